@@ -1,0 +1,112 @@
+//! What a script may ask of a world, as data: so that a run prints, shrinks and replays.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::RequestId;
+use crate::payload::Digest;
+use crate::{ClientSpec, Name, Payload};
+
+/// One step of a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Adds a client. Nothing is connected yet.
+    AddClient(ClientSpec),
+    /// Starts a request and does not wait. Outcome: [`Outcome::Started`].
+    Start(RequestSpec),
+    /// Lets the world run until the request is answered, or has failed. Outcome: [`Outcome::Answered`].
+    Await(RequestId),
+    /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
+    Advance(Duration),
+    /// The client closes its connections; it may ask again on new ones.
+    Disconnect(Name),
+    /// Something breaks, or is mended.
+    Fault(Fault),
+}
+
+/// What a client is to ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestSpec {
+    /// Who asks.
+    pub client: Name,
+    /// `GET`, `POST`, `PUT` ...
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The request's body.
+    pub body: Payload,
+}
+
+/// Something that breaks, or is mended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The process ends; its host's kernel closes the connections (FIN or RST).
+    Crash(Name),
+    /// The host falls silent; nobody is told.
+    PowerLoss(Name),
+    /// Starts the host's process again, after either. Connections from before meet RST.
+    Restart(Name),
+    /// Packets between the two hosts wait, in both directions.
+    Hold(Name, Name),
+    /// Packets held between the two hosts arrive.
+    Release(Name, Name),
+    /// A forged RST ends every connection between the two hosts, on both sides.
+    Reset(Name, Name),
+}
+
+/// What came of an [`Action`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The request is on its way.
+    Started(RequestId),
+    /// The request has its answer, or its error.
+    Answered(Box<Answer>),
+    /// There is nothing more to say.
+    Done,
+}
+
+/// How a request ended, as its client saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which request.
+    pub request: RequestId,
+    /// The final status; `None` where no answer came.
+    pub status: Option<u16>,
+    /// Why there is no answer.
+    pub error: Option<String>,
+    /// HTTP requests sent for it, all legs.
+    pub requests: u32,
+    /// From start to end, on the world's clock.
+    pub elapsed: Duration,
+    /// What the application said, where it answered.
+    pub application: Option<AppAnswer>,
+    /// Length of the answer's body in bytes.
+    pub body_length: u64,
+    /// Digest of the answer's body.
+    pub body_digest: Digest,
+}
+
+/// What the mock application tells of a request, as JSON: `LOGON_USER` and the like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppAnswer {
+    /// The backend's name.
+    pub server: Name,
+    /// The backend's number of the TCP connection, from 1.
+    pub connection: u32,
+    /// The request's number on that connection, from 1.
+    pub number: u32,
+    /// The user as the application sees it; `None`: anonymous.
+    pub user: Option<crate::Principal>,
+    /// The request's method.
+    pub method: String,
+    /// The request's path and query.
+    pub path: String,
+    /// Length of the request's body in bytes.
+    pub length: u64,
+    /// Digest of the request's body.
+    pub digest: Digest,
+}

@@ -1,0 +1,258 @@
+//! What was seen, by whom.
+//!
+//! Clients, servers and the DC give evidence. The balancer's own events ([`What::Decision`],
+//! [`What::FlowOpened`]) explain; the oracle never judges by them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::payload::Digest;
+use crate::{Action, Name, Principal, Time};
+
+/// One observation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// Which host or client saw it; `world` for actions.
+    pub by: Name,
+    /// What it saw.
+    pub what: What,
+}
+
+/// The number of an action's request, shared by all legs of its handshake. From 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u32);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+impl RequestId {
+    /// Reads a [`crate::REQUEST_ID_HEADER`]'s value, `r17`. `None` where it is anything else.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"r").filter(|digits| (1..=10).contains(&digits.len()))?;
+        std::str::from_utf8(digits).ok()?.parse().ok().map(Self)
+    }
+}
+
+/// Which leg of a handshake an HTTP request is, by its `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leg {
+    /// No `Authorization` of a scheme for Windows authentication.
+    Anonymous,
+    /// The Negotiate leg (type 1).
+    Negotiate,
+    /// The Authenticate leg (type 3).
+    Authenticate,
+    /// A token that is none of these, or not well-formed.
+    Malformed,
+}
+
+/// Whether the credentials that a client holds would be accepted by the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credentials {
+    /// The client has none.
+    None,
+    /// The directory accepts them.
+    Valid,
+    /// Unknown user, wrong password, or an account that may not log on.
+    Wrong,
+}
+
+/// Who closed a connection, or how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// This side closed it.
+    Here,
+    /// The peer closed it (FIN).
+    ByPeer,
+    /// The peer reset it (RST), or it broke in another way.
+    Broken,
+}
+
+/// What was seen. A connection is a number that its observer gives it, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// The world was asked for this.
+    Action(Action),
+
+    /// A client takes up a request.
+    RequestStarted {
+        /// Which.
+        request: RequestId,
+        /// The user whose credentials the client holds.
+        identity: Option<Principal>,
+        /// Whether they are good.
+        credentials: Credentials,
+        /// Whether the client sends the Negotiate leg at once, without an anonymous request first.
+        preemptive: bool,
+        /// Method.
+        method: String,
+        /// Path and query.
+        path: String,
+        /// Length of the body in bytes.
+        length: u64,
+        /// Digest of the body.
+        digest: Digest,
+    },
+    /// A client opened a connection.
+    ClientConnected {
+        /// Its number of the connection.
+        connection: u32,
+        /// The client's end.
+        local: std::net::SocketAddr,
+    },
+    /// A client's connection is gone.
+    ClientClosed {
+        /// Its number of the connection.
+        connection: u32,
+        /// How it ended.
+        how: Closed,
+    },
+    /// A client sent an HTTP request.
+    ClientSent {
+        /// On which of its connections.
+        connection: u32,
+        /// For which action.
+        request: RequestId,
+        /// Which leg.
+        leg: Leg,
+        /// Length of the body sent with it, in bytes.
+        length: u64,
+    },
+    /// A client received an HTTP answer.
+    ClientReceived {
+        /// On which of its connections.
+        connection: u32,
+        /// For which action.
+        request: RequestId,
+        /// The id that the server echoed; `None` where the balancer answered by itself.
+        echoed: Option<RequestId>,
+        /// Status.
+        status: u16,
+        /// Whether `WWW-Authenticate` carries a token (the Challenge leg).
+        challenge: bool,
+        /// The user that the application reports in the answer, where it answered.
+        user: Option<Principal>,
+    },
+    /// A client's request has ended.
+    RequestEnded {
+        /// Which.
+        request: RequestId,
+        /// The final status; `None` where no answer came.
+        status: Option<u16>,
+        /// Why there is no answer.
+        error: Option<String>,
+    },
+
+    /// A server accepted a connection.
+    ServerAccepted {
+        /// Its number of the connection.
+        connection: u32,
+        /// The peer as the server sees it.
+        peer: std::net::SocketAddr,
+    },
+    /// A server's connection is gone.
+    ServerClosed {
+        /// Its number of the connection.
+        connection: u32,
+        /// How it ended.
+        how: Closed,
+    },
+    /// A server received a request's head.
+    ServerReceived {
+        /// On which connection.
+        connection: u32,
+        /// The request's number on it, from 1.
+        number: u32,
+        /// The id that it carries; `None`: sender unknown.
+        request: Option<RequestId>,
+        /// Which leg.
+        leg: Leg,
+    },
+    /// A server asked the DC for a pass-through logon, and this came back.
+    ServerLogon {
+        /// For a request on this connection.
+        connection: u32,
+        /// With this id.
+        request: Option<RequestId>,
+        /// Number of the logon on the server's secure channel, from 1 when the server starts; the
+        /// DC's [`What::DcLogon`] has the same.
+        logon: u64,
+        /// The account as the client named it.
+        account: Principal,
+        /// NTSTATUS; 0: success.
+        status: u32,
+    },
+    /// A server answered a request.
+    ServerAnswered {
+        /// On which connection.
+        connection: u32,
+        /// The request's number on it.
+        number: u32,
+        /// The id that it carried.
+        request: Option<RequestId>,
+        /// Which leg it was.
+        leg: Leg,
+        /// `sc-status`.
+        status: u16,
+        /// `sc-substatus`.
+        substatus: u16,
+        /// `sc-win32-status`.
+        win32: u32,
+        /// The user that the request was taken for; `None`: anonymous.
+        user: Option<Principal>,
+        /// Whether the application ran, and so processed the request.
+        processed: bool,
+        /// Length of the request's body in bytes.
+        length: u64,
+        /// Digest of the request's body.
+        digest: Digest,
+    },
+
+    /// The DC decided a pass-through logon.
+    DcLogon {
+        /// The server (secure channel) that asked.
+        server: Name,
+        /// Its number on that secure channel.
+        logon: u64,
+        /// The account, as the directory spells it where it knows it.
+        account: Principal,
+        /// NTSTATUS; 0: success.
+        status: u32,
+        /// Failed logons that the account has counted since its last good one.
+        bad_count: u32,
+    },
+
+    /// The balancer decided something about a request or a connection.
+    Decision {
+        /// Its number of the downstream connection.
+        downstream: u32,
+        /// Its number of the upstream connection, where there is one.
+        upstream: Option<u32>,
+        /// The backend concerned.
+        backend: Option<Name>,
+        /// The id that the request carries.
+        request: Option<RequestId>,
+        /// What it decided, in the words of `lb-core`: `open`, `reuse`, `pinned`, `pin`, `pool` ...
+        decision: &'static str,
+    },
+    /// A packet-level balancer opened a flow.
+    FlowOpened {
+        /// The client's end.
+        client: std::net::SocketAddr,
+        /// The balancer's end, as the server sees it.
+        source: std::net::SocketAddr,
+        /// The backend chosen.
+        backend: Name,
+    },
+}

@@ -1,0 +1,40 @@
+//! The vocabulary of Stickler: what a script asks for, what a world does, and what was seen.
+//!
+//! ```text
+//! Topology ─┐
+//! Action ───┴─▶ World ──▶ Outcome     (to the script, at once)
+//!                 └─────▶ Trace       (to the oracle, at the end)
+//! ```
+//!
+//! * [`time`]: [`Time`] on the world's clock, and [`Clock`].
+//! * [`name`]: [`Name`] of a host or client, [`Principal`] of a user.
+//! * [`topology`]: which users, servers, balancer and links there are.
+//! * [`action`]: what a script may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`event`]: what clients, servers, the DC and the balancer saw.
+//! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
+//! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
+//! * [`payload`]: bodies by recipe, and their digests.
+//! * [`world`]: the [`World`] trait that `sim` and `wire` implement.
+
+pub mod action;
+pub mod env;
+pub mod event;
+pub mod name;
+pub mod payload;
+pub mod time;
+pub mod topology;
+pub mod trace;
+pub mod world;
+
+pub use action::{Action, Answer, Fault, Outcome, RequestSpec};
+pub use env::{Entropy, Env};
+pub use event::{Event, Leg, RequestId, What};
+pub use name::{Name, Principal};
+pub use payload::Payload;
+pub use time::{Clock, Time};
+pub use topology::{ClientSpec, Identity, Profile, Topology};
+pub use trace::{Header, Journal, Trace};
+pub use world::{World, WorldError};
+
+/// The request header that carries a [`RequestId`], and the response header that echoes it.
+pub const REQUEST_ID_HEADER: &str = "x-stickler-request";

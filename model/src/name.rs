@@ -1,0 +1,85 @@
+//! Names of hosts, clients and users.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a host or a client, as the script gives it: `alice`, `lb`, `iis1`, `dc`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A security principal in down-level form, `CORP\alice`, as `LOGON_USER` shows it.
+///
+/// Windows compares account names without case, so does this; the spelling is kept. Cheap to clone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// `domain\user`; a local account's domain is its server's name.
+    pub fn new(domain: &str, user: &str) -> Self {
+        Self(format!("{domain}\\{user}").into())
+    }
+
+    /// `DOMAIN\user` as one text; `None` without a backslash between two non-empty parts.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (domain, user) = text.split_once('\\')?;
+        (!domain.is_empty() && !user.is_empty()).then(|| Self(text.into()))
+    }
+
+    /// The domain's or the server's name.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('\\').map_or("", |(domain, _)| domain)
+    }
+
+    /// The account's name.
+    pub fn user(&self) -> &str {
+        self.0.split_once('\\').map_or(&*self.0, |(_, user)| user)
+    }
+
+    /// `domain\user`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Principal {}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

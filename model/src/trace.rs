@@ -1,0 +1,97 @@
+//! The events of a run in order, and the journal that collects them.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Clock, Event, Name, Topology, What};
+
+/// What was promised, and how the site is set. What is not declared is not applicable.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Header {
+    /// The seed that the run was made with.
+    pub seed: u64,
+    /// What the world was built from.
+    pub topology: Topology,
+    /// What the balancer declares.
+    pub promises: Promises,
+}
+
+/// What a balancer declares about itself, for the requirements that depend on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Promises {
+    /// A client's requests reach one backend for this long after its last one; `None`: no persistence.
+    pub persistence: Option<Duration>,
+}
+
+/// Everything that was seen in a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trace {
+    /// What it was made with.
+    pub header: Header,
+    /// The events, in order.
+    pub events: Vec<Event>,
+}
+
+impl Trace {
+    /// One JSON document a line: the header, then each event. Byte for byte the same for a seed.
+    pub fn to_json_lines(&self) -> String {
+        let mut text = json(&self.header);
+        for event in &self.events {
+            let _ = write!(text, "\n{}", json(event));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// SHA-256 of [`Trace::to_json_lines`], in hexadecimal.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(json(&self.header));
+        for event in &self.events {
+            hasher.update("\n");
+            hasher.update(json(event));
+        }
+        hasher.update("\n");
+        hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
+}
+
+/// Collects events from every observer, and stamps them.
+pub struct Journal {
+    clock: Arc<dyn Clock>,
+    events: Mutex<Vec<Event>>,
+}
+
+impl Journal {
+    /// An empty journal on this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, events: Mutex::new(Vec::new()) })
+    }
+
+    /// Notes what `by` saw, now.
+    pub fn record(&self, by: &Name, what: What) {
+        let event = Event { at: self.clock.now(), by: by.clone(), what };
+        self.lock().push(event);
+    }
+
+    /// Takes all events noted so far.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
+        // A panic elsewhere leaves a whole event or none: the list stays good.
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,135 @@
+//! The verdict table and the evidence, for a terminal.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, Color, ContentArrangement, Table};
+use indexmap::IndexMap;
+use stickler_oracle::{Grade, Severity};
+
+use crate::{RunReport, transcript};
+
+/// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
+///
+/// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected.
+/// `width` is the terminal's, in columns; `None`: as wide as needed.
+pub fn table(runs: &[RunReport], color: bool, width: Option<u16>) -> String {
+    let mut balancers: Vec<&str> = Vec::new();
+    let mut rows: IndexMap<&str, IndexMap<&str, Vec<&RunReport>>> = IndexMap::new();
+    for run in runs {
+        if !balancers.contains(&run.balancer.as_str()) {
+            balancers.push(&run.balancer);
+        }
+        rows.entry(&run.scenario).or_default().entry(&run.balancer).or_default().push(run);
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    match width {
+        Some(width) => table.set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table.set_header(std::iter::once("scenario").chain(balancers.iter().copied()));
+    for (scenario, by_balancer) in rows {
+        let cells = balancers
+            .iter()
+            .map(|balancer| by_balancer.get(balancer).map_or_else(|| Cell::new("-"), |runs| cell(runs, color)));
+        table.add_row(std::iter::once(Cell::new(scenario)).chain(cells));
+    }
+    format!("{table}\n")
+}
+
+/// What the marks mean, and one line that counts.
+pub fn legend(runs: &[RunReport]) -> String {
+    let unexpected = runs.iter().filter(|run| !run.as_expected()).count();
+    let mut ids: Vec<_> = runs
+        .iter()
+        .flat_map(|run| run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)))
+        .map(|verdict| verdict.requirement)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut text = String::new();
+    for requirement in ids {
+        let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
+        let _ = writeln!(text, "{requirement} {verb}: {} [{}]", requirement.text(), requirement.source());
+    }
+    let _ =
+        writeln!(text, "\n{} runs, {} as expected, {unexpected} not as expected", runs.len(), runs.len() - unexpected);
+    text
+}
+
+/// One run in full: verdicts with their evidence, and what was not expected.
+///
+/// `everything` adds the whole transcript, with the lines of the evidence marked.
+pub fn details(run: &RunReport, everything: bool) -> String {
+    let mut text = format!("── {} over {}\n", run.scenario, run.balancer);
+    for verdict in run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)) {
+        let Some(first) = verdict.evidence.first() else { continue };
+        let _ = write!(text, "{} {}: {}", verdict.requirement, verdict.grade, transcript::evidence(&run.trace, first));
+        if verdict.evidence.len() > 1 {
+            let _ = writeln!(
+                text,
+                "    ... {} times in all, of {} that put it to the test",
+                verdict.evidence.len(),
+                verdict.exercised
+            );
+        }
+    }
+    if let Some(reason) = &run.reason {
+        let _ = writeln!(text, "why: {reason}");
+    }
+    if !run.as_expected() || run.reason.is_none() {
+        for failure in &run.failures {
+            let _ = writeln!(text, "{failure}");
+        }
+    }
+    for surprise in &run.surprises {
+        let _ = writeln!(text, "NOT AS EXPECTED: {surprise}");
+    }
+    if everything {
+        let mut marked: Vec<usize> = run
+            .verdicts
+            .iter()
+            .flat_map(|verdict| &verdict.evidence)
+            .flat_map(|evidence| evidence.events.iter().copied())
+            .collect();
+        marked.sort_unstable();
+        text.push_str(&transcript::whole(&run.trace, &marked));
+    }
+    let _ = writeln!(text, "replay: {}", run.replay);
+    text
+}
+
+/// Whether a run has anything to tell beside its cell in the table.
+pub fn is_notable(run: &RunReport) -> bool {
+    !run.as_expected() || run.graded(Grade::Violated).next().is_some() || run.graded(Grade::NonStrict).next().is_some()
+}
+
+fn cell(runs: &[&RunReport], color: bool) -> Cell {
+    let mut marks: Vec<String> = Vec::new();
+    for run in runs {
+        for verdict in &run.verdicts {
+            let mark = match verdict.grade {
+                Grade::Violated => verdict.requirement.to_string(),
+                Grade::NonStrict => format!("{}*", verdict.requirement),
+                Grade::Ok | Grade::NotExercised | Grade::NotApplicable => continue,
+            };
+            if !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+    }
+    let unexpected = runs.iter().any(|run| !run.as_expected());
+    let clean = marks.is_empty();
+    let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
+    if unexpected {
+        text.push_str(" !");
+    }
+    let cell = Cell::new(text);
+    match (color, unexpected, clean) {
+        (false, ..) => cell,
+        (true, true, _) => cell.fg(Color::Magenta),
+        (true, false, true) => cell.fg(Color::Green),
+        (true, false, false) => cell.fg(Color::Red),
+    }
+}

@@ -1,0 +1,170 @@
+//! Who sent what on which connection, and as whom the server took it.
+
+use std::fmt::Write as _;
+
+use stickler_model::event::{Closed, Event, Leg, What};
+use stickler_model::{Action, Fault, Principal, RequestId, Trace};
+use stickler_oracle::Evidence;
+
+/// Evidence lists no more events than this; the rest are counted.
+const MOST_EVENTS: usize = 16;
+
+/// The events that prove a violation, a line each, under its summary.
+pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
+    let mut text = format!("{}\n", evidence.summary);
+    for event in evidence.events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)) {
+        let _ = writeln!(text, "    {}", line(event));
+    }
+    if let Some(more) = evidence.events.len().checked_sub(MOST_EVENTS + 1) {
+        let _ = writeln!(text, "    ... and {} more events", more + 1);
+    }
+    text
+}
+
+/// Every event of a run, a line each. Those in `marked` (indices, in order) start with `>`.
+pub fn whole(trace: &Trace, marked: &[usize]) -> String {
+    let mut text = String::new();
+    for (index, event) in trace.events.iter().enumerate() {
+        let mark = if marked.binary_search(&index).is_ok() { '>' } else { ' ' };
+        let _ = writeln!(text, "{mark} {}", line(event));
+    }
+    text
+}
+
+/// One event as one line: time, observer, what it saw.
+pub fn line(event: &Event) -> String {
+    format!("{:>12}  {:<10} {}", event.at.to_string(), event.by, Saw(&event.what))
+}
+
+/// What was seen, in words.
+struct Saw<'a>(&'a What);
+
+impl std::fmt::Display for Saw<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            What::Action(action) => action_line(f, action),
+            What::RequestStarted { request, identity, credentials, method, path, length, .. } => {
+                write!(
+                    f,
+                    "{request}: {method} {path}, {length} bytes, as {} ({credentials:?})",
+                    user(identity.as_ref())
+                )
+            }
+            What::ClientConnected { connection, local } => write!(f, "opens connection {connection} from {local}"),
+            What::ClientSent { connection, request, leg, length } => {
+                write!(f, "sends {request} on its connection {connection}: {}, {length} bytes", leg_name(*leg))
+            }
+            What::ClientReceived { connection, request, echoed, status, challenge, user: seen } => {
+                write!(f, "receives {status} for {request} on its connection {connection}")?;
+                if *challenge {
+                    f.write_str(" with a Challenge")?;
+                }
+                match echoed {
+                    None => f.write_str(", not from a server")?,
+                    Some(other) if other != request => write!(f, ", WHICH ANSWERS {other}")?,
+                    Some(_) => {}
+                }
+                seen.as_ref().map_or(Ok(()), |seen| write!(f, ", served as {seen}"))
+            }
+            What::RequestEnded { request, status, error } => match (status, error) {
+                (Some(status), None) => write!(f, "{request} ends with {status}"),
+                (_, error) => write!(f, "{request} ends without an answer: {}", error.as_deref().unwrap_or("unknown")),
+            },
+            What::ServerAccepted { connection, peer } => write!(f, "accepts connection {connection} from {peer}"),
+            What::ServerReceived { connection, number, request, leg } => {
+                write!(f, "connection {connection}, request {number}: receives {} of {}", leg_name(*leg), id(*request))
+            }
+            What::ServerLogon { connection, request, account, status, .. } => {
+                write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))
+            }
+            What::ServerAnswered {
+                connection,
+                number,
+                request,
+                status,
+                substatus,
+                win32,
+                user: taken,
+                processed,
+                ..
+            } => {
+                write!(
+                    f,
+                    "connection {connection}, request {number}: answers {} with {status} {substatus} {win32}",
+                    id(*request)
+                )?;
+                if *processed { write!(f, ", processed as {}", user(taken.as_ref())) } else { Ok(()) }
+            }
+            What::ClientClosed { connection, how } | What::ServerClosed { connection, how } => {
+                write!(f, "connection {connection} is gone ({})", closed(*how))
+            }
+            What::DcLogon { server, account, status, bad_count, .. } => {
+                write!(
+                    f,
+                    "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"
+                )
+            }
+            What::Decision { downstream, upstream, backend, request, decision } => {
+                write!(f, "downstream {downstream}")?;
+                if let Some(upstream) = upstream {
+                    write!(f, ", upstream {upstream}")?;
+                }
+                if let Some(backend) = backend {
+                    write!(f, " to {backend}")?;
+                }
+                write!(f, ", {}: {decision}", id(*request))
+            }
+            What::FlowOpened { client, source, backend } => write!(f, "flow of {client} goes to {backend} as {source}"),
+        }
+    }
+}
+
+fn action_line(f: &mut std::fmt::Formatter<'_>, action: &Action) -> std::fmt::Result {
+    match action {
+        Action::AddClient(client) => {
+            let identity = client.identity.as_ref().map(|identity| &identity.principal);
+            write!(
+                f,
+                "add client {} ({:?}) with the credentials of {}",
+                client.name,
+                client.profile.agent,
+                user(identity)
+            )
+        }
+        Action::Start(spec) => write!(f, "{} starts {} {}", spec.client, spec.method, spec.path),
+        Action::Await(request) => write!(f, "wait for {request}"),
+        Action::Advance(time) => write!(f, "let {time:?} pass"),
+        Action::Disconnect(client) => write!(f, "{client} closes its connections"),
+        Action::Fault(Fault::Crash(host)) => write!(f, "{host} crashes"),
+        Action::Fault(Fault::PowerLoss(host)) => write!(f, "{host} loses power"),
+        Action::Fault(Fault::Restart(host)) => write!(f, "{host} starts again"),
+        Action::Fault(Fault::Hold(a, b)) => write!(f, "hold packets between {a} and {b}"),
+        Action::Fault(Fault::Release(a, b)) => write!(f, "release packets between {a} and {b}"),
+        Action::Fault(Fault::Reset(a, b)) => write!(f, "reset connections between {a} and {b}"),
+    }
+}
+
+fn user(principal: Option<&Principal>) -> &str {
+    principal.map_or("anonymous", Principal::as_str)
+}
+
+fn id(request: Option<RequestId>) -> String {
+    request.map_or_else(|| "a request without id".to_owned(), |request| request.to_string())
+}
+
+const fn leg_name(leg: Leg) -> &'static str {
+    match leg {
+        Leg::Anonymous => "no credentials",
+        Leg::Negotiate => "the Negotiate leg",
+        Leg::Authenticate => "the Authenticate leg",
+        Leg::Malformed => "a malformed token",
+    }
+}
+
+const fn closed(how: Closed) -> &'static str {
+    match how {
+        Closed::Here => "closed by itself",
+        Closed::ByPeer => "closed by the peer",
+        Closed::Broken => "broken",
+    }
+}
