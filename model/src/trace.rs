@@ -1,7 +1,7 @@
 //! The events of a run in order, and the journal that collects them.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -67,31 +67,47 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
-/// Collects events from every observer, and stamps them.
+/// Stamps what observers see, and keeps it in order or hands it on.
 pub struct Journal {
     clock: Arc<dyn Clock>,
-    events: Mutex<Vec<Event>>,
+    sink: Sink,
+}
+
+enum Sink {
+    Keep(Mutex<Vec<Event>>),
+    HandOn(Box<dyn Fn(Event) + Send + Sync>),
 }
 
 impl Journal {
-    /// An empty journal on this clock.
+    /// An empty journal on this clock, which keeps what is noted.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { clock, events: Mutex::new(Vec::new()) })
+        Arc::new(Self { clock, sink: Sink::Keep(Mutex::default()) })
+    }
+
+    /// A journal that keeps nothing, for worlds without an end: each event goes to `sink`.
+    pub fn handing_on(clock: Arc<dyn Clock>, sink: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { clock, sink: Sink::HandOn(Box::new(sink)) })
     }
 
     /// Notes what `by` saw, now.
     pub fn record(&self, by: &Name, what: What) {
         let event = Event { at: self.clock.now(), by: by.clone(), what };
-        self.lock().push(event);
+        match &self.sink {
+            Sink::Keep(events) => lock(events).push(event),
+            Sink::HandOn(sink) => sink(event),
+        }
     }
 
-    /// Takes all events noted so far.
+    /// Takes all events kept so far.
     pub fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut *self.lock())
+        match &self.sink {
+            Sink::Keep(events) => std::mem::take(&mut *lock(events)),
+            Sink::HandOn(_) => Vec::new(),
+        }
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
-        // A panic elsewhere leaves a whole event or none: the list stays good.
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic elsewhere leaves a whole event or none: the list stays good.
+fn lock(events: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
+    events.lock().unwrap_or_else(PoisonError::into_inner)
 }

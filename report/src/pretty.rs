@@ -12,8 +12,8 @@ use crate::{RunReport, transcript};
 /// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
 ///
 /// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected.
-/// `width` is the terminal's, in columns; `None`: as wide as needed.
-pub fn table(runs: &[RunReport], color: bool, width: Option<u16>) -> String {
+/// It is as wide as the terminal, where there is one.
+pub fn table(runs: &[RunReport], color: bool) -> String {
     let mut balancers: Vec<&str> = Vec::new();
     let mut rows: IndexMap<&str, IndexMap<&str, Vec<&RunReport>>> = IndexMap::new();
     for run in runs {
@@ -24,10 +24,6 @@ pub fn table(runs: &[RunReport], color: bool, width: Option<u16>) -> String {
     }
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    match width {
-        Some(width) => table.set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
     table.set_header(std::iter::once("scenario").chain(balancers.iter().copied()));
     for (scenario, by_balancer) in rows {
         let cells = balancers
@@ -78,10 +74,8 @@ pub fn details(run: &RunReport, everything: bool) -> String {
     if let Some(reason) = &run.reason {
         let _ = writeln!(text, "why: {reason}");
     }
-    if !run.as_expected() || run.reason.is_none() {
-        for failure in &run.failures {
-            let _ = writeln!(text, "{failure}");
-        }
+    for failure in &run.failures {
+        let _ = writeln!(text, "{failure}");
     }
     for surprise in &run.surprises {
         let _ = writeln!(text, "NOT AS EXPECTED: {surprise}");

@@ -1,0 +1,108 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows, reproducibly, how a load balancer treats Windows authentication.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 as expected, 1 not as expected, 2 a script or the arguments are wrong, 3 nothing matched."
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run scenarios over balancers in the simulated world, and judge them.
+    Run(Run),
+    /// Show the shipped scenarios, the balancers and the requirements.
+    List(List),
+    /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Scripts, folders of scripts (*.star), or names of shipped scenarios; all shipped ones by default.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// A balancer to run over; may be given more than once. All by default.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) balancer: Vec<String>,
+    /// The seed: the same seed gives the same trace, byte for byte.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Run each pair with this many seeds, from --seed on.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) repeat: NonZeroU32,
+    /// How to show the outcome.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Show everything that was seen, with the evidence marked.
+    #[arg(long)]
+    pub(crate) transcript: bool,
+    /// Worlds to run at a time; as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The balancer in front of the servers.
+    #[arg(long, short, value_name = "NAME", default_value = "pin-on-401")]
+    pub(crate) balancer: String,
+    /// How many IIS servers.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) iis: u32,
+    /// The balancer's port; 0 picks a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The address to listen on. The users and passwords are public: leave it on loopback unless you mean it.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) listen: IpAddr,
+    /// Seeds the servers' challenges.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the servers' W3C log.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Print what servers, balancer and DC see.
+    #[arg(long)]
+    pub(crate) transcript: bool,
+}
+
+/// How to show something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Pretty,
+    /// For programs: one JSON document.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

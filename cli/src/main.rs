@@ -1,0 +1,60 @@
+//! The command `stickler`: shows, reproducibly, how a load balancer treats Windows authentication.
+//!
+//! * `args`: the command line.
+//! * `run`: scripts over balancers, in parallel; what the exit code means.
+//! * `list`: scenarios, balancers, requirements.
+//! * `serve`: the mocks and a balancer on loopback, for real clients.
+
+mod args;
+mod list;
+mod run;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command};
+
+/// Why the command ends otherwise than well.
+enum Failure {
+    /// An outcome was not the expected one. Exit 1.
+    NotAsExpected,
+    /// A script or the arguments are wrong. Exit 2.
+    Wrong(String),
+    /// Nothing matched: never a silent green. Exit 3.
+    Nothing(String),
+    /// Nobody reads the output any more (`stickler ... | head`).
+    OutputClosed,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::OutputClosed
+        } else {
+            Self::Wrong(format!("cannot write the output: {error}"))
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    // clap ends the process itself for a wrong command line: exit 2.
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::List(arguments) => list::list(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+    };
+    let (code, message) = match result {
+        Ok(()) | Err(Failure::OutputClosed) => (0, None),
+        Err(Failure::NotAsExpected) => (1, None),
+        Err(Failure::Wrong(message)) => (2, Some(message)),
+        Err(Failure::Nothing(message)) => (3, Some(message)),
+    };
+    if let Some(message) = message {
+        // Where even this cannot be written, the exit code has to do.
+        let _ = writeln!(io::stderr(), "stickler: {message}");
+    }
+    ExitCode::from(code)
+}

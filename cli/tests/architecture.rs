@@ -1,0 +1,161 @@
+//! The house keeps its shape: arrows go down, pure crates stay pure, one binary (ARCHITECTURE.md).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The level of each folder; a crate may depend on crates of lower levels only.
+const LEVELS: [(&str, u8); 14] = [
+    ("model", 0),
+    ("net", 0),
+    ("auth", 0),
+    ("oracle", 1),
+    ("mock-client", 1),
+    ("mock-dc", 1),
+    ("mock-iis", 1),
+    ("lb-core", 1),
+    ("wire", 2),
+    ("sim", 2),
+    ("report", 3),
+    ("scenarios", 3),
+    ("benches", 4),
+    ("cli", 4),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli/ lies in the workspace").to_owned()
+}
+
+fn manifest(path: &Path) -> toml::Table {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Dependencies that ship, by folder.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let workspace = manifest(&root().join("Cargo.toml"));
+    let members = workspace["workspace"]["members"].as_array().expect("members are a list");
+    members
+        .iter()
+        .map(|member| {
+            let folder = member.as_str().expect("a member is a folder").to_owned();
+            let table = manifest(&root().join(&folder).join("Cargo.toml"));
+            let names = table
+                .get("dependencies")
+                .and_then(toml::Value::as_table)
+                .map_or_else(Vec::new, |t| t.keys().cloned().collect());
+            (folder, names)
+        })
+        .collect()
+}
+
+fn own(dependency: &str) -> Option<&str> {
+    dependency.strip_prefix("stickler-")
+}
+
+#[test]
+fn arrows_go_down_only() {
+    let levels: BTreeMap<_, _> = LEVELS.into_iter().collect();
+    for (folder, names) in dependencies() {
+        let level = levels
+            .get(folder.as_str())
+            .unwrap_or_else(|| panic!("{folder} has no level: add it here and to ARCHITECTURE.md"));
+        for below in names.iter().filter_map(|name| own(name)) {
+            assert!(
+                levels[below] < *level || (folder == "report" && below == "oracle"),
+                "{folder} must not depend on {below}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_have_no_network_and_no_runtime() {
+    let all = dependencies();
+    for folder in ["auth", "oracle", "model"] {
+        for banned in
+            ["tokio", "hyper", "hyper-util", "stickler-net", "rand", "getrandom", "turmoil-net", "chrono", "time"]
+        {
+            assert!(!all[folder].iter().any(|name| name == banned), "{folder} is pure: it must not depend on {banned}");
+        }
+    }
+}
+
+#[test]
+fn a_balancer_sees_headers_and_no_secrets() {
+    for name in &dependencies()["lb-core"] {
+        assert!(own(name).is_none_or(|own| ["model", "net"].contains(&own)), "lb-core must not depend on {name}");
+    }
+}
+
+#[test]
+fn the_oracle_sees_traces_alone() {
+    let all = dependencies();
+    assert_eq!(all["oracle"].iter().filter_map(|name| own(name)).collect::<Vec<_>>(), ["model"]);
+}
+
+#[test]
+fn the_arms_do_not_see_each_other() {
+    let all = dependencies();
+    assert!(!all["sim"].contains(&"stickler-wire".to_owned()));
+    assert!(!all["wire"].contains(&"stickler-sim".to_owned()));
+}
+
+#[test]
+fn the_workspace_has_one_binary_and_no_default_members() {
+    let workspace = manifest(&root().join("Cargo.toml"));
+    assert!(workspace["workspace"].get("default-members").is_none());
+    let binaries: Vec<String> = dependencies()
+        .into_keys()
+        .filter(|folder| {
+            let table = manifest(&root().join(folder).join("Cargo.toml"));
+            table.contains_key("bin")
+                || root().join(folder).join("src/main.rs").exists()
+                || root().join(folder).join("src/bin").exists()
+        })
+        .collect();
+    assert_eq!(binaries, ["cli"]);
+}
+
+#[test]
+fn the_lints_ban_clocks_rngs_and_sockets() {
+    let lints = std::fs::read_to_string(root().join("clippy.toml")).expect("clippy.toml is there");
+    for banned in [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "tokio::spawn",
+        "tokio::net::TcpStream",
+        "std::hash::RandomState",
+        "HashMap::iter",
+    ] {
+        assert!(lints.contains(banned), "clippy.toml must ban {banned}");
+    }
+}
+
+/// The decision halves of crates that also have a shell: no task, no socket, no clock in them.
+#[test]
+fn decision_halves_do_no_io() {
+    for path in DECISION_HALVES {
+        let path = root().join(path);
+        for file in rust_files(&path) {
+            let text = std::fs::read_to_string(&file).expect("a source file is readable");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for banned in ["tokio::", "hyper::", "stickler_net", "async fn", ".await"] {
+                assert!(!code.contains(banned), "{} is a decision half: it must not use {banned}", file.display());
+            }
+        }
+    }
+}
+
+/// Files or folders that only decide.
+const DECISION_HALVES: [&str; 0] = [];
+
+fn rust_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let entries = std::fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut files: Vec<PathBuf> =
+        entries.flat_map(|entry| rust_files(&entry.expect("a folder is readable").path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files
+}

@@ -1,0 +1,135 @@
+//! What users see: snapshots of the table, the evidence and the transcript.
+
+use std::time::Duration;
+
+use stickler_model::event::{Credentials, Leg};
+use stickler_model::payload::Digest;
+use stickler_model::topology::{DomainSpec, LinkSpec};
+use stickler_model::trace::Promises;
+use stickler_model::{Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
+use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
+use stickler_report::{RunReport, pretty, transcript};
+
+fn trace() -> Trace {
+    let alice = Principal::new("CORP", "alice");
+    let request = RequestId(2);
+    let at = |micros| Time::default() + Duration::from_micros(micros);
+    let event = |micros, by: &str, what| Event { at: at(micros), by: Name::from(by), what };
+    Trace {
+        header: Header {
+            seed: 7,
+            topology: Topology {
+                domain: DomainSpec {
+                    netbios: "CORP".into(),
+                    dns: "corp.example".into(),
+                    users: Vec::new(),
+                    lockout_threshold: None,
+                },
+                servers: Vec::new(),
+                balancer: "shared-pool".into(),
+                link: LinkSpec::default(),
+            },
+            promises: Promises::default(),
+        },
+        events: vec![
+            event(
+                0,
+                "mallory",
+                What::RequestStarted {
+                    request,
+                    identity: None,
+                    credentials: Credentials::None,
+                    preemptive: false,
+                    method: "GET".into(),
+                    path: "/".into(),
+                    length: 0,
+                    digest: Digest::EMPTY,
+                },
+            ),
+            event(500, "mallory", What::ClientSent { connection: 1, request, leg: Leg::Anonymous, length: 0 }),
+            event(
+                1_000,
+                "iis1",
+                What::ServerAnswered {
+                    connection: 1,
+                    number: 3,
+                    request: Some(request),
+                    leg: Leg::Anonymous,
+                    status: 200,
+                    substatus: 0,
+                    win32: 0,
+                    user: Some(alice.clone()),
+                    processed: true,
+                    length: 0,
+                    digest: Digest::EMPTY,
+                },
+            ),
+            event(
+                1_500,
+                "mallory",
+                What::ClientReceived {
+                    connection: 1,
+                    request,
+                    echoed: Some(request),
+                    status: 200,
+                    challenge: false,
+                    user: Some(alice),
+                },
+            ),
+        ],
+    }
+}
+
+fn run(scenario: &str, balancer: &str, grade: Grade, surprises: Vec<String>) -> RunReport {
+    let evidence =
+        Evidence { summary: "mallory's request r2 was processed as CORP\\alice".into(), events: vec![1, 2, 3] };
+    RunReport {
+        scenario: scenario.into(),
+        balancer: balancer.into(),
+        trace: trace(),
+        verdicts: vec![
+            Verdict { requirement: Requirement::Hs1, grade: Grade::Ok, exercised: 1, evidence: Vec::new() },
+            Verdict {
+                requirement: Requirement::Id2,
+                grade,
+                exercised: 1,
+                evidence: if grade == Grade::Violated { vec![evidence] } else { Vec::new() },
+            },
+        ],
+        failures: Vec::new(),
+        surprises,
+        reason: Some("the pool hands alice's connection to anyone".into()),
+        replay: "stickler run anonymous --balancer shared-pool --seed 7".into(),
+    }
+}
+
+#[test]
+fn the_table_shows_what_was_violated_and_marks_surprises() {
+    let runs = [
+        run("anonymous", "l4-nat", Grade::Ok, Vec::new()),
+        run("anonymous", "shared-pool", Grade::Violated, Vec::new()),
+        run("lone", "l4-nat", Grade::Violated, vec!["ID-2 was expected to be kept".into()]),
+    ];
+    insta::assert_snapshot!(format!("{}{}", pretty::table(&runs, false), pretty::legend(&runs)));
+}
+
+#[test]
+fn the_evidence_is_a_short_transcript() {
+    insta::assert_snapshot!(pretty::details(&run("anonymous", "shared-pool", Grade::Violated, Vec::new()), false));
+}
+
+#[test]
+fn the_whole_transcript_marks_the_evidence() {
+    insta::assert_snapshot!(transcript::whole(&trace(), &[1, 2, 3]));
+}
+
+#[test]
+fn the_json_document_is_complete() {
+    let text = stickler_report::json::document(&[run("anonymous", "shared-pool", Grade::Violated, Vec::new())], true);
+    let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(value["runs"][0]["verdicts"][1]["requirement"], "ID-2");
+    assert_eq!(value["runs"][0]["verdicts"][1]["grade"], "violated");
+    assert_eq!(value["runs"][0]["verdicts"][1]["transcript"][0].as_array().map(Vec::len), Some(3));
+    assert_eq!(value["runs"][0]["transcript"].as_array().map(Vec::len), Some(4));
+    assert_eq!(value["requirements"].as_array().map(Vec::len), Some(Requirement::all().count()));
+}

@@ -1,0 +1,10 @@
+//! The world on real sockets: mock servers and a balancer on loopback.
+//!
+//! [`Site`] starts a DC, a farm of IIS servers and one balancer, with the very code that the simulated
+//! world runs, for real clients to talk to.
+
+mod clock;
+mod site;
+
+pub use clock::WallClock;
+pub use site::{Options, Site, StartError};
