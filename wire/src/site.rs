@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use stickler_lb_core::{Backend, Farm, Limits, UnknownMechanism, find, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::log::Entry;
-use stickler_mock_iis::{Accounts, DcLink};
+use stickler_mock_iis::Accounts;
+use stickler_mock_iis::site::LogSink;
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
@@ -24,7 +24,7 @@ pub struct Options {
     /// Seeds challenges and secrets.
     pub seed: u64,
     /// Gets each line of the servers' logs.
-    pub log: Option<Arc<dyn Fn(&Entry) + Send + Sync>>,
+    pub log: Option<LogSink>,
     /// Gets each event; nothing is kept.
     pub events: Box<dyn Fn(Event) + Send + Sync>,
 }
@@ -82,9 +82,11 @@ impl Site {
         for spec in &options.topology.servers {
             let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {}", spec.name)).bytes();
             controller.join(&spec.name, &secret);
-            let accounts = Accounts::Dc(DcLink { address: dc, secret: secret.into() });
+            let accounts = Accounts::dc(dc, &secret);
             let mut site = stickler_mock_iis::Site::new(spec, &options.topology.domain, accounts);
-            site.log.clone_from(&options.log);
+            if let Some(sink) = &options.log {
+                site = site.with_log(Arc::clone(sink));
+            }
             let (listener, address) = listen(&spec.name, SocketAddr::new(options.address, 0)).await?;
             TokioNet.spawn(stickler_mock_iis::serve(TokioNet, listener, env(&spec.name), Arc::new(site)));
             farm.backends.push(Backend { name: spec.name.clone(), address });

@@ -1,0 +1,21 @@
+//! NTLM, its HTTP headers and the pass-through logon codec: pure, no I/O, no clock, no RNG.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ntlm`] | the three messages, the cryptography, [`Initiator`](ntlm::initiator::Initiator) and [`Acceptor`](ntlm::acceptor::Acceptor), and the DC's verification |
+//! | [`logon`] | the pass-through logon between a server and its domain controller, and its framing |
+//! | [`http`] | `WWW-Authenticate` and `Authorization` headers, and what kind of token they carry |
+//! | [`channel_binding`] | the hash that ties a token to a TLS certificate (RFC 5929) |
+//! | [`status`] | NTSTATUS, SSPI and Win32 codes, and what IIS logs for them |
+//!
+//! Randomness (challenges, session keys) and time ([`FileTime`]) come in as arguments, so the same
+//! inputs give the same bytes. Every decoder is bounded by its input and fails with a typed error.
+
+pub mod channel_binding;
+pub mod http;
+pub mod logon;
+pub mod ntlm;
+pub mod status;
+mod time;
+
+pub use time::FileTime;

@@ -1,0 +1,206 @@
+//! Frames of the logon channel: keyed by the machine's secret, and numbered.
+//!
+//! A frame is a 32-bit length (big-endian, not counting itself), then
+//!
+//! | bytes | holds |
+//! |---|---|
+//! | 1 | protocol version, 1 |
+//! | 1 | kind: 1 request, 2 reply |
+//! | 8 | sequence number, big-endian, from 0, each direction its own |
+//! | n | the body, see `codec.rs` |
+//! | 32 | HMAC-SHA256 over all of the above but the length |
+//!
+//! The key is HMAC-SHA256(secret, label, machine in upper case). What it leaves open: a frame recorded
+//! on one channel verifies as the same number of a later channel of that machine. Bodies travel in clear.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::codec::{Fields, decode_reply, decode_request, encode_reply, encode_request};
+use super::{LogonError, LogonReply, LogonRequest};
+use crate::ntlm::text::{same_name, upcase};
+
+/// Bytes of the length prefix that precedes each frame (big-endian, not counting itself).
+pub const FRAME_PREFIX: usize = 4;
+
+/// Longest frame that either side accepts or makes, in bytes without the prefix: an NTLMv2 response
+/// may have 64 KiB, names are short.
+pub const MAX_FRAME: usize = 128 * 1024;
+
+const VERSION: u8 = 1;
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
+/// Version, kind and sequence number.
+const HEADER: usize = 10;
+const MAC: usize = 32;
+const LABEL: &[u8] = b"stickler logon channel 1\0";
+
+/// How many bytes follow this prefix. Call it before allocating.
+///
+/// # Errors
+/// [`LogonError::TooLong`] beyond [`MAX_FRAME`].
+pub fn frame_len(prefix: [u8; FRAME_PREFIX]) -> Result<usize, LogonError> {
+    bounded(u32::from_be_bytes(prefix) as usize)
+}
+
+fn bounded(len: usize) -> Result<usize, LogonError> {
+    if len > MAX_FRAME { Err(LogonError::TooLong { len, limit: MAX_FRAME }) } else { Ok(len) }
+}
+
+/// The server's (IIS machine's) half of a logon channel.
+pub struct LogonClient {
+    keyed: Hmac<Sha256>,
+    sent: u64,
+    received: u64,
+}
+
+impl LogonClient {
+    /// A fresh channel for `machine` (its NetBIOS name), keyed by its secret.
+    pub fn new(machine: &str, secret: &[u8]) -> Self {
+        Self { keyed: channel_key(machine, secret), sent: 0, received: 0 }
+    }
+
+    /// The frame, with its length prefix, that carries `request`. Replies come back in the same order.
+    ///
+    /// # Errors
+    /// [`LogonError::TooLong`] for a field or a frame that is too long to be sent.
+    pub fn encode_request(&mut self, request: &LogonRequest) -> Result<Vec<u8>, LogonError> {
+        let mut frame = begin(REQUEST, self.sent);
+        encode_request(request, &mut frame)?;
+        let frame = seal(&self.keyed, frame)?;
+        self.sent += 1;
+        Ok(frame)
+    }
+
+    /// Opens the next reply; `frame` is without the length prefix.
+    ///
+    /// # Errors
+    /// Any [`LogonError`]; a reply that no request waits for is out of sequence.
+    pub fn decode_reply(&mut self, frame: &[u8]) -> Result<LogonReply, LogonError> {
+        let (got, body) = open(&self.keyed, frame, REPLY)?;
+        in_sequence(got, self.received)?;
+        if self.received >= self.sent {
+            return Err(LogonError::OutOfSequence { got, expected: self.sent });
+        }
+        let reply = decode_reply(body)?;
+        self.received += 1;
+        Ok(reply)
+    }
+}
+
+/// The domain controller's half of a logon channel.
+pub struct LogonServer {
+    keyed: Hmac<Sha256>,
+    machine: String,
+    received: u64,
+    answered: u64,
+}
+
+impl LogonServer {
+    /// The machine that a first request claims to come from, read before anything is verified: it
+    /// only selects the secret for [`LogonServer::new`].
+    ///
+    /// # Errors
+    /// When `frame` (without its length prefix) is not a request of this protocol.
+    pub fn claimed_machine(frame: &[u8]) -> Result<String, LogonError> {
+        let (_, body, _) = split(frame, REQUEST)?;
+        Fields::new(body).text("channel_machine")
+    }
+
+    /// A fresh channel from `machine`, keyed by the secret that the directory holds for it.
+    pub fn new(machine: &str, secret: &[u8]) -> Self {
+        let keyed = channel_key(machine, secret);
+        Self { keyed, machine: machine.into(), received: 0, answered: 0 }
+    }
+
+    /// Opens the next request; `frame` is without the length prefix.
+    ///
+    /// # Errors
+    /// Any [`LogonError`].
+    pub fn decode_request(&mut self, frame: &[u8]) -> Result<LogonRequest, LogonError> {
+        let (got, body) = open(&self.keyed, frame, REQUEST)?;
+        in_sequence(got, self.received)?;
+        let request = decode_request(body)?;
+        if !same_name(&request.channel_machine, &self.machine) {
+            return Err(LogonError::WrongMachine { got: request.channel_machine, expected: self.machine.clone() });
+        }
+        self.received += 1;
+        Ok(request)
+    }
+
+    /// The frame, with its length prefix, that answers the oldest request not yet answered.
+    ///
+    /// # Errors
+    /// [`LogonError::TooLong`] for a field or a frame that is too long to be sent;
+    /// [`LogonError::OutOfSequence`] when every request has been answered.
+    pub fn encode_reply(&mut self, reply: &LogonReply) -> Result<Vec<u8>, LogonError> {
+        if self.answered >= self.received {
+            return Err(LogonError::OutOfSequence { got: self.answered, expected: self.received });
+        }
+        let mut frame = begin(REPLY, self.answered);
+        encode_reply(reply, &mut frame)?;
+        let frame = seal(&self.keyed, frame)?;
+        self.answered += 1;
+        Ok(frame)
+    }
+}
+
+fn channel_key(machine: &str, secret: &[u8]) -> Hmac<Sha256> {
+    let mut derive = hmac_sha256(secret);
+    derive.update(LABEL);
+    derive.update(machine.chars().map(upcase).collect::<String>().as_bytes());
+    hmac_sha256(&derive.finalize().into_bytes())
+}
+
+fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104 2)")
+}
+
+/// A frame up to its body, with room for the length.
+fn begin(kind: u8, sequence: u64) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_PREFIX];
+    frame.extend_from_slice(&[VERSION, kind]);
+    frame.extend_from_slice(&sequence.to_be_bytes());
+    frame
+}
+
+/// Adds the MAC and fills in the length.
+fn seal(keyed: &Hmac<Sha256>, mut frame: Vec<u8>) -> Result<Vec<u8>, LogonError> {
+    let len = bounded(frame.len() - FRAME_PREFIX + MAC)?;
+    let mac = keyed.clone().chain_update(&frame[FRAME_PREFIX..]).finalize().into_bytes();
+    frame.extend_from_slice(&mac);
+    frame[..FRAME_PREFIX].copy_from_slice(&(len as u32).to_be_bytes());
+    Ok(frame)
+}
+
+/// Sequence number, body and MAC of a frame of that kind.
+fn split(frame: &[u8], kind: u8) -> Result<(u64, &[u8], &[u8; MAC]), LogonError> {
+    bounded(frame.len())?;
+    let (signed, mac) = frame.split_last_chunk().ok_or(LogonError::Truncated { field: "MAC" })?;
+    let (header, body) =
+        signed.split_first_chunk::<HEADER>().ok_or(LogonError::Truncated { field: "sequence number" })?;
+    let [version, got, sequence @ ..] = *header;
+    if version != VERSION {
+        return Err(LogonError::Version(version));
+    }
+    if got != kind {
+        return Err(LogonError::Kind);
+    }
+    Ok((u64::from_be_bytes(sequence), body, mac))
+}
+
+/// Verifies a frame, in constant time; its sequence number and body.
+fn open<'a>(keyed: &Hmac<Sha256>, frame: &'a [u8], kind: u8) -> Result<(u64, &'a [u8]), LogonError> {
+    let (sequence, body, mac) = split(frame, kind)?;
+    let signed = &frame[..frame.len() - MAC];
+    keyed.clone().chain_update(signed).verify_slice(mac).map_err(|_| LogonError::BadMac)?;
+    Ok((sequence, body))
+}
+
+fn in_sequence(got: u64, expected: u64) -> Result<(), LogonError> {
+    match got.cmp(&expected) {
+        std::cmp::Ordering::Less => Err(LogonError::Replayed { got, expected }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(LogonError::OutOfSequence { got, expected }),
+    }
+}

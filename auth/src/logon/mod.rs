@@ -1,0 +1,155 @@
+//! The pass-through logon: what a server asks its domain controller, and how it travels.
+//!
+//! A simplified but honest stand-in for `NetrLogonSamLogonWithFlags` over a secure channel (MS-NRPC,
+//! MS-APDS 3.1.5): the same fields, the same trust, none of the RPC. Sans-IO: [`LogonClient`] and
+//! [`LogonServer`] turn messages into frames and back; the shell moves the frames.
+
+mod channel;
+mod codec;
+
+pub use channel::{FRAME_PREFIX, LogonClient, LogonServer, MAX_FRAME, frame_len};
+
+use crate::ntlm::text::Hidden;
+use crate::status::NtStatus;
+
+/// What a server asks the DC (or its own SAM): does this response prove that user?
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct LogonRequest {
+    /// NetBIOS name of the machine that owns the secure channel and asks.
+    pub channel_machine: String,
+    /// The domain as the client sent it; empty when it named none.
+    pub logon_domain: String,
+    /// The user as the client sent it; empty for an anonymous logon.
+    pub user: String,
+    /// The workstation as the client sent it.
+    pub workstation: String,
+    /// The challenge that the response answers: the server's own, or for NTLM2 session responses
+    /// MD5(server challenge, client challenge)\[0..8\] (MS-APDS 3.1.5.2).
+    pub challenge: [u8; 8],
+    /// The NT response: empty, 24 bytes, or an NTLMv2 response with its blob.
+    pub nt_response: Vec<u8>,
+    /// The LM response: empty or 24 bytes (one zero byte for anonymous).
+    pub lm_response: Vec<u8>,
+    /// MSV1_0 parameter control bits (MS-APDS 3.1.5.1); 0 where nothing special is asked.
+    pub parameter_control: u32,
+    /// How many channels the request has crossed; a DC that forwards adds one, and bounds it.
+    pub hops: u8,
+}
+
+/// What the DC answers.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct LogonReply {
+    /// How the logon ended.
+    pub status: NtStatus,
+    /// False means: this DC does not know, another one may (MS-NRPC 3.5.4.5.1).
+    pub authoritative: bool,
+    /// The session base key (MS-NLMP 3.3), zero unless the logon succeeded.
+    pub session_base_key: [u8; 16],
+    /// The first eight bytes of the LM hash, zero where there is none (for LM_KEY and NON_NT keys).
+    pub lm_key: [u8; 8],
+    /// Bits of the profile, such as [`LogonReply::GUEST`].
+    pub user_flags: u32,
+    /// The account's name as the directory spells it.
+    pub effective_name: String,
+    /// NetBIOS name of the account's domain.
+    pub domain: String,
+    /// SIDs of the user and its groups, in string form, the user's first.
+    pub sids: Vec<String>,
+    /// NetBIOS name of the DC that decided.
+    pub logon_server: String,
+}
+
+impl LogonReply {
+    /// `LOGON_GUEST`: the account is the guest's (MS-PAC 2.5, UserFlags).
+    pub const GUEST: u32 = 0x0000_0001;
+
+    /// A refusal: `status`, no keys, no names.
+    pub fn refused(status: NtStatus, authoritative: bool) -> Self {
+        Self { status, authoritative, ..Self::default() }
+    }
+}
+
+impl std::fmt::Debug for LogonRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogonRequest")
+            .field("channel_machine", &self.channel_machine)
+            .field("logon_domain", &self.logon_domain)
+            .field("user", &self.user)
+            .field("workstation", &self.workstation)
+            .field("nt_response", &format_args!("{} bytes", self.nt_response.len()))
+            .field("lm_response", &format_args!("{} bytes", self.lm_response.len()))
+            .field("hops", &self.hops)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for LogonReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogonReply")
+            .field("status", &self.status)
+            .field("authoritative", &self.authoritative)
+            .field("session_base_key", &Hidden)
+            .field("effective_name", &self.effective_name)
+            .field("domain", &self.domain)
+            .field("logon_server", &self.logon_server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a frame of the logon channel was refused. After any of these the channel must be closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogonError {
+    /// The length prefix promises more than a frame may have, or a message does not fit in one.
+    #[error("logon frame or field of {len} bytes exceeds the limit of {limit}")]
+    TooLong {
+        /// What was promised, or would have to be sent.
+        len: usize,
+        /// [`MAX_FRAME`], or 65,535 for a field.
+        limit: usize,
+    },
+    /// The frame ends before its fields do.
+    #[error("logon frame ends inside {field}")]
+    Truncated {
+        /// The field that is cut off.
+        field: &'static str,
+    },
+    /// The frame has bytes left, or a field holds a value that it cannot have.
+    #[error("logon frame is malformed at {field}")]
+    Malformed {
+        /// The field at fault.
+        field: &'static str,
+    },
+    /// Another protocol, or another version of this one.
+    #[error("logon frame has protocol version {0}, expected 1")]
+    Version(u8),
+    /// A reply where a request belongs, or the reverse.
+    #[error("logon frame is of the wrong kind for this side of the channel")]
+    Kind,
+    /// The frame was not made with this machine's secret, or was altered.
+    #[error("logon frame does not verify: the machine secret differs or the frame was altered")]
+    BadMac,
+    /// A frame that was accepted before.
+    #[error("logon frame {got} was replayed, expected {expected}")]
+    Replayed {
+        /// The frame's sequence number.
+        got: u64,
+        /// The next one due.
+        expected: u64,
+    },
+    /// A frame from the future: something between was lost.
+    #[error("logon frame {got} is out of sequence, expected {expected}")]
+    OutOfSequence {
+        /// The frame's sequence number.
+        got: u64,
+        /// The next one due.
+        expected: u64,
+    },
+    /// The request names another machine than the one whose secret keys the channel.
+    #[error("logon request names machine {got:?} on the channel of {expected:?}")]
+    WrongMachine {
+        /// The machine in the request.
+        got: String,
+        /// The machine of the channel.
+        expected: String,
+    },
+}

@@ -1,0 +1,195 @@
+//! How a server accepts NTLM: its names, its switches, and what follows from them alone.
+
+use super::{Refusal, WORKSTATION};
+use crate::FileTime;
+use crate::logon::LogonRequest;
+use crate::ntlm::authenticate::Authenticate;
+use crate::ntlm::av::{AvId, AvPairs, AvPairsBuf};
+use crate::ntlm::challenge::Challenge;
+use crate::ntlm::crypto::ntlm2_session_challenge;
+use crate::ntlm::flags::NegotiateFlags;
+use crate::ntlm::response::NtResponse;
+use crate::ntlm::text::same_name;
+use crate::ntlm::wire::{DecodeError, Version};
+
+/// The names that a Challenge advertises in its AV pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetNames {
+    /// NetBIOS name of the machine, AV 1.
+    pub netbios_computer: String,
+    /// NetBIOS name of its domain, AV 2; the machine's own when it is not joined.
+    pub netbios_domain: String,
+    /// DNS name of the machine, AV 3.
+    pub dns_computer: String,
+    /// DNS name of its domain, AV 4; left out when empty.
+    pub dns_domain: String,
+    /// DNS name of its forest, AV 5; left out when empty.
+    pub dns_tree: String,
+}
+
+/// IIS `tokenChecking`: whether a property of extended protection is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenChecking {
+    /// Never.
+    #[default]
+    None,
+    /// Where the client sent it.
+    Allow,
+    /// Always: a client that did not send it is refused.
+    Require,
+}
+
+/// How a server accepts NTLM.
+#[derive(Clone, Debug, Default)]
+pub struct AcceptorConfig {
+    /// Names in the Challenge.
+    pub names: TargetNames,
+    /// Whether the machine is joined to a domain: then the target is the domain, else the machine.
+    pub joined: bool,
+    /// Version field of the Challenge, sent to clients that ask for it.
+    pub version: Version,
+    /// Refuse clients that do not offer 128-bit keys (off: curl and Chromium never offer it).
+    pub require_128bit: bool,
+    /// Refuse an NTLMv2 timestamp that is further than this many ticks from the server's clock; `None`
+    /// does not check (Windows after 2008 R2). [`AcceptorConfig::SKEW_36_HOURS`] is the older rule.
+    pub max_skew: Option<u64>,
+    /// Whether a null session is a logon (IIS: no).
+    pub allow_anonymous: bool,
+    /// Whether the channel binding is checked, on connections that have one.
+    pub channel_binding: TokenChecking,
+    /// Whether the service name is checked against [`AcceptorConfig::service_names`].
+    pub service_name: TokenChecking,
+    /// Service names that this server goes by, such as `HTTP/app.corp.example`; any case matches.
+    pub service_names: Vec<String>,
+}
+
+impl AcceptorConfig {
+    /// 36 hours in ticks: what Windows up to 2008 R2 allowed.
+    pub const SKEW_36_HOURS: u64 = 36 * 3600 * FileTime::TICKS_PER_SECOND;
+
+    /// What this acceptor can do if the client wants it.
+    const SUPPORTED: NegotiateFlags = NegotiateFlags::UNICODE
+        .union(NegotiateFlags::OEM)
+        .union(NegotiateFlags::SIGN)
+        .union(NegotiateFlags::SEAL)
+        .union(NegotiateFlags::LM_KEY)
+        .union(NegotiateFlags::EXTENDED_SESSION_SECURITY)
+        .union(NegotiateFlags::IDENTIFY)
+        .union(NegotiateFlags::REQUEST_NON_NT_SESSION_KEY)
+        .union(NegotiateFlags::VERSION)
+        .union(NegotiateFlags::KEY_128)
+        .union(NegotiateFlags::KEY_EXCH)
+        .union(NegotiateFlags::KEY_56);
+
+    /// What every Challenge has.
+    const ALWAYS: NegotiateFlags = NegotiateFlags::REQUEST_TARGET
+        .union(NegotiateFlags::NTLM)
+        .union(NegotiateFlags::ALWAYS_SIGN)
+        .union(NegotiateFlags::TARGET_INFO);
+
+    /// The Challenge's flags for a client's (3.2.5.1.1).
+    pub(super) fn challenge_flags(&self, client: NegotiateFlags) -> Result<NegotiateFlags, Refusal> {
+        if self.require_128bit && !client.contains(NegotiateFlags::KEY_128) {
+            return Err(Refusal::Weak);
+        }
+        let mut flags = (client & Self::SUPPORTED) | Self::ALWAYS;
+        if flags.contains(NegotiateFlags::UNICODE) {
+            flags = flags - NegotiateFlags::OEM;
+        } else if !flags.contains(NegotiateFlags::OEM) {
+            return Err(DecodeError::NoCharset.into());
+        }
+        if flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY) {
+            flags = flags - NegotiateFlags::LM_KEY;
+        }
+        let target = if self.joined { NegotiateFlags::TARGET_TYPE_DOMAIN } else { NegotiateFlags::TARGET_TYPE_SERVER };
+        Ok(flags | target)
+    }
+
+    /// The Challenge message.
+    pub(super) fn encode_challenge(&self, flags: NegotiateFlags, server_challenge: [u8; 8], now: FileTime) -> Vec<u8> {
+        let names = &self.names;
+        let target = if self.joined { &names.netbios_domain } else { &names.netbios_computer };
+        let version = if flags.contains(NegotiateFlags::VERSION) { self.version } else { Version::default() };
+        Challenge {
+            flags,
+            server_challenge,
+            target_name: &flags.charset().encode(target),
+            target_info: &names.encode(now),
+            version: Some(version),
+        }
+        .encode()
+    }
+
+    /// What to ask the DC about `message`.
+    pub(super) fn logon_request(
+        &self,
+        message: &Authenticate<'_>,
+        flags: NegotiateFlags,
+        server_challenge: [u8; 8],
+    ) -> Result<LogonRequest, DecodeError> {
+        let charset = flags.charset();
+        let response = NtResponse::decode(message.nt_response)?;
+        let extended = flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY);
+        let challenge = match response {
+            NtResponse::V1(_) if extended => {
+                let lm = message.lm_response;
+                let client = lm
+                    .first_chunk()
+                    .ok_or(DecodeError::Length { field: "Authenticate.LmChallengeResponse", got: lm.len() })?;
+                ntlm2_session_challenge(&server_challenge, client)
+            }
+            _ => server_challenge,
+        };
+        Ok(LogonRequest {
+            channel_machine: self.names.netbios_computer.clone(),
+            logon_domain: charset.decode(message.domain, "Authenticate.DomainName")?,
+            user: charset.decode(message.user, "Authenticate.UserName")?,
+            workstation: charset.decode(message.workstation, WORKSTATION)?,
+            challenge,
+            nt_response: message.nt_response.to_vec(),
+            lm_response: message.lm_response.to_vec(),
+            parameter_control: 0,
+            hops: 0,
+        })
+    }
+
+    /// The service name that the client sent, if it is one of ours or nobody asks.
+    pub(super) fn check_service_name(&self, pairs: AvPairs<'_>) -> Result<Option<String>, Refusal> {
+        let sent = pairs.target_name().filter(|name| !name.is_empty());
+        let ours = |name: &str| self.service_names.iter().any(|each| same_name(each, name));
+        match (self.service_name, sent) {
+            (TokenChecking::Require, None) => Err(Refusal::TargetName(String::new())),
+            (TokenChecking::Allow | TokenChecking::Require, Some(name)) if !ours(&name) => {
+                Err(Refusal::TargetName(name))
+            }
+            (_, sent) => Ok(sent),
+        }
+    }
+
+    /// Whether the time in an NTLMv2 response is near enough, where anybody asks.
+    pub(super) fn check_clock(&self, response: NtResponse<'_>, now: FileTime) -> Result<(), Refusal> {
+        let (Some(limit), NtResponse::V2(v2)) = (self.max_skew, response) else { return Ok(()) };
+        let skew = v2.timestamp.0.abs_diff(now.0);
+        if skew > limit { Err(Refusal::Skew(skew)) } else { Ok(()) }
+    }
+}
+
+impl TargetNames {
+    /// The AV pairs of a Challenge, in the order of Windows: 2, 1, 4, 3, 5, 7.
+    fn encode(&self, now: FileTime) -> Vec<u8> {
+        let mut pairs = AvPairsBuf::default();
+        pairs.push_text(AvId::NB_DOMAIN_NAME, &self.netbios_domain);
+        pairs.push_text(AvId::NB_COMPUTER_NAME, &self.netbios_computer);
+        for (id, name) in [
+            (AvId::DNS_DOMAIN_NAME, &self.dns_domain),
+            (AvId::DNS_COMPUTER_NAME, &self.dns_computer),
+            (AvId::DNS_TREE_NAME, &self.dns_tree),
+        ] {
+            if !name.is_empty() {
+                pairs.push_text(id, name);
+            }
+        }
+        pairs.push(AvId::TIMESTAMP, &now.0.to_le_bytes());
+        pairs.finish()
+    }
+}

@@ -1,0 +1,223 @@
+//! The server's side (MS-NLMP 3.2.5.1): an enum inside, for a peer may send anything at any time.
+
+//!
+//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the
+//! local SAM), and takes the reply; then it checks what only it can, for only it has all three
+//! messages: key exchange, MIC, channel binding, service name, clock.
+//!
+//! [`LogonRequest`]: crate::logon::LogonRequest
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::authenticate::Authenticate;
+use super::av::AvPairs;
+use super::crypto::{exchange_session_key, mic_matches, v1_key_exchange_key};
+use super::flags::NegotiateFlags;
+use super::initiator::exchanges_key;
+use super::negotiate::Negotiate;
+use super::response::NtResponse;
+use super::wire::{DecodeError, message_type};
+use crate::FileTime;
+use crate::channel_binding::ChannelBinding;
+use crate::logon::LogonReply;
+
+mod config;
+mod outcome;
+
+pub use config::{AcceptorConfig, TargetNames, TokenChecking};
+pub use outcome::{Authenticated, Refusal, Step};
+
+/// One connection's acceptor.
+pub struct Acceptor {
+    config: Arc<AcceptorConfig>,
+    binding: Option<ChannelBinding>,
+    state: State,
+}
+
+/// Where the handshake stands.
+enum State {
+    /// No handshake pending.
+    Idle,
+    /// A Challenge is out.
+    Challenged(Handshake),
+    /// The Authenticate is here, and the DC is being asked.
+    AwaitingLogon(Handshake, Proof),
+}
+
+/// The first two messages, raw for the MIC, and what they settled.
+struct Handshake {
+    negotiate: Vec<u8>,
+    challenge: Vec<u8>,
+    flags: NegotiateFlags,
+    server_challenge: [u8; 8],
+}
+
+/// The third message, raw for the MIC, and the server's clock when it came.
+struct Proof {
+    authenticate: Vec<u8>,
+    at: FileTime,
+}
+
+impl Acceptor {
+    /// An acceptor for one connection; `binding` is that of its TLS session, where there is one.
+    pub fn new(config: impl Into<Arc<AcceptorConfig>>, binding: Option<ChannelBinding>) -> Self {
+        Self { config: config.into(), binding, state: State::Idle }
+    }
+
+    /// Takes a token from the client. `server_challenge` is 8 fresh random bytes, used if the token
+    /// is a Negotiate; `now` is the server's clock.
+    ///
+    /// A Negotiate begins anew at any time. Whatever fails leaves no handshake pending.
+    pub fn accept(&mut self, token: &[u8], server_challenge: [u8; 8], now: FileTime) -> Step {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        let step = match (message_type(token), state) {
+            (Some(1), _) => self.challenge(token, server_challenge, now),
+            (_, State::Challenged(handshake)) => self.authenticate(handshake, token, now),
+            (Some(3), _) => Err(Refusal::NoContext),
+            (Some(got), _) => Err(DecodeError::MessageType { got, expected: 1 }.into()),
+            (None, _) => Err(DecodeError::Signature.into()),
+        };
+        step.unwrap_or_else(Step::Refused)
+    }
+
+    /// Takes the answer to the last [`Step::NeedLogon`].
+    pub fn resume(&mut self, reply: &LogonReply) -> Step {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::AwaitingLogon(handshake, proof) => self
+                .conclude(&handshake, &proof, reply)
+                .map_or_else(Step::Refused, |done| Step::Authenticated(Box::new(done))),
+            other => {
+                self.state = other;
+                Step::Refused(Refusal::UnexpectedReply)
+            }
+        }
+    }
+
+    /// Forgets a pending handshake.
+    pub fn reset(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// Whether a handshake has begun and not ended: a Challenge is out, or the DC is being asked.
+    pub fn is_pending(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// Answers a Negotiate (3.2.5.1.1).
+    fn challenge(&mut self, token: &[u8], server_challenge: [u8; 8], now: FileTime) -> Result<Step, Refusal> {
+        let negotiate = Negotiate::decode(token)?;
+        let flags = self.config.challenge_flags(negotiate.flags)?;
+        let challenge = self.config.encode_challenge(flags, server_challenge, now);
+        self.state = State::Challenged(Handshake {
+            negotiate: token.to_vec(),
+            challenge: challenge.clone(),
+            flags,
+            server_challenge,
+        });
+        Ok(Step::Challenge(challenge))
+    }
+
+    /// Takes an Authenticate (3.2.5.1.2) as far as it goes without the DC.
+    fn authenticate(&mut self, handshake: Handshake, token: &[u8], now: FileTime) -> Result<Step, Refusal> {
+        let proof = Proof { authenticate: token.to_vec(), at: now };
+        let message = Authenticate::decode(token)?;
+        let flags = message.flags & handshake.flags;
+        if self.config.require_128bit && !flags.contains(NegotiateFlags::KEY_128) {
+            return Err(Refusal::Weak);
+        }
+        if is_anonymous(&message) {
+            if !self.config.allow_anonymous {
+                return Err(Refusal::Anonymous);
+            }
+            let nobody = LogonReply::default();
+            let done = self.conclude(&handshake, &proof, &nobody)?;
+            return Ok(Step::Authenticated(Box::new(done)));
+        }
+        let request = self.config.logon_request(&message, flags, handshake.server_challenge)?;
+        self.state = State::AwaitingLogon(handshake, proof);
+        Ok(Step::NeedLogon(request))
+    }
+
+    /// What the server checks once the DC has spoken: only the server has all three messages.
+    fn conclude(&self, handshake: &Handshake, proof: &Proof, reply: &LogonReply) -> Result<Authenticated, Refusal> {
+        if !reply.status.is_success() {
+            return Err(Refusal::Logon(reply.status));
+        }
+        let raw = proof.authenticate.as_slice();
+        let message = Authenticate::decode(raw)?;
+        let flags = message.flags & handshake.flags;
+        let response = NtResponse::decode(message.nt_response)?;
+        let session_key = session_key(handshake, &message, response, reply)?;
+        let guest = reply.user_flags & LogonReply::GUEST != 0;
+        let pairs = match response {
+            NtResponse::V2(v2) => v2.av_pairs,
+            NtResponse::V1(_) | NtResponse::Empty => AvPairs::default(),
+        };
+        let mic = pairs.flags() & AvPairs::FLAG_MIC != 0;
+        // A guest has no password in common with the client, hence no key to check a MIC with.
+        let Handshake { negotiate, challenge, .. } = handshake;
+        if mic && !guest && !mic_matches(&session_key, negotiate, challenge, raw) {
+            return Err(Refusal::Mic);
+        }
+        let channel_bound = self.check_channel_binding(pairs)?;
+        let target_name = self.config.check_service_name(pairs)?;
+        self.config.check_clock(response, proof.at)?;
+        Ok(Authenticated {
+            domain: reply.domain.clone(),
+            user: reply.effective_name.clone(),
+            workstation: flags.charset().decode(message.workstation, WORKSTATION)?,
+            anonymous: is_anonymous(&message),
+            guest,
+            sids: reply.sids.clone(),
+            session_key,
+            flags,
+            mic,
+            channel_bound,
+            target_name,
+        })
+    }
+
+    /// Whether a binding was compared and matched.
+    fn check_channel_binding(&self, pairs: AvPairs<'_>) -> Result<bool, Refusal> {
+        let Some(ours) = self.binding else { return Ok(false) };
+        match (self.config.channel_binding, pairs.channel_binding()) {
+            (TokenChecking::None, _) | (TokenChecking::Allow, None) => Ok(false),
+            (_, Some(theirs)) if ours.0.ct_eq(theirs).into() => Ok(true),
+            _ => Err(Refusal::BadBindings),
+        }
+    }
+}
+
+/// Names of fields in errors.
+const WORKSTATION: &str = "Authenticate.Workstation";
+
+/// The session key that both sides now share (3.2.5.1.2).
+fn session_key(
+    handshake: &Handshake,
+    message: &Authenticate<'_>,
+    response: NtResponse<'_>,
+    reply: &LogonReply,
+) -> Result<[u8; 16], Refusal> {
+    let flags = message.flags & handshake.flags;
+    let base = &reply.session_base_key;
+    let key_exchange_key = match response {
+        NtResponse::V2(_) => *base,
+        NtResponse::Empty if is_anonymous(message) => *base,
+        NtResponse::V1(_) | NtResponse::Empty => {
+            v1_key_exchange_key(flags, base, &reply.lm_key, message.lm_response, &handshake.server_challenge)
+        }
+    };
+    if !exchanges_key(flags) {
+        return Ok(key_exchange_key);
+    }
+    let sent = message.encrypted_session_key;
+    let encrypted = sent.try_into().map_err(|_| Refusal::KeyExchange(sent.len()))?;
+    Ok(exchange_session_key(&key_exchange_key, encrypted))
+}
+
+/// A null session (3.2.5.1.2): no user, no NT response, no LM response worth the name.
+fn is_anonymous(message: &Authenticate<'_>) -> bool {
+    message.user.is_empty() && message.nt_response.is_empty() && matches!(message.lm_response, [] | [0])
+}

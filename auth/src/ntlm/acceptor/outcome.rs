@@ -1,0 +1,126 @@
+//! What comes out of an acceptor.
+
+use std::fmt;
+
+use crate::logon::LogonRequest;
+use crate::ntlm::flags::NegotiateFlags;
+use crate::ntlm::wire::DecodeError;
+use crate::status::{BadPasswordCode, NtStatus, SecStatus};
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this Challenge.
+    Challenge(Vec<u8>),
+    /// Ask the DC (or the local SAM), then call [`super::Acceptor::resume`].
+    NeedLogon(LogonRequest),
+    /// The client is this account.
+    Authenticated(Box<Authenticated>),
+    /// The handshake has failed; the next one begins with a Negotiate.
+    Refused(Refusal),
+}
+
+/// A successful logon.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The account's NetBIOS domain, as the DC names it; empty when anonymous.
+    pub domain: String,
+    /// The account's name, as the DC spells it; empty when anonymous.
+    pub user: String,
+    /// The workstation as the client sent it.
+    pub workstation: String,
+    /// A null session.
+    pub anonymous: bool,
+    /// The guest account stands in for an unknown user.
+    pub guest: bool,
+    /// SIDs of the user and its groups.
+    pub sids: Vec<String>,
+    /// The exported session key, 16 bytes.
+    pub session_key: [u8; 16],
+    /// The flags in force.
+    pub flags: NegotiateFlags,
+    /// Whether a MIC was present, and so was verified.
+    pub mic: bool,
+    /// Whether a channel binding was compared, and matched.
+    pub channel_bound: bool,
+    /// The service name that the client sent (`MsvAvTargetName`), if any.
+    pub target_name: Option<String>,
+}
+
+/// Why a handshake was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The token does not decode.
+    #[error("malformed token: {0}")]
+    Malformed(#[from] DecodeError),
+    /// An Authenticate without a Challenge before it, on this connection.
+    #[error("an Authenticate came on a connection that has no handshake pending")]
+    NoContext,
+    /// The client does not offer what this server requires.
+    #[error("the client does not offer 128-bit keys, which this server requires")]
+    Weak,
+    /// A null session, which this server does not take.
+    #[error("anonymous logon is not accepted here")]
+    Anonymous,
+    /// The DC or the SAM refused.
+    #[error("logon refused: {0}")]
+    Logon(NtStatus),
+    /// KEY_EXCH was negotiated, but no 16-byte session key came.
+    #[error("key exchange was negotiated, but the encrypted session key has {0} bytes instead of 16")]
+    KeyExchange(usize),
+    /// The MIC is announced and does not match.
+    #[error("the message integrity code does not match: a message was altered")]
+    Mic,
+    /// The channel binding is missing, or another connection's.
+    #[error("channel binding is missing or belongs to another TLS connection")]
+    BadBindings,
+    /// The service name is missing, or another server's.
+    #[error("target name {0:?} is not a service of this server")]
+    TargetName(String),
+    /// The timestamp is too far from the server's clock.
+    #[error("the client's clock differs by {0} ticks of 100 ns, more than allowed")]
+    Skew(u64),
+    /// A logon reply came when none was due.
+    #[error("a logon reply came when none was due")]
+    UnexpectedReply,
+}
+
+impl Refusal {
+    /// The SSPI status of the refusal. That of a wrong target name is unmeasured on IIS.
+    pub fn sec_status(&self) -> SecStatus {
+        match self {
+            Self::Malformed(_) | Self::NoContext | Self::KeyExchange(_) => SecStatus::INVALID_TOKEN,
+            Self::Weak => SecStatus::UNSUPPORTED_FUNCTION,
+            Self::Anonymous | Self::Logon(_) => SecStatus::LOGON_DENIED,
+            Self::Mic => SecStatus::MESSAGE_ALTERED,
+            Self::BadBindings => SecStatus::BAD_BINDINGS,
+            Self::TargetName(_) => SecStatus::WRONG_PRINCIPAL,
+            Self::Skew(_) => SecStatus::TIME_SKEW,
+            Self::UnexpectedReply => SecStatus::INTERNAL_ERROR,
+        }
+    }
+
+    /// The value of `sc-win32-status` in the log.
+    pub fn sc_win32_status(&self, bad_password: BadPasswordCode) -> u32 {
+        match self {
+            Self::Logon(status) => status.sc_win32_status(bad_password),
+            _ => self.sec_status().0,
+        }
+    }
+}
+
+impl fmt::Debug for Authenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticated")
+            .field("domain", &self.domain)
+            .field("user", &self.user)
+            .field("workstation", &self.workstation)
+            .field("anonymous", &self.anonymous)
+            .field("guest", &self.guest)
+            .field("flags", &self.flags)
+            .field("mic", &self.mic)
+            .field("channel_bound", &self.channel_bound)
+            .field("target_name", &self.target_name)
+            .finish_non_exhaustive()
+    }
+}

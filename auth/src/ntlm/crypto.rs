@@ -1,0 +1,191 @@
+//! Hashes, responses and keys (MS-NLMP 3.3 and 3.4.5). Names follow the specification.
+
+use des::Des;
+use des::cipher::BlockCipherEncrypt;
+use hmac::{Hmac, KeyInit, Mac};
+use md4::Md4;
+use md5::{Digest, Md5};
+use rc4::{Rc4, StreamCipher};
+
+use super::authenticate::MIC;
+use super::flags::NegotiateFlags;
+use super::text::{upcase, utf16le};
+
+/// HMAC-MD5, keyed.
+pub(crate) type HmacMd5 = Hmac<Md5>;
+
+/// HMAC-MD5 with `key`; HMAC takes keys of any length.
+pub(crate) fn hmac_md5(key: &[u8]) -> HmacMd5 {
+    HmacMd5::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104 2)")
+}
+
+/// RC4 with `key`.
+pub(crate) fn rc4(key: &[u8; 16]) -> Rc4 {
+    Rc4::new_from_slice(key).expect("RC4 takes keys of 1 to 256 bytes, this one has 16")
+}
+
+/// NTOWFv1: MD4 of the password in UTF-16LE (3.3.1), 16 bytes. It is what a directory stores.
+pub fn ntowf_v1(password: &str) -> [u8; 16] {
+    Md4::digest(utf16le(password)).into()
+}
+
+/// LMOWFv1 (3.3.1), 16 bytes; `None` for a password that has no LM hash: more than 14 characters, or
+/// characters beyond the OEM set.
+pub fn lmowf_v1(password: &str) -> Option<[u8; 16]> {
+    let mut key = [0; 14];
+    for (at, c) in password.chars().enumerate() {
+        *key.get_mut(at)? = u8::try_from(upcase(c)).ok()?;
+    }
+    let (first, second) = (key.first_chunk()?, key.last_chunk()?);
+    let mut hash = [0; 16];
+    hash[..8].copy_from_slice(&des(*first, *b"KGS!@#$%"));
+    hash[8..].copy_from_slice(&des(*second, *b"KGS!@#$%"));
+    Some(hash)
+}
+
+/// NTOWFv2 of one user in one domain, kept as a keyed HMAC-MD5: each use costs no key setup.
+#[derive(Clone)]
+pub struct Ntowfv2 {
+    mac: HmacMd5,
+}
+
+impl Ntowfv2 {
+    /// From NTOWFv1, the user (upper-cased here) and the domain exactly as sent (3.3.2).
+    pub fn new(nt_hash: &[u8; 16], user: &str, domain: &str) -> Self {
+        Self { mac: hmac_md5(&ntowf_v2(nt_hash, user, domain)) }
+    }
+
+    /// NTProofStr: the first 16 bytes of an NTLMv2 response, over the challenge and the blob.
+    ///
+    /// The same over an 8-byte client challenge instead of a blob begins an LMv2 response.
+    pub fn proof(&self, server_challenge: &[u8; 8], blob: &[u8]) -> [u8; 16] {
+        let mut mac = self.mac.clone();
+        mac.update(server_challenge);
+        mac.update(blob);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The session base key that belongs to a proof (3.3.2), 16 bytes.
+    pub fn session_base_key(&self, proof: &[u8; 16]) -> [u8; 16] {
+        let mut mac = self.mac.clone();
+        mac.update(proof);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The whole LMv2 response, 24 bytes (3.3.2).
+    pub fn lm_v2_response(&self, server_challenge: &[u8; 8], client_challenge: &[u8; 8]) -> [u8; 24] {
+        let mut response = [0; 24];
+        response[..16].copy_from_slice(&self.proof(server_challenge, client_challenge));
+        response[16..].copy_from_slice(client_challenge);
+        response
+    }
+}
+
+/// NTOWFv2 (3.3.2), 16 bytes: HMAC-MD5 keyed with NTOWFv1 over user (upper case) and domain (as is).
+pub fn ntowf_v2(nt_hash: &[u8; 16], user: &str, domain: &str) -> [u8; 16] {
+    let mut mac = hmac_md5(nt_hash);
+    for c in user.chars().map(upcase).chain(domain.chars()) {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            mac.update(&unit.to_le_bytes());
+        }
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// DESL: a 24-byte v1 response to `challenge` under a 16-byte hash (3.3.1, section 6).
+pub fn v1_response(hash: &[u8; 16], challenge: &[u8; 8]) -> [u8; 24] {
+    let mut keys = [0; 21];
+    keys[..16].copy_from_slice(hash);
+    let mut response = [0; 24];
+    for (key, out) in keys.as_chunks().0.iter().zip(response.as_chunks_mut().0) {
+        *out = des(*key, *challenge);
+    }
+    response
+}
+
+/// The challenge that an NTLM2 session response answers: MD5(server, client)\[0..8\] (3.3.1, with
+/// extended session security; the server computes it for the DC, MS-APDS 3.1.5.2).
+pub fn ntlm2_session_challenge(server: &[u8; 8], client: &[u8; 8]) -> [u8; 8] {
+    let digest = Md5::new().chain_update(server).chain_update(client).finalize();
+    std::array::from_fn(|at| digest[at])
+}
+
+/// The session base key of the v1 responses: MD4(NTOWFv1) (3.3.1), 16 bytes.
+pub fn v1_session_base_key(nt_hash: &[u8; 16]) -> [u8; 16] {
+    Md4::digest(nt_hash).into()
+}
+
+/// KXKEY for the v1 responses (3.4.5.1), 16 bytes; NTLMv2 uses the session base key as it is.
+///
+/// `lm_key` is the first eight bytes of LMOWFv1; `lm_response` needs 8 bytes, what is missing is zero.
+pub fn v1_key_exchange_key(
+    flags: NegotiateFlags,
+    session_base_key: &[u8; 16],
+    lm_key: &[u8; 8],
+    lm_response: &[u8],
+    server_challenge: &[u8; 8],
+) -> [u8; 16] {
+    let lm_first: [u8; 8] = lm_response.first_chunk().copied().unwrap_or_default();
+    if flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY) {
+        let mut mac = hmac_md5(session_base_key);
+        mac.update(server_challenge);
+        mac.update(&lm_first);
+        return mac.finalize().into_bytes().into();
+    }
+    let [k0, k1, k2, k3, k4, k5, k6, k7] = *lm_key;
+    let mut key = [0; 16];
+    if flags.contains(NegotiateFlags::LM_KEY) {
+        key[..8].copy_from_slice(&des([k0, k1, k2, k3, k4, k5, k6], lm_first));
+        key[8..].copy_from_slice(&des([k7, 0xBD, 0xBD, 0xBD, 0xBD, 0xBD, 0xBD], lm_first));
+    } else if flags.contains(NegotiateFlags::REQUEST_NON_NT_SESSION_KEY) {
+        key[..8].copy_from_slice(lm_key);
+    } else {
+        key = *session_base_key;
+    }
+    key
+}
+
+/// RC4 of a session key under the key exchange key: encrypts and decrypts (3.1.5.1.2, 3.2.5.1.2).
+pub fn exchange_session_key(key_exchange_key: &[u8; 16], session_key: &[u8; 16]) -> [u8; 16] {
+    let mut out = *session_key;
+    rc4(key_exchange_key).apply_keystream(&mut out);
+    out
+}
+
+/// The MIC: HMAC-MD5, keyed with the exported session key, over the three raw messages, the MIC field
+/// of the third taken as zero (3.1.5.1.2, 3.2.5.1.2). `None` if the third has no room for one.
+pub fn mic(
+    exported_session_key: &[u8; 16],
+    negotiate: &[u8],
+    challenge: &[u8],
+    authenticate: &[u8],
+) -> Option<[u8; 16]> {
+    Some(mic_state(exported_session_key, negotiate, challenge, authenticate)?.finalize().into_bytes().into())
+}
+
+/// Whether the MIC inside `authenticate` is right, compared in constant time.
+pub fn mic_matches(exported_session_key: &[u8; 16], negotiate: &[u8], challenge: &[u8], authenticate: &[u8]) -> bool {
+    let sent = authenticate.get(MIC).unwrap_or_default();
+    mic_state(exported_session_key, negotiate, challenge, authenticate)
+        .is_some_and(|state| state.verify_slice(sent).is_ok())
+}
+
+fn mic_state(key: &[u8; 16], negotiate: &[u8], challenge: &[u8], authenticate: &[u8]) -> Option<HmacMd5> {
+    let after = authenticate.get(MIC.end..)?;
+    let mut mac = hmac_md5(key);
+    mac.update(negotiate);
+    mac.update(challenge);
+    mac.update(&authenticate[..MIC.start]);
+    mac.update(&[0; 16]);
+    mac.update(after);
+    Some(mac)
+}
+
+/// DES of one block under a 56-bit key, which is spread over eight bytes; DES ignores their parity bits.
+fn des(key: [u8; 7], block: [u8; 8]) -> [u8; 8] {
+    let bits = key.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
+    let spread: [u8; 8] = std::array::from_fn(|at| ((bits >> (49 - 7 * at)) << 1) as u8);
+    let mut out = block.into();
+    Des::new(&spread.into()).encrypt_block(&mut out);
+    out.into()
+}

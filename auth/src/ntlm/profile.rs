@@ -1,0 +1,126 @@
+//! The habits of real NTLM clients, as data.
+
+use super::authenticate::PayloadOrder;
+use super::flags::NegotiateFlags;
+use super::wire::Version;
+
+/// Which response an initiator computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseKind {
+    /// NTLMv2 (MS-NLMP 3.3.2).
+    NtlmV2,
+    /// NTLM2 session response: NTLMv1 over a challenge of both sides (3.3.1, extended session security).
+    Ntlm2Session,
+    /// NTLMv1 (3.3.1).
+    NtlmV1,
+}
+
+/// What an initiator puts into the LM response field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LmRule {
+    /// The response that belongs to the kind: LMv2, or LM of the LM hash.
+    Send,
+    /// 24 zero bytes beside NTLMv2 (3.1.5.1.2), a copy of the NT response beside NTLMv1 (3.3.1).
+    Withhold,
+}
+
+/// Whose clock stamps the NTLMv2 blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The server's timestamp from its AV pairs, else the client's own (MS-NLMP 3.1.5.1.2).
+    ServerFirst,
+    /// The client's own, in whole seconds (curl).
+    OwnWholeSeconds,
+}
+
+/// Everything in which NTLM clients differ, apart from their credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Flags of the Negotiate message; the Authenticate's are these as far as the server took them.
+    pub flags: NegotiateFlags,
+    /// Version field of Negotiate and Authenticate; `None` leaves it out where the layout allows.
+    pub version: Option<Version>,
+    /// Which response is computed.
+    pub response: ResponseKind,
+    /// What goes into the LM field.
+    pub lm: LmRule,
+    /// Whether the Authenticate has the 88-byte header and, with NTLMv2, a MIC.
+    pub mic: bool,
+    /// Whether `MsvAvChannelBindings` and `MsvAvTargetName` are added to the NTLMv2 blob.
+    pub extended_protection: bool,
+    /// Whether the Authenticate repeats the Challenge's flags as they came (curl), instead of those
+    /// that both sides set.
+    pub echo_flags: bool,
+    /// Whose clock stamps the blob.
+    pub clock: Clock,
+    /// Order of the Authenticate's payload.
+    pub order: PayloadOrder,
+    /// Workstation name in the Authenticate.
+    pub workstation: String,
+}
+
+impl Profile {
+    /// curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no channel
+    /// binding, no workstation of its own (lib/vauth/ntlm.c).
+    pub fn curl() -> Self {
+        Self {
+            flags: NegotiateFlags(0x0008_8206),
+            version: None,
+            response: ResponseKind::NtlmV2,
+            lm: LmRule::Send,
+            mic: false,
+            extended_protection: false,
+            echo_flags: true,
+            clock: Clock::OwnWholeSeconds,
+            order: PayloadOrder::ResponsesFirst,
+            workstation: "WORKSTATION".into(),
+        }
+    }
+
+    /// A browser on Chromium's own NTLM: 88-byte header, MIC, channel binding, no key exchange, LM
+    /// zero (net/ntlm).
+    pub fn browser() -> Self {
+        Self {
+            flags: NegotiateFlags(0x0008_8207),
+            lm: LmRule::Withhold,
+            mic: true,
+            extended_protection: true,
+            echo_flags: false,
+            clock: Clock::ServerFirst,
+            workstation: "BROWSER".into(),
+            ..Self::curl()
+        }
+    }
+
+    /// SSPI on Windows: version, MIC, channel binding, key exchange with 128 bits.
+    pub fn windows() -> Self {
+        Self {
+            flags: NegotiateFlags(0xE208_8297),
+            version: Some(Version::new(10, 0, 19041)),
+            order: PayloadOrder::NamesFirst,
+            workstation: "DESKTOP".into(),
+            ..Self::browser()
+        }
+    }
+
+    /// An old Windows: NTLM2 session responses, no MIC.
+    pub fn ntlm2_session() -> Self {
+        Self {
+            response: ResponseKind::Ntlm2Session,
+            version: Some(Version::new(5, 1, 2600)),
+            mic: false,
+            extended_protection: false,
+            ..Self::windows()
+        }
+    }
+
+    /// A very old Windows: NTLMv1 and LM responses, no extended session security.
+    pub fn ntlm_v1() -> Self {
+        Self {
+            flags: NegotiateFlags(0xE208_8297) - NegotiateFlags::EXTENDED_SESSION_SECURITY,
+            response: ResponseKind::NtlmV1,
+            lm: LmRule::Send,
+            ..Self::ntlm2_session()
+        }
+    }
+}

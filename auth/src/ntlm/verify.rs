@@ -1,0 +1,218 @@
+//! The domain controller's side: does a response match a stored hash? (MS-NLMP 3.3, MS-APDS 3.1.5)
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use super::crypto::{self, Ntowfv2};
+use super::response::{NtResponse, PROOF_LEN, V1_LEN};
+use super::text::{Hidden, same_name};
+use crate::logon::LogonRequest;
+use crate::status::NtStatus;
+
+/// LmCompatibilityLevel as a DC applies it: which responses it still takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LmCompatibilityLevel {
+    /// Levels 0 to 3: LM, NTLM and NTLMv2 are taken.
+    #[default]
+    AcceptAll,
+    /// Level 4: LM is refused.
+    RefuseLm,
+    /// Level 5: LM and NTLM (with NTLM2 session) are refused, only NTLMv2 and LMv2 are taken.
+    RefuseLmAndNtlm,
+}
+
+impl LmCompatibilityLevel {
+    /// The rule of the registry value 0 to 5; larger values act as 5.
+    pub const fn from_level(level: u8) -> Self {
+        match level {
+            0..=3 => Self::AcceptAll,
+            4 => Self::RefuseLm,
+            _ => Self::RefuseLmAndNtlm,
+        }
+    }
+}
+
+/// A stored secret: the password's hashes, and the keyed NTLMv2 states that logons have left behind.
+#[derive(Clone)]
+pub struct StoredSecret {
+    nt_hash: [u8; 16],
+    lm_hash: Option<[u8; 16]>,
+    /// Spellings of user and domain that have succeeded. Only a success gets in, so that a stranger
+    /// cannot fill it.
+    cache: Vec<CachedKey>,
+    /// The entry that gives way next when the cache is full.
+    oldest: usize,
+}
+
+/// The NTLMv2 key for one spelling of user and domain.
+#[derive(Clone)]
+struct CachedKey {
+    user: String,
+    domain: String,
+    key: Ntowfv2,
+}
+
+/// Spellings that are kept: an account is used under few (`CORP\alice`, `alice@corp.example` ...).
+const CACHED_KEYS: usize = 4;
+
+/// Which response proved the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The NT response, NTLMv2.
+    NtlmV2,
+    /// The NT response, NTLMv1 or NTLM2 session.
+    NtlmV1,
+    /// The LM response, LMv2.
+    LmV2,
+    /// The LM response, of the LM hash or the NT hash.
+    Lm,
+}
+
+/// What a verified logon yields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// The session base key (MS-NLMP 3.3), 16 bytes.
+    pub session_base_key: [u8; 16],
+    /// The first eight bytes of the LM hash, zero where none is stored.
+    pub lm_key: [u8; 8],
+    /// Which response proved the password.
+    pub proof: Proof,
+}
+
+impl StoredSecret {
+    /// The hashes of a password; the LM hash only if `keep_lm` (and the password has at most 14
+    /// characters, see [`crypto::lmowf_v1`]).
+    pub fn from_password(password: &str, keep_lm: bool) -> Self {
+        let lm_hash = if keep_lm { crypto::lmowf_v1(password) } else { None };
+        Self::from_hashes(crypto::ntowf_v1(password), lm_hash)
+    }
+
+    /// From hashes: NTOWFv1 and, where stored, LMOWFv1.
+    pub fn from_hashes(nt_hash: [u8; 16], lm_hash: Option<[u8; 16]>) -> Self {
+        Self { nt_hash, lm_hash, cache: Vec::new(), oldest: 0 }
+    }
+
+    /// Verifies the responses of `request`: either one that matches is enough, and a mismatch is tried
+    /// again with an empty domain (MS-NLMP 3.2.5.1.2).
+    ///
+    /// `&mut` because a success leaves its keyed NTLMv2 state behind, which makes the next verification
+    /// of the same user and domain fast.
+    ///
+    /// # Errors
+    /// [`NtStatus::WRONG_PASSWORD`] when nothing matches, or the level refuses what does.
+    pub fn verify(&mut self, request: &LogonRequest, level: LmCompatibilityLevel) -> Result<SessionKeys, NtStatus> {
+        self.verify_v1(request, level)
+            .or_else(|| self.verify_v2(request, &request.logon_domain))
+            .or_else(|| match request.logon_domain.as_str() {
+                "" => None,
+                _ => self.verify_v2(request, ""),
+            })
+            .map(|(session_base_key, proof)| self.session_keys(session_base_key, proof))
+            .ok_or(NtStatus::WRONG_PASSWORD)
+    }
+
+    fn session_keys(&self, session_base_key: [u8; 16], proof: Proof) -> SessionKeys {
+        let lm_hash = self.lm_hash.unwrap_or_default();
+        SessionKeys { session_base_key, lm_key: std::array::from_fn(|at| lm_hash[at]), proof }
+    }
+
+    /// The responses of 24 bytes, which know no domain, as far as `level` takes them.
+    fn verify_v1(&self, request: &LogonRequest, level: LmCompatibilityLevel) -> Option<([u8; 16], Proof)> {
+        let proves = |hash: &[u8; 16], response: &[u8]| {
+            response.len() == V1_LEN && crypto::v1_response(hash, &request.challenge).ct_eq(response).into()
+        };
+        let base_key = || crypto::v1_session_base_key(&self.nt_hash);
+        if level >= LmCompatibilityLevel::RefuseLmAndNtlm {
+            return None;
+        }
+        if proves(&self.nt_hash, &request.nt_response) {
+            return Some((base_key(), Proof::NtlmV1));
+        }
+        let lm_response = lm_response(request)?;
+        // A client without an LM hash repeats its NT response there (3.3.1, NoLMResponseNTLMv1). Next
+        // to an NTLMv2 response neither stands there, and DES would only cost time.
+        if request.nt_response.len() > V1_LEN {
+            return None;
+        }
+        if proves(&self.nt_hash, lm_response) {
+            return Some((base_key(), Proof::Lm));
+        }
+        let lm_hash = self.lm_hash.filter(|_| level < LmCompatibilityLevel::RefuseLm)?;
+        // With the LM response alone the session key can only come from the LM hash (3.3.1).
+        let mut lm_base_key = [0; 16];
+        lm_base_key[..8].copy_from_slice(&lm_hash[..8]);
+        proves(&lm_hash, lm_response).then_some((lm_base_key, Proof::Lm))
+    }
+
+    /// NTLMv2, then LMv2, with the user's name upper-cased and `domain` as it is.
+    fn verify_v2(&mut self, request: &LogonRequest, domain: &str) -> Option<([u8; 16], Proof)> {
+        let cached = self.cache.iter().position(|entry| entry.user == request.user && entry.domain == domain);
+        if let Some(at) = cached {
+            return prove_v2(&self.cache[at].key, request);
+        }
+        let key = Ntowfv2::new(&self.nt_hash, &request.user, domain);
+        let proven = prove_v2(&key, request)?;
+        self.remember(CachedKey { user: request.user.clone(), domain: domain.into(), key });
+        Some(proven)
+    }
+
+    fn remember(&mut self, entry: CachedKey) {
+        if self.cache.len() < CACHED_KEYS {
+            self.cache.push(entry);
+        } else {
+            self.cache[self.oldest] = entry;
+            self.oldest = (self.oldest + 1) % CACHED_KEYS;
+        }
+    }
+}
+
+/// Whether the NTLMv2 or the LMv2 response was made with `key`, and the session base key if so.
+fn prove_v2(key: &Ntowfv2, request: &LogonRequest) -> Option<([u8; 16], Proof)> {
+    let nt = request.nt_response.split_first_chunk::<PROOF_LEN>();
+    let nt = nt.filter(|_| request.nt_response.len() > V1_LEN);
+    let lm = lm_response(request).and_then(|response| response.split_first_chunk::<PROOF_LEN>());
+    [(nt, Proof::NtlmV2), (lm, Proof::LmV2)].into_iter().find_map(|(response, proof)| {
+        let (sent, signed) = response?;
+        let expected = key.proof(&request.challenge, signed);
+        bool::from(expected.ct_eq(sent)).then(|| (key.session_base_key(sent), proof))
+    })
+}
+
+/// The LM response, unless it is one of the forms that say nothing: empty, short, or all zero.
+fn lm_response(request: &LogonRequest) -> Option<&[u8]> {
+    let response = request.lm_response.as_slice();
+    (response.len() == V1_LEN && response.iter().any(|byte| *byte != 0)).then_some(response)
+}
+
+/// Whether the AV pairs in an NTLMv2 response name the machine that asks and the DC's domain (MS-APDS
+/// 3.1.5.2): a response made for another server is refused.
+///
+/// `domain` is the NetBIOS domain of the machine's Challenge. Responses without AV pairs pass.
+///
+/// # Errors
+/// [`NtStatus::LOGON_FAILURE`].
+pub fn check_target_info(request: &LogonRequest, domain: &str) -> Result<(), NtStatus> {
+    let Ok(NtResponse::V2(response)) = NtResponse::decode(&request.nt_response) else {
+        return Ok(());
+    };
+    let pairs = response.av_pairs;
+    let agrees = |sent: Option<String>, ours: &str| sent.is_none_or(|name| same_name(&name, ours));
+    if agrees(pairs.nb_computer_name(), &request.channel_machine) && agrees(pairs.nb_domain_name(), domain) {
+        Ok(())
+    } else {
+        Err(NtStatus::LOGON_FAILURE)
+    }
+}
+
+impl fmt::Debug for StoredSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoredSecret").field(&Hidden).finish()
+    }
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionKeys").field("proof", &self.proof).finish_non_exhaustive()
+    }
+}

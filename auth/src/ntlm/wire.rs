@@ -1,0 +1,209 @@
+//! Bounded reading and writing of the fields that NTLM messages share (MS-NLMP 2.2).
+
+use std::fmt;
+
+use super::flags::NegotiateFlags;
+
+/// `NTLMSSP\0`: how every message begins (MS-NLMP 2.2).
+pub const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
+
+/// Why NTLM bytes did not decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Too short for its fixed part.
+    #[error("{what} has {got} bytes, needs at least {need}")]
+    Truncated {
+        /// The message or structure.
+        what: &'static str,
+        /// Its length in bytes.
+        got: usize,
+        /// The least it must have.
+        need: usize,
+    },
+    /// Longer than anything genuine.
+    #[error("{what} has {got} bytes, more than the limit of {limit}")]
+    TooLong {
+        /// The message.
+        what: &'static str,
+        /// Its length in bytes.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// No `NTLMSSP` signature.
+    #[error("not an NTLM message: the signature NTLMSSP is missing")]
+    Signature,
+    /// Another message than the one due.
+    #[error("NTLM message of type {got}, expected {expected}")]
+    MessageType {
+        /// Its type.
+        got: u32,
+        /// The type due.
+        expected: u32,
+    },
+    /// A field points outside the message.
+    #[error("{field} at offset {offset} with {len} bytes lies outside the message of {total} bytes")]
+    OutOfBounds {
+        /// The field.
+        field: &'static str,
+        /// Its offset from the message's start.
+        offset: usize,
+        /// Its length.
+        len: usize,
+        /// The message's length.
+        total: usize,
+    },
+    /// A field has a length that it cannot have.
+    #[error("{field} has {got} bytes, which it cannot have")]
+    Length {
+        /// The field.
+        field: &'static str,
+        /// Its length in bytes.
+        got: usize,
+    },
+    /// A string is not valid UTF-16LE.
+    #[error("{field} is not valid UTF-16LE")]
+    Text {
+        /// The field.
+        field: &'static str,
+    },
+    /// Neither OEM nor Unicode.
+    #[error("the peer offers neither OEM nor Unicode strings")]
+    NoCharset,
+    /// The AV pairs have no end.
+    #[error("AV pairs are malformed at byte {at}")]
+    AvPairs {
+        /// Position in the list.
+        at: usize,
+    },
+}
+
+/// The 8-byte VERSION structure (MS-NLMP 2.2.2.10), kept as it was sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Version(pub [u8; 8]);
+
+impl Version {
+    /// `major.minor.build` with NTLM revision 15.
+    pub const fn new(major: u8, minor: u8, build: u16) -> Self {
+        let build = build.to_le_bytes();
+        Self([major, minor, build[0], build[1], 0, 0, 0, 15])
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [major, minor, low, high, .., revision] = self.0;
+        write!(f, "{major}.{minor}.{} r{revision}", u16::from_le_bytes([low, high]))
+    }
+}
+
+/// Longest message that is decoded, in bytes: far above anything genuine (Windows refuses an AV list
+/// beyond a few KiB), and small enough to keep one per connection.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Bytes of the signature and the message type.
+const PREAMBLE: usize = 12;
+
+/// A received message: the signature and the type are right, and the fixed part is there.
+#[derive(Clone, Copy)]
+pub(crate) struct MessageReader<'a> {
+    raw: &'a [u8],
+}
+
+impl<'a> MessageReader<'a> {
+    /// Opens `raw` as a message of type `expected` with at least `fixed` bytes.
+    pub(crate) fn open(raw: &'a [u8], what: &'static str, expected: u32, fixed: usize) -> Result<Self, DecodeError> {
+        if raw.len() > MAX_MESSAGE {
+            return Err(DecodeError::TooLong { what, got: raw.len(), limit: MAX_MESSAGE });
+        }
+        let got = message_type(raw).ok_or(DecodeError::Signature)?;
+        if got != expected {
+            return Err(DecodeError::MessageType { got, expected });
+        }
+        if raw.len() < fixed {
+            return Err(DecodeError::Truncated { what, got: raw.len(), need: fixed });
+        }
+        Ok(Self { raw })
+    }
+
+    /// `N` bytes at `at`, if the message is that long.
+    pub(crate) fn array<const N: usize>(self, at: usize) -> Option<[u8; N]> {
+        self.raw.get(at..)?.first_chunk().copied()
+    }
+
+    /// The flags at `at`; zero beyond the end.
+    pub(crate) fn flags(self, at: usize) -> NegotiateFlags {
+        NegotiateFlags(self.array(at).map_or(0, u32::from_le_bytes))
+    }
+
+    /// The payload field whose descriptor (length, allocated, offset) is at `at`, with its offset.
+    ///
+    /// The offset of an empty field means nothing (2.2.1.3), neither does the allocated length.
+    pub(crate) fn field(self, at: usize, field: &'static str) -> Result<Field<'a>, DecodeError> {
+        let [l0, l1, _, _, o0, o1, o2, o3] = self.array(at).unwrap_or_default();
+        let len = usize::from(u16::from_le_bytes([l0, l1]));
+        let offset = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
+        if len == 0 {
+            return Ok(Field { bytes: &[], offset: self.raw.len() });
+        }
+        let bytes = offset
+            .checked_add(len)
+            .and_then(|end| self.raw.get(offset..end))
+            .ok_or(DecodeError::OutOfBounds { field, offset, len, total: self.raw.len() })?;
+        Ok(Field { bytes, offset })
+    }
+}
+
+/// A payload field: its bytes and where they begin (for an empty one, the message's end).
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) offset: usize,
+}
+
+/// The type of an NTLM message, if `raw` begins like one.
+pub(crate) fn message_type(raw: &[u8]) -> Option<u32> {
+    let (signature, rest) = raw.split_first_chunk()?;
+    let kind = rest.first_chunk()?;
+    (signature == SIGNATURE).then(|| u32::from_le_bytes(*kind))
+}
+
+/// A message being written: a fixed part of zeros to be filled, then the payload.
+pub(crate) struct MessageWriter {
+    buf: Vec<u8>,
+}
+
+impl MessageWriter {
+    /// A message of type `kind` with a fixed part of `fixed` bytes and room for `payload` more.
+    pub(crate) fn new(kind: u32, fixed: usize, payload: usize) -> Self {
+        let mut buf = Vec::with_capacity(fixed + payload);
+        buf.extend_from_slice(SIGNATURE);
+        buf.extend_from_slice(&kind.to_le_bytes());
+        debug_assert!(fixed >= PREAMBLE, "the fixed part holds the signature and the type");
+        buf.resize(fixed, 0);
+        Self { buf }
+    }
+
+    /// Writes `bytes` into the fixed part at `at`.
+    pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
+        self.buf[at..at + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// Appends `bytes` to the payload and writes their descriptor at `at`. A descriptor holds 16 bits
+    /// of length: what is longer is cut there.
+    pub(crate) fn field(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
+        let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        let offset = self.buf.len() as u32;
+        self.put(at, &len.to_le_bytes());
+        self.put(at + 2, &len.to_le_bytes());
+        self.put(at + 4, &offset.to_le_bytes());
+        self.buf.extend_from_slice(&bytes[..usize::from(len)]);
+        self
+    }
+
+    /// The finished message.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buf)
+    }
+}

@@ -1,0 +1,183 @@
+//! Status codes: NTSTATUS from the DC, SSPI codes from the acceptor, and what IIS logs for them.
+
+use std::fmt;
+
+/// Declares a newtype over `u32` with named constants and a `Display` of name and code.
+macro_rules! codes {
+    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(pub u32);
+
+        impl $type {
+            $($(#[$doc])* pub const $name: Self = Self($code);)*
+
+            /// The documented name of the code, where this crate knows it.
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($code => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} (0x{:08X})", self.name().unwrap_or("unknown status"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+codes! {
+    /// An NTSTATUS (MS-ERREF 2.3): how a logon ended, as the DC or the local SAM says it.
+    NtStatus {
+        /// The logon succeeded.
+        SUCCESS = 0x0000_0000, "STATUS_SUCCESS";
+        /// The request made no sense.
+        INVALID_PARAMETER = 0xC000_000D, "STATUS_INVALID_PARAMETER";
+        /// The caller may not ask.
+        ACCESS_DENIED = 0xC000_0022, "STATUS_ACCESS_DENIED";
+        /// No domain controller answers.
+        NO_LOGON_SERVERS = 0xC000_005E, "STATUS_NO_LOGON_SERVERS";
+        /// The account does not exist.
+        NO_SUCH_USER = 0xC000_0064, "STATUS_NO_SUCH_USER";
+        /// The response does not match the account's password.
+        WRONG_PASSWORD = 0xC000_006A, "STATUS_WRONG_PASSWORD";
+        /// Bad user or password, without saying which.
+        LOGON_FAILURE = 0xC000_006D, "STATUS_LOGON_FAILURE";
+        /// A restriction on the account forbids the logon.
+        ACCOUNT_RESTRICTION = 0xC000_006E, "STATUS_ACCOUNT_RESTRICTION";
+        /// Outside the account's logon hours.
+        INVALID_LOGON_HOURS = 0xC000_006F, "STATUS_INVALID_LOGON_HOURS";
+        /// Not from this workstation.
+        INVALID_WORKSTATION = 0xC000_0070, "STATUS_INVALID_WORKSTATION";
+        /// The password has expired.
+        PASSWORD_EXPIRED = 0xC000_0071, "STATUS_PASSWORD_EXPIRED";
+        /// The account is disabled.
+        ACCOUNT_DISABLED = 0xC000_0072, "STATUS_ACCOUNT_DISABLED";
+        /// The domain does not exist.
+        NO_SUCH_DOMAIN = 0xC000_00DF, "STATUS_NO_SUCH_DOMAIN";
+        /// The machine account has no trust relationship with the domain.
+        TRUSTED_RELATIONSHIP_FAILURE = 0xC000_018D, "STATUS_TRUSTED_RELATIONSHIP_FAILURE";
+        /// The account has expired.
+        ACCOUNT_EXPIRED = 0xC000_0193, "STATUS_ACCOUNT_EXPIRED";
+        /// The user must change the password first.
+        PASSWORD_MUST_CHANGE = 0xC000_0224, "STATUS_PASSWORD_MUST_CHANGE";
+        /// The account is locked out.
+        ACCOUNT_LOCKED_OUT = 0xC000_0234, "STATUS_ACCOUNT_LOCKED_OUT";
+        /// Policy blocks NTLM.
+        NTLM_BLOCKED = 0xC000_0418, "STATUS_NTLM_BLOCKED";
+    }
+}
+
+codes! {
+    /// An SSPI status (winerror.h, `SEC_E_*`): how handling a token ended.
+    SecStatus {
+        /// The token was accepted.
+        OK = 0x0000_0000, "SEC_E_OK";
+        /// A further token is needed.
+        CONTINUE_NEEDED = 0x0009_0312, "SEC_I_CONTINUE_NEEDED";
+        /// What the client offers is not enough for what this server requires.
+        UNSUPPORTED_FUNCTION = 0x8009_0302, "SEC_E_UNSUPPORTED_FUNCTION";
+        /// The package failed inside.
+        INTERNAL_ERROR = 0x8009_0304, "SEC_E_INTERNAL_ERROR";
+        /// The token is malformed, or no handshake was pending for it.
+        INVALID_TOKEN = 0x8009_0308, "SEC_E_INVALID_TOKEN";
+        /// The logon was refused.
+        LOGON_DENIED = 0x8009_030C, "SEC_E_LOGON_DENIED";
+        /// There are no credentials: what the first, anonymous request logs (2148074254).
+        NO_CREDENTIALS = 0x8009_030E, "SEC_E_NO_CREDENTIALS";
+        /// A message was altered on its way: the MIC does not match.
+        MESSAGE_ALTERED = 0x8009_030F, "SEC_E_MESSAGE_ALTERED";
+        /// The token names a service that this server is not.
+        WRONG_PRINCIPAL = 0x8009_0322, "SEC_E_WRONG_PRINCIPAL";
+        /// The clocks differ too much.
+        TIME_SKEW = 0x8009_0324, "SEC_E_TIME_SKEW";
+        /// The channel binding is missing or not that of this connection.
+        BAD_BINDINGS = 0x8009_0346, "SEC_E_BAD_BINDINGS";
+    }
+}
+
+codes! {
+    /// A Win32 error (MS-ERREF 2.2), as the column `sc-win32-status` holds it.
+    Win32 {
+        /// No error.
+        SUCCESS = 0, "ERROR_SUCCESS";
+        /// Access is denied.
+        ACCESS_DENIED = 5, "ERROR_ACCESS_DENIED";
+        /// No logon server.
+        NO_LOGON_SERVERS = 1311, "ERROR_NO_LOGON_SERVERS";
+        /// Bad user or password.
+        LOGON_FAILURE = 1326, "ERROR_LOGON_FAILURE";
+        /// A restriction on the account.
+        ACCOUNT_RESTRICTION = 1327, "ERROR_ACCOUNT_RESTRICTION";
+        /// Outside the logon hours.
+        INVALID_LOGON_HOURS = 1328, "ERROR_INVALID_LOGON_HOURS";
+        /// Not from this workstation.
+        INVALID_WORKSTATION = 1329, "ERROR_INVALID_WORKSTATION";
+        /// The password has expired.
+        PASSWORD_EXPIRED = 1330, "ERROR_PASSWORD_EXPIRED";
+        /// The account is disabled.
+        ACCOUNT_DISABLED = 1331, "ERROR_ACCOUNT_DISABLED";
+        /// No trust with the domain.
+        TRUSTED_RELATIONSHIP_FAILURE = 1789, "ERROR_TRUSTED_RELATIONSHIP_FAILURE";
+        /// The account has expired.
+        ACCOUNT_EXPIRED = 1793, "ERROR_ACCOUNT_EXPIRED";
+        /// The user must change the password first.
+        PASSWORD_MUST_CHANGE = 1907, "ERROR_PASSWORD_MUST_CHANGE";
+        /// The account is locked out.
+        ACCOUNT_LOCKED_OUT = 1909, "ERROR_ACCOUNT_LOCKED_OUT";
+        /// Policy blocks NTLM.
+        NTLM_BLOCKED = 1937, "ERROR_NTLM_BLOCKED";
+    }
+}
+
+/// How a server logs a plain bad user or password: IIS versions differ, so it is part of a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadPasswordCode {
+    /// `1326`, ERROR_LOGON_FAILURE.
+    #[default]
+    Win32,
+    /// `2148074252`, SEC_E_LOGON_DENIED.
+    Sspi,
+}
+
+impl NtStatus {
+    /// Whether the logon succeeded.
+    pub const fn is_success(self) -> bool {
+        self.0 == Self::SUCCESS.0
+    }
+
+    /// The value of `sc-win32-status` that IIS logs for a logon that ended so.
+    ///
+    /// A status without an entry of its own is logged as [`SecStatus::LOGON_DENIED`].
+    pub const fn sc_win32_status(self, bad_password: BadPasswordCode) -> u32 {
+        let win32 = match self {
+            Self::SUCCESS => Win32::SUCCESS,
+            Self::LOGON_FAILURE | Self::WRONG_PASSWORD | Self::NO_SUCH_USER => match bad_password {
+                BadPasswordCode::Win32 => Win32::LOGON_FAILURE,
+                BadPasswordCode::Sspi => return SecStatus::LOGON_DENIED.0,
+            },
+            Self::ACCOUNT_DISABLED => Win32::ACCOUNT_DISABLED,
+            Self::ACCOUNT_EXPIRED => Win32::ACCOUNT_EXPIRED,
+            Self::ACCOUNT_LOCKED_OUT => Win32::ACCOUNT_LOCKED_OUT,
+            Self::PASSWORD_EXPIRED => Win32::PASSWORD_EXPIRED,
+            Self::PASSWORD_MUST_CHANGE => Win32::PASSWORD_MUST_CHANGE,
+            Self::INVALID_LOGON_HOURS => Win32::INVALID_LOGON_HOURS,
+            Self::INVALID_WORKSTATION => Win32::INVALID_WORKSTATION,
+            Self::ACCOUNT_RESTRICTION => Win32::ACCOUNT_RESTRICTION,
+            Self::NO_LOGON_SERVERS => Win32::NO_LOGON_SERVERS,
+            Self::TRUSTED_RELATIONSHIP_FAILURE => Win32::TRUSTED_RELATIONSHIP_FAILURE,
+            Self::NTLM_BLOCKED => Win32::NTLM_BLOCKED,
+            _ => return SecStatus::LOGON_DENIED.0,
+        };
+        win32.0
+    }
+}

@@ -1,0 +1,40 @@
+//! Status codes: their names, and what IIS logs for them.
+
+use stickler_auth::status::{BadPasswordCode, NtStatus, SecStatus, Win32};
+
+#[test]
+fn each_ntstatus_is_logged_as_operators_know_it() {
+    for (status, logged) in [
+        (0x0000_0000, 0),
+        (0xC000_006D, 1326),
+        (0xC000_006A, 1326),
+        (0xC000_0064, 1326),
+        (0xC000_0072, 1331),
+        (0xC000_0193, 1793),
+        (0xC000_0234, 1909),
+        (0xC000_0071, 1330),
+        (0xC000_0224, 1907),
+        (0xC000_006F, 1328),
+        (0xC000_0070, 1329),
+        (0xC000_006E, 1327),
+        (0xC000_005E, 1311),
+        (0xC000_018D, 1789),
+        (0xC000_0418, 1937),
+        (0xC000_0001, 0x8009_030C),
+    ] {
+        let got = NtStatus(status).sc_win32_status(BadPasswordCode::Win32);
+        assert_eq!(got, logged, "{status:08X}");
+    }
+    let sspi = NtStatus::LOGON_FAILURE.sc_win32_status(BadPasswordCode::Sspi);
+    assert_eq!(sspi, 2_148_074_252);
+    let locked = NtStatus::ACCOUNT_LOCKED_OUT.sc_win32_status(BadPasswordCode::Sspi);
+    assert_eq!(locked, 1909, "the choice concerns a bad password alone");
+    assert_eq!(SecStatus::NO_CREDENTIALS.0, 2_148_074_254);
+}
+
+#[test]
+fn codes_print_their_name_and_number() {
+    assert_eq!(NtStatus::WRONG_PASSWORD.to_string(), "STATUS_WRONG_PASSWORD (0xC000006A)");
+    assert_eq!(SecStatus(1).to_string(), "unknown status (0x00000001)");
+    assert_eq!(format!("{:?}", Win32::LOGON_FAILURE), "ERROR_LOGON_FAILURE (0x0000052E)");
+}
