@@ -1,0 +1,38 @@
+//! The pluggable balancer: pure decisions, and the data plane that obeys them.
+//!
+//! A **mechanism** is a [`L4Policy`] or [`L7Policy`] with parameters, and the unit that the bench judges. The
+//! **decision half** is pure: time comes in as an argument, a decision is a return value, and upstream connections
+//! are numbers to it. The **data plane** owns the sockets, asks, and obeys. It knows neither NTLM nor users: a
+//! balancer sees headers, not secrets.
+//!
+//! ```text
+//! downstream ══ proxy::serve_l7 (HTTP/1.1) ══ upstream       downstream ══ splice::serve_l4 (bytes) ══ upstream
+//!                    │ ▲                                                      │ ▲
+//!            request │ │ Route: Pinned | Reuse | Open | ...         connect   │ │ Backend | Refuse | Drop
+//!                    ▼ │                                                      ▼ │
+//!                  L7Policy                                                 L4Policy  (also asked by a packet router)
+//! ```
+//!
+//! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
+//! * [`mechanism`]: the mechanisms by name.
+//! * [`farm`]: the backends.
+//! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
+//! * [`splice`]: the byte data plane, [`serve_l4`].
+//!
+//! To plug in a balancer of your own, implement [`L7Policy`] or [`L4Policy`] and hand it to the data plane.
+
+pub mod farm;
+pub mod mechanism;
+pub mod policy;
+pub mod proxy;
+pub mod splice;
+
+pub use farm::{Backend, Farm};
+pub use mechanism::{Layer, Mechanism, UnknownMechanism, find, mechanisms};
+pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};
+pub use policy::l7::{
+    Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,
+    Route, UpstreamId, Work,
+};
+pub use proxy::{Limits, serve_l7};
+pub use splice::serve_l4;

@@ -1,0 +1,246 @@
+//! One request on its way: where the policy sends it, what comes back, and what is tried again.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, Response, StatusCode, request};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::TrySendError;
+use stickler_model::{REQUEST_ID_HEADER, RequestId};
+use stickler_net::Net;
+use tokio::time::timeout;
+
+use super::body::{AnswerBody, RequestBody};
+use super::downstream::{Busy, HeadWatch};
+use super::lease::Lease;
+use super::shell::Step;
+use super::upstream::Sender;
+use super::{Proxy, headers, upstream};
+use crate::{DownstreamId, Edit, Failure, FailureKind, RequestHead, ResponseHead};
+
+/// The client's side of a downstream connection.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) id: DownstreamId,
+    pub(super) client: SocketAddr,
+    pub(super) head: Arc<HeadWatch>,
+}
+
+/// The downstream connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
+pub(super) struct CloseDownstream;
+
+/// Takes a request to where the policy sends it, and brings an answer back.
+pub(super) async fn forward<N: Net>(
+    proxy: Arc<Proxy<N>>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
+    let busy = peer.head.begin();
+    if let Some(unfinished) = proxy.shell.unfinished(peer.id) {
+        // It ends when the other side drops it.
+        let _ = unfinished.await;
+    }
+    let (mut parts, body) = request.into_parts();
+    if let Err(status) = headers::prepare_request(&mut parts, &body) {
+        return Ok(own_answer(status, &[], busy));
+    }
+    let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
+    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
+    let mut held = Some(Held { parts, body: RequestBody::new(body) });
+    let mut attempts = 0;
+    loop {
+        let (at, target) = match step {
+            Step::Send(at, sender) => (at, Target::Idle(sender)),
+            Step::Open(at, backend) => (at, Target::Backend(backend)),
+            Step::Answer(status) => return Ok(own_answer(status, &edits, busy)),
+            Step::Close => return Err(CloseDownstream),
+            Step::Wait(resumed) => {
+                let resumed = timeout(proxy.shell.limits.wait, resumed).await;
+                let (Ok(Ok(())), Some(held)) = (resumed, &held) else {
+                    return Ok(own_answer(StatusCode::SERVICE_UNAVAILABLE, &[], busy));
+                };
+                (step, edits) = proxy.shell.route(peer.id, id, &view(&held.parts, &peer));
+                continue;
+            }
+        };
+        let lease = Lease::new(&proxy, at, id);
+        attempts += 1;
+        // The shell turns a retry of what is not held any more into an error answer.
+        let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], busy)) };
+        let kind = match attempt(lease, target, sending, edits).await {
+            Attempt::Answered(response) => return Ok(response.into_response(busy)),
+            Attempt::BadRequest => return Ok(own_answer(StatusCode::BAD_REQUEST, &[], busy)),
+            Attempt::Failed(lease, kind, unsent) => {
+                lease.release();
+                held = unsent.filter(|_| attempts < proxy.shell.limits.attempts);
+                kind
+            }
+        };
+        let again = held.as_ref().map(|held| view(&held.parts, &peer));
+        (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
+    }
+}
+
+/// A request that can (still) be sent, whole.
+struct Held {
+    parts: request::Parts,
+    body: RequestBody,
+}
+
+enum Target {
+    Idle(Sender),
+    Backend(usize),
+}
+
+enum Attempt<N: Net> {
+    Answered(Answer<N>),
+    /// The client's own body broke off, or is not one.
+    BadRequest,
+    /// With the request, where it can be sent again.
+    Failed(Lease<N>, FailureKind, Option<Held>),
+}
+
+/// Sends the request once.
+async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec<Edit>) -> Attempt<N> {
+    let proxy = Arc::clone(&lease.proxy);
+    let (mut sender, reused) = match target {
+        Target::Idle(sender) => (sender, true),
+        Target::Backend(backend) => {
+            let Some(address) = proxy.shell.farm.backends.get(backend).map(|backend| backend.address) else {
+                return Attempt::Failed(lease, FailureKind::Refused, Some(held));
+            };
+            match upstream::open(&proxy, lease.at, backend, address).await {
+                Ok(sender) => (sender, false),
+                Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
+            }
+        }
+    };
+    let Held { mut parts, body } = held;
+    // Kept where the request may lose the race with an idle close: only a reused connection can.
+    let spare = (reused && body.is_end_stream() && parts.method.is_idempotent()).then(|| parts.clone());
+    // Only an HTTP/1.0 client may leave it out (RFC 9112 3.2); what goes upstream is HTTP/1.1.
+    if !parts.headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::try_from(sender.address.to_string())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    for edit in edits {
+        edit.apply(&mut parts.headers);
+    }
+    let frames = body.frames();
+    let before = sender.received();
+    let sent = sender.send.try_send_request(Request::from_parts(parts, body));
+    let failure = match answer_within(proxy.shell.limits.answer, sent, frames.as_deref()).await {
+        Some(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            return Attempt::Answered(Answer::new(lease, sender, response));
+        }
+        // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on.
+        Some(Ok(_)) => (FailureKind::Malformed, None),
+        None => (FailureKind::Silent, None),
+        Some(Err(mut error)) => match error.take_message() {
+            Some(unsent) => {
+                let (parts, body) = unsent.into_parts();
+                (FailureKind::Lost, Some(Held { parts, body }))
+            }
+            None if error.error().is_user() => return Attempt::BadRequest,
+            None if error.error().is_parse() || sender.received() > before => (FailureKind::Malformed, None),
+            None => (FailureKind::Lost, spare.map(|parts| Held { parts, body: RequestBody::Empty })),
+        },
+    };
+    Attempt::Failed(lease, failure.0, failure.1)
+}
+
+type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// Waits for an answer's head; `None` when the limit passed and the request made no progress either.
+async fn answer_within(limit: Duration, sent: impl Future<Output = Sent>, frames: Option<&AtomicU64>) -> Option<Sent> {
+    let mut sent = pin!(sent);
+    let mut seen = 0;
+    loop {
+        if let Ok(result) = timeout(limit, sent.as_mut()).await {
+            return Some(result);
+        }
+        let now = frames.map_or(0, |frames| frames.load(Ordering::Relaxed));
+        if now == seen {
+            return None;
+        }
+        seen = now;
+    }
+}
+
+/// A backend's answer, its head as it goes downstream.
+struct Answer<N: Net> {
+    response: http::response::Parts,
+    source: Option<(Incoming, Lease<N>, Sender)>,
+}
+
+impl<N: Net> Answer<N> {
+    /// Puts the answer's head to the policy, and the end with it, where there is no body to wait for.
+    fn new(lease: Lease<N>, sender: Sender, response: Response<Incoming>) -> Self {
+        let (mut parts, body) = response.into_parts();
+        let closes = headers::prepare_response(&mut parts);
+        let head = ResponseHead { status: parts.status, headers: &parts.headers, closes };
+        let proxy = Arc::clone(&lease.proxy);
+        let over = body.is_end_stream();
+        let (edits, source) = if over && sender.send.is_ready() {
+            let edits = proxy.shell.answered(lease.at, lease.request, &head, Some(sender));
+            lease.release();
+            (edits, None)
+        } else {
+            let edits = proxy.shell.answered(lease.at, lease.request, &head, None);
+            if over {
+                lease.finish(sender);
+                (edits, None)
+            } else {
+                (edits, Some((body, lease, sender)))
+            }
+        };
+        for edit in edits {
+            edit.apply(&mut parts.headers);
+        }
+        Self { response: parts, source }
+    }
+
+    fn into_response(self, busy: Busy) -> Response<AnswerBody<N>> {
+        let body = match self.source {
+            Some((body, lease, sender)) => AnswerBody::streaming(body, lease, sender, busy),
+            None => AnswerBody::short("", busy),
+        };
+        Response::from_parts(self.response, body)
+    }
+}
+
+fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
+    RequestHead { method: &parts.method, uri: &parts.uri, headers: &parts.headers, client: peer.client }
+}
+
+/// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.
+fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Response<AnswerBody<N>> {
+    let text = match status {
+        StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
+        StatusCode::NOT_IMPLEMENTED => "501: the balancer does not open tunnels\n",
+        StatusCode::BAD_GATEWAY => "502: the backend gave the balancer no usable answer\n",
+        StatusCode::SERVICE_UNAVAILABLE => "503: the balancer has no backend for this request\n",
+        StatusCode::GATEWAY_TIMEOUT => "504: the backend did not answer the balancer in time\n",
+        _ => "",
+    };
+    let mut response = Response::new(AnswerBody::short(text, busy));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if status.is_client_error() {
+        // What follows on the connection may not be a request at all.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    for edit in edits {
+        edit.clone().apply(headers);
+    }
+    response
+}

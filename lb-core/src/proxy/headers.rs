@@ -1,0 +1,164 @@
+//! What HTTP asks of an intermediary's header sections: RFC 9110 7.6.1, RFC 9112 3.2 and 6.
+//!
+//! Nothing is added that tells of the balancer. `Via` would be right by RFC 9110 7.6.3, but IIS 6 gives up connection
+//! persistence, and so NTLM, for a request that carries it; HAProxy, nginx and the cloud balancers send none either.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::{PathAndQuery, Uri};
+use http::{Method, StatusCode, Version, request, response};
+use hyper::body::{Body as _, Incoming};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Makes a client's request one that may go upstream: origin form, one `Host`, framing of its own.
+///
+/// # Errors
+/// The status to answer with where it may not.
+pub(super) fn prepare_request(parts: &mut request::Parts, body: &Incoming) -> Result<(), StatusCode> {
+    if parts.method == Method::CONNECT {
+        return Err(StatusCode::NOT_IMPLEMENTED);
+    }
+    let hosts = parts.headers.get_all(HOST).iter().count();
+    // RFC 9112 3.2: 400 to any HTTP/1.1 request without Host, or with more than one.
+    if hosts > 1 || (hosts == 0 && parts.version >= Version::HTTP_11) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    to_origin_form(parts)?;
+    strip_hop_by_hop(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // Said outright, since the client side would take the body of a GET for none. RFC 9112 6.2: never both.
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok(())
+}
+
+/// Makes a backend's answer one that may go downstream. Returns whether the backend will close the connection.
+pub(super) fn prepare_response(parts: &mut response::Parts) -> bool {
+    let closes = says_close(parts.version, &parts.headers);
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        // RFC 9112 6.3: Transfer-Encoding overrides; a length beside it must not be passed on.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    strip_hop_by_hop(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    closes
+}
+
+/// RFC 9112 9.3: whether the sender of this message closes the connection after it.
+fn says_close(version: Version, headers: &HeaderMap) -> bool {
+    let mut options = headers.get_all(CONNECTION).iter().flat_map(options);
+    if version >= Version::HTTP_11 {
+        options.any(|option| option.eq_ignore_ascii_case(b"close"))
+    } else {
+        !options.any(|option| option.eq_ignore_ascii_case(b"keep-alive"))
+    }
+}
+
+/// RFC 9112 3.2.2: the authority of an absolute-form target replaces `Host`.
+fn to_origin_form(parts: &mut request::Parts) -> Result<(), StatusCode> {
+    let Some(authority) = parts.uri.authority() else { return Ok(()) };
+    // RFC 9110 4.2.4: user information has no business here.
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let host = HeaderValue::from_str(host).map_err(|_| StatusCode::BAD_REQUEST)?;
+    parts.headers.insert(HOST, host);
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from(path);
+    Ok(())
+}
+
+/// Removes the fields that are for this connection alone: the known ones, and those that `Connection` names.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    for name in named_by_connection(headers) {
+        // These are for all recipients, whatever a peer says; and framing is settled elsewhere.
+        if name != HOST && name != CONTENT_LENGTH {
+            headers.remove(name);
+        }
+    }
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [&CONNECTION, &TRANSFER_ENCODING, &TE, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION].contains(&name)
+}
+
+fn named_by_connection(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let Entry::Occupied(entry) = headers.entry(CONNECTION) else { return Vec::new() };
+    let usual = |option: &&[u8]| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
+    let named = entry.iter().flat_map(options).filter(|option| !usual(option));
+    named.filter_map(|option| HeaderName::from_bytes(option).ok()).collect()
+}
+
+fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.iter().map(line) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn known_hop_by_hop_fields_and_those_that_connection_names_are_removed() {
+        let mut headers = map(&[
+            ("host", "site"),
+            ("connection", "close, X-Secret"),
+            ("connection", "x-other,host, content-length"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("x-kept", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("content-length", "0"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("host", "site"), ("x-kept", "3"), ("content-length", "0")]));
+    }
+
+    #[test]
+    fn a_header_section_without_them_is_left_alone() {
+        let mut headers = map(&[("host", "site"), ("authorization", "NTLM TlRMTVNTUAAB")]);
+        let before = headers.clone();
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, before);
+    }
+
+    #[test]
+    fn a_close_is_understood_in_both_versions() {
+        assert!(says_close(Version::HTTP_11, &map(&[("connection", "foo, Close")])));
+        assert!(!says_close(Version::HTTP_11, &map(&[])));
+        assert!(says_close(Version::HTTP_10, &map(&[])));
+        assert!(!says_close(Version::HTTP_10, &map(&[("connection", "Keep-Alive")])));
+    }
+
+    #[test]
+    fn an_absolute_form_target_replaces_host() {
+        let request = http::Request::get("http://user@real.example:8080/a?b").header(HOST, "other").body(()).unwrap();
+        let (mut parts, ()) = request.into_parts();
+        to_origin_form(&mut parts).unwrap();
+        assert_eq!(
+            (parts.uri.to_string().as_str(), &parts.headers[HOST]),
+            ("/a?b", &"real.example:8080".parse().unwrap())
+        );
+    }
+}

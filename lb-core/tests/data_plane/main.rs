@@ -1,0 +1,9 @@
+//! The data plane on real sockets, between raw peers: nobody here but the balancer knows HTTP.
+
+mod closes;
+mod failures;
+mod http_rules;
+mod peers;
+mod reuse;
+mod splice;
+mod waiting;

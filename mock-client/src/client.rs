@@ -1,0 +1,298 @@
+//! A client: carries exchanges out on connections of its own, and notes what it saw.
+//!
+//! One connection for each request in flight; idle ones are used again. A request that runs out of
+//! time, or whose future is dropped, closes its connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::Incoming;
+use stickler_auth::FileTime;
+use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, parse_challenges};
+use stickler_auth::ntlm::initiator::{self, InitiatorConfig, Nonces};
+use stickler_model::event::Credentials;
+use stickler_model::payload::Digest;
+use stickler_model::{Answer, ClientSpec, Env, Leg, Principal, RequestId, RequestSpec, What};
+use stickler_net::Net;
+use tokio::time::timeout;
+
+use crate::agent::{Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
+use crate::connection::{Connection, Connections};
+use crate::message::{Received, Template, describe, echoed, keeps_alive, read};
+use crate::profile::UserAgent;
+
+/// A user agent on one host. Clones are handles on the same one.
+#[derive(Clone)]
+pub struct Client<N> {
+    inner: Arc<Inner<N>>,
+    limits: Limits,
+}
+
+/// What a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time from start to end, on the world's clock.
+    pub time: Duration,
+    /// HTTP requests for one request of the script.
+    pub requests: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(30), requests: 8 }
+    }
+}
+
+struct Inner<N> {
+    net: N,
+    env: Env,
+    agent: Arc<UserAgent>,
+    product: HeaderValue,
+    identity: Option<Principal>,
+    initiator: Option<Arc<InitiatorConfig>>,
+    target: SocketAddr,
+    host: Option<HeaderValue>,
+    connections: Arc<Connections>,
+}
+
+/// An answer to one leg, read to its end.
+struct Response {
+    status: u16,
+    offers: Vec<AuthToken>,
+    keeps_alive: bool,
+    content: Received,
+}
+
+/// Why a leg has no answer.
+enum Failure {
+    /// The connection was lost before an answer came.
+    Lost(Lost, String),
+    /// Anything that another connection would not mend.
+    Final(String),
+}
+
+impl<N: Net> Client<N> {
+    /// A client on the host of `net`, which asks `target` and calls it `host_header` (`Host`, and
+    /// without its port the service name in NTLM).
+    pub fn new(net: N, env: Env, spec: ClientSpec, target: SocketAddr, host_header: String) -> Self {
+        let agent = UserAgent::of(spec.profile);
+        let initiator = spec.identity.as_ref().map(|identity| {
+            let host = host_header.rsplit_once(':').map_or(&*host_header, |(host, _)| host);
+            Arc::new(InitiatorConfig {
+                profile: agent.ntlm.clone(),
+                credentials: initiator::Credentials::new(
+                    identity.principal.user(),
+                    identity.principal.domain(),
+                    &identity.password,
+                ),
+                target_name: Some(format!("HTTP/{host}")),
+                channel_binding: None,
+            })
+        });
+        let inner = Inner {
+            net,
+            env,
+            product: HeaderValue::from_static(agent.product),
+            agent: Arc::new(agent),
+            identity: spec.identity.map(|identity| identity.principal),
+            initiator,
+            target,
+            host: HeaderValue::try_from(host_header).ok(),
+            connections: Arc::default(),
+        };
+        Self { inner: Arc::new(inner), limits: Limits::default() }
+    }
+
+    /// The same client with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Asks, authenticates as the profile does, and gives the answer back: an error is an answer
+    /// too. Notes all of it under `id`, which goes out with every leg. `credentials` says whether the
+    /// directory accepts the client's identity now; it goes into the trace and changes nothing else.
+    pub async fn request(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) -> Answer {
+        let Inner { env, .. } = &*self.inner;
+        let started = env.clock.now();
+        self.inner.record_start(id, spec, credentials);
+        let mut requests = 0;
+        let run = self.inner.run(id, spec, &mut requests, self.limits.requests);
+        let outcome = timeout(self.limits.time, run).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {} s", self.limits.time.as_secs_f64())));
+        let mut answer = Answer {
+            request: id,
+            status: None,
+            error: None,
+            requests,
+            elapsed: env.clock.now() - started,
+            application: None,
+            body_length: 0,
+            body_digest: Digest::EMPTY,
+        };
+        match outcome {
+            Ok(Response { status, content, .. }) => {
+                answer.status = Some(status);
+                answer.application = content.application;
+                (answer.body_length, answer.body_digest) = (content.length, content.digest);
+            }
+            Err(error) => answer.error = Some(error),
+        }
+        let (status, error) = (answer.status, answer.error.clone());
+        env.record(What::RequestEnded { request: id, status, error });
+        answer
+    }
+
+    /// Closes all connections. A request in flight on one of them ends with an error; the next one
+    /// opens a new connection.
+    pub fn disconnect(&self) {
+        self.inner.connections.close();
+    }
+}
+
+impl<N: Net> Inner<N> {
+    /// All legs of a request, counted in `requests`.
+    async fn run(&self, id: RequestId, spec: &RequestSpec, requests: &mut u32, most: u32) -> Result<Response, String> {
+        let template = Template::new(id, spec)?;
+        let kind = MethodKind::of(template.method());
+        let mut exchange = Exchange::new(self.agent.clone(), self.initiator.clone(), kind);
+        let mut connection = match self.connections.idle().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let mut send = exchange.begin(connection.authenticated);
+        loop {
+            if *requests == most {
+                return Err(format!("gave up after {most} HTTP requests"));
+            }
+            send = match self.leg(&template, &send, &mut connection, requests).await {
+                Ok(response) => match exchange.heard(response.heard(), || self.fresh()) {
+                    Step::Send(next) => next,
+                    Step::Answer => {
+                        if response.keeps_alive {
+                            self.connections.keep(connection);
+                        }
+                        return Ok(response);
+                    }
+                },
+                Err(Failure::Lost(lost, why)) => exchange.lost(lost).ok_or(why)?,
+                Err(Failure::Final(why)) => return Err(why),
+            };
+            if send.connection == On::New {
+                drop(connection);
+                connection = self.connect().await?;
+            }
+        }
+    }
+
+    /// Sends one HTTP request, and reads the answer to its end.
+    async fn leg(
+        &self,
+        template: &Template<'_>,
+        send: &Send,
+        connection: &mut Connection,
+        requests: &mut u32,
+    ) -> Result<Response, Failure> {
+        let host = self.host.as_ref();
+        let host = host.ok_or_else(|| Failure::Final("the host header is not valid in HTTP".into()))?;
+        let (request, length) = template.request(send, host, &self.product);
+        let proven = connection.proven;
+        // After an early answer the rest of the request's body may still be on its way out.
+        let ready = connection.sender.ready().await;
+        ready.map_err(|error| lost(connection, Lost { proven, unsent: true }, &error))?;
+        *requests += 1;
+        connection.authenticated &= send.leg == Leg::Anonymous;
+        self.env.record(What::ClientSent {
+            connection: connection.number,
+            request: template.id(),
+            leg: send.leg,
+            length,
+        });
+        let answer = connection.sender.try_send_request(request).await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            lost(connection, Lost { proven, unsent }, error.error())
+        })?;
+        connection.proven = true;
+        if send.leg == Leg::Authenticate {
+            connection.authenticated = answer.status() != StatusCode::UNAUTHORIZED;
+        }
+        self.receive(template.id(), connection, answer).await.map_err(Failure::Final)
+    }
+
+    /// Reads an answer to its end, and notes it.
+    async fn receive(
+        &self,
+        request: RequestId,
+        connection: &Connection,
+        answer: http::Response<Incoming>,
+    ) -> Result<Response, String> {
+        let keeps_alive = keeps_alive(&answer);
+        if !keeps_alive {
+            connection.announced();
+        }
+        let status = answer.status();
+        let offers = if status == StatusCode::UNAUTHORIZED { offers(answer.headers()) } else { Vec::new() };
+        let echoed = echoed(answer.headers());
+        let content = read(answer).await?;
+        self.env.record(What::ClientReceived {
+            connection: connection.number,
+            request,
+            echoed,
+            status: status.as_u16(),
+            challenge: offers.iter().any(|offer| !offer.token.is_empty()),
+            user: content.application.as_ref().and_then(|application| application.user.clone()),
+        });
+        Ok(Response { status: status.as_u16(), offers, keeps_alive, content })
+    }
+
+    async fn connect(&self) -> Result<Connection, String> {
+        let opened = self.connections.open(&self.net, &self.env, self.target).await;
+        opened.map_err(|error| format!("no connection to {}: {}", self.target, describe(&error)))
+    }
+
+    fn fresh(&self) -> Fresh {
+        let nonces =
+            Nonces { client_challenge: self.env.entropy.bytes(), exported_session_key: self.env.entropy.bytes() };
+        Fresh { nonces, now: FileTime(self.env.clock.filetime()) }
+    }
+
+    fn record_start(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) {
+        self.env.record(What::RequestStarted {
+            request: id,
+            identity: self.identity.clone(),
+            credentials,
+            preemptive: self.agent.preemptive && self.initiator.is_some(),
+            method: spec.method.clone(),
+            path: spec.path.clone(),
+            length: spec.body.len(),
+            digest: spec.body.digest(),
+        });
+    }
+}
+
+impl Response {
+    fn heard(&self) -> Heard<'_> {
+        Heard { status: self.status, offers: &self.offers, keeps_alive: self.keeps_alive }
+    }
+}
+
+/// What `WWW-Authenticate` offers. User agents ignore one that they cannot read.
+fn offers(headers: &HeaderMap) -> Vec<AuthToken> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+    parse_challenges(values, DEFAULT_TOKEN_LIMIT).unwrap_or_default()
+}
+
+/// What hyper's error on a connection means.
+fn lost(connection: &Connection, how: Lost, error: &hyper::Error) -> Failure {
+    if connection.closed_here() {
+        Failure::Final("the client closed its connections".into())
+    } else if error.is_parse() {
+        Failure::Final(format!("the answer is not HTTP: {}", describe(error)))
+    } else {
+        Failure::Lost(how, format!("no answer: {}", describe(error)))
+    }
+}

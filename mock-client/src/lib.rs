@@ -1,0 +1,18 @@
+//! The user agents: handshake state, connection reuse and body rules, as profiles.
+//!
+//! * [`profile`]: in what user agents differ, as data ([`UserAgent`]), with the source of each habit.
+//! * [`agent`]: one request's way through authentication, pure: what to send next, given what came
+//!   back ([`Exchange`]). It is given randomness and time, and knows no connection.
+//! * [`client`]: the [`Client`], which sends what an exchange says over connections of its own, and
+//!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `message`
+//!   (requests and bodies on their way out and in).
+
+pub mod agent;
+pub mod client;
+mod connection;
+mod message;
+pub mod profile;
+
+pub use agent::Exchange;
+pub use client::{Client, Limits};
+pub use profile::UserAgent;

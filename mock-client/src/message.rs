@@ -1,0 +1,205 @@
+//! Requests on their way out, answers on their way in.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, Incoming, SizeHint};
+use stickler_auth::http::format_token;
+use stickler_model::action::AppAnswer;
+use stickler_model::payload::{BodyHasher, Digest};
+use stickler_model::{Payload, REQUEST_ID_HEADER, RequestId, RequestSpec};
+
+use crate::agent::{Body, Send};
+
+/// Most that is kept of an answer's body to read what the application says, in bytes. The rest only
+/// passes by.
+const MAX_APP_ANSWER: usize = 64 * 1024;
+
+/// Bytes of a body handed to the connection at once.
+const CHUNK: usize = 16 * 1024;
+
+static ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
+static ANY: HeaderValue = HeaderValue::from_static("*/*");
+static ZERO: HeaderValue = HeaderValue::from_static("0");
+
+/// What all legs of a request share.
+pub(crate) struct Template<'a> {
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    tag: HeaderValue,
+    body: &'a Payload,
+}
+
+/// A request's body, made as it is sent.
+pub(crate) struct Outgoing {
+    payload: Payload,
+    offset: u64,
+}
+
+/// An answer whose body has been read.
+pub(crate) struct Received {
+    pub(crate) application: Option<AppAnswer>,
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+}
+
+impl<'a> Template<'a> {
+    /// Fails where the method or the path is not one of HTTP's.
+    pub(crate) fn new(id: RequestId, spec: &'a RequestSpec) -> Result<Self, String> {
+        let method = Method::from_bytes(spec.method.as_bytes())
+            .map_err(|_| format!("`{}` is not an HTTP method", spec.method))?;
+        let uri = Uri::try_from(&*spec.path)
+            .ok()
+            .filter(|_| spec.path.starts_with('/'))
+            .ok_or_else(|| format!("`{}` is not a path: it begins with `/` and holds no spaces", spec.path))?;
+        Ok(Self { id, method, uri, tag: id_value(id), body: &spec.body })
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The HTTP request of one leg, and the length of its body in bytes.
+    pub(crate) fn request(&self, send: &Send, host: &HeaderValue, agent: &HeaderValue) -> (Request<Outgoing>, u64) {
+        let payload = match send.body {
+            Body::Whole => self.body.clone(),
+            Body::Empty => Payload::Empty,
+        };
+        let length = payload.len();
+        let mut request = Request::new(Outgoing { payload, offset: 0 });
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, host.clone());
+        if let Some(token) = &send.token {
+            let value = HeaderValue::try_from(format_token(token.scheme, &token.token))
+                .expect("a scheme's name and base64 are visible ASCII");
+            headers.insert(AUTHORIZATION, value);
+        }
+        headers.insert(USER_AGENT, agent.clone());
+        headers.insert(ACCEPT, ANY.clone());
+        headers.insert(ID_HEADER.clone(), self.tag.clone());
+        // RFC 9110 8.6: said where the method gives a body meaning. hyper says any other length.
+        if length == 0 && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(CONTENT_LENGTH, ZERO.clone());
+        }
+        (request, length)
+    }
+}
+
+impl hyper::body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let chunk = self.payload.chunk(self.offset, CHUNK);
+        self.offset += chunk.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.offset >= self.payload.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.payload.len() - self.offset)
+    }
+}
+
+/// Reads an answer's body to its end.
+pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, String> {
+    let json =
+        response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let mut body = response.into_body();
+    let mut hasher = BodyHasher::default();
+    let mut kept: Option<Vec<u8>> = json.then(Vec::new);
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| format!("the answer broke off after {length} bytes of its body: {}", describe(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        hasher.update(&data);
+        kept = kept.filter(|_| length <= MAX_APP_ANSWER);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&data);
+        }
+    }
+    let application = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+    let (length, digest) = hasher.finish();
+    Ok(Received { application, length, digest })
+}
+
+/// Whether the connection stays open after an answer (RFC 9112 9.3).
+pub(crate) fn keeps_alive(response: &Response<Incoming>) -> bool {
+    let says = |option: &str| {
+        response.headers().get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|&byte| byte == b',')
+                .any(|text| text.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+        })
+    };
+    if response.version() == Version::HTTP_11 { !says("close") } else { says("keep-alive") }
+}
+
+/// The id that a server echoed.
+pub(crate) fn echoed(headers: &HeaderMap) -> Option<RequestId> {
+    headers.get(&ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()))
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// `r17`, without the detour of a formatter.
+fn id_value(RequestId(mut number): RequestId) -> HeaderValue {
+    let mut text = [0; 11];
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    text[at] = b'r';
+    HeaderValue::from_bytes(&text[at..]).expect("a letter and digits are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_it_is_read() {
+        for number in [0, 1, 9, 10, 4_294_967_295] {
+            let value = id_value(RequestId(number));
+            assert_eq!(value, format!("r{number}"));
+            assert_eq!(RequestId::parse(value.as_bytes()), Some(RequestId(number)));
+        }
+    }
+}

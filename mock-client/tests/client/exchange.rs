@@ -1,0 +1,301 @@
+//! The pure part: what is sent next, given what came back.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::Method;
+use proptest::prelude::*;
+use stickler_auth::FileTime;
+use stickler_auth::http::{AuthToken, Scheme};
+use stickler_auth::logon::LogonReply;
+use stickler_auth::ntlm::acceptor::{self, Acceptor, AcceptorConfig, TargetNames};
+use stickler_auth::ntlm::initiator::{Credentials, InitiatorConfig, Nonces};
+use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
+use stickler_auth::status::NtStatus;
+use stickler_mock_client::UserAgent;
+use stickler_mock_client::agent::{Body, Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
+use stickler_model::Leg;
+
+use crate::peer::challenge;
+
+/// What comes back.
+#[derive(Debug, Clone)]
+enum Back {
+    /// A status, with nothing to authenticate with.
+    Status(u16),
+    /// A 401 that offers these schemes.
+    Offers(Vec<Scheme>),
+    /// A 401 with a challenge.
+    Challenge(Scheme),
+    /// A 401 with a challenge that is none.
+    Rubbish(Scheme),
+    /// The same, and the connection closes.
+    Closing(Box<Back>),
+    /// No answer: the connection is lost.
+    Lost(Lost),
+}
+
+use Back::{Challenge, Closing, Offers, Rubbish, Status};
+use Scheme::{Negotiate, Ntlm};
+
+const BOTH: [Scheme; 2] = [Negotiate, Ntlm];
+const STALE: Back = Back::Lost(Lost { proven: true, unsent: false });
+
+impl Back {
+    fn parts(&self) -> (u16, Vec<AuthToken>, bool) {
+        let token = |scheme, token: &[u8]| vec![AuthToken { scheme, token: token.to_vec() }];
+        match self {
+            Status(status) => (*status, Vec::new(), true),
+            Offers(schemes) => (401, schemes.iter().flat_map(|&scheme| token(scheme, b"")).collect(), true),
+            Challenge(scheme) => (401, token(*scheme, &challenge()), true),
+            Rubbish(scheme) => (401, token(*scheme, b"rubbish"), true),
+            Closing(back) => (back.parts().0, back.parts().1, false),
+            Back::Lost(_) => unreachable!("a lost connection has no answer"),
+        }
+    }
+}
+
+fn initiator(agent: &UserAgent) -> Arc<InitiatorConfig> {
+    Arc::new(InitiatorConfig {
+        profile: agent.ntlm.clone(),
+        credentials: Credentials::new("alice", "CORP", "Passw0rd!"),
+        target_name: Some("HTTP/app.corp.example".into()),
+        channel_binding: None,
+    })
+}
+
+fn exchange(agent: UserAgent, method: &Method) -> Exchange {
+    let initiator = initiator(&agent);
+    Exchange::new(Arc::new(agent), Some(initiator), MethodKind::of(method))
+}
+
+fn fresh() -> Fresh {
+    Fresh {
+        nonces: Nonces { client_challenge: [1; 8], exported_session_key: [2; 16] },
+        now: FileTime(133_000_000_000_000_000),
+    }
+}
+
+fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
+    if let Back::Lost(lost) = back {
+        return exchange.lost(*lost);
+    }
+    let (status, offers, keeps_alive) = back.parts();
+    match exchange.heard(Heard { status, offers: &offers, keeps_alive }, fresh) {
+        Step::Send(send) => Some(send),
+        Step::Answer => None,
+    }
+}
+
+/// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
+fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
+    let mut text = String::new();
+    let mut send = Some(exchange.begin(authenticated));
+    let mut backs = backs.iter();
+    while let Some(Send { leg, token, body, connection }) = send {
+        let scheme = token.map_or(String::new(), |token| format!(":{}", token.scheme));
+        let body = if body == Body::Empty { "-" } else { "" };
+        let connection = if connection == On::New { "*" } else { "" };
+        let _ = write!(text, "{leg:?}{scheme}{body}{connection} ");
+        let Some(back) = backs.next() else { return text + "..." };
+        send = next(&mut exchange, back);
+    }
+    assert_eq!(backs.count(), 0, "more comes back than was sent: {text}");
+    text + "end"
+}
+
+fn curl(method: &Method, backs: &[Back]) -> String {
+    walk(exchange(UserAgent::curl(), method), false, backs)
+}
+
+fn browser(backs: &[Back]) -> String {
+    walk(exchange(UserAgent::browser(), &Method::POST), false, backs)
+}
+
+#[test]
+fn curl_sends_the_negotiate_leg_at_once_and_the_body_with_the_authenticate_leg() {
+    assert_eq!(curl(&Method::POST, &[Challenge(Ntlm), Status(200)]), "Negotiate:NTLM- Authenticate:NTLM end");
+    assert_eq!(curl(&Method::GET, &[Challenge(Ntlm), Status(200)]), "Negotiate:NTLM Authenticate:NTLM end");
+}
+
+#[test]
+fn curl_sends_no_token_on_an_authenticated_connection_and_restarts_when_asked_again() {
+    let on_authenticated = |backs: &[Back]| walk(exchange(UserAgent::curl(), &Method::POST), true, backs);
+    assert_eq!(on_authenticated(&[Status(200)]), "Anonymous end");
+    assert_eq!(
+        on_authenticated(&[Offers(BOTH.into()), Challenge(Ntlm), Status(200)]),
+        "Anonymous Negotiate:NTLM- Authenticate:NTLM end"
+    );
+    assert_eq!(on_authenticated(&[Offers(vec![Negotiate])]), "Anonymous end", "curl --ntlm knows NTLM only");
+}
+
+#[test]
+fn curl_gives_up_after_one_refusal_a_closed_challenge_or_none() {
+    assert_eq!(curl(&Method::GET, &[Challenge(Ntlm), Offers(BOTH.into())]), "Negotiate:NTLM Authenticate:NTLM end");
+    assert_eq!(curl(&Method::GET, &[Closing(Challenge(Ntlm).into())]), "Negotiate:NTLM end");
+    assert_eq!(curl(&Method::GET, &[Offers(BOTH.into())]), "Negotiate:NTLM end");
+    assert_eq!(curl(&Method::GET, &[Rubbish(Ntlm)]), "Negotiate:NTLM end");
+    assert_eq!(curl(&Method::GET, &[Challenge(Negotiate)]), "Negotiate:NTLM end", "a challenge of another scheme");
+}
+
+#[test]
+fn curl_sends_the_body_without_a_token_when_a_probe_is_answered_with_success() {
+    assert_eq!(curl(&Method::POST, &[Status(200), Status(200)]), "Negotiate:NTLM- Anonymous end");
+    assert_eq!(curl(&Method::POST, &[Closing(Status(200).into()), Status(200)]), "Negotiate:NTLM- Anonymous* end");
+    assert_eq!(curl(&Method::GET, &[Status(200)]), "Negotiate:NTLM end");
+    assert_eq!(curl(&Method::POST, &[Status(502)]), "Negotiate:NTLM- end");
+    let game = [Status(200), Offers(BOTH.into()), Status(200)];
+    assert_eq!(curl(&Method::POST, &game), "Negotiate:NTLM- Anonymous Negotiate:NTLM- end");
+}
+
+#[test]
+fn a_browser_asks_first_and_sends_its_body_on_every_leg_with_the_scheme_it_likes_best() {
+    let whole = [Offers(vec![Ntlm, Negotiate]), Challenge(Negotiate), Status(200)];
+    assert_eq!(browser(&whole), "Anonymous Negotiate:Negotiate Authenticate:Negotiate end");
+    assert_eq!(
+        browser(&[Offers(vec![Ntlm]), Challenge(Ntlm), Status(403)]),
+        "Anonymous Negotiate:NTLM Authenticate:NTLM end"
+    );
+    assert_eq!(browser(&[Offers(vec![])]), "Anonymous end");
+    assert_eq!(browser(&[Status(200)]), "Anonymous end");
+}
+
+#[test]
+fn a_browser_takes_a_refused_password_for_the_answer() {
+    let refused = [Offers(vec![Ntlm]), Challenge(Ntlm), Offers(vec![Ntlm])];
+    assert_eq!(browser(&refused), "Anonymous Negotiate:NTLM Authenticate:NTLM end");
+}
+
+#[test]
+fn a_browser_starts_over_once_when_the_challenge_leg_closes_the_connection() {
+    let closing = || Closing(Challenge(Ntlm).into());
+    let once = [Offers(vec![Ntlm]), closing(), Challenge(Ntlm), Status(200)];
+    assert_eq!(browser(&once), "Anonymous Negotiate:NTLM Negotiate:NTLM* Authenticate:NTLM end");
+    assert_eq!(browser(&[Offers(vec![Ntlm]), closing(), closing()]), "Anonymous Negotiate:NTLM Negotiate:NTLM* end");
+}
+
+#[test]
+fn the_handshake_begins_on_a_new_connection_when_the_first_401_closes_or_the_profile_does() {
+    let closing = [Closing(Offers(vec![Ntlm]).into()), Challenge(Ntlm), Status(200)];
+    assert_eq!(browser(&closing), "Anonymous Negotiate:NTLM* Authenticate:NTLM end");
+    let old = UserAgent { close_after_first_401: true, ..UserAgent::browser() };
+    let kept = [Offers(vec![Ntlm]), Challenge(Ntlm), Status(200)];
+    assert_eq!(walk(exchange(old, &Method::GET), false, &kept), "Anonymous Negotiate:NTLM* Authenticate:NTLM end");
+}
+
+#[test]
+fn a_lost_connection_is_replaced_once_and_only_where_that_is_safe() {
+    let lost = |proven, unsent| Back::Lost(Lost { proven, unsent });
+    let get = |backs: &[Back]| walk(exchange(UserAgent::browser(), &Method::GET), true, backs);
+    assert_eq!(get(&[STALE, Status(200)]), "Anonymous Anonymous* end");
+    assert_eq!(get(&[STALE, STALE]), "Anonymous Anonymous* end");
+    assert_eq!(get(&[lost(false, false)]), "Anonymous end", "a new connection: the server is to blame");
+    assert_eq!(
+        get(&[Offers(vec![Ntlm]), Challenge(Ntlm), STALE, Status(200)]),
+        "Anonymous Negotiate:NTLM Authenticate:NTLM Anonymous* end"
+    );
+    assert_eq!(browser(&[STALE]), "Anonymous end", "a POST may have been processed");
+    assert_eq!(browser(&[lost(false, true), Status(200)]), "Anonymous Anonymous* end", "nothing was sent");
+    assert_eq!(
+        curl(&Method::POST, &[STALE, Status(502)]),
+        "Negotiate:NTLM- Negotiate:NTLM-* end",
+        "a probe carries nothing"
+    );
+    let on_authenticated = walk(exchange(UserAgent::curl(), &Method::GET), true, &[STALE, Status(502)]);
+    assert_eq!(on_authenticated, "Anonymous Negotiate:NTLM* end", "the new connection is not authenticated");
+}
+
+#[test]
+fn a_client_without_credentials_never_sends_a_token() {
+    for agent in [UserAgent::curl(), UserAgent::browser()] {
+        let exchange = Exchange::new(Arc::new(agent), None, MethodKind::of(&Method::GET));
+        assert_eq!(walk(exchange, false, &[Offers(BOTH.into())]), "Anonymous end");
+    }
+}
+
+#[test]
+fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
+    for (agent, scheme, mic) in [(UserAgent::curl(), Ntlm, false), (UserAgent::browser(), Negotiate, true)] {
+        let names = TargetNames {
+            netbios_computer: "IIS1".into(),
+            netbios_domain: "CORP".into(),
+            dns_computer: "iis1.corp.example".into(),
+            ..TargetNames::default()
+        };
+        let mut server = Acceptor::new(AcceptorConfig { names, joined: true, ..AcceptorConfig::default() }, None);
+        let mut client = exchange(agent, &Method::GET);
+        let mut send = client.begin(false);
+        if send.leg == Leg::Anonymous {
+            send = next(&mut client, &Offers(BOTH.into())).unwrap();
+        }
+        let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], fresh().now) else {
+            panic!("a Challenge is due");
+        };
+        let offers = [AuthToken { scheme, token }];
+        let heard = Heard { status: 401, offers: &offers, keeps_alive: true };
+        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, fresh) else {
+            panic!("an Authenticate is due");
+        };
+        let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], fresh().now) else {
+            panic!("a logon is due");
+        };
+        let keys =
+            StoredSecret::from_password("Passw0rd!", false).verify(&request, LmCompatibilityLevel::AcceptAll).unwrap();
+        let reply = LogonReply {
+            status: NtStatus::SUCCESS,
+            session_base_key: keys.session_base_key,
+            effective_name: "alice".into(),
+            domain: "CORP".into(),
+            ..LogonReply::default()
+        };
+        let acceptor::Step::Authenticated(who) = server.resume(&reply) else {
+            panic!("the logon is good");
+        };
+        assert_eq!((&*who.user, who.mic), ("alice", mic));
+        assert_eq!(who.target_name.is_some_and(|name| name == "HTTP/app.corp.example"), mic);
+    }
+}
+
+fn back() -> impl Strategy<Value = Back> {
+    let scheme = || prop::sample::select(BOTH.to_vec());
+    let open = prop_oneof![
+        prop::sample::select(vec![200, 302, 401, 403, 407, 502]).prop_map(Status),
+        prop::collection::vec(scheme(), 0..3).prop_map(Offers),
+        scheme().prop_map(Challenge),
+        scheme().prop_map(Rubbish),
+    ];
+    prop_oneof![
+        4 => open.clone(),
+        2 => open.prop_map(|back| Closing(Box::new(back))),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(proven, unsent)| Back::Lost(Lost { proven, unsent })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_back_an_exchange_ends_soon_and_keeps_its_legs_in_order(
+        browser in any::<bool>(),
+        close_after_first_401 in any::<bool>(),
+        authenticated in any::<bool>(),
+        method in prop::sample::select(vec![Method::GET, Method::POST, Method::PUT]),
+        backs in prop::collection::vec(back(), 12),
+    ) {
+        let agent = if browser { UserAgent::browser() } else { UserAgent::curl() };
+        let mut exchange = exchange(UserAgent { close_after_first_401, ..agent }, &method);
+        let mut send = exchange.begin(authenticated);
+        let (mut sent, mut before) = (1, None);
+        for back in &backs {
+            let Some(next) = next(&mut exchange, back) else { break };
+            sent += 1;
+            before = Some(std::mem::replace(&mut send, next));
+            let before = before.as_ref().unwrap();
+            if send.leg == Leg::Authenticate {
+                prop_assert!(matches!(back, Challenge(_)) && before.leg == Leg::Negotiate);
+                prop_assert_eq!((send.connection, send.body), (On::Same, Body::Whole));
+            }
+            prop_assert_eq!(send.token.is_some(), send.leg != Leg::Anonymous);
+            prop_assert!(send.body == Body::Whole || send.leg == Leg::Negotiate);
+        }
+        prop_assert!(sent <= 8, "{} sent", sent);
+    }
+}

@@ -1,0 +1,187 @@
+//! One account: its secret, its state, and which logons the state forbids.
+
+use stickler_auth::FileTime;
+use stickler_auth::logon::LogonRequest;
+use stickler_auth::ntlm::crypto::ntowf_v1;
+use stickler_auth::ntlm::verify::StoredSecret;
+use stickler_auth::status::NtStatus;
+use stickler_model::Principal;
+
+/// What an administrator has set on an account. The default may log on at any time, from anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountState {
+    /// Whether the account is enabled.
+    pub enabled: bool,
+    /// Whether it is locked out from the start. Lockout by failed logons is counted apart from this.
+    pub locked_out: bool,
+    /// When the account expires; `None`: never.
+    pub expires: Option<FileTime>,
+    /// When the password expires; `None`: never.
+    pub password_expires: Option<FileTime>,
+    /// Whether the user must change the password first.
+    pub must_change: bool,
+    /// When the user may log on.
+    pub hours: LogonHours,
+    /// NetBIOS names of the workstations that the user may log on from; empty: all.
+    pub workstations: Vec<String>,
+    /// Whether the user is a member of Protected Users, who may not use NTLM at all.
+    pub protected: bool,
+}
+
+impl Default for AccountState {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            locked_out: false,
+            expires: None,
+            password_expires: None,
+            must_change: false,
+            hours: LogonHours::ALWAYS,
+            workstations: Vec::new(),
+            protected: false,
+        }
+    }
+}
+
+impl AccountState {
+    /// Whether the account may log on at all at this time, before its password is looked at.
+    ///
+    /// The order is the DC's (MS-APDS 3.1.5.2.1, MS-SAMR 3.1.1.8): an account that is disabled
+    /// *and* locked out is reported as disabled. `locked_out` says whether failed logons locked it.
+    ///
+    /// # Errors
+    /// The status of the first check that fails.
+    pub fn check(&self, workstation: &str, locked_out: bool, now: FileTime) -> Result<(), NtStatus> {
+        let past = |time: Option<FileTime>| time.is_some_and(|time| time <= now);
+        let checks = [
+            (!self.enabled, NtStatus::ACCOUNT_DISABLED),
+            (past(self.expires), NtStatus::ACCOUNT_EXPIRED),
+            (self.locked_out || locked_out, NtStatus::ACCOUNT_LOCKED_OUT),
+            (!self.hours.allow(now), NtStatus::INVALID_LOGON_HOURS),
+            (past(self.password_expires), NtStatus::PASSWORD_EXPIRED),
+            (self.must_change, NtStatus::PASSWORD_MUST_CHANGE),
+            (!self.allows_workstation(workstation), NtStatus::INVALID_WORKSTATION),
+        ];
+        checks.into_iter().find(|(fails, _)| *fails).map_or(Ok(()), |(_, status)| Err(status))
+    }
+
+    /// A client may send the name with leading backslashes, as `NetrLogon` clients do.
+    fn allows_workstation(&self, workstation: &str) -> bool {
+        let name = workstation.trim_start_matches('\\');
+        self.workstations.is_empty() || self.workstations.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The hours of the week in which an account may log on: 168 bits, the first for Sunday 00:00 to
+/// 01:00 UTC, the lowest bit of a byte first (MS-SAMR 2.2.6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogonHours([u8; 21]);
+
+impl LogonHours {
+    /// Every hour.
+    pub const ALWAYS: Self = Self([0xff; 21]);
+    /// No hour.
+    pub const NEVER: Self = Self([0; 21]);
+
+    /// From the attribute `logonHours`, 21 bytes.
+    pub const fn new(bits: [u8; 21]) -> Self {
+        Self(bits)
+    }
+
+    /// Whether the hour of `now` is one of them.
+    pub fn allow(&self, now: FileTime) -> bool {
+        // FILETIME begins on Monday, 1601-01-01; the bits begin on Sunday.
+        let hour = (now.0 / (3600 * FileTime::TICKS_PER_SECOND) + 24) % 168;
+        self.0[(hour / 8) as usize] & (1 << (hour % 8)) != 0
+    }
+}
+
+/// An account of the directory: what [`AccountState`] says, the secret, and the failed logons.
+pub(crate) struct Account {
+    pub(crate) principal: Principal,
+    pub(crate) sids: Vec<String>,
+    pub(crate) state: AccountState,
+    /// Failed logons since the last good one.
+    pub(crate) bad_count: u32,
+    secret: StoredSecret,
+    nt_hash: [u8; 16],
+}
+
+impl Account {
+    /// No LM hash is kept, as since Windows Vista (`NoLMHash`).
+    pub(crate) fn new(principal: Principal, password: &str, sids: Vec<String>) -> Self {
+        let nt_hash = ntowf_v1(password);
+        let secret = StoredSecret::from_hashes(nt_hash, None);
+        Self { principal, sids, state: AccountState::default(), bad_count: 0, secret, nt_hash }
+    }
+
+    /// The stored secret, whose cache a verification may fill.
+    pub(crate) fn secret(&mut self) -> &mut StoredSecret {
+        &mut self.secret
+    }
+
+    /// Whether this is the account's password. No logon: nothing is counted.
+    pub(crate) fn has_password(&self, password: &str) -> bool {
+        ntowf_v1(password) == self.nt_hash
+    }
+
+    /// The state's checks, for this request.
+    pub(crate) fn check(&self, request: &LogonRequest, threshold: Option<u32>, now: FileTime) -> Result<(), NtStatus> {
+        self.state.check(&request.workstation, threshold.is_some_and(|limit| self.bad_count >= limit), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000_000); // Tue 2023-11-14 22:13 UTC
+
+    #[test]
+    fn the_first_check_that_fails_names_the_status() {
+        let mut state = AccountState {
+            enabled: false,
+            locked_out: true,
+            expires: Some(NOON),
+            password_expires: Some(NOON),
+            must_change: true,
+            hours: LogonHours::NEVER,
+            workstations: vec!["PC1".into()],
+            protected: false,
+        };
+        let mut check = |mend: fn(&mut AccountState)| {
+            let status = state.check("pc2", false, NOON).err();
+            mend(&mut state);
+            status
+        };
+        assert_eq!(check(|s| s.enabled = true), Some(NtStatus::ACCOUNT_DISABLED));
+        assert_eq!(check(|s| s.expires = Some(FileTime(NOON.0 + 1))), Some(NtStatus::ACCOUNT_EXPIRED));
+        assert_eq!(check(|s| s.locked_out = false), Some(NtStatus::ACCOUNT_LOCKED_OUT));
+        assert_eq!(check(|s| s.hours = LogonHours::ALWAYS), Some(NtStatus::INVALID_LOGON_HOURS));
+        assert_eq!(check(|s| s.password_expires = None), Some(NtStatus::PASSWORD_EXPIRED));
+        assert_eq!(check(|s| s.must_change = false), Some(NtStatus::PASSWORD_MUST_CHANGE));
+        assert_eq!(check(|s| s.workstations.push("PC2".into())), Some(NtStatus::INVALID_WORKSTATION));
+        assert_eq!(check(|_| ()), None);
+    }
+
+    #[test]
+    fn failed_logons_lock_an_account_as_an_administrator_would() {
+        assert_eq!(AccountState::default().check("", true, NOON), Err(NtStatus::ACCOUNT_LOCKED_OUT));
+    }
+
+    #[test]
+    fn the_hours_begin_on_sunday_in_utc() {
+        // Tuesday 22:13: hour 2 * 24 + 22 = 70 of the week, bit 6 of byte 8.
+        let mut bits = [0; 21];
+        bits[8] = 1 << 6;
+        assert!(LogonHours::new(bits).allow(NOON));
+        assert!(!LogonHours::new(bits).allow(FileTime(NOON.0 + 3600 * FileTime::TICKS_PER_SECOND)));
+    }
+
+    #[test]
+    fn a_workstation_compares_without_case_and_backslashes() {
+        let state = AccountState { workstations: vec!["PC1".into()], ..AccountState::default() };
+        assert_eq!(state.check(r"\\pc1", false, NOON), Ok(()));
+        assert_eq!(state.check("", false, NOON), Err(NtStatus::INVALID_WORKSTATION));
+    }
+}

@@ -1,0 +1,179 @@
+//! HTTP responses: fixed headers, and bodies that are known or streamed.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SERVER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+use stickler_auth::http::{Scheme, format_token};
+use stickler_model::Payload;
+
+use crate::authn::Unauthorized;
+use crate::codes::ACL;
+
+const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
+const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
+const HTML: HeaderValue = HeaderValue::from_static("text/html");
+
+/// The period of [`Payload::pattern`], so that a block of whole periods fits any place in a body.
+const PATTERN_PERIOD: u64 = 251;
+/// Length of a block of the pattern, in bytes: 256 periods, about 64 KiB.
+const BLOCK: u64 = PATTERN_PERIOD * 256;
+
+const LOGON_FAILED_PAGE: &[u8] =
+    b"<html><head><title>401 - Unauthorized: Access is denied due to invalid credentials.</title></head>\
+<body><h2>401 - Unauthorized: Access is denied due to invalid credentials.</h2></body></html>";
+const ACL_PAGE: &[u8] = b"<html><head><title>401 - Unauthorized: Access is denied due to an ACL.</title></head>\
+<body><h2>401.3 - Access is denied due to an ACL set on the requested resource.</h2></body></html>";
+const NOT_FOUND_PAGE: &[u8] = b"<html><head><title>404 - File or directory not found.</title></head>\
+<body><h2>404 - File or directory not found.</h2></body></html>";
+const BAD_REQUEST_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
+<body><h2>Bad Request - Invalid Header</h2><hr><p>HTTP Error 400. The request has an invalid header name.</p></body></html>";
+const TOO_LONG_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
+<body><h2>Bad Request - Request Too Long</h2><hr><p>HTTP Error 400. The size of the request headers is too long.</p></body></html>";
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// Known bytes; `None` once they are sent.
+    Whole(Option<Bytes>),
+    /// That many bytes of the pattern of [`Payload::Bytes`].
+    Pattern {
+        /// Bytes sent so far.
+        sent: u64,
+        /// Bytes in all.
+        length: u64,
+    },
+}
+
+impl AnswerBody {
+    /// Known bytes.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Some(bytes.into()))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match self.get_mut() {
+            Self::Whole(bytes) => bytes.take(),
+            Self::Pattern { sent, length } if *sent < *length => {
+                let count = BLOCK.min(*length - *sent);
+                // Each block but the last is whole periods, so each begins where the pattern does.
+                *sent += count;
+                Some(pattern_block().slice(..count as usize))
+            }
+            Self::Pattern { .. } => None,
+        };
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Pattern { sent, length } => sent >= length,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Whole(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            Self::Pattern { sent, length } => length - sent,
+        })
+    }
+}
+
+/// One block for all bodies: a stream of any length costs no copy.
+fn pattern_block() -> &'static Bytes {
+    static PATTERN: OnceLock<Bytes> = OnceLock::new();
+    PATTERN.get_or_init(|| Payload::Bytes(BLOCK).chunk(0, BLOCK as usize).into())
+}
+
+/// What the application answers.
+pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Response<AnswerBody> {
+    iis(StatusCode::OK, HeaderValue::from_static(kind), body)
+}
+
+/// There is no such resource.
+pub(crate) fn not_found() -> Response<AnswerBody> {
+    iis(StatusCode::NOT_FOUND, HTML, AnswerBody::whole(NOT_FOUND_PAGE))
+}
+
+/// A 401: with the Challenge in the request's scheme, or with every scheme of the site, bare. The
+/// reason is never on the wire, only in the log.
+pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Response<AnswerBody> {
+    let page = if answer.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
+    let mut response = iis(StatusCode::UNAUTHORIZED, HTML, AnswerBody::whole(page));
+    let headers = response.headers_mut();
+    if let Some(challenge) = &answer.challenge {
+        let value = HeaderValue::try_from(format_token(challenge.scheme, &challenge.token));
+        headers.append(WWW_AUTHENTICATE, value.expect("a scheme and base64 are visible ASCII"));
+    } else {
+        for scheme in schemes {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme.as_str()));
+        }
+    }
+    response
+}
+
+/// What http.sys answers by itself to a head that it does not take; it closes the connection.
+pub(crate) fn bad_request(too_long: bool) -> Response<AnswerBody> {
+    let page = if too_long { TOO_LONG_PAGE } else { BAD_REQUEST_PAGE };
+    let mut response = Response::new(AnswerBody::whole(page));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HTML);
+    headers.insert(SERVER, HeaderValue::from_static("Microsoft-HTTPAPI/2.0"));
+    close(&mut response);
+    response
+}
+
+/// Tells the client that the identity stays with the connection (MS-N2HT 3.2.5): on the answer that
+/// ends a Negotiate handshake, and on no other.
+pub(crate) fn persistent_auth(response: &mut Response<AnswerBody>, persists: bool) {
+    let value = HeaderValue::from_static(if persists { "true" } else { "false" });
+    response.headers_mut().insert(PERSISTENT_AUTH, value);
+}
+
+/// Lets the answer close its connection.
+pub(crate) fn close(response: &mut Response<AnswerBody>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn iis(status: StatusCode, kind: HeaderValue, body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
+    headers.insert(POWERED_BY, HeaderValue::from_static("ASP.NET"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_streamed_body_is_the_payload_of_its_length() {
+        for length in [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 17] {
+            let body = AnswerBody::Pattern { sent: 0, length };
+            assert_eq!(body.size_hint().exact(), Some(length));
+            let mut collect = std::pin::pin!(body.collect());
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let Poll::Ready(Ok(collected)) = collect.as_mut().poll(&mut context) else {
+                panic!("the body waits for nothing")
+            };
+            assert_eq!(collected.to_bytes(), Payload::Bytes(length).chunk(0, usize::MAX));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Reading a request's body, one chunk at a time.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use stickler_model::payload::{BodyHasher, Digest};
+use tokio::time::timeout;
+
+/// A request's body, read.
+pub(crate) struct Received {
+    /// Bytes read.
+    pub(crate) length: u64,
+    /// Digest of them.
+    pub(crate) digest: Digest,
+    /// Whether it was read to its end.
+    pub(crate) whole: bool,
+}
+
+/// Why a body was not read: its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the request's body broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("the request's body stalled")]
+    Stalled(#[from] tokio::time::error::Elapsed),
+}
+
+/// Reads a body of up to `limit` bytes, each part of which may take `patience`.
+///
+/// The first read lets hyper send `100 Continue` to a client that waits for it (RFC 9110 10.1.1). A
+/// body that announces more than `limit` is not begun.
+pub(crate) async fn read(body: &mut Incoming, limit: u64, patience: Duration) -> Result<Received, BodyError> {
+    if body.is_end_stream() {
+        return Ok(Received { length: 0, digest: Digest::EMPTY, whole: true });
+    }
+    let mut hasher = BodyHasher::default();
+    let mut left = limit;
+    let mut whole = body.size_hint().lower() <= limit;
+    while whole && let Some(frame) = timeout(patience, body.frame()).await? {
+        // Trailers say nothing here.
+        let Ok(data) = frame?.into_data() else { continue };
+        match left.checked_sub(data.len() as u64) {
+            Some(rest) => left = rest,
+            None => whole = false,
+        }
+        hasher.update(&data);
+    }
+    let (length, digest) = hasher.finish();
+    Ok(Received { length, digest, whole })
+}

@@ -1,0 +1,87 @@
+//! What a request presents in `Authorization`, before anyone decides on it.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, HeaderError, TokenKind, parse_authorization, token_kind};
+use stickler_model::Leg;
+
+/// The credentials of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presented {
+    /// None, or a scheme that is not Windows authentication (`Basic`), which IIS passes over.
+    Nothing,
+    /// A token that is base64; it may still be malformed.
+    Token {
+        /// Scheme and bytes.
+        token: AuthToken,
+        /// What it looks like.
+        kind: TokenKind,
+    },
+    /// `NTLM` or `Negotiate` with a token that is missing, or not base64.
+    Malformed,
+    /// More than one `Authorization`, which is a field that occurs once (RFC 9110 5.3, 11.6.2), or a
+    /// token beyond what a header line may have: http.sys answers 400 by itself.
+    Unacceptable,
+}
+
+impl Presented {
+    /// Reads the headers of a request.
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Self::Nothing };
+        if values.next().is_some() {
+            return Self::Unacceptable;
+        }
+        match parse_authorization(value.as_bytes(), DEFAULT_TOKEN_LIMIT) {
+            Ok(token) if token.token.is_empty() => Self::Malformed,
+            Ok(token) => Self::Token { kind: token_kind(&token.token), token },
+            Err(HeaderError::NoScheme { .. } | HeaderError::OtherScheme(_)) => Self::Nothing,
+            Err(HeaderError::NotBase64(_)) => Self::Malformed,
+            Err(HeaderError::TooLong { .. }) => Self::Unacceptable,
+        }
+    }
+
+    /// Which leg of a handshake the request is.
+    pub fn leg(&self) -> Leg {
+        match self {
+            Self::Nothing => Leg::Anonymous,
+            Self::Token { kind: TokenKind::NtlmNegotiate, .. } => Leg::Negotiate,
+            Self::Token { kind: TokenKind::NtlmAuthenticate, .. } => Leg::Authenticate,
+            Self::Token { .. } | Self::Malformed | Self::Unacceptable => Leg::Malformed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn leg_of(values: &[&'static str]) -> (Presented, Leg) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        let presented = Presented::read(&headers);
+        let leg = presented.leg();
+        (presented, leg)
+    }
+
+    #[test]
+    fn each_kind_of_header_has_its_leg() {
+        assert_eq!(leg_of(&[]), (Presented::Nothing, Leg::Anonymous));
+        assert_eq!(leg_of(&["Basic YTpi"]), (Presented::Nothing, Leg::Anonymous));
+        assert_eq!(leg_of(&["NTLM"]), (Presented::Malformed, Leg::Malformed));
+        assert_eq!(leg_of(&["NTLM !!"]), (Presented::Malformed, Leg::Malformed));
+        assert_eq!(leg_of(&["NTLM TlRMTVNTUAABAAAA"]).1, Leg::Negotiate);
+        assert_eq!(leg_of(&["negotiate TlRMTVNTUAADAAAA"]).1, Leg::Authenticate);
+        assert_eq!(leg_of(&["Negotiate TlRMTVNTUAACAAAA"]).1, Leg::Malformed);
+        assert_eq!(leg_of(&["Negotiate YIIBAA=="]).1, Leg::Malformed);
+    }
+
+    #[test]
+    fn a_repeated_header_is_unacceptable_even_if_both_agree() {
+        assert_eq!(leg_of(&["Basic YTpi", "Basic YTpi"]).0, Presented::Unacceptable);
+    }
+}

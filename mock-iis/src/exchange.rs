@@ -1,0 +1,323 @@
+//! One request on one connection: decide, ask the DC, read the body, answer, note it all.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use hyper::body::Incoming;
+use stickler_auth::FileTime;
+use stickler_auth::http::Scheme;
+use stickler_auth::logon::{LogonReply, LogonRequest};
+use stickler_auth::status::{NtStatus, Win32};
+use stickler_model::action::AppAnswer;
+use stickler_model::event::Closed;
+use stickler_model::payload::Digest;
+use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
+
+use crate::Site;
+use crate::answer::{self, AnswerBody};
+use crate::app::{self, Resource};
+use crate::authn::{ConnectionAuth, Decision, Unauthorized};
+use crate::body::{self, BodyError, Received};
+use crate::codes::ACL;
+use crate::credentials::Presented;
+use crate::log::Entry;
+use crate::netlogon::SecureChannel;
+
+/// One TCP connection.
+pub(crate) struct Connection {
+    env: Env,
+    site: Arc<Site>,
+    dc: Option<Arc<SecureChannel>>,
+    number: u32,
+    local: SocketAddr,
+    peer: SocketAddr,
+    /// Requests so far.
+    requests: AtomicU32,
+    /// Whether this side ends the connection after the current answer.
+    closes: AtomicBool,
+    auth: Mutex<ConnectionAuth>,
+}
+
+/// A request's head, once it is known who may see it.
+struct Head {
+    number: u32,
+    id: Option<RequestId>,
+    leg: Leg,
+    method: Method,
+    uri: Uri,
+    received: Time,
+    agent: Option<HeaderValue>,
+}
+
+/// What a request came to.
+struct Outcome {
+    response: Response<AnswerBody>,
+    substatus: u16,
+    win32: u32,
+    user: Option<Principal>,
+    processed: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        env: Env,
+        site: Arc<Site>,
+        dc: Option<Arc<SecureChannel>>,
+        number: u32,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Self {
+        let auth = Mutex::new(ConnectionAuth::new(Arc::clone(&site.auth)));
+        Self { env, site, dc, number, local, peer, requests: AtomicU32::new(0), closes: AtomicBool::new(false), auth }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
+        let (parts, mut body) = request.into_parts();
+        let echo = parts.headers.get(REQUEST_ID_HEADER).cloned();
+        let presented = Presented::read(&parts.headers);
+        let too_long = head_length(&parts.method, &parts.uri, &parts.headers) > self.site.limits.head;
+        self.closes.store(asks_to_close(parts.version, &parts.headers), Ordering::Relaxed);
+        let head = Head {
+            number: self.requests.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
+            id: echo.as_ref().and_then(|id| RequestId::parse(id.as_bytes())),
+            leg: presented.leg(),
+            method: parts.method,
+            uri: parts.uri,
+            received: self.env.clock.now(),
+            agent: self.site.log.as_ref().and_then(|_| parts.headers.get(header::USER_AGENT).cloned()),
+        };
+        self.env.record(What::ServerReceived {
+            connection: self.number,
+            number: head.number,
+            request: head.id,
+            leg: head.leg,
+        });
+        let (outcome, received) = if too_long || presented == Presented::Unacceptable {
+            self.refuse_head(too_long)
+        } else {
+            match self.decide(&presented, head.id).await {
+                Ok((user, completes)) => self.process(&head, user, completes, &mut body).await?,
+                Err(refused) => self.refuse(&refused, None, &mut body).await?,
+            }
+        };
+        Ok(self.conclude(&head, outcome, &received, echo))
+    }
+
+    /// Whether this side ended the connection.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the connection is gone.
+    pub(crate) fn closed(&self, how: Closed) {
+        self.env.record(What::ServerClosed { connection: self.number, how });
+    }
+
+    /// Who the request is from, and the scheme of the handshake it ends; or the 401 it gets.
+    async fn decide(
+        &self,
+        presented: &Presented,
+        id: Option<RequestId>,
+    ) -> Result<(Option<Principal>, Option<Scheme>), Unauthorized> {
+        let (nonce, now) = match presented {
+            Presented::Token { .. } => (self.env.entropy.bytes(), FileTime(self.env.clock.filetime())),
+            _ => ([0; 8], FileTime(0)),
+        };
+        let mut decision = self.auth().request(presented, nonce, now);
+        loop {
+            match decision {
+                Decision::Serve { user, completes } => return Ok((user, completes)),
+                Decision::Unauthorized(refused) => return Err(refused),
+                Decision::NeedLogon(request) => {
+                    let reply = self.logon(request, id).await;
+                    decision = self.auth().logon(&reply);
+                }
+            }
+        }
+    }
+
+    /// Asks the DC; then the SAM, where there is no DC or the DC says that the domain is not its own.
+    async fn logon(&self, request: LogonRequest, id: Option<RequestId>) -> LogonReply {
+        let Some(dc) = &self.dc else { return self.sam(&request) };
+        let account = Principal::new(&request.logon_domain, &request.user);
+        let outcome = dc.logon(request.clone()).await;
+        // The channel's task ends with its host, and so does this one: `None` is seen by nobody.
+        let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
+        self.env.record(What::ServerLogon {
+            connection: self.number,
+            request: id,
+            logon: outcome.number,
+            account,
+            status: outcome.reply.status.0,
+        });
+        let elsewhere = !outcome.reply.authoritative && !outcome.reply.status.is_success();
+        if elsewhere { self.sam_or(&request, outcome.reply) } else { outcome.reply }
+    }
+
+    fn sam_or(&self, request: &LogonRequest, otherwise: LogonReply) -> LogonReply {
+        let mut sam = self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner);
+        if sam.is_empty() { otherwise } else { sam.logon(request) }
+    }
+
+    fn sam(&self, request: &LogonRequest) -> LogonReply {
+        self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner).logon(request)
+    }
+
+    /// Runs the application for a user, unless an ACL refuses them.
+    async fn process(
+        &self,
+        head: &Head,
+        user: Option<Principal>,
+        completes: Option<Scheme>,
+        body: &mut Incoming,
+    ) -> Result<(Outcome, Received), BodyError> {
+        let resource = Resource::of(head.uri.path());
+        let forbidden =
+            resource == Resource::Forbidden || user.as_ref().is_some_and(|user| self.site.forbidden.contains(user));
+        let (mut outcome, received) = if forbidden {
+            let refused = Unauthorized { substatus: ACL, win32: Win32::ACCESS_DENIED.0, challenge: None };
+            self.refuse(&refused, user, body).await?
+        } else {
+            let received = self.read(body, u64::MAX).await?;
+            (self.run(head, resource, user, &received), received)
+        };
+        if completes == Some(Scheme::Negotiate) && !forbidden {
+            answer::persistent_auth(&mut outcome.response, !self.site.auth.rules.single_request);
+        }
+        Ok((outcome, received))
+    }
+
+    fn run(&self, head: &Head, resource: Resource, user: Option<Principal>, received: &Received) -> Outcome {
+        /// ERROR_FILE_NOT_FOUND, which IIS logs beside 404.
+        const FILE_NOT_FOUND: u32 = 2;
+        let (response, win32, processed) = match resource {
+            Resource::Bytes(length) => {
+                (answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
+            }
+            Resource::Missing => (answer::not_found(), FILE_NOT_FOUND, false),
+            Resource::Echo | Resource::Forbidden => {
+                let path = head.uri.path_and_query().map_or(head.uri.path(), http::uri::PathAndQuery::as_str);
+                let json = app::render(&AppAnswer {
+                    server: self.site.name.clone(),
+                    connection: self.number,
+                    number: head.number,
+                    user: user.clone(),
+                    method: head.method.as_str().to_owned(),
+                    path: path.to_owned(),
+                    length: received.length,
+                    digest: received.digest,
+                });
+                (answer::application("application/json", AnswerBody::whole(json)), 0, true)
+            }
+        };
+        Outcome { response, substatus: 0, win32, user, processed }
+    }
+
+    /// A 401, after the request's body is out of the way: hyper would otherwise close the connection,
+    /// and the handshake with it. A body beyond the limit does end it.
+    async fn refuse(
+        &self,
+        refused: &Unauthorized,
+        user: Option<Principal>,
+        body: &mut Incoming,
+    ) -> Result<(Outcome, Received), BodyError> {
+        let received = self.read(body, self.site.limits.drain).await?;
+        let mut response = answer::unauthorized(refused, &self.site.auth.schemes);
+        if !received.whole {
+            self.closes.store(true, Ordering::Relaxed);
+            answer::close(&mut response);
+        }
+        let outcome = Outcome { response, substatus: refused.substatus, win32: refused.win32, user, processed: false };
+        Ok((outcome, received))
+    }
+
+    /// A 400 of http.sys, at once.
+    fn refuse_head(&self, too_long: bool) -> (Outcome, Received) {
+        self.closes.store(true, Ordering::Relaxed);
+        let response = answer::bad_request(too_long);
+        let outcome = Outcome { response, substatus: 0, win32: 0, user: None, processed: false };
+        (outcome, Received { length: 0, digest: Digest::EMPTY, whole: false })
+    }
+
+    async fn read(&self, incoming: &mut Incoming, limit: u64) -> Result<Received, BodyError> {
+        let received = body::read(incoming, limit, self.site.limits.body).await;
+        if matches!(received, Err(BodyError::Stalled(_))) {
+            self.closes.store(true, Ordering::Relaxed);
+        }
+        received
+    }
+
+    /// Notes the answer in the trace and in the log, and ties it to the request.
+    fn conclude(
+        &self,
+        head: &Head,
+        outcome: Outcome,
+        received: &Received,
+        echo: Option<HeaderValue>,
+    ) -> Response<AnswerBody> {
+        let Outcome { mut response, substatus, win32, user, processed } = outcome;
+        if let Some(id) = echo {
+            response.headers_mut().insert(REQUEST_ID_HEADER, id);
+        }
+        let status = response.status().as_u16();
+        // http.sys logs what it refuses by itself elsewhere.
+        if let Some(log) = self.site.log.as_ref().filter(|_| status != 400) {
+            log(&self.entry(head, status, substatus, win32, user.clone()));
+        }
+        self.env.record(What::ServerAnswered {
+            connection: self.number,
+            number: head.number,
+            request: head.id,
+            leg: head.leg,
+            status,
+            substatus,
+            win32,
+            user,
+            processed,
+            length: received.length,
+            digest: received.digest,
+        });
+        response
+    }
+
+    fn entry(&self, head: &Head, status: u16, substatus: u16, win32: u32, user: Option<Principal>) -> Entry {
+        Entry {
+            unix_seconds: self.env.clock.unix_seconds(),
+            server: self.local,
+            client: self.peer,
+            method: head.method.as_str().to_owned(),
+            stem: head.uri.path().to_owned(),
+            query: head.uri.query().map(str::to_owned),
+            user,
+            agent: head.agent.as_ref().map(|agent| app::text(agent.as_bytes()).into_owned()),
+            status,
+            substatus,
+            win32,
+            time_taken: (self.env.clock.now() - head.received).as_millis() as u64,
+        }
+    }
+
+    /// A panic elsewhere cannot leave it half changed in a way that serves: the state fails to nobody.
+    fn auth(&self) -> MutexGuard<'_, ConnectionAuth> {
+        self.auth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Length of a request's head in bytes, as it was sent but for spaces.
+fn head_length(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
+}
+
+/// Whether the client lets its connection end with the answer (RFC 9112 9.3).
+fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
+    let says = |option: &str| {
+        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(option))
+    };
+    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+}

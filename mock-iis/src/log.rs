@@ -1,0 +1,135 @@
+//! The W3C extended log: one line for each request that IIS answered. Pure.
+//!
+//! What http.sys answers by itself (a head that is malformed or too long) is in its own HTTPERR
+//! log, not here, as on Windows.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use stickler_model::Principal;
+
+/// The header lines that say what the columns are.
+pub const FIELDS: &str = "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip \
+                          cs(User-Agent) sc-status sc-substatus sc-win32-status time-taken";
+
+/// One request. `Display` is its line, without the newline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was answered: seconds since 1970-01-01 UTC.
+    pub unix_seconds: u64,
+    /// The server's end of the connection: `s-ip`, `s-port`.
+    pub server: SocketAddr,
+    /// The other end as the server sees it: `c-ip`. Behind source NAT, the balancer.
+    pub client: SocketAddr,
+    /// `cs-method`.
+    pub method: String,
+    /// `cs-uri-stem`: the path.
+    pub stem: String,
+    /// `cs-uri-query`.
+    pub query: Option<String>,
+    /// `cs-username`; `None` for an anonymous request, and for a handshake that is not complete.
+    pub user: Option<Principal>,
+    /// `cs(User-Agent)`.
+    pub agent: Option<String>,
+    /// `sc-status`.
+    pub status: u16,
+    /// `sc-substatus`.
+    pub substatus: u16,
+    /// `sc-win32-status`.
+    pub win32: u32,
+    /// `time-taken`: from the request's head to the answer's head, in milliseconds.
+    pub time_taken: u64,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} {} {} {} {} {} {} {} {} {} {}",
+            Timestamp(self.unix_seconds),
+            self.server.ip(),
+            Field(Some(&self.method)),
+            Field(Some(&self.stem)),
+            Field(self.query.as_deref()),
+            self.server.port(),
+            Field(self.user.as_ref().map(Principal::as_str)),
+            self.client.ip(),
+            Field(self.agent.as_deref()),
+            self.status,
+            self.substatus,
+            self.win32,
+            self.time_taken,
+        )
+    }
+}
+
+/// A text column: `-` where there is none; a space or control character, which would break the line, as `+`.
+struct Field<'a>(Option<&'a str>);
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None | Some("") => f.write_str("-"),
+            Some(text) => text.split(|c: char| c == ' ' || c.is_control()).enumerate().try_for_each(|(index, part)| {
+                f.write_str(if index == 0 { "" } else { "+" }).and_then(|()| f.write_str(part))
+            }),
+        }
+    }
+}
+
+/// `2024-02-29 12:34:56`, UTC.
+struct Timestamp(u64);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut days, seconds) = (self.0 / 86_400, self.0 % 86_400);
+        // A year is at most 366 days; beyond the year 9999 the columns would not hold it anyway.
+        let mut year = 1970;
+        while year < 10_000 && days >= days_in_year(year) {
+            days -= days_in_year(year);
+            year += 1;
+        }
+        let february = days_in_year(year) - 337;
+        let mut month = 1;
+        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+            if days < length {
+                break;
+            }
+            days -= length;
+            month += 1;
+        }
+        let day = days + 1;
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+fn days_in_year(year: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    365 + u64::from(leap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_know_leap_years_and_centuries() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_709_210_096, "2024-02-29 12:34:56"),
+            (1_735_689_599, "2024-12-31 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(Timestamp(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_column_cannot_break_the_line() {
+        assert_eq!(Field(Some("a b\r\nc")).to_string(), "a+b++c");
+        assert_eq!(Field(None).to_string(), "-");
+    }
+}

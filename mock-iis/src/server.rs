@@ -1,0 +1,76 @@
+//! Connections: accept, number, serve by hyper, note how each ended.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use stickler_model::event::Closed;
+use stickler_model::{Env, What};
+use stickler_net::{Listener as _, Net, Stream as _};
+use tokio::time::sleep;
+
+use crate::Site;
+use crate::exchange::Connection;
+use crate::netlogon::SecureChannel;
+
+/// Pause after the network refused an `accept` for a reason of its own, such as no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves a site until the task is dropped.
+pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
+    let dc = site.accounts.dc.clone();
+    let dc = dc.map(|link| Arc::new(SecureChannel::new(&net, link, Arc::clone(&site))));
+    let http = http(&site);
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let number = site.next_connection();
+        env.record(What::ServerAccepted { connection: number, peer });
+        let local = stream.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+        let connection = Arc::new(Connection::new(env.clone(), Arc::clone(&site), dc.clone(), number, local, peer));
+        net.spawn(serve_connection(http.clone(), stream, connection));
+    }
+}
+
+fn http(site: &Site) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // A date from the operating system's clock would differ from run to run.
+    http.auto_date_header(false)
+        .timer(TokioTimer::new())
+        // hyper counts from the end of the last answer, so this bounds idle connections too.
+        .header_read_timeout(site.limits.idle)
+        .max_header_size(site.limits.head_read);
+    http
+}
+
+async fn serve_connection(http: http1::Builder, stream: impl stickler_net::Stream, connection: Arc<Connection>) {
+    let service = service_fn(|request| Arc::clone(&connection).answer(request));
+    let ended = http.serve_connection(TokioIo::new(stream), service).await;
+    let how = match ended {
+        _ if connection.closes() => Closed::Here,
+        Ok(()) => Closed::ByPeer,
+        Err(error) => how(&error),
+    };
+    connection.closed(how);
+}
+
+/// How a connection ended that hyper gave up.
+fn how(error: &hyper::Error) -> Closed {
+    if error.is_timeout() || error.is_parse() {
+        return Closed::Here;
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<io::Error>().is_some() {
+            return Closed::Broken;
+        }
+        source = cause.source();
+    }
+    Closed::ByPeer
+}

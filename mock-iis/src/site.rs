@@ -1,0 +1,203 @@
+//! A site: how one server is set up. It outlives the server's process, so that a restarted server
+//! goes on numbering where it stopped, and a trace never has two connections of one number.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use stickler_auth::http::Scheme;
+use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
+use stickler_auth::ntlm::wire::Version;
+use stickler_model::topology::{DomainSpec, Provider, ServerSpec};
+use stickler_model::{Name, Principal};
+
+use crate::Sam;
+use crate::authn::{AuthConfig, Rules};
+use crate::codes::LogCodes;
+use crate::log::Entry;
+
+/// Takes each line of the W3C log.
+pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
+
+/// One server's configuration, and the counters of its connections and logons.
+///
+/// One [`crate::serve`] at a time may run on it: the numbers of a secure channel's logons are successive.
+pub struct Site {
+    pub(crate) name: Name,
+    pub(crate) auth: Arc<AuthConfig>,
+    pub(crate) accounts: Accounts,
+    pub(crate) forbidden: Vec<Principal>,
+    pub(crate) limits: Limits,
+    pub(crate) log: Option<LogSink>,
+    connections: AtomicU32,
+    logons: AtomicU64,
+}
+
+/// Where the server has its accounts from.
+pub struct Accounts {
+    pub(crate) dc: Option<DcLink>,
+    pub(crate) sam: Mutex<Sam>,
+}
+
+/// The way to the domain controller.
+#[derive(Clone)]
+pub(crate) struct DcLink {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The secret of this machine's account in the domain.
+    pub(crate) secret: Arc<[u8]>,
+}
+
+/// Bounds on what a peer may send, and how long anything may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A request's head in bytes, more of which is answered 400 (http.sys: `MaxFieldLength` and
+    /// `MaxRequestBytes`, 16 KiB).
+    pub head: usize,
+    /// A head in bytes that is not even read to its end: 431, and the connection is closed.
+    pub head_read: usize,
+    /// Body of a request that is answered 401, in bytes: up to this it is read and dropped, so that the
+    /// connection, and the handshake with it, goes on; beyond it, the answer closes the connection.
+    pub drain: u64,
+    /// A connection without a whole head for this long is closed (IIS: `connectionTimeout`, `headerWaitTimeout`).
+    pub idle: Duration,
+    /// A body whose next part takes longer than this ends its connection.
+    pub body: Duration,
+    /// Connecting to the DC.
+    pub connect: Duration,
+    /// The DC's reply.
+    pub logon: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: 16 * 1024,
+            head_read: 64 * 1024,
+            drain: 64 * 1024 * 1024,
+            idle: Duration::from_mins(2),
+            body: Duration::from_mins(2),
+            connect: Duration::from_secs(5),
+            logon: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Accounts {
+    /// The domain's accounts: the machine is joined.
+    pub fn dc(address: SocketAddr, secret: &[u8]) -> Self {
+        Self { dc: Some(DcLink { address, secret: secret.into() }), sam: Mutex::new(Sam::new("", &[])) }
+    }
+
+    /// Local accounts alone: the machine is in no domain.
+    pub fn local(sam: Sam) -> Self {
+        Self { dc: None, sam: Mutex::new(sam) }
+    }
+
+    /// Adds local accounts to a joined machine, for domains that its DC does not know.
+    #[must_use]
+    pub fn with_sam(mut self, sam: Sam) -> Self {
+        self.sam = Mutex::new(sam);
+        self
+    }
+}
+
+impl Site {
+    /// A site as the topology has it: the domain gives the names in the Challenge and the forbidden users.
+    pub fn new(spec: &ServerSpec, domain: &DomainSpec, accounts: Accounts) -> Self {
+        let joined = accounts.dc.is_some();
+        let forbidden = domain.users.iter().filter(|user| user.forbidden);
+        let machine = spec.name.as_str().to_uppercase();
+        let owner = if joined { &domain.netbios } else { &machine };
+        let forbidden = forbidden.map(|user| Principal::new(owner, &user.name)).collect();
+        let auth = AuthConfig {
+            schemes: spec.providers.iter().map(|provider| scheme(*provider)).collect(),
+            anonymous: false,
+            codes: LogCodes::of(spec.version),
+            ntlm: Arc::new(acceptor(&spec.name, domain, joined)),
+            rules: Rules::default(),
+        };
+        Self {
+            name: spec.name.clone(),
+            auth: Arc::new(auth),
+            accounts,
+            forbidden,
+            limits: Limits::default(),
+            log: None,
+            connections: AtomicU32::new(0),
+            logons: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes how the site authenticates.
+    #[must_use]
+    pub fn with_auth(mut self, change: impl FnOnce(&mut AuthConfig)) -> Self {
+        change(Arc::make_mut(&mut self.auth));
+        self
+    }
+
+    /// Sets the bounds.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sends each line of the log to `sink`. Without a sink, no line is made.
+    #[must_use]
+    pub fn with_log(mut self, sink: LogSink) -> Self {
+        self.log = Some(sink);
+        self
+    }
+
+    /// The server's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The machine's NetBIOS name: its name in upper case.
+    pub fn machine(&self) -> String {
+        self.name.as_str().to_uppercase()
+    }
+
+    /// The number of a connection just accepted, from 1.
+    pub(crate) fn next_connection(&self) -> u32 {
+        self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// The number of a logon just sent, from 1.
+    pub(crate) fn next_logon(&self) -> u64 {
+        self.logons.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// The number that [`Site::next_logon`] will give.
+    pub(crate) fn coming_logon(&self) -> u64 {
+        self.logons.load(Ordering::Relaxed).wrapping_add(1)
+    }
+}
+
+const fn scheme(provider: Provider) -> Scheme {
+    match provider {
+        Provider::Ntlm => Scheme::Ntlm,
+        Provider::Negotiate => Scheme::Negotiate,
+    }
+}
+
+fn acceptor(server: &Name, domain: &DomainSpec, joined: bool) -> AcceptorConfig {
+    let machine = server.as_str().to_uppercase();
+    let dns = |name: &str| if joined { name.to_owned() } else { String::new() };
+    AcceptorConfig {
+        names: TargetNames {
+            netbios_domain: if joined { domain.netbios.clone() } else { machine.clone() },
+            netbios_computer: machine,
+            dns_computer: if joined { format!("{server}.{}", domain.dns) } else { server.to_string() },
+            dns_domain: dns(&domain.dns),
+            dns_tree: dns(&domain.dns),
+        },
+        joined,
+        // Windows Server 2022.
+        version: Version::new(10, 0, 20_348),
+        ..AcceptorConfig::default()
+    }
+}

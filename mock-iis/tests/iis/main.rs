@@ -1,0 +1,12 @@
+//! The server from outside: whole handshakes on real sockets, with a real DC behind it.
+//!
+//! * [`bench`]: a DC and a server on loopback, a raw HTTP client, and the NTLM initiator.
+//! * [`machine`]: the authentication state machine alone, under random sequences.
+
+mod accounts;
+mod bench;
+mod handshake;
+mod hostile;
+mod machine;
+mod requests;
+mod walkthrough;

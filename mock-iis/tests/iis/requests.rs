@@ -1,0 +1,96 @@
+//! Bodies, methods and what the application answers.
+
+use stickler_mock_iis::Limits;
+use stickler_model::{Payload, What};
+
+use crate::bench::{Bench, domain};
+
+#[tokio::test]
+async fn a_body_is_drained_before_the_401_and_the_handshake_goes_on() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    let body = Payload::Bytes(300_000);
+    let bytes = body.chunk(0, usize::MAX);
+    assert_eq!(http.request("POST", "/upload", "", &bytes).await.status, 401);
+    http.login("alice", "alice-pw").await;
+    let answer = http.request("POST", "/upload?x=1", "", &bytes).await.app();
+    assert_eq!((answer.method.as_str(), answer.path.as_str()), ("POST", "/upload?x=1"));
+    assert_eq!((answer.length, answer.digest), (300_000, body.digest()));
+    // One connection all along, and the first 401 tells of the body, too.
+    assert_eq!((answer.connection, answer.number), (1, 4));
+    let seen = bench.take(|what| match what {
+        What::ServerAnswered { length, digest, processed, .. } if length > 0 => Some((length, digest, processed)),
+        _ => None,
+    });
+    assert_eq!(seen, [(300_000, body.digest(), false), (300_000, body.digest(), true)]);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_costs_the_connection() {
+    let limits = Limits { drain: 1_000, ..Limits::default() };
+    let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
+    let mut http = bench.connect().await;
+    assert_eq!(http.request("PUT", "/", "", &[b'x'; 1_000]).await.status, 401);
+    let refused = http.request("PUT", "/", "", &[b'x'; 1_001]).await;
+    assert_eq!((refused.status, refused.header("connection")), (401, "close"));
+    assert!(http.is_closed().await);
+    // Without a length it shows only as it comes.
+    let mut chunked = bench.connect().await;
+    chunked.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    for _ in 0..3 {
+        chunked.write([b"200\r\n".as_slice(), &[b'x'; 512], b"\r\n"].concat()).await;
+    }
+    assert_eq!(chunked.response(false).await.unwrap().header("connection"), "close");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_gets_it() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    http.write("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n").await;
+    assert_eq!(http.response(false).await.unwrap().status, 100);
+    http.write("abc").await;
+    let answer = http.response(false).await.unwrap().app();
+    assert_eq!((answer.length, answer.digest), (3, Payload::Text("abc".into()).digest()));
+}
+
+#[tokio::test]
+async fn bytes_come_by_recipe() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    let length = 1_000_003;
+    let answer = http.request("GET", &format!("/bytes/{length}"), "", b"").await;
+    assert!(answer.body == Payload::Bytes(length).chunk(0, usize::MAX));
+    let head = http.request("HEAD", "/bytes/77", "", b"").await;
+    assert_eq!((head.status, head.header("content-length")), (200, "77"));
+    assert_eq!(http.request("GET", "/bytes/many", "", b"").await.status, 404);
+    assert_eq!(http.request("DELETE", "/x", "", b"").await.app().method, "DELETE");
+}
+
+#[tokio::test]
+async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates() {
+    let bench = Bench::with(domain(None), |site| site.with_auth(|auth| auth.anonymous = true)).await;
+    let mut http = bench.connect().await;
+    assert_eq!(http.get("").await.user(), None);
+    assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
+}
+
+#[tokio::test]
+async fn the_identity_can_be_for_one_request() {
+    let bench = Bench::with(domain(None), |site| site.with_auth(|auth| auth.rules.single_request = true)).await;
+    let mut http = bench.connect().await;
+    let profile = stickler_auth::ntlm::profile::Profile::curl();
+    let answer = http.login_as("Negotiate", "CORP", "alice", "alice-pw", profile).await;
+    assert_eq!((answer.status, answer.header("persistent-auth")), (200, "false"));
+    assert_eq!(http.get("").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_to_close_is_obeyed() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    assert_eq!(http.get("Connection: close\r\n").await.status, 401);
+    assert!(http.is_closed().await);
+}

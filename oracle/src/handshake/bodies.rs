@@ -1,0 +1,56 @@
+//! HS-4: a body sent during the handshake is processed exactly once, whole.
+//!
+//! It is put to the test by each ended request with a body, of a client with valid credentials,
+//! that was answered with success (2xx) or that an application processed. It is violated when
+//! * an application processed it with another length or digest than the client's body has; or
+//! * it was answered with success and processed by nobody; or
+//! * it was processed more than once. An idempotent request may be repeated by itself when a
+//!   connection is lost to a fault (RFC 9110 9.2.2): there, more than once is no violation.
+
+use stickler_model::event::Credentials;
+
+use crate::index::{Index, Request};
+use crate::judge::Finding;
+
+/// HS-4.
+pub(crate) fn bodies_are_processed_once(index: &Index<'_>) -> Finding {
+    let mut finding = Finding::default();
+    let with_body = |request: &&Request<'_>| request.credentials == Credentials::Valid && request.length > 0;
+    for request in index.requests.values().filter(with_body) {
+        let Some(end) = request.ended else { continue };
+        let processed: Vec<_> = index.answered(request).filter(|answer| answer.processed).collect();
+        let succeeded = end.status.is_some_and(|status| (200..300).contains(&status));
+        if !succeeded && processed.is_empty() {
+            continue;
+        }
+        finding.exercise();
+        let (client, id) = (request.client, request.id);
+        for answer in &processed {
+            if (answer.length, answer.digest) != (request.length, request.digest) {
+                let (server, connection) = answer.at;
+                let summary = format!(
+                    "{client}'s request {id} was processed by {server} on connection {connection} \
+                     with a body of {} bytes (digest {}), not the {} sent (digest {})",
+                    answer.length, answer.digest, request.length, request.digest,
+                );
+                finding.violate(summary, vec![request.started, answer.event, end.event]);
+            }
+        }
+        let repeatable = is_idempotent(request.method) && index.explained(request);
+        if processed.is_empty() {
+            let summary =
+                format!("{client}'s request {id} was answered with success, but no application processed its body");
+            finding.violate(summary, request.events.clone());
+        } else if processed.len() > 1 && !repeatable {
+            let summary = format!("{client}'s request {id} was processed {} times", processed.len());
+            let events = processed.iter().map(|answer| answer.event);
+            finding.violate(summary, events.chain([request.started, end.event]).collect());
+        }
+    }
+    finding
+}
+
+/// RFC 9110 9.2.2.
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}

@@ -1,0 +1,24 @@
+//! Requirements and verdicts, judged from traces alone.
+//!
+//! * [`requirement`]: the numbered requirements, each with its text, severity and source.
+//! * [`verdict`]: a grade, with the evidence for it.
+//! * [`judge`]: all verdicts on a trace. Inside: `index` ties a trace's events together, `logons`
+//!   the DC's decisions to their causes; then there is a module for each family of requirements, which states its rules and why they are so:
+//!   `handshake` (HS), `identity` (ID), `stability` (ST).
+//!
+//! The oracle sees what clients, servers and the DC saw. It never looks inside a balancer, so it
+//! judges any: ours, or a stranger's. A violation is something that the trace *proves*; what could
+//! also have another cause is not counted.
+
+mod handshake;
+mod identity;
+mod index;
+mod judge;
+mod logons;
+pub mod requirement;
+mod stability;
+pub mod verdict;
+
+pub use judge::judge;
+pub use requirement::{Requirement, Severity};
+pub use verdict::{Evidence, Grade, Verdict};

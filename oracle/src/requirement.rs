@@ -1,0 +1,199 @@
+//! The numbered requirements.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How grave a violation is (RFC 2119).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// A violation fails a run.
+    Must,
+    /// A departure is reported as [`crate::Grade::NonStrict`].
+    Should,
+}
+
+/// A numbered requirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Requirement {
+    /// Valid credentials get an answer within the requests that the scheme needs.
+    #[serde(rename = "HS-1")]
+    Hs1,
+    /// One handshake, one upstream connection.
+    #[serde(rename = "HS-2")]
+    Hs2,
+    /// Interleaved handshakes succeed.
+    #[serde(rename = "HS-3")]
+    Hs3,
+    /// A body is processed exactly once, whole.
+    #[serde(rename = "HS-4")]
+    Hs4,
+    /// Wrong credentials end in a 401, soon.
+    #[serde(rename = "HS-5")]
+    Hs5,
+    /// No failed logon that no user caused.
+    #[serde(rename = "HS-6")]
+    Hs6,
+    /// Nobody is served as somebody else.
+    #[serde(rename = "ID-1")]
+    Id1,
+    /// Nobody without credentials is served as somebody.
+    #[serde(rename = "ID-2")]
+    Id2,
+    /// An authenticated connection serves nobody after its client has gone.
+    #[serde(rename = "ID-3")]
+    Id3,
+    /// An authenticated connection is not asked again.
+    #[serde(rename = "ST-2")]
+    St2,
+}
+
+/// One line of the table below.
+struct Row {
+    requirement: Requirement,
+    id: &'static str,
+    severity: Severity,
+    text: &'static str,
+    source: &'static str,
+}
+
+const TABLE: [Row; 10] = {
+    use Requirement::{Hs1, Hs2, Hs3, Hs4, Hs5, Hs6, Id1, Id2, Id3, St2};
+    use Severity::{Must, Should};
+    const fn row(
+        requirement: Requirement,
+        id: &'static str,
+        severity: Severity,
+        text: &'static str,
+        source: &'static str,
+    ) -> Row {
+        Row { requirement, id, severity, text, source }
+    }
+    [
+        row(
+            Hs1,
+            "HS-1",
+            Must,
+            "A client with valid credentials gets its answer within the requests its scheme needs (NTLM 3, pre-emptive 2)",
+            "MS-NTHT 1.3, RFC 4559 5",
+        ),
+        row(
+            Hs2,
+            "HS-2",
+            Must,
+            "All legs of one handshake reach one upstream connection",
+            "MS-NTHT 1.3: NTLM authenticates a connection",
+        ),
+        row(Hs3, "HS-3", Must, "Interleaved handshakes of several clients all succeed", "MS-NTHT 1.3"),
+        row(
+            Hs4,
+            "HS-4",
+            Must,
+            "A body sent during the handshake is processed exactly once, whole",
+            "RFC 9110 9.2.2, RFC 9112 6",
+        ),
+        row(
+            Hs5,
+            "HS-5",
+            Must,
+            "Wrong credentials end in 401 after a bounded number of requests",
+            "RFC 9110 15.5.2, MS-NTHT 3.1",
+        ),
+        row(
+            Hs6,
+            "HS-6",
+            Must,
+            "The DC counts no failed logon that no user caused",
+            "MS-SAMR 3.1.5.14.7: failed logons count towards lockout",
+        ),
+        row(
+            Id1,
+            "ID-1",
+            Must,
+            "No request is processed under another principal than that of the client that sent it",
+            "RFC 4559 6, RFC 9110 11.6",
+        ),
+        row(
+            Id2,
+            "ID-2",
+            Must,
+            "No request of a client without credentials is processed as authenticated",
+            "RFC 4559 6",
+        ),
+        row(
+            Id3,
+            "ID-3",
+            Must,
+            "When a client's connection is gone, the connection it authenticated serves nobody",
+            "RFC 4559 6",
+        ),
+        row(
+            St2,
+            "ST-2",
+            Should,
+            "An authenticated connection is not asked to authenticate again",
+            "MS-N2HT 3.2.5, RFC 4559 6",
+        ),
+    ]
+};
+
+impl Requirement {
+    /// All of them, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.requirement)
+    }
+
+    /// `HS-1` and so on.
+    pub fn id(self) -> &'static str {
+        self.row().id
+    }
+
+    /// MUST or SHOULD.
+    pub fn severity(self) -> Severity {
+        self.row().severity
+    }
+
+    /// The requirement in one sentence.
+    pub fn text(self) -> &'static str {
+        self.row().text
+    }
+
+    /// Where it comes from.
+    pub fn source(self) -> &'static str {
+        self.row().source
+    }
+
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+impl FromStr for Requirement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::all()
+            .find(|requirement| requirement.id() == text)
+            .ok_or_else(|| format!("there is no requirement `{text}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for requirement in Requirement::all() {
+            assert_eq!(requirement.row().requirement, requirement);
+            assert_eq!(requirement.id().parse(), Ok(requirement));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Events in any order at all are judged, and soon.
+
+use proptest::prelude::*;
+use stickler_model::event::{Closed, Credentials};
+use stickler_model::{Action, Event, Fault, Leg, Name, Payload, Principal, RequestId, Time, What};
+use stickler_oracle::{Grade, Requirement, judge};
+
+use crate::story::{Story, trace, user};
+
+fn name() -> impl Strategy<Value = Name> {
+    prop::sample::select(vec!["alice", "bob", "iis1", "iis2", "dc", "world"]).prop_map(Name::from)
+}
+
+fn principal() -> impl Strategy<Value = Option<Principal>> {
+    prop::sample::select(vec![None, Some(user("alice")), Some(user("bob"))])
+}
+
+fn leg() -> impl Strategy<Value = Leg> {
+    prop::sample::select(vec![Leg::Anonymous, Leg::Negotiate, Leg::Authenticate, Leg::Malformed])
+}
+
+fn id() -> impl Strategy<Value = RequestId> {
+    (0..4u32).prop_map(RequestId)
+}
+
+fn status() -> impl Strategy<Value = u16> {
+    prop::sample::select(vec![200, 401, 403, 407, 502])
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        name().prop_map(Action::Disconnect),
+        name().prop_map(|host| Action::Fault(Fault::Crash(host))),
+        (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Hold(a, b))),
+        (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Release(a, b))),
+    ]
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let ntstatus = prop::sample::select(vec![0, 0xC000_006A, 0xC000_0234, 0xC000_005E]);
+    let how = prop::sample::select(vec![Closed::Here, Closed::ByPeer, Closed::Broken]);
+    let credentials = prop::sample::select(vec![Credentials::None, Credentials::Valid, Credentials::Wrong]);
+    let digest = Payload::Empty.digest();
+    prop_oneof![
+        action().prop_map(What::Action),
+        (id(), principal(), credentials, any::<bool>(), 0..2u64).prop_map(
+            move |(request, identity, credentials, preemptive, length)| {
+                What::RequestStarted {
+                    request,
+                    identity,
+                    credentials,
+                    preemptive,
+                    method: "POST".into(),
+                    path: "/".into(),
+                    length,
+                    digest,
+                }
+            }
+        ),
+        (0..3u32, how).prop_map(|(connection, how)| What::ClientClosed { connection, how }),
+        (0..3u32, id(), leg()).prop_map(|(connection, request, leg)| What::ClientSent {
+            connection,
+            request,
+            leg,
+            length: 0
+        }),
+        (0..3u32, id(), prop::option::of(id()), status(), principal()).prop_map(
+            |(connection, request, echoed, status, user)| {
+                What::ClientReceived { connection, request, echoed, status, challenge: false, user }
+            }
+        ),
+        (id(), prop::option::of(status())).prop_map(|(request, status)| What::RequestEnded {
+            request,
+            status,
+            error: None
+        }),
+        (0..3u32, 0..3u32, prop::option::of(id()), leg())
+            .prop_map(|(connection, number, request, leg)| What::ServerReceived { connection, number, request, leg }),
+        (0..3u32, 0..3u32, prop::option::of(id()), leg(), status(), principal(), any::<bool>()).prop_map(
+            move |(connection, number, request, leg, status, user, processed)| What::ServerAnswered {
+                connection,
+                number,
+                request,
+                leg,
+                status,
+                substatus: 3,
+                win32: 0,
+                user,
+                processed,
+                length: 0,
+                digest,
+            }
+        ),
+        (0..3u64, prop::option::of(id()), ntstatus.clone()).prop_map(|(logon, request, status)| What::ServerLogon {
+            connection: 1,
+            request,
+            logon,
+            account: user("alice"),
+            status,
+        }),
+        (name(), 0..3u64, ntstatus).prop_map(|(server, logon, status)| What::DcLogon {
+            server,
+            logon,
+            account: user("alice"),
+            status,
+            bad_count: 0
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_events_in_any_order_are_judged_with_evidence_that_holds_together(seen in prop::collection::vec((name(), what()), 0..120)) {
+        let events: Vec<Event> = seen.into_iter().map(|(by, what)| Event { at: Time(0), by, what }).collect();
+        let trace = trace(events);
+        let verdicts = judge(&trace);
+        prop_assert!(verdicts.iter().map(|verdict| verdict.requirement).eq(Requirement::all()));
+        for verdict in verdicts {
+            prop_assert_eq!(verdict.evidence.is_empty(), !matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
+            prop_assert!(verdict.exercised >= verdict.evidence.len());
+            for evidence in verdict.evidence {
+                prop_assert!(!evidence.events.is_empty() && evidence.events.is_sorted());
+                prop_assert!(evidence.events.iter().all(|&event| event < trace.events.len()));
+            }
+        }
+    }
+}
+
+#[test]
+fn events_of_the_balancer_alone_prove_nothing() {
+    let mut story = Story::default();
+    let decision = What::Decision {
+        downstream: 1,
+        upstream: Some(1),
+        backend: None,
+        request: Some(RequestId(1)),
+        decision: "reuse",
+    };
+    story.see("lb", decision);
+    assert!(story.judge().iter().all(|verdict| verdict.grade == Grade::NotExercised));
+}
+
+#[test]
+fn a_hundred_thousand_events_of_interleaved_handshakes_are_judged() {
+    // Quadratic work over 5,000 open handshakes would take minutes here.
+    let mut story = Story::default();
+    let ids: Vec<RequestId> = (0..5_000).map(|client| story.start(&format!("client{client}"))).collect();
+    for leg in [Leg::Anonymous, Leg::Negotiate, Leg::Authenticate] {
+        for (&id, connection) in ids.iter().zip(1..) {
+            story.exchange(id, (1, "iis1", connection), leg, if leg == Leg::Authenticate { 200 } else { 401 });
+        }
+    }
+    for &id in &ids {
+        story.end(id, 200);
+    }
+    let grades: Vec<Grade> = story.judge().iter().map(|verdict| verdict.grade).collect();
+    assert_eq!(grades[..3], [Grade::Ok, Grade::Ok, Grade::Ok]);
+}

@@ -1,0 +1,334 @@
+//! HS-1 to HS-5.
+
+use stickler_model::event::{Closed, Credentials};
+use stickler_model::{Action, Fault, Leg, Payload};
+use stickler_oracle::Grade::{NotExercised, Ok, Violated};
+use stickler_oracle::Requirement::{Hs1, Hs2, Hs3, Hs4, Hs5};
+
+use crate::story::{Story, user};
+
+#[test]
+fn an_empty_trace_puts_nothing_to_the_test() {
+    assert!(Story::default().judge().iter().all(|verdict| verdict.grade == NotExercised && verdict.exercised == 0));
+}
+
+#[test]
+fn hs1_is_kept_by_three_requests_and_a_200() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 1));
+    let verdict = story.verdict(Hs1);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
+}
+
+#[test]
+fn hs1_is_violated_by_a_401_for_valid_credentials() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.exchange(id, (1, "iis2", 1), Leg::Authenticate, 401);
+    story.end(id, 401);
+    assert_eq!(
+        story.summary(Hs1),
+        "alice's request r1 ended in 401 after 2 HTTP requests though the credentials are valid"
+    );
+}
+
+#[test]
+fn hs1_is_violated_by_a_second_handshake_without_a_lost_connection() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.handshake(id, (1, "iis1", 1));
+    story.end(id, 200);
+    assert_eq!(story.summary(Hs1), "alice's request r1 took 4 HTTP requests, not the 3 it may");
+}
+
+#[test]
+fn hs1_allows_one_request_more_after_a_lost_connection_and_no_more() {
+    for (tries, expected) in [(1, Ok), (2, Violated)] {
+        let mut story = Story::default();
+        story.whole("alice", (1, "iis1", 1));
+        let id = story.start("alice");
+        for _ in 0..tries {
+            story.send(id, 1, Leg::Anonymous);
+        }
+        story.close("alice", 1, Closed::ByPeer);
+        story.handshake(id, (2, "iis1", 2));
+        story.end(id, 200);
+        assert_eq!(story.grade(Hs1), expected, "{tries}");
+    }
+}
+
+#[test]
+fn hs1_forgives_no_extra_request_for_a_connection_that_the_client_closed_itself_or_lost_long_ago() {
+    for how in [Closed::Here, Closed::ByPeer] {
+        let mut story = Story::default();
+        story.whole("alice", (1, "iis1", 1));
+        if how == Closed::ByPeer {
+            story.close("alice", 1, how);
+            story.whole("alice", (2, "iis1", 2));
+        }
+        let id = story.start("alice");
+        if how == Closed::Here {
+            story.close("alice", 1, how);
+        }
+        story.exchange(id, (3, "iis1", 3), Leg::Anonymous, 401);
+        story.handshake(id, (3, "iis1", 3));
+        story.end(id, 200);
+        assert_eq!(story.grade(Hs1), Violated, "{how:?}");
+    }
+}
+
+#[test]
+fn hs1_is_violated_by_no_answer_unless_a_fault_explains_it() {
+    let with = |act: Option<Action>| {
+        let mut story = Story::default();
+        let _ = story.start_anonymous("bob");
+        let id = story.start("alice");
+        story.send(id, 1, Leg::Negotiate);
+        if let Some(action) = act {
+            story.act(action);
+        }
+        story.fail(id);
+        story.grade(Hs1)
+    };
+    let fault = |fault| with(Some(Action::Fault(fault)));
+    assert_eq!(with(None), Violated);
+    assert_eq!(fault(Fault::Crash("iis1".into())), Ok);
+    assert_eq!(fault(Fault::Reset("alice".into(), "lb".into())), Ok);
+    assert_eq!(fault(Fault::Reset("bob".into(), "lb".into())), Violated, "bob's link is not alice's");
+    assert_eq!(fault(Fault::Restart("iis1".into())), Violated, "a restart mends");
+    assert_eq!(with(Some(Action::Disconnect("alice".into()))), Ok);
+    assert_eq!(with(Some(Action::Disconnect("bob".into()))), Violated);
+}
+
+#[test]
+fn hs1_is_violated_by_a_502_after_the_held_link_was_released() {
+    let mut story = Story::default();
+    story.fault(Fault::Hold("lb".into(), "iis1".into()));
+    let held = story.start("alice");
+    story.end(held, 504);
+    assert_eq!(story.grade(Hs1), Ok);
+    story.fault(Fault::Release("iis1".into(), "lb".into()));
+    let after = story.start("alice");
+    story.end(after, 502);
+    assert_eq!(story.summary(Hs1), "alice's request r2 ended in 502 after 0 HTTP requests, and no fault explains it");
+}
+
+#[test]
+fn hs1_takes_a_refusal_of_the_right_user_for_an_answer() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.forbid(id, (1, "iis1", 1), Leg::Authenticate);
+    story.end(id, 401);
+    assert_eq!(story.grade(Hs1), Ok);
+}
+
+#[test]
+fn hs1_says_nothing_of_other_clients_and_of_requests_under_way() {
+    let mut story = Story::default();
+    let _ = story.start("alice");
+    let id = story.start_anonymous("bob");
+    story.end(id, 401);
+    assert_eq!(story.grade(Hs1), NotExercised);
+}
+
+#[test]
+fn hs2_is_kept_when_a_handshake_starts_over_elsewhere() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.handshake(id, (2, "iis2", 1));
+    assert_eq!(story.grade(Hs2), Ok);
+}
+
+#[test]
+fn hs2_is_violated_when_the_authenticate_leg_goes_to_another_connection() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 3), Leg::Negotiate, 401);
+    story.exchange(id, (1, "iis2", 5), Leg::Authenticate, 401);
+    assert_eq!(
+        story.summary(Hs2),
+        "alice's request r1: iis2 received the Authenticate leg on connection 5, but its Negotiate leg went elsewhere: on connection 3 of iis1"
+    );
+    assert_eq!(story.verdict(Hs2).evidence[0].events, [2, 6]);
+}
+
+#[test]
+fn hs2_is_violated_when_only_the_authenticate_leg_arrives() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Authenticate, 401);
+    assert!(story.summary(Hs2).ends_with("which no server received"));
+}
+
+#[test]
+fn hs2_is_not_put_to_the_test_by_an_authenticate_leg_that_arrives_nowhere() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.send(id, 1, Leg::Authenticate);
+    story.end(id, 502);
+    assert_eq!(story.grade(Hs2), NotExercised);
+    assert_eq!(story.grade(Hs1), Violated);
+}
+
+/// alice's and bob's handshakes overlap; bob's may succeed.
+fn interleaved(bob_succeeds: bool) -> Story {
+    let mut story = Story::default();
+    let (alice, bob) = (story.start("alice"), story.start("bob"));
+    story.exchange(alice, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.exchange(bob, (1, "iis1", 2), Leg::Negotiate, 401);
+    story.exchange(alice, (1, "iis1", 1), Leg::Authenticate, 200);
+    story.end(alice, 200);
+    let status = if bob_succeeds { 200 } else { 401 };
+    story.exchange(bob, (1, "iis1", 2), Leg::Authenticate, status);
+    story.end(bob, status);
+    story
+}
+
+#[test]
+fn hs3_is_kept_when_both_overlapping_handshakes_succeed() {
+    let verdict = interleaved(true).verdict(Hs3);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
+}
+
+#[test]
+fn hs3_is_violated_when_one_of_the_overlapping_handshakes_ends_in_401() {
+    assert_eq!(
+        interleaved(false).summary(Hs3),
+        "bob's request r2 ended in 401 while its handshake overlapped that of alice's request r1"
+    );
+}
+
+#[test]
+fn hs3_is_not_put_to_the_test_by_handshakes_one_after_another_or_of_one_client() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 1));
+    story.whole("bob", (1, "iis1", 2));
+    let (first, second) = (story.start("alice"), story.start("alice"));
+    story.exchange(first, (2, "iis1", 3), Leg::Negotiate, 401);
+    story.exchange(second, (3, "iis1", 4), Leg::Negotiate, 401);
+    story.end(first, 401);
+    story.end(second, 401);
+    assert_eq!(story.grade(Hs3), NotExercised);
+}
+
+#[test]
+fn hs3_finds_every_overlap_among_many_handshakes_of_three_clients() {
+    // Handshakes as (client, from, to), against the obvious quadratic search.
+    let shapes = [
+        [(0, 1, 9), (0, 2, 12), (1, 3, 4), (2, 5, 6), (0, 7, 8), (1, 10, 11)],
+        [(0, 1, 2), (1, 3, 4), (0, 5, 12), (0, 6, 7), (0, 8, 9), (2, 10, 11)],
+    ];
+    for shape in shapes {
+        let mut story = Story::default();
+        let ids: Vec<_> = shape.iter().map(|&(client, ..)| story.start(["alice", "bob", "carol"][client])).collect();
+        for time in 0..=12 {
+            for (&id, &(_, from, to)) in ids.iter().zip(&shape) {
+                if time == from {
+                    story.send(id, 1, Leg::Negotiate);
+                } else if time == to {
+                    story.end(id, 401);
+                }
+            }
+        }
+        let overlaps = |a: &(usize, u32, u32)| shape.iter().any(|b| a.0 != b.0 && a.1 < b.2 && b.1 < a.2);
+        let verdict = story.verdict(Hs3);
+        assert_eq!(verdict.evidence.len(), shape.iter().filter(|this| overlaps(this)).count(), "{verdict:#?}");
+    }
+}
+
+#[test]
+fn hs4_is_kept_by_a_body_processed_once_and_whole() {
+    let mut story = Story::default();
+    let id = story.start_post("alice", &Payload::Bytes(1_000));
+    story.handshake(id, (1, "iis1", 1));
+    story.end(id, 200);
+    assert_eq!(story.grade(Hs4), Ok);
+}
+
+#[test]
+fn hs4_is_violated_by_a_body_processed_in_part_twice_or_not_at_all() {
+    let body = Payload::Bytes(1_000);
+    let with = |processed: &[Payload]| {
+        let mut story = Story::default();
+        let id = story.start_post("alice", &body);
+        for part in processed {
+            let number = story.reach(id, (1, "iis1", 1), Leg::Authenticate);
+            story.answer(Some(id), (1, "iis1", 1), number, Leg::Authenticate, 200, Some(user("alice")), part);
+        }
+        story.end(id, 200);
+        story.summary(Hs4)
+    };
+    assert!(with(&[Payload::Bytes(999)]).contains("with a body of 999 bytes"));
+    assert!(with(&[Payload::Text("x".repeat(1_000))]).contains("not the 1000 sent"));
+    assert_eq!(with(&[body.clone(), body.clone()]), "alice's request r1 was processed 2 times");
+    assert!(with(&[]).contains("no application processed its body"));
+}
+
+#[test]
+fn hs4_lets_an_idempotent_request_be_repeated_after_a_fault_and_a_post_never() {
+    for (method, fault, expected) in [("PUT", true, Ok), ("PUT", false, Violated), ("POST", true, Violated)] {
+        let mut story = Story::default();
+        let id = story.start_as("alice", Credentials::Valid, method, &Payload::Bytes(9));
+        story.exchange(id, (1, "iis1", 1), Leg::Authenticate, 200);
+        if fault {
+            story.fault(Fault::Crash("iis1".into()));
+        }
+        story.exchange(id, (2, "iis2", 1), Leg::Authenticate, 200);
+        story.end(id, 200);
+        assert_eq!(story.grade(Hs4), expected, "{method} {fault}");
+    }
+}
+
+#[test]
+fn hs4_is_not_put_to_the_test_without_a_body_or_when_nothing_was_processed() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 1));
+    let id = story.start_post("alice", &Payload::Bytes(9));
+    story.end(id, 401);
+    assert_eq!(story.grade(Hs4), NotExercised);
+}
+
+#[test]
+fn hs5_is_kept_by_a_401_within_three_requests() {
+    let mut story = Story::default();
+    let id = story.start_wrong("alice");
+    story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+    story.exchange(id, (1, "iis1", 1), Leg::Authenticate, 401);
+    story.end(id, 401);
+    assert_eq!(story.grade(Hs5), Ok);
+    assert_eq!(story.grade(Hs1), NotExercised);
+}
+
+#[test]
+fn hs5_is_violated_by_a_200_by_no_end_to_the_asking_and_by_no_answer() {
+    let with = |tries: u32, status: u16| {
+        let mut story = Story::default();
+        let id = story.start_wrong("alice");
+        for _ in 0..tries {
+            story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
+        }
+        story.end(id, status);
+        story.summary(Hs5)
+    };
+    assert_eq!(
+        with(1, 200),
+        "alice's request r1, with wrong credentials, ended in 200 after 1 HTTP request, not in 401"
+    );
+    assert_eq!(
+        with(4, 401),
+        "alice's request r1, with wrong credentials, ended in 401 after 4 HTTP requests, not the 3 it may"
+    );
+    assert!(with(1, 502).contains("ended in 502"));
+}
+
+#[test]
+fn hs5_is_not_put_to_the_test_by_good_credentials() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 1));
+    assert_eq!(story.grade(Hs5), NotExercised);
+}

@@ -1,0 +1,280 @@
+//! Small traces, told event by event.
+
+use std::time::Duration;
+
+use stickler_model::event::{Closed, Credentials};
+use stickler_model::topology::{DomainSpec, LinkSpec};
+use stickler_model::trace::Promises;
+use stickler_model::{
+    Action, Event, Fault, Header, Leg, Name, Payload, Principal, RequestId, Time, Topology, Trace, What,
+};
+use stickler_oracle::{Grade, Requirement, Verdict, judge};
+
+/// Failed logons after which the domain locks an account.
+pub(crate) const LOCKOUT: u32 = 2;
+
+/// A trace in the making. Servers are called `iis1` and `iis2`; a client `alice` is `CORP\alice`.
+#[derive(Default)]
+pub(crate) struct Story {
+    events: Vec<Event>,
+    requests: Vec<Teller>,
+    exchanges: u32,
+}
+
+/// What the story knows of a request.
+struct Teller {
+    client: Name,
+    identity: Option<Principal>,
+    body: Payload,
+}
+
+/// Where an exchange goes: the client's connection, the server, the server's connection.
+pub(crate) type Way<'a> = (u32, &'a str, u32);
+
+impl Story {
+    /// A GET of a client with valid credentials that asks anonymously first.
+    pub(crate) fn start(&mut self, client: &str) -> RequestId {
+        self.start_as(client, Credentials::Valid, "GET", &Payload::Empty)
+    }
+
+    /// A GET of a client with wrong credentials.
+    pub(crate) fn start_wrong(&mut self, client: &str) -> RequestId {
+        self.start_as(client, Credentials::Wrong, "GET", &Payload::Empty)
+    }
+
+    /// A GET of a client without credentials.
+    pub(crate) fn start_anonymous(&mut self, client: &str) -> RequestId {
+        self.start_as(client, Credentials::None, "GET", &Payload::Empty)
+    }
+
+    /// A POST of a client with valid credentials.
+    pub(crate) fn start_post(&mut self, client: &str, body: &Payload) -> RequestId {
+        self.start_as(client, Credentials::Valid, "POST", body)
+    }
+
+    pub(crate) fn start_as(
+        &mut self,
+        client: &str,
+        credentials: Credentials,
+        method: &str,
+        body: &Payload,
+    ) -> RequestId {
+        let id = RequestId(self.requests.len() as u32 + 1);
+        let identity = (credentials != Credentials::None).then(|| user(client));
+        self.requests.push(Teller { client: client.into(), identity: identity.clone(), body: body.clone() });
+        self.see(
+            client,
+            What::RequestStarted {
+                request: id,
+                identity,
+                credentials,
+                preemptive: false,
+                method: method.into(),
+                path: "/".into(),
+                length: body.len(),
+                digest: body.digest(),
+            },
+        )
+    }
+
+    /// Anonymous, Negotiate and Authenticate leg on one way, then 200; not the end.
+    pub(crate) fn handshake(&mut self, id: RequestId, way: Way<'_>) {
+        self.exchange(id, way, Leg::Anonymous, 401);
+        self.exchange(id, way, Leg::Negotiate, 401);
+        self.exchange(id, way, Leg::Authenticate, 200);
+    }
+
+    /// A whole request with its handshake.
+    pub(crate) fn whole(&mut self, client: &str, way: Way<'_>) -> RequestId {
+        let id = self.start(client);
+        self.handshake(id, way);
+        self.end(id, 200);
+        id
+    }
+
+    /// One HTTP exchange: sent, received, answered, received. A 200 is the client's own user's.
+    pub(crate) fn exchange(&mut self, id: RequestId, way: Way<'_>, leg: Leg, status: u16) {
+        let as_user = if status == 200 { self.request(id).identity.clone() } else { None };
+        self.exchange_as(id, way, leg, status, as_user);
+    }
+
+    /// The same, with the user that the server takes it for.
+    pub(crate) fn exchange_as(
+        &mut self,
+        id: RequestId,
+        way: Way<'_>,
+        leg: Leg,
+        status: u16,
+        as_user: Option<Principal>,
+    ) {
+        self.send(id, way.0, leg);
+        self.serve(id, way, leg, status, as_user.clone());
+        self.receive(id, way.0, status, Some(id), as_user);
+    }
+
+    pub(crate) fn send(&mut self, id: RequestId, connection: u32, leg: Leg) {
+        let length = self.request(id).body.len();
+        self.by_client(id, What::ClientSent { connection, request: id, leg, length });
+    }
+
+    /// The server receives and answers.
+    pub(crate) fn serve(&mut self, id: RequestId, way: Way<'_>, leg: Leg, status: u16, as_user: Option<Principal>) {
+        let number = self.reach(id, way, leg);
+        let body = self.request(id).body.clone();
+        self.answer(Some(id), way, number, leg, status, as_user, &body);
+    }
+
+    /// The server receives; the request's number on the connection comes back.
+    pub(crate) fn reach(&mut self, id: RequestId, (_, server, connection): Way<'_>, leg: Leg) -> u32 {
+        self.exchanges += 1;
+        let number = self.exchanges;
+        self.see(server, What::ServerReceived { connection, number, request: Some(id), leg });
+        number
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event has that many fields")]
+    pub(crate) fn answer(
+        &mut self,
+        request: Option<RequestId>,
+        (_, server, connection): Way<'_>,
+        number: u32,
+        leg: Leg,
+        status: u16,
+        user: Option<Principal>,
+        body: &Payload,
+    ) {
+        self.see(
+            server,
+            What::ServerAnswered {
+                connection,
+                number,
+                request,
+                leg,
+                status,
+                substatus: u16::from(status == 401),
+                win32: 0,
+                user,
+                processed: status == 200,
+                length: body.len(),
+                digest: body.digest(),
+            },
+        );
+    }
+
+    /// A 401.3: authenticated, and not allowed.
+    pub(crate) fn forbid(&mut self, id: RequestId, (on, server, connection): Way<'_>, leg: Leg) {
+        self.send(id, on, leg);
+        let number = self.reach(id, (on, server, connection), leg);
+        let user = self.request(id).identity.clone();
+        let digest = Payload::Empty.digest();
+        self.see(
+            server,
+            What::ServerAnswered {
+                connection,
+                number,
+                request: Some(id),
+                leg,
+                status: 401,
+                substatus: 3,
+                win32: 5,
+                user,
+                processed: false,
+                length: 0,
+                digest,
+            },
+        );
+        self.receive(id, on, 401, Some(id), None);
+    }
+
+    /// The DC decides, and the server notes it.
+    pub(crate) fn logon(&mut self, id: RequestId, server: &str, logon: u64, account: &str, status: u32) {
+        self.see("dc", What::DcLogon { server: server.into(), logon, account: user(account), status, bad_count: 0 });
+        self.see(server, What::ServerLogon { connection: 1, request: Some(id), logon, account: user(account), status });
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        id: RequestId,
+        connection: u32,
+        status: u16,
+        echoed: Option<RequestId>,
+        user: Option<Principal>,
+    ) {
+        self.by_client(id, What::ClientReceived { connection, request: id, echoed, status, challenge: false, user });
+    }
+
+    pub(crate) fn end(&mut self, id: RequestId, status: u16) {
+        self.by_client(id, What::RequestEnded { request: id, status: Some(status), error: None });
+    }
+
+    pub(crate) fn fail(&mut self, id: RequestId) {
+        self.by_client(id, What::RequestEnded { request: id, status: None, error: Some("connection reset".into()) });
+    }
+
+    pub(crate) fn close(&mut self, client: &str, connection: u32, how: Closed) {
+        self.see(client, What::ClientClosed { connection, how });
+    }
+
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.act(Action::Fault(fault));
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.see("world", What::Action(action));
+    }
+
+    /// Adds any event; gives back the id of the latest request.
+    pub(crate) fn see(&mut self, by: &str, what: What) -> RequestId {
+        let at = Time(self.events.len() as u64 * 1_000);
+        self.events.push(Event { at, by: by.into(), what });
+        RequestId(self.requests.len() as u32)
+    }
+
+    pub(crate) fn judge(&self) -> Vec<Verdict> {
+        judge(&trace(self.events.clone()))
+    }
+
+    /// The verdict on one requirement.
+    pub(crate) fn verdict(&self, requirement: Requirement) -> Verdict {
+        self.judge().into_iter().find(|verdict| verdict.requirement == requirement).unwrap()
+    }
+
+    pub(crate) fn grade(&self, requirement: Requirement) -> Grade {
+        self.verdict(requirement).grade
+    }
+
+    /// The only piece of evidence against one requirement.
+    #[track_caller]
+    pub(crate) fn summary(&self, requirement: Requirement) -> String {
+        let verdict = self.verdict(requirement);
+        assert_eq!(verdict.evidence.len(), 1, "{verdict:#?}");
+        let events = &verdict.evidence[0].events;
+        assert!(!events.is_empty() && events.is_sorted() && events.iter().all(|&event| event < self.events.len()));
+        verdict.evidence[0].summary.clone()
+    }
+
+    fn by_client(&mut self, id: RequestId, what: What) {
+        let client = self.request(id).client.clone();
+        self.see(client.as_str(), what);
+    }
+
+    fn request(&self, id: RequestId) -> &Teller {
+        &self.requests[id.0 as usize - 1]
+    }
+}
+
+pub(crate) fn user(name: &str) -> Principal {
+    Principal::new("CORP", name)
+}
+
+pub(crate) fn trace(events: Vec<Event>) -> Trace {
+    let domain = DomainSpec {
+        netbios: "CORP".into(),
+        dns: "corp.example".into(),
+        users: Vec::new(),
+        lockout_threshold: Some(LOCKOUT),
+    };
+    let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO };
+    let topology = Topology { domain, servers: Vec::new(), balancer: "any".into(), link };
+    Trace { header: Header { seed: 1, topology, promises: Promises::default() }, events }
+}

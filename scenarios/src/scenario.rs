@@ -1,0 +1,126 @@
+//! A script's source, with its title and description.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The longest script, in bytes. It also bounds how deep an expression can nest.
+pub const MAX_SOURCE: u64 = 64 * 1024;
+
+/// A script, ready to run over any balancer. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    name: Arc<str>,
+    path: Arc<str>,
+    source: Arc<str>,
+}
+
+/// Why a script cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The path as it was given.
+        path: String,
+        /// What the operating system said; invalid UTF-8 comes as `InvalidData`.
+        source: std::io::Error,
+    },
+    /// The file is longer than [`MAX_SOURCE`].
+    #[error("{path} is longer than {MAX_SOURCE} bytes: split the script")]
+    TooLong {
+        /// The path as it was given.
+        path: String,
+    },
+}
+
+impl Scenario {
+    /// A scenario of this source. `path` is what errors and the replay command show.
+    ///
+    /// # Errors
+    /// [`ScenarioError::TooLong`].
+    pub fn new(name: &str, path: &str, source: &str) -> Result<Self, ScenarioError> {
+        if source.len() as u64 > MAX_SOURCE {
+            return Err(ScenarioError::TooLong { path: path.to_owned() });
+        }
+        Ok(Self { name: name.into(), path: path.into(), source: source.into() })
+    }
+
+    /// Reads a script; its name is the file's without `.star`. Reads no more than [`MAX_SOURCE`].
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let shown = path.display().to_string();
+        let mut source = String::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_SOURCE + 1).read_to_string(&mut source))
+            .map_err(|source| ScenarioError::Unreadable { path: shown.clone(), source })?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::new(&name, &shown, &source)
+    }
+
+    /// The name: the file's without `.star`. Key of the expected outcomes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path as it was given, or a shipped scenario's name: what `stickler run` takes.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The script.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The docstring's first line; empty without one.
+    pub fn title(&self) -> &str {
+        self.docstring().trim_start().lines().next().unwrap_or_default().trim_end()
+    }
+
+    /// The docstring after its first line, without blank lines around it.
+    pub fn description(&self) -> &str {
+        self.docstring().trim().split_once('\n').map_or("", |(_, rest)| rest.trim())
+    }
+
+    /// The text between the triple quotes that open the script, after comments and blank lines.
+    fn docstring(&self) -> &str {
+        let mut rest = self.source.trim_start();
+        while rest.starts_with('#') {
+            rest = rest.split_once('\n').map_or("", |(_, after)| after).trim_start();
+        }
+        rest.strip_prefix("\"\"\"").and_then(|text| text.split_once("\"\"\"")).map_or("", |(text, _)| text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(source: &str) -> Scenario {
+        Scenario::new("lone", "lone.star", source).unwrap()
+    }
+
+    #[test]
+    fn the_docstring_gives_title_and_description() {
+        let lone = scenario("# licence\n\n\"\"\"A lone client.\n\nIt shows\nmuch.\n\"\"\"\ncurl(\"a\")\n");
+        assert_eq!(lone.title(), "A lone client.");
+        assert_eq!(lone.description(), "It shows\nmuch.");
+        assert_eq!((scenario("x = 1").title(), scenario("\"\"\"One\"\"\"").description()), ("", ""));
+        assert_eq!(scenario("\"\"\"never closed").title(), "");
+    }
+
+    #[test]
+    fn a_script_that_is_too_long_is_refused() {
+        let long = " ".repeat(MAX_SOURCE as usize + 1);
+        assert!(matches!(Scenario::new("x", "x.star", &long), Err(ScenarioError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Scenario::load(Path::new("no/such.star")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read no/such.star: "), "{error}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
+
+use std::sync::Arc;
+
+use stickler_model::WorldError;
+
+use crate::suite::nearest;
+use crate::{Diagnostic, Scenario, limits};
+
+/// What a script can do wrong that Starlark cannot know of.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScriptError {
+    #[error("{0}{hint}", hint = world_hint(.0))]
+    World(WorldError),
+    #[error("site() stands before the first client, and once")]
+    SiteTooLate,
+    #[error("{argument} is {given}; it must be from {low} to {high}")]
+    OutOfRange { argument: &'static str, given: String, low: u64, high: u64 },
+    #[error("there is no {kind} `{given}`{}", hint(.given, .known))]
+    Unknown { kind: &'static str, given: String, known: Vec<String> },
+    #[error("there is no user `{user}` in the directory{}; give password= to try the name all the same, or user = None for nobody", hint(.user, .known))]
+    NoSuchUser { user: String, known: Vec<String> },
+    #[error("a client without a user has no password")]
+    PasswordOfNobody,
+    #[error("`{0}` is not a name: use letters, digits, - and _, at most 32")]
+    BadName(String),
+    #[error("`{0}` is not a method: use capital letters, at most 16")]
+    BadMethod(String),
+    #[error("`{0}` is not a path: it starts with / and holds visible ASCII only, at most 2000")]
+    BadPath(String),
+    #[error("expected {expected}, found {found}")]
+    Type { expected: &'static str, found: String },
+    #[error("the script takes more than {} steps: is this loop endless?", limits::TICKS)]
+    TooManySteps,
+    #[error("a script may perform {} actions", limits::ACTIONS)]
+    TooManyActions,
+    #[error("a script may print {} lines", limits::PRINTED)]
+    TooMuchPrinted,
+    #[error("the world answered `{0}` to an action that has another kind of outcome")]
+    WrongOutcome(&'static str),
+}
+
+impl From<ScriptError> for starlark::Error {
+    fn from(error: ScriptError) -> Self {
+        Self::new_native(Native(Arc::new(error)))
+    }
+}
+
+impl From<WorldError> for ScriptError {
+    fn from(error: WorldError) -> Self {
+        Self::World(error)
+    }
+}
+
+/// `anyhow` wants its errors `Send + Sync + 'static`, which a shared one is at no cost.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Native(Arc<ScriptError>);
+
+/// A Starlark error at its place: that of the innermost expression, or else of the statement.
+pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {
+    let bytes = error.span().map_or_else(super::statement, |at| super::bytes(at.span));
+    Diagnostic::new(scenario, bytes, error.without_diagnostic().to_string(), None)
+}
+
+/// `; did you mean ...? There are: ...`
+fn hint(given: &str, known: &[String]) -> String {
+    let near = nearest(given, known.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+    near.unwrap_or_else(|| format!("; there are: {}", known.join(", ")))
+}
+
+fn world_hint(error: &WorldError) -> String {
+    let WorldError::Unknown { name, known, .. } = error else { return String::new() };
+    nearest(name, known.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}

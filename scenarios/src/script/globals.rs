@@ -1,0 +1,291 @@
+//! The functions that a script calls.
+
+#![expect(
+    clippy::too_many_arguments,
+    clippy::unnecessary_wraps,
+    reason = "a script's function has as many named arguments as it needs, and Starlark wants a Result of each"
+)]
+
+use std::time::Duration;
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::Value;
+use starlark::values::dict::UnpackDictEntries;
+use starlark::values::float::UnpackFloat;
+use starlark::values::list_or_tuple::UnpackListOrTuple;
+use starlark::values::none::{NoneOr, NoneType};
+use stickler_model::action::Fault;
+use stickler_model::topology::{Agent, IisVersion, LinkSpec, Provider, UserSpec};
+use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology};
+
+use super::errors::ScriptError;
+use super::session::Session;
+use super::values::{Body, Client, Pending, Response};
+use crate::directory::{self, MAX_BACKENDS};
+
+/// Longest time that one `advance` lets pass: a leap year, in seconds.
+const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
+
+/// Longest latency or jitter, in microseconds.
+const MAX_LATENCY: u64 = 10_000_000;
+
+/// Longest body of `bytes_of`, in bytes.
+const MAX_BODY: u64 = 1 << 30;
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    /// Describes the site; before the first client, and once. What is not given stays as it is:
+    /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter.
+    fn site<'v>(
+        #[starlark(require = named, default = 2)] backends: i64,
+        #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
+        #[starlark(require = named)] forbidden: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named, default = NoneOr::None)] lockout: NoneOr<i64>,
+        #[starlark(require = named, default = 250)] latency_us: i64,
+        #[starlark(require = named, default = 0)] jitter_us: i64,
+        #[starlark(require = named)] providers: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named, default = "iis10")] iis: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let site = Site {
+            backends: in_range("backends", backends, 1, MAX_BACKENDS.into())? as u32,
+            users: users.map(|users| users.entries).unwrap_or_default(),
+            forbidden: forbidden.map(|names| names.items).unwrap_or_default(),
+            lockout: lockout
+                .into_option()
+                .map(|count| in_range("lockout", count, 1, 999))
+                .transpose()?
+                .map(|count| count as u32),
+            link: LinkSpec {
+                latency: microseconds("latency_us", latency_us)?,
+                jitter: microseconds("jitter_us", jitter_us)?,
+            },
+            providers: providers.map(|names| names.items.iter().map(|name| provider(name)).collect()).transpose()?,
+            version: version(iis)?,
+        };
+        let mut checked = Ok(());
+        Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
+        Ok(checked.map(|()| NoneType)?)
+    }
+
+    /// Adds a client that behaves as `curl --ntlm`. `user` is a name of the directory, the client's
+    /// own if unsaid, or None for nobody; `password` is the directory's if unsaid.
+    fn curl<'v>(
+        name: &str,
+        #[starlark(require = named)] user: Option<NoneOr<String>>,
+        #[starlark(require = named)] password: Option<String>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Client> {
+        let profile = Profile { agent: Agent::Curl, close_after_first_401: false };
+        Ok(add_client(eval, name, profile, user, password)?)
+    }
+
+    /// Adds a client that behaves as a browser.
+    fn browser<'v>(
+        name: &str,
+        #[starlark(require = named)] user: Option<NoneOr<String>>,
+        #[starlark(require = named)] password: Option<String>,
+        #[starlark(require = named, default = false)] close_after_first_401: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Client> {
+        let profile = Profile { agent: Agent::Browser, close_after_first_401 };
+        Ok(add_client(eval, name, profile, user, password)?)
+    }
+
+    /// A body of that many bytes, of a fixed pattern.
+    fn bytes_of(count: i64) -> starlark::Result<Body> {
+        Ok(Body { length: in_range("count", count, 0, MAX_BODY)? })
+    }
+
+    /// Waits for each of the requests; their answers, in the same order.
+    fn wait_all<'v>(
+        requests: UnpackListOrTuple<&'v Pending>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Vec<Value<'v>>> {
+        let answers =
+            requests.items.into_iter().map(|request| request.answer(eval)).collect::<Result<Vec<Response>, _>>()?;
+        Ok(answers.into_iter().map(|answer| eval.heap().alloc(answer)).collect())
+    }
+
+    /// Lets time pass.
+    fn advance<'v>(
+        #[starlark(default = UnpackFloat(0.0))] seconds: UnpackFloat,
+        #[starlark(require = named, default = UnpackFloat(0.0))] ms: UnpackFloat,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let total = seconds.0 + ms.0 / 1_000.0;
+        let time = Duration::try_from_secs_f64(total).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
+        let out_of_range = || ScriptError::OutOfRange {
+            argument: "the time in seconds",
+            given: total.to_string(),
+            low: 0,
+            high: MAX_ADVANCE,
+        };
+        Session::of(eval).advance(time.ok_or_else(out_of_range)?)?;
+        Ok(NoneType)
+    }
+
+    /// Ends a host's process; its kernel closes the connections.
+    fn crash(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Crash(host.into()))
+    }
+
+    /// A host falls silent; nobody is told.
+    fn power_loss(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::PowerLoss(host.into()))
+    }
+
+    /// Starts a host's process again.
+    fn restart(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Restart(host.into()))
+    }
+
+    /// Packets between two hosts wait, in both directions.
+    fn hold(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Hold(one.into(), other.into()))
+    }
+
+    /// Packets held between two hosts arrive.
+    fn release(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Release(one.into(), other.into()))
+    }
+
+    /// A forged RST ends every connection between two hosts.
+    fn reset(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Reset(one.into(), other.into()))
+    }
+
+    /// Notes that a condition does not hold. The script goes on either way.
+    fn expect<'v>(
+        condition: Value<'v>,
+        #[starlark(default = "")] message: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        if !condition.to_bool() {
+            let at = eval.call_stack_top_location().map_or_else(super::statement, |call| super::bytes(call.span));
+            let message = if message.is_empty() { "expectation does not hold" } else { message };
+            Session::of(eval).fail(at, message.to_owned(), Some(condition.to_repr()));
+        }
+        Ok(NoneType)
+    }
+}
+
+/// What `site()` was given, checked one by one.
+struct Site {
+    backends: u32,
+    users: Vec<(String, String)>,
+    forbidden: Vec<String>,
+    lockout: Option<u32>,
+    link: LinkSpec,
+    providers: Option<Vec<Provider>>,
+    version: IisVersion,
+}
+
+impl Site {
+    fn apply(self, topology: &mut Topology) -> Result<(), ScriptError> {
+        let users = &mut topology.domain.users;
+        for (name, password) in self.users {
+            check_name(&name)?;
+            match users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name)) {
+                Some(user) => user.password = password,
+                None => users.push(UserSpec { name, password, forbidden: false }),
+            }
+        }
+        for name in self.forbidden {
+            let known = names(users);
+            let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
+            user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })?.forbidden = true;
+        }
+        topology.domain.lockout_threshold = self.lockout;
+        topology.link = self.link;
+        topology.servers = directory::servers(self.backends);
+        for server in &mut topology.servers {
+            server.version = self.version;
+            server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
+        }
+        Ok(())
+    }
+}
+
+fn add_client(
+    eval: &Evaluator<'_, '_, '_>,
+    name: &str,
+    profile: Profile,
+    user: Option<NoneOr<String>>,
+    password: Option<String>,
+) -> Result<Client, ScriptError> {
+    check_name(name)?;
+    let session = Session::of(eval);
+    let identity = match user.map(NoneOr::into_option) {
+        Some(None) if password.is_some() => return Err(ScriptError::PasswordOfNobody),
+        Some(None) => None,
+        Some(Some(user)) => Some(session.site(|topology| identity(topology, &user, password))?),
+        None => Some(session.site(|topology| identity(topology, name, password))?),
+    };
+    let name = Name::from(name);
+    session.add_client(ClientSpec { name: name.clone(), profile, identity })?;
+    Ok(Client { name })
+}
+
+/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
+fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
+    let domain = &topology.domain;
+    let principal = Principal::parse(user).unwrap_or_else(|| Principal::new(&domain.netbios, user));
+    let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
+    let account = domain.users.iter().find(|account| of_domain && account.name.eq_ignore_ascii_case(principal.user()));
+    let known = || account.map(|account| account.password.clone());
+    match password.or_else(known) {
+        Some(password) => Ok(Identity { principal, password }),
+        None => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
+    }
+}
+
+fn names(users: &[UserSpec]) -> Vec<String> {
+    users.iter().map(|user| user.name.clone()).collect()
+}
+
+fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneType> {
+    Session::of(eval).fault(fault)?;
+    Ok(NoneType)
+}
+
+fn check_name(name: &str) -> Result<(), ScriptError> {
+    let fits = (1..=32).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if fits { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
+}
+
+fn provider(name: &str) -> Result<Provider, ScriptError> {
+    match name {
+        "NTLM" => Ok(Provider::Ntlm),
+        "Negotiate" => Ok(Provider::Negotiate),
+        _ => Err(ScriptError::Unknown {
+            kind: "provider",
+            given: name.into(),
+            known: vec!["NTLM".into(), "Negotiate".into()],
+        }),
+    }
+}
+
+fn version(name: &str) -> Result<IisVersion, ScriptError> {
+    match name {
+        "iis6" => Ok(IisVersion::Iis6),
+        "iis10" => Ok(IisVersion::Iis10),
+        _ => Err(ScriptError::Unknown {
+            kind: "version of IIS",
+            given: name.into(),
+            known: vec!["iis6".into(), "iis10".into()],
+        }),
+    }
+}
+
+fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {
+    in_range(argument, given, 0, MAX_LATENCY).map(Duration::from_micros)
+}
+
+fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {
+    let number = u64::try_from(given).ok().filter(|number| (low..=high).contains(number));
+    number.ok_or_else(|| ScriptError::OutOfRange { argument, given: given.to_string(), low, high })
+}

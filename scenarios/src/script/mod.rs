@@ -1,0 +1,122 @@
+//! The script language: Starlark, with a site, clients, faults and expectations.
+//!
+//! * [`session`]: the state behind a script: the world, built when first needed, and what failed.
+//! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
+//! * [`values`]: clients, requests under way, and answers, as a script sees them.
+//! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
+//!
+//! The language has no clock, no randomness, no input and, without `load`, no other files: a
+//! script does the same each time.
+
+mod errors;
+mod globals;
+mod session;
+mod values;
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use starlark::codemap::{FileSpanRef, Span};
+use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension, Module};
+use starlark::eval::{BeforeStmtFunc, Evaluator};
+use starlark::syntax::{AstModule, Dialect};
+use stickler_model::Trace;
+
+use crate::runner::WorldBuilder;
+use crate::{Diagnostic, Scenario, limits};
+use errors::ScriptError;
+use session::Session;
+
+/// What came of a script, before the oracle has seen it.
+#[derive(Debug, Default)]
+pub(crate) struct Played {
+    /// The world's trace, where there was a world.
+    pub(crate) trace: Option<Trace>,
+    /// The expectations that did not hold.
+    pub(crate) failures: Vec<Diagnostic>,
+    /// Why the script could not go on.
+    pub(crate) error: Option<Diagnostic>,
+    /// What it printed.
+    pub(crate) printed: Vec<String>,
+}
+
+/// Python's syntax as far as Starlark has it, with `if` and `for` at the top, and f-strings.
+const DIALECT: Dialect = Dialect {
+    enable_load: false,
+    enable_top_level_stmt: true,
+    enable_f_strings: true,
+    enable_keyword_only_arguments: true,
+    ..Dialect::Standard
+};
+
+static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
+    GlobalsBuilder::extended_by(&[LibraryExtension::Print, LibraryExtension::StructType])
+        .with(globals::functions)
+        .build()
+});
+
+thread_local! {
+    /// The statement that this thread's script is at: its first and last byte. An allocator has no
+    /// evaluator to ask.
+    static STATEMENT: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// Plays a script to its end, on this thread. Past the limit on memory, `on_out_of_memory` is called
+/// and the thread never goes on; it has [`out_of_memory`] to say where.
+pub(crate) fn play(
+    scenario: &Scenario,
+    balancer: &str,
+    seed: u64,
+    build: impl WorldBuilder,
+    on_out_of_memory: impl FnOnce() + 'static,
+) -> Played {
+    let session = Session::new(scenario.clone(), balancer, seed, build);
+    LazyLock::force(&GLOBALS);
+    STATEMENT.set((0, 0));
+    let error = limits::metered(limits::MEMORY, on_out_of_memory, || evaluate(scenario, &session).err());
+    session.finish(error)
+}
+
+/// The script on this thread has asked for more than [`limits::MEMORY`].
+pub(crate) fn out_of_memory(scenario: &Scenario) -> Diagnostic {
+    let message =
+        format!("out of memory: a script may hold {} MiB; this statement asks for more", limits::MEMORY >> 20);
+    Diagnostic::new(scenario, statement(), message, None)
+}
+
+/// The interpreter, or the world, panicked on this thread.
+pub(crate) fn panicked(scenario: &Scenario, panic: &str) -> Diagnostic {
+    Diagnostic::new(scenario, statement(), format!("cannot carry out this statement: {panic}"), None)
+}
+
+fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
+    let wrong = |error| errors::diagnostic(scenario, &error);
+    let parsed = AstModule::parse(scenario.path(), scenario.source().to_owned(), &DIALECT).map_err(wrong)?;
+    let note = |at: FileSpanRef<'_>, _, _: &mut Evaluator<'_, '_, '_>| {
+        STATEMENT.set((at.span.begin().get(), at.span.end().get()))
+    };
+    Module::with_temp_heap(|module| {
+        let mut eval = Evaluator::new(&module);
+        eval.extra = Some(session);
+        eval.set_print_handler(session);
+        eval.set_max_callstack_size(limits::CALL_DEPTH).map_err(starlark::Error::new_other)?;
+        eval.set_max_tick_count(limits::TICKS).map_err(starlark::Error::new_other)?;
+        // The name says that it is meant for debuggers; nothing else tells where a script is.
+        eval.before_stmt_for_dap(BeforeStmtFunc::Fn(&note));
+        let outcome = eval.eval_module(parsed, &GLOBALS).map(|_| ());
+        if eval.get_total_tick_count() > limits::TICKS { Err(ScriptError::TooManySteps.into()) } else { outcome }
+    })
+    .map_err(wrong)?;
+    session.check_asked()
+}
+
+/// The bytes of the statement that the script is at.
+fn statement() -> Range<usize> {
+    let (start, end) = STATEMENT.get();
+    start as usize..end as usize
+}
+
+fn bytes(span: Span) -> Range<usize> {
+    span.begin().get() as usize..span.end().get() as usize
+}

@@ -1,0 +1,368 @@
+//! Clients, requests under way, answers and bodies, as a script sees them.
+
+#![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
+#![expect(clippy::elidable_lifetime_names, reason = "`starlark_value` wants the lifetime by name")]
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use allocative::Allocative;
+use starlark::codemap::FileSpan;
+use starlark::environment::{Methods, MethodsBuilder};
+use starlark::eval::Evaluator;
+use starlark::values::dict::DictRef;
+use starlark::values::list::ListRef;
+use starlark::values::none::NoneType;
+use starlark::values::{
+    AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
+};
+use starlark::{methods_static, starlark_module};
+use stickler_model::{Answer, Name, Payload, RequestId, RequestSpec};
+
+use super::errors::ScriptError;
+use super::session::Session;
+
+/// A client: `alice = curl("alice")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Client {
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) name: Name,
+}
+
+/// A request under way: `p = alice.start("GET", "/")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Pending {
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    request: RequestId,
+}
+
+/// The answer to a request: `r = alice.get("/")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Response {
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    answer: Answer,
+}
+
+/// A body by recipe: `bytes_of(100000)`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Body {
+    pub(super) length: u64,
+}
+
+methods_static!(CLIENT_METHODS = client_methods);
+methods_static!(PENDING_METHODS = pending_methods);
+methods_static!(RESPONSE_METHODS = response_methods);
+
+#[starlark_value(type = "client", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Client {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(CLIENT_METHODS.methods())
+    }
+}
+
+#[starlark_value(type = "request", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Pending {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(PENDING_METHODS.methods())
+    }
+}
+
+#[starlark_value(type = "response", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Response {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(RESPONSE_METHODS.methods())
+    }
+
+    fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
+        self.attribute(attribute, heap)
+    }
+
+    fn dir_attr(&self) -> Vec<String> {
+        ATTRIBUTES.iter().map(|&name| name.to_owned()).collect()
+    }
+}
+
+#[starlark_value(type = "body", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Body {}
+
+#[starlark_module]
+fn client_methods(builder: &mut MethodsBuilder) {
+    /// The client's name.
+    #[starlark(attribute)]
+    fn name(this: &Client) -> starlark::Result<String> {
+        Ok(this.name.to_string())
+    }
+
+    /// `GET`, and waits for the answer.
+    fn get(this: &Client, #[starlark(default = "/")] path: &str, eval: &mut Evaluator) -> starlark::Result<Response> {
+        Ok(ask(this, "GET", path, Payload::Empty, eval)?)
+    }
+
+    /// `POST`, and waits for the answer.
+    fn post<'v>(
+        this: &Client,
+        path: &str,
+        body: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Response> {
+        Ok(ask(this, "POST", path, payload(body)?, eval)?)
+    }
+
+    /// Any method, and waits for the answer.
+    fn request<'v>(
+        this: &Client,
+        method: &str,
+        path: &str,
+        #[starlark(default = NoneType)] body: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Response> {
+        Ok(ask(this, method, path, payload(body)?, eval)?)
+    }
+
+    /// Starts a request, and does not wait: `wait()` of what comes back does.
+    fn start<'v>(
+        this: &Client,
+        method: &str,
+        path: &str,
+        #[starlark(default = NoneType)] body: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Pending> {
+        let request = Session::of(eval).start(request(this, method, path, payload(body)?)?)?;
+        Ok(Pending { request })
+    }
+
+    /// Closes the client's connections; it may ask again on new ones.
+    fn disconnect(this: &Client, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        Session::of(eval).disconnect(this.name.clone())?;
+        Ok(NoneType)
+    }
+}
+
+#[starlark_module]
+fn pending_methods(builder: &mut MethodsBuilder) {
+    /// Lets the world run until the answer is there.
+    fn wait(this: &Pending, eval: &mut Evaluator) -> starlark::Result<Response> {
+        Ok(this.answer(eval)?)
+    }
+}
+
+#[starlark_module]
+fn response_methods(builder: &mut MethodsBuilder) {
+    /// Notes each attribute that is not as given; a list means any of its values. The script goes
+    /// on either way. Returns the response.
+    fn expect<'v>(
+        this: Value<'v>,
+        #[starlark(kwargs)] expected: DictRef<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        let response = Response::of(this)?;
+        for (key, wanted) in expected.iter() {
+            let name = key.unpack_str().unwrap_or_default();
+            let actual = response.attribute(name, eval.heap()).ok_or_else(|| unknown_attribute(name))?;
+            if !is_wanted(actual, wanted)? {
+                let at = argument(Session::of(eval).source(), eval.call_stack_top_location(), name);
+                let message = format!("expected {name} = {}", wanted.to_repr());
+                Session::of(eval).fail(at, message, Some(response.describe(actual)));
+            }
+        }
+        Ok(this)
+    }
+}
+
+/// What [`Response::attribute`] knows, for `dir()` and for hints.
+const ATTRIBUTES: [&str; 13] = [
+    "status",
+    "user",
+    "backend",
+    "connection",
+    "number",
+    "requests",
+    "error",
+    "elapsed_ms",
+    "method",
+    "path",
+    "length",
+    "digest",
+    "body_length",
+];
+
+impl Response {
+    fn of(value: Value<'_>) -> Result<&Self, ScriptError> {
+        use starlark::values::ValueLike as _;
+        value.downcast_ref().ok_or_else(|| ScriptError::Type { expected: "a response", found: value.to_repr() })
+    }
+
+    /// `None` for a name that it does not have; what the answer does not say is Starlark's `None`.
+    fn attribute<'v>(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
+        let answer = &self.answer;
+        let application = answer.application.as_ref();
+        let none = Value::new_none();
+        let text = |text: Option<&str>| text.map_or(none, |text| heap.alloc(text));
+        let number = |number: Option<u64>| number.map_or(none, |number| heap.alloc(number));
+        Some(match name {
+            "status" => number(answer.status.map(u64::from)),
+            "user" => text(application.and_then(|app| app.user.as_ref()).map(|user| user.as_str())),
+            "backend" => text(application.map(|app| app.server.as_str())),
+            "connection" => number(application.map(|app| app.connection.into())),
+            "number" => number(application.map(|app| app.number.into())),
+            "requests" => number(Some(answer.requests.into())),
+            "error" => text(answer.error.as_deref()),
+            "elapsed_ms" => heap.alloc(milliseconds(answer.elapsed)),
+            "method" => text(application.map(|app| app.method.as_str())),
+            "path" => text(application.map(|app| app.path.as_str())),
+            "length" => number(application.map(|app| app.length)),
+            "digest" => text(application.map(|app| app.digest.to_string()).as_deref()),
+            "body_length" => number(Some(answer.body_length)),
+            _ => return None,
+        })
+    }
+
+    /// A value, and why there is none where the request failed.
+    fn describe(&self, actual: Value<'_>) -> String {
+        match &self.answer.error {
+            Some(error) if actual.is_none() => format!("None ({error})"),
+            _ => actual.to_repr(),
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn answer(&self, eval: &Evaluator<'_, '_, '_>) -> Result<Response, ScriptError> {
+        Session::of(eval).wait(self.request).map(|answer| Response { answer })
+    }
+}
+
+fn ask(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: Payload,
+    eval: &Evaluator<'_, '_, '_>,
+) -> Result<Response, ScriptError> {
+    let request = Session::of(eval).start(request(client, method, path, body)?)?;
+    Pending { request }.answer(eval)
+}
+
+/// Only what can stand in a request line gets into one.
+fn request(client: &Client, method: &str, path: &str, body: Payload) -> Result<RequestSpec, ScriptError> {
+    if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(ScriptError::BadMethod(method.chars().take(40).collect()));
+    }
+    if !path.starts_with('/') || path.len() > 2_000 || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ScriptError::BadPath(path.chars().take(40).collect()));
+    }
+    Ok(RequestSpec { client: client.name.clone(), method: method.into(), path: path.into(), body })
+}
+
+fn payload(body: Value<'_>) -> Result<Payload, ScriptError> {
+    use starlark::values::ValueLike as _;
+    if body.is_none() {
+        return Ok(Payload::Empty);
+    }
+    if let Some(text) = body.unpack_str() {
+        return Ok(if text.is_empty() { Payload::Empty } else { Payload::Text(text.to_owned()) });
+    }
+    match body.downcast_ref::<Body>() {
+        Some(body) => Ok(Payload::Bytes(body.length)),
+        None => Err(ScriptError::Type { expected: "a body (a string, bytes_of(...) or None)", found: body.to_repr() }),
+    }
+}
+
+fn is_wanted<'v>(actual: Value<'v>, wanted: Value<'v>) -> starlark::Result<bool> {
+    match ListRef::from_value(wanted) {
+        None => actual.equals(wanted),
+        Some(any_of) => any_of.iter().try_fold(false, |found, wanted| Ok(found || actual.equals(wanted)?)),
+    }
+}
+
+fn unknown_attribute(name: &str) -> ScriptError {
+    ScriptError::Unknown {
+        kind: "attribute of a response called",
+        given: name.into(),
+        known: ATTRIBUTES.map(str::to_owned).to_vec(),
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// The bytes of the argument `name = value` in a call, so that the actual value can stand under it;
+/// those of the whole call where it is not found (`**arguments`).
+fn argument(source: &str, call: Option<FileSpan>, name: &str) -> Range<usize> {
+    let Some(call) = call.map(|call| super::bytes(call.span)) else { return super::statement() };
+    let text = source.get(call.clone()).unwrap_or_default();
+    let starts = text.match_indices(name).filter(|&(at, _)| {
+        let after = text[at + name.len()..].trim_start();
+        text[..at].ends_with([' ', '(', ',', '\n', '\t']) && after.starts_with('=') && !after.starts_with("==")
+    });
+    // Of a chain of calls, the span covers all; the last one is what is being called.
+    let Some((start, _)) = starts.last() else { return call };
+    call.start + start..call.start + start + argument_length(&text[start..])
+}
+
+/// Length of an argument: to the comma or bracket that ends it, quotes and inner brackets aside.
+fn argument_length(text: &str) -> usize {
+    let (mut depth, mut quote, mut escaped) = (0_u32, None, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ',' | ')' | ']' | '}') if depth == 0 => return text[..at].trim_end().len(),
+            (None, ')' | ']' | '}') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    text.trim_end().len()
+}
+
+macro_rules! allocated_and_shown {
+    ($type:ident, |$this:ident| $format:literal, $($argument:expr),*) => {
+        impl<'v> AllocValue<'v> for $type {
+            fn alloc_value(self, heap: Heap<'v>) -> Value<'v> {
+                heap.alloc_complex_no_freeze(self)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $this = self;
+                write!(f, $format, $($argument),*)
+            }
+        }
+    };
+}
+
+allocated_and_shown!(Client, |this| "<client {}>", this.name);
+allocated_and_shown!(Pending, |this| "<request {}>", this.request);
+allocated_and_shown!(
+    Response,
+    |this| "<response to {}: {}>",
+    this.answer.request,
+    this.answer.status.map_or("none".to_owned(), |status| status.to_string())
+);
+allocated_and_shown!(Body, |this| "bytes_of({})", this.length);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_ends_at_its_own_comma_or_bracket() {
+        fn length(text: &str) -> &str {
+            &text[..argument_length(text)]
+        }
+        assert_eq!(length("status = 200, user = 1)"), "status = 200");
+        assert_eq!(length("status = [1, f(2, \"),\")] , x)"), "status = [1, f(2, \"),\")]");
+        assert_eq!(length(r#"user = "a\",b")"#), r#"user = "a\",b""#);
+        assert_eq!(length("status = 1"), "status = 1");
+    }
+}

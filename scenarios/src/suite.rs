@@ -1,0 +1,217 @@
+//! The shipped scenarios, and those loaded from files and folders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::expected::{Expectations, ExpectedError};
+use crate::{Scenario, ScenarioError};
+
+/// The file of expected outcomes in a folder of scripts.
+const EXPECTED: &str = "expected.toml";
+
+/// A scenario with what is expected of it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The script.
+    pub scenario: Scenario,
+    /// The expected outcomes of its folder.
+    pub expectations: Arc<Expectations>,
+}
+
+/// Why a selection of scenarios cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// A script cannot be read.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A file of expected outcomes is wrong.
+    #[error(transparent)]
+    Expected(#[from] ExpectedError),
+    /// A folder or a file of expected outcomes cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The path as it was given.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Neither a path nor the name of a shipped scenario, or a folder without scripts. Exit 3.
+    #[error("nothing matches `{pattern}`: it is neither a script, a folder with scripts (*.star) nor a shipped scenario{}", nearest_hint(.nearest.as_deref()))]
+    NothingMatched {
+        /// What was asked for.
+        pattern: String,
+        /// The shipped scenario whose name is most like it.
+        nearest: Option<String>,
+    },
+}
+
+macro_rules! shipped_scripts {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../scripts/", $name, ".star")))),*]
+    };
+}
+
+/// Name and source of each shipped script, in the order in which they are best read.
+const SHIPPED: &[(&str, &str)] = shipped_scripts![
+    "lone-one-backend",
+    "lone-two-backends",
+    "parity",
+    "interleaved",
+    "anonymous-after-user",
+    "user-after-user",
+    "mixed",
+    "wrong-password",
+    "lockout",
+    "post-curl",
+    "post-browser",
+    "restart",
+];
+
+/// The shipped scenarios. `balancers` are the names that exist, to check the expected outcomes.
+///
+/// # Errors
+/// [`ExpectedError`] where the shipped table names a balancer that `balancers` lacks.
+pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    let scenarios =
+        SHIPPED.iter().map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
+    let expectations = Expectations::parse(include_str!("../scripts/expected.toml"), EXPECTED, &names, balancers)?;
+    Ok(cases(scenarios, expectations))
+}
+
+/// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
+///
+/// An argument is a script, a folder (its `*.star`, by name, not those in folders below), or the
+/// name of a shipped scenario; a path that exists wins. Beside a script may stand an
+/// `expected.toml`; without it, no MUST may be violated and the script's expectations must hold.
+///
+/// # Errors
+/// [`SuiteError`].
+pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    if patterns.is_empty() {
+        return shipped(balancers);
+    }
+    let mut cases = Vec::new();
+    for pattern in patterns {
+        let path = Path::new(pattern);
+        if path.is_dir() {
+            cases.extend(load_folder(pattern, path, balancers)?);
+        } else if path.exists() {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            cases.extend(load(folder, &[path.to_owned()], balancers)?);
+        } else {
+            let found = shipped(balancers)?.into_iter().find(|case| case.scenario.name() == pattern);
+            cases.push(found.ok_or_else(|| nothing_matched(pattern))?);
+        }
+    }
+    Ok(cases)
+}
+
+fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    let scripts = scripts_in(folder)?;
+    if scripts.is_empty() {
+        return Err(nothing_matched(pattern));
+    }
+    load(folder, &scripts, balancers)
+}
+
+/// Loads scripts of one folder with the folder's expectations.
+fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    let scenarios = scripts.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let file = folder.join(EXPECTED);
+    if !file.exists() {
+        return Ok(cases(scenarios, Expectations::default()));
+    }
+    let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+    // The file is about its whole folder, also where one script of it is run.
+    let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let expectations = Expectations::parse(&text, &file.display().to_string(), &names, balancers)?;
+    Ok(cases(scenarios, expectations))
+}
+
+/// The scripts of a folder by name.
+fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut scripts = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
+        let path = entry.map_err(|source| unreadable(folder, source))?.path();
+        if path.extension().is_some_and(|extension| extension == "star") && path.is_file() {
+            scripts.insert(stem(&path), path);
+        }
+    }
+    Ok(scripts.into_values().collect())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn cases(scenarios: Vec<Scenario>, expectations: Expectations) -> Vec<Case> {
+    let expectations = Arc::new(expectations);
+    scenarios.into_iter().map(|scenario| Case { scenario, expectations: expectations.clone() }).collect()
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
+    SuiteError::Unreadable { path: path.display().to_string(), source }
+}
+
+fn nothing_matched(pattern: &str) -> SuiteError {
+    let names = SHIPPED.iter().map(|(name, _)| *name);
+    SuiteError::NothingMatched { pattern: pattern.to_owned(), nearest: nearest(pattern, names).map(str::to_owned) }
+}
+
+fn nearest_hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The candidate most like `name`, where one is near enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |candidate: &str| strsim::damerau_levenshtein(name, candidate);
+    let best = candidates.into_iter().min_by_key(|candidate| distance(candidate))?;
+    (distance(best) <= name.chars().count().max(3) / 2).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BALANCERS: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
+
+    #[test]
+    fn every_script_in_the_folder_is_shipped_with_a_title_and_a_description() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let mut shipped_names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+        shipped_names.sort_unstable();
+        let in_folder: Vec<String> = scripts_in(&folder).unwrap().iter().map(|path| stem(path)).collect();
+        assert_eq!(in_folder, shipped_names);
+        for case in shipped(&BALANCERS).unwrap() {
+            assert!(!case.scenario.title().is_empty(), "{} has no title", case.scenario.name());
+            assert!(!case.scenario.description().is_empty(), "{} has no description", case.scenario.name());
+        }
+    }
+
+    #[test]
+    fn a_shipped_scenario_is_found_by_name_and_a_slip_gets_a_hint() {
+        let found = select(&["parity".into()], &BALANCERS).unwrap();
+        assert_eq!(found.iter().map(|case| case.scenario.name()).collect::<Vec<_>>(), ["parity"]);
+        let error = select(&["parrity".into()], &BALANCERS).unwrap_err().to_string();
+        assert!(error.ends_with("; did you mean `parity`?"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_and_a_script_are_loaded_with_the_names_of_their_files() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").display().to_string();
+        let all = select(std::slice::from_ref(&folder), &BALANCERS).unwrap();
+        assert_eq!(all.len(), SHIPPED.len());
+        let one = select(&[format!("{folder}/lockout.star")], &BALANCERS).unwrap();
+        assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
+    }
+
+    #[test]
+    fn a_folder_without_scripts_is_never_a_silent_green() {
+        let folder = format!("{}/src", env!("CARGO_MANIFEST_DIR"));
+        assert!(matches!(select(&[folder], &BALANCERS), Err(SuiteError::NothingMatched { .. })));
+    }
+}

@@ -1,0 +1,153 @@
+//! A world without a network: one server that knows the directory, and answers at once.
+//!
+//! It stands in for `sim` where the script language is tested and not the balancers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use stickler_model::action::AppAnswer;
+use stickler_model::trace::Promises;
+use stickler_model::{
+    Action, Answer, ClientSpec, Clock, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time, Topology,
+    Trace, What, World, WorldError,
+};
+
+#[derive(Default)]
+struct TestClock(Mutex<Time>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        *self.0.lock().unwrap()
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
+/// Every client has one connection to `iis1`, and 1 ms passes for each request.
+pub(crate) struct Double {
+    header: Header,
+    clock: Arc<TestClock>,
+    journal: Arc<Journal>,
+    clients: BTreeMap<String, (ClientSpec, u32)>,
+    under_way: BTreeMap<RequestId, Answer>,
+    started: u32,
+    crashed: bool,
+}
+
+/// Builds it; the shape that [`stickler_scenarios::run`] wants.
+pub(crate) fn double(topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+    if topology.balancer == "no-such" {
+        return Err(WorldError::Unknown { kind: "balancer", name: topology.balancer, known: vec!["l4-nat".into()] });
+    }
+    let clock = Arc::new(TestClock::default());
+    let journal = Journal::new(clock.clone());
+    let header = Header { seed, topology, promises: Promises::default() };
+    Ok(Box::new(Double {
+        header,
+        clock,
+        journal,
+        clients: BTreeMap::new(),
+        under_way: BTreeMap::new(),
+        started: 0,
+        crashed: false,
+    }))
+}
+
+impl World for Double {
+    fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        self.journal.record(&"world".into(), What::Action(action.clone()));
+        match action {
+            Action::AddClient(spec) if self.clients.contains_key(spec.name.as_str()) => {
+                return Err(WorldError::Duplicate(spec.name.to_string()));
+            }
+            Action::AddClient(spec) => drop(self.clients.insert(spec.name.to_string(), (spec, 0))),
+            Action::Start(spec) => return self.start(&spec).map(Outcome::Started),
+            Action::Await(request) => {
+                let answer = self.under_way.remove(&request).ok_or(WorldError::NotStarted(request))?;
+                return Ok(Outcome::Answered(Box::new(answer)));
+            }
+            Action::Advance(time) => self.pass(time),
+            Action::Disconnect(client) => self.client(&client)?.1 = 0,
+            Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
+            Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
+            Action::Fault(_) => {}
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn finish(self: Box<Self>) -> Trace {
+        Trace { header: self.header, events: self.journal.take() }
+    }
+}
+
+impl Double {
+    fn start(&mut self, spec: &RequestSpec) -> Result<RequestId, WorldError> {
+        let accounts = self.header.topology.domain.users.clone();
+        let crashed = self.crashed;
+        let (client, number) = self.client(&spec.client)?;
+        *number += 1;
+        let (identity, number) = (client.identity.clone(), *number);
+        let good = |user: &str, password: &str| {
+            accounts.iter().any(|account| account.name == user && account.password == password)
+        };
+        let user = identity
+            .filter(|identity| good(identity.principal.user(), &identity.password))
+            .map(|identity| identity.principal);
+        let status = if user.is_some() { 200 } else { 401 };
+        let application = user.filter(|_| !crashed).map(|user| AppAnswer {
+            server: "iis1".into(),
+            connection: 1,
+            number,
+            user: Some(user),
+            method: spec.method.clone(),
+            path: spec.path.clone(),
+            length: spec.body.len(),
+            digest: spec.body.digest(),
+        });
+        self.started += 1;
+        self.pass(Duration::from_millis(1));
+        let request = RequestId(self.started);
+        let answer = Answer {
+            request,
+            status: (!crashed).then_some(status),
+            error: crashed.then(|| "connection refused".into()),
+            requests: 2,
+            elapsed: Duration::from_millis(1),
+            application,
+            body_length: 0,
+            body_digest: stickler_model::payload::Digest::EMPTY,
+        };
+        self.under_way.insert(request, answer);
+        Ok(request)
+    }
+
+    fn pass(&self, time: Duration) {
+        let mut now = self.clock.0.lock().unwrap();
+        *now = *now + time;
+    }
+
+    fn client(&mut self, name: &Name) -> Result<&mut (ClientSpec, u32), WorldError> {
+        let known = self.clients.keys().cloned().collect();
+        self.clients.get_mut(name.as_str()).ok_or_else(|| WorldError::Unknown {
+            kind: "client",
+            name: name.to_string(),
+            known,
+        })
+    }
+
+    fn crash(&mut self, host: &Name, crashed: bool) -> Result<(), WorldError> {
+        let known: Vec<String> = self.header.topology.servers.iter().map(|server| server.name.to_string()).collect();
+        if !known.contains(&host.to_string()) {
+            return Err(WorldError::Unknown { kind: "host", name: host.to_string(), known });
+        }
+        self.crashed = crashed;
+        Ok(())
+    }
+}

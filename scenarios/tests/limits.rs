@@ -1,0 +1,128 @@
+//! A script cannot use up the machine: steps, depth and memory are bounded, and the error says where.
+
+mod double;
+
+use stickler_scenarios::{Scenario, run};
+
+fn error(source: &str) -> String {
+    let scenario = Scenario::new("test", "test.star", source).unwrap();
+    run(&scenario, "l4-nat", 7, double::double).error.map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn an_endless_loop_ends_with_its_place() {
+    insta::assert_snapshot!(error("curl('alice')\nfor i in range(1 << 30):\n    pass\n"));
+    insta::assert_snapshot!(error("x = [1 for i in range(1 << 15) for j in range(1 << 15) if False]\n"));
+}
+
+#[test]
+fn endless_recursion_ends_with_its_place() {
+    insta::assert_snapshot!(error("def f(n):\n    return f(n + 1)\nf(0)\n"));
+}
+
+#[test]
+fn a_list_of_a_quarter_of_a_billion_elements_is_never_made() {
+    insta::assert_snapshot!(error("curl('alice')\nx = 3\ny = [0] * (1 << 28)\n"));
+}
+
+#[test]
+fn every_way_to_ask_for_much_memory_ends_with_its_place() {
+    for source in [
+        "x = list(range(1 << 28))",
+        "x = 'a' * (1 << 30)",
+        "x = [0] * (1 << 20) * (1 << 10)",
+        "x = (1,) * (1 << 28)",
+        "x = sorted(range(1 << 28))",
+        "x = list(reversed(range(1 << 28)))",
+        "x = list(enumerate(range(1 << 28)))",
+        "x = dict([(i, i) for i in range(1 << 22)])",
+        "x = 'ab'\nfor i in range(100):\n    x = x + x",
+        "x = [1]\nfor i in range(100):\n    x = x + x",
+        "x = [1]\nfor i in range(100):\n    x.extend(x)",
+        "x = []\nfor i in range(1 << 22):\n    x.append([i])",
+        "x = ','.join(['abcdefgh' * 1000] * 100000)",
+        "x = ('%s' * 1000) % tuple(['a' * 100000] * 1000)",
+        "x = repr(['a' * 100000] * 10000)",
+        "x = ('a' * 100000).replace('a', 'b' * 100000)",
+        "def f():\n    x = [i for i in range(1 << 28)]\nf()",
+    ] {
+        let said = error(source);
+        let line = source.lines().count();
+        assert!(
+            said.starts_with(&format!("test.star:{}:", if source.starts_with("def") { 2 } else { line })),
+            "{source}\n{said}"
+        );
+        assert!(said.contains("out of memory: a script may hold 64 MiB"), "{source}\n{said}");
+    }
+}
+
+#[test]
+fn what_the_interpreter_panics_at_is_an_error_with_its_place() {
+    for source in [
+        "x = list(range(1 << 30))",
+        "x = [0] * (1 << 30)",
+        "x = 'a' * 2147483647",
+        "x = [0, 1] * 2147483647",
+        "x = tuple(range(1 << 30))",
+    ] {
+        let said = error(source);
+        let told = said.contains("cannot carry out this statement") || said.contains("out of memory");
+        assert!(said.starts_with("test.star:1:1: ") && told, "{source}\n{said}");
+    }
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_errors_and_not_panics() {
+    for source in [
+        "x = [0] * (1 << 62)",
+        "x = 'a' * (1 << 62)",
+        "x = [0] * (1 << 100)",
+        "x = 1 << (1 << 40)",
+        "x = range(1 << 70)",
+        "bytes_of(1 << 70)",
+        "bytes_of(1 << 40)",
+        "advance(float('nan'))",
+        "advance(float('inf'))",
+        "advance(1e300)",
+        "site(backends = 1 << 40)",
+        "x = (1 << 60000) * 'a'",
+    ] {
+        let said = error(source);
+        assert!(said.starts_with("test.star:1:") && !said.contains("the world failed"), "{source}\n{said}");
+    }
+}
+
+#[test]
+fn a_script_nested_as_deep_as_fits_is_an_error_or_runs() {
+    let most = stickler_scenarios::scenario::MAX_SOURCE as usize - 40;
+    for source in [
+        format!("x = {}1{}", "(".repeat(most / 2), ")".repeat(most / 2)),
+        format!("x = {}{}", "[".repeat(most / 2), "]".repeat(most / 2)),
+        format!("x = {}1", "-".repeat(most)),
+        format!("x = {}1", "not ".repeat(most / 4)),
+        format!("x = 1{}", "+1".repeat(most / 2)),
+        format!("x = a{}", ".a".repeat(most / 2)),
+        format!("x = f{}", "()".repeat(most / 2)),
+        format!("x = {}", "lambda: ".repeat(most / 8) + "1"),
+        format!("x = {}1", "1 if 1 else ".repeat(most / 12)),
+        "[".repeat(most),
+        "f(".repeat(most / 2),
+        (0..300).map(|depth| format!("{}if True:\n", " ".repeat(depth))).collect::<String>()
+            + &" ".repeat(300)
+            + "pass",
+    ] {
+        let said = error(&source);
+        assert!(said.starts_with("test.star:"), "{}\n{said}", &source[..40]);
+    }
+}
+
+#[test]
+fn values_nested_deeply_are_shown_without_a_stack_overflow() {
+    let said = error("x = []\nfor i in range(100000):\n    x = [x]\ny = str(x)\nz = x == [x]\n");
+    assert!(said.starts_with("test.star:"), "{said}");
+}
+
+#[test]
+fn what_is_printed_is_bounded() {
+    insta::assert_snapshot!(error("for i in range(20000):\n    print(i)\n"));
+}

@@ -1,0 +1,176 @@
+//! The script language over a world that answers at once.
+
+mod double;
+
+use stickler_model::{Action, What};
+use stickler_scenarios::{Run, Scenario, run};
+
+fn play(source: &str) -> Run {
+    let scenario = Scenario::new("test", "test.star", source).unwrap();
+    run(&scenario, "l4-nat", 7, double::double)
+}
+
+/// Plays a script that holds.
+fn holds(source: &str) -> Run {
+    let run = play(source);
+    let said: Vec<String> = run.error.iter().chain(&run.failures).map(ToString::to_string).collect();
+    assert!(said.is_empty(), "{}", said.join("\n"));
+    run
+}
+
+fn error(source: &str) -> String {
+    play(source).error.map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn failures(source: &str) -> String {
+    let run = play(source);
+    assert_eq!(run.error, None);
+    run.failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+}
+
+fn actions(run: &Run) -> Vec<Action> {
+    let events = &run.trace.as_ref().unwrap().events;
+    events
+        .iter()
+        .filter_map(|event| if let What::Action(action) = &event.what { Some(action.clone()) } else { None })
+        .collect()
+}
+
+#[test]
+fn every_call_is_an_action_in_the_trace() {
+    let run = holds(
+        r#"
+site(backends = 3, lockout = 5, latency_us = 100, jitter_us = 50, users = {"zoe": "Zoe-1"}, forbidden = ["zoe"])
+alice = curl("alice")
+mallory = browser("mallory", user = None)
+alice.get("/")
+p = alice.start("POST", "/upload", body = bytes_of(100000))
+q = mallory.start("PUT", "/x", body = "text")
+wait_all([p, q])
+advance(1.5, ms = 250)
+alice.disconnect()
+crash("iis1")
+restart("iis1")
+hold("alice", "lb")
+release("alice", "lb")
+reset("lb", "iis1")
+power_loss("iis2")
+"#,
+    );
+    insta::assert_debug_snapshot!(actions(&run));
+    let topology = &run.trace.unwrap().header.topology;
+    assert_eq!(
+        (topology.servers.len(), topology.domain.lockout_threshold, topology.link.jitter.as_micros()),
+        (3, Some(5), 50)
+    );
+    assert!(topology.domain.users.iter().any(|user| user.name == "zoe" && user.forbidden));
+}
+
+#[test]
+fn an_answer_has_what_the_application_said() {
+    holds(
+        r#"
+alice = curl("alice")
+r = alice.post("/a?b=c", "text")
+r.expect(status = 200, user = "CORP\\alice", backend = "iis1", connection = 1, number = 1, requests = 2, error = None,
+         elapsed_ms = 1.0, method = "POST", path = "/a?b=c", length = 4, digest = "982d9e3eb996f559", body_length = 0)
+expect(alice.get().status == 200, "the path is / if unsaid")
+expect(r.status == 200 and r.user == "CORP\\alice" and alice.name == "alice")
+r.expect(status = [200, 304]).expect(status = 200)
+mallory = browser("mallory", user = None)
+mallory.get("/").expect(status = 401, user = None, backend = None, method = None, length = None)
+wrong = curl("wrong", user = "bob", password = "no")
+wrong.request("DELETE", "/").expect(status = 401)
+curl("laptop", user = "CORP\\carol").get("/").expect(user = "CORP\\carol")
+p = alice.start("GET", "/")
+expect(p.wait().number == p.wait().number, "waiting twice gives the same answer")
+print("done", r.status)
+expect(str([alice, p, r, bytes_of(3)]) == "[<client alice>, <request r6>, <response to r1: 200>, bytes_of(3)]")
+"#,
+    );
+}
+
+#[test]
+fn what_a_script_prints_is_kept() {
+    assert_eq!(holds("a = curl('alice')\nprint('x', a.get('/').status)").printed, ["x 200"]);
+}
+
+#[test]
+fn a_failed_expectation_shows_the_line_and_the_value_under_it_and_the_script_goes_on() {
+    insta::assert_snapshot!(failures(
+        r#"
+alice = curl("alice")
+r = alice.get("/")
+r.expect(status = 401, user = "CORP\\alice", backend = ["iis2", "iis3"])
+alice.get("/").expect(
+    number = 3,
+)
+expect(r.status == 500, "the server fails")
+expect(r.error)
+crash("iis1")
+alice.get("/").expect(status = 200)
+"#
+    ));
+}
+
+#[test]
+fn a_helper_of_the_script_may_expect_too() {
+    let said = failures("def check(r):\n    r.expect(status = 200)\ncheck(curl('x', user = None).get('/'))\n");
+    assert!(said.starts_with("test.star:2:14: expected status = 200"), "{said}");
+}
+
+#[test]
+fn errors_show_file_line_column_and_the_line() {
+    let sources = [
+        "alice = curl('alice')\nalise.get('/')\n",
+        "def later():\n    return nothing_like_it\ncurl('alice').get('/')\n",
+        "curl('alice').get(5)\n",
+        "curl('alice').gett('/')\n",
+        "r = curl('alice').get('/')\nprint(r.stats)\n",
+        "r = curl('alice').get('/')\nr.expect(stats = 200)\n",
+        "curl('alice')\nsite(backends = 1)\n",
+        "site()\nsite()\n",
+        "site(backends = 0)\n",
+        "site(backend = 1)\n",
+        "site(iis = 'iis7')\n",
+        "site(forbidden = ['alise'])\n",
+        "curl('alise')\n",
+        "curl('alice', user = None, password = 'x')\n",
+        "curl('a b')\n",
+        "curl('alice').get('x y')\n",
+        "curl('alice').request('get', '/')\n",
+        "curl('alice').post('/', 7)\n",
+        "curl('alice')\ncurl('alice')\n",
+        "curl('alice')\ncrash('isi1')\n",
+        "curl('alice')\nadvance(-1)\n",
+        "wait_all([1])\n",
+        "curl('alice'\n",
+        "load('x.star', 'x')\n",
+        "curl('alice')\nfail('no', 3)\n",
+        "\n",
+    ];
+    insta::assert_snapshot!(sources.map(error).join("\n\n"));
+}
+
+#[test]
+fn a_balancer_that_does_not_exist_is_named() {
+    let scenario = Scenario::new("test", "test.star", "curl('alice')\n").unwrap();
+    let error = run(&scenario, "no-such", 7, double::double).error.unwrap();
+    assert_eq!(error.message, "there is no balancer called `no-such`; there are: l4-nat");
+}
+
+#[test]
+fn an_error_keeps_the_trace_of_what_went_before() {
+    let run = play("curl('alice').get('/')\nfail('here')\n");
+    assert_eq!(actions(&run).len(), 3);
+    assert!(run.error.is_some());
+}
+
+#[test]
+fn the_same_script_and_seed_give_the_same_trace() {
+    let source = "a = curl('alice')\nfor i in range(20):\n    a.get('/' + str(i))\n    advance(ms = i)\n";
+    let (one, two) = (holds(source), holds(source));
+    assert_eq!(one.trace.as_ref().unwrap().hash(), two.trace.as_ref().unwrap().hash());
+    assert_eq!(one, two);
+    assert_eq!(one.replay(), "stickler run test.star --balancer l4-nat --seed 7");
+}

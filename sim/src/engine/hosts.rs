@@ -1,0 +1,458 @@
+//! Logical hosts over kernels: who owns which kernel address and port, and who is up.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use turmoil_net::{EnterGuard, HostId as KernelId, KernelConfig};
+
+use super::clock::Clock;
+use super::packet::Segment;
+use super::settings::{EngineError, Settings, TaskPanic};
+
+/// A logical host of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(u32);
+
+/// One life of a host, from (re)start to crash or power loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) host: HostId,
+    number: u32,
+}
+
+/// What sockets and tasks share with the engine. A stream may outlive its engine, and may be
+/// dropped on another thread, where there is no kernel to close it in.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) runtime: Handle,
+    pub(super) clock: Clock,
+    /// Set where a kernel may have something to emit.
+    dirty: AtomicBool,
+    open: AtomicBool,
+    thread: ThreadId,
+    panicked: AtomicBool,
+    panics: Mutex<VecDeque<TaskPanic>>,
+    registry: Mutex<Registry>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: &Settings,
+        clock: Clock,
+        runtime: Handle,
+    ) -> Result<(std::sync::Arc<Self>, EnterGuard), EngineError> {
+        let (registry, guard) = Registry::new(settings)?;
+        let shared = Self {
+            runtime,
+            clock,
+            dirty: AtomicBool::new(false),
+            open: AtomicBool::new(true),
+            thread: std::thread::current().id(),
+            panicked: AtomicBool::new(false),
+            panics: Mutex::default(),
+            registry: Mutex::new(registry),
+        };
+        Ok((std::sync::Arc::new(shared), guard))
+    }
+
+    /// Hosts and addresses. Never held while a kernel, a task or a callback runs.
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a kernel may have something to emit.
+    pub(super) fn mark_dirty(&self) {
+        self.dirty.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a kernel may have something to emit; resets the note.
+    pub(super) fn take_dirty(&self) -> bool {
+        self.dirty.swap(false, Ordering::Relaxed)
+    }
+
+    /// The engine is gone, or going: sockets must not touch kernels any more.
+    pub(super) fn close(&self) {
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the kernels are there, on this thread.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.open.load(Ordering::Relaxed) && std::thread::current().id() == self.thread
+    }
+
+    pub(super) fn record_panic(&self, panic: TaskPanic) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).push_back(panic);
+        self.panicked.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_panic(&self) -> Option<TaskPanic> {
+        if !self.panicked.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let panic = panics.pop_front();
+        self.panicked.store(!panics.is_empty(), Ordering::Relaxed);
+        panic
+    }
+}
+
+/// Where an arriving segment goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Into a kernel, at this address of its.
+    Kernel(SocketAddr),
+    /// Data for a socket whose application is gone: the flow is among the aborts now.
+    Orphan,
+    /// The host answers with RST: no socket of this life of it has the port.
+    Refused,
+    /// Nowhere: no such host, or it has no power.
+    Lost,
+}
+
+/// Kernels connect from ports of this range up (turmoil-net's ephemeral ports).
+const FIRST_PORT: u16 = 49152;
+
+/// Listening addresses that fit in one kernel's subnet, after its first address.
+const MOST_SLOTS: usize = 254;
+
+/// turmoil-net drops a SYN beyond the backlog, and a SYN is never sent again here.
+const BACKLOG: usize = 1 << 16;
+
+/// All hosts and the kernels under them.
+#[derive(Debug)]
+pub(super) struct Registry {
+    kernels: Vec<Kernel>,
+    hosts: Vec<Host>,
+    by_ip: BTreeMap<IpAddr, HostId>,
+    slots: usize,
+    slots_taken: usize,
+    /// Flows (kernel address, peer) whose stream was dropped before the peer finished.
+    orphans: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// Orphans dropped with data unread, which Linux answers with RST at once.
+    aborts: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// One TCP stack. Its addresses are 240.0.k.1 for connecting, 240.0.k.2 and up as slots.
+#[derive(Debug)]
+struct Kernel {
+    id: KernelId,
+    slot_owners: Vec<Life>,
+    /// The life that connected last from each port, from [`FIRST_PORT`].
+    port_owners: Vec<Option<Life>>,
+    /// Who called connect, in the order of the SYNs that the kernel will emit. Its port is not
+    /// known before the SYN shows it.
+    connecting: VecDeque<Life>,
+}
+
+#[derive(Debug)]
+struct Host {
+    ip: IpAddr,
+    kernel: usize,
+    life: u32,
+    up: bool,
+    /// Lives below this number ended by loss of power: nothing leaves their sockets.
+    muted_below: u32,
+    /// Kernel and address of the slot, once the host listens.
+    slot: Option<(usize, IpAddr)>,
+    /// The slots of earlier lives.
+    retired: Vec<IpAddr>,
+    tasks: Vec<AbortHandle>,
+    prune_at: usize,
+}
+
+impl Registry {
+    fn new(settings: &Settings) -> Result<(Self, EnterGuard), EngineError> {
+        let kernel_count = settings.kernels;
+        if !(1..=255).contains(&kernel_count) {
+            return Err(EngineError::Setting { name: "kernels", value: kernel_count, expected: "1 to 255" });
+        }
+        if settings.slots > kernel_count * MOST_SLOTS {
+            let expected = "at most 254 for each of `kernels`";
+            return Err(EngineError::Setting { name: "slots", value: settings.slots, expected });
+        }
+        // Retransmission counts passes, not time, so it is off: the links never lose a segment.
+        let config = KernelConfig::default().retx_threshold(u32::MAX).default_backlog(BACKLOG);
+        let mut net = turmoil_net::Net::with_config(config);
+        let kernels = (0..kernel_count)
+            .map(|index| {
+                let slots = settings.slots / kernel_count + usize::from(index < settings.slots % kernel_count);
+                let addresses: Vec<IpAddr> = (0..=slots).map(|slot| kernel_address(index, slot)).collect();
+                let id = net.add_host(addresses);
+                Kernel { id, slot_owners: Vec::new(), port_owners: Vec::new(), connecting: VecDeque::new() }
+            })
+            .collect();
+        let registry = Self {
+            kernels,
+            hosts: Vec::new(),
+            by_ip: BTreeMap::new(),
+            slots: settings.slots,
+            slots_taken: 0,
+            orphans: BTreeSet::new(),
+            aborts: Vec::new(),
+        };
+        Ok((registry, net.enter()))
+    }
+
+    // Hosts and their lives.
+
+    pub(super) fn add_host(&mut self, ip: IpAddr) -> Result<HostId, EngineError> {
+        if !is_host_address(ip) {
+            return Err(EngineError::AddressUnusable(ip));
+        }
+        if self.by_ip.contains_key(&ip) {
+            return Err(EngineError::AddressTaken(ip));
+        }
+        let id = HostId(self.hosts.len() as u32);
+        self.hosts.push(Host {
+            ip,
+            kernel: self.hosts.len() % self.kernels.len(),
+            life: 0,
+            up: true,
+            muted_below: 0,
+            slot: None,
+            retired: Vec::new(),
+            tasks: Vec::new(),
+            prune_at: 64,
+        });
+        self.by_ip.insert(ip, id);
+        Ok(id)
+    }
+
+    pub(super) fn find(&self, ip: IpAddr) -> Option<HostId> {
+        self.by_ip.get(&ip).copied()
+    }
+
+    /// The present life of a host, its address and its kernel.
+    pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
+        let host = self.host(id);
+        (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
+    }
+
+    pub(super) fn is_up(&self, id: HostId) -> bool {
+        self.host(id).up
+    }
+
+    pub(super) fn is_alive(&self, life: Life) -> bool {
+        let host = self.host(life.host);
+        host.up && host.life == life.number
+    }
+
+    /// Ends a host's life and hands out its tasks to be aborted.
+    pub(super) fn take_down(&mut self, id: HostId, power_lost: bool) -> Vec<AbortHandle> {
+        let host = self.host_mut(id);
+        host.up = false;
+        if power_lost {
+            host.muted_below = host.life + 1;
+        }
+        std::mem::take(&mut host.tasks)
+    }
+
+    pub(super) fn bring_up(&mut self, id: HostId) {
+        let host = self.host_mut(id);
+        host.up = true;
+        host.life += 1;
+        host.retired.extend(host.slot.take().map(|(_, slot)| slot));
+    }
+
+    /// Keeps a task to end it with its host; forgets finished ones as their number doubles.
+    pub(super) fn adopt(&mut self, life: Life, task: AbortHandle) {
+        let host = self.host_mut(life.host);
+        if host.tasks.len() >= host.prune_at {
+            host.tasks.retain(|task| !task.is_finished());
+            host.prune_at = (2 * host.tasks.len()).max(64);
+        }
+        host.tasks.push(task);
+    }
+
+    // Sockets.
+
+    /// The kernel and its address to listen on.
+    pub(super) fn listen_address(&mut self, life: Life, port: u16) -> Result<(KernelId, IpAddr), ListenError> {
+        let host = self.host(life.host);
+        if self.kernels[host.kernel].port_owner(port) == Some(life) {
+            return Err(ListenError::InUse);
+        }
+        if let Some(slot) = host.slot {
+            return Ok(self.socket_home(slot));
+        }
+        if self.slots_taken == self.slots {
+            return Err(ListenError::OutOfSlots(EngineError::OutOfSlots { host: host.ip, slots: self.slots }));
+        }
+        // Slots are dealt out over the kernels in turn, and need not be on the host's own.
+        let kernel = self.slots_taken % self.kernels.len();
+        self.slots_taken += 1;
+        self.kernels[kernel].slot_owners.push(life);
+        let slot = (kernel, kernel_address(kernel, self.kernels[kernel].slot_owners.len()));
+        self.host_mut(life.host).slot = Some(slot);
+        Ok(self.socket_home(slot))
+    }
+
+    /// Notes that `life` is about to call connect; the kernel's next SYN is its.
+    pub(super) fn will_connect(&mut self, life: Life) {
+        self.home_of(life).connecting.push_back(life);
+    }
+
+    /// The connect failed before it sent a SYN.
+    pub(super) fn connect_failed(&mut self, life: Life) {
+        self.home_of(life).connecting.pop_back();
+    }
+
+    /// A stream was dropped before its peer finished. With `unread` data the flow is reset at once.
+    pub(super) fn orphan(&mut self, life: Life, local: SocketAddr, peer: SocketAddr, unread: bool) {
+        if life.number < self.host(life.host).muted_below {
+            return;
+        }
+        if unread {
+            self.aborts.push((local, peer));
+        } else {
+            self.orphans.insert((local, peer));
+        }
+    }
+
+    /// An address of each kernel, to inspect it by.
+    pub(super) fn kernel_addresses(&self) -> Vec<IpAddr> {
+        (0..self.kernels.len()).map(|kernel| kernel_address(kernel, 0)).collect()
+    }
+
+    /// Flows to reset at both ends: the kernel's socket and, from its logical address, the peer.
+    pub(super) fn take_aborts(&mut self) -> Vec<(SocketAddr, SocketAddr)> {
+        std::mem::take(&mut self.aborts)
+    }
+
+    // The path of a packet.
+
+    /// The logical source of a segment that a kernel emitted; `None` if its host has no power.
+    pub(super) fn departure(&mut self, segment: &Segment) -> Option<SocketAddr> {
+        if segment.is_syn() {
+            let kernel = self.kernels.get_mut(kernel_index(segment.src.ip())?)?;
+            let life = kernel.connecting.pop_front()?;
+            kernel.set_port_owner(segment.src.port(), life);
+            self.orphans.remove(&(segment.src, segment.dst));
+        }
+        self.logical(segment.src)
+    }
+
+    /// What peers know a kernel's address as; `None` if its host has no power.
+    pub(super) fn logical(&self, address: SocketAddr) -> Option<SocketAddr> {
+        let kernel = self.kernels.get(kernel_index(address.ip())?)?;
+        let life = match slot_index(address.ip())? {
+            0 => kernel.port_owner(address.port())?,
+            slot => *kernel.slot_owners.get(slot - 1)?,
+        };
+        let host = self.host(life.host);
+        (life.number >= host.muted_below).then(|| SocketAddr::new(host.ip, address.port()))
+    }
+
+    /// Where a segment for a logical address goes. Data for an orphan adds to the aborts.
+    pub(super) fn arrival(&mut self, segment: &Segment) -> Arrival {
+        let Some(&id) = self.by_ip.get(&segment.dst.ip()) else { return Arrival::Lost };
+        let host = self.host(id);
+        if host.life < host.muted_below {
+            return Arrival::Lost;
+        }
+        let Some(local) = self.socket_address(id, segment) else { return Arrival::Refused };
+        let flow = (local, segment.src);
+        let flags = segment.tcp.flags;
+        if self.orphans.is_empty() || !self.orphans.contains(&flow) {
+            return Arrival::Kernel(local);
+        }
+        if !segment.tcp.payload.is_empty() && !flags.rst {
+            self.orphans.remove(&flow);
+            self.aborts.push(flow);
+            return Arrival::Orphan;
+        }
+        if flags.fin || flags.rst || flags.syn {
+            self.orphans.remove(&flow);
+        }
+        Arrival::Kernel(local)
+    }
+
+    /// The kernel address that stands for a host's port: where it connected from, or its slot. An
+    /// earlier life's is found only while its kernel still winds up that flow.
+    fn socket_address(&self, id: HostId, segment: &Segment) -> Option<SocketAddr> {
+        let host = self.host(id);
+        let port = segment.dst.port();
+        let connected = SocketAddr::new(kernel_address(host.kernel, 0), port);
+        match self.kernels[host.kernel].port_owner(port) {
+            Some(owner) if owner.host == id && owner.number == host.life => return Some(connected),
+            Some(owner) if owner.host == id && self.orphans.contains(&(connected, segment.src)) => {
+                return Some(connected);
+            }
+            _ => {}
+        }
+        let old = host.retired.iter().map(|slot| SocketAddr::new(*slot, port));
+        let old = if self.orphans.is_empty() || segment.is_syn() {
+            None
+        } else {
+            old.into_iter().find(|address| self.orphans.contains(&(*address, segment.src)))
+        };
+        old.or(host.slot.map(|(_, slot)| SocketAddr::new(slot, port)))
+    }
+
+    fn socket_home(&self, (kernel, address): (usize, IpAddr)) -> (KernelId, IpAddr) {
+        (self.kernels[kernel].id, address)
+    }
+
+    fn home_of(&mut self, life: Life) -> &mut Kernel {
+        let kernel = self.host(life.host).kernel;
+        &mut self.kernels[kernel]
+    }
+
+    fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id.0 as usize]
+    }
+
+    fn host_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[id.0 as usize]
+    }
+}
+
+impl Kernel {
+    fn port_owner(&self, port: u16) -> Option<Life> {
+        let index = port.checked_sub(FIRST_PORT)?;
+        self.port_owners.get(usize::from(index)).copied().flatten()
+    }
+
+    fn set_port_owner(&mut self, port: u16, life: Life) {
+        let Some(index) = port.checked_sub(FIRST_PORT).map(usize::from) else { return };
+        if index >= self.port_owners.len() {
+            self.port_owners.resize(index + 1, None);
+        }
+        self.port_owners[index] = Some(life);
+    }
+}
+
+/// Why a host cannot listen.
+#[derive(Debug)]
+pub(super) enum ListenError {
+    /// A connection of the host holds the port.
+    InUse,
+    /// [`EngineError::OutOfSlots`].
+    OutOfSlots(EngineError),
+}
+
+/// Whether a logical host can have the address: IPv4 unicast that is not a kernel's.
+pub(super) fn is_host_address(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if v4.octets()[0] != 0 && v4.octets()[0] < 224 && !v4.is_loopback())
+}
+
+/// The kernel's first address (0) or one of its slots (from 1). 240.0.0.0/4 is reserved (RFC 1112),
+/// so that no logical host can have it.
+fn kernel_address(kernel: usize, slot: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(240, 0, kernel as u8, slot as u8 + 1))
+}
+
+fn kernel_index(address: IpAddr) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    Some(usize::from(address.octets()[2]))
+}
+
+fn slot_index(address: IpAddr) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    usize::from(address.octets()[3]).checked_sub(1)
+}

@@ -1,0 +1,52 @@
+//! An event-driven harness over turmoil-net's TCP kernels, in virtual time.
+//!
+//! turmoil-net gives each host a TCP stack and leaves packets and time to its harness. This one
+//! runs tasks until all are idle, collects what the kernels emit, sends each packet over its link,
+//! and jumps to the next arrival or timer; so idle time costs nothing, and the same seed gives the
+//! same packets in every process.
+//!
+//! ```text
+//!   tasks ── SimStream ──▶ kernel ── egress ──▶ links, holds, routers ──▶ queue ──▶ kernel ──▶ tasks
+//! ```
+//!
+//! * [`Engine`] (`drive.rs`): the loop, the clock, hosts and faults as the owner of a world sees them.
+//! * [`SimNet`], [`SimListener`], [`SimStream`] (`net.rs`, `stream.rs`): a host's sockets and tasks.
+//! * [`Settings`], [`Link`], errors (`settings.rs`); [`Clock`] (`clock.rs`).
+//! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
+//! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
+//! * `hosts.rs`: logical hosts over kernels, address translation; `links.rs`: delay, loss, order,
+//!   partitions; `network.rs`: joins the two on the path of a packet.
+//!
+//! # Logical hosts over kernels
+//! A kernel cannot be added while the world runs, nor rebooted, and connects always from its first
+//! address. So a few kernels are registered up front, each with a first address and some *slots*
+//! (further addresses). A logical host lives on one of the kernels; what it connects from is the
+//! kernel's first address and a port that is its own, what it listens on is a slot. The network
+//! rewrites kernel addresses to logical ones when a packet leaves and back when it arrives, so
+//! peers only ever see logical addresses. A restarted host listens on a fresh slot: packets of its
+//! old flows find no socket there, and meet RST, as after a real reboot.
+
+mod clock;
+mod drive;
+mod hosts;
+mod links;
+mod nat;
+mod net;
+mod network;
+mod packet;
+mod park;
+mod router;
+mod settings;
+mod stream;
+
+pub use clock::Clock;
+pub use drive::{Engine, Stats};
+pub use hosts::HostId;
+pub use links::SYN_RTO;
+pub use nat::{Closing, FlowRecord, Nat, NatDecision, NatMode, NatPolicy};
+pub use net::{SimListener, SimNet};
+pub use packet::{PacketLog, PacketRecord};
+pub use router::{Departure, PacketHead, PacketRouter, Verdict};
+pub use settings::{EngineError, Link, Settings, Stopped, TaskPanic};
+pub use stream::SimStream;
+pub use turmoil_net::TcpFlags;

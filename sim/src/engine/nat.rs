@@ -1,0 +1,386 @@
+//! A NAT table: a layer-4 balancer on packets, its choice of backend left to a [`NatPolicy`].
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::router::{Departure, PacketHead, PacketRouter, Verdict};
+
+/// How long the addresses of a closed flow stay known, for its last ACKs (as Linux's conntrack
+/// keeps TIME_WAIT, though there for two minutes).
+const LINGER: Duration = Duration::from_mins(1);
+
+/// Closed flows kept at most.
+const MOST_LINGERING: usize = 1024;
+
+/// The first port that source NAT uses.
+const FIRST_NAT_PORT: u16 = 1024;
+
+/// Which addresses a balancer rewrites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NatMode {
+    /// Destination and source: the server sees this address of the balancer, with a port of the
+    /// balancer's choice. Give it to [`Engine::add_router`](super::Engine::add_router) beside the
+    /// service's address, unless it is the same.
+    Source(IpAddr),
+    /// The destination only: the server sees the client, and its packets go back through the balancer.
+    Destination,
+    /// Direct server return: the server sees the client and answers it past the balancer, in the
+    /// service's name. The balancer sees one direction only.
+    DirectReturn,
+}
+
+/// What a policy decides on a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NatDecision {
+    /// Send the flow there.
+    Backend(SocketAddr),
+    /// Answer with RST.
+    Refuse,
+    /// Do not answer.
+    Drop,
+}
+
+/// One connection through the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowRecord {
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The service, where the client thinks it is connected.
+    pub service: SocketAddr,
+    /// The server's end.
+    pub backend: SocketAddr,
+    /// Whom the server sees.
+    pub seen_as: SocketAddr,
+}
+
+/// How a flow ended, as far as the balancer can see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// FIN from both sides; with direct return, from the client.
+    Fin,
+    /// A RST from either side.
+    Reset,
+    /// The client's port came back with a new connection.
+    Replaced,
+}
+
+/// The decisions of a layer-4 balancer, and what it hears about its flows.
+pub trait NatPolicy {
+    /// Chooses for a new connection of `client` to `service`; `now` counts from the start.
+    fn connect(&mut self, client: SocketAddr, service: SocketAddr, now: Duration) -> NatDecision;
+
+    /// A flow was entered; its SYN goes to the backend now.
+    fn opened(&mut self, flow: &FlowRecord, now: Duration) {
+        let _ = (flow, now);
+    }
+
+    /// A flow ended.
+    fn closed(&mut self, flow: &FlowRecord, how: Closing, now: Duration) {
+        let _ = (flow, how, now);
+    }
+}
+
+/// A [`PacketRouter`] that remembers, per flow, where its packets go.
+#[derive(Debug)]
+pub struct Nat<P> {
+    service: SocketAddr,
+    mode: NatMode,
+    policy: P,
+    most_flows: usize,
+    flows: IndexMap<SocketAddr, Flow>,
+    /// (backend, whom it sees) to client.
+    back: IndexMap<(SocketAddr, SocketAddr), SocketAddr>,
+    next_port: u16,
+    /// Closed flows by the time of their end, oldest first.
+    lingering: VecDeque<(Duration, FlowRecord)>,
+}
+
+#[derive(Debug)]
+struct Flow {
+    record: FlowRecord,
+    client_fin: bool,
+    backend_fin: bool,
+    closed: bool,
+}
+
+/// Which end sent a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Client,
+    Backend,
+}
+
+impl<P: NatPolicy> Nat<P> {
+    /// A balancer at `service` for at most `most_flows` connections at a time; further SYNs are
+    /// dropped, as by a full connection table.
+    pub fn new(service: SocketAddr, mode: NatMode, most_flows: usize, policy: P) -> Self {
+        Self {
+            service,
+            mode,
+            policy,
+            most_flows,
+            flows: IndexMap::new(),
+            back: IndexMap::new(),
+            next_port: FIRST_NAT_PORT,
+            lingering: VecDeque::new(),
+        }
+    }
+
+    /// How many flows are open.
+    pub fn open_flows(&self) -> usize {
+        self.flows.len() - self.lingering.len()
+    }
+
+    /// A client's packet to the service.
+    fn forward_to_backend(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
+        if packet.flags.syn && !packet.flags.ack {
+            return self.open(packet.src, now);
+        }
+        let Some(record) = self.flows.get(&packet.src).map(|flow| flow.record) else {
+            return Verdict::Reset;
+        };
+        self.follow(record, Sender::Client, packet, now);
+        Verdict::Forward { src: record.seen_as, dst: record.backend }
+    }
+
+    /// A server's packet on its way back through the balancer.
+    fn forward_to_client(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
+        let Some(record) = self.record_of(packet) else {
+            return Verdict::Reset;
+        };
+        self.follow(record, Sender::Backend, packet, now);
+        Verdict::Forward { src: record.service, dst: record.client }
+    }
+
+    fn open(&mut self, client: SocketAddr, now: Duration) -> Verdict {
+        self.expire(now);
+        if let Some(old) = self.flows.get(&client).map(|flow| flow.record) {
+            self.forget(old, Closing::Replaced, now);
+        }
+        if self.open_flows() >= self.most_flows {
+            return Verdict::Drop;
+        }
+        let backend = match self.policy.connect(client, self.service, now) {
+            NatDecision::Backend(backend) => backend,
+            NatDecision::Refuse => return Verdict::Reset,
+            NatDecision::Drop => return Verdict::Drop,
+        };
+        let Some(seen_as) = self.source_for(client, backend) else {
+            return Verdict::Drop;
+        };
+        let record = FlowRecord { client, service: self.service, backend, seen_as };
+        self.flows.insert(client, Flow { record, client_fin: false, backend_fin: false, closed: false });
+        self.back.insert((backend, seen_as), client);
+        self.policy.opened(&record, now);
+        Verdict::Forward { src: seen_as, dst: backend }
+    }
+
+    /// Whom the backend shall see; `None` where source NAT has no port left.
+    fn source_for(&mut self, client: SocketAddr, backend: SocketAddr) -> Option<SocketAddr> {
+        let NatMode::Source(address) = self.mode else { return Some(client) };
+        for _ in FIRST_NAT_PORT..=u16::MAX {
+            let source = SocketAddr::new(address, self.next_port);
+            self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_NAT_PORT);
+            if source != self.service && !self.back.contains_key(&(backend, source)) {
+                return Some(source);
+            }
+        }
+        None
+    }
+
+    /// Follows a flow's state past a packet that is being forwarded.
+    fn follow(&mut self, record: FlowRecord, sender: Sender, packet: &PacketHead, now: Duration) {
+        if packet.flags.rst {
+            self.forget(record, Closing::Reset, now);
+            return;
+        }
+        if !packet.flags.fin {
+            return;
+        }
+        let Some(flow) = self.flows.get_mut(&record.client) else { return };
+        match sender {
+            Sender::Client => flow.client_fin = true,
+            Sender::Backend => flow.backend_fin = true,
+        }
+        let both = flow.backend_fin || self.mode == NatMode::DirectReturn;
+        if flow.client_fin && both && !flow.closed {
+            flow.closed = true;
+            self.lingering.push_back((now, record));
+            self.policy.closed(&record, Closing::Fin, now);
+            self.expire(now);
+        }
+    }
+
+    /// Ends a flow at once.
+    fn forget(&mut self, record: FlowRecord, how: Closing, now: Duration) {
+        let Some(flow) = self.flows.swap_remove(&record.client) else { return };
+        self.back.swap_remove(&(record.backend, record.seen_as));
+        if flow.closed {
+            self.lingering.retain(|(_, old)| *old != record);
+        } else {
+            self.policy.closed(&record, how, now);
+        }
+    }
+
+    /// Forgets flows that closed long ago.
+    fn expire(&mut self, now: Duration) {
+        while let Some((ended, record)) = self.lingering.front().copied() {
+            if now < ended + LINGER && self.lingering.len() <= MOST_LINGERING {
+                break;
+            }
+            self.lingering.pop_front();
+            self.flows.swap_remove(&record.client);
+            self.back.swap_remove(&(record.backend, record.seen_as));
+        }
+    }
+
+    /// The flow of a backend's packet, if it is one.
+    fn record_of(&self, packet: &PacketHead) -> Option<FlowRecord> {
+        let client = self.back.get(&(packet.src, packet.dst))?;
+        self.flows.get(client).map(|flow| flow.record)
+    }
+}
+
+impl<P: NatPolicy> PacketRouter for Nat<P> {
+    fn departs(&mut self, packet: &PacketHead) -> Departure {
+        let to_source = matches!(self.mode, NatMode::Source(address) if address == packet.dst.ip());
+        if packet.dst.ip() == self.service.ip() || to_source {
+            return Departure::Via(packet.dst.ip());
+        }
+        if matches!(self.mode, NatMode::Source(_)) {
+            return Departure::Direct;
+        }
+        let Some(record) = self.record_of(packet) else { return Departure::Direct };
+        match self.mode {
+            NatMode::DirectReturn => Departure::DirectFrom(record.service),
+            NatMode::Source(_) | NatMode::Destination => Departure::Via(record.service.ip()),
+        }
+    }
+
+    fn route(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
+        if packet.dst == self.service {
+            return self.forward_to_backend(packet, now);
+        }
+        if self.back.contains_key(&(packet.src, packet.dst)) {
+            return self.forward_to_client(packet, now);
+        }
+        Verdict::Reset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use turmoil_net::TcpFlags;
+
+    use super::*;
+
+    const MOST_FLOWS: usize = 8;
+
+    /// Chooses the backend by the client's port; hears what opens and closes.
+    #[derive(Default)]
+    struct ByPort {
+        open: usize,
+    }
+
+    impl NatPolicy for ByPort {
+        fn connect(&mut self, client: SocketAddr, _: SocketAddr, _: Duration) -> NatDecision {
+            match client.port() % 5 {
+                0 => NatDecision::Refuse,
+                1 => NatDecision::Drop,
+                n => NatDecision::Backend(SocketAddr::from(([10, 0, 0, n as u8], 80))),
+            }
+        }
+
+        fn opened(&mut self, _: &FlowRecord, _: Duration) {
+            self.open += 1;
+        }
+
+        fn closed(&mut self, _: &FlowRecord, _: Closing, _: Duration) {
+            self.open -= 1;
+        }
+    }
+
+    fn flags() -> impl Strategy<Value = TcpFlags> {
+        prop_oneof![Just("S"), Just("SA"), Just("A"), Just("FA"), Just("RA")].prop_map(|letters| TcpFlags {
+            syn: letters.contains('S'),
+            ack: letters.contains('A'),
+            fin: letters.contains('F'),
+            rst: letters.contains('R'),
+            ..TcpFlags::default()
+        })
+    }
+
+    fn service() -> SocketAddr {
+        SocketAddr::from(([10, 9, 9, 9], 80))
+    }
+
+    fn head(src: SocketAddr, dst: SocketAddr, flags: TcpFlags) -> PacketHead {
+        PacketHead { src, dst, flags, seq: 0, ack: 0, payload_len: 0 }
+    }
+
+    /// A packet from one of 20 client ports, and whether the server answers in kind.
+    fn traffic() -> impl Strategy<Value = Vec<(u16, TcpFlags, Option<TcpFlags>, u64)>> {
+        prop::collection::vec((50_000..50_020_u16, flags(), prop::option::of(flags()), 0..20_u64), 1..200)
+    }
+
+    fn modes() -> impl Strategy<Value = NatMode> {
+        prop_oneof![Just(NatMode::Source(service().ip())), Just(NatMode::Destination), Just(NatMode::DirectReturn)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_way_back_leads_to_the_client_and_the_table_stays_bounded(
+            mode in modes(),
+            traffic in traffic(),
+        ) {
+            let mut nat = Nat::new(service(), mode, MOST_FLOWS, ByPort::default());
+            let mut now = Duration::ZERO;
+            for (port, sent, answered, seconds) in traffic {
+                now += Duration::from_secs(seconds);
+                let client = SocketAddr::from(([10, 1, 0, 1], port));
+                let verdict = nat.route(&head(client, service(), sent), now);
+                if let (Verdict::Forward { src, dst }, Some(flags), false) = (verdict, answered, sent.rst) {
+                    let answer = head(dst, src, flags);
+                    match nat.departs(&answer) {
+                        Departure::DirectFrom(source) => prop_assert_eq!(source, service()),
+                        Departure::Via(gateway) => {
+                            prop_assert_eq!(gateway, service().ip());
+                            let back = nat.route(&answer, now);
+                            prop_assert_eq!(back, Verdict::Forward { src: service(), dst: client });
+                        }
+                        Departure::Direct => prop_assert!(false, "the answer would miss the balancer"),
+                    }
+                }
+                prop_assert!(nat.open_flows() <= MOST_FLOWS);
+                prop_assert_eq!(nat.flows.len(), nat.back.len());
+                prop_assert_eq!(nat.policy.open, nat.open_flows(), "each flow is closed once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_flow_still_passes_its_last_ack_and_is_forgotten_after_a_minute() {
+        let mut nat = Nat::new(service(), NatMode::Destination, 1, ByPort::default());
+        let (client, other) = (SocketAddr::from(([10, 1, 0, 1], 50_002)), SocketAddr::from(([10, 1, 0, 1], 50_003)));
+        let flag = |letters: &str| TcpFlags {
+            syn: letters.contains('S'),
+            ack: letters.contains('A'),
+            fin: letters.contains('F'),
+            ..TcpFlags::default()
+        };
+        let backend = SocketAddr::from(([10, 0, 0, 2], 80));
+        let onward = Verdict::Forward { src: client, dst: backend };
+        assert_eq!(nat.route(&head(client, service(), flag("S")), Duration::ZERO), onward);
+        assert_eq!(nat.route(&head(other, service(), flag("S")), Duration::ZERO), Verdict::Drop, "full");
+        nat.route(&head(client, service(), flag("FA")), Duration::ZERO);
+        nat.route(&head(backend, client, flag("FA")), Duration::ZERO);
+        assert_eq!(nat.open_flows(), 0);
+        assert_eq!(nat.route(&head(client, service(), flag("A")), Duration::ZERO), onward);
+        assert!(matches!(nat.route(&head(other, service(), flag("S")), LINGER), Verdict::Forward { .. }));
+        assert_eq!(nat.route(&head(client, service(), flag("A")), LINGER), Verdict::Reset);
+    }
+}

@@ -1,0 +1,208 @@
+//! A host's view of the simulated network: connect, listen, spawn.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use stickler_net::{Listener, Net};
+use tokio::task::AbortHandle;
+use turmoil_net::HostId as KernelId;
+use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
+
+use super::hosts::{HostId, Life, ListenError, Shared, is_host_address};
+use super::settings::TaskPanic;
+use super::stream::SimStream;
+
+/// The simulated arm of [`Net`]: one *life* of one host. After a crash or a restart of the host it
+/// is dead: its tasks are gone, and connecting or binding fails with `NetworkDown`.
+///
+/// Its sockets may be used only by tasks and futures that the engine polls; drop them anywhere.
+#[derive(Debug, Clone)]
+pub struct SimNet(Arc<HostNet>);
+
+/// What a life's sockets share.
+#[derive(Debug)]
+pub(super) struct HostNet {
+    pub(super) shared: Arc<Shared>,
+    pub(super) life: Life,
+    pub(super) ip: IpAddr,
+    /// The kernel from which the host connects.
+    kernel: KernelId,
+}
+
+impl SimNet {
+    pub(super) fn new(shared: &Arc<Shared>, host: HostId) -> Self {
+        let (life, ip, kernel) = shared.registry().life(host);
+        Self(Arc::new(HostNet { shared: Arc::clone(shared), life, ip, kernel }))
+    }
+
+    /// The host.
+    pub fn host(&self) -> HostId {
+        self.0.life.host
+    }
+
+    /// The host's address.
+    pub fn ip(&self) -> IpAddr {
+        self.0.ip
+    }
+
+    fn check_alive(&self) -> io::Result<()> {
+        if self.0.shared.registry().is_alive(self.0.life) {
+            return Ok(());
+        }
+        let message = format!("host {} is down, or has restarted since: take its network anew", self.0.ip);
+        Err(io::Error::new(ErrorKind::NetworkDown, message))
+    }
+}
+
+impl Net for SimNet {
+    type Stream = SimStream;
+    type Listener = SimListener;
+
+    async fn connect(&self, peer: SocketAddr) -> io::Result<SimStream> {
+        self.check_alive()?;
+        // A kernel carries several hosts, so its loopback and its own addresses are nobody's.
+        if !is_host_address(peer.ip()) {
+            let message = format!("{peer} is not simulated: connect to the IPv4 address of a host");
+            return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
+        }
+        let connecting = Connecting { host: &self.0, started: false, inner: Some(Box::pin(TcpStream::connect(peer))) };
+        let stream = connecting.await?;
+        turmoil_net::set_current(self.0.kernel);
+        let kernel_address = stream.local_addr()?;
+        Ok(SimStream::new(stream, Arc::clone(&self.0), self.0.kernel, kernel_address, peer))
+    }
+
+    async fn bind(&self, addr: SocketAddr) -> io::Result<SimListener> {
+        self.check_alive()?;
+        if addr.ip() != self.0.ip && !addr.ip().is_unspecified() {
+            let message = format!("{addr} is not an address of host {}", self.0.ip);
+            return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
+        }
+        let (kernel, slot) = match self.0.shared.registry().listen_address(self.0.life, addr.port()) {
+            Ok(home) => home,
+            Err(ListenError::InUse) => return Err(ErrorKind::AddrInUse.into()),
+            Err(ListenError::OutOfSlots(error)) => return Err(io::Error::other(error)),
+        };
+        turmoil_net::set_current(kernel);
+        // Completes without waiting, so no other host gets in between.
+        let listener = TcpListener::bind(SocketAddr::new(slot, addr.port())).await?;
+        let kernel_address = listener.local_addr()?;
+        Ok(SimListener { host: Arc::clone(&self.0), kernel, kernel_address, inner: Some(listener) })
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let HostNet { shared, life, ip, .. } = &*self.0;
+        let (reporter, ip) = (Arc::clone(shared), *ip);
+        let task = shared.runtime.spawn(async move {
+            let mut task = pin!(task);
+            let poll = |cx: &mut Context<'_>| {
+                // What the panic leaves behind is dropped next, and seen by nobody.
+                catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)))
+                    .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+            };
+            if let Err(panic) = poll_fn(poll).await {
+                let message = panic_message(panic.as_ref());
+                reporter.record_panic(TaskPanic { host: ip, at: reporter.clock.now(), message });
+            }
+        });
+        let handle = task.abort_handle();
+        let mut registry = shared.registry();
+        if registry.is_alive(*life) {
+            registry.adopt(*life, handle.clone());
+        } else {
+            drop(registry);
+            handle.abort();
+        }
+        handle
+    }
+}
+
+/// A listening socket of a simulated host.
+#[derive(Debug)]
+pub struct SimListener {
+    host: Arc<HostNet>,
+    kernel: KernelId,
+    kernel_address: SocketAddr,
+    /// `None` only while dropping.
+    inner: Option<TcpListener>,
+}
+
+impl Listener for SimListener {
+    type Stream = SimStream;
+
+    async fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
+        let listener = self.inner.as_ref().expect("only `drop` takes the socket");
+        let (stream, peer) = poll_fn(|cx| {
+            turmoil_net::set_current(self.kernel);
+            listener.poll_accept(cx)
+        })
+        .await?;
+        Ok((SimStream::new(stream, Arc::clone(&self.host), self.kernel, self.kernel_address, peer), peer))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::new(self.host.ip, self.kernel_address.port()))
+    }
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        close(&self.host.shared, self.kernel, self.inner.take());
+    }
+}
+
+/// A connect in progress. Dropped early it closes its socket, in the right kernel.
+struct Connecting<'a, F> {
+    host: &'a HostNet,
+    started: bool,
+    inner: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = io::Result<TcpStream>>> Future for Connecting<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let HostNet { shared, life, kernel, .. } = self.host;
+        let first = !std::mem::replace(&mut self.started, true);
+        if first {
+            shared.registry().will_connect(*life);
+            shared.mark_dirty();
+        }
+        turmoil_net::set_current(*kernel);
+        let poll = self.inner.as_mut().expect("only `drop` takes the future").as_mut().poll(cx);
+        // The first poll sends the SYN, unless the kernel has no port left.
+        if first && matches!(poll, Poll::Ready(Err(_))) {
+            shared.registry().connect_failed(*life);
+        }
+        poll
+    }
+}
+
+impl<F> Drop for Connecting<'_, F> {
+    fn drop(&mut self) {
+        close(&self.host.shared, self.host.kernel, self.inner.take());
+    }
+}
+
+/// Drops a socket in its own kernel: descriptors are numbered per kernel, so that dropped under
+/// another it would close that one's. Without the kernel there is nothing to close.
+pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
+    if shared.is_reachable() {
+        turmoil_net::set_current(kernel);
+        drop(socket);
+        shared.mark_dirty();
+    } else {
+        std::mem::forget(socket);
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("(the panic carries no text)").to_owned()
+}

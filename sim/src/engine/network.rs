@@ -1,0 +1,245 @@
+//! The path of a packet: out of a kernel, over links and routers, into a kernel.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use turmoil_net::{EnterGuard, Packet};
+
+use super::drive::Stats;
+use super::hosts::{Arrival, Shared};
+use super::links::{Links, Transit};
+use super::packet::{PacketLog, PacketRecord, Segment};
+use super::router::{Departure, PacketRouter, Verdict};
+use super::settings::{EngineError, Settings};
+
+/// Kernels, links, routers and the packets under way.
+pub(super) struct Network {
+    kernels: EnterGuard,
+    shared: Arc<Shared>,
+    pub(super) links: Links,
+    pub(super) log: Option<PacketLog>,
+    routers: Vec<Box<dyn PacketRouter>>,
+    virtual_ips: BTreeMap<IpAddr, usize>,
+    /// Packets by arrival in nanoseconds; those that arrive together in the order they were sent.
+    queue: BTreeMap<u64, Vec<Transit>>,
+    /// Buffers to use again.
+    egress: Vec<Packet>,
+    spare: Vec<Vec<Transit>>,
+    stats: Stats,
+}
+
+impl Network {
+    pub(super) fn new(settings: &Settings, kernels: EnterGuard, shared: Arc<Shared>) -> Self {
+        Self {
+            kernels,
+            shared,
+            links: Links::new(settings),
+            log: None,
+            routers: Vec::new(),
+            virtual_ips: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            egress: Vec::new(),
+            spare: Vec::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    pub(super) fn is_virtual(&self, ip: IpAddr) -> bool {
+        self.virtual_ips.contains_key(&ip)
+    }
+
+    pub(super) fn add_router(
+        &mut self,
+        addresses: &[IpAddr],
+        router: Box<dyn PacketRouter>,
+    ) -> Result<(), EngineError> {
+        if let Some(taken) = addresses.iter().find(|ip| self.is_virtual(**ip)) {
+            return Err(EngineError::AddressTaken(*taken));
+        }
+        self.virtual_ips.extend(addresses.iter().map(|ip| (*ip, self.routers.len())));
+        self.routers.push(router);
+        Ok(())
+    }
+
+    /// Takes what the kernels have to send, and sends it. Free where no socket was touched.
+    pub(super) fn collect(&mut self) {
+        if !self.shared.take_dirty() {
+            return;
+        }
+        self.stats.passes += 1;
+        let mut egress = std::mem::take(&mut self.egress);
+        self.kernels.egress_all(&mut egress);
+        for packet in egress.drain(..) {
+            let Some(mut segment) = Segment::from_packet(packet) else { continue };
+            let Some(source) = self.shared.registry().departure(&segment) else { continue };
+            segment.src = source;
+            self.stats.packets += 1;
+            self.depart(source.ip(), None, segment);
+        }
+        self.egress = egress;
+        // After the data they may have written before, which is on the wire by then.
+        self.abort_orphans();
+    }
+
+    /// When the next packet arrives, in nanoseconds.
+    pub(super) fn next_arrival(&self) -> Option<u64> {
+        self.queue.first_key_value().map(|(at, _)| *at)
+    }
+
+    /// Delivers all packets that arrive next, together; `true` if any reached a host.
+    pub(super) fn deliver(&mut self) -> bool {
+        let Some((_, mut batch)) = self.queue.pop_first() else { return false };
+        let mut reached = false;
+        for transit in batch.drain(..) {
+            match transit.router {
+                Some(router) => self.route(router, transit),
+                None => reached |= self.arrive(transit.segment),
+            }
+        }
+        self.spare.push(batch);
+        if reached {
+            self.shared.mark_dirty();
+        }
+        reached
+    }
+
+    /// Sends the packets that a hold kept.
+    pub(super) fn release(&mut self, from: IpAddr, to: IpAddr) {
+        for transit in self.links.release(from, to) {
+            self.send(transit);
+        }
+    }
+
+    /// See [`Engine::forge_reset`](super::Engine::forge_reset).
+    pub(super) fn forge_reset(&mut self, from: SocketAddr, to: SocketAddr) {
+        let segment = Segment::reset(from, to);
+        let router = self.virtual_ips.get(&to.ip()).copied();
+        let transit = Transit { from: from.ip(), to: to.ip(), router, segment };
+        let now = self.shared.clock.nanos();
+        self.report(&transit, now, Some(now));
+        self.queue.entry(now).or_default().push(transit);
+    }
+
+    /// See [`Engine::reset_between`](super::Engine::reset_between).
+    pub(super) fn reset_between(&mut self, a: IpAddr, b: IpAddr) {
+        let kernels = self.shared.registry().kernel_addresses();
+        for socket in kernels.into_iter().flat_map(|kernel| turmoil_net::netstat(kernel).entries) {
+            let Some(peer) = socket.peer else { continue };
+            let Some(local) = self.shared.registry().logical(socket.local) else { continue };
+            if (local.ip(), peer.ip()) != (a, b) && (local.ip(), peer.ip()) != (b, a) {
+                continue;
+            }
+            self.forge_reset(peer, local);
+            // The other host's socket has its own turn; a router has none, only its table.
+            if self.is_virtual(peer.ip()) {
+                self.forge_reset(local, peer);
+            }
+        }
+    }
+
+    /// Chooses the link on which a segment leaves `at`, skipping the router it comes from.
+    fn depart(&mut self, at: IpAddr, leaving: Option<usize>, mut segment: Segment) {
+        let mut to = segment.dst.ip();
+        if !self.routers.is_empty() {
+            let head = segment.head();
+            for (index, router) in self.routers.iter_mut().enumerate() {
+                if leaving == Some(index) {
+                    continue;
+                }
+                match router.departs(&head) {
+                    Departure::Direct => continue,
+                    Departure::DirectFrom(source) => segment.src = source,
+                    Departure::Via(gateway) => to = gateway,
+                }
+                break;
+            }
+        }
+        let router = self.virtual_ips.get(&to).copied();
+        self.send(Transit { from: at, to, router, segment });
+    }
+
+    fn send(&mut self, transit: Transit) {
+        let now = self.shared.clock.nanos();
+        if self.links.holds(transit.from, transit.to) {
+            self.report(&transit, now, None);
+            self.links.keep(transit);
+            return;
+        }
+        let at = self.links.arrival(&transit, now);
+        self.report(&transit, now, Some(at));
+        self.queue.entry(at).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(transit);
+    }
+
+    fn route(&mut self, index: usize, transit: Transit) {
+        let Transit { to: gateway, mut segment, .. } = transit;
+        // Only a ring of routers could use it up.
+        let Some(ttl) = segment.ttl.checked_sub(1) else { return };
+        match self.routers[index].route(&segment.head(), self.shared.clock.now()) {
+            Verdict::Drop => {}
+            Verdict::Forward { src, dst } => {
+                let segment = Segment { src, dst, ttl, ..segment };
+                self.depart(gateway, Some(index), segment);
+            }
+            Verdict::Reset => {
+                segment.ttl = ttl;
+                if let Some(reset) = segment.refusal() {
+                    self.depart(gateway, Some(index), reset);
+                }
+            }
+        }
+    }
+
+    /// Hands a segment to its host's kernel; `false` if there is none or it is without power.
+    fn arrive(&mut self, segment: Segment) -> bool {
+        // The lock ends with this statement: delivery wakes tasks.
+        let arrival = self.shared.registry().arrival(&segment);
+        match arrival {
+            Arrival::Kernel(address) => self.kernels.deliver(segment.into_packet(address)),
+            Arrival::Orphan => {}
+            Arrival::Refused => {
+                if let Some(reset) = segment.refusal() {
+                    self.depart(reset.src.ip(), None, reset);
+                }
+            }
+            Arrival::Lost => return false,
+        }
+        true
+    }
+
+    /// Resets flows whose application is gone, at both ends (RFC 9293 3.6.1, and Linux where data
+    /// was left unread).
+    fn abort_orphans(&mut self) {
+        let aborts = self.shared.registry().take_aborts();
+        for (local, peer) in aborts {
+            let source = self.shared.registry().logical(local);
+            self.kernels.deliver(Segment::reset(peer, local).into_packet(local));
+            if let Some(source) = source {
+                self.depart(source.ip(), None, Segment::reset(source, peer));
+            }
+        }
+    }
+
+    fn report(&mut self, transit: &Transit, now: u64, arrives: Option<u64>) {
+        let Some(log) = &mut self.log else { return };
+        let Transit { from, to, segment, .. } = transit;
+        log(&PacketRecord {
+            sent: Duration::from_nanos(now),
+            arrives: arrives.map(Duration::from_nanos),
+            from: *from,
+            to: *to,
+            src: segment.src,
+            dst: segment.dst,
+            flags: segment.tcp.flags,
+            seq: segment.tcp.seq,
+            ack: segment.tcp.ack,
+            window: segment.tcp.window,
+            payload: &segment.tcp.payload,
+        });
+    }
+}

@@ -1,0 +1,115 @@
+//! Packets with logical addresses: what a log sees of them, and forged ones.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport};
+
+use super::router::PacketHead;
+
+/// Where each packet is reported, see [`Engine::set_packet_log`](super::Engine::set_packet_log).
+pub type PacketLog = Box<dyn FnMut(&PacketRecord<'_>)>;
+
+/// One packet on one link, as it sets out. Through a router, one packet makes two records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketRecord<'a> {
+    /// When it sets out, since the engine's start.
+    pub sent: Duration,
+    /// When it arrives; `None` while it is on hold, and then once more with its time.
+    pub arrives: Option<Duration>,
+    /// Where the link starts: a host or a virtual address.
+    pub from: IpAddr,
+    /// Where the link ends.
+    pub to: IpAddr,
+    /// Source as the packet shows it.
+    pub src: SocketAddr,
+    /// Destination as the packet shows it.
+    pub dst: SocketAddr,
+    /// SYN, ACK, FIN, RST, PSH.
+    pub flags: TcpFlags,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number; counts where `flags.ack` is set.
+    pub ack: u32,
+    /// Receive window in bytes.
+    pub window: u16,
+    /// The bytes carried.
+    pub payload: &'a Bytes,
+}
+
+/// A TCP segment with its addresses, the kernels' packet without its layers. The addresses are
+/// logical, except on the last step into a kernel and the first out of one.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    pub(super) src: SocketAddr,
+    pub(super) dst: SocketAddr,
+    /// Routers it may still pass.
+    pub(super) ttl: u8,
+    pub(super) tcp: TcpSegment,
+}
+
+impl Segment {
+    /// `None` for what is not TCP: the engine's sockets send nothing else.
+    pub(super) fn from_packet(packet: Packet) -> Option<Self> {
+        let Transport::Tcp(tcp) = packet.payload else { return None };
+        let (src, dst) = (SocketAddr::new(packet.src, tcp.src_port), SocketAddr::new(packet.dst, tcp.dst_port));
+        Some(Self { src, dst, ttl: packet.ttl, tcp })
+    }
+
+    /// The kernels' form of it, to be delivered at `dst`.
+    pub(super) fn into_packet(self, dst: SocketAddr) -> Packet {
+        let mut tcp = self.tcp;
+        tcp.src_port = self.src.port();
+        tcp.dst_port = dst.port();
+        Packet { src: self.src.ip(), dst: dst.ip(), ttl: self.ttl, payload: Transport::Tcp(tcp) }
+    }
+
+    pub(super) fn head(&self) -> PacketHead {
+        PacketHead {
+            src: self.src,
+            dst: self.dst,
+            flags: self.tcp.flags,
+            seq: self.tcp.seq,
+            ack: self.tcp.ack,
+            payload_len: self.tcp.payload.len(),
+        }
+    }
+
+    /// Whether it opens a connection.
+    pub(super) fn is_syn(&self) -> bool {
+        self.tcp.flags.syn && !self.tcp.flags.ack
+    }
+
+    /// A RST out of the blue.
+    pub(super) fn reset(src: SocketAddr, dst: SocketAddr) -> Self {
+        Self::bare_reset(src, dst, 0, None)
+    }
+
+    /// The RST that a host without a matching socket answers with (RFC 9293 3.10.7.1); none to a RST.
+    pub(super) fn refusal(&self) -> Option<Self> {
+        let flags = self.tcp.flags;
+        if flags.rst {
+            return None;
+        }
+        if flags.ack {
+            return Some(Self::bare_reset(self.dst, self.src, self.tcp.ack, None));
+        }
+        let length = self.tcp.payload.len() as u32 + u32::from(flags.syn) + u32::from(flags.fin);
+        Some(Self::bare_reset(self.dst, self.src, 0, Some(self.tcp.seq.wrapping_add(length))))
+    }
+
+    fn bare_reset(src: SocketAddr, dst: SocketAddr, seq: u32, ack: Option<u32>) -> Self {
+        let flags = TcpFlags { rst: true, ack: ack.is_some(), ..TcpFlags::default() };
+        let tcp = TcpSegment {
+            src_port: src.port(),
+            dst_port: dst.port(),
+            seq,
+            ack: ack.unwrap_or(0),
+            flags,
+            window: 0,
+            payload: Bytes::new(),
+        };
+        Self { src, dst, ttl: 64, tcp }
+    }
+}

@@ -1,0 +1,150 @@
+//! A TCP stream of a simulated host.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use stickler_net::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use turmoil_net::HostId as KernelId;
+use turmoil_net::shim::tokio::net::TcpStream;
+
+use super::net::{HostNet, close};
+
+/// Size in bytes of a kernel's receive buffer, which is the most that one read can yield.
+const RECEIVE_BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    /// Where reads land first, so that idle streams own no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A connected stream. Addresses are those that peers see.
+///
+/// Each poll, and the drop, makes its kernel the current one first. Each read takes all that the
+/// kernel has: it announces a reopened window only after one read of at least half its buffer, so
+/// that small reads from a full one would stall the flow for ever.
+#[derive(Debug)]
+pub struct SimStream {
+    host: Arc<HostNet>,
+    kernel: KernelId,
+    kernel_address: SocketAddr,
+    peer: SocketAddr,
+    /// `None` only while dropping.
+    inner: Option<TcpStream>,
+    /// Read from the kernel, but not by the application yet; without allocation while empty.
+    unread: Vec<u8>,
+    /// How much of `unread` the application has read.
+    consumed: usize,
+}
+
+impl SimStream {
+    pub(super) fn new(
+        inner: TcpStream,
+        host: Arc<HostNet>,
+        kernel: KernelId,
+        kernel_address: SocketAddr,
+        peer: SocketAddr,
+    ) -> Self {
+        Self { host, kernel, kernel_address, peer, inner: Some(inner), unread: Vec::new(), consumed: 0 }
+    }
+
+    /// The socket, with its kernel made current.
+    fn socket(&mut self) -> Pin<&mut TcpStream> {
+        turmoil_net::set_current(self.kernel);
+        Pin::new(self.inner.as_mut().expect("only `drop` takes the socket"))
+    }
+
+    fn serve_unread(&mut self, buf: &mut ReadBuf<'_>) {
+        let rest = &self.unread[self.consumed..];
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..n]);
+        self.consumed += n;
+        if self.consumed == self.unread.len() {
+            self.unread = Vec::new();
+            self.consumed = 0;
+        }
+    }
+
+    fn poll_kernel(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(RECEIVE_BUFFER, 0);
+            let mut landing = ReadBuf::new(scratch);
+            std::task::ready!(self.socket().poll_read(cx, &mut landing))?;
+            let read = landing.filled();
+            if read.len() >= RECEIVE_BUFFER / 2 {
+                // The kernel has a window update to send.
+                self.host.shared.mark_dirty();
+            }
+            let (now, later) = read.split_at(read.len().min(buf.remaining()));
+            buf.put_slice(now);
+            if !later.is_empty() {
+                self.unread = later.to_vec();
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl Stream for SimStream {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::new(self.host.ip, self.kernel_address.port()))
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if self.unread.is_empty() {
+            return self.poll_kernel(cx, buf);
+        }
+        self.serve_unread(buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.socket().poll_write(cx, buf);
+        if written.is_ready() {
+            self.host.shared.mark_dirty();
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was written is the kernel's already.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.host.shared.mark_dirty();
+        self.socket().poll_shutdown(cx)
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        let shared = Arc::clone(&self.host.shared);
+        if shared.is_reachable() {
+            turmoil_net::set_current(self.kernel);
+            let state = self.inner.as_ref().map(|socket| socket.try_read(&mut [0]));
+            let unread = !self.unread.is_empty() || matches!(state, Some(Ok(1..)));
+            let open = matches!(&state, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
+            let failed = matches!(&state, Some(Err(_))) && !open;
+            if !failed && (open || unread) {
+                shared.registry().orphan(self.host.life, self.kernel_address, self.peer, unread);
+            }
+        }
+        close(&shared, self.kernel, self.inner.take());
+    }
+}

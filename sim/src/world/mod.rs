@@ -1,0 +1,268 @@
+//! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
+//!
+//! * [`SimWorld`]: the [`World`] trait, action by action.
+//! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
+//! * `addresses.rs`: who has which address.
+//! * `nat.rs`: a packet-level balancer that asks an L4 policy.
+
+mod addresses;
+mod machines;
+mod nat;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use stickler_mock_client::Client;
+use stickler_model::event::Credentials;
+use stickler_model::{
+    Action, Answer, ClientSpec, Entropy, Env, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time,
+    Topology, Trace, What, World, WorldError,
+};
+use tokio::sync::oneshot;
+
+use crate::engine::{Clock, Engine, Link, Settings, SimNet, Stopped};
+use machines::Machines;
+
+/// No request takes longer: the client's own time limit is far below.
+const AWAIT_LIMIT: Duration = Duration::from_hours(1);
+
+/// How long the network may take to carry the last closes when a world ends.
+const LAST_PACKETS: Duration = Duration::from_secs(5);
+
+/// The calendar time at which every simulated world begins: 2026-01-01 00:00:00 UTC.
+const EPOCH: u64 = 1_767_225_600;
+
+/// A world in simulated time. One per thread, and bound to it.
+pub struct SimWorld {
+    // Declared before the engine: what holds sockets is dropped before the network is.
+    clients: IndexMap<Name, Seat>,
+    under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
+    machines: Machines,
+    engine: Engine,
+    journal: Arc<Journal>,
+    header: Header,
+    clock: Arc<WorldClock>,
+    world: Name,
+    last_request: u32,
+}
+
+/// A client, and the host that it sits at.
+struct Seat {
+    client: Client<SimNet>,
+    net: SimNet,
+    spec: ClientSpec,
+}
+
+impl SimWorld {
+    /// Builds the world, and starts its DC, servers and balancer.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the topology names a balancer that does not exist, has no server, or uses a
+    /// name twice.
+    pub fn new(topology: Topology, seed: u64) -> Result<Self, WorldError> {
+        let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
+        let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
+        let mut engine = Engine::new(&settings).map_err(|error| WorldError::Invalid(error.to_string()))?;
+        let clock = Arc::new(WorldClock(engine.clock()));
+        let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
+        let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
+        let machines = Machines::start(&mut engine, &topology, &envs)?;
+        let promises = machines.promises();
+        let mut world = Self {
+            clients: IndexMap::new(),
+            under_way: IndexMap::new(),
+            machines,
+            engine,
+            journal,
+            header: Header { seed, topology, promises },
+            clock,
+            world: Name::from("world"),
+            last_request: 0,
+        };
+        // Everybody listens before the first client comes.
+        world.run(|engine| engine.settle(LAST_PACKETS))?;
+        Ok(world)
+    }
+
+    /// The engine underneath, for measurements and captures.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    fn envs(&self) -> Envs {
+        Envs { clock: Arc::clone(&self.clock), journal: Arc::clone(&self.journal), seed: self.header.seed }
+    }
+
+    fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
+        if self.clients.contains_key(&spec.name) || self.machines.address(&spec.name).is_some() {
+            return Err(WorldError::Duplicate(spec.name.to_string()));
+        }
+        let ip = addresses::client(self.clients.len())?;
+        let host = self.engine.add_host(ip).map_err(|error| WorldError::Invalid(error.to_string()))?;
+        let net = self.engine.net(host);
+        let env = self.envs().of(&spec.name);
+        let client =
+            Client::new(net.clone(), env, spec.clone(), addresses::FRONT_END, addresses::HOST_HEADER.to_owned());
+        self.clients.insert(spec.name.clone(), Seat { client, net, spec });
+        Ok(Outcome::Done)
+    }
+
+    fn start(&mut self, spec: RequestSpec) -> Result<Outcome, WorldError> {
+        let seat = self.seat(&spec.client)?;
+        let (client, net) = (seat.client.clone(), seat.net.clone());
+        let credentials = self.credentials(&seat.spec);
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        let (sender, receiver) = oneshot::channel();
+        {
+            use stickler_net::Net as _;
+            net.spawn(async move {
+                let answer = client.request(id, &spec, credentials).await;
+                // Nobody waits where the script ended without asking.
+                let _ = sender.send(answer);
+            });
+        }
+        self.under_way.insert(id, receiver);
+        Ok(Outcome::Started(id))
+    }
+
+    fn credentials(&self, spec: &ClientSpec) -> Credentials {
+        match &spec.identity {
+            None => Credentials::None,
+            Some(identity) if self.machines.would_accept(identity, &*self.clock) => Credentials::Valid,
+            Some(_) => Credentials::Wrong,
+        }
+    }
+
+    fn wait_for(&mut self, id: RequestId) -> Result<Outcome, WorldError> {
+        let receiver = self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))?;
+        match self.run(|engine| engine.run_until(receiver, AWAIT_LIMIT))? {
+            Ok(answer) => Ok(Outcome::Answered(Box::new(answer))),
+            Err(_) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
+        }
+    }
+
+    fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
+        match fault {
+            Fault::Crash(name) => {
+                let host = self.machines.process(name)?;
+                self.run(|engine| engine.crash(host))?;
+            }
+            Fault::PowerLoss(name) => {
+                let host = self.machines.process(name)?;
+                self.run(|engine| engine.power_off(host))?;
+            }
+            Fault::Restart(name) => {
+                let host = self.machines.process(name)?;
+                let net = self.run(|engine| engine.restart(host))?;
+                let envs = self.envs();
+                self.machines.boot(name, net, &envs);
+                // Its port is open when the action is over.
+                self.run(|engine| engine.advance(Duration::ZERO))?;
+            }
+            Fault::Hold(a, b) => {
+                let (a, b) = (self.address(a)?, self.address(b)?);
+                self.engine.hold(a, b);
+            }
+            Fault::Release(a, b) => {
+                let (a, b) = (self.address(a)?, self.address(b)?);
+                self.engine.release(a, b);
+            }
+            Fault::Reset(a, b) => {
+                let (a, b) = (self.address(a)?, self.address(b)?);
+                self.engine.reset_between(a, b);
+                // Both ends have it when the action is over.
+                self.run(|engine| engine.advance(Duration::ZERO))?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The address of a host or client.
+    fn address(&self, name: &Name) -> Result<std::net::IpAddr, WorldError> {
+        if let Some(ip) = self.machines.address(name) {
+            return Ok(ip);
+        }
+        match self.clients.get_index_of(name) {
+            Some(index) => addresses::client(index),
+            None => Err(self.unknown("host or client", name)),
+        }
+    }
+
+    fn seat(&self, name: &Name) -> Result<&Seat, WorldError> {
+        self.clients.get(name).ok_or_else(|| self.unknown("client", name))
+    }
+
+    fn unknown(&self, kind: &'static str, name: &Name) -> WorldError {
+        let machines = self.machines.names().filter(|_| kind != "client");
+        let known = machines.chain(self.clients.keys()).map(Name::to_string).collect();
+        WorldError::Unknown { kind, name: name.to_string(), known }
+    }
+
+    fn run<T>(&mut self, drive: impl FnOnce(&mut Engine) -> Result<T, Stopped>) -> Result<T, WorldError> {
+        drive(&mut self.engine).map_err(|stopped| WorldError::Invalid(stopped.to_string()))
+    }
+}
+
+impl World for SimWorld {
+    fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        self.journal.record(&self.world, What::Action(action.clone()));
+        match action {
+            Action::AddClient(spec) => self.add_client(spec),
+            Action::Start(spec) => self.start(spec),
+            Action::Await(id) => self.wait_for(id),
+            Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
+            Action::Disconnect(name) => {
+                self.seat(&name)?.client.disconnect();
+                // The close is under way, and recorded, when the action is over.
+                self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
+            }
+            Action::Fault(fault) => self.fault(&fault),
+        }
+    }
+
+    fn now(&self) -> Time {
+        stickler_model::Clock::now(&*self.clock)
+    }
+
+    fn finish(mut self: Box<Self>) -> Trace {
+        for seat in self.clients.values() {
+            seat.client.disconnect();
+        }
+        // The trace is complete without the last closes, should a task have panicked over them.
+        let _ = self.engine.settle(LAST_PACKETS);
+        Trace { header: self.header.clone(), events: self.journal.take() }
+    }
+}
+
+/// What every host's and client's [`Env`] is made of.
+struct Envs {
+    clock: Arc<WorldClock>,
+    journal: Arc<Journal>,
+    seed: u64,
+}
+
+impl Envs {
+    fn of(&self, name: &Name) -> Env {
+        Env {
+            name: name.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn stickler_model::Clock>,
+            entropy: Entropy::new(self.seed, name.as_str()),
+            journal: Arc::clone(&self.journal),
+        }
+    }
+}
+
+/// The engine's time as the model's.
+struct WorldClock(Clock);
+
+impl stickler_model::Clock for WorldClock {
+    fn now(&self) -> Time {
+        Time(self.0.nanos())
+    }
+
+    fn epoch(&self) -> u64 {
+        EPOCH
+    }
+}
