@@ -1,1 +1,17 @@
-//! Criterion benchmarks and the benchmark report.
+//! Benchmarks: what they drive, how they measure, and the report on them.
+//!
+//! * [`handshake`]: NTLM in memory, and the bare primitives that its verification needs.
+//! * [`load`]: clients on the simulated world ([`load::Site`]), and the same exchanges without any of
+//!   it ([`load::Bare`]): hyper over the same engine, network and number of hops.
+//! * [`worlds`]: small worlds from scratch, and an idle-heavy hour.
+//! * [`cpu_time`]: criterion's measurement: processor time of the one thread that works.
+//! * [`report`]: figures against their aims and against a stored baseline.
+//!
+//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and
+//! `report.json` into the target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
+
+pub mod cpu_time;
+pub mod handshake;
+pub mod load;
+pub mod report;
+pub mod worlds;

@@ -184,8 +184,9 @@ async fn run<S: Stream>(
     tokio::select! {
         biased;
         () = link.close.notified() => {}
-        // What went wrong is told to the request, and seen by `Watched`.
-        _ = connection => {}
+        // It ends by itself when the peer is gone (`Watched` has seen that), has announced to close,
+        // or has sent what is not HTTP: either way the peer's doing. The request is told.
+        _ = connection => link.note(BY_PEER),
     }
     if let Some(connections) = connections.upgrade() {
         connections.forget(number);

@@ -33,7 +33,10 @@ impl Resource {
 
 /// The application's answer as JSON.
 pub fn render(answer: &AppAnswer) -> Bytes {
-    serde_json::to_vec(answer).expect("an answer has no map keys that JSON refuses").into()
+    // Long enough for most, so that it does not grow as it is written.
+    let mut json = Vec::with_capacity(256);
+    serde_json::to_writer(&mut json, answer).expect("a vector takes it, and no map key is one that JSON refuses");
+    json.into()
 }
 
 /// Header text for people: bytes that are not UTF-8 are replaced.

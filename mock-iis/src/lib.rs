@@ -8,9 +8,8 @@
 //!
 //! Pure: [`authn`] (who is on this connection), [`credentials`] (what a request presents), [`app`]
 //! (what the application answers), [`codes`] (what the log says), [`sam`] (local accounts), [`log`].
-//! Shell: [`server`] (connections), `exchange` (one request on one), `body` (reading
-//! it), `netlogon` (the channel to
-//! the DC), [`answer`] (HTTP responses). [`site`] holds the configuration of all.
+//! Shell: [`server`] (connections), `exchange` (one request on one), `body` (reading it), `netlogon`
+//! (the channel to the DC), [`answer`] (HTTP responses). [`site`] holds the configuration of all.
 //!
 //! The server never sees a password or a hash of a domain account: it forwards the response, and
 //! keeps what only it can check (MIC, channel binding), since only it saw all three messages.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stickler_auth::http::Scheme;
 use stickler_mock_client::Limits;
+use stickler_model::event::Credentials;
 use stickler_model::topology::Agent;
 use stickler_model::{Payload, RequestId, RequestSpec};
 use tokio::join;
@@ -127,7 +128,8 @@ async fn disconnecting_closes_idle_connections_and_ends_requests_in_flight() {
         bench.client.disconnect();
     };
     let spec = RequestSpec { client: "alice".into(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
-    let (_, ()) = join!(bench.client.request(RequestId(3), &spec, stickler_model::event::Credentials::Valid), leave);
+    let (waiting, ()) = join!(bench.client.request(RequestId(3), &spec, Credentials::Valid), leave);
+    assert_eq!(waiting.error.as_deref(), Some("the client closed its connections"));
     bench.settle().await;
     let events = bench.events();
     assert_eq!(events.matches("closes: Here").count(), 2, "{events}");
@@ -159,7 +161,7 @@ async fn a_request_that_http_cannot_carry_is_refused_before_anything_is_sent() {
     {
         let spec =
             RequestSpec { client: "alice".into(), method: method.into(), path: path.into(), body: Payload::Empty };
-        let answer = bench.client.request(RequestId(1), &spec, stickler_model::event::Credentials::Valid).await;
+        let answer = bench.client.request(RequestId(1), &spec, Credentials::Valid).await;
         assert!(answer.error.unwrap().starts_with(expected));
         assert_eq!(answer.requests, 0);
     }

@@ -283,12 +283,11 @@ proptest! {
         let agent = if browser { UserAgent::browser() } else { UserAgent::curl() };
         let mut exchange = exchange(UserAgent { close_after_first_401, ..agent }, &method);
         let mut send = exchange.begin(authenticated);
-        let (mut sent, mut before) = (1, None);
+        let mut sent = 1;
         for back in &backs {
             let Some(next) = next(&mut exchange, back) else { break };
             sent += 1;
-            before = Some(std::mem::replace(&mut send, next));
-            let before = before.as_ref().unwrap();
+            let before = std::mem::replace(&mut send, next);
             if send.leg == Leg::Authenticate {
                 prop_assert!(matches!(back, Challenge(_)) && before.leg == Leg::Negotiate);
                 prop_assert_eq!((send.connection, send.body), (On::Same, Body::Whole));

@@ -112,7 +112,9 @@ impl Bench {
 
     /// What the server received, byte for byte but for the tokens.
     pub(crate) fn received(&self) -> String {
-        self.log.lock().unwrap().replace('\r', "")
+        let log = self.log.lock().unwrap().replace('\r', "");
+        assert!(!log.contains("UNEXPECTED"), "more came than the script has: {log}");
+        log
     }
 
     /// What the client noted since last asked, one event to a line.

@@ -127,6 +127,8 @@ fn id3_is_violated_when_the_departed_connection_serves_another() {
         story.summary(Id3),
         r"iis1 took bob's request r2 for CORP\alice on connection 1, which alice's connection 1 had authenticated, after that one was gone"
     );
+    // The Authenticate leg's answer, the close, the request's arrival, and its answer.
+    assert_eq!(story.verdict(Id3).evidence[0].events, [11, 14, 17, 18]);
 }
 
 #[test]
@@ -154,6 +156,18 @@ fn id3_does_not_count_what_was_under_way_when_the_connection_went() {
     story.answer(Some(early), (1, "iis1", 1), number, Leg::Anonymous, 200, Some(user("alice")), &Payload::Empty);
     story.serve(late, (1, "iis1", 1), Leg::Anonymous, 200, Some(user("alice")));
     assert_eq!(story.grade(Id3), Ok);
+}
+
+#[test]
+fn id3_does_not_count_what_the_server_had_received_when_the_connection_went() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 1));
+    let (bob, carol) = (story.start("bob"), story.start("carol"));
+    let number = story.reach(bob, (1, "iis1", 1), Leg::Anonymous);
+    story.close("alice", 1, Closed::Here);
+    story.answer(Some(bob), (1, "iis1", 1), number, Leg::Anonymous, 200, Some(user("alice")), &Payload::Empty);
+    story.reach(carol, (1, "iis1", 2), Leg::Anonymous);
+    assert_eq!((story.grade(Id1), story.grade(Id3)), (Violated, Ok));
 }
 
 #[test]

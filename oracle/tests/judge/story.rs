@@ -16,6 +16,8 @@ pub(crate) const LOCKOUT: u32 = 2;
 /// A trace in the making. Servers are called `iis1` and `iis2`; a client `alice` is `CORP\alice`.
 #[derive(Default)]
 pub(crate) struct Story {
+    /// Whether clients send their token at once.
+    pub(crate) preemptive: bool,
     events: Vec<Event>,
     requests: Vec<Teller>,
     exchanges: u32,
@@ -68,7 +70,7 @@ impl Story {
                 request: id,
                 identity,
                 credentials,
-                preemptive: false,
+                preemptive: self.preemptive,
                 method: method.into(),
                 path: "/".into(),
                 length: body.len(),

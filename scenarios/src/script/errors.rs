@@ -1,7 +1,5 @@
 //! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
 
-use std::sync::Arc;
-
 use stickler_model::WorldError;
 
 use crate::suite::nearest;
@@ -42,7 +40,7 @@ pub(super) enum ScriptError {
 
 impl From<ScriptError> for starlark::Error {
     fn from(error: ScriptError) -> Self {
-        Self::new_native(Native(Arc::new(error)))
+        Self::new_native(error)
     }
 }
 
@@ -51,11 +49,6 @@ impl From<WorldError> for ScriptError {
         Self::World(error)
     }
 }
-
-/// `anyhow` wants its errors `Send + Sync + 'static`, which a shared one is at no cost.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Native(Arc<ScriptError>);
 
 /// A Starlark error at its place: that of the innermost expression, or else of the statement.
 pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {

@@ -16,8 +16,8 @@ use indexmap::IndexMap;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
 use stickler_model::{
-    Action, Answer, ClientSpec, Entropy, Env, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time,
-    Topology, Trace, What, World, WorldError,
+    Action, Answer, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec,
+    Time, Topology, Trace, What, World, WorldError,
 };
 use tokio::sync::oneshot;
 
@@ -88,6 +88,18 @@ impl SimWorld {
     /// The engine underneath, for measurements and captures.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
+    }
+
+    /// A client's user agent and its host's network, for load that no script plays: spawn there what
+    /// calls [`Client::request`], and drive the [`engine`](Self::engine). It is noted like any other.
+    pub fn client(&self, name: &Name) -> Option<(Client<SimNet>, SimNet)> {
+        self.clients.get(name).map(|seat| (seat.client.clone(), seat.net.clone()))
+    }
+
+    /// Takes the events noted so far, which the trace at the end then lacks: long runs of load would
+    /// fill the memory with them.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.journal.take()
     }
 
     fn envs(&self) -> Envs {

@@ -1,0 +1,132 @@
+//! Load on the whole simulated world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickler_lb_core::Mechanism;
+use stickler_mock_client::Client;
+use stickler_model::event::Credentials;
+use stickler_model::topology::{Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::{
+    Action, Answer, ClientSpec, Identity, Name, Payload, Principal, Profile, RequestId, RequestSpec, Topology,
+    World as _,
+};
+use stickler_sim::SimWorld;
+use stickler_sim::engine::SimNet;
+
+use super::{Plan, Shape, Work, run_on_all};
+
+/// Rounds before connections, pools and identities have settled.
+const WARM_UP: usize = 3;
+
+/// A site with its clients. One engine per thread: drop it before the next.
+pub struct Site {
+    world: SimWorld,
+    seats: Vec<Seat>,
+    shape: Shape,
+    next_request: u32,
+}
+
+struct Seat {
+    client: Client<SimNet>,
+    net: SimNet,
+    spec: Arc<RequestSpec>,
+    credentials: Credentials,
+}
+
+/// Two backends behind `balancer`, the default link, one user.
+pub fn standard_topology(balancer: &str) -> Topology {
+    Topology {
+        domain: DomainSpec {
+            netbios: "CORP".into(),
+            dns: "corp.example".into(),
+            users: vec![UserSpec { name: "alice".into(), password: "alice-pw".into(), forbidden: false }],
+            lockout_threshold: None,
+        },
+        servers: (1..=2)
+            .map(|n| ServerSpec {
+                name: format!("iis{n}").into(),
+                providers: vec![Provider::Ntlm],
+                version: IisVersion::Iis10,
+            })
+            .collect(),
+        balancer: balancer.into(),
+        link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO },
+    }
+}
+
+/// A browser: it asks anonymously, so that its handshake takes three exchanges, and sends a MIC.
+pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
+    let alice = Identity { principal: Principal::new("CORP", "alice"), password: "alice-pw".into() };
+    ClientSpec {
+        name: name.clone(),
+        profile: Profile { agent: Agent::Browser, close_after_first_401: false },
+        identity: logs_on.then_some(alice),
+    }
+}
+
+impl Site {
+    /// A site through `mechanism`, warmed up.
+    ///
+    /// Where each request has an upstream connection of its own, no connection can be authenticated:
+    /// there the clients of [`Work::Requests`] have no credentials, and each request is one 401.
+    ///
+    /// # Panics
+    /// When the world does not start, which would be a bug of it.
+    pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
+        let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
+        let mut world = SimWorld::new(standard_topology(mechanism.name), 1).expect("the topology is sound");
+        let seats = (0..shape.clients).map(|index| {
+            let name = Name::from(format!("client{index}"));
+            world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");
+            let (client, net) = world.client(&name).expect("it was added just now");
+            let body = Payload::Empty;
+            let spec = Arc::new(RequestSpec { client: name, method: "GET".into(), path: "/".into(), body });
+            let credentials = if logs_on { Credentials::Valid } else { Credentials::None };
+            Seat { client, net, spec, credentials }
+        });
+        let seats = seats.collect();
+        let mut site = Self { world, seats, shape, next_request: 0 };
+        for _ in 0..WARM_UP {
+            site.round();
+        }
+        site
+    }
+
+    /// One round. Its events are dropped at its end.
+    pub fn round(&mut self) -> Plan {
+        let Shape { work, each, .. } = self.shape;
+        let first = self.next_request;
+        self.next_request = first.wrapping_add(self.shape.total() as u32);
+        let tasks = self.seats.iter().enumerate().map(|(index, seat)| {
+            let (client, spec, credentials) = (seat.client.clone(), Arc::clone(&seat.spec), seat.credentials);
+            let first = first.wrapping_add((index * each) as u32);
+            (seat.net.clone(), client_round(client, spec, credentials, first, each, work))
+        });
+        let mut plan = Plan::default();
+        for (index, answers) in run_on_all(self.world.engine(), tasks) {
+            plan.note(index, answers);
+        }
+        drop(self.world.take_events());
+        plan
+    }
+}
+
+async fn client_round(
+    client: Client<SimNet>,
+    spec: Arc<RequestSpec>,
+    credentials: Credentials,
+    first: u32,
+    each: usize,
+    work: Work,
+) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(each);
+    for at in 0..each {
+        let id = RequestId(first.wrapping_add(at as u32));
+        answers.push(client.request(id, &spec, credentials).await);
+        if work == Work::Authentications {
+            client.disconnect();
+        }
+    }
+    answers
+}

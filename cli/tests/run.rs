@@ -1,0 +1,115 @@
+//! `stickler run` as a user meets it: exit codes, messages, replay.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn stickler(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stickler")).args(arguments).output().expect("the command starts")
+}
+
+/// A script in a folder of its own.
+fn script(folder: &str, source: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    std::fs::create_dir_all(&folder).expect("the test's folder can be made");
+    let path = folder.join("script.star");
+    std::fs::write(&path, source).expect("the test's script can be written");
+    path
+}
+
+/// Runs a script over one balancer; exit code and both outputs.
+fn run(folder: &str, source: &str, balancer: &str) -> (Option<i32>, String, String) {
+    let path = script(folder, source);
+    let path = path.to_str().expect("the test's path is UTF-8");
+    let output = stickler(&["run", path, "--balancer", balancer]);
+    // The folder differs between machines.
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(path, "script.star");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_shipped_scenario_ends_as_expected_over_every_balancer() {
+    let output = stickler(&["run"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", stderr(&output));
+    assert!(text.contains(", 0 not as expected"), "{text}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_in_another_process() {
+    let arguments = ["run", "mixed", "restart", "--balancer", "pin-on-401", "--balancer", "shared-pool", "--format", "json", "--transcript", "--seed"];
+    let with = |seed| stdout(&stickler(&[&arguments[..], &[seed]].concat()));
+    let first = with("11");
+    assert!(first.contains("trace_hash"), "{first}");
+    assert!(first == with("11"), "two processes with one seed printed different documents");
+    assert!(first != with("12"), "another seed has another trace");
+}
+
+#[test]
+fn an_unexpected_violation_exits_1_with_evidence_and_a_replay_command() {
+    let leak = "\"\"\"A leak.\"\"\"\nsite(backends = 1)\ncurl(\"alice\").get(\"/\")\nbrowser(\"mallory\", user = None).get(\"/\")\n";
+    let (code, out, _) = run("leak", leak, "shared-pool");
+    assert_eq!(code, Some(1), "{out}");
+    insta::assert_snapshot!("leak", out);
+    assert_eq!(run("leak", leak, "l4-nat").0, Some(0));
+}
+
+#[test]
+fn an_expectation_that_does_not_hold_shows_the_line_and_the_actual_value() {
+    let (code, out, _) = run("expectation", "alice = curl(\"alice\")\nalice.get(\"/\").expect(status = 404)\n", "l4-nat");
+    assert_eq!(code, Some(1), "{out}");
+    insta::assert_snapshot!("expectation", out);
+}
+
+#[test]
+fn a_wrong_script_exits_2_and_points_at_the_place() {
+    for (name, source) in [
+        ("unknown-name", "alice = curl(\"alice\")\nalcie.get(\"/\")\n"),
+        ("wrong-type", "curl(\"alice\").get(7)\n"),
+        ("unknown-host", "curl(\"alice\")\ncrash(\"iis9\")\n"),
+        ("syntax", "def f(:\n"),
+        ("endless-loop", "def f():\n    for a in range(1000000000):\n        for b in range(1000000000):\n            pass\nf()\n"),
+        ("huge-list", "x = [0] * (1 << 28)\n"),
+        ("doubling", "def f():\n    x = \"ab\"\n    for i in range(60):\n        x = x + x\nf()\n"),
+    ] {
+        let (code, out, err) = run(name, source, "l4-nat");
+        assert_eq!(code, Some(2), "{name}: {out}\n{err}");
+        assert!(err.contains("script.star:"), "{name}: no place in: {err}");
+        assert!(!err.contains("panicked"), "{name}: {err}");
+        insta::assert_snapshot!(format!("wrong-{name}"), err);
+    }
+}
+
+#[test]
+fn a_balancer_that_does_not_exist_exits_2_with_the_nearest_name() {
+    let output = stickler(&["run", "--balancer", "pin-on-40l"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("did you mean `pin-on-401`?"), "{}", stderr(&output));
+    assert_eq!(stickler(&["run", "--sed", "1"]).status.code(), Some(2), "a wrong option");
+}
+
+#[test]
+fn nothing_to_run_is_never_a_silent_green() {
+    let output = stickler(&["run", "no-such-scenario"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
+    std::fs::create_dir_all(&empty).expect("the test's folder can be made");
+    assert_eq!(stickler(&["run", empty.to_str().expect("UTF-8")]).status.code(), Some(3));
+}
+
+#[test]
+fn list_shows_scenarios_balancers_and_requirements() {
+    let text = stdout(&stickler(&["list"]));
+    for name in ["interleaved", "l4-nat", "close-per-request", "shared-pool", "pin-on-401", "HS-1", "ST-2"] {
+        assert!(text.contains(name), "{name} is not in:\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&stdout(&stickler(&["list", "--format", "json"]))).expect("it is JSON");
+    assert!(json["scenarios"].as_array().is_some_and(|scenarios| scenarios.len() >= 12), "{json}");
+}
