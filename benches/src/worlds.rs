@@ -42,8 +42,7 @@ fn play(balancer: &str, clients: usize, rounds: usize, pause: Duration) -> Trace
 }
 
 fn start(world: &mut dyn World, client: &Name) -> RequestId {
-    let spec =
-        RequestSpec { client: client.clone(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
+    let spec = RequestSpec { client: client.clone(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
     match perform(world, Action::Start(spec)) {
         Outcome::Started(id) => id,
         other => panic!("a request starts, instead of: {other:?}"),

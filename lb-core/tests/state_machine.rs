@@ -288,3 +288,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_lost_race_gives_a_get_another_try_and_a_post_none() {
+    for (post, expected) in [(false, Route::Open(0)), (true, Route::Reject(StatusCode::BAD_GATEWAY))] {
+        let mut model = Model::new("shared-pool");
+        let (client, upstream) = (DownstreamId(1), UpstreamId(1));
+        for _ in 0..BACKENDS {
+            for step in [Step::Request(1), Step::Answer { client: 1, challenge: false, closes: false }, Step::Finish(1)]
+            {
+                model.perform(&step);
+            }
+        }
+        model.perform(&Step::Request(1));
+        let method = if post { Method::POST } else { Method::GET };
+        let (uri, headers) = (Uri::from_static("/"), HeaderMap::new());
+        let again = Some(view(&method, &uri, &headers));
+        let failure = Failure { kind: FailureKind::Lost, attempts: 1, again };
+        let at = Exchange { downstream: client, upstream };
+        assert_eq!(model.policy.failed(model.now, at, UpstreamId(9), &failure).verdict, expected);
+    }
+}

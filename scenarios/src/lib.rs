@@ -15,6 +15,25 @@
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
+//! # The script language
+//!
+//! Starlark (Python's syntax, without `while`, `import`, clock or randomness). A call that asks
+//! drives the world until the answer is there.
+//!
+//! | call | does |
+//! |---|---|
+//! | `site(backends=2, users={name: password}, forbidden=[], lockout=None, latency_us=250, jitter_us=0, providers=["NTLM"], iis="iis10")` | describes the site; optional, before the first client, once |
+//! | `curl(name, user=, password=)`, `browser(name, user=, password=, close_after_first_401=False)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
+//! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
+//! | `c.disconnect()` | the client closes its connections |
+//! | `advance(seconds)`, `advance(ms=)` | lets time pass |
+//! | `crash(host)`, `power_loss(host)`, `restart(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc` |
+//! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
+//! | `r.status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length` | what came of a request; `None` where the application did not answer |
+//! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
+//! | `print(...)` | kept in [`Run::printed`] |
+//!
 //! Linking this crate installs a counting global allocator ([`limits`]).
 
 pub mod diagnostic;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,12 +127,12 @@ async fn get(connection: &mut Sender) -> hyper::Result<()> {
 }
 
 /// Opens a connection and runs it in a task.
-async fn connect<B>(net: &SimNet, peer: SocketAddr) -> Result<SendRequest<B>, Box<dyn Error + Send + Sync>>
+async fn connect<B>(net: &SimNet, peer: SocketAddr) -> io::Result<SendRequest<B>>
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let stream = net.connect(peer).await?;
-    let (sender, connection) = client::handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     net.spawn(async move {
         // Its end is the other side's affair, or shows in the exchange.
         let _ = connection.await;
@@ -174,10 +175,10 @@ async fn proxy(net: SimNet, stream: SimStream, target: SocketAddr, fresh: bool) 
             Some(sender) => sender,
             None => connect(&net, target).await?,
         };
-        sender.ready().await?;
-        let response = sender.send_request(request).await?;
+        sender.ready().await.map_err(io::Error::other)?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
         *kept = (!fresh).then_some(sender);
-        Ok::<_, Box<dyn Error + Send + Sync>>(response)
+        Ok::<_, io::Error>(response)
     });
     // Its end is the client's affair.
     let _ = server::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;

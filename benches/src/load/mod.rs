@@ -19,8 +19,8 @@ use stickler_sim::engine::{Engine, SimNet};
 use tokio::sync::mpsc;
 
 pub use bare::Bare;
-pub use site::{Site, standard_topology};
 pub(crate) use site::browser;
+pub use site::{Site, standard_topology};
 
 /// Simulated time that a round never needs.
 const ROUND_LIMIT: Duration = Duration::from_hours(1);

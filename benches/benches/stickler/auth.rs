@@ -1,0 +1,60 @@
+//! NTLM in memory.
+
+use std::cell::RefCell;
+
+use criterion::BatchSize;
+use stickler_auth::ntlm::profile::Profile;
+use stickler_benches::handshake::Handshake;
+use stickler_benches::report::{Aim, Figure, Sample};
+
+use crate::Bench;
+
+pub(crate) fn measure(bench: &mut Bench) {
+    let with_mic =
+        ("mic", Profile::windows(), "Authenticate with MIC and session key, verified", Some(Aim::TimeWithin(1.2)));
+    let without = ("no-mic", Profile::curl(), "Authenticate without either, verified", None);
+    for (name, profile, what, aim) in [with_mic, without] {
+        let handshake = RefCell::new(Handshake::new(profile));
+        let primitives = handshake.borrow().primitives();
+        let (verify, bare) = (format!("verify-{name}"), format!("primitives-{name}"));
+        let mut group = bench.criterion.benchmark_group("auth");
+        group.bench_function(verify.as_str(), |b| {
+            bench.estimates.ran(&format!("auth/{verify}"));
+            b.iter_batched(
+                || handshake.borrow().challenged(),
+                |waiting| handshake.borrow_mut().verify(waiting),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function(bare.as_str(), |b| {
+            bench.estimates.ran(&format!("auth/{bare}"));
+            b.iter(|| primitives.run());
+        });
+        group.finish();
+        bench.figures.push(Figure {
+            sample: Sample::one(format!("auth/{verify}")),
+            what: what.into(),
+            beside: Some(Sample::one(format!("auth/{bare}"))),
+            aim,
+            as_rate: false,
+            note: "Verification is the server's and the DC's part together, with the DC's NTOWFv2 cached; beside it \
+                   stand the HMAC-MD5 and RC4 operations that it needs, over inputs of the same lengths."
+                .into(),
+        });
+    }
+    let mut handshake = Handshake::new(Profile::windows());
+    let mut group = bench.criterion.benchmark_group("auth");
+    group.bench_function("handshake", |b| {
+        bench.estimates.ran("auth/handshake");
+        b.iter(|| handshake.run());
+    });
+    group.finish();
+    bench.figures.push(Figure {
+        sample: Sample::one("auth/handshake"),
+        what: "handshake in memory: three messages made, read, verified".into(),
+        beside: Some(Sample::one("auth/primitives-mic")),
+        aim: None,
+        as_rate: false,
+        note: String::new(),
+    });
+}

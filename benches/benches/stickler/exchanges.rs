@@ -1,0 +1,89 @@
+//! HTTP exchanges on the simulated network, through each mechanism and bare.
+
+use criterion::{BenchmarkId, SamplingMode};
+use stickler_benches::load::{Bare, Hops, Plan, Shape, Site, Work};
+use stickler_benches::report::{Aim, Figure, Sample};
+use stickler_lb_core::{Mechanism, mechanisms};
+
+use crate::Bench;
+
+const CLIENTS: [usize; 4] = [1, 10, 100, 1000];
+
+pub(crate) fn measure(bench: &mut Bench) {
+    for work in [Work::Requests, Work::Authentications] {
+        for mechanism in mechanisms() {
+            for clients in CLIENTS {
+                compare(bench, mechanism, Shape::new(work, clients));
+            }
+        }
+    }
+}
+
+/// Measures a site, and right after it the bare exchanges of the same plan.
+fn compare(bench: &mut Bench, mechanism: &Mechanism, shape: Shape) {
+    let Shape { work, clients, .. } = shape;
+    let hops = Hops::of(mechanism);
+    let group_name = format!("{}/{}", work.name(), mechanism.name).replace('/', "-");
+    let id = |function: &str| format!("{group_name}/{function}/{clients}");
+    let mut group = bench.criterion.benchmark_group(&group_name);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    // Set up at the first call, which a filter may prevent; one network at a time.
+    let mut plan: Option<Plan> = None;
+    let mut site: Option<Site> = None;
+    group.bench_function(BenchmarkId::new("site", clients), |b| {
+        bench.estimates.ran(&id("site"));
+        let site = site.get_or_insert_with(|| Site::new(mechanism, shape));
+        plan.get_or_insert_with(|| site.round());
+        b.iter(|| site.round());
+    });
+    drop(site);
+    let mut bare: Option<Bare> = None;
+    group.bench_function(BenchmarkId::new(hops.name(), clients), |b| {
+        bench.estimates.ran(&id(hops.name()));
+        let plan = plan.get_or_insert_with(|| Site::new(mechanism, shape).round());
+        let bare = bare.get_or_insert_with(|| Bare::new(hops, work, plan));
+        b.iter(|| bare.round());
+    });
+    group.finish();
+    let Some(plan) = plan else { return };
+    bench.figures.push(Figure {
+        sample: Sample { id: id("site"), pieces: shape.total() },
+        what: what(mechanism, shape, &plan),
+        beside: Some(Sample { id: id(hops.name()), pieces: shape.total() }),
+        aim: Some(Aim::SpeedFrom(0.75)),
+        as_rate: true,
+        note: note(mechanism),
+    });
+    if mechanism.name == "l4-nat" && work == Work::Authentications && clients == 100 {
+        bench.figures.push(Figure {
+            sample: Sample { id: id("site"), pieces: shape.total() },
+            what: "the same, against the rate aimed at".into(),
+            beside: Some(Sample { id: id(hops.name()), pieces: shape.total() }),
+            aim: Some(Aim::PerSecond(20_000.0)),
+            as_rate: true,
+            note: String::new(),
+        });
+    }
+}
+
+fn what(mechanism: &Mechanism, shape: Shape, plan: &Plan) -> String {
+    let served = 100 * plan.good as u64 / shape.total();
+    let exchanges = plan.total() as f64 / shape.total() as f64;
+    let work = shape.work.name();
+    format!("{work}, {}, {} clients ({exchanges:.1} exchanges each, {served} % are 200)", mechanism.name, shape.clients)
+}
+
+fn note(mechanism: &Mechanism) -> String {
+    match mechanism.name {
+        "close-per-request" => {
+            "Through close-per-request nothing can authenticate: its requests are those of clients without \
+             credentials, its authentications are attempts, and all of them end in 401."
+        }
+        "shared-pool" => {
+            "Through shared-pool, an authentication is often one exchange: the pooled connection is somebody's \
+             already. The bare counterpart always does the same number of exchanges on each connection."
+        }
+        _ => "",
+    }
+    .into()
+}

@@ -1,0 +1,80 @@
+//! `cargo bench`: measures, and then writes the benchmark report.
+//!
+//! Criterion's own switches work: a filter, `--quick`, `--test`, `--list`. The report covers what has
+//! run. `STICKLER_SAVE_BASELINE=1` makes this run the baseline of later ones.
+
+mod auth;
+mod exchanges;
+mod worlds;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use criterion::Criterion;
+use stickler_benches::cpu_time::CpuTime;
+use stickler_benches::report::{Baseline, Estimates, Figure, Report, ReportError};
+
+fn main() -> ExitCode {
+    let target = target_directory();
+    let output = target.join("criterion");
+    let mut bench = Bench {
+        criterion: Criterion::default()
+            .with_measurement(CpuTime)
+            .warm_up_time(Duration::from_millis(500))
+            .measurement_time(Duration::from_secs(3))
+            .nresamples(2000)
+            .sample_size(20)
+            .without_plots()
+            .output_directory(&output)
+            .configure_from_args(),
+        estimates: Estimates::new(output),
+        figures: Vec::new(),
+    };
+    auth::measure(&mut bench);
+    exchanges::measure(&mut bench);
+    worlds::measure(&mut bench);
+    if !measures() {
+        return ExitCode::SUCCESS;
+    }
+    match bench.report(&target.join("benchmark-report")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("no benchmark report: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What all groups share.
+struct Bench {
+    criterion: Criterion<CpuTime>,
+    estimates: Estimates,
+    figures: Vec<Figure>,
+}
+
+impl Bench {
+    fn report(&self, directory: &Path) -> Result<(), ReportError> {
+        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.json");
+        let report = Report::new(&self.figures, &self.estimates, &Baseline::load(&stored)?)?;
+        report.write(directory)?;
+        if std::env::var_os("STICKLER_SAVE_BASELINE").is_some_and(|value| value == "1") {
+            report.to_baseline().save_over(&stored)?;
+        }
+        println!("{}\n{}", report.to_markdown(), directory.join("report.md").display());
+        Ok(())
+    }
+}
+
+/// Whether criterion measures: `cargo test` and `--test` run each benchmark once, `--list` none.
+fn measures() -> bool {
+    let given = |switch: &str| std::env::args().any(|argument| argument == switch);
+    given("--bench") && !given("--test") && !given("--list") && !given("--profile-time")
+}
+
+/// Cargo's target directory, from where this program lies in it: `target/release/deps/stickler-...`.
+fn target_directory() -> PathBuf {
+    let program = std::env::current_exe().ok();
+    let target = program.as_deref().and_then(|program| program.ancestors().nth(3));
+    target.map_or_else(|| PathBuf::from("target"), Path::to_owned)
+}

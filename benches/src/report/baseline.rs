@@ -1,0 +1,50 @@
+//! What an earlier run came to.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::ReportError;
+
+/// Relative speeds by benchmark id: multiples of the counterpart's speed in the same run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// By benchmark id.
+    pub relative_speed: BTreeMap<String, f64>,
+}
+
+impl Baseline {
+    /// Reads a baseline; one that is not there is empty.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn load(path: &Path) -> Result<Self, ReportError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ReportError::File { path: path.to_owned(), source }),
+        };
+        serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_owned(), source })
+    }
+
+    /// Writes it over what is there; figures that were not measured this time stay.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn save_over(self, path: &Path) -> Result<(), ReportError> {
+        let mut all = Self::load(path)?;
+        all.relative_speed.extend(self.relative_speed.into_iter().map(|(id, speed)| (id, rounded(speed))));
+        let mut text = serde_json::to_string_pretty(&all).expect("names and numbers become JSON");
+        text.push('\n');
+        std::fs::write(path, text).map_err(|source| ReportError::File { path: path.to_owned(), source })
+    }
+}
+
+/// To three digits, which is more than a machine repeats.
+fn rounded(speed: f64) -> f64 {
+    let scale = 10_f64.powf(2.0 - speed.abs().log10().floor());
+    if scale.is_finite() { (speed * scale).round() / scale } else { speed }
+}
