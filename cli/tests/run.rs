@@ -44,7 +44,19 @@ fn every_shipped_scenario_ends_as_expected_over_every_balancer() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_in_another_process() {
-    let arguments = ["run", "mixed", "restart", "--balancer", "pin-on-401", "--balancer", "shared-pool", "--format", "json", "--transcript", "--seed"];
+    let arguments = [
+        "run",
+        "mixed",
+        "restart",
+        "--balancer",
+        "pin-on-401",
+        "--balancer",
+        "shared-pool",
+        "--format",
+        "json",
+        "--transcript",
+        "--seed",
+    ];
     let with = |seed| stdout(&stickler(&[&arguments[..], &[seed]].concat()));
     let first = with("11");
     assert!(first.contains("trace_hash"), "{first}");
@@ -63,7 +75,8 @@ fn an_unexpected_violation_exits_1_with_evidence_and_a_replay_command() {
 
 #[test]
 fn an_expectation_that_does_not_hold_shows_the_line_and_the_actual_value() {
-    let (code, out, _) = run("expectation", "alice = curl(\"alice\")\nalice.get(\"/\").expect(status = 404)\n", "l4-nat");
+    let (code, out, _) =
+        run("expectation", "alice = curl(\"alice\")\nalice.get(\"/\").expect(status = 404)\n", "l4-nat");
     assert_eq!(code, Some(1), "{out}");
     insta::assert_snapshot!("expectation", out);
 }
@@ -75,7 +88,10 @@ fn a_wrong_script_exits_2_and_points_at_the_place() {
         ("wrong-type", "curl(\"alice\").get(7)\n"),
         ("unknown-host", "curl(\"alice\")\ncrash(\"iis9\")\n"),
         ("syntax", "def f(:\n"),
-        ("endless-loop", "def f():\n    for a in range(1000000000):\n        for b in range(1000000000):\n            pass\nf()\n"),
+        (
+            "endless-loop",
+            "def f():\n    for a in range(1000000000):\n        for b in range(1000000000):\n            pass\nf()\n",
+        ),
         ("huge-list", "x = [0] * (1 << 28)\n"),
         ("doubling", "def f():\n    x = \"ab\"\n    for i in range(60):\n        x = x + x\nf()\n"),
     ] {
@@ -110,6 +126,7 @@ fn list_shows_scenarios_balancers_and_requirements() {
     for name in ["interleaved", "l4-nat", "close-per-request", "shared-pool", "pin-on-401", "HS-1", "ST-2"] {
         assert!(text.contains(name), "{name} is not in:\n{text}");
     }
-    let json: serde_json::Value = serde_json::from_str(&stdout(&stickler(&["list", "--format", "json"]))).expect("it is JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&stickler(&["list", "--format", "json"]))).expect("it is JSON");
     assert!(json["scenarios"].as_array().is_some_and(|scenarios| scenarios.len() >= 12), "{json}");
 }

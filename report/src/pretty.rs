@@ -74,9 +74,7 @@ pub fn details(run: &RunReport, everything: bool) -> String {
     if let Some(reason) = &run.reason {
         let _ = writeln!(text, "why: {reason}");
     }
-    for failure in &run.failures {
-        let _ = writeln!(text, "{failure}");
-    }
+    text.push_str(&failures(run));
     for surprise in &run.surprises {
         let _ = writeln!(text, "NOT AS EXPECTED: {surprise}");
     }
@@ -91,6 +89,24 @@ pub fn details(run: &RunReport, everything: bool) -> String {
         text.push_str(&transcript::whole(&run.trace, &marked));
     }
     let _ = writeln!(text, "replay: {}", run.replay);
+    text
+}
+
+/// The script's own expectations that did not hold: each once, with how often; only the first where that was expected.
+fn failures(run: &RunReport) -> String {
+    let mut counted: IndexMap<&str, usize> = IndexMap::new();
+    for failure in &run.failures {
+        *counted.entry(failure).or_default() += 1;
+    }
+    let shown = if run.as_expected() { 1 } else { counted.len() };
+    let mut text = String::new();
+    for (failure, times) in counted.iter().take(shown) {
+        let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+        let _ = writeln!(text, "{failure}{times}");
+    }
+    if counted.len() > shown {
+        let _ = writeln!(text, "... and {} more expectations of the script that do not hold", counted.len() - shown);
+    }
     text
 }
 
