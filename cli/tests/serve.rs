@@ -1,6 +1,6 @@
 //! `stickler serve` with the real curl: the same verdicts on real sockets.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A site that runs until it is dropped.

@@ -7,7 +7,8 @@
 //! a user. It is violated when that user is not the client's. The client's own view counts too: an
 //! answer in which the application names another user, or that belongs to another request
 //! (the echoed id), is a violation, because one client then reads what is meant for another.
-//! Valid or wrong credentials make no difference: a client is nobody but whom it claims to be.
+//! Valid or wrong credentials make no difference: a client is nobody but whom it claims to be. The
+//! evidence begins with the answer that gave the connection the identity, if there is one.
 //!
 //! **ID-2** is put to the test by each request of a client without credentials that a server
 //! answers. It is violated when the server takes it for a user, or the answer names one.
@@ -110,7 +111,11 @@ fn served_as(index: &Index<'_>, request: &Request<'_>, may: Option<&Principal>, 
         // The receipt that follows belongs to this answer when it tells of the same user.
         while receipts.next_if(|receipt| receipt.event < answer.event).is_some() {}
         let receipt = receipts.peek().filter(|receipt| receipt.user == Some(user)).map(|receipt| receipt.event);
-        finding.violate(summary, sent.into_iter().chain(received).chain([answer.event]).chain(receipt).collect());
+        let origin = index.authenticated_before(answer.at, answer.event);
+        let mut events: Vec<usize> =
+            origin.into_iter().chain(sent).chain(received).chain([answer.event]).chain(receipt).collect();
+        events.sort_unstable();
+        finding.violate(summary, events);
     }
     for receipt in self::receipts(index, request) {
         let Some(user) = receipt.user.filter(|&user| Some(user) != may) else { continue };

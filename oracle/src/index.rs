@@ -29,6 +29,8 @@ pub(crate) struct Index<'t> {
     clients: IndexMap<&'t Name, Client>,
     faults: Vec<Breakage<'t>>,
     last_received: Option<usize>,
+    /// Where a server's connection got an identity by an Authenticate leg.
+    authenticated: BTreeMap<ServerConnection<'t>, Vec<usize>>,
 }
 
 /// A request, from its start at the client to its end there.
@@ -97,6 +99,7 @@ impl<'t> Index<'t> {
             clients: IndexMap::new(),
             faults: Vec::new(),
             last_received: None,
+            authenticated: BTreeMap::new(),
         };
         for (position, event) in trace.events.iter().enumerate() {
             index.note(position, event);
@@ -201,6 +204,12 @@ impl<'t> Index<'t> {
         self.last_received.is_some_and(|last| last > event)
     }
 
+    /// The answer that gave a server's connection the identity that it has just before this event.
+    pub(crate) fn authenticated_before(&self, at: ServerConnection<'t>, event: usize) -> Option<usize> {
+        let answers = self.authenticated.get(&at)?;
+        answers.partition_point(|&answer| answer < event).checked_sub(1).map(|last| answers[last])
+    }
+
     fn fault_before(&self, request: &Request<'t>, end: usize) -> bool {
         let elsewhere = |name: &Name| name != request.client && self.clients.contains_key(name);
         self.faults.iter().take_while(|breakage| breakage.from < end).any(|breakage| {
@@ -239,8 +248,15 @@ impl<'t> Index<'t> {
                 self.last_received = Some(position);
                 self.note_for(position, *request);
             }
-            What::ServerLogon { request, .. } | What::ServerAnswered { request, .. } => {
+            What::ServerLogon { request, .. } => self.note_for(position, *request),
+            What::ServerAnswered { request, .. } => {
                 self.note_for(position, *request);
+                if let Some(answer) = self.answer(position)
+                    && answer.leg == Leg::Authenticate
+                    && answer.taken_for().is_some()
+                {
+                    self.authenticated.entry(answer.at).or_default().push(position);
+                }
             }
             // A balancer explains, it gives no evidence; connections come by their requests.
             What::ClientConnected { .. }

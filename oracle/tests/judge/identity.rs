@@ -30,6 +30,19 @@ fn id1_is_violated_once_by_a_request_served_as_another_with_the_receipt_as_proof
 }
 
 #[test]
+fn the_evidence_begins_with_the_answer_that_gave_the_connection_its_identity() {
+    let mut story = Story::default();
+    story.whole("alice", (1, "iis1", 2));
+    let id = story.start("bob");
+    story.exchange_as(id, (1, "iis1", 2), Leg::Anonymous, 200, Some(user("alice")));
+    let events = &story.verdict(Id1).evidence[0].events;
+    let alice = RequestId(1);
+    let gives = |what: &What| matches!(what, What::ServerAnswered { request, leg: Leg::Authenticate, status: 200, .. } if *request == Some(alice));
+    assert_eq!(events.len(), 5);
+    assert!(gives(&story.events[events[0]].what), "{events:?}");
+}
+
+#[test]
 fn id1_is_violated_for_a_client_with_a_wrong_password_too() {
     let mut story = Story::default();
     let id = story.start_wrong("bob");

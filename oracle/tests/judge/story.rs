@@ -18,7 +18,7 @@ pub(crate) const LOCKOUT: u32 = 2;
 pub(crate) struct Story {
     /// Whether clients send their token at once.
     pub(crate) preemptive: bool,
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     requests: Vec<Teller>,
     exchanges: u32,
 }
