@@ -48,6 +48,30 @@ pub struct Nonces {
 }
 
 /// The client's side of one handshake, in state `S`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
+/// use stickler_auth::ntlm::profile::Profile;
+///
+/// let credentials = Credentials::new("alice", "CORP", "secret");
+/// let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
+/// assert_eq!(negotiate.len(), 32);
+/// # drop(initiator);
+/// ```
+///
+/// A key cannot be asked for before the Challenge was answered:
+///
+/// ```compile_fail,E0599
+/// # use std::sync::Arc;
+/// # use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
+/// # use stickler_auth::ntlm::profile::Profile;
+/// # let credentials = Credentials::new("alice", "CORP", "secret");
+/// # let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
+/// initiator.session_key();
+/// ```
 pub struct Initiator<S> {
     config: Arc<InitiatorConfig>,
     state: S,
