@@ -17,20 +17,20 @@ use std::cell::{Cell, RefCell};
 pub const MEMORY: usize = 64 << 20;
 
 /// Function calls and turns of loops that a script may make.
-pub const TICKS: u64 = 5_000_000;
+pub const TICKS: u64 = 500_000;
 
 /// Depth of function calls.
 pub const CALL_DEPTH: usize = 200;
 
 /// Actions that a script may perform.
-pub const ACTIONS: u32 = 200_000;
+pub const ACTIONS: u32 = 100_000;
 
 /// Lines that a script may print.
 pub const PRINTED: usize = 10_000;
 
-/// Stack of a script's thread in bytes; the system lends it page by page. The nesting that fits
-/// into [`crate::scenario::MAX_SOURCE`] needs a part of it.
-pub const STACK: usize = 512 << 20;
+/// Stack of a script's thread in bytes; the system lends it page by page. An unoptimised Starlark
+/// takes up to 32 KiB for each level of syntax, and a statement has at most 4,000 levels.
+pub const STACK: usize = 256 << 20;
 
 #[global_allocator]
 static ALLOCATOR: Metered = Metered;

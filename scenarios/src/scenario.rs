@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The longest script, in bytes. It also bounds how deep an expression can nest.
+/// The longest script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
 
 /// A script, ready to run over any balancer. Cheap to clone.

@@ -35,16 +35,16 @@ fn every_way_to_ask_for_much_memory_ends_with_its_place() {
         "x = sorted(range(1 << 28))",
         "x = list(reversed(range(1 << 28)))",
         "x = list(enumerate(range(1 << 28)))",
-        "x = dict([(i, i) for i in range(1 << 22)])",
+        "x = {}\nfor i in range(1 << 22):\n    x[i] = [i] * 1000",
         "x = 'ab'\nfor i in range(100):\n    x = x + x",
         "x = [1]\nfor i in range(100):\n    x = x + x",
         "x = [1]\nfor i in range(100):\n    x.extend(x)",
-        "x = []\nfor i in range(1 << 22):\n    x.append([i])",
+        "x = []\nfor i in range(1 << 22):\n    x.append([i] * 1000)",
         "x = ','.join(['abcdefgh' * 1000] * 100000)",
         "x = ('%s' * 1000) % tuple(['a' * 100000] * 1000)",
         "x = repr(['a' * 100000] * 10000)",
         "x = ('a' * 100000).replace('a', 'b' * 100000)",
-        "def f():\n    x = [i for i in range(1 << 28)]\nf()",
+        "def f():\n    x = ['a' * 1000 + str(i) for i in range(1 << 28)]\nf()",
     ] {
         let said = error(source);
         let line = source.lines().count();
@@ -93,26 +93,33 @@ fn numbers_that_do_not_fit_are_errors_and_not_panics() {
 }
 
 #[test]
-fn a_script_nested_as_deep_as_fits_is_an_error_or_runs() {
-    let most = stickler_scenarios::scenario::MAX_SOURCE as usize - 40;
-    for source in [
-        format!("x = {}1{}", "(".repeat(most / 2), ")".repeat(most / 2)),
-        format!("x = {}{}", "[".repeat(most / 2), "]".repeat(most / 2)),
-        format!("x = {}1", "-".repeat(most)),
-        format!("x = {}1", "not ".repeat(most / 4)),
-        format!("x = 1{}", "+1".repeat(most / 2)),
-        format!("x = a{}", ".a".repeat(most / 2)),
-        format!("x = f{}", "()".repeat(most / 2)),
-        format!("x = {}", "lambda: ".repeat(most / 8) + "1"),
-        format!("x = {}1", "1 if 1 else ".repeat(most / 12)),
-        "[".repeat(most),
-        "f(".repeat(most / 2),
-        (0..300).map(|depth| format!("{}if True:\n", " ".repeat(depth))).collect::<String>()
-            + &" ".repeat(300)
-            + "pass",
-    ] {
-        let said = error(&source);
-        assert!(said.starts_with("test.star:"), "{}\n{said}", &source[..40]);
+fn a_script_nested_as_deep_as_may_be_is_an_error_or_runs() {
+    // Just below, and far beyond, what is let through to the interpreter.
+    for times in [3_990, 30_000] {
+        for (before, repeated, after) in [
+            ("x = ", "(", "1"),
+            ("x = ", "[", ""),
+            ("x = ", "-", "1"),
+            ("x = ", "not ", "1"),
+            ("x = 1", "+1", ""),
+            ("x = a", ".a", ""),
+            ("x = f", "()", ""),
+            ("x = ", "lambda: ", "1"),
+            ("x = ", "1 if 1 else ", "1"),
+            ("x = 1", " and 1", ""),
+            ("if 1:\n pass\n", "elif 1:\n pass\n", ""),
+            ("", "f(", ""),
+        ] {
+            let times = times.min((stickler_scenarios::scenario::MAX_SOURCE as usize - 40) / (repeated.len() + 1));
+            let closing = match repeated {
+                "(" => ")",
+                "[" => "]",
+                _ => "",
+            };
+            let source = format!("{before}{}{after}{}\n", repeated.repeat(times), closing.repeat(times));
+            let said = error(&source);
+            assert!(said.starts_with("test.star:"), "{repeated} x {times}\n{said}");
+        }
     }
 }
 

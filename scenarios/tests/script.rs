@@ -114,7 +114,7 @@ alice.get("/").expect(status = 200)
 }
 
 #[test]
-fn a_helper_of_the_script_may_expect_too() {
+fn a_function_of_the_script_may_expect_too() {
     let said = failures("def check(r):\n    r.expect(status = 200)\ncheck(curl('x', user = None).get('/'))\n");
     assert!(said.starts_with("test.star:2:14: expected status = 200"), "{said}");
 }

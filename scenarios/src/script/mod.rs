@@ -4,12 +4,14 @@
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
 //! * [`values`]: clients, requests under way, and answers, as a script sees them.
 //! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
+//! * [`nesting`]: how deep a script's syntax can nest.
 //!
 //! The language has no clock, no randomness, no input and, without `load`, no other files: a
 //! script does the same each time.
 
 mod errors;
 mod globals;
+mod nesting;
 mod session;
 mod values;
 
@@ -91,10 +93,15 @@ pub(crate) fn panicked(scenario: &Scenario, panic: &str) -> Diagnostic {
 }
 
 fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
+    if let Some(at) = nesting::too_deep(scenario.source()) {
+        let message =
+            format!("this statement has more than {} brackets, operators and keywords: split it", nesting::MAX);
+        return Err(Diagnostic::new(scenario, at, message, None));
+    }
     let wrong = |error| errors::diagnostic(scenario, &error);
     let parsed = AstModule::parse(scenario.path(), scenario.source().to_owned(), &DIALECT).map_err(wrong)?;
     let note = |at: FileSpanRef<'_>, _, _: &mut Evaluator<'_, '_, '_>| {
-        STATEMENT.set((at.span.begin().get(), at.span.end().get()))
+        STATEMENT.set((at.span.begin().get(), at.span.end().get()));
     };
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);

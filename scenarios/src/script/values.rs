@@ -1,7 +1,11 @@
 //! Clients, requests under way, answers and bodies, as a script sees them.
 
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
-#![expect(clippy::elidable_lifetime_names, reason = "`starlark_value` wants the lifetime by name")]
+#![expect(
+    clippy::elidable_lifetime_names,
+    clippy::unnecessary_wraps,
+    reason = "`starlark_value` wants the lifetime by name, and Starlark a Result of every function"
+)]
 
 use std::fmt;
 use std::ops::Range;
@@ -18,7 +22,7 @@ use starlark::values::{
     AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
 };
 use starlark::{methods_static, starlark_module};
-use stickler_model::{Answer, Name, Payload, RequestId, RequestSpec};
+use stickler_model::{Answer, Name, Payload, Principal, RequestId, RequestSpec};
 
 use super::errors::ScriptError;
 use super::session::Session;
@@ -205,7 +209,7 @@ impl Response {
         let number = |number: Option<u64>| number.map_or(none, |number| heap.alloc(number));
         Some(match name {
             "status" => number(answer.status.map(u64::from)),
-            "user" => text(application.and_then(|app| app.user.as_ref()).map(|user| user.as_str())),
+            "user" => text(application.and_then(|app| app.user.as_ref()).map(Principal::as_str)),
             "backend" => text(application.map(|app| app.server.as_str())),
             "connection" => number(application.map(|app| app.connection.into())),
             "number" => number(application.map(|app| app.number.into())),
@@ -309,16 +313,19 @@ fn argument(source: &str, call: Option<FileSpan>, name: &str) -> Range<usize> {
 fn argument_length(text: &str) -> usize {
     let (mut depth, mut quote, mut escaped) = (0_u32, None, false);
     for (at, c) in text.char_indices() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ',' | ')' | ']' | '}') if depth == 0 => return text[..at].trim_end().len(),
-            (None, ')' | ']' | '}') => depth -= 1,
-            (None, _) => {}
+        if let Some(open) = quote {
+            if !escaped && c == open {
+                quote = None;
+            }
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '"' | '\'' => quote = Some(c),
+            '(' | '[' | '{' => depth += 1,
+            ',' | ')' | ']' | '}' if depth == 0 => return text[..at].trim_end().len(),
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
         }
     }
     text.trim_end().len()
