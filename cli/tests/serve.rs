@@ -1,34 +1,35 @@
 //! `stickler serve` with the real curl: the same verdicts on real sockets.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A site that runs until it is dropped.
 struct Served {
     process: Child,
-    output: BufReader<ChildStdout>,
+    output: Option<BufReader<ChildStdout>>,
     url: String,
 }
 
 impl Served {
     fn start(balancer: &str, servers: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_stickler"))
+        let process = Command::new(env!("CARGO_BIN_EXE_stickler"))
             .args(["serve", "--balancer", balancer, "--iis", servers])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the command starts");
-        let mut output = BufReader::new(process.stdout.take().expect("stdout is piped"));
-        let mut url = String::new();
-        loop {
-            let mut line = String::new();
+        // Whole before anything can fail: dropping it ends the process.
+        let mut served = Self { process, output: None, url: String::new() };
+        let mut output = BufReader::new(served.process.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        while !line.starts_with("Ctrl-C") {
+            line.clear();
             assert_ne!(output.read_line(&mut line).expect("stdout is text"), 0, "serve ended early");
             if let Some(rest) = line.strip_prefix("balancer") {
-                url = rest.split_whitespace().last().expect("an address").to_owned();
-            }
-            if line.starts_with("Ctrl-C") {
-                return Self { process, output, url };
+                served.url.push_str(rest.split_whitespace().last().expect("an address"));
             }
         }
+        served.output = Some(output);
+        served
     }
 
     /// Status and body of a request by the real curl.
@@ -53,7 +54,8 @@ impl Served {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
         let code = self.process.wait().expect("the process ends").code();
-        let rest = self.output.by_ref().lines().map_while(Result::ok).collect::<Vec<_>>().join("\n");
+        let rest =
+            self.output.take().expect("it was read from").lines().map_while(Result::ok).collect::<Vec<_>>().join("\n");
         (code, rest)
     }
 }

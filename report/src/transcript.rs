@@ -1,8 +1,8 @@
 //! Who sent what on which connection, and as whom the server took it.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Formatter, Write as _};
 
-use stickler_model::event::{Closed, Event, Leg, What};
+use stickler_model::event::{Closed, Credentials, Event, Leg, What};
 use stickler_model::{Action, Fault, Principal, RequestId, Trace};
 use stickler_oracle::Evidence;
 
@@ -39,71 +39,26 @@ pub fn line(event: &Event) -> String {
 /// What was seen, in words.
 struct Saw<'a>(&'a What);
 
-impl std::fmt::Display for Saw<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Saw<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             What::Action(action) => action_line(f, action),
-            What::RequestStarted { request, identity, credentials, method, path, length, .. } => {
-                write!(
-                    f,
-                    "{request}: {method} {path}, {length} bytes, as {} ({credentials:?})",
-                    user(identity.as_ref())
-                )
-            }
-            What::ClientConnected { connection, local } => write!(f, "opens connection {connection} from {local}"),
-            What::ClientSent { connection, request, leg, length } => {
-                write!(f, "sends {request} on its connection {connection}: {}, {length} bytes", leg_name(*leg))
-            }
-            What::ClientReceived { connection, request, echoed, status, challenge, user: seen } => {
-                write!(f, "receives {status} for {request} on its connection {connection}")?;
-                if *challenge {
-                    f.write_str(" with a Challenge")?;
-                }
-                match echoed {
-                    None => f.write_str(", not from a server")?,
-                    Some(other) if other != request => write!(f, ", WHICH ANSWERS {other}")?,
-                    Some(_) => {}
-                }
-                seen.as_ref().map_or(Ok(()), |seen| write!(f, ", served as {seen}"))
-            }
-            What::RequestEnded { request, status, error } => match (status, error) {
-                (Some(status), None) => write!(f, "{request} ends with {status}"),
-                (_, error) => write!(f, "{request} ends without an answer: {}", error.as_deref().unwrap_or("unknown")),
-            },
-            What::ServerAccepted { connection, peer } => write!(f, "accepts connection {connection} from {peer}"),
-            What::ServerReceived { connection, number, request, leg } => {
-                write!(f, "connection {connection}, request {number}: receives {} of {}", leg_name(*leg), id(*request))
-            }
-            What::ServerLogon { connection, request, account, status, .. } => {
-                write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))
-            }
-            What::ServerAnswered {
-                connection,
-                number,
-                request,
-                status,
-                substatus,
-                win32,
-                user: taken,
-                processed,
-                ..
-            } => {
-                write!(
-                    f,
-                    "connection {connection}, request {number}: answers {} with {status} {substatus} {win32}",
-                    id(*request)
-                )?;
-                if *processed { write!(f, ", processed as {}", user(taken.as_ref())) } else { Ok(()) }
-            }
+            What::RequestStarted { .. }
+            | What::ClientConnected { .. }
+            | What::ClientSent { .. }
+            | What::ClientReceived { .. }
+            | What::RequestEnded { .. } => client_line(f, self.0),
             What::ClientClosed { connection, how } | What::ServerClosed { connection, how } => {
                 write!(f, "connection {connection} is gone ({})", closed(*how))
             }
-            What::DcLogon { server, account, status, bad_count, .. } => {
-                write!(
-                    f,
-                    "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"
-                )
-            }
+            What::DcLogon { server, account, status, bad_count, .. } => write!(
+                f,
+                "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"
+            ),
+            What::ServerAccepted { .. }
+            | What::ServerReceived { .. }
+            | What::ServerLogon { .. }
+            | What::ServerAnswered { .. } => server_line(f, self.0),
             What::Decision { downstream, upstream, backend, request, decision } => {
                 write!(f, "downstream {downstream}")?;
                 if let Some(upstream) = upstream {
@@ -114,12 +69,68 @@ impl std::fmt::Display for Saw<'_> {
                 }
                 write!(f, ", {}: {decision}", id(*request))
             }
-            What::FlowOpened { client, source, backend } => write!(f, "flow of {client} goes to {backend} as {source}"),
+            What::FlowOpened { client, source, backend } => {
+                write!(f, "flow of {client} goes to {backend} as {source}")
+            }
         }
     }
 }
 
-fn action_line(f: &mut std::fmt::Formatter<'_>, action: &Action) -> std::fmt::Result {
+fn client_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
+    match what {
+        What::RequestStarted { request, identity, credentials, method, path, length, .. } => {
+            let credentials = match credentials {
+                Credentials::None => "",
+                Credentials::Valid => " with good credentials",
+                Credentials::Wrong => " with wrong credentials",
+            };
+            write!(f, "{request}: {method} {path}, {length} bytes, as {}{credentials}", user(identity.as_ref()))
+        }
+        What::ClientConnected { connection, local } => write!(f, "opens connection {connection} from {local}"),
+        What::ClientSent { connection, request, leg, length } => {
+            write!(f, "sends {request} on its connection {connection}: {}, {length} bytes", leg_name(*leg))
+        }
+        What::ClientReceived { connection, request, echoed, status, challenge, user: seen } => {
+            write!(f, "receives {status} for {request} on its connection {connection}")?;
+            if *challenge {
+                f.write_str(" with a Challenge")?;
+            }
+            match echoed {
+                None => f.write_str(", not from a server")?,
+                Some(other) if other != request => write!(f, ", WHICH ANSWERS {other}")?,
+                Some(_) => {}
+            }
+            seen.as_ref().map_or(Ok(()), |seen| write!(f, ", served as {seen}"))
+        }
+        What::RequestEnded { request, status: Some(status), .. } => write!(f, "{request} ends with {status}"),
+        What::RequestEnded { request, error, .. } => {
+            write!(f, "{request} ends without an answer: {}", error.as_deref().unwrap_or("unknown"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn server_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
+    match what {
+        What::ServerAccepted { connection, peer } => write!(f, "accepts connection {connection} from {peer}"),
+        What::ServerReceived { connection, number, request, leg } => {
+            write!(f, "connection {connection}, request {number}: receives {} of {}", leg_name(*leg), id(*request))
+        }
+        What::ServerLogon { connection, request, account, status, .. } => {
+            write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))
+        }
+        What::ServerAnswered {
+            connection, number, request, status, substatus, win32, user: taken, processed, ..
+        } => {
+            let id = id(*request);
+            write!(f, "connection {connection}, request {number}: answers {id} with {status} {substatus} {win32}")?;
+            if *processed { write!(f, ", processed as {}", user(taken.as_ref())) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
     match action {
         Action::AddClient(client) => {
             let identity = client.identity.as_ref().map(|identity| &identity.principal);

@@ -22,7 +22,7 @@ const MOST_FLOWS: usize = 60_000;
 
 /// The machines of a site, by name.
 pub(super) struct Machines {
-    machines: IndexMap<Name, Machine>,
+    by_name: IndexMap<Name, Machine>,
     dc: Arc<DomainController>,
     promises: Promises,
 }
@@ -56,7 +56,7 @@ impl Machines {
     pub(super) fn start(engine: &mut Engine, topology: &Topology, envs: &Envs) -> Result<Self, WorldError> {
         let mechanism = find(&topology.balancer).map_err(invalid)?;
         let dc = Arc::new(DomainController::new(Directory::new(&topology.domain)));
-        let mut machines = Self { machines: IndexMap::new(), dc: Arc::clone(&dc), promises: mechanism.promises() };
+        let mut machines = Self { by_name: IndexMap::new(), dc: Arc::clone(&dc), promises: mechanism.promises() };
         let host = add_host(engine, addresses::DC)?;
         machines.add(Name::from("dc"), addresses::DC, Process::Dc { host, controller: dc })?;
         let mut farm = Farm::default();
@@ -73,9 +73,9 @@ impl Machines {
         let name = Name::from("lb");
         let balancer = balancer(engine, mechanism, farm, envs.of(&name))?;
         machines.add(name, addresses::FRONT_END, balancer)?;
-        for (name, machine) in &machines.machines {
+        for (name, machine) in &machines.by_name {
             if let Some(host) = machine.process.host() {
-                machine.boot(engine.net(host), envs.of(name));
+                machine.boot(&engine.net(host), envs.of(name));
             }
         }
         Ok(machines)
@@ -93,17 +93,17 @@ impl Machines {
 
     /// The machine's names, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.machines.keys()
+        self.by_name.keys()
     }
 
     /// Its address, where there is such a machine.
     pub(super) fn address(&self, name: &Name) -> Option<IpAddr> {
-        self.machines.get(name).map(|machine| machine.address.ip())
+        self.by_name.get(name).map(|machine| machine.address.ip())
     }
 
     /// The host whose process can be ended and started.
     pub(super) fn process(&self, name: &Name) -> Result<HostId, WorldError> {
-        let Some(machine) = self.machines.get(name) else {
+        let Some(machine) = self.by_name.get(name) else {
             let known = self.names().map(Name::to_string).collect();
             return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
         };
@@ -115,23 +115,23 @@ impl Machines {
     }
 
     /// Starts the machine's process on its fresh network.
-    pub(super) fn boot(&self, name: &Name, net: SimNet, envs: &Envs) {
-        if let Some(machine) = self.machines.get(name) {
+    pub(super) fn boot(&self, name: &Name, net: &SimNet, envs: &Envs) {
+        if let Some(machine) = self.by_name.get(name) {
             machine.boot(net, envs.of(name));
         }
     }
 
     fn add(&mut self, name: Name, address: SocketAddr, process: Process) -> Result<(), WorldError> {
-        if self.machines.contains_key(&name) {
+        if self.by_name.contains_key(&name) {
             return Err(WorldError::Duplicate(name.to_string()));
         }
-        self.machines.insert(name, Machine { address, process });
+        self.by_name.insert(name, Machine { address, process });
         Ok(())
     }
 }
 
 impl Machine {
-    fn boot(&self, net: SimNet, env: Env) {
+    fn boot(&self, net: &SimNet, env: Env) {
         let address = self.address;
         match &self.process {
             Process::Dc { controller, .. } => {
@@ -165,7 +165,7 @@ impl Process {
 
 /// Binds, and then serves.
 fn on_listener<F>(
-    net: SimNet,
+    net: &SimNet,
     address: SocketAddr,
     serve: impl FnOnce(SimNet, <SimNet as Net>::Listener) -> F + Send + 'static,
 ) where

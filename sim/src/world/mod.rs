@@ -169,7 +169,7 @@ impl SimWorld {
                 let host = self.machines.process(name)?;
                 let net = self.run(|engine| engine.restart(host))?;
                 let envs = self.envs();
-                self.machines.boot(name, net, &envs);
+                self.machines.boot(name, &net, &envs);
                 // Its port is open when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO))?;
             }
