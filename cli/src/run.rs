@@ -25,7 +25,12 @@ struct Job<'a> {
 /// What came of it: a report, or why the script could not be run to its end.
 enum Done {
     Report(Box<RunReport>),
-    Broken(String),
+    Broken {
+        /// What is wrong, and where.
+        error: String,
+        /// Over which balancer, and how to see it again.
+        context: String,
+    },
 }
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
@@ -47,13 +52,15 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     for done in done {
         match done {
             Done::Report(report) => reports.push(*report),
-            Done::Broken(message) => broken.push(message),
+            // The same mistake over each balancer and seed is told once.
+            Done::Broken { error, .. } if broken.iter().any(|(told, _)| *told == error) => {}
+            Done::Broken { error, context } => broken.push((error, context)),
         }
     }
     show(&reports, arguments)?;
     if !broken.is_empty() {
-        broken.dedup();
-        return Err(Failure::Wrong(broken.join("\n")));
+        let told: Vec<_> = broken.iter().map(|(error, context)| format!("{error}\n  {context}")).collect();
+        return Err(Failure::Wrong(told.join("\n")));
     }
     if reports.iter().all(RunReport::as_expected) { Ok(()) } else { Err(Failure::NotAsExpected) }
 }
@@ -124,11 +131,13 @@ fn one(job: &Job<'_>) -> Done {
     let replay = run.replay();
     let Run { scenario, balancer, trace, verdicts, failures, error, .. } = run;
     match (error, trace) {
-        (Some(error), _) => Done::Broken(format!("{error}\n  over {balancer}; replay: {replay}")),
-        (None, None) => Done::Broken(format!(
-            "{}: the script asks for nothing, so there is nothing to judge",
-            job.case.scenario.path()
-        )),
+        (Some(error), _) => {
+            Done::Broken { error: error.to_string(), context: format!("over {balancer}; replay: {replay}") }
+        }
+        (None, None) => Done::Broken {
+            error: format!("{}: the script asks for nothing, so there is nothing to judge", job.case.scenario.path()),
+            context: format!("replay: {replay}"),
+        },
         (None, Some(trace)) => Done::Report(Box::new(RunReport {
             scenario,
             balancer,

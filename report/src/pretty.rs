@@ -49,8 +49,8 @@ pub fn legend(runs: &[RunReport]) -> String {
         let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
         let _ = writeln!(text, "{requirement} {verb}: {} [{}]", requirement.text(), requirement.source());
     }
-    let _ =
-        writeln!(text, "\n{} runs, {} as expected, {unexpected} not as expected", runs.len(), runs.len() - unexpected);
+    let (all, plural) = (runs.len(), if runs.len() == 1 { "" } else { "s" });
+    let _ = writeln!(text, "\n{all} run{plural}, {} as expected, {unexpected} not as expected", all - unexpected);
     text
 }
 
