@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
 use stickler_oracle::{Grade, Severity};
 
 use crate::{RunReport, transcript};
+
+/// A line under the header, and none between rows: the table has to fit a screen.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
 ///
@@ -23,7 +25,7 @@ pub fn table(runs: &[RunReport], color: bool) -> String {
         rows.entry(&run.scenario).or_default().entry(&run.balancer).or_default().push(run);
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(std::iter::once("scenario").chain(balancers.iter().copied()));
     for (scenario, by_balancer) in rows {
         let cells = balancers
@@ -44,7 +46,7 @@ pub fn legend(runs: &[RunReport]) -> String {
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut text = String::new();
+    let mut text = String::from("\n");
     for requirement in ids {
         let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
         let _ = writeln!(text, "{requirement} {verb}: {} [{}]", requirement.text(), requirement.source());
