@@ -44,6 +44,10 @@ impl Charset {
                 if !rest.is_empty() {
                     return Err(DecodeError::Text { field });
                 }
+                // Names are nearly always ASCII, which needs no look at surrogates.
+                if units.iter().all(|[low, high]| low.is_ascii() && *high == 0) {
+                    return Ok(units.iter().map(|[low, _]| char::from(*low)).collect());
+                }
                 let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
                 let mut text = String::with_capacity(bytes.len() / 2);
                 for c in char::decode_utf16(units) {

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         criterion: Criterion::default()
             .with_measurement(CpuTime)
             .warm_up_time(Duration::from_millis(500))
-            .measurement_time(Duration::from_secs(3))
+            .measurement_time(Duration::from_secs(2))
             .nresamples(2000)
             .sample_size(20)
             .without_plots()

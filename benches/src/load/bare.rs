@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self as client, SendRequest};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SERVER, USER_AGENT};
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use stickler_model::REQUEST_ID_HEADER;
 use stickler_net::{Listener as _, Net as _};
 use stickler_sim::engine::{Departure, Engine, PacketHead, PacketRouter, Settings, SimNet, SimStream, Verdict};
 use tokio::sync::Mutex;
@@ -27,6 +28,10 @@ const SERVERS: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1)), 80),
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 1, 2)), 80),
 ];
+
+/// Headers that the whole world's messages have, so that as many bytes travel here.
+const TAG: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
+const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 
 type Sender = SendRequest<Empty<Bytes>>;
 
@@ -122,6 +127,7 @@ async fn get(connection: &mut Sender) -> hyper::Result<()> {
     headers.insert(HOST, HeaderValue::from_static("www.corp.example"));
     headers.insert(USER_AGENT, HeaderValue::from_static("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium"));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(TAG, HeaderValue::from_static("r1234567"));
     connection.ready().await?;
     connection.send_request(request).await?.into_body().collect().await.map(drop)
 }
@@ -159,7 +165,11 @@ where
 async fn serve(stream: SimStream, body: Bytes) {
     let service = service_fn(|_: Request<Incoming>| {
         let mut response = Response::new(Full::new(body.clone()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
+        headers.insert(POWERED_BY, HeaderValue::from_static("ASP.NET"));
+        headers.insert(TAG, HeaderValue::from_static("r1234567"));
         std::future::ready(Ok::<_, Infallible>(response))
     });
     // Its end is the client's affair.

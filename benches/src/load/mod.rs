@@ -101,7 +101,7 @@ impl Shape {
     /// A round long enough to measure, and not longer.
     pub fn new(work: Work, clients: usize) -> Self {
         let each = match work {
-            Work::Requests => (1000 / clients).clamp(4, 200),
+            Work::Requests => (1000 / clients).clamp(2, 200),
             Work::Authentications => (200 / clients).clamp(1, 20),
         };
         Self { clients, work, each }

@@ -63,6 +63,7 @@ impl Figure {
         let (unit, scale): (_, fn(f64) -> f64) = match (self.as_rate, time) {
             (true, _) => ("per second", per_second),
             (false, ..1e4) => ("ns", std::convert::identity),
+            (false, ..1e6) => ("us", micros),
             (false, _) => ("ms", millis),
         };
         let ratio_to_aim = self.aim.and_then(|aim| match aim {
@@ -108,6 +109,10 @@ impl Aim {
 
 fn per_second(nanos: f64) -> f64 {
     1e9 / nanos
+}
+
+fn micros(nanos: f64) -> f64 {
+    nanos / 1e3
 }
 
 fn millis(nanos: f64) -> f64 {

@@ -264,10 +264,7 @@ impl<P: NatPolicy> PacketRouter for Nat<P> {
         if packet.dst == self.service {
             return self.forward_to_backend(packet, now);
         }
-        if self.back.contains_key(&(packet.src, packet.dst)) {
-            return self.forward_to_client(packet, now);
-        }
-        Verdict::Reset
+        self.forward_to_client(packet, now)
     }
 }
 
