@@ -21,6 +21,7 @@ pub mod env;
 pub mod event;
 pub mod name;
 pub mod payload;
+mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::from_text;
+
 /// The name of a host or a client, as the script gives it: `alice`, `lb`, `iis1`, `dc`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(Arc<str>);
 
@@ -14,6 +16,12 @@ impl Name {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a name", |text| Some(Self::from(text)))
     }
 }
 
@@ -38,7 +46,7 @@ impl fmt::Display for Name {
 /// A security principal in down-level form, `CORP\alice`, as `LOGON_USER` shows it.
 ///
 /// Windows compares account names without case, so does this; the spelling is kept. Cheap to clone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Principal(Arc<str>);
 
@@ -67,6 +75,12 @@ impl Principal {
     /// `domain\user`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Principal {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a principal as DOMAIN\\user", Self::parse)
     }
 }
 

@@ -12,8 +12,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::Criterion;
+use mimalloc::MiMalloc;
 use stickler_benches::cpu_time::CpuTime;
 use stickler_benches::report::{Baseline, Estimates, Figure, Report, ReportError};
+
+/// The allocator that the command has, below its meter.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let target = target_directory();

@@ -16,7 +16,10 @@ use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use stickler_model::REQUEST_ID_HEADER;
+use stickler_mock_iis::app::render;
+use stickler_model::action::AppAnswer;
+use stickler_model::payload::{BodyHasher, Digest};
+use stickler_model::{Principal, REQUEST_ID_HEADER};
 use stickler_net::{Listener as _, Net as _};
 use stickler_sim::engine::{Departure, Engine, PacketHead, PacketRouter, Settings, SimNet, SimStream, Verdict};
 use tokio::sync::Mutex;
@@ -58,10 +61,9 @@ impl Bare {
     /// When the engine does not start, which would be a bug of it.
     pub fn new(hops: Hops, work: Work, plan: &Plan) -> Self {
         let mut engine = Engine::new(&Settings { seed: 1, ..Settings::default() }).expect("one engine on this thread");
-        let body = Bytes::from(vec![b'x'; plan.body as usize]);
         for address in SERVERS {
-            let body = body.clone();
-            listen(&host(&mut engine, address.ip()), address, move |_, stream, _| serve(stream, body.clone()));
+            let page = Page::new(work, plan.body);
+            listen(&host(&mut engine, address.ip()), address, move |_, stream, _| serve(stream, page.clone()));
         }
         match hops {
             Hops::Packets => engine.add_router(&[FRONT_END.ip()], Box::new(Forwarder)).expect("the address is free"),
@@ -113,7 +115,10 @@ async fn client_round(net: SimNet, plan: Arc<[u32]>, mut sender: Option<Sender>,
             None => connect(&net, FRONT_END).await.expect("the front end listens"),
         };
         for _ in 0..count {
-            get(&mut connection).await.expect("the server answers");
+            let body = get(&mut connection).await.expect("the server answers");
+            if work == Work::Requests {
+                read(&body);
+            }
             done += 1;
         }
         sender = (work == Work::Requests).then_some(connection);
@@ -121,7 +126,7 @@ async fn client_round(net: SimNet, plan: Arc<[u32]>, mut sender: Option<Sender>,
     (done, sender)
 }
 
-async fn get(connection: &mut Sender) -> hyper::Result<()> {
+async fn get(connection: &mut Sender) -> hyper::Result<Bytes> {
     let mut request = Request::new(Empty::new());
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_static("www.corp.example"));
@@ -129,7 +134,15 @@ async fn get(connection: &mut Sender) -> hyper::Result<()> {
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(TAG, HeaderValue::from_static("r1234567"));
     connection.ready().await?;
-    connection.send_request(request).await?.into_body().collect().await.map(drop)
+    Ok(connection.send_request(request).await?.into_body().collect().await?.to_bytes())
+}
+
+/// Does with a body what the real client does.
+fn read(body: &[u8]) {
+    let mut hasher = BodyHasher::default();
+    hasher.update(body);
+    std::hint::black_box(hasher.finish());
+    std::hint::black_box(serde_json::from_slice::<AppAnswer>(body).expect("the server's own JSON"));
 }
 
 /// Opens a connection and runs it in a task.
@@ -161,10 +174,44 @@ where
     });
 }
 
+/// What a bare server answers with.
+#[derive(Clone)]
+enum Page {
+    /// The application's answer, made anew for each request: the application is not what is compared.
+    Application(AppAnswer),
+    /// As many bytes, for handshakes, most of whose answers are no application's.
+    Bytes(Bytes),
+}
+
+impl Page {
+    fn new(work: Work, length: u64) -> Self {
+        match work {
+            Work::Requests => Self::Application(AppAnswer {
+                server: "iis1".into(),
+                connection: 1,
+                number: 1,
+                user: Some(Principal::new("CORP", "user0001")),
+                method: "GET".into(),
+                path: "/".into(),
+                length: 0,
+                digest: Digest::EMPTY,
+            }),
+            Work::Authentications => Self::Bytes(vec![b'x'; length as usize].into()),
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::Application(answer) => render(answer),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
 /// A server's connection: 200 and a body, as long as the real one's.
-async fn serve(stream: SimStream, body: Bytes) {
+async fn serve(stream: SimStream, page: Page) {
     let service = service_fn(|_: Request<Incoming>| {
-        let mut response = Response::new(Full::new(body.clone()));
+        let mut response = Response::new(Full::new(page.body()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));

@@ -3,7 +3,8 @@
 //!
 //! * [`Site`]: the whole simulated world, through one of its balancers.
 //! * [`Bare`]: what the same exchanges cost without it: hyper on both ends, and between them a
-//!   forwarder of packets or a plain proxy, without authentication, policy or trace.
+//!   forwarder of packets or a plain proxy, without authentication, policy or trace. The application is
+//!   the same: for requests, the server renders its JSON and the client reads and digests it.
 //! * [`Plan`]: what a round of `Site` came to, so that `Bare` does exactly as many exchanges.
 
 mod bare;

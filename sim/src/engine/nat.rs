@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 use super::router::{Departure, PacketHead, PacketRouter, Verdict};
 
@@ -90,9 +91,9 @@ pub struct Nat<P> {
     mode: NatMode,
     policy: P,
     most_flows: usize,
-    flows: IndexMap<SocketAddr, Flow>,
+    flows: IndexMap<SocketAddr, Flow, FxBuildHasher>,
     /// (backend, whom it sees) to client.
-    back: IndexMap<(SocketAddr, SocketAddr), SocketAddr>,
+    back: IndexMap<(SocketAddr, SocketAddr), SocketAddr, FxBuildHasher>,
     next_port: u16,
     /// Closed flows by the time of their end, oldest first.
     lingering: VecDeque<(Duration, FlowRecord)>,
@@ -122,8 +123,8 @@ impl<P: NatPolicy> Nat<P> {
             mode,
             policy,
             most_flows,
-            flows: IndexMap::new(),
-            back: IndexMap::new(),
+            flows: IndexMap::default(),
+            back: IndexMap::default(),
             next_port: FIRST_NAT_PORT,
             lingering: VecDeque::new(),
         }
