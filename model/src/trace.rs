@@ -74,7 +74,7 @@ pub struct Journal {
 }
 
 enum Sink {
-    Keep(Mutex<Vec<Event>>),
+    Keep(Mutex<Chunks>),
     HandOn(Box<dyn Fn(Event) + Send + Sync>),
 }
 
@@ -101,13 +101,81 @@ impl Journal {
     /// Takes all events kept so far.
     pub fn take(&self) -> Vec<Event> {
         match &self.sink {
-            Sink::Keep(events) => std::mem::take(&mut *lock(events)),
+            Sink::Keep(events) => std::mem::take(&mut *lock(events)).join(),
             Sink::HandOn(_) => Vec::new(),
         }
     }
 }
 
+/// Events in pieces of bounded length: a long run does not move those that it has as it grows.
+#[derive(Default)]
+struct Chunks {
+    full: Vec<Vec<Event>>,
+    last: Vec<Event>,
+}
+
+impl Chunks {
+    /// Events of a piece, some 120 KiB.
+    const LENGTH: usize = 1024;
+
+    fn push(&mut self, event: Event) {
+        if self.last.len() == Self::LENGTH {
+            self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(Self::LENGTH)));
+        }
+        self.last.push(event);
+    }
+
+    fn join(mut self) -> Vec<Event> {
+        if self.full.is_empty() {
+            return self.last;
+        }
+        let mut events = Vec::with_capacity(self.full.len() * Self::LENGTH + self.last.len());
+        for mut chunk in self.full {
+            events.append(&mut chunk);
+        }
+        events.append(&mut self.last);
+        events
+    }
+}
+
 /// A panic elsewhere leaves a whole event or none: the list stays good.
-fn lock(events: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
+fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
     events.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Time;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Time {
+            Time(7)
+        }
+
+        fn epoch(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_journal_keeps_order_beyond_one_piece_and_starts_afresh_when_taken() {
+        let journal = Journal::new(Arc::new(Still));
+        let count = 2 * Chunks::LENGTH as u32 + 3;
+        for connection in 1..=count {
+            journal.record(&"iis1".into(), What::ServerClosed { connection, how: crate::event::Closed::Here });
+        }
+        let numbers: Vec<u32> = journal
+            .take()
+            .into_iter()
+            .map(|event| match event.what {
+                What::ServerClosed { connection, .. } => connection,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(numbers.iter().copied().eq(1..=count));
+        assert!(journal.take().is_empty());
+    }
 }
