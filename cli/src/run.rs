@@ -129,7 +129,7 @@ fn one(job: &Job<'_>) -> Done {
     let expected = job.case.expectations.expected(job.case.scenario.name(), job.balancer);
     let surprises = expected.compare(&run).iter().map(ToString::to_string).collect();
     let replay = run.replay();
-    let Run { scenario, balancer, trace, verdicts, failures, error, .. } = run;
+    let Run { scenario, balancer, trace, verdicts, failures, error, printed, .. } = run;
     match (error, trace) {
         (Some(error), _) => {
             Done::Broken { error: error.to_string(), context: format!("over {balancer}; replay: {replay}") }
@@ -144,6 +144,7 @@ fn one(job: &Job<'_>) -> Done {
             trace,
             verdicts,
             failures: failures.iter().map(ToString::to_string).collect(),
+            printed,
             surprises,
             reason: expected.reason,
             replay,

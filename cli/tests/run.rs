@@ -82,6 +82,13 @@ fn an_expectation_that_does_not_hold_shows_the_line_and_the_actual_value() {
 }
 
 #[test]
+fn what_a_script_prints_is_shown() {
+    let (code, out, _) = run("printing", "print(\"seen:\", curl(\"alice\").get(\"/\").user)\n", "l4-nat");
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains(r"printed: seen: CORP\alice"), "{out}");
+}
+
+#[test]
 fn a_wrong_script_exits_2_and_points_at_the_place() {
     for (name, source) in [
         ("unknown-name", "alice = curl(\"alice\")\nalcie.get(\"/\")\n"),

@@ -19,6 +19,7 @@ struct Run<'a> {
     as_expected: bool,
     surprises: &'a [String],
     failures: &'a [String],
+    printed: &'a [String],
     reason: Option<&'a str>,
     verdicts: Vec<GradedVerdict<'a>>,
     trace_hash: String,
@@ -69,6 +70,7 @@ fn run_value(run: &RunReport, everything: bool) -> Run<'_> {
         as_expected: run.as_expected(),
         surprises: &run.surprises,
         failures: &run.failures,
+        printed: &run.printed,
         reason: run.reason.as_deref(),
         verdicts: run
             .verdicts

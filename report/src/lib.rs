@@ -25,6 +25,8 @@ pub struct RunReport {
     pub verdicts: Vec<Verdict>,
     /// Expectations of the script that did not hold, each with its position and the actual value.
     pub failures: Vec<String>,
+    /// The lines that the script printed.
+    pub printed: Vec<String>,
     /// Where the outcome differs from the expected one; empty: as expected.
     pub surprises: Vec<String>,
     /// Why the expected outcome is what it is, where that is written down.

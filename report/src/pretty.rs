@@ -73,6 +73,9 @@ pub fn details(run: &RunReport, everything: bool) -> String {
             );
         }
     }
+    for line in &run.printed {
+        let _ = writeln!(text, "printed: {line}");
+    }
     if let Some(reason) = &run.reason {
         let _ = writeln!(text, "why: {reason}");
     }
@@ -114,7 +117,8 @@ fn failures(run: &RunReport) -> String {
 
 /// Whether a run has anything to tell beside its cell in the table.
 pub fn is_notable(run: &RunReport) -> bool {
-    !run.as_expected() || run.graded(Grade::Violated).next().is_some() || run.graded(Grade::NonStrict).next().is_some()
+    let kept = run.graded(Grade::Violated).next().is_none() && run.graded(Grade::NonStrict).next().is_none();
+    !kept || !run.as_expected() || !run.printed.is_empty()
 }
 
 fn cell(runs: &[&RunReport], color: bool) -> Cell {

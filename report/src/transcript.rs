@@ -67,7 +67,10 @@ impl fmt::Display for Saw<'_> {
                 if let Some(backend) = backend {
                     write!(f, " to {backend}")?;
                 }
-                write!(f, ", {}: {decision}", id(*request))
+                if let Some(request) = request {
+                    write!(f, ", {request}")?;
+                }
+                write!(f, ": {decision}")
             }
             What::FlowOpened { client, source, backend } => {
                 write!(f, "flow of {client} goes to {backend} as {source}")

@@ -97,6 +97,7 @@ fn run(scenario: &str, balancer: &str, grade: Grade, surprises: Vec<String>) -> 
             },
         ],
         failures: Vec::new(),
+        printed: Vec::new(),
         surprises,
         reason: Some("the pool hands alice's connection to anyone".into()),
         replay: "stickler run anonymous --balancer shared-pool --seed 7".into(),
