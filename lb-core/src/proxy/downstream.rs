@@ -1,22 +1,21 @@
 //! One downstream connection: the task that serves it, and the time limit for heads that never end.
 
 use std::future::Future as _;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use stickler_net::{Net, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use stickler_net::Net;
 use tokio::time::sleep;
 
 use super::forward::{Peer, forward};
 use super::shell::CloseSignal;
+use super::tap::Tap;
 use super::{Limits, Proxy};
 use crate::DownstreamId;
 
@@ -29,7 +28,8 @@ pub(super) async fn serve<N: Net>(
 ) {
     let (proxy, id) = (&registered.proxy, registered.id);
     let head = Arc::new(HeadWatch::default());
-    let io = TokioIo::new(Watched { stream, head: Arc::clone(&head) });
+    let told = Arc::clone(&head);
+    let io = TokioIo::new(Tap::new(stream, move |_| told.bytes()));
     let peer = Peer { id, client, head: Arc::clone(&head) };
     let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), request));
     let mut connection = pin!(proxy.server.serve_connection(io, service));
@@ -127,48 +127,5 @@ pub(super) struct Busy(Arc<HeadWatch>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.0.store(HeadWatch::IDLE, Ordering::Relaxed);
-    }
-}
-
-/// A stream that tells its [`HeadWatch`] of bytes that came.
-struct Watched<S> {
-    stream: S,
-    head: Arc<HeadWatch>,
-}
-
-impl<S: Stream> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.head.bytes();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: Stream> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

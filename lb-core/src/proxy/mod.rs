@@ -20,6 +20,7 @@ mod forward;
 mod headers;
 mod lease;
 mod shell;
+mod tap;
 mod upstream;
 
 use std::pin::pin;

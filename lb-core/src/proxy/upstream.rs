@@ -1,19 +1,16 @@
 //! One upstream connection: opening it, the one sender that it has, and the task that drives it.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use stickler_net::{Net, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use stickler_net::Net;
 use tokio::time::timeout;
 
 use super::body::RequestBody;
+use super::tap::Tap;
 use super::{Limits, Proxy};
 use crate::{Exchange, FailureKind};
 
@@ -45,7 +42,11 @@ pub(super) async fn open<N: Net>(
     let connecting = timeout(proxy.shell.limits.connect, proxy.net.connect(address));
     let stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
     let received = Arc::new(AtomicU64::new(0));
-    let io = TokioIo::new(Counted { stream, received: Arc::clone(&received) });
+    // An answer that broke off is not the same as none.
+    let counted = Arc::clone(&received);
+    let io = TokioIo::new(Tap::new(stream, move |count| {
+        counted.fetch_add(count as u64, Ordering::Relaxed);
+    }));
     let (send, connection) = proxy.client.handshake(io).await.map_err(|_| FailureKind::Refused)?;
     proxy.shell.opened(at, backend, || {
         let owner = Arc::clone(proxy);
@@ -66,45 +67,4 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
         builder.max_headers(limits.fields); // 100 is hyper's own, and needs no allocation
     }
     builder
-}
-
-/// A stream that counts what it received: an answer that broke off is not the same as none.
-struct Counted<S> {
-    stream: S,
-    received: Arc<AtomicU64>,
-}
-
-impl<S: Stream> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: Stream> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
