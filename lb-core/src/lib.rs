@@ -29,6 +29,8 @@ pub mod splice;
 
 pub use farm::{Backend, Farm};
 pub use mechanism::{Layer, Mechanism, UnknownMechanism, find, mechanisms};
+pub use policy::backends::BackendState;
+pub use policy::error::RuleError;
 pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};
 pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use stickler_model::Entropy;
 use stickler_model::trace::Promises;
 
 use crate::policy::composed::{Composed, RetryRule, Rules};
-use crate::policy::per_connection::PerConnection;
+use crate::policy::per_connection::{FlowRules, PerConnection};
 use crate::policy::pin::PinRule;
 use crate::policy::pool::PoolRule;
 use crate::{Farm, L4Policy, L7Policy};
@@ -34,43 +34,49 @@ pub enum Layer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    PerConnection,
+    PerConnection(FlowRules),
     Composed(Rules),
 }
 
 /// nginx 1.22 with `keepalive`: 60 s, and a free extra try for an error on a cached connection; HAProxy with
 /// `option redispatch`: a backend that cannot be reached is replaced by another.
 const RETRY: RetryRule = RetryRule { idle_race: true, redispatch: true };
-const POOL: PoolRule = PoolRule { idle: Duration::from_mins(1) };
-/// HAProxy, all versions: a 401 whose challenge begins with `Nego` or `NTLM`, in any case.
-const PIN: PinRule = PinRule { status: StatusCode::UNAUTHORIZED, schemes: &["NTLM", "Nego"] };
+const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
 
 static MECHANISMS: [Mechanism; 4] = [
     Mechanism {
         name: "l4-nat",
         summary: "address translation by 5-tuple: round robin for each connection, bytes pass untouched",
         layer: Layer::L4,
-        kind: Kind::PerConnection,
+        kind: Kind::PerConnection(FlowRules::ROUND_ROBIN),
     },
     Mechanism {
         name: "close-per-request",
         summary: "each request goes to the next backend on a new upstream connection, closed after the answer",
         layer: Layer::L7,
-        kind: Kind::Composed(Rules { pool: None, pin: None, retry: RETRY }),
+        kind: Kind::Composed(Rules { retry: RETRY, ..Rules::PLAIN }),
     },
     Mechanism {
         name: "shared-pool",
         summary: "each request goes to the next backend on the idle upstream connection used last, whoever used it",
         layer: Layer::L7,
-        kind: Kind::Composed(Rules { pool: Some(POOL), pin: None, retry: RETRY }),
+        kind: Kind::Composed(Rules { pool: Some(POOL), retry: RETRY, ..Rules::PLAIN }),
     },
     Mechanism {
         name: "pin-on-401",
         summary: "a shared pool, but a 401 for NTLM or Negotiate pins backend and connection to the client's connection",
         layer: Layer::L7,
-        kind: Kind::Composed(Rules { pool: Some(POOL), pin: Some(PIN), retry: RETRY }),
+        kind: Kind::Composed(Rules { pool: Some(POOL), pin: Some(PinRule::ON_401), retry: RETRY, ..Rules::PLAIN }),
     },
 ];
+
+/// What fits every farm cannot be wrong for one: none has weights or keys.
+const SOUND: &str = "the rules of each mechanism fit every farm";
+
+/// None of them draws at random.
+fn nothing_drawn() -> Entropy {
+    Entropy::new(0, "mechanism")
+}
 
 /// All mechanisms.
 pub fn mechanisms() -> &'static [Mechanism] {
@@ -89,7 +95,9 @@ impl Mechanism {
     /// Its decisions for a world's packet router or for [`crate::serve_l4`]; `None` for an L7 mechanism.
     pub fn l4(&self, farm: &Farm) -> Option<Box<dyn L4Policy>> {
         match self.kind {
-            Kind::PerConnection => Some(Box::new(PerConnection::new(farm))),
+            Kind::PerConnection(rules) => {
+                Some(Box::new(PerConnection::new(rules, farm, nothing_drawn()).expect(SOUND)))
+            }
             Kind::Composed(_) => None,
         }
     }
@@ -97,8 +105,8 @@ impl Mechanism {
     /// Its decisions for [`crate::serve_l7`]; `None` for an L4 mechanism.
     pub fn l7(&self, farm: &Farm) -> Option<Box<dyn L7Policy>> {
         match self.kind {
-            Kind::PerConnection => None,
-            Kind::Composed(rules) => Some(Box::new(Composed::new(rules, farm))),
+            Kind::PerConnection(_) => None,
+            Kind::Composed(rules) => Some(Box::new(Composed::new(rules, farm, nothing_drawn()).expect(SOUND))),
         }
     }
 
@@ -106,7 +114,7 @@ impl Mechanism {
     /// none promises persistence.
     pub fn promises(&self) -> Promises {
         match self.kind {
-            Kind::PerConnection | Kind::Composed(_) => Promises { persistence: None },
+            Kind::PerConnection(_) | Kind::Composed(_) => Promises::default(),
         }
     }
 }

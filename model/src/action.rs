@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::RequestId;
 use crate::payload::Digest;
-use crate::{ClientSpec, Name, Payload};
+use crate::{ClientSpec, Identity, Name, Payload};
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,13 @@ pub enum Action {
     Advance(Duration),
     /// The client closes its connections; it may ask again on new ones.
     Disconnect(Name),
+    /// The client's user logs off, and another takes the seat: later requests are this one's. The
+    /// client authenticates anew, on the connections that it has.
+    SwitchUser(Name, Identity),
+    /// The balancer drains this backend: what is bound to it stays, nothing new comes.
+    Drain(Name),
+    /// The backend is in full use again.
+    Undrain(Name),
     /// Something breaks, or is mended.
     Fault(Fault),
 }

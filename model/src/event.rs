@@ -144,6 +144,34 @@ pub enum What {
         /// The user that the application reports in the answer, where it answered.
         user: Option<Principal>,
     },
+    /// A client received the persistence cookie; noted just before the answer that sets it.
+    CookieReceived {
+        /// On which of its connections.
+        connection: u32,
+        /// For which action.
+        request: RequestId,
+        /// The cookie's value.
+        value: String,
+    },
+    /// A client sends the persistence cookie, received or forged; noted just before the request.
+    CookieSent {
+        /// On which of its connections.
+        connection: u32,
+        /// For which action.
+        request: RequestId,
+        /// The cookie's value.
+        value: String,
+    },
+    /// A client puts a value of its own into the header that the site trusts the balancer to set;
+    /// noted just before the request.
+    ClientClaimed {
+        /// On which of its connections.
+        connection: u32,
+        /// For which action.
+        request: RequestId,
+        /// The header's value: a user, or another client's connection.
+        value: String,
+    },
     /// A client's request has ended.
     RequestEnded {
         /// Which.
@@ -178,6 +206,17 @@ pub enum What {
         request: Option<RequestId>,
         /// Which leg.
         leg: Leg,
+    },
+    /// A server takes the sender from the header that its site trusts; noted before its answer.
+    ServerTrusted {
+        /// On which connection.
+        connection: u32,
+        /// The request's number on it.
+        number: u32,
+        /// The id that it carries.
+        request: Option<RequestId>,
+        /// The header's value.
+        value: String,
     },
     /// A server asked the DC for a pass-through logon, and this came back.
     ServerLogon {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Clock, Event, Name, Topology, What};
+use crate::{Clock, Event, Name, Principal, Topology, What};
 
 /// What was promised, and how the site is set. What is not declared is not applicable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +25,71 @@ pub struct Header {
 pub struct Promises {
     /// A client's requests reach one backend for this long after its last one; `None`: no persistence.
     pub persistence: Option<Duration>,
+    /// How evenly load is spread; `None`: no bound is promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// The active health checks; `None`: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Checks>,
+    /// The name of the persistence cookie that the balancer sets; `None`: it sets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
+    /// The request header in which the site trusts the balancer to name the user, or the client's
+    /// connection; `None`: it trusts none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_header: Option<String>,
+}
+
+/// How evenly load is spread while every backend is up: of `n` units, a backend with the share `s`
+/// of the weights gets at most `n * s * (100 + percent) / 100 + units`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    /// What is spread.
+    pub unit: SpreadUnit,
+    /// More than its share, in percent of it.
+    pub percent: u32,
+    /// More than its share, in units: 1 for a strict round robin.
+    pub units: u32,
+    /// Weights that differ from 1.
+    pub weights: Vec<(Name, u32)>,
+}
+
+/// What a balancer spreads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpreadUnit {
+    /// HTTP requests, each leg of a handshake for itself.
+    Requests,
+    /// Clients' connections, each by the backend of its first request.
+    Connections,
+}
+
+/// Active health checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checks {
+    /// From one check of a backend to its next.
+    pub interval: Duration,
+    /// After this long without an answer a check has failed.
+    pub timeout: Duration,
+    /// Checks in a row that must succeed before a backend is up.
+    pub rise: u32,
+    /// Checks in a row that must fail before a backend is down.
+    pub fall: u32,
+    /// The account that an authenticated check logs on with; `None`: the check does not log on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Principal>,
+}
+
+impl Checks {
+    /// The time in which the death of a backend is noticed: fall x interval + timeout.
+    pub fn notice_down(&self) -> Duration {
+        self.interval.saturating_mul(self.fall).saturating_add(self.timeout)
+    }
+
+    /// The time in which the return of a backend is noticed: rise x interval + timeout.
+    pub fn notice_up(&self) -> Duration {
+        self.interval.saturating_mul(self.rise).saturating_add(self.timeout)
+    }
 }
 
 /// Everything that was seen in a run.

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
-use stickler_model::{Action, Event, Fault, Leg, Name, Principal, RequestId, Trace, What};
+use stickler_model::trace::Promises;
+use stickler_model::{Action, Event, Fault, Leg, Name, Principal, RequestId, Time, Trace, What};
 
+use crate::farm::Farm;
 use crate::logons::{self, Cause, Logon};
 
 /// A server's connection: the server, and its number of the connection.
@@ -25,6 +27,8 @@ pub(crate) struct Index<'t> {
     pub(crate) requests: IndexMap<RequestId, Request<'t>>,
     /// Decisions of the DC, in order.
     pub(crate) logons: Vec<Logon<'t>>,
+    /// What became of the backends.
+    pub(crate) farm: Farm<'t>,
     causes: BTreeMap<usize, Cause>,
     clients: IndexMap<&'t Name, Client>,
     faults: Vec<Breakage<'t>>,
@@ -95,6 +99,7 @@ impl<'t> Index<'t> {
             trace,
             requests: IndexMap::new(),
             logons: Vec::new(),
+            farm: Farm::new(trace),
             causes: BTreeMap::new(),
             clients: IndexMap::new(),
             faults: Vec::new(),
@@ -112,6 +117,16 @@ impl<'t> Index<'t> {
     /// The request of that id, where a client started it.
     pub(crate) fn request(&self, id: Option<RequestId>) -> Option<&Request<'t>> {
         self.requests.get(&id?)
+    }
+
+    /// What was promised.
+    pub(crate) fn promises(&self) -> &'t Promises {
+        &self.trace.header.promises
+    }
+
+    /// When it was seen.
+    pub(crate) fn at(&self, event: usize) -> Time {
+        self.trace.events[event].at
     }
 
     /// What was seen.
@@ -248,7 +263,12 @@ impl<'t> Index<'t> {
                 self.last_received = Some(position);
                 self.note_for(position, *request);
             }
-            What::ServerLogon { request, .. } => self.note_for(position, *request),
+            What::CookieReceived { request, .. }
+            | What::CookieSent { request, .. }
+            | What::ClientClaimed { request, .. } => self.note_for(position, Some(*request)),
+            What::ServerLogon { request, .. } | What::ServerTrusted { request, .. } => {
+                self.note_for(position, *request);
+            }
             What::ServerAnswered { request, .. } => {
                 self.note_for(position, *request);
                 if let Some(answer) = self.answer(position)
@@ -315,7 +335,13 @@ impl<'t> Index<'t> {
             Action::Fault(fault) if !matches!(fault, Fault::Restart(_)) => {
                 self.faults.push(Breakage { from: position, fault, released: None });
             }
-            Action::Fault(_) | Action::Start(_) | Action::Await(_) | Action::Advance(_) => {}
+            Action::Fault(_)
+            | Action::Start(_)
+            | Action::Await(_)
+            | Action::Advance(_)
+            | Action::SwitchUser(..)
+            | Action::Drain(_)
+            | Action::Undrain(_) => {}
         }
     }
 }

@@ -4,7 +4,9 @@ use stickler_model::Trace;
 
 use crate::index::Index;
 use crate::requirement::Requirement;
-use crate::{Evidence, Grade, Severity, Verdict, handshake, identity, stability};
+use crate::{
+    Evidence, Grade, Severity, Verdict, failover, handshake, health, identity, persistence, spread, stability, trust,
+};
 
 /// Judges a trace: one verdict for each requirement, in the order of [`Requirement::all`].
 ///
@@ -23,7 +25,21 @@ pub fn judge(trace: &Trace) -> Vec<Verdict> {
                 Requirement::Id1 => identity::nobody_is_served_as_another(&index),
                 Requirement::Id2 => identity::nobody_becomes_somebody(&index),
                 Requirement::Id3 => identity::the_departed_serve_nobody(&index),
+                Requirement::Id4 => trust::claims_are_not_trusted(&index),
+                Requirement::Id5 => trust::another_user_at_the_same_client(&index),
+                Requirement::St1 => persistence::clients_stay(&index),
                 Requirement::St2 => stability::authenticated_once(&index),
+                Requirement::St3 => persistence::cookies_hold(&index),
+                Requirement::St4 => spread::load_is_spread(&index),
+                Requirement::Fo1 => failover::the_orphaned_are_served(&index),
+                Requirement::Fo2 => failover::nothing_is_replayed(&index),
+                Requirement::Fo3 => failover::processed_at_most_once(&index),
+                Requirement::Fo4 => failover::losses_are_told(&index),
+                Requirement::Fo5 => failover::draining_keeps_and_takes_nothing(&index),
+                Requirement::Fo6 => failover::the_returned_serve(&index),
+                Requirement::Fo7 => failover::no_backend_is_told(&index),
+                Requirement::Hc1 => health::checks_tell_them_apart(&index),
+                Requirement::Hc2 => health::checks_keep_to_themselves(&index),
             };
             finding.verdict(requirement)
         })
@@ -33,11 +49,17 @@ pub fn judge(trace: &Trace) -> Vec<Verdict> {
 /// What the trace says of one requirement, while it is being read.
 #[derive(Default)]
 pub(crate) struct Finding {
+    inapplicable: bool,
     exercised: usize,
     evidence: Vec<Evidence>,
 }
 
 impl Finding {
+    /// What it concerns was not declared.
+    pub(crate) fn not_applicable() -> Self {
+        Self { inapplicable: true, ..Self::default() }
+    }
+
     /// Notes that the trace puts the requirement to the test once more.
     pub(crate) fn exercise(&mut self) {
         self.exercised += 1;
@@ -54,6 +76,7 @@ impl Finding {
         // A violation has happened when its last event has.
         self.evidence.sort_by_key(|evidence| evidence.events.last().copied());
         let grade = match (self.evidence.is_empty(), requirement.severity()) {
+            (true, _) if self.inapplicable => Grade::NotApplicable,
             (true, _) if self.exercised == 0 => Grade::NotExercised,
             (true, _) => Grade::Ok,
             (false, Severity::Must) => Grade::Violated,

@@ -4,19 +4,27 @@
 //! * [`verdict`]: a grade, with the evidence for it.
 //! * [`judge`]: all verdicts on a trace. Inside: `index` ties a trace's events together, `logons`
 //!   the DC's decisions to their causes; then there is a module for each family of requirements, which states its rules and why they are so:
-//!   `handshake` (HS), `identity` (ID), `stability` (ST).
+//!   `handshake` (HS), `identity` (ID-1 to ID-3) and `trust` (ID-4, ID-5), `stability` (ST-2),
+//!   `persistence` (ST-1, ST-3) and `spread` (ST-4), `failover` (FO), `health` (HC). Those that ask
+//!   what became of a backend ask `farm`.
 //!
 //! The oracle sees what clients, servers and the DC saw. It never looks inside a balancer, so it
 //! judges any: ours, or a stranger's. A violation is something that the trace *proves*; what could
 //! also have another cause is not counted.
 
+mod failover;
+mod farm;
 mod handshake;
+mod health;
 mod identity;
 mod index;
 mod judge;
 mod logons;
+mod persistence;
 pub mod requirement;
+mod spread;
 mod stability;
+mod trust;
 pub mod verdict;
 
 pub use judge::judge;

@@ -18,7 +18,7 @@ const NO_SUCH_USER: u32 = 0xC000_0064;
 const WRONG_PASSWORD: u32 = 0xC000_006A;
 const LOGON_FAILURE: u32 = 0xC000_006D;
 const ACCOUNT_LOCKED_OUT: u32 = 0xC000_0234;
-const NO_LOGON_SERVERS: u32 = 0xC000_005E;
+pub(crate) const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 
 /// One decision of the DC.
 pub(crate) struct Logon<'t> {

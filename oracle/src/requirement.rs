@@ -44,9 +44,51 @@ pub enum Requirement {
     /// An authenticated connection serves nobody after its client has gone.
     #[serde(rename = "ID-3")]
     Id3,
+    /// A trusted header never comes from the client.
+    #[serde(rename = "ID-4")]
+    Id4,
+    /// Another user at the same client changes that client's identity alone.
+    #[serde(rename = "ID-5")]
+    Id5,
+    /// A client stays on its backend.
+    #[serde(rename = "ST-1")]
+    St1,
     /// An authenticated connection is not asked again.
     #[serde(rename = "ST-2")]
     St2,
+    /// A persistence cookie holds; a forged or stale one is ignored.
+    #[serde(rename = "ST-3")]
+    St3,
+    /// Load is spread.
+    #[serde(rename = "ST-4")]
+    St4,
+    /// The clients of a dead backend are served elsewhere, soon.
+    #[serde(rename = "FO-1")]
+    Fo1,
+    /// No Authenticate leg is replayed.
+    #[serde(rename = "FO-2")]
+    Fo2,
+    /// What is not idempotent is processed at most once.
+    #[serde(rename = "FO-3")]
+    Fo3,
+    /// The loss of a pinned connection is told.
+    #[serde(rename = "FO-4")]
+    Fo4,
+    /// A draining backend keeps what it has and gets nothing new.
+    #[serde(rename = "FO-5")]
+    Fo5,
+    /// A backend that comes back serves again.
+    #[serde(rename = "FO-6")]
+    Fo6,
+    /// Without a backend, the answer is a prompt 503.
+    #[serde(rename = "FO-7")]
+    Fo7,
+    /// A health check tells whether a backend authenticates.
+    #[serde(rename = "HC-1")]
+    Hc1,
+    /// A health check's connection never serves a client.
+    #[serde(rename = "HC-2")]
+    Hc2,
 }
 
 /// One line of the table below.
@@ -58,8 +100,11 @@ struct Row {
     source: &'static str,
 }
 
-const TABLE: [Row; 10] = {
-    use Requirement::{Hs1, Hs2, Hs3, Hs4, Hs5, Hs6, Id1, Id2, Id3, St2};
+const TABLE: [Row; 24] = {
+    use Requirement::{
+        Fo1, Fo2, Fo3, Fo4, Fo5, Fo6, Fo7, Hc1, Hc2, Hs1, Hs2, Hs3, Hs4, Hs5, Hs6, Id1, Id2, Id3, Id4, Id5, St1, St2,
+        St3, St4,
+    };
     use Severity::{Must, Should};
     const fn row(
         requirement: Requirement,
@@ -129,12 +174,98 @@ const TABLE: [Row; 10] = {
             "RFC 4559 6",
         ),
         row(
+            Id4,
+            "ID-4",
+            Must,
+            "An identity header that the server trusts is never accepted from the client",
+            "RFC 7239 8.1, RFC 9110 17.1",
+        ),
+        row(
+            Id5,
+            "ID-5",
+            Must,
+            "Re-authentication as another user changes that client's identity, and no other's",
+            "MS-N2HT 3.2.5, RFC 4559 6",
+        ),
+        row(
+            St1,
+            "ST-1",
+            Must,
+            "A client's requests reach one backend while that is healthy and its persistence has not timed out",
+            "the persistence that the balancer promises",
+        ),
+        row(
             St2,
             "ST-2",
             Should,
             "An authenticated connection is not asked to authenticate again",
             "MS-N2HT 3.2.5, RFC 4559 6",
         ),
+        row(
+            St3,
+            "ST-3",
+            Must,
+            "A persistence cookie set during the handshake holds; a forged or stale one is ignored",
+            "RFC 6265 5.3, 8.6",
+        ),
+        row(
+            St4,
+            "ST-4",
+            Should,
+            "Load is spread: the busiest backend stays within the bound that its algorithm promises",
+            "the spread that the balancer promises",
+        ),
+        row(
+            Fo1,
+            "FO-1",
+            Must,
+            "When a backend dies, its clients are served elsewhere, freshly authenticated, within fall x interval + timeout",
+            "the checks that the balancer promises",
+        ),
+        row(
+            Fo2,
+            "FO-2",
+            Must,
+            "No Authenticate leg is replayed on another connection",
+            "MS-NLMP 3.2.5.1.2, RFC 4559 6",
+        ),
+        row(Fo3, "FO-3", Must, "A request that is not idempotent is processed at most once", "RFC 9110 9.2.2"),
+        row(
+            Fo4,
+            "FO-4",
+            Must,
+            "The loss of a pinned connection reaches the client as a close or a 502/503/504, not as a silent 401",
+            "RFC 4559 6, RFC 9110 15.6.3",
+        ),
+        row(
+            Fo5,
+            "FO-5",
+            Must,
+            "A draining backend keeps its authenticated connections and gets no new ones",
+            "the meaning of drain",
+        ),
+        row(
+            Fo6,
+            "FO-6",
+            Must,
+            "A backend that comes back serves again after rise checks",
+            "the checks that the balancer promises",
+        ),
+        row(
+            Fo7,
+            "FO-7",
+            Must,
+            "With no backend left, the answer is a prompt 503, or a refused connection at L4",
+            "RFC 9110 15.6.4",
+        ),
+        row(
+            Hc1,
+            "HC-1",
+            Must,
+            "A health check tells a backend that authenticates from one that only answers; a plain 401 is not down",
+            "RFC 9110 15.5.2",
+        ),
+        row(Hc2, "HC-2", Must, "A connection authenticated by a health check never serves a client", "RFC 4559 6"),
     ]
 };
 

@@ -47,6 +47,9 @@ impl fmt::Display for Saw<'_> {
             | What::ClientConnected { .. }
             | What::ClientSent { .. }
             | What::ClientReceived { .. }
+            | What::CookieReceived { .. }
+            | What::CookieSent { .. }
+            | What::ClientClaimed { .. }
             | What::RequestEnded { .. } => client_line(f, self.0),
             What::ClientClosed { connection, how } | What::ServerClosed { connection, how } => {
                 write!(f, "connection {connection} is gone ({})", closed(*how))
@@ -57,6 +60,7 @@ impl fmt::Display for Saw<'_> {
             ),
             What::ServerAccepted { .. }
             | What::ServerReceived { .. }
+            | What::ServerTrusted { .. }
             | What::ServerLogon { .. }
             | What::ServerAnswered { .. } => server_line(f, self.0),
             What::Decision { downstream, upstream, backend, request, decision } => {
@@ -105,6 +109,15 @@ fn client_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
             }
             seen.as_ref().map_or(Ok(()), |seen| write!(f, ", served as {seen}"))
         }
+        What::CookieReceived { connection, request, value } => {
+            write!(f, "receives the cookie {value:?} for {request} on its connection {connection}")
+        }
+        What::CookieSent { connection, request, value } => {
+            write!(f, "sends the cookie {value:?} with {request} on its connection {connection}")
+        }
+        What::ClientClaimed { connection, request, value } => {
+            write!(f, "claims to be {value:?} in {request} on its connection {connection}")
+        }
         What::RequestEnded { request, status: Some(status), .. } => write!(f, "{request} ends with {status}"),
         What::RequestEnded { request, error, .. } => {
             write!(f, "{request} ends without an answer: {}", error.as_deref().unwrap_or("unknown"))
@@ -118,6 +131,9 @@ fn server_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
         What::ServerAccepted { connection, peer } => write!(f, "accepts connection {connection} from {peer}"),
         What::ServerReceived { connection, number, request, leg } => {
             write!(f, "connection {connection}, request {number}: receives {} of {}", leg_name(*leg), id(*request))
+        }
+        What::ServerTrusted { connection, number, request, value } => {
+            write!(f, "connection {connection}, request {number}: trusts the header of {}: {value:?}", id(*request))
         }
         What::ServerLogon { connection, request, account, status, .. } => {
             write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))
@@ -149,6 +165,9 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::Await(request) => write!(f, "wait for {request}"),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),
+        Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
+        Action::Drain(host) => write!(f, "drain {host}"),
+        Action::Undrain(host) => write!(f, "{host} is in full use again"),
         Action::Fault(Fault::Crash(host)) => write!(f, "{host} crashes"),
         Action::Fault(Fault::PowerLoss(host)) => write!(f, "{host} loses power"),
         Action::Fault(Fault::Restart(host)) => write!(f, "{host} starts again"),

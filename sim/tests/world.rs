@@ -200,3 +200,16 @@ fn what_makes_no_sense_is_refused_by_name() {
     let error = stage.0.perform(Action::Fault(Fault::Crash("lb".into()))).unwrap_err();
     assert!(error.to_string().contains("no process to crash"), "{error}");
 }
+
+#[test]
+fn what_this_world_cannot_do_yet_is_refused() {
+    let mut stage = Stage::new("l4-nat", 2);
+    stage.client("alice", Agent::Curl, Some("alice"));
+    let bob = Identity { principal: Principal::new("CORP", "bob"), password: "bob-pw".into() };
+    for action in
+        [Action::Drain("iis1".into()), Action::Undrain("iis1".into()), Action::SwitchUser("alice".into(), bob)]
+    {
+        assert!(matches!(stage.0.perform(action), Err(WorldError::Invalid(_))));
+    }
+    assert_eq!(stage.get("alice", "/").status, Some(200));
+}

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use stickler_model::Time;
 
+use crate::BackendState;
+
 /// What tells one TCP connection from another at the front end. The protocol, fifth of the five, is always TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FiveTuple {
@@ -41,6 +43,12 @@ pub trait L4Policy: Send {
     /// A flow that went to a backend has ended, on both sides.
     fn closed(&mut self, now: Time, flow: FiveTuple) {
         let _ = (now, flow);
+    }
+
+    /// From now on this backend is in this state: a health check, or an operator, says so. A policy that does not
+    /// override it treats all backends as up.
+    fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
+        let _ = (now, backend, state);
     }
 
     /// The next piece of unsolicited work that is due; `None` when there is no more for now.

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use stickler_model::Time;
 
+use crate::BackendState;
+
 /// The number of a downstream connection, from 1, in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DownstreamId(pub u32);
@@ -216,6 +218,12 @@ pub trait L7Policy: Send {
     /// An upstream connection is gone: idle, or with an exchange that had its answer's head. Returns the downstream
     /// connection to close with it.
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId>;
+
+    /// From now on this backend is in this state: a health check, or an operator, says so. A policy that does not
+    /// override it treats all backends as up.
+    fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
+        let _ = (now, backend, state);
+    }
 
     /// The next piece of unsolicited work that is due; `None` when there is no more for now.
     fn poll(&mut self, now: Time) -> Option<Work> {

@@ -2,17 +2,22 @@
 //!
 //! * [`l7`]: the trait for balancers that read HTTP, and its vocabulary.
 //! * [`l4`]: the trait for balancers that see connections or packets only.
-//! * [`select`]: which backend; [`pool`]: which idle upstream connection; [`pin`]: when a downstream connection gets
-//!   an upstream connection of its own. Each is a parameter structure with its state.
+//! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`]: which idle upstream connection;
+//!   [`pin`]: when a downstream connection gets an upstream connection of its own. Each is a parameter structure with
+//!   its state. [`backends`]: which backends are up, and their load. [`error`]: what parameters can have wrong.
 //! * [`composed`]: the L7 mechanisms, composed of those parts.
-//! * [`per_connection`]: the L4 mechanism that chooses once for each connection.
+//! * [`per_connection`]: the L4 mechanisms, which choose once for each connection.
 //!
 //! No module below this one may read a clock, draw a random number or do I/O.
 
+pub mod backends;
 pub mod composed;
+pub mod error;
+mod hash;
 pub mod l4;
 pub mod l7;
 pub mod per_connection;
+pub mod persist;
 pub mod pin;
 pub mod pool;
 pub mod select;

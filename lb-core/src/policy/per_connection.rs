@@ -1,26 +1,126 @@
-//! The L4 mechanism that chooses a backend once for each connection.
+//! The L4 mechanisms, which choose a backend once for each connection.
 
-use stickler_model::Time;
+use std::collections::VecDeque;
 
-use super::select::RoundRobin;
-use crate::{Farm, FiveTuple, L4Decision, L4Policy};
+use indexmap::IndexMap;
+use stickler_model::{Entropy, Time};
 
-/// Each new 5-tuple goes to the next backend and stays there: the network address translation, or the splice, holds
-/// the flow, so that nothing is left to decide until it ends.
+use super::backends::{BackendState, Backends};
+use super::error::RuleError;
+use super::persist::{SourceRule, SourceTable};
+use super::select::{Algorithm, SelectRule, Selection, Subject};
+use crate::{Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
+
+/// What makes one L4 mechanism differ from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowRules {
+    /// Which backend a connection goes to.
+    pub select: SelectRule,
+    /// Connections of one client address go to one backend. `None`: each goes where the selection says.
+    pub source: Option<SourceRule>,
+    /// When a backend goes down, its connections are ended (AWS NLB: RST); if not, they are left to find out.
+    pub close_on_down: bool,
+}
+
+impl FlowRules {
+    /// In turn, and nothing else.
+    pub const ROUND_ROBIN: Self =
+        Self { select: SelectRule::new(Algorithm::RoundRobin), source: None, close_on_down: false };
+}
+
+/// Each new 5-tuple goes to a backend and stays there: the network address translation, or the splice, holds the
+/// flow, so that nothing is left to decide until it ends.
 #[derive(Debug)]
 pub struct PerConnection {
-    selection: RoundRobin,
+    rules: FlowRules,
+    backends: Backends,
+    selection: Selection,
+    sources: Option<SourceTable>,
+    /// Each flow's backend, from its start to its end.
+    flows: IndexMap<FiveTuple, usize>,
+    /// Flows to end, due since the first time.
+    due: VecDeque<(Time, FiveTuple)>,
 }
 
 impl PerConnection {
-    /// Over this farm.
-    pub fn new(farm: &Farm) -> Self {
-        Self { selection: RoundRobin::new(farm.backends.len()) }
+    /// These rules over this farm. What is random comes from `entropy`.
+    ///
+    /// # Errors
+    /// The rules contradict themselves or the farm.
+    pub fn new(rules: FlowRules, farm: &Farm, entropy: Entropy) -> Result<Self, RuleError> {
+        let backends = farm.backends.len();
+        Ok(Self {
+            rules,
+            backends: Backends::new(backends, rules.select.max_connections),
+            selection: Selection::new(&rules.select, backends, Layer::L4, entropy)?,
+            sources: rules.source.map(SourceTable::new).transpose()?,
+            flows: IndexMap::new(),
+            due: VecDeque::new(),
+        })
     }
+
+    fn choose(&mut self, now: Time, flow: FiveTuple) -> Option<usize> {
+        let known = self.sources.as_ref().and_then(|sources| sources.get(now, flow.client.ip()));
+        if let Some(backend) = known.filter(|&backend| self.backends.keeps_old(backend)) {
+            return Some(backend);
+        }
+        let subject = Subject { client: flow.client, front: Some(flow.front), head: None };
+        self.selection.pick(&self.backends, &subject, None)
+    }
+
+    fn end(&mut self, flow: FiveTuple) {
+        if let Some(backend) = self.flows.swap_remove(&flow) {
+            self.backends.end(backend);
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn check_invariants(&self) {
+        let load: u32 = (0..self.backends.len()).map(|backend| self.backends.load(backend)).sum();
+        assert_eq!(self.flows.len(), load as usize, "each flow loads one backend");
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, reason = "the checks cost time, and run in debug builds only")]
+    const fn check_invariants(&self) {}
 }
 
 impl L4Policy for PerConnection {
-    fn connect(&mut self, _now: Time, _flow: FiveTuple) -> L4Decision {
-        self.selection.pick().map_or(L4Decision::Refuse, L4Decision::Backend)
+    fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision {
+        // The same ports again: the old flow's end was not seen.
+        self.end(flow);
+        let Some(backend) = self.choose(now, flow) else { return L4Decision::Refuse };
+        if let Some(sources) = &mut self.sources {
+            sources.put(now, flow.client.ip(), backend);
+        }
+        self.backends.begin(backend);
+        self.flows.insert(flow, backend);
+        self.check_invariants();
+        L4Decision::Backend(backend)
+    }
+
+    fn closed(&mut self, _now: Time, flow: FiveTuple) {
+        self.end(flow);
+        self.check_invariants();
+    }
+
+    fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
+        let news = self.backends.set_state(backend, state);
+        if news && state == BackendState::Down && self.rules.close_on_down {
+            let of_it = self.flows.iter().filter(|(_, other)| **other == backend);
+            self.due.extend(of_it.map(|(&flow, _)| (now, flow)));
+        }
+    }
+
+    fn poll(&mut self, _now: Time) -> Option<L4Work> {
+        // A flow that ended meanwhile needs no end, and one of the same ports on another backend must not get it.
+        let dead = |flow: &FiveTuple| {
+            self.flows.get(flow).is_some_and(|&backend| self.backends.state(backend) == BackendState::Down)
+        };
+        std::iter::from_fn(|| self.due.pop_front()).map(|(_, flow)| flow).find(dead).map(L4Work::CloseFlow)
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.due.front().map(|&(at, _)| at)
     }
 }

@@ -1,30 +1,188 @@
-//! Pinning: when a downstream connection gets an upstream connection of its own.
+//! Pinning: when a downstream connection gets an upstream connection of its own, and what the bond is worth.
 
-use http::StatusCode;
-use http::header::WWW_AUTHENTICATE;
+use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, StatusCode};
 
-use crate::ResponseHead;
+use super::error::RuleError;
+use crate::{Edit, RequestHead, ResponseHead};
 
-/// Which answers pin.
+/// What pins, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinRule {
-    /// The answer's status.
-    pub status: StatusCode,
-    /// One of these begins a `WWW-Authenticate` value, in any case. HAProxy: `NTLM` and `Nego`, so that
-    /// `NTLM TlRM...`, `Negotiate` and `Nego2` match alike.
-    pub schemes: &'static [&'static str],
+    /// Which message pins.
+    pub trigger: Trigger,
+    /// The schemes that it has to name.
+    pub schemes: Schemes,
+    /// Which connection is pinned.
+    pub applied: Applied,
+    /// Whether the backend is pinned too.
+    pub host: Host,
+    /// Whose the pinned connection is.
+    pub key: PinKey,
+    /// What closes what.
+    pub coupling: Coupling,
+}
+
+/// Which message pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// A request with credentials (`Authorization`): Squid, Caddy's NTLM transport, nginx's NTLM modules.
+    Request,
+    /// An answer with this status and a challenge: HAProxy. 407 challenges with `Proxy-Authenticate`, all others with
+    /// `WWW-Authenticate` (RFC 9110 11.6.1, 11.7.1).
+    Response(StatusCode),
+    /// A 401 or 407 with its challenge: HAProxy, all versions.
+    Challenge,
+    /// An answer of any status that has a `WWW-Authenticate`: Traefik.
+    AnyResponse,
+}
+
+/// Which schemes count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schemes {
+    /// One of these is what a value begins with. HAProxy: `NTLM` and `Nego`, so that `NTLM TlRM...`, `Negotiate` and
+    /// `Nego2` match alike.
+    pub names: &'static [&'static str],
+    /// Whether case counts. It should not (RFC 9110 11.1), but Traefik and Caddy have it so.
+    pub exact_case: bool,
+    /// How much of a value they have to be.
+    pub extent: Extent,
+}
+
+/// How much of a value a scheme has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Its beginning.
+    Prefix,
+    /// Its beginning, and a space follows: Squid.
+    PrefixAndSpace,
+    /// All of it: a token behind the scheme hides it. A mistake that HAProxy had.
+    Whole,
+}
+
+/// Which connection is pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The one that carries the exchange, wherever it comes from.
+    AtOnce,
+    /// A new one: the request that triggers opens it; after an answer that triggers, the next request does (Traefik).
+    Dedicated,
+}
+
+/// Whether the backend is pinned too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// All later requests take the pinned connection.
+    Pinned,
+    /// Each request chooses a backend, and has a dedicated connection to each: Traefik, Caddy. Safe only with affinity.
+    Repicked,
+}
+
+/// Whose a pinned connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinKey {
+    /// The downstream connection's.
+    Downstream,
+    /// The client's address and port's: where the connection outlives its owner, the next one from there gets it.
+    Client,
+}
+
+/// What closes what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coupling {
+    /// When the client's connection ends, so does the pinned one. If not, it goes back to the pool (or waits for its
+    /// key, the client's address and port).
+    pub upstream_follows: bool,
+    /// When the pinned connection ends, so does the client's. If not, the next request goes elsewhere.
+    pub downstream_follows: bool,
+}
+
+impl Coupling {
+    /// Each close closes the other.
+    pub const BOTH: Self = Self { upstream_follows: true, downstream_follows: true };
 }
 
 impl PinRule {
+    /// HAProxy, all versions, for a server's challenge: a 401 that begins with `Nego` or `NTLM`, in any case, pins host
+    /// and connection.
+    pub const ON_401: Self = Self {
+        trigger: Trigger::Response(StatusCode::UNAUTHORIZED),
+        schemes: Schemes::HAPROXY,
+        applied: Applied::AtOnce,
+        host: Host::Pinned,
+        key: PinKey::Downstream,
+        coupling: Coupling::BOTH,
+    };
+
     /// Whether this answer pins.
     pub fn matches(&self, head: &ResponseHead<'_>) -> bool {
-        head.status == self.status
-            && head.headers.get_all(WWW_AUTHENTICATE).iter().any(|value| {
-                let value = value.as_bytes();
-                self.schemes.iter().any(|scheme| {
-                    value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
-                })
-            })
+        let challenge = match (self.trigger, head.status) {
+            (Trigger::Request, _) => return false,
+            (Trigger::Response(status), other) if status != other => return false,
+            (Trigger::Challenge, other)
+                if other != StatusCode::UNAUTHORIZED && other != StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                return false;
+            }
+            (Trigger::AnyResponse, _) => WWW_AUTHENTICATE,
+            (_, StatusCode::PROXY_AUTHENTICATION_REQUIRED) => PROXY_AUTHENTICATE,
+            _ => WWW_AUTHENTICATE,
+        };
+        self.schemes.any(head.headers, &challenge)
+    }
+
+    /// Whether this request pins.
+    pub fn matches_request(&self, head: &RequestHead<'_>) -> bool {
+        self.trigger == Trigger::Request && self.schemes.any(head.headers, &AUTHORIZATION)
+    }
+}
+
+impl Schemes {
+    /// HAProxy's.
+    pub const HAPROXY: Self = Self { names: &["NTLM", "Nego"], exact_case: false, extent: Extent::Prefix };
+
+    /// Whether there is something to match.
+    ///
+    /// # Errors
+    /// No name, or an empty one, which would match all.
+    pub fn check(&self, whose: &'static str) -> Result<(), RuleError> {
+        let none = self.names.is_empty() || self.names.iter().any(|name| name.is_empty());
+        if none { Err(RuleError::Schemes(whose)) } else { Ok(()) }
+    }
+
+    /// Takes the challenges of these schemes out of an answer, so that a client does not try them.
+    pub fn strip(&self, headers: &HeaderMap) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for name in [WWW_AUTHENTICATE, PROXY_AUTHENTICATE] {
+            if !self.any(headers, &name) {
+                continue;
+            }
+            let kept = headers.get_all(&name).iter().filter(|value| !self.matches(value.as_bytes()));
+            let kept: Vec<_> = kept.map(|value| Edit::Append(name.clone(), value.clone())).collect();
+            edits.push(Edit::Remove(name));
+            edits.extend(kept);
+        }
+        edits
+    }
+
+    fn any(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
+        headers.get_all(name).iter().any(|value| self.matches(value.as_bytes()))
+    }
+
+    fn matches(&self, value: &[u8]) -> bool {
+        self.names.iter().any(|scheme| {
+            let Some((start, rest)) = value.split_at_checked(scheme.len()) else { return false };
+            let same = if self.exact_case {
+                start == scheme.as_bytes()
+            } else {
+                start.eq_ignore_ascii_case(scheme.as_bytes())
+            };
+            same && match self.extent {
+                Extent::Prefix => true,
+                Extent::PrefixAndSpace => rest.first() == Some(&b' '),
+                Extent::Whole => rest.is_empty(),
+            }
+        })
     }
 }
 
@@ -34,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    const RULE: PinRule = PinRule { status: StatusCode::UNAUTHORIZED, schemes: &["NTLM", "Nego"] };
+    const RULE: PinRule = PinRule::ON_401;
 
     fn pins(status: StatusCode, values: &[&'static str]) -> bool {
         let mut headers = HeaderMap::new();
@@ -59,5 +217,64 @@ mod tests {
         assert!(!pins(StatusCode::UNAUTHORIZED, &[]));
         assert!(!pins(StatusCode::OK, &["NTLM"]));
         assert!(!pins(StatusCode::FORBIDDEN, &["Negotiate"]));
+    }
+
+    fn names(schemes: Schemes, values: &[&'static str]) -> Vec<bool> {
+        values.iter().map(|value| schemes.matches(value.as_bytes())).collect()
+    }
+
+    #[test]
+    fn case_and_extent_narrow_the_match() {
+        let values = ["NTLM", "NTLM TlRM", "ntlm TlRM", "NTLMv9", "Basic"];
+        let rule = |exact_case, extent| Schemes { names: &["NTLM"], exact_case, extent };
+        assert_eq!(names(rule(false, Extent::Prefix), &values), [true, true, true, true, false]);
+        assert_eq!(names(rule(true, Extent::Prefix), &values), [true, true, false, true, false]);
+        assert_eq!(names(rule(false, Extent::PrefixAndSpace), &values), [false, true, true, false, false]);
+        assert_eq!(names(rule(true, Extent::Whole), &values), [true, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_trigger_looks_at_its_own_message_status_and_field() {
+        let both = |name: HeaderName, status: u16| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("NTLM"));
+            let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers: &headers, closes: false };
+            let pins = |trigger| PinRule { trigger, ..RULE }.matches(&head);
+            [pins(Trigger::Challenge), pins(Trigger::AnyResponse), pins(Trigger::Request)]
+        };
+        assert_eq!(both(WWW_AUTHENTICATE, 401), [true, true, false]);
+        assert_eq!(both(WWW_AUTHENTICATE, 200), [false, true, false]);
+        assert_eq!(both(PROXY_AUTHENTICATE, 407), [true, false, false]);
+        assert_eq!(both(PROXY_AUTHENTICATE, 401), [false, false, false]);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Negotiate YII"));
+        let (method, uri) = (http::Method::GET, http::Uri::from_static("/"));
+        let client = std::net::SocketAddr::from(([10, 0, 0, 9], 1));
+        let head = RequestHead { method: &method, uri: &uri, headers: &headers, client };
+        assert!(PinRule { trigger: Trigger::Request, ..RULE }.matches_request(&head));
+        assert!(!RULE.matches_request(&head));
+    }
+
+    #[test]
+    fn stripping_takes_out_what_is_named_and_leaves_the_rest_in_order() {
+        let mut headers = HeaderMap::new();
+        for value in ["Basic realm=x", "NTLM", "Negotiate", "Bearer"] {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(value));
+        }
+        for edit in Schemes::HAPROXY.strip(&headers) {
+            edit.apply(&mut headers);
+        }
+        assert_eq!(headers.get_all(WWW_AUTHENTICATE).iter().collect::<Vec<_>>(), ["Basic realm=x", "Bearer"]);
+        assert_eq!(Schemes::HAPROXY.strip(&headers), []);
+    }
+
+    #[test]
+    fn a_rule_that_names_no_scheme_is_an_error() {
+        for names in [&[][..], &[""]] {
+            let schemes = Schemes { names, ..Schemes::HAPROXY };
+            assert_eq!(schemes.check("the pin"), Err(RuleError::Schemes("the pin")));
+        }
+        assert_eq!(Schemes::HAPROXY.check("the pin"), Ok(()));
     }
 }

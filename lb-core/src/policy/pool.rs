@@ -2,79 +2,256 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use indexmap::IndexSet;
 use stickler_model::Time;
 
+use super::error::RuleError;
 use crate::{Farm, UpstreamId};
 
-/// Which idle connections a pool keeps, and for how long.
+/// Which idle connections a pool keeps, for whom, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolRule {
     /// An idle connection is closed after this time. nginx `keepalive_timeout`: 60 s.
     pub idle: Duration,
+    /// Who may take a connection that another downstream connection used. HAProxy `http-reuse`.
+    pub share: Share,
+    /// Which idle connection is taken.
+    pub order: Order,
+    /// Path prefixes; requests of different ones share no connection, the longest that fits counts (nginx locations,
+    /// each with a `keepalive` of its own). Empty: the backend's address alone is the key.
+    pub locations: &'static [&'static str],
+    /// Most idle connections of one key; `None`: no limit.
+    pub per_key: Option<u32>,
+    /// Most idle connections in all; `None`: no limit. nginx `keepalive`: 32.
+    pub in_all: Option<u32>,
+    /// What goes when there are too many.
+    pub overflow: Overflow,
+    /// A connection is closed after so many requests; `None`: no limit. nginx `keepalive_requests`: 1000.
+    pub requests: Option<u32>,
+    /// A connection that is older than this is not kept; `None`: no limit. nginx `keepalive_time`: 1 h.
+    pub life: Option<Duration>,
 }
 
-/// Idle upstream connections, keyed by the backend's address; the one that became idle last is taken first.
+/// Who may take an idle connection. HAProxy's names and rules; nginx and httpd are `Always`, httpd with
+/// `proxy-initial-not-pooled` is `Safe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Nobody: each stays with its downstream connection and closes with it.
+    Never {
+        /// Most idle ones of a downstream connection. HAProxy `max-session-srv-conns`: 5; SKUDONET: 1.
+        slots: u8,
+    },
+    /// Anybody, except with the first request of a downstream connection, which opens its own.
+    Safe,
+    /// Anybody; but a first request takes only a connection that was reused before, so is known to bear it.
+    Aggressive,
+    /// Anybody.
+    Always,
+}
+
+/// Which idle connection is taken first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The one that became idle last.
+    Lifo,
+    /// The one that became idle first.
+    Fifo,
+}
+
+/// What happens when a pool is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// The connection that is idle for longest is closed for the new one (nginx).
+    CloseOldest,
+    /// The new one is closed (HAProxy `pool-max-conn`).
+    CloseNew,
+}
+
+impl PoolRule {
+    /// One pool for all: LIFO, by address, no limits but this idle time.
+    pub const fn shared(idle: Duration) -> Self {
+        Self {
+            idle,
+            share: Share::Always,
+            order: Order::Lifo,
+            locations: &[],
+            per_key: None,
+            in_all: None,
+            overflow: Overflow::CloseOldest,
+            requests: None,
+            life: None,
+        }
+    }
+
+    /// Whether it can keep anything.
+    ///
+    /// # Errors
+    /// A limit is zero.
+    pub fn check(&self) -> Result<(), RuleError> {
+        let zero = |limit: Option<u32>, what| if limit == Some(0) { Err(RuleError::Zero(what)) } else { Ok(()) };
+        zero(self.per_key, "the most idle connections of a key")?;
+        zero(self.in_all, "the most idle connections in all")?;
+        zero(self.requests, "the most requests of a connection")?;
+        if matches!(self.share, Share::Never { slots: 0 }) { Err(RuleError::Zero("the private slots")) } else { Ok(()) }
+    }
+
+    /// The number of the location of this path: 0 for the rest, then in the rule's order.
+    pub fn location(&self, path: &str) -> usize {
+        let fits = self.locations.iter().enumerate().filter(|(_, prefix)| path.starts_with(**prefix));
+        fits.max_by_key(|(_, prefix)| prefix.len()).map_or(0, |(index, _)| index + 1)
+    }
+
+    /// How many kinds of idle connections are told apart.
+    const fn classes(&self) -> usize {
+        if matches!(self.share, Share::Aggressive) { 2 } else { 1 }
+    }
+
+    /// Whether a connection that carried so many requests since then may be kept.
+    pub fn keeps(&self, now: Time, opened: Time, served: u32) -> bool {
+        self.requests.is_none_or(|most| served < most) && self.life.is_none_or(|life| now - opened < life)
+    }
+}
+
+/// Whose connection it is: a backend's, for a location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolKey {
+    /// The backend's index in the farm.
+    pub backend: usize,
+    /// As [`PoolRule::location`] numbers them.
+    pub location: usize,
+    /// Whether it was reused before. Told apart under [`Share::Aggressive`] only; asking for one that was not takes
+    /// either, one that was first.
+    pub proven: bool,
+}
+
+impl From<usize> for PoolKey {
+    fn from(backend: usize) -> Self {
+        Self { backend, location: 0, proven: false }
+    }
+}
+
+/// What became of a connection that was to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is kept.
+    Kept,
+    /// It is kept, and this one is not any more.
+    InPlaceOf(UpstreamId),
+    /// It is not.
+    Refused,
+}
+
+/// Idle upstream connections, keyed by the backend's address and the location.
 ///
 /// It knows numbers only. Taking and putting cost the same however many connections there are.
 #[derive(Debug)]
 pub struct Pool {
     rule: PoolRule,
-    /// The stack of each backend, by its index in the farm: backends with one address share one.
+    /// The first stack of each backend, by its index in the farm: backends with one address share theirs.
     stack_of: Vec<usize>,
     /// Oldest first, so that the times in each are in order.
     stacks: Vec<VecDeque<(Time, UpstreamId)>>,
+    len: usize,
 }
 
 impl Pool {
     /// An empty pool for this farm.
     pub fn new(rule: PoolRule, farm: &Farm) -> Self {
         let mut addresses: IndexSet<SocketAddr> = IndexSet::new();
-        let stack_of = farm.backends.iter().map(|backend| addresses.insert_full(backend.address).0).collect();
-        Self { rule, stack_of, stacks: vec![VecDeque::new(); addresses.len()] }
+        let width = (rule.locations.len() + 1) * rule.classes();
+        let stack_of = farm.backends.iter().map(|backend| addresses.insert_full(backend.address).0 * width).collect();
+        Self { rule, stack_of, stacks: vec![VecDeque::new(); addresses.len() * width], len: 0 }
     }
 
-    /// Takes the connection to this backend that became idle last.
-    pub fn take(&mut self, backend: usize) -> Option<UpstreamId> {
-        let stack = *self.stack_of.get(backend)?;
-        self.stacks[stack].pop_back().map(|(_, upstream)| upstream)
+    /// Takes a connection of this key, by the rule's order.
+    pub fn take(&mut self, key: impl Into<PoolKey>) -> Option<UpstreamId> {
+        let key = key.into();
+        let stacks = self.stacks_of(key)?;
+        let stacks = if key.proven { stacks.end - 1..stacks.end } else { stacks };
+        let stack = stacks.rev().find(|&index| !self.stacks[index].is_empty())?;
+        let stack = &mut self.stacks[stack];
+        let (_, upstream) = match self.rule.order {
+            Order::Lifo => stack.pop_back(),
+            Order::Fifo => stack.pop_front(),
+        }?;
+        self.len -= 1;
+        Some(upstream)
     }
 
-    /// Keeps a connection to this backend, idle from now on.
-    pub fn put(&mut self, now: Time, backend: usize, upstream: UpstreamId) {
-        if let Some(&stack) = self.stack_of.get(backend) {
-            self.stacks[stack].push_back((now, upstream));
-        }
+    /// Keeps a connection of this key, idle from now on.
+    pub fn put(&mut self, now: Time, key: impl Into<PoolKey>, upstream: UpstreamId) -> Put {
+        let key = key.into();
+        let (Some(stack), Some(of_key)) = (self.stack(key), self.stacks_of(key)) else { return Put::Refused };
+        let reached = |limit: Option<u32>, len: usize| limit.is_some_and(|limit| len >= limit as usize);
+        let idle = of_key.clone().map(|index| self.stacks[index].len()).sum();
+        let crowded = reached(self.rule.per_key, idle);
+        let evicted = if !crowded && !reached(self.rule.in_all, self.len) {
+            None
+        } else if self.rule.overflow == Overflow::CloseNew {
+            return Put::Refused;
+        } else {
+            let among = if crowded { of_key } else { 0..self.stacks.len() };
+            self.oldest(among).and_then(|(_, oldest)| self.pop_oldest(oldest))
+        };
+        self.stacks[stack].push_back((now, upstream));
+        self.len += 1;
+        evicted.map_or(Put::Kept, Put::InPlaceOf)
     }
 
-    /// Forgets a connection to this backend that is idle since then, because it ended.
-    pub fn remove(&mut self, backend: usize, since: Time, upstream: UpstreamId) {
-        let Some(&stack) = self.stack_of.get(backend) else { return };
+    /// Forgets a connection of this key that is idle since then, because it ended.
+    pub fn remove(&mut self, key: impl Into<PoolKey>, since: Time, upstream: UpstreamId) {
+        let Some(stack) = self.stack(key.into()) else { return };
         let stack = &mut self.stacks[stack];
         let first = stack.partition_point(|&(at, _)| at < since);
         let found = stack.range(first..).position(|&(_, other)| other == upstream);
         if let Some(offset) = found {
             stack.remove(first + offset);
+            self.len -= 1;
         }
     }
 
     /// Takes a connection that was idle for too long.
     pub fn expire(&mut self, now: Time) -> Option<UpstreamId> {
         let idle = self.rule.idle;
-        let stack = self.stacks.iter_mut().find(|stack| stack.front().is_some_and(|&(at, _)| at + idle <= now))?;
-        stack.pop_front().map(|(_, upstream)| upstream)
+        let due = |stack: &VecDeque<(Time, UpstreamId)>| stack.front().is_some_and(|&(at, _)| at + idle <= now);
+        let stack = self.stacks.iter().position(due)?;
+        self.pop_oldest(stack)
     }
 
     /// When the next connection will have been idle for too long.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.stacks.iter().filter_map(VecDeque::front).map(|&(at, _)| at + self.rule.idle).min()
+        self.oldest(0..self.stacks.len()).map(|(at, _)| at + self.rule.idle)
     }
 
     /// All connections kept.
     pub fn iter(&self) -> impl Iterator<Item = UpstreamId> + '_ {
         self.stacks.iter().flatten().map(|&(_, upstream)| upstream)
+    }
+
+    /// Since when the oldest of these stacks is idle, and its stack.
+    fn oldest(&self, among: Range<usize>) -> Option<(Time, usize)> {
+        among.filter_map(|index| Some((self.stacks[index].front()?.0, index))).min()
+    }
+
+    fn pop_oldest(&mut self, stack: usize) -> Option<UpstreamId> {
+        let (_, upstream) = self.stacks[stack].pop_front()?;
+        self.len -= 1;
+        Some(upstream)
+    }
+
+    /// All stacks of this key: the proven ones last, where they are told apart.
+    fn stacks_of(&self, key: PoolKey) -> Option<Range<usize>> {
+        let first = self.stack_of.get(key.backend).filter(|_| key.location <= self.rule.locations.len())?;
+        let first = first + key.location * self.rule.classes();
+        Some(first..first + self.rule.classes())
+    }
+
+    fn stack(&self, key: PoolKey) -> Option<usize> {
+        let stacks = self.stacks_of(key)?;
+        Some(if key.proven { stacks.end - 1 } else { stacks.start })
     }
 }
 
@@ -85,7 +262,7 @@ mod tests {
     use super::*;
     use crate::Backend;
 
-    const RULE: PoolRule = PoolRule { idle: Duration::from_nanos(60) };
+    const RULE: PoolRule = PoolRule::shared(Duration::from_nanos(60));
 
     fn farm(ports: &[u16]) -> Farm {
         let backend = |&port: &u16| Backend {
@@ -135,5 +312,76 @@ mod tests {
         pool.remove(0, Time(1), UpstreamId(3));
         pool.remove(0, Time(1), UpstreamId(9));
         assert_eq!(pool.iter().collect::<Vec<_>>(), [UpstreamId(1), UpstreamId(2), UpstreamId(4)]);
+    }
+
+    #[test]
+    fn the_first_in_is_the_first_out_where_the_rule_says_so() {
+        let mut pool = Pool::new(PoolRule { order: Order::Fifo, ..RULE }, &farm(&[80]));
+        pool.put(Time(1), 0, UpstreamId(1));
+        pool.put(Time(2), 0, UpstreamId(2));
+        assert_eq!((pool.take(0), pool.take(0), pool.take(0)), (Some(UpstreamId(1)), Some(UpstreamId(2)), None));
+    }
+
+    #[test]
+    fn locations_share_nothing_and_the_longest_prefix_counts() {
+        let rule = PoolRule { locations: &["/a", "/a/b"], ..RULE };
+        assert_eq!(["/", "/a", "/abc", "/a/b/c"].map(|path| rule.location(path)), [0, 1, 1, 2]);
+        let mut pool = Pool::new(rule, &farm(&[80, 81]));
+        let key = |backend, location| PoolKey { backend, location, proven: false };
+        pool.put(Time(1), key(1, 1), UpstreamId(1));
+        for (backend, location) in [(1, 0), (1, 2), (0, 1), (1, 3), (0, 3)] {
+            assert_eq!(pool.take(key(backend, location)), None, "{backend} {location}");
+        }
+        assert_eq!(pool.take(key(1, 1)), Some(UpstreamId(1)));
+    }
+
+    #[test]
+    fn a_full_pool_closes_the_oldest_or_the_new_one() {
+        let limited = PoolRule { per_key: Some(2), in_all: Some(3), ..RULE };
+        let mut pool = Pool::new(limited, &farm(&[80, 81]));
+        assert_eq!(pool.put(Time(1), 0, UpstreamId(1)), Put::Kept);
+        assert_eq!(pool.put(Time(2), 1, UpstreamId(2)), Put::Kept);
+        assert_eq!(pool.put(Time(3), 1, UpstreamId(3)), Put::Kept);
+        assert_eq!(pool.put(Time(4), 1, UpstreamId(4)), Put::InPlaceOf(UpstreamId(2)), "of its key");
+        assert_eq!(pool.put(Time(5), 0, UpstreamId(5)), Put::InPlaceOf(UpstreamId(1)), "in all");
+        assert_eq!(pool.iter().count(), 3);
+
+        let mut pool = Pool::new(PoolRule { overflow: Overflow::CloseNew, ..limited }, &farm(&[80]));
+        assert_eq!([1, 2, 3].map(|id| pool.put(Time(1), 0, UpstreamId(id))), [Put::Kept, Put::Kept, Put::Refused]);
+        assert_eq!(pool.put(Time(1), 7, UpstreamId(4)), Put::Refused, "no such backend");
+    }
+
+    #[test]
+    fn a_connection_is_worn_out_by_requests_or_age() {
+        let rule = PoolRule { requests: Some(2), life: Some(Duration::from_nanos(10)), ..RULE };
+        assert!(rule.keeps(Time(9), Time(0), 1));
+        assert!(!rule.keeps(Time(9), Time(0), 2) && !rule.keeps(Time(10), Time(0), 1));
+        assert!(RULE.keeps(Time(u64::MAX), Time(0), u32::MAX));
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_an_error() {
+        assert_eq!(RULE.check(), Ok(()));
+        for rule in [
+            PoolRule { per_key: Some(0), ..RULE },
+            PoolRule { in_all: Some(0), ..RULE },
+            PoolRule { requests: Some(0), ..RULE },
+            PoolRule { share: Share::Never { slots: 0 }, ..RULE },
+        ] {
+            assert!(matches!(rule.check(), Err(RuleError::Zero(_))));
+        }
+    }
+
+    #[test]
+    fn an_aggressive_pool_tells_proven_connections_apart() {
+        let rule = PoolRule { share: Share::Aggressive, per_key: Some(2), ..RULE };
+        let mut pool = Pool::new(rule, &farm(&[80]));
+        let key = |proven| PoolKey { backend: 0, location: 0, proven };
+        pool.put(Time(1), key(true), UpstreamId(1));
+        pool.put(Time(2), key(false), UpstreamId(2));
+        assert_eq!(pool.put(Time(3), key(false), UpstreamId(3)), Put::InPlaceOf(UpstreamId(1)), "one limit for both");
+        assert_eq!(pool.take(key(true)), None, "none is proven");
+        pool.put(Time(4), key(true), UpstreamId(4));
+        assert_eq!((pool.take(0), pool.take(0)), (Some(UpstreamId(4)), Some(UpstreamId(3))), "proven ones first");
     }
 }

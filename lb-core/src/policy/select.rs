@@ -1,5 +1,308 @@
 //! Selection: which backend.
 
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderName;
+use stickler_model::Entropy;
+
+use super::backends::Backends;
+use super::error::RuleError;
+use super::hash::{hash, mix};
+use crate::{Layer, RequestHead};
+
+/// The largest weight, HAProxy's.
+const MAX_WEIGHT: u16 = 256;
+
+/// How a backend is chosen for what no affinity decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectRule {
+    /// By what.
+    pub algorithm: Algorithm,
+    /// By backend, 0 to 256; 0: never chosen. Empty: all are equal. Plain round robin looks at zeros only.
+    pub weights: &'static [u16],
+    /// Most connections in use on a backend at once; a full one is passed over. `None`: no limit.
+    pub max_connections: Option<u32>,
+}
+
+/// The algorithms of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// In turn.
+    RoundRobin,
+    /// In turn, in proportion to the weights and smoothly: nginx's and HAProxy's `roundrobin`.
+    WeightedRoundRobin,
+    /// So many backends are drawn by weight, and the one with the least load for its weight serves. HAProxy: 2.
+    Random {
+        /// How many are drawn; 0 counts as 1.
+        draws: u8,
+    },
+    /// The fewest connections in use for its weight; equals take turns.
+    LeastConnections,
+    /// A hash, modulo the weights of those that are eligible: when one goes, most keys move.
+    Hash(HashKey),
+    /// A hash for each backend, the highest wins (rendezvous): when one goes, only its own keys move.
+    ConsistentHash(HashKey),
+}
+
+/// What is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    Source,
+    /// Both addresses and both ports; L4 only.
+    FiveTuple,
+    /// The request's path; L7 only.
+    Uri {
+        /// With its query.
+        query: bool,
+    },
+    /// The first value of this request field; L7 only. A request without it takes its turn (as with HAProxy).
+    Header(&'static str),
+}
+
+/// What a choice may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The client's end of the downstream connection.
+    pub client: SocketAddr,
+    /// The balancer's end, at L4.
+    pub front: Option<SocketAddr>,
+    /// The request, at L7.
+    pub head: Option<&'a RequestHead<'a>>,
+}
+
+impl SelectRule {
+    /// Equal weights and no limit.
+    pub const fn new(algorithm: Algorithm) -> Self {
+        Self { algorithm, weights: &[], max_connections: None }
+    }
+
+    /// Whether the choice depends on a key, so that prefer-last leaves it alone.
+    pub const fn hashes(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::ConsistentHash(_))
+    }
+
+    /// The most of `choices` that this backend gets, out of `backends` that are eligible all the time; `None` where
+    /// the algorithm promises nothing of the kind: least connections depends on how long each lasts, a hash on how
+    /// many keys there are.
+    ///
+    /// In turn: its share, rounded up (for the smooth form: a backend's credit never falls to minus the sum of all
+    /// weights). At random: its share and six standard deviations, which one draw in 10^9 exceeds.
+    pub fn bound(&self, backend: usize, backends: usize, choices: u64) -> Option<u64> {
+        let weight = |index: usize| u64::from(self.weights.get(index).copied().unwrap_or(1));
+        let of = |mine: u64, all: u64| (choices * mine).div_ceil(all.max(1));
+        let weighted = of(weight(backend), (0..backends).map(weight).sum());
+        match self.algorithm {
+            _ if weight(backend) == 0 => Some(0),
+            Algorithm::RoundRobin => Some(of(1, (0..backends).filter(|&index| weight(index) > 0).count() as u64)),
+            Algorithm::WeightedRoundRobin => Some(weighted),
+            Algorithm::Random { draws: 0 | 1 } => Some(weighted + 6 * (weighted.isqrt() + 1)),
+            _ => None,
+        }
+    }
+}
+
+/// A [`SelectRule`] and its state.
+#[derive(Debug)]
+pub struct Selection {
+    algorithm: Algorithm,
+    /// Divided by what they have in common.
+    weights: Vec<u32>,
+    robin: RoundRobin,
+    /// Credit of each backend, for the smooth form.
+    credit: Vec<i64>,
+    header: Option<HeaderName>,
+    draws: Draws,
+}
+
+impl Selection {
+    /// This rule over so many backends, at this layer; what is random comes from `entropy`.
+    ///
+    /// # Errors
+    /// The weights do not fit the farm, or the key is not known at this layer.
+    pub fn new(rule: &SelectRule, backends: usize, layer: Layer, entropy: Entropy) -> Result<Self, RuleError> {
+        if rule.max_connections == Some(0) {
+            return Err(RuleError::Zero("the most connections of a backend"));
+        }
+        let header = match rule.algorithm {
+            Algorithm::Hash(key) | Algorithm::ConsistentHash(key) => key.check(layer)?,
+            _ => None,
+        };
+        Ok(Self {
+            algorithm: rule.algorithm,
+            weights: weights(rule.weights, backends)?,
+            robin: RoundRobin::new(backends),
+            credit: vec![0; backends],
+            header,
+            draws: Draws(entropy),
+        })
+    }
+
+    /// A backend that takes new sessions, has a weight, and is not the one that `failed`; `None`: there is none.
+    ///
+    /// Costs the sum of the weights at most, however many connections there are.
+    pub fn pick(&mut self, backends: &Backends, subject: &Subject<'_>, failed: Option<usize>) -> Option<usize> {
+        let Self { weights, robin, credit, draws, .. } = self;
+        let weight = |index: usize| {
+            let eligible = failed != Some(index) && backends.takes_new(index);
+            if eligible { weights.get(index).copied().unwrap_or(0) } else { 0 }
+        };
+        let (key, consistent) = match self.algorithm {
+            Algorithm::RoundRobin => return robin.pick_where(|index| weight(index) > 0),
+            Algorithm::WeightedRoundRobin => return smooth(credit, weight),
+            Algorithm::Random { draws: count } => {
+                let drawn = || by_weight(weights.len(), weight, |total| draws.0.below(total));
+                let drawn = std::iter::repeat_with(drawn).take(usize::from(count.max(1)));
+                return least(drawn.flatten(), backends, weight);
+            }
+            Algorithm::LeastConnections => {
+                let start = robin.next;
+                let picked = least((start..weights.len()).chain(0..start), backends, weight)?;
+                robin.next = (picked + 1) % weights.len();
+                return Some(picked);
+            }
+            Algorithm::Hash(key) => (key, false),
+            Algorithm::ConsistentHash(key) => (key, true),
+        };
+        match key.digest(subject, self.header.as_ref()) {
+            None => robin.pick_where(|index| weight(index) > 0),
+            Some(digest) if consistent => rendezvous(weights.len(), weight, digest),
+            Some(digest) => by_weight(weights.len(), weight, |total| digest % total),
+        }
+    }
+}
+
+impl HashKey {
+    fn check(self, layer: Layer) -> Result<Option<HeaderName>, RuleError> {
+        let (what, known) = match self {
+            Self::Source => ("the source address", true),
+            Self::FiveTuple => ("the 5-tuple", layer == Layer::L4),
+            Self::Uri { .. } => ("the URI", layer == Layer::L7),
+            Self::Header(_) => ("a header field", layer == Layer::L7),
+        };
+        match self {
+            _ if !known => Err(RuleError::UnknownAtLayer { what, layer }),
+            Self::Header(name) => {
+                HeaderName::from_bytes(name.as_bytes()).map(Some).map_err(|_| RuleError::HeaderName(name))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn digest(self, subject: &Subject<'_>, header: Option<&HeaderName>) -> Option<u64> {
+        let ports = |address: SocketAddr| address.port().to_be_bytes();
+        match self {
+            Self::Source => Some(on_address(subject.client.ip(), &[])),
+            Self::FiveTuple => {
+                let front = subject.front?;
+                let rest = on_address(front.ip(), &[&ports(front), &ports(subject.client)]);
+                Some(on_address(subject.client.ip(), &[&rest.to_be_bytes()]))
+            }
+            Self::Uri { query } => {
+                let uri = subject.head?.uri;
+                let query = uri.query().filter(|_| query).unwrap_or_default();
+                Some(hash(&[uri.path().as_bytes(), query.as_bytes()]))
+            }
+            Self::Header(_) => Some(hash(&[subject.head?.headers.get(header?)?.as_bytes()])),
+        }
+    }
+}
+
+fn on_address(address: IpAddr, more: &[&[u8]]) -> u64 {
+    let octets = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    match more {
+        [] => hash(&[&octets]),
+        [one] => hash(&[&octets, one]),
+        [one, two, ..] => hash(&[&octets, one, two]),
+    }
+}
+
+fn weights(given: &[u16], backends: usize) -> Result<Vec<u32>, RuleError> {
+    if given.is_empty() {
+        return Ok(vec![1; backends]);
+    }
+    if given.len() != backends {
+        return Err(RuleError::WeightCount { given: given.len(), backends });
+    }
+    if let Some(backend) = given.iter().position(|&weight| weight > MAX_WEIGHT) {
+        return Err(RuleError::WeightTooLarge { backend, weight: given[backend] });
+    }
+    let common = given.iter().fold(0, |a, &b| common_divisor(a, b));
+    if common == 0 {
+        return Err(RuleError::AllZero);
+    }
+    Ok(given.iter().map(|&weight| u32::from(weight / common)).collect())
+}
+
+const fn common_divisor(a: u16, b: u16) -> u16 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
+/// nginx's smooth weighted round robin: all gain their weight, the richest serves and pays for all.
+fn smooth(credit: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
+    let mut total = 0;
+    let mut best: Option<usize> = None;
+    for index in 0..credit.len() {
+        let gain = i64::from(weight(index));
+        if gain == 0 {
+            // Away: it neither saves up nor owes when it is back.
+            credit[index] = 0;
+            continue;
+        }
+        total += gain;
+        credit[index] += gain;
+        if best.is_none_or(|best| credit[index] > credit[best]) {
+            best = Some(index);
+        }
+    }
+    credit[best?] -= total;
+    best
+}
+
+/// The index on which a point below the sum of all weights falls.
+fn by_weight(len: usize, weight: impl Fn(usize) -> u32, point: impl FnOnce(u64) -> u64) -> Option<usize> {
+    let total = (0..len).map(|index| u64::from(weight(index))).sum();
+    if total == 0 {
+        return None;
+    }
+    let mut point = point(total);
+    (0..len).find(|&index| {
+        let width = u64::from(weight(index));
+        let hit = point < width;
+        point = point.saturating_sub(width);
+        hit
+    })
+}
+
+/// The first of those with the least load for its weight.
+fn least(candidates: impl Iterator<Item = usize>, backends: &Backends, weight: impl Fn(usize) -> u32) -> Option<usize> {
+    let with_load = |index: usize| (index, u64::from(backends.load(index)) + 1, u64::from(weight(index)));
+    candidates
+        .map(with_load)
+        .filter(|&(.., weight)| weight > 0)
+        .reduce(|best, other| if other.1 * best.2 < best.1 * other.2 { other } else { best })
+        .map(|(index, ..)| index)
+}
+
+/// One hash for each unit of weight of each backend; the highest wins.
+fn rendezvous(len: usize, weight: impl Fn(usize) -> u32, digest: u64) -> Option<usize> {
+    let unit = |index: usize, unit: u32| mix(digest ^ mix((index as u64 + 1) << 32 | u64::from(unit)));
+    let highest = |index: usize| (0..weight(index)).map(|number| unit(index, number)).max();
+    (0..len).filter_map(|index| Some((highest(index)?, index))).max().map(|(_, index)| index)
+}
+
+struct Draws(Entropy);
+
+impl fmt::Debug for Draws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Draws")
+    }
+}
+
 /// Round robin: the backends in order, one after the other, then from the start.
 #[derive(Debug, Clone)]
 pub struct RoundRobin {
@@ -15,17 +318,19 @@ impl RoundRobin {
 
     /// The next backend's index; `None` where there are no backends.
     pub fn pick(&mut self) -> Option<usize> {
-        let picked = self.next;
-        self.next = (self.next + 1).checked_rem(self.backends)?;
-        Some(picked)
+        self.pick_where(|_| true)
     }
 
     /// The next backend's index that is not `failed`; `None` where there is no other.
     pub fn pick_other(&mut self, failed: usize) -> Option<usize> {
-        match self.pick()? {
-            picked if picked != failed => Some(picked),
-            _ => self.pick().filter(|&picked| picked != failed),
-        }
+        self.pick_where(|index| index != failed)
+    }
+
+    /// The next backend's index that is eligible; those that are not lose their turn.
+    pub fn pick_where(&mut self, eligible: impl Fn(usize) -> bool) -> Option<usize> {
+        let picked = (self.next..self.backends).chain(0..self.next).find(|&index| eligible(index))?;
+        self.next = (picked + 1) % self.backends;
+        Some(picked)
     }
 }
 

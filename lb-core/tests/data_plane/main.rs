@@ -5,5 +5,6 @@ mod failures;
 mod http_rules;
 mod peers;
 mod reuse;
+mod rules;
 mod splice;
 mod waiting;

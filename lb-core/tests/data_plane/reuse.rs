@@ -5,6 +5,7 @@ use std::time::Duration;
 use stickler_lb_core::Limits;
 use stickler_lb_core::policy::composed::{Composed, RetryRule, Rules};
 use stickler_lb_core::policy::pool::PoolRule;
+use stickler_model::Entropy;
 
 use crate::peers::{Bed, Reply, Server, farm, ok};
 
@@ -71,10 +72,15 @@ async fn requests_at_one_time_need_a_connection_each() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_when_its_time_is_over() {
     let server = Server::telling().await;
-    let pool = Some(PoolRule { idle: Duration::from_millis(40) });
-    let rules = Rules { pool, pin: None, retry: RetryRule { idle_race: true, redispatch: true } };
+    let pool = Some(PoolRule::shared(Duration::from_millis(40)));
+    let rules = Rules { pool, retry: RetryRule { idle_race: true, redispatch: true }, ..Rules::PLAIN };
     let farm = farm(&[&server]);
-    let bed = Bed::with_policy(Box::new(Composed::new(rules, &farm)), farm, Limits::default()).await;
+    let bed = Bed::with_policy(
+        Box::new(Composed::new(rules, &farm, Entropy::new(0, "test")).unwrap()),
+        farm,
+        Limits::default(),
+    )
+    .await;
     let mut client = bed.client().await;
     assert_eq!(client.get("/").await.1, "1.1");
     server.until_closed(1).await;

@@ -9,6 +9,7 @@
 
 use stickler_model::event::Credentials;
 
+use crate::failover::is_idempotent;
 use crate::index::{Index, Request};
 use crate::judge::Finding;
 
@@ -48,9 +49,4 @@ pub(crate) fn bodies_are_processed_once(index: &Index<'_>) -> Finding {
         }
     }
     finding
-}
-
-/// RFC 9110 9.2.2.
-fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

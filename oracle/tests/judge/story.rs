@@ -18,7 +18,11 @@ pub(crate) const LOCKOUT: u32 = 2;
 pub(crate) struct Story {
     /// Whether clients send their token at once.
     pub(crate) preemptive: bool,
+    /// What the balancer declares.
+    pub(crate) promises: Promises,
     pub(crate) events: Vec<Event>,
+    /// Nanoseconds that have passed beside those of the events.
+    passed: u64,
     requests: Vec<Teller>,
     exchanges: u32,
 }
@@ -61,8 +65,19 @@ impl Story {
         method: &str,
         body: &Payload,
     ) -> RequestId {
+        self.start_for(client, (credentials != Credentials::None).then(|| user(client)), credentials, method, body)
+    }
+
+    /// A request in the name of any user.
+    pub(crate) fn start_for(
+        &mut self,
+        client: &str,
+        identity: Option<Principal>,
+        credentials: Credentials,
+        method: &str,
+        body: &Payload,
+    ) -> RequestId {
         let id = RequestId(self.requests.len() as u32 + 1);
-        let identity = (credentials != Credentials::None).then(|| user(client));
         self.requests.push(Teller { client: client.into(), identity: identity.clone(), body: body.clone() });
         self.see(
             client,
@@ -225,15 +240,60 @@ impl Story {
         self.see("world", What::Action(action));
     }
 
+    /// Lets whole seconds pass.
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.passed += seconds * 1_000_000_000;
+    }
+
+    /// The client opens a connection.
+    pub(crate) fn connect(&mut self, client: &str, connection: u32) {
+        let local = ([10, 0, 0, 1], 50_000).into();
+        self.see(client, What::ClientConnected { connection, local });
+    }
+
+    /// A client's first request on a new connection, handshake and all.
+    pub(crate) fn arrive(&mut self, client: &str, way: Way<'_>) -> RequestId {
+        self.connect(client, way.0);
+        self.whole(client, way)
+    }
+
+    /// One more request without a token, served as the client's user.
+    pub(crate) fn again(&mut self, client: &str, way: Way<'_>) -> RequestId {
+        let id = self.start(client);
+        self.exchange(id, way, Leg::Anonymous, 200);
+        self.end(id, 200);
+        id
+    }
+
+    /// A request that the balancer answers by itself.
+    pub(crate) fn turned_away(&mut self, client: &str, connection: u32, status: u16) -> RequestId {
+        let id = self.start(client);
+        self.send(id, connection, Leg::Anonymous);
+        self.receive(id, connection, status, None, None);
+        self.end(id, status);
+        id
+    }
+
+    /// A server answers an unknown sender, a health check: the Authenticate leg for 200, else without a token.
+    pub(crate) fn check(&mut self, server: &str, connection: u32, status: u16, as_user: Option<Principal>) {
+        let leg = if as_user.is_some() { Leg::Authenticate } else { Leg::Anonymous };
+        self.exchanges += 1;
+        let number = self.exchanges;
+        self.see(server, What::ServerReceived { connection, number, request: None, leg });
+        self.answer(None, (0, server, connection), number, leg, status, as_user, &Payload::Empty);
+    }
+
     /// Adds any event; gives back the id of the latest request.
     pub(crate) fn see(&mut self, by: &str, what: What) -> RequestId {
-        let at = Time(self.events.len() as u64 * 1_000);
+        let at = Time(self.events.len() as u64 * 1_000 + self.passed);
         self.events.push(Event { at, by: by.into(), what });
         RequestId(self.requests.len() as u32)
     }
 
     pub(crate) fn judge(&self) -> Vec<Verdict> {
-        judge(&trace(self.events.clone()))
+        let mut trace = trace(self.events.clone());
+        trace.header.promises = self.promises.clone();
+        judge(&trace)
     }
 
     /// The verdict on one requirement.

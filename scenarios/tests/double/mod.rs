@@ -73,7 +73,7 @@ impl World for Double {
             Action::Disconnect(client) => self.client(&client)?.1 = 0,
             Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
             Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
-            Action::Fault(_) => {}
+            Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
         }
         Ok(Outcome::Done)
     }

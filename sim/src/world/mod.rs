@@ -230,6 +230,12 @@ impl World for SimWorld {
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
+            Action::SwitchUser(..) => {
+                Err(WorldError::Invalid("a client of this world keeps its user: add another client instead".into()))
+            }
+            Action::Drain(_) | Action::Undrain(_) => {
+                Err(WorldError::Invalid("the balancers of this world cannot drain a backend: crash it instead".into()))
+            }
             Action::Fault(fault) => self.fault(&fault),
         }
     }

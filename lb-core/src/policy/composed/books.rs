@@ -1,0 +1,206 @@
+//! Which upstream connection is where, and whose. Both sides of a bond are written here, and nowhere else.
+
+use std::net::SocketAddr;
+
+use stickler_model::Time;
+
+use super::super::pin::Host;
+use super::super::pool::PoolKey;
+use super::Composed;
+use crate::{DownstreamId, UpstreamId, Work};
+
+/// Most pinned connections that wait for a client's address to come back.
+const ORPHANS: usize = 4096;
+
+/// An open upstream connection. It is in exactly one place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Upstream {
+    pub(super) backend: usize,
+    pub(super) location: usize,
+    pub(super) place: Place,
+    pub(super) tie: Tie,
+    /// Whole exchanges so far.
+    pub(super) served: u32,
+    pub(super) opened: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Pooled { since: Time },
+    With(DownstreamId),
+    Orphan(SocketAddr),
+}
+
+/// How it belongs to the downstream connection that it is with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// For one exchange.
+    Loose,
+    /// Until one of them ends, but neither cares which.
+    Private,
+    /// By the pin rule.
+    Pinned,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Downstream {
+    /// The connection that all its requests take.
+    pub(super) pinned: Option<UpstreamId>,
+    /// What carries the request under way.
+    pub(super) busy: Option<UpstreamId>,
+    /// Connections of its own, one at most for each backend and location: private, or pinned with the host re-picked.
+    pub(super) own: Vec<UpstreamId>,
+    /// From now on its requests go over connections of its own.
+    pub(super) dedicated: bool,
+    pub(super) prefers_last: bool,
+    pub(super) last: Option<usize>,
+    /// It has sent a request before.
+    pub(super) begun: bool,
+    pub(super) needs_cookie: bool,
+    pub(super) client: Option<SocketAddr>,
+}
+
+impl Upstream {
+    pub(super) const fn key(&self) -> PoolKey {
+        PoolKey { backend: self.backend, location: self.location, proven: self.served > 1 }
+    }
+}
+
+impl Composed {
+    /// Moves a connection, and counts those in use.
+    pub(super) fn place(&mut self, id: UpstreamId, place: Place) {
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        let used = |place| matches!(place, Place::With(_));
+        match (used(std::mem::replace(&mut upstream.place, place)), used(place)) {
+            (false, true) => self.backends.begin(upstream.backend),
+            (true, false) => self.backends.end(upstream.backend),
+            _ => {}
+        }
+    }
+
+    /// Ties a connection that is with this downstream connection to it.
+    pub(super) fn pin(&mut self, downstream: DownstreamId, id: UpstreamId) {
+        let (Some(holder), Some(upstream)) = (self.downstreams.get_mut(&downstream), self.upstreams.get_mut(&id))
+        else {
+            return;
+        };
+        upstream.tie = Tie::Pinned;
+        if self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked) {
+            holder.dedicated = true;
+            if !holder.own.contains(&id) {
+                holder.own.push(id);
+            }
+        } else {
+            holder.own.retain(|own| *own != id);
+            holder.pinned = Some(id);
+        }
+    }
+
+    /// Forgets an upstream connection wherever it is. Returns the downstream connection that it was pinned to.
+    pub(super) fn forget(&mut self, id: UpstreamId) -> Option<DownstreamId> {
+        let entry = self.upstreams.swap_remove(&id)?;
+        match entry.place {
+            Place::Pooled { since } => {
+                if let Some(pool) = &mut self.pool {
+                    pool.remove(entry.key(), since, id);
+                }
+                None
+            }
+            Place::Orphan(client) => {
+                self.orphans.swap_remove(&client);
+                None
+            }
+            Place::With(downstream) => {
+                self.backends.end(entry.backend);
+                let holder = self.downstreams.get_mut(&downstream)?;
+                holder.pinned = holder.pinned.filter(|pinned| *pinned != id);
+                holder.busy = holder.busy.filter(|busy| *busy != id);
+                holder.own.retain(|own| *own != id);
+                self.tidy(downstream);
+                (entry.tie == Tie::Pinned).then_some(downstream)
+            }
+        }
+    }
+
+    /// Forgets a connection and has it closed.
+    pub(super) fn close(&mut self, now: Time, id: UpstreamId) {
+        self.forget(id);
+        self.due.push_back((now, Work::CloseUpstream(id)));
+    }
+
+    /// A pinned connection waits for the next downstream connection from this address.
+    pub(super) fn orphan(&mut self, now: Time, client: SocketAddr, id: UpstreamId) {
+        let crowded = if self.orphans.contains_key(&client) {
+            self.orphans.get(&client).copied()
+        } else {
+            self.orphans.first().map(|(_, &first)| first).filter(|_| self.orphans.len() >= ORPHANS)
+        };
+        if let Some(other) = crowded {
+            self.close(now, other);
+        }
+        self.place(id, Place::Orphan(client));
+        self.orphans.insert(client, id);
+    }
+
+    /// Gives a new downstream connection what was pinned to its client's address.
+    pub(super) fn adopt(&mut self, downstream: DownstreamId, client: SocketAddr) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        if let Some(id) = self.orphans.swap_remove(&client) {
+            self.place(id, Place::With(downstream));
+            self.pin(downstream, id);
+        }
+    }
+
+    /// Drops a downstream connection's entry when it holds nothing any more, and nothing is to be remembered.
+    pub(super) fn tidy(&mut self, downstream: DownstreamId) {
+        let remembers = self.remembers();
+        let idle = |entry: &Downstream| {
+            let holds = entry.pinned.is_some() || entry.busy.is_some() || !entry.own.is_empty();
+            !holds && !entry.dedicated && !entry.needs_cookie && !remembers
+        };
+        if self.downstreams.get(&downstream).is_some_and(idle) {
+            self.downstreams.swap_remove(&downstream);
+        }
+    }
+
+    /// Each upstream connection is in one place, and both sides agree on which.
+    #[cfg(debug_assertions)]
+    pub(super) fn check_invariants(&self) {
+        let mut loads = vec![0; self.backends.len()];
+        let pooled: Vec<_> = self.pool.iter().flat_map(super::Pool::iter).collect();
+        for (id, upstream) in &self.upstreams {
+            match upstream.place {
+                Place::Pooled { .. } => {
+                    assert_eq!(pooled.iter().filter(|other| *other == id).count(), 1, "{id} is pooled once");
+                    assert_eq!(upstream.tie, Tie::Loose, "{id} belongs to nobody");
+                }
+                Place::Orphan(client) => assert_eq!(self.orphans.get(&client), Some(id), "{client} can find {id}"),
+                Place::With(downstream) => {
+                    loads[upstream.backend] += 1;
+                    let holder = self.downstreams.get(&downstream).expect("a held connection has a holder");
+                    let held = holder.pinned == Some(*id) || holder.busy == Some(*id) || holder.own.contains(id);
+                    assert!(held, "{downstream} knows of {id}");
+                }
+            }
+        }
+        for (id, downstream) in &self.downstreams {
+            let held = downstream.pinned.iter().chain(&downstream.busy).chain(&downstream.own);
+            for upstream in held {
+                assert_eq!(self.upstreams[upstream].place, Place::With(*id), "{upstream} is with {id} alone");
+            }
+        }
+        let in_pool = self.upstreams.values().filter(|up| matches!(up.place, Place::Pooled { .. })).count();
+        assert_eq!(pooled.len(), in_pool, "the pool holds open connections only");
+        let orphans = self.upstreams.values().filter(|up| matches!(up.place, Place::Orphan(_))).count();
+        assert_eq!((self.orphans.len(), orphans <= ORPHANS), (orphans, true), "orphans are open connections");
+        for (backend, &load) in loads.iter().enumerate() {
+            assert_eq!(self.backends.load(backend), load, "the load of backend {backend}");
+        }
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, reason = "the checks cost time, and run in debug builds only")]
+    pub(super) const fn check_invariants(&self) {}
+}

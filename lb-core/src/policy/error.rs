@@ -1,0 +1,47 @@
+//! What can be wrong with a mechanism's parameters.
+
+use crate::Layer;
+
+/// These parameters make no mechanism. Each message says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Weights are by backend, in the farm's order.
+    #[error("{given} weights for {backends} backends: give one for each, or none at all for equal ones")]
+    WeightCount {
+        /// How many weights there are.
+        given: usize,
+        /// How many backends there are.
+        backends: usize,
+    },
+    /// A weight of zero is a backend that is never chosen, so somebody needs another one.
+    #[error("all weights are zero, so nobody would be chosen: give at least one backend a weight of 1 to 256")]
+    AllZero,
+    /// HAProxy's bound, so that a profile of a product fits, and a choice stays cheap.
+    #[error("backend {backend} (counted from 0) has weight {weight}: the largest is 256")]
+    WeightTooLarge {
+        /// The backend's index.
+        backend: usize,
+        /// Its weight.
+        weight: u16,
+    },
+    /// The algorithm looks at what this layer does not see.
+    #[error("{what} is not known at {layer:?}: choose another key for the hash")]
+    UnknownAtLayer {
+        /// What is looked at.
+        what: &'static str,
+        /// Where.
+        layer: Layer,
+    },
+    /// Not a field name by RFC 9110 5.1.
+    #[error("`{0}` is no header field's name")]
+    HeaderName(&'static str),
+    /// Not a token of 1 to 64 characters, as RFC 6265 4.1.1 wants a cookie's name.
+    #[error("`{0}` is no cookie's name: use 1 to 64 letters, digits, `-` or `_`")]
+    CookieName(&'static str),
+    /// The limit would keep nothing, ever.
+    #[error("{0} is zero: leave the part out instead")]
+    Zero(&'static str),
+    /// There is no scheme that could match.
+    #[error("{0} names no scheme, or an empty one: leave the part out instead")]
+    Schemes(&'static str),
+}

@@ -1,0 +1,313 @@
+//! Persistence: which backend a client had before.
+//!
+//! By its address, in a table of bounded size; or by a cookie, which the balancer signs, so that it needs no table.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use indexmap::IndexMap;
+use sha2::{Digest as _, Sha256};
+use stickler_model::{Entropy, Time};
+
+use super::error::RuleError;
+use crate::Farm;
+
+/// How a client comes back to its backend on another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersistRule {
+    /// By its address.
+    Source(SourceRule),
+    /// By a cookie that the balancer inserts.
+    Cookie(CookieRule),
+}
+
+/// A table of client addresses (HAProxy's `stick-table type ip`, `source_ip` of the cloud balancers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRule {
+    /// An entry that is not used for this time is forgotten.
+    pub timeout: Duration,
+    /// Most entries; one more and the one that was not used for longest is forgotten.
+    pub entries: usize,
+}
+
+/// An inserted cookie (HAProxy's `cookie NAME insert`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieRule {
+    /// Its name, 1 to 64 letters, digits, `-` or `_`.
+    pub name: &'static str,
+    /// Whether a 401 sets it too. If not, a client in mid-handshake has none, and may be sent elsewhere.
+    pub on_401: bool,
+    /// It counts for this long after it was set; `None`: as long as the balancer runs.
+    pub life: Option<Duration>,
+}
+
+/// Which backend each client address had.
+#[derive(Debug)]
+pub struct SourceTable {
+    rule: SourceRule,
+    /// Each address's backend, and its place in `by_use`.
+    entries: IndexMap<IpAddr, (usize, Use)>,
+    /// By last use, the oldest first.
+    by_use: BTreeMap<Use, IpAddr>,
+    uses: u64,
+}
+
+/// When an entry was used last; the number tells those of one moment apart.
+type Use = (Time, u64);
+
+impl SourceTable {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// It would be of no size.
+    pub fn new(rule: SourceRule) -> Result<Self, RuleError> {
+        if rule.entries == 0 {
+            return Err(RuleError::Zero("the size of the source table"));
+        }
+        Ok(Self { rule, entries: IndexMap::new(), by_use: BTreeMap::new(), uses: 0 })
+    }
+
+    /// The backend of this client, if it was there within the timeout.
+    pub fn get(&self, now: Time, client: IpAddr) -> Option<usize> {
+        let &(backend, (at, _)) = self.entries.get(&client.to_canonical())?;
+        (at + self.rule.timeout > now).then_some(backend)
+    }
+
+    /// The client is with this backend now. Costs the logarithm of the table's size.
+    pub fn put(&mut self, now: Time, client: IpAddr, backend: usize) {
+        let client = client.to_canonical();
+        self.uses += 1;
+        let latest = (now, self.uses);
+        if let Some((_, before)) = self.entries.insert(client, (backend, latest)) {
+            self.by_use.remove(&before);
+        }
+        self.by_use.insert(latest, client);
+        while let Some(oldest) = self.by_use.first_entry() {
+            let stale = oldest.key().0 + self.rule.timeout <= now;
+            if !stale && self.entries.len() <= self.rule.entries {
+                break;
+            }
+            self.entries.swap_remove(&oldest.remove());
+        }
+        debug_assert_eq!(self.entries.len(), self.by_use.len(), "each entry has one last use");
+    }
+
+    /// How many clients it knows.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// Longest cookie value that is looked at: three hexadecimal numbers of 16 digits and two dots.
+const LONGEST: usize = 50;
+
+/// Makes the cookies of this run, and knows them again.
+#[derive(Debug)]
+pub struct CookieJar {
+    rule: CookieRule,
+    backends: Vec<String>,
+    /// Drawn anew for each run, so that neither a client nor an earlier run can name a backend.
+    key: [u8; 16],
+}
+
+impl CookieJar {
+    /// For this farm, signed with a key from `entropy`.
+    ///
+    /// # Errors
+    /// The name cannot be a cookie's.
+    pub fn new(rule: CookieRule, farm: &Farm, entropy: &Entropy) -> Result<Self, RuleError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !(1..=64).contains(&rule.name.len()) || !rule.name.bytes().all(plain) {
+            return Err(RuleError::CookieName(rule.name));
+        }
+        let backends = farm.backends.iter().map(|backend| backend.name.to_string()).collect();
+        Ok(Self { rule, backends, key: entropy.bytes() })
+    }
+
+    /// Whether an answer with this status sets a cookie.
+    pub const fn sets_on(&self, status: http::StatusCode) -> bool {
+        self.rule.on_401 || status.as_u16() != 401
+    }
+
+    /// The `Set-Cookie` value that brings a client back to this backend.
+    pub fn set(&self, now: Time, backend: usize) -> Option<HeaderValue> {
+        let issued = now.since_start().as_secs();
+        let signature = self.sign(backend, issued)?;
+        let name = self.rule.name;
+        HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
+    }
+
+    /// The backend that this request's cookie names; `None` where there is no such cookie, or it is none of this run,
+    /// too old, or for a backend that does not exist.
+    pub fn get(&self, now: Time, headers: &HeaderMap) -> Option<usize> {
+        // RFC 6265 5.4: pairs apart by `; `. The first of this name counts, as it does for HAProxy.
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+        let value = pairs
+            .map(<[u8]>::trim_ascii)
+            .find_map(|pair| pair.strip_prefix(self.rule.name.as_bytes())?.strip_prefix(b"="))?;
+        let value = std::str::from_utf8(value).ok().filter(|value| value.len() <= LONGEST)?;
+        let mut numbers = value.split('.').map(|number| u64::from_str_radix(number, 16).ok());
+        let (backend, issued, signature) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let backend = usize::try_from(backend).ok()?;
+        let age = now.since_start().checked_sub(Duration::from_secs(issued))?;
+        let fresh = self.rule.life.is_none_or(|life| age < life);
+        (fresh && numbers.next().is_none() && self.sign(backend, issued)? == signature).then_some(backend)
+    }
+
+    /// The key comes first and has one length, and the result is cut, so that nothing can be appended to a signature.
+    fn sign(&self, backend: usize, issued: u64) -> Option<u64> {
+        let name = self.backends.get(backend)?;
+        let digest = Sha256::new().chain_update(self.key).chain_update(issued.to_be_bytes()).chain_update(name);
+        digest.finalize().first_chunk().map(|first| u64::from_be_bytes(*first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use proptest::prelude::*;
+    use stickler_model::Name;
+
+    use super::*;
+    use crate::Backend;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn table(timeout: u64, entries: usize) -> SourceTable {
+        SourceTable::new(SourceRule { timeout: Duration::from_secs(timeout), entries }).unwrap()
+    }
+
+    fn client(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn a_client_is_known_until_its_timeout_after_its_last_use() {
+        let mut table = table(10, 8);
+        table.put(Time(0), client(1), 2);
+        assert_eq!(table.get(Time(10 * SECOND - 1), client(1)), Some(2));
+        assert_eq!(table.get(Time(10 * SECOND), client(1)), None);
+        table.put(Time(9 * SECOND), client(1), 1);
+        assert_eq!(table.get(Time(18 * SECOND), client(1)), Some(1));
+        assert_eq!(table.get(Time(0), client(2)), None);
+    }
+
+    #[test]
+    fn one_address_in_both_notations_is_one_client() {
+        let mut table = table(10, 8);
+        table.put(Time(0), "::ffff:10.0.0.1".parse().unwrap(), 1);
+        assert_eq!(table.get(Time(0), client(1)), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_is_the_most_recent_clients_within_size_and_timeout(
+            size in 1..5_usize,
+            uses in prop::collection::vec((0..4_u64, 0..8_u8, 0..3_usize), 1..60),
+        ) {
+            let mut table = table(5, size);
+            let mut now = Time(0);
+            // Newest last, no client twice.
+            let mut model: Vec<(Time, u8, usize)> = Vec::new();
+            for (pause, who, backend) in uses {
+                now = now + Duration::from_secs(pause);
+                table.put(now, client(who), backend);
+                model.retain(|&(at, other, _)| other != who && at + Duration::from_secs(5) > now);
+                model.push((now, who, backend));
+                model.drain(..model.len().saturating_sub(size));
+                prop_assert_eq!(table.len(), model.len());
+                for who in 0..8 {
+                    let known = model.iter().find(|entry| entry.1 == who).map(|entry| entry.2);
+                    prop_assert_eq!(table.get(now, client(who)), known);
+                }
+            }
+        }
+
+        #[test]
+        fn no_cookie_that_a_client_makes_up_is_taken(text in "[0-9a-f.=; SRV+-]{0,80}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::try_from(format!("SRV={text}")).unwrap());
+            prop_assert_eq!(jar(None, 1).get(Time(0), &headers), None);
+        }
+    }
+
+    fn jar(life: Option<u64>, seed: u64) -> CookieJar {
+        let backend = |index: u8| Backend {
+            name: Name::from(format!("iis{index}")),
+            address: SocketAddr::from(([10, 0, 0, index], 80)),
+        };
+        let rule = CookieRule { name: "SRV", on_401: true, life: life.map(Duration::from_secs) };
+        let farm = Farm { backends: (0..3).map(backend).collect() };
+        CookieJar::new(rule, &farm, &Entropy::new(seed, "cookie")).unwrap()
+    }
+
+    /// What a client sends back of a `Set-Cookie`.
+    fn pair(set: &HeaderValue) -> String {
+        set.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    fn sent(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_cookie_brings_its_client_back_from_among_others() {
+        let jar = jar(None, 1);
+        let set = jar.set(Time(5 * SECOND), 2).unwrap();
+        assert!(set.to_str().unwrap().ends_with("; Path=/; HttpOnly"));
+        let cookie = pair(&set);
+        assert!(cookie.len() <= "SRV=".len() + LONGEST);
+        assert_eq!(jar.get(Time(6 * SECOND), &sent(&cookie)), Some(2));
+        assert_eq!(jar.get(Time(6 * SECOND), &sent(&format!("a=b; {cookie}; c"))), Some(2));
+        let mut two = sent("a=b");
+        two.append(COOKIE, cookie.parse().unwrap());
+        assert_eq!(jar.get(Time(6 * SECOND), &two), Some(2));
+        assert_eq!(jar.get(Time(6 * SECOND), &sent(&format!("X{cookie}"))), None, "another name");
+        assert_eq!(jar.set(Time(0), 3), None);
+    }
+
+    #[test]
+    fn forged_stale_and_endless_cookies_are_ignored() {
+        let jar = jar(Some(10), 1);
+        let cookie = pair(&jar.set(Time(5 * SECOND), 0).unwrap());
+        assert_eq!(jar.get(Time(15 * SECOND - 1), &sent(&cookie)), Some(0));
+        assert_eq!(jar.get(Time(15 * SECOND), &sent(&cookie)), None, "too old");
+        assert_eq!(jar.get(Time(4 * SECOND), &sent(&cookie)), None, "from the future");
+        assert_eq!(jar.get(Time(5 * SECOND), &sent(&cookie.replacen("=0.", "=1.", 1))), None, "another backend");
+        assert_eq!(jar.get(Time(5 * SECOND), &sent(&cookie.replacen(".5.", ".6.", 1))), None, "made younger");
+        assert_eq!(jar.get(Time(5 * SECOND), &sent(&format!("{cookie}.0"))), None);
+        assert_eq!(self::jar(Some(10), 2).get(Time(5 * SECOND), &sent(&cookie)), None, "of another run");
+        assert_eq!(jar.get(Time(0), &sent(&format!("SRV={}", "0".repeat(64 * 1024)))), None);
+        assert_eq!(jar.get(Time(0), &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_401_sets_it_only_where_the_rule_says_so() {
+        let rule = CookieRule { on_401: false, ..jar(None, 1).rule };
+        let without = CookieJar::new(rule, &Farm::default(), &Entropy::new(1, "cookie")).unwrap();
+        assert!(!without.sets_on(http::StatusCode::UNAUTHORIZED) && without.sets_on(http::StatusCode::OK));
+        assert!(jar(None, 1).sets_on(http::StatusCode::UNAUTHORIZED));
+    }
+
+    #[test]
+    fn a_name_that_is_none_and_a_table_of_no_size_are_errors() {
+        for name in
+            ["", "a b", "a=b", "a;b", "\u{e9}", "sixty-five-characters-sixty-five-characters-sixty-five-characters"]
+        {
+            let rule = CookieRule { name, on_401: true, life: None };
+            let error = CookieJar::new(rule, &Farm::default(), &Entropy::new(0, "x")).unwrap_err();
+            assert_eq!(error, RuleError::CookieName(name));
+        }
+        let rule = SourceRule { timeout: Duration::from_secs(1), entries: 0 };
+        assert!(matches!(SourceTable::new(rule), Err(RuleError::Zero(_))));
+    }
+}

@@ -1,0 +1,124 @@
+//! Draining and dead backends, at both layers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::StatusCode;
+use stickler_lb_core::policy::composed::Rules;
+use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
+use stickler_lb_core::policy::persist::SourceRule;
+use stickler_lb_core::policy::pin::PinRule;
+use stickler_lb_core::policy::pool::PoolRule;
+use stickler_lb_core::policy::select::{Algorithm, SelectRule};
+use stickler_lb_core::{BackendState, FiveTuple, L4Decision, L4Policy, L4Work, Route, UpstreamId};
+use stickler_model::{Entropy, Time};
+
+use crate::front::{Ask, CHALLENGE, Front, farm};
+
+const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
+const RULES: Rules = Rules { pool: Some(POOL), pin: Some(PinRule::ON_401), ..Rules::PLAIN };
+
+#[test]
+fn a_draining_backend_keeps_its_pinned_client_and_gets_no_other() {
+    let mut front = Front::new(RULES, 2);
+    assert_eq!(front.exchange(1, &Ask::default(), CHALLENGE).1, Some(0));
+    front.set_state(0, BackendState::Drain);
+    assert_eq!((front.get(2), front.get(3), front.get(1)), (Some(1), Some(1), Some(0)));
+    front.close_client(1);
+    assert_eq!(front.get(1), Some(1));
+    front.set_state(0, BackendState::Up);
+    assert_eq!((front.get(2), front.get(2)), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_dead_backend_loses_its_idle_connections_and_its_pinned_ones_where_the_rules_say_so() {
+    for close_on_down in [false, true] {
+        let mut front = Front::new(Rules { close_on_down, ..RULES }, 2);
+        front.exchange(1, &Ask::default(), CHALLENGE);
+        assert_eq!((front.get(2), front.get(2)), (Some(1), Some(0)));
+        assert_eq!(front.open.len(), 3);
+        front.set_state(0, BackendState::Down);
+        let left: Vec<_> = front.open.keys().map(|id| id.0).collect();
+        assert_eq!(left, if close_on_down { vec![2] } else { vec![1, 2] });
+        let expected = if close_on_down { Route::Reuse(UpstreamId(2)) } else { Route::Pinned(UpstreamId(1)) };
+        assert_eq!(front.route(1), expected);
+    }
+}
+
+#[test]
+fn a_connection_to_a_backend_that_died_meanwhile_is_not_kept() {
+    let mut front = Front::new(RULES, 1);
+    front.request(1, &Ask::default());
+    front.set_state(0, BackendState::Down);
+    front.answer(1, crate::front::OK);
+    assert_eq!(front.finish(1), stickler_lb_core::Finish::Close);
+    assert_eq!(front.route(1), Route::Reject(StatusCode::SERVICE_UNAVAILABLE));
+    front.set_state(0, BackendState::Up);
+    assert_eq!(front.route(1), Route::Open(0));
+}
+
+#[test]
+fn a_full_backend_is_passed_over_and_a_full_farm_answers_503() {
+    let select = SelectRule { max_connections: Some(1), ..SelectRule::new(Algorithm::LeastConnections) };
+    let mut front = Front::new(Rules { select, ..RULES }, 2);
+    for client in [1, 2] {
+        front.request(client, &Ask::default());
+    }
+    assert_eq!(front.request(3, &Ask::default()).verdict, Route::Reject(StatusCode::SERVICE_UNAVAILABLE));
+    front.close_client(1);
+    assert_eq!(front.request(3, &Ask::default()).verdict, Route::Open(0));
+}
+
+fn flow(client: u8, port: u16) -> FiveTuple {
+    let front = SocketAddr::from(([10, 0, 0, 1], 80));
+    FiveTuple { client: SocketAddr::from(([10, 0, 1, client], port)), front }
+}
+
+fn flows(rules: FlowRules) -> PerConnection {
+    PerConnection::new(rules, &farm(2), Entropy::new(1, "test")).unwrap()
+}
+
+#[test]
+fn flows_of_one_address_keep_their_backend_while_it_drains_and_leave_it_when_it_is_dead() {
+    let source = Some(SourceRule { timeout: Duration::from_secs(10), entries: 8 });
+    let mut policy = flows(FlowRules { source, ..FlowRules::ROUND_ROBIN });
+    let connect = |policy: &mut PerConnection, client, port| policy.connect(Time(0), flow(client, port));
+    assert_eq!(connect(&mut policy, 1, 1), L4Decision::Backend(0));
+    policy.set_state(Time(0), 0, BackendState::Drain);
+    assert_eq!(connect(&mut policy, 1, 2), L4Decision::Backend(0));
+    assert_eq!(connect(&mut policy, 2, 1), L4Decision::Backend(1));
+    assert_eq!(connect(&mut policy, 3, 1), L4Decision::Backend(1));
+    policy.set_state(Time(0), 0, BackendState::Down);
+    assert_eq!(connect(&mut policy, 1, 3), L4Decision::Backend(1));
+    policy.set_state(Time(0), 1, BackendState::Down);
+    assert_eq!(connect(&mut policy, 1, 4), L4Decision::Refuse);
+    assert_eq!(policy.poll(Time(0)), None, "flows are left to find out");
+}
+
+#[test]
+fn the_flows_of_a_dead_backend_are_ended_where_the_rules_say_so() {
+    let mut policy = flows(FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN });
+    for port in 1..=4 {
+        policy.connect(Time(0), flow(1, port));
+    }
+    policy.set_state(Time(5), 0, BackendState::Down);
+    assert_eq!(policy.next_deadline(), Some(Time(5)));
+    policy.closed(Time(5), flow(1, 3));
+    policy.connect(Time(5), flow(1, 3));
+    assert_eq!(policy.poll(Time(5)), Some(L4Work::CloseFlow(flow(1, 1))));
+    assert_eq!(policy.poll(Time(5)), None, "the other one's ports are in use again, on a live backend");
+    assert_eq!(policy.next_deadline(), None);
+}
+
+#[test]
+fn least_connections_counts_flows_until_they_end() {
+    let select = SelectRule::new(Algorithm::LeastConnections);
+    let mut policy = flows(FlowRules { select, ..FlowRules::ROUND_ROBIN });
+    for (port, backend) in [(1, 0), (2, 1), (3, 0)] {
+        assert_eq!(policy.connect(Time(0), flow(1, port)), L4Decision::Backend(backend));
+    }
+    policy.closed(Time(0), flow(1, 1));
+    policy.closed(Time(0), flow(1, 3));
+    policy.closed(Time(0), flow(1, 3));
+    assert_eq!(policy.connect(Time(0), flow(1, 4)), L4Decision::Backend(0));
+}

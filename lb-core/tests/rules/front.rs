@@ -1,0 +1,244 @@
+//! Stands where the data plane does: asks a policy, obeys it, and holds it to the contract.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use stickler_lb_core::policy::composed::{Composed, Rules};
+use stickler_lb_core::{
+    Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead,
+    ResponseHead, Route, UpstreamId, Work,
+};
+use stickler_model::{Entropy, Name, Time};
+
+pub(crate) fn farm(backends: usize) -> Farm {
+    let backend = |index: usize| Backend {
+        name: Name::from(format!("iis{index}")),
+        address: SocketAddr::from(([10, 0, 0, 1], 80 + index as u16)),
+    };
+    Farm { backends: (0..backends).map(backend).collect() }
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ask {
+    pub(crate) path: &'static str,
+    pub(crate) authorization: Option<&'static str>,
+    pub(crate) cookie: Option<String>,
+}
+
+/// What a backend answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) challenge: Option<&'static str>,
+}
+
+pub(crate) const OK: Answer = Answer { status: 200, challenge: None };
+pub(crate) const CHALLENGE: Answer = Answer { status: 401, challenge: Some("NTLM TlRMTVNTUAAC") };
+
+pub(crate) struct Front {
+    pub(crate) policy: Composed,
+    pub(crate) now: Time,
+    pub(crate) fresh: u32,
+    /// Each open upstream connection's backend.
+    pub(crate) open: BTreeMap<UpstreamId, usize>,
+    pub(crate) busy: BTreeMap<u32, UpstreamId>,
+    /// The present downstream connection of each client, by its number; its address and port stay.
+    downstream: BTreeMap<u32, DownstreamId>,
+    last_downstream: u32,
+    /// The downstream connections that each upstream connection ever served, in order.
+    pub(crate) served: BTreeMap<UpstreamId, Vec<DownstreamId>>,
+}
+
+impl Front {
+    pub(crate) fn new(rules: Rules, backends: usize) -> Self {
+        Self {
+            policy: Composed::new(rules, &farm(backends), Entropy::new(1, "test")).unwrap(),
+            now: Time(0),
+            fresh: 1,
+            open: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            downstream: BTreeMap::new(),
+            last_downstream: 0,
+            served: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn id(&mut self, client: u32) -> DownstreamId {
+        let last = &mut self.last_downstream;
+        *self.downstream.entry(client).or_insert_with(|| {
+            *last += 1;
+            DownstreamId(*last)
+        })
+    }
+
+    /// Asks, and obeys; the exchange is then under way.
+    pub(crate) fn request(&mut self, client: u32, ask: &Ask) -> Decision<Route> {
+        let id = self.id(client);
+        let (uri, headers) = head(ask);
+        let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
+        let decision = self.policy.request(self.now, id, UpstreamId(self.fresh), &head);
+        self.obey(client, decision.verdict);
+        decision
+    }
+
+    fn obey(&mut self, client: u32, route: Route) {
+        let upstream = match route {
+            Route::Open(backend) => {
+                let upstream = UpstreamId(self.fresh);
+                self.fresh += 1;
+                self.open.insert(upstream, backend);
+                upstream
+            }
+            Route::Reuse(upstream) | Route::Pinned(upstream) => {
+                assert!(self.open.contains_key(&upstream), "{upstream} is open");
+                assert!(!self.busy.values().any(|busy| *busy == upstream), "{upstream} is idle");
+                upstream
+            }
+            _ => return,
+        };
+        let id = self.id(client);
+        self.served.entry(upstream).or_default().push(id);
+        self.busy.insert(client, upstream);
+    }
+
+    /// The answer's head comes. Returns the `Set-Cookie` pair that the balancer added, if any.
+    pub(crate) fn answer(&mut self, client: u32, answer: Answer) -> Option<String> {
+        let at = Exchange { downstream: self.id(client), upstream: self.busy[&client] };
+        let mut headers = HeaderMap::new();
+        if let Some(challenge) = answer.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        let status = StatusCode::from_u16(answer.status).unwrap();
+        let decision = self.policy.response(self.now, at, &ResponseHead { status, headers: &headers, closes: false });
+        for edit in decision.edits {
+            edit.apply(&mut headers);
+        }
+        let cookie = headers.get(SET_COOKIE)?.to_str().unwrap();
+        Some(cookie.split(';').next().unwrap().to_owned())
+    }
+
+    pub(crate) fn finish(&mut self, client: u32) -> Finish {
+        let upstream = self.busy.remove(&client).unwrap();
+        let at = Exchange { downstream: self.id(client), upstream };
+        let finish = self.policy.finished(self.now, at);
+        if finish == Finish::Close {
+            self.open.remove(&upstream);
+        }
+        self.work();
+        finish
+    }
+
+    /// A whole exchange: how it was routed, to which backend, and the cookie that came back.
+    pub(crate) fn exchange(
+        &mut self,
+        client: u32,
+        ask: &Ask,
+        answer: Answer,
+    ) -> (Route, Option<usize>, Option<String>) {
+        let route = self.request(client, ask).verdict;
+        let Some(upstream) = self.busy.get(&client) else { return (route, None, None) };
+        let backend = self.open[upstream];
+        let cookie = self.answer(client, answer);
+        self.finish(client);
+        (route, Some(backend), cookie)
+    }
+
+    /// The backend that a plain request reaches.
+    pub(crate) fn get(&mut self, client: u32) -> Option<usize> {
+        self.exchange(client, &Ask::default(), OK).1
+    }
+
+    /// The route of a plain request that is answered.
+    pub(crate) fn route(&mut self, client: u32) -> Route {
+        self.exchange(client, &Ask::default(), OK).0
+    }
+
+    pub(crate) fn fail(&mut self, client: u32, kind: FailureKind) -> Route {
+        let upstream = self.busy.remove(&client).unwrap();
+        self.open.remove(&upstream);
+        let at = Exchange { downstream: self.id(client), upstream };
+        let (uri, headers) = head(&Ask::default());
+        let again = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
+        let failure = Failure { kind, attempts: 1, again: Some(again) };
+        let route = self.policy.failed(self.now, at, UpstreamId(self.fresh), &failure).verdict;
+        self.obey(client, route);
+        self.work();
+        route
+    }
+
+    /// Returns the upstream connections that close with it.
+    pub(crate) fn close_client(&mut self, client: u32) -> Vec<UpstreamId> {
+        if let Some(upstream) = self.busy.remove(&client) {
+            self.open.remove(&upstream);
+            self.policy.upstream_closed(self.now, upstream);
+        }
+        let Some(id) = self.downstream.remove(&client) else { return Vec::new() };
+        let closes = self.policy.downstream_closed(self.now, id);
+        for upstream in &closes {
+            assert!(self.open.remove(upstream).is_some(), "{upstream} is open and closed once");
+        }
+        self.work();
+        closes
+    }
+
+    /// Returns whether the client's connection closes with it.
+    pub(crate) fn close_upstream(&mut self, upstream: UpstreamId) -> bool {
+        self.open.remove(&upstream);
+        self.busy.retain(|_, busy| *busy != upstream);
+        let coupled = self.policy.upstream_closed(self.now, upstream);
+        if let Some(id) = coupled {
+            let client = *self.downstream.iter().find(|(_, other)| **other == id).expect("a client that is there").0;
+            self.close_client(client);
+        }
+        self.work();
+        coupled.is_some()
+    }
+
+    pub(crate) fn set_state(&mut self, backend: usize, state: BackendState) {
+        self.policy.set_state(self.now, backend, state);
+        self.work();
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.work();
+    }
+
+    fn work(&mut self) {
+        while let Some(work) = self.policy.poll(self.now) {
+            match work {
+                Work::CloseUpstream(upstream) => {
+                    assert!(!self.busy.values().any(|busy| *busy == upstream), "{upstream} is idle");
+                    assert!(self.open.remove(&upstream).is_some(), "{upstream} is open and closed once");
+                }
+                Work::CloseDownstream(id) => {
+                    let client = self.downstream.iter().find(|(_, other)| **other == id).map(|(client, _)| *client);
+                    if let Some(client) = client {
+                        self.close_client(client);
+                    }
+                }
+                Work::Resume(_) => panic!("nobody waits"),
+            }
+        }
+        assert!(self.policy.next_deadline().is_none_or(|next| next > self.now), "what was due is done");
+    }
+}
+
+fn address(client: u32) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, client as u8], 40_000))
+}
+
+fn head(ask: &Ask) -> (Uri, HeaderMap) {
+    let mut headers = HeaderMap::new();
+    if let Some(credentials) = ask.authorization {
+        headers.insert(AUTHORIZATION, HeaderValue::from_static(credentials));
+    }
+    if let Some(cookie) = &ask.cookie {
+        headers.insert(COOKIE, HeaderValue::from_str(cookie).unwrap());
+    }
+    (Uri::from_static(if ask.path.is_empty() { "/" } else { ask.path }), headers)
+}

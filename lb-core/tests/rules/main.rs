@@ -1,0 +1,8 @@
+//! What each parameter of the L7 and L4 rules does, and that random combinations of them keep the books.
+
+mod affinity;
+mod draining;
+mod front;
+mod pinning;
+mod random;
+mod reuse;

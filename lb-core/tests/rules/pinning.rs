@@ -1,0 +1,110 @@
+//! What pins, which connection, whose it is, and what the close of one side does to the other.
+
+use std::time::Duration;
+
+use stickler_lb_core::policy::composed::{RetryRule, Rules};
+use stickler_lb_core::policy::pin::{Applied, Coupling, Host, PinKey, PinRule, Schemes, Trigger};
+use stickler_lb_core::policy::pool::PoolRule;
+use stickler_lb_core::{FailureKind, Route, UpstreamId};
+
+use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
+
+const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
+const NTLM: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAAB"), cookie: None };
+
+fn front(pin: PinRule, backends: usize) -> Front {
+    Front::new(Rules { pool: Some(POOL), pin: Some(pin), ..Rules::PLAIN }, backends)
+}
+
+const fn pinned(number: u32) -> Route {
+    Route::Pinned(UpstreamId(number))
+}
+
+const fn reuse(number: u32) -> Route {
+    Route::Reuse(UpstreamId(number))
+}
+
+#[test]
+fn a_request_with_credentials_pins_the_connection_that_carries_it() {
+    let mut front = front(PinRule { trigger: Trigger::Request, ..PinRule::ON_401 }, 1);
+    assert_eq!(front.route(1), Route::Open(0));
+    assert_eq!(front.exchange(2, &NTLM, CHALLENGE).0, reuse(1), "the shared one");
+    assert_eq!((front.route(2), front.route(1)), (pinned(1), Route::Open(0)));
+    assert_eq!(front.close_client(2), [UpstreamId(1)]);
+}
+
+#[test]
+fn a_dedicated_connection_is_opened_by_the_request_that_triggers() {
+    let pin = PinRule { trigger: Trigger::Request, applied: Applied::Dedicated, ..PinRule::ON_401 };
+    let mut front = front(pin, 1);
+    front.route(1);
+    assert_eq!(front.exchange(2, &NTLM, CHALLENGE).0, Route::Open(0), "not the one that lies idle");
+    assert_eq!((front.route(2), front.route(1)), (pinned(2), reuse(1)));
+}
+
+#[test]
+fn after_a_challenge_a_dedicated_connection_is_opened_by_the_next_request() {
+    let pin = PinRule { trigger: Trigger::AnyResponse, applied: Applied::Dedicated, ..PinRule::ON_401 };
+    let mut front = front(pin, 1);
+    let ok_with_token = Answer { status: 200, ..CHALLENGE };
+    assert_eq!(front.exchange(1, &Ask::default(), ok_with_token).0, Route::Open(0));
+    assert_eq!(front.exchange(1, &NTLM, CHALLENGE).0, Route::Open(0));
+    assert_eq!((front.route(1), front.route(2)), (pinned(2), reuse(1)), "the first one stayed shared");
+}
+
+#[test]
+fn with_the_host_picked_again_each_backend_has_a_dedicated_connection() {
+    let pin =
+        PinRule { trigger: Trigger::AnyResponse, applied: Applied::Dedicated, host: Host::Repicked, ..PinRule::ON_401 };
+    let mut front = front(pin, 2);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    let routes: Vec<_> = (0..4).map(|_| front.route(1)).collect();
+    assert_eq!(routes, [Route::Open(1), Route::Open(0), pinned(2), pinned(3)]);
+    assert_eq!(front.close_client(1), [UpstreamId(2), UpstreamId(3)]);
+}
+
+#[test]
+fn without_coupling_the_pinned_connection_goes_back_to_the_pool() {
+    let coupling = Coupling { upstream_follows: false, ..Coupling::BOTH };
+    let mut front = front(PinRule { coupling, ..PinRule::ON_401 }, 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    assert_eq!(front.route(1), pinned(1));
+    assert_eq!(front.close_client(1), []);
+    assert_eq!(front.route(2), reuse(1), "a stranger gets what the first authenticated");
+}
+
+#[test]
+fn without_coupling_a_lost_connection_is_replaced_behind_the_clients_back() {
+    let coupling = Coupling { downstream_follows: false, ..Coupling::BOTH };
+    let pin = Some(PinRule { coupling, ..PinRule::ON_401 });
+    let retry = RetryRule { idle_race: true, redispatch: false };
+    let mut front = Front::new(Rules { pool: Some(POOL), pin, retry, ..Rules::PLAIN }, 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    front.request(1, &NTLM);
+    assert_eq!(front.fail(1, FailureKind::Lost), Route::Open(0), "the last leg is replayed");
+    front.answer(1, OK);
+    front.finish(1);
+    assert!(!front.close_upstream(UpstreamId(2)));
+}
+
+#[test]
+fn a_pin_by_client_address_passes_to_the_next_connection_from_there() {
+    let coupling = Coupling { upstream_follows: false, ..Coupling::BOTH };
+    let mut front = front(PinRule { key: PinKey::Client, coupling, ..PinRule::ON_401 }, 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    assert_eq!(front.close_client(1), []);
+    assert_eq!((front.route(2), front.route(1)), (Route::Open(0), pinned(1)));
+    front.close_client(1);
+    assert!(!front.close_upstream(UpstreamId(1)), "nobody is there to close");
+    assert_eq!(front.route(1), reuse(2));
+}
+
+#[test]
+fn challenges_are_stripped_and_still_pin() {
+    let rules = Rules { pin: Some(PinRule::ON_401), strip: Some(Schemes::HAPROXY), ..Rules::PLAIN };
+    let mut front = Front::new(rules, 1);
+    front.request(1, &Ask::default());
+    front.answer(1, CHALLENGE);
+    front.finish(1);
+    assert_eq!(front.route(1), pinned(1));
+}

@@ -1,0 +1,245 @@
+//! Random combinations of all parameters, under random traffic. In debug builds every call also ends in the policy's
+//! own `check_invariants`; `Front` holds it to the data plane's contract.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use stickler_lb_core::policy::composed::{PreferLast, RetryRule, Rules};
+use stickler_lb_core::policy::persist::{CookieRule, PersistRule, SourceRule};
+use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Trigger};
+use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
+use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
+use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, Route, UpstreamId};
+
+use crate::front::{Answer, Ask, Front};
+
+const BACKENDS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Request { client: u32, credentials: bool, api: bool, cookie: bool },
+    Answer { client: u32, challenge: bool },
+    Fail { client: u32, refused: bool },
+    CloseClient(u32),
+    CloseUpstream(usize),
+    State(usize, BackendState),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    const STATES: [BackendState; 3] = [BackendState::Up, BackendState::Drain, BackendState::Down];
+    let client = 1..5_u32;
+    let flag = any::<bool>;
+    prop_oneof![
+        8 => (client.clone(), flag(), flag(), flag())
+            .prop_map(|(client, credentials, api, cookie)| Step::Request { client, credentials, api, cookie }),
+        8 => (client.clone(), flag()).prop_map(|(client, challenge)| Step::Answer { client, challenge }),
+        1 => (client.clone(), flag()).prop_map(|(client, refused)| Step::Fail { client, refused }),
+        1 => client.prop_map(Step::CloseClient),
+        1 => (0..8_usize).prop_map(Step::CloseUpstream),
+        1 => (0..BACKENDS, prop::sample::select(&STATES[..])).prop_map(|(backend, state)| Step::State(backend, state)),
+        1 => (1..40_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn select() -> impl Strategy<Value = SelectRule> {
+    let algorithms = [
+        Algorithm::RoundRobin,
+        Algorithm::WeightedRoundRobin,
+        Algorithm::Random { draws: 2 },
+        Algorithm::LeastConnections,
+        Algorithm::Hash(HashKey::Source),
+        Algorithm::ConsistentHash(HashKey::Uri { query: true }),
+    ];
+    let weights = prop::sample::select(vec![&[][..], &[1, 2, 3], &[0, 1, 1]]);
+    let limit = prop_oneof![Just(None), Just(Some(2))];
+    (prop::sample::select(algorithms.to_vec()), weights, limit)
+        .prop_map(|(algorithm, weights, max_connections)| SelectRule { algorithm, weights, max_connections })
+}
+
+fn pool() -> impl Strategy<Value = PoolRule> {
+    let shares = [Share::Never { slots: 1 }, Share::Never { slots: 2 }, Share::Safe, Share::Aggressive, Share::Always];
+    let limit = || prop::sample::select(vec![None, Some(1), Some(2)]);
+    let flag = any::<bool>;
+    (prop::sample::select(shares.to_vec()), flag(), flag(), flag(), limit(), limit(), limit()).prop_map(
+        |(share, fifo, locations, close_new, per_key, in_all, requests)| PoolRule {
+            share,
+            order: if fifo { Order::Fifo } else { Order::Lifo },
+            locations: if locations { &["/api"] } else { &[] },
+            overflow: if close_new { Overflow::CloseNew } else { Overflow::CloseOldest },
+            per_key,
+            in_all,
+            requests,
+            life: Some(Duration::from_mins(5)),
+            idle: Duration::from_mins(1),
+        },
+    )
+}
+
+fn pin() -> impl Strategy<Value = PinRule> {
+    let triggers = vec![Trigger::Request, Trigger::Challenge, Trigger::AnyResponse];
+    let extents = vec![Extent::Prefix, Extent::PrefixAndSpace, Extent::Whole];
+    let flag = any::<bool>;
+    (prop::sample::select(triggers), prop::sample::select(extents), flag(), flag(), flag(), flag(), flag()).prop_map(
+        |(trigger, extent, dedicated, repicked, by_client, upstream_follows, downstream_follows)| PinRule {
+            trigger,
+            schemes: Schemes { extent, ..Schemes::HAPROXY },
+            applied: if dedicated { Applied::Dedicated } else { Applied::AtOnce },
+            host: if repicked { Host::Repicked } else { Host::Pinned },
+            key: if by_client { PinKey::Client } else { PinKey::Downstream },
+            coupling: Coupling { upstream_follows, downstream_follows },
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let source = SourceRule { timeout: Duration::from_secs(30), entries: 2 };
+    let cookie = |on_401| PersistRule::Cookie(CookieRule { name: "SRV", on_401, life: None });
+    let persist = vec![None, Some(PersistRule::Source(source)), Some(cookie(true)), Some(cookie(false))];
+    let last = vec![PreferLast::Never, PreferLast::AfterChallenge, PreferLast::Always];
+    let flag = any::<bool>;
+    let retry = (flag(), flag()).prop_map(|(idle_race, redispatch)| RetryRule { idle_race, redispatch });
+    let affinity = (prop::sample::select(persist), prop::sample::select(last));
+    let bonds = (prop::option::of(pool()), prop::option::of(pin()));
+    (select(), affinity, bonds, flag(), retry, flag()).prop_map(
+        |(select, (persist, prefer_last), (pool, pin), strip, retry, close_on_down)| Rules {
+            select,
+            persist,
+            prefer_last,
+            pool,
+            pin,
+            strip: strip.then_some(Schemes::HAPROXY),
+            retry,
+            close_on_down,
+        },
+    )
+}
+
+/// Traffic, and what must hold of it whatever the rules are.
+struct Run {
+    rules: Rules,
+    front: Front,
+    states: [BackendState; BACKENDS],
+    cookies: BTreeMap<u32, String>,
+    /// Who was told that a connection is its own.
+    owners: BTreeMap<UpstreamId, DownstreamId>,
+}
+
+impl Run {
+    fn new(rules: Rules) -> Self {
+        let front = Front::new(rules, BACKENDS);
+        let (cookies, owners) = (BTreeMap::new(), BTreeMap::new());
+        Self { rules, front, states: [BackendState::Up; BACKENDS], cookies, owners }
+    }
+
+    fn perform(&mut self, step: &Step) {
+        match *step {
+            Step::Request { client, credentials, api, cookie } => self.request(client, credentials, api, cookie),
+            Step::Answer { client, challenge } => self.answer(client, challenge),
+            Step::Fail { client, refused } => {
+                if self.front.busy.contains_key(&client) {
+                    let kind = if refused { FailureKind::Refused } else { FailureKind::Lost };
+                    let route = self.front.fail(client, kind);
+                    self.check_route(route);
+                    if route == Route::CloseDownstream {
+                        self.front.close_client(client);
+                    }
+                }
+            }
+            Step::CloseClient(client) => drop(self.front.close_client(client)),
+            Step::CloseUpstream(index) => {
+                if let Some(&upstream) = self.front.open.keys().nth(index) {
+                    self.front.close_upstream(upstream);
+                }
+            }
+            Step::State(backend, state) => {
+                self.states[backend] = state;
+                self.front.set_state(backend, state);
+            }
+            Step::Pass(seconds) => self.front.pass(seconds),
+        }
+        self.check();
+    }
+
+    fn request(&mut self, client: u32, credentials: bool, api: bool, cookie: bool) {
+        if self.front.busy.contains_key(&client) {
+            return;
+        }
+        let ask = Ask {
+            path: if api { "/api" } else { "/" },
+            authorization: credentials.then_some("NTLM TlRMTVNTUAAB"),
+            cookie: self.cookies.get(&client).filter(|_| cookie).cloned(),
+        };
+        let id = self.front.id(client);
+        let route = self.front.request(client, &ask).verdict;
+        self.check_route(route);
+        assert_ne!(route, Route::CloseDownstream, "no exchange is under way");
+        if let Route::Pinned(upstream) = route {
+            self.owners.insert(upstream, id);
+        }
+    }
+
+    fn check_route(&self, route: Route) {
+        let Route::Open(backend) = route else { return };
+        assert_ne!(self.states[backend], BackendState::Down, "a dead backend gets no connection");
+        let limit = self.rules.select.max_connections.unwrap_or(u32::MAX) as usize;
+        let used = self.front.busy.values().filter(|up| self.front.open[up] == backend).count();
+        // A lost race is run again against the same backend, in the place of the connection that was lost.
+        assert!(used <= limit, "a full backend gets no connection");
+    }
+
+    fn answer(&mut self, client: u32, challenge: bool) {
+        let Some(&upstream) = self.front.busy.get(&client) else { return };
+        let token = challenge.then_some("NTLM TlRMTVNTUAAC");
+        let answer = Answer { status: if challenge { 401 } else { 200 }, challenge: token };
+        self.cookies.extend(self.front.answer(client, answer).map(|cookie| (client, cookie)));
+        let id = self.front.id(client);
+        match self.front.finish(client) {
+            Finish::Keep => drop(self.owners.insert(upstream, id)),
+            Finish::Pool => assert!(!self.owners.contains_key(&upstream) || !self.coupled(), "{upstream} is owned"),
+            Finish::Close => {}
+        }
+    }
+
+    fn coupled(&self) -> bool {
+        self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
+    }
+
+    fn check(&self) {
+        if self.coupled() {
+            for (upstream, owner) in &self.owners {
+                let last = self.front.served[upstream].last();
+                assert_eq!(last, Some(owner), "{upstream} serves its owner until it ends");
+            }
+        }
+        let never = self.rules.pool.is_none_or(|pool| matches!(pool.share, Share::Never { .. }));
+        if never && self.coupled() {
+            assert!(self.front.served.values().all(|who| who.iter().all(|id| *id == who[0])), "nothing is shared");
+        }
+    }
+
+    /// When all clients are gone and time has passed, nothing is left, but what waits for an address.
+    fn end(mut self) {
+        (1..5).for_each(|client| drop(self.front.close_client(client)));
+        self.front.pass(600);
+        let waits = self.rules.pin.is_some_and(|pin| pin.key == PinKey::Client && !pin.coupling.upstream_follows);
+        assert!(waits || self.front.open.is_empty(), "left open: {:?}", self.front.open);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn any_rules_keep_each_connection_in_one_place_and_leave_none_behind(
+        rules in rules(),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut run = Run::new(rules);
+        for step in &steps {
+            run.perform(step);
+        }
+        run.end();
+    }
+}

@@ -1,0 +1,226 @@
+//! What each selection algorithm promises: who is never chosen, how load is spread, and which keys move.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use proptest::prelude::*;
+use stickler_lb_core::policy::backends::Backends;
+use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule, Selection, Subject};
+use stickler_lb_core::{BackendState, Layer, RequestHead, RuleError};
+use stickler_model::Entropy;
+
+const ALGORITHMS: [Algorithm; 7] = [
+    Algorithm::RoundRobin,
+    Algorithm::WeightedRoundRobin,
+    Algorithm::Random { draws: 1 },
+    Algorithm::Random { draws: 2 },
+    Algorithm::LeastConnections,
+    Algorithm::Hash(HashKey::Source),
+    Algorithm::ConsistentHash(HashKey::Source),
+];
+
+fn rule(algorithm: Algorithm, weights: &[u16]) -> SelectRule {
+    // Rules live as long as the program; a test may leak a few.
+    SelectRule { weights: Box::leak(weights.into()), ..SelectRule::new(algorithm) }
+}
+
+fn selection(rule: &SelectRule, backends: usize, seed: u64) -> Selection {
+    Selection::new(rule, backends, Layer::L7, Entropy::new(seed, "test")).unwrap()
+}
+
+/// A client, of as many as there are numbers.
+fn from(client: u32) -> Subject<'static> {
+    let client = SocketAddr::from(((u32::from_be_bytes([10, 0, 0, 0]) + client).to_be_bytes(), 40_000));
+    Subject { client, front: None, head: None }
+}
+
+fn counts(rule: &SelectRule, backends: usize, choices: u32, seed: u64) -> Vec<u64> {
+    let mut selection = selection(rule, backends, seed);
+    let all = Backends::new(backends, None);
+    let mut counts = vec![0; backends];
+    for client in 0..choices {
+        counts[selection.pick(&all, &from(client), None).unwrap()] += 1;
+    }
+    counts
+}
+
+/// Weights of which one at least is not zero.
+fn weights() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(0..12_u16, 1..7).prop_filter("somebody serves", |weights| weights.iter().any(|&it| it > 0))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn the_busiest_backend_stays_within_the_bound_that_its_algorithm_promises(
+        weights in weights(),
+        choices in 1..2_000_u32,
+        seed in any::<u64>(),
+    ) {
+        for algorithm in ALGORITHMS {
+            let rule = rule(algorithm, &weights);
+            for (backend, count) in counts(&rule, weights.len(), choices, seed).into_iter().enumerate() {
+                if let Some(bound) = rule.bound(backend, weights.len(), u64::from(choices)) {
+                    prop_assert!(count <= bound, "{algorithm:?}: backend {backend} got {count}, promised {bound}");
+                }
+                prop_assert!(weights[backend] > 0 || count == 0, "{algorithm:?}: a weight of zero is never chosen");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gets_a_backend_that_is_down_draining_full_failed_or_without_weight(
+        weights in weights(),
+        states in prop::collection::vec(0..4_u8, 7),
+        failed in prop::option::of(0..7_usize),
+        client in any::<u16>(),
+        seed in any::<u64>(),
+    ) {
+        let mut backends = Backends::new(weights.len(), Some(1));
+        for (backend, state) in states.iter().enumerate().take(weights.len()) {
+            match state {
+                0 => {}
+                1 => drop(backends.set_state(backend, BackendState::Drain)),
+                2 => drop(backends.set_state(backend, BackendState::Down)),
+                _ => backends.begin(backend),
+            }
+        }
+        let fits = |backend: usize| weights[backend] > 0 && states[backend] == 0 && failed != Some(backend);
+        for algorithm in ALGORITHMS {
+            let picked = selection(&rule(algorithm, &weights), weights.len(), seed)
+                .pick(&backends, &from(client.into()), failed);
+            match picked {
+                Some(picked) => prop_assert!(fits(picked), "{algorithm:?} picked {picked}"),
+                None => prop_assert!(!(0..weights.len()).any(fits), "{algorithm:?} picked nobody"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_consistent_hash_moves_only_the_keys_of_the_backend_that_goes(weights in weights(), gone in 0..7_usize) {
+        let gone = gone % weights.len();
+        let mut hash = selection(&rule(Algorithm::ConsistentHash(HashKey::Source), &weights), weights.len(), 0);
+        let all = Backends::new(weights.len(), None);
+        let mut rest = all.clone();
+        rest.set_state(gone, BackendState::Down);
+        for client in 0..200 {
+            let before = hash.pick(&all, &from(client), None);
+            let after = hash.pick(&rest, &from(client), None);
+            prop_assert!(before == after || before == Some(gone));
+        }
+    }
+
+    #[test]
+    fn least_connections_keeps_load_in_proportion_to_weight(weights in weights(), sessions in 1..200_u32) {
+        let mut selection = selection(&rule(Algorithm::LeastConnections, &weights), weights.len(), 0);
+        let mut backends = Backends::new(weights.len(), None);
+        for client in 0..sessions {
+            let picked = selection.pick(&backends, &from(client), None).unwrap();
+            backends.begin(picked);
+            // One more here would not have been more for its weight than one more anywhere else.
+            for other in (0..weights.len()).filter(|&other| weights[other] > 0) {
+                let cost = |load: u32, weight: u16| load * u32::from(weight);
+                let here = cost(backends.load(picked), weights[other]);
+                prop_assert!(here <= cost(backends.load(other) + 1, weights[picked]));
+            }
+        }
+    }
+}
+
+#[test]
+fn smooth_weighted_round_robin_gives_the_known_sequence() {
+    // nginx's own example for weights 5, 1, 1: a a b a c a a.
+    let mut selection = selection(&rule(Algorithm::WeightedRoundRobin, &[5, 1, 1]), 3, 0);
+    let all = Backends::new(3, None);
+    let picks: Vec<_> = (0..7).map(|_| selection.pick(&all, &from(0), None).unwrap()).collect();
+    assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0]);
+}
+
+#[test]
+fn a_seed_repeats_random_choices_and_another_does_not() {
+    let rule = rule(Algorithm::Random { draws: 1 }, &[]);
+    let picks = |seed| {
+        let mut selection = selection(&rule, 4, seed);
+        let all = Backends::new(4, None);
+        (0..50).map(|_| selection.pick(&all, &from(0), None).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(picks(7), picks(7));
+    assert_ne!(picks(7), picks(8));
+}
+
+#[test]
+fn many_keys_spread_over_a_hash_as_over_draws() {
+    for algorithm in [Algorithm::Hash(HashKey::Source), Algorithm::ConsistentHash(HashKey::Source)] {
+        let weights = [1, 2, 0, 5];
+        let counts = counts(&rule(algorithm, &weights), 4, 8_000, 0);
+        let like = rule(Algorithm::Random { draws: 1 }, &weights);
+        for (backend, count) in counts.iter().enumerate() {
+            assert!(*count <= like.bound(backend, 4, 8_000).unwrap(), "{algorithm:?}: {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn one_key_stays_and_only_its_own_part_of_the_request_counts() {
+    let headers = |value: &'static str| HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static(value))]);
+    let pick = |key: HashKey, uri: &str, host: &'static str, port: u16| {
+        let (uri, headers): (Uri, _) = (uri.parse().unwrap(), headers(host));
+        let client = SocketAddr::from(([10, 0, 0, 9], port));
+        let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client };
+        let subject = Subject { client, front: None, head: Some(&head) };
+        selection(&rule(Algorithm::Hash(key), &[256, 1, 255]), 3, 0).pick(&Backends::new(3, None), &subject, None)
+    };
+    let (path, whole) = (HashKey::Uri { query: false }, HashKey::Uri { query: true });
+    let varies = |picks: Vec<Option<usize>>| picks.iter().any(|pick| *pick != picks[0]);
+    assert!(!varies((0..40).map(|port| pick(HashKey::Source, &format!("/{port}"), "a", port)).collect()));
+    assert!(!varies((0..40).map(|port| pick(path, &format!("/?{port}"), "a", port)).collect()));
+    assert!(varies((0..40).map(|port| pick(whole, &format!("/?{port}"), "a", port)).collect()));
+    assert!(varies((0..40).map(|port| pick(path, &format!("/{port}"), "a", port)).collect()));
+    assert!(!varies((0..40).map(|port| pick(HashKey::Header("host"), &format!("/{port}"), "a", port)).collect()));
+    let hosts = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    assert!(varies(hosts.iter().map(|host| pick(HashKey::Header("host"), "/", host, 1)).collect()));
+}
+
+#[test]
+fn a_request_without_the_field_takes_its_turn() {
+    let mut selection = selection(&rule(Algorithm::Hash(HashKey::Header("x-user")), &[]), 3, 0);
+    let picks: Vec<_> = (0..4).map(|_| selection.pick(&Backends::new(3, None), &from(0), None).unwrap()).collect();
+    assert_eq!(picks, [0, 1, 2, 0]);
+}
+
+#[test]
+fn a_5_tuple_hash_tells_the_ports_of_one_client_apart() {
+    let rule = rule(Algorithm::Hash(HashKey::FiveTuple), &[]);
+    let mut selection = Selection::new(&rule, 4, Layer::L4, Entropy::new(0, "test")).unwrap();
+    let mut seen = [0; 4];
+    for port in 1..1_000 {
+        let client = SocketAddr::from(([10, 0, 0, 9], port));
+        let subject = Subject { client, front: Some(SocketAddr::from(([10, 0, 0, 1], 80))), head: None };
+        let picked = selection.pick(&Backends::new(4, None), &subject, None);
+        assert_eq!(picked, selection.pick(&Backends::new(4, None), &subject, None));
+        seen[picked.unwrap()] += 1;
+    }
+    assert!(seen.iter().all(|&count| count > 150), "{seen:?}");
+}
+
+#[test]
+fn wrong_parameters_are_told_with_what_to_do() {
+    let error = |rule: &SelectRule, layer| Selection::new(rule, 2, layer, Entropy::new(0, "test")).unwrap_err();
+    let weighted = |weights: &[u16]| error(&rule(Algorithm::WeightedRoundRobin, weights), Layer::L7);
+    assert_eq!(weighted(&[1]), RuleError::WeightCount { given: 1, backends: 2 });
+    assert_eq!(weighted(&[0, 0]), RuleError::AllZero);
+    assert_eq!(weighted(&[1, 257]), RuleError::WeightTooLarge { backend: 1, weight: 257 });
+    let keyed = |key, layer| error(&rule(Algorithm::Hash(key), &[]), layer);
+    assert_eq!(
+        keyed(HashKey::FiveTuple, Layer::L7),
+        RuleError::UnknownAtLayer { what: "the 5-tuple", layer: Layer::L7 }
+    );
+    assert_eq!(
+        keyed(HashKey::Uri { query: true }, Layer::L4).to_string(),
+        "the URI is not known at L4: choose another key for the hash"
+    );
+    assert_eq!(keyed(HashKey::Header("a b"), Layer::L7), RuleError::HeaderName("a b"));
+    let none = SelectRule { max_connections: Some(0), ..SelectRule::new(Algorithm::RoundRobin) };
+    assert!(matches!(error(&none, Layer::L7), RuleError::Zero(_)));
+}

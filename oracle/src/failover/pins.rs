@@ -1,0 +1,281 @@
+//! FO-4 and FO-5: what becomes of a client's authenticated connection when its server's connection,
+//! or its backend, goes.
+//!
+//! A client's connection is *bound* to a server's connection once the server took an Authenticate
+//! leg from it for the client's user there; and *pinned* once a later request without a token was
+//! taken so, too, over the same pair. A token that the client sends anew, and a request taken
+//! elsewhere, end this.
+//!
+//! **FO-4** looks at pinned connections whose server's side is lost: the server saw it close or break,
+//! or crashed, or lost power. It is put to the test when the client's connection then ends
+//! by the peer, or an answer without the server's doing there comes in: to a request that the client
+//! sent on it without a token. It is violated when that answer is 401 (or 407): the
+//! client is asked to log in, and never told that its connection is gone. A user's refusal (401.3)
+//! asks for nothing.
+//!
+//! **FO-5** begins when a backend is drained, and ends when anything else is done to it.
+//! * It keeps what it has: each bound connection is put to the test by its next request without a
+//!   token that a server receives, and violated when this is another connection than the one bound
+//!   to; and by its end, violated when the peer ends it and the server did not end its side.
+//! * It gets nothing new: each connection that a client opens during a drain, while another backend
+//!   is up, is put to the test by the first request received of it, if the client started that
+//!   during the drain, too. It is violated when the draining backend receives it, unless
+//!   persistence is declared and the backend served this client before the drain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stickler_model::event::{Closed, Credentials};
+use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
+
+use crate::index::{Index, Request, ServerConnection, asks_for_credentials};
+use crate::judge::Finding;
+
+/// FO-4.
+pub(crate) fn losses_are_told(index: &Index<'_>) -> Finding {
+    read(index).losses
+}
+
+/// FO-5.
+pub(crate) fn draining_keeps_and_takes_nothing(index: &Index<'_>) -> Finding {
+    read(index).drains
+}
+
+/// A client's connection: the client, and its number of the connection.
+type ClientConnection<'t> = (&'t Name, u32);
+
+/// A server's connection that a client's is bound to.
+struct Pin<'t> {
+    at: ServerConnection<'t>,
+    /// The answer that authenticated it.
+    proof: usize,
+    /// Whether a later request was served over the same pair.
+    proven: bool,
+    /// Since when the server's side is gone, and whether by the server's own doing.
+    lost: Option<(usize, bool)>,
+}
+
+/// What was sent last for a request.
+struct Sent<'t> {
+    on: ClientConnection<'t>,
+    event: usize,
+    leg: Leg,
+    /// The server's latest answer to it: where, and whether it refuses the client's own user.
+    answered: Option<(ServerConnection<'t>, bool)>,
+}
+
+#[derive(Default)]
+struct Reader<'t> {
+    pins: BTreeMap<ClientConnection<'t>, Pin<'t>>,
+    bound: BTreeMap<ServerConnection<'t>, ClientConnection<'t>>,
+    sent: BTreeMap<RequestId, Sent<'t>>,
+    opened: BTreeMap<ClientConnection<'t>, usize>,
+    /// Since when a backend has been serving a client.
+    served: BTreeMap<(&'t Name, &'t Name), usize>,
+    /// Backends that are drained, and nothing else: since when.
+    draining: BTreeMap<&'t Name, usize>,
+    begun: BTreeSet<ClientConnection<'t>>,
+    losses: Finding,
+    drains: Finding,
+}
+
+fn read<'t>(index: &Index<'t>) -> Reader<'t> {
+    let mut reader = Reader::default();
+    for (event, seen) in index.trace.events.iter().enumerate() {
+        match &seen.what {
+            What::Action(action) => reader.act(index, action, event),
+            What::ClientConnected { connection, .. } => {
+                reader.opened.insert((&seen.by, *connection), event);
+            }
+            What::ClientSent { connection, request, leg, .. } => {
+                let on = (&seen.by, *connection);
+                if *leg != Leg::Anonymous {
+                    reader.release(on);
+                }
+                reader.sent.insert(*request, Sent { on, event, leg: *leg, answered: None });
+            }
+            What::ServerReceived { connection, request: Some(id), .. } => {
+                if let Some(request) = index.request(Some(*id)) {
+                    reader.received(index, request, (&seen.by, *connection), event);
+                }
+            }
+            What::ServerAnswered { .. } => reader.answered(index, event),
+            What::ServerClosed { connection, how } => {
+                reader.lose((&seen.by, *connection), event, *how == Closed::Here);
+            }
+            What::ClientReceived { request, status, .. } => reader.client_received(*request, *status, event),
+            What::ClientClosed { connection, how } => reader.client_closed((&seen.by, *connection), *how, event),
+            _ => {}
+        }
+    }
+    reader
+}
+
+impl<'t> Reader<'t> {
+    fn act(&mut self, index: &Index<'t>, action: &'t Action, event: usize) {
+        match action {
+            Action::Drain(name) => {
+                // One that is away, or drained already, has been judged or cannot keep anything.
+                let condition = index.farm.condition(name, event);
+                if condition.draining.is_none() && !index.farm.is_away(name, event) {
+                    self.draining.insert(name, event);
+                }
+            }
+            Action::Undrain(name) | Action::Fault(Fault::Restart(name)) => _ = self.draining.remove(name),
+            Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name)) => {
+                self.draining.remove(name);
+                self.lose_all(name, event);
+            }
+            // Which connections a reset ends is for the servers to say.
+            Action::Fault(Fault::Reset(a, b) | Fault::Hold(a, b) | Fault::Release(a, b)) => {
+                for name in [a, b] {
+                    self.draining.remove(name);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
+        let Some(sent) = self.sent.get(&request.id) else { return };
+        let (on, leg) = (sent.on, sent.leg);
+        self.keeps(request.id, on, leg, at, event);
+        if self.begun.insert(on) {
+            self.takes_nothing_new(index, request, on, at, event);
+        }
+        self.served.entry((on.0, at.0)).or_insert(event);
+    }
+
+    fn keeps(&mut self, id: RequestId, on: ClientConnection<'t>, leg: Leg, at: ServerConnection<'t>, event: usize) {
+        let Some(pin) = self.pins.get(&on).filter(|pin| leg == Leg::Anonymous && pin.lost.is_none()) else { return };
+        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since) else { return };
+        if self.sent.get(&id).is_none_or(|sent| sent.event < since) {
+            return;
+        }
+        self.drains.exercise();
+        if pin.at != at {
+            let (server, number) = at;
+            let summary = format!(
+                "{}'s connection {} was authenticated at {}, which drains, but its request {id} went to {server} \
+                 on connection {number}",
+                on.0, on.1, pin.at.0,
+            );
+            self.drains.violate(summary, vec![pin.proof, since, event]);
+            self.release(on);
+        }
+    }
+
+    /// The first request of a client's connection reaches a server.
+    fn takes_nothing_new(
+        &mut self,
+        index: &Index<'t>,
+        request: &Request<'t>,
+        on: ClientConnection<'t>,
+        at: ServerConnection<'t>,
+        event: usize,
+    ) {
+        let Some(&opened) = self.opened.get(&on) else { return };
+        let newer = |since: usize| opened > since && request.started > since;
+        let possible = |backend: &Name| index.farm.other(backend, request.started, event).is_some();
+        if !self.draining.iter().any(|(backend, &since)| newer(since) && possible(backend)) {
+            return;
+        }
+        self.drains.exercise();
+        let Some(&since) = self.draining.get(at.0).filter(|&&since| newer(since)) else { return };
+        let persists = index.promises().persistence.is_some() || index.promises().cookie.is_some();
+        let known = self.served.get(&(on.0, at.0)).is_some_and(|&served| served < since);
+        if possible(at.0) && !(persists && known) {
+            let summary = format!(
+                "{} drains, and received {}'s request {} on the client's new connection {}",
+                at.0, on.0, request.id, on.1,
+            );
+            self.drains.violate(summary, vec![since, opened, event]);
+        }
+    }
+
+    fn answered(&mut self, index: &Index<'t>, event: usize) {
+        let Some(answer) = index.answer(event) else { return };
+        let Some(request) = index.request(answer.request) else { return };
+        let Some(sent) = self.sent.get_mut(&request.id) else { return };
+        let own = answer.taken_for().is_some()
+            && answer.taken_for() == request.identity
+            && request.credentials == Credentials::Valid;
+        sent.answered = Some((answer.at, own && answer.substatus == 3));
+        let on = sent.on;
+        if !own {
+            return;
+        }
+        if answer.leg == Leg::Authenticate {
+            self.release(on);
+            if let Some(before) = self.bound.insert(answer.at, on) {
+                self.pins.remove(&before);
+            }
+            self.pins.insert(on, Pin { at: answer.at, proof: event, proven: false, lost: None });
+        } else if let Some(pin) = self.pins.get_mut(&on) {
+            if pin.at == answer.at {
+                pin.proven = true;
+            } else if pin.lost.is_none() {
+                self.release(on);
+            }
+        }
+    }
+
+    fn client_received(&mut self, id: RequestId, status: u16, event: usize) {
+        let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous) else { return };
+        let Some(pin) = self.pins.get(&sent.on) else { return };
+        let (Some((lost, _)), true) = (pin.lost, pin.proven) else { return };
+        let refused = sent.answered.is_some_and(|(_, refused)| refused);
+        // The server may have answered before it was lost.
+        if sent.answered.is_some_and(|(at, _)| at == pin.at) {
+            return;
+        }
+        let (on, proof, at, asked) = (sent.on, pin.proof, pin.at, sent.event);
+        self.losses.exercise();
+        if asks_for_credentials(Some(status)) && !refused {
+            let summary = format!(
+                "{}'s connection {} was pinned to connection {} of {}, which was lost, but its request {id} was \
+                 answered with {status}",
+                on.0, on.1, at.1, at.0,
+            );
+            self.losses.violate(summary, vec![proof, lost, asked, event]);
+        }
+        self.release(on);
+    }
+
+    fn client_closed(&mut self, on: ClientConnection<'t>, how: Closed, event: usize) {
+        let Some(pin) = self.pins.get(&on) else { return };
+        if how != Closed::Here {
+            if pin.proven && pin.lost.is_some() {
+                self.losses.exercise();
+            }
+            let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof < since);
+            let by_server = pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost < since));
+            if let Some(since) = drained.filter(|_| !by_server) {
+                let summary = format!(
+                    "{}'s connection {} was authenticated at {}, which drains, and was closed",
+                    on.0, on.1, pin.at.0,
+                );
+                self.drains.violate(summary, vec![pin.proof, since, event]);
+            }
+        }
+        self.release(on);
+    }
+
+    fn release(&mut self, on: ClientConnection<'t>) {
+        if let Some(pin) = self.pins.remove(&on) {
+            self.bound.remove(&pin.at);
+        }
+    }
+
+    fn lose(&mut self, at: ServerConnection<'t>, event: usize, here: bool) {
+        if let Some(pin) = self.bound.get(&at).and_then(|on| self.pins.get_mut(on)) {
+            pin.lost.get_or_insert((event, here));
+        }
+    }
+
+    fn lose_all(&mut self, server: &'t Name, event: usize) {
+        let bound: Vec<_> = self.bound.range((server, 0)..=(server, u32::MAX)).map(|(&at, _)| at).collect();
+        for at in bound {
+            self.lose(at, event, true);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! FO-2 and FO-3: what a retry must not do.
+//!
+//! **FO-2** is put to the test by each Authenticate leg of a known request that a server receives.
+//! It is violated when the legs of the request have by then been received on more connections than
+//! its client has sent such legs: somebody else sent one again. A client may well send another
+//! leg by itself, on a new connection; this allows one connection more.
+//!
+//! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an
+//! application processed. It is violated when it was processed more than once. A client that lost a
+//! connection meanwhile and sent the request again on another may have repeated it by itself: each
+//! such connection allows one time more.
+
+use std::collections::BTreeSet;
+
+use stickler_model::{Leg, What};
+
+use crate::index::Index;
+use crate::judge::Finding;
+
+/// FO-2.
+pub(crate) fn nothing_is_replayed(index: &Index<'_>) -> Finding {
+    let mut finding = Finding::default();
+    for request in index.requests.values() {
+        // The latest such leg that the client sent, and the latest that a server received.
+        let (mut from, mut before) = (None, None);
+        let mut sent = 0;
+        let mut received_on = BTreeSet::new();
+        for &event in &request.events {
+            match *index.what(event) {
+                What::ClientSent { leg: Leg::Authenticate, .. } => {
+                    from = Some(event);
+                    sent += 1;
+                }
+                What::ServerReceived { leg: Leg::Authenticate, connection, .. } => {
+                    finding.exercise();
+                    let server = index.by(event);
+                    if received_on.insert((server, connection)) && received_on.len() > sent {
+                        let summary = format!(
+                            "{}'s request {}: {server} received the Authenticate leg on connection {connection}, \
+                             where the client has sent {sent} and servers have received it on {} connections",
+                            request.client,
+                            request.id,
+                            received_on.len(),
+                        );
+                        finding.violate(summary, from.into_iter().chain(before).chain([event]).collect());
+                        // Told once: what follows has to exceed this.
+                        sent = received_on.len();
+                    }
+                    before = Some(event);
+                }
+                _ => {}
+            }
+        }
+    }
+    finding
+}
+
+/// FO-3.
+pub(crate) fn processed_at_most_once(index: &Index<'_>) -> Finding {
+    let mut finding = Finding::default();
+    for request in index.requests.values() {
+        if is_idempotent(request.method) {
+            continue;
+        }
+        let processed: Vec<usize> =
+            index.answered(request).filter(|answer| answer.processed).map(|answer| answer.event).collect();
+        if processed.is_empty() {
+            continue;
+        }
+        finding.exercise();
+        let connections: BTreeSet<u32> = index.sent(request).map(|(_, connection, _)| connection).collect();
+        let allowed = connections.len().min(1 + index.lost(request)).max(1);
+        if processed.len() > allowed {
+            let (client, id, method) = (request.client, request.id, request.method);
+            let summary = format!("{client}'s {method} {id} was processed {} times", processed.len());
+            finding.violate(summary, processed.into_iter().chain([request.started]).collect());
+        }
+    }
+    finding
+}
+
+/// RFC 9110 9.2.2.
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
