@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use stickler_oracle::{Requirement, Severity};
+use stickler_report::json::{self, RequirementText};
 
 use crate::Failure;
 use crate::args::{Format, List};
@@ -12,7 +12,7 @@ use crate::args::{Format, List};
 struct Catalogue {
     scenarios: Vec<Entry>,
     balancers: Vec<Entry>,
-    requirements: Vec<RequirementEntry>,
+    requirements: Vec<RequirementText>,
 }
 
 #[derive(Serialize)]
@@ -21,14 +21,6 @@ struct Entry {
     summary: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
-}
-
-#[derive(Serialize)]
-struct RequirementEntry {
-    id: &'static str,
-    severity: &'static str,
-    text: &'static str,
-    source: &'static str,
 }
 
 pub(crate) fn list(arguments: &List) -> Result<(), Failure> {
@@ -63,14 +55,7 @@ fn catalogue() -> Result<Catalogue, Failure> {
                 description: String::new(),
             })
             .collect(),
-        requirements: Requirement::all()
-            .map(|requirement| RequirementEntry {
-                id: requirement.id(),
-                severity: if requirement.severity() == Severity::Must { "MUST" } else { "SHOULD" },
-                text: requirement.text(),
-                source: requirement.source(),
-            })
-            .collect(),
+        requirements: json::requirements(),
     })
 }
 

@@ -35,27 +35,35 @@ struct GradedVerdict<'a> {
     transcript: Vec<Vec<String>>,
 }
 
-#[derive(Serialize)]
-struct RequirementText {
-    id: &'static str,
-    severity: &'static str,
-    text: &'static str,
-    source: &'static str,
+/// A requirement's texts.
+#[derive(Debug, Clone, Serialize)]
+pub struct RequirementText {
+    /// `HS-1` and so on.
+    pub id: &'static str,
+    /// `MUST` or `SHOULD`.
+    pub severity: &'static str,
+    /// The requirement in one sentence.
+    pub text: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+/// All requirements, in order.
+pub fn requirements() -> Vec<RequirementText> {
+    Requirement::all()
+        .map(|requirement| RequirementText {
+            id: requirement.id(),
+            severity: if requirement.severity() == Severity::Must { "MUST" } else { "SHOULD" },
+            text: requirement.text(),
+            source: requirement.source(),
+        })
+        .collect()
 }
 
 /// All runs, and the requirements that they were judged by. `everything` adds the whole transcripts.
 pub fn document(runs: &[RunReport], everything: bool) -> String {
-    let document = Document {
-        runs: runs.iter().map(|run| run_value(run, everything)).collect(),
-        requirements: Requirement::all()
-            .map(|requirement| RequirementText {
-                id: requirement.id(),
-                severity: if requirement.severity() == Severity::Must { "MUST" } else { "SHOULD" },
-                text: requirement.text(),
-                source: requirement.source(),
-            })
-            .collect(),
-    };
+    let document =
+        Document { runs: runs.iter().map(|run| run_value(run, everything)).collect(), requirements: requirements() };
     serde_json::to_string_pretty(&document).expect("a report has no map keys that JSON refuses")
 }
 
