@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_model::{Env, Time, What};
-use stickler_net::{Listener as _, Net, Stream as _};
+use stickler_net::{Net, Stream as _, next_connection};
 use tokio::io::{copy, copy_bidirectional_with_sizes, sink};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
-use crate::proxy::{ACCEPT_ERRORS, ACCEPT_PAUSE, instant};
+use crate::proxy::instant;
 use crate::{Farm, FiveTuple, L4Decision, L4Policy, L4Work};
 
 /// Time to open an upstream connection; then the downstream connection is closed.
@@ -52,14 +52,7 @@ struct State {
 }
 
 async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
-    let mut errors = 0;
-    while errors < ACCEPT_ERRORS {
-        let Ok((stream, client)) = listener.accept().await else {
-            errors += 1;
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        errors = 0;
+    while let Some((stream, client)) = next_connection(listener).await {
         // A connection without addresses is gone already.
         let Ok(front) = stream.local_addr() else { continue };
         splice.start(stream, FiveTuple { client, front });

@@ -15,9 +15,9 @@ use indexmap::IndexMap;
 use stickler_auth::FileTime;
 use stickler_auth::logon::{FRAME_PREFIX, LogonError, LogonServer, frame_len};
 use stickler_model::{Env, Name, What};
-use stickler_net::{Listener as _, Net, Stream};
+use stickler_net::{Net, Stream, next_connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Directory;
 
@@ -26,9 +26,6 @@ const FRAME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a read asks for at a time, in bytes: some thirty logons.
 const READ_SIZE: usize = 16 * 1024;
-
-/// Pause after the network refused an `accept` for a reason of its own, such as no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A domain controller: the directory, and the machines that are joined to the domain.
 pub struct DomainController {
@@ -74,13 +71,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves logon channels until the task is dropped.
+/// Serves logon channels until the task is dropped, or the listener has failed for good.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<DomainController>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    while let Some((stream, _)) = next_connection(&listener).await {
         let (env, dc) = (env.clone(), Arc::clone(&dc));
         net.spawn(async move {
             // Why a channel ended shows at its other end: the server logs that no DC answered.

@@ -3,33 +3,24 @@
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stickler_model::event::Closed;
 use stickler_model::{Env, What};
-use stickler_net::{Listener as _, Net, Stream as _};
-use tokio::time::sleep;
+use stickler_net::{Net, Stream as _, next_connection};
 
 use crate::Site;
 use crate::exchange::Connection;
 use crate::netlogon::SecureChannel;
 
-/// Pause after the network refused an `accept` for a reason of its own, such as no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Serves a site until the task is dropped.
+/// Serves a site until the task is dropped, or the listener has failed for good.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
     let dc = site.accounts.dc.clone();
     let dc = dc.map(|link| Arc::new(SecureChannel::new(&net, link, Arc::clone(&site))));
     let http = http(&site);
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
         let local = stream.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());

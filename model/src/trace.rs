@@ -114,14 +114,7 @@ impl Trace {
 
     /// SHA-256 of [`Trace::to_json_lines`], in hexadecimal.
     pub fn hash(&self) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(json(&self.header));
-        for event in &self.events {
-            hasher.update("\n");
-            hasher.update(json(event));
-        }
-        hasher.update("\n");
-        hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        Sha256::digest(self.to_json_lines()).iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         })

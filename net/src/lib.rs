@@ -2,10 +2,12 @@
 //!
 //! * [`Net`]: connect, bind and spawn, as seen by *one host*.
 //! * [`Listener`] and [`Stream`]: what `Net` hands out.
+//! * [`next_connection`]: accepts, and sits out what passes.
 //! * [`TokioNet`]: the arm on real sockets. The simulated arm lives in `stickler-sim`.
 //!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
+mod accept;
 mod tokio_net;
 
 use std::future::Future;
@@ -15,6 +17,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
+pub use accept::next_connection;
 pub use tokio_net::{TokioListener, TokioNet};
 
 /// One host's view of the network.

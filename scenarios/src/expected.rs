@@ -152,7 +152,7 @@ impl Expected {
     }
 
     /// Whether a violation, a departure or a failed script is among what is expected.
-    pub fn expects_trouble(&self) -> bool {
+    fn expects_trouble(&self) -> bool {
         let trouble = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
         self.grades.values().flatten().any(trouble)
             || matches!(self.script, Some(ScriptOutcome::Fails | ScriptOutcome::Either))

@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_model::{Env, Time};
-use stickler_net::{Listener as _, Net};
-use tokio::time::{Instant, sleep, sleep_until};
+use stickler_net::{Net, next_connection};
+use tokio::time::{Instant, sleep_until};
 
 use self::downstream::Registered;
 use self::shell::Shell;
@@ -106,25 +106,13 @@ struct Proxy<N> {
 }
 
 async fn accept<N: Net>(proxy: &Arc<Proxy<N>>, listener: &N::Listener) {
-    let mut errors = 0;
-    while errors < ACCEPT_ERRORS {
-        let Ok((stream, client)) = listener.accept().await else {
-            errors += 1;
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        errors = 0;
+    while let Some((stream, client)) = next_connection(listener).await {
         if let Some((id, close)) = proxy.shell.connected() {
             let registered = Registered::new(proxy, id);
             proxy.net.spawn(downstream::serve(registered, stream, client, close));
         }
     }
 }
-
-/// Failures to accept in a row after which a listener is given up: out of descriptors passes, out of a host does not.
-pub(crate) const ACCEPT_ERRORS: u32 = 100;
-/// Pause after a failure to accept.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Does the policy's unsolicited work whenever it is due.
 async fn work(shell: &Shell) {
