@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::{Action, Name, Outcome, Payload, RequestId, RequestSpec, Trace, World};
+use stickler_model::{Action, Name, Outcome, RequestId, RequestSpec, Trace, World};
 use stickler_sim::SimWorld;
 
 use crate::load::{browser, standard_topology};
@@ -42,7 +42,7 @@ fn play(balancer: &str, clients: usize, rounds: usize, pause: Duration) -> Trace
 }
 
 fn start(world: &mut dyn World, client: &Name) -> RequestId {
-    let spec = RequestSpec { client: client.clone(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
+    let spec = RequestSpec::new(client.clone(), "GET", "/");
     match perform(world, Action::Start(spec)) {
         Outcome::Started(id) => id,
         other => panic!("a request starts, instead of: {other:?}"),

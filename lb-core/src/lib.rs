@@ -22,6 +22,7 @@
 //! To plug in a balancer of your own, implement [`L7Policy`] or [`L4Policy`] and hand it to the data plane.
 
 pub mod farm;
+pub mod health;
 pub mod mechanism;
 pub mod policy;
 pub mod proxy;

@@ -18,6 +18,9 @@ pub enum Action {
     Start(RequestSpec),
     /// Lets the world run until the request is answered, or has failed. Outcome: [`Outcome::Answered`].
     Await(RequestId),
+    /// Sends bytes on a bare connection, and reads what comes, until the connection ends or is quiet.
+    /// Outcome: [`Outcome::Bytes`].
+    SendRaw(RawSpec),
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
     Advance(Duration),
     /// The client closes its connections; it may ask again on new ones.
@@ -44,6 +47,27 @@ pub struct RequestSpec {
     pub path: String,
     /// The request's body.
     pub body: Payload,
+    /// Fields that the client adds by itself: what it claims, or forges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+}
+
+impl RequestSpec {
+    /// A request without a body.
+    pub fn new(client: Name, method: &str, path: &str) -> Self {
+        Self { client, method: method.into(), path: path.into(), body: Payload::Empty, headers: Vec::new() }
+    }
+}
+
+/// Bytes that a client sends as they are, on a connection of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawSpec {
+    /// From whose host.
+    pub client: Name,
+    /// The bytes; they need not be HTTP.
+    pub bytes: Vec<u8>,
+    /// It stops reading when nothing came for this long, and closes.
+    pub patience: Duration,
 }
 
 /// Something that breaks, or is mended.
@@ -56,6 +80,10 @@ pub enum Fault {
     PowerLoss(Name),
     /// Starts the host's process again, after either. Connections from before meet RST.
     Restart(Name),
+    /// The process stops in its tracks: the host's kernel still accepts connections, and nobody answers.
+    Hang(Name),
+    /// The process goes on where it was stopped.
+    Resume(Name),
     /// Packets between the two hosts wait, in both directions.
     Hold(Name, Name),
     /// Packets held between the two hosts arrive.
@@ -72,6 +100,8 @@ pub enum Outcome {
     Started(RequestId),
     /// The request has its answer, or its error.
     Answered(Box<Answer>),
+    /// What came back, 64 KiB at most.
+    Bytes(Vec<u8>),
     /// There is nothing more to say.
     Done,
 }

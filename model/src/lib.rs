@@ -27,7 +27,7 @@ pub mod topology;
 pub mod trace;
 pub mod world;
 
-pub use action::{Action, Answer, Fault, Outcome, RequestSpec};
+pub use action::{Action, Answer, Fault, Outcome, RawSpec, RequestSpec};
 pub use env::{Entropy, Env};
 pub use event::{Event, Leg, RequestId, What};
 pub use name::{Name, Principal};

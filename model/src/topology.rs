@@ -15,6 +15,9 @@ pub struct Topology {
     pub servers: Vec<ServerSpec>,
     /// The balancer, by the name of a mechanism or profile of `lb-core`.
     pub balancer: String,
+    /// A second balancer in front of it, which the clients connect to and whose one backend it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<String>,
     /// Every link between two hosts.
     pub link: LinkSpec,
 }
@@ -43,7 +46,7 @@ pub struct UserSpec {
     pub forbidden: bool,
 }
 
-/// One IIS server.
+/// One server of the farm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerSpec {
     /// The host's name.
@@ -52,6 +55,85 @@ pub struct ServerSpec {
     pub providers: Vec<Provider>,
     /// Which codes its log uses.
     pub version: IisVersion,
+    /// What it ties a user to.
+    #[serde(default, skip_serializing_if = "Acceptor::is_connection")]
+    pub acceptor: Acceptor,
+}
+
+/// What a server ties an authenticated user to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptor {
+    /// The TCP connection: IIS.
+    #[default]
+    Connection,
+    /// A key that it looks up in a table of its own: an HTTP filter in front of an application, as the
+    /// nginx mailing list describes it.
+    Tracked(Tracked),
+    /// Nothing: the balancer has authenticated, and names the user in this request header.
+    TrustedHeader(String),
+    /// It speaks no proper HTTP: a peer on a bare socket.
+    Rogue(Rogue),
+}
+
+impl Acceptor {
+    /// Whether it is IIS.
+    pub fn is_connection(&self) -> bool {
+        *self == Self::Connection
+    }
+}
+
+/// An acceptor with a table of authenticated clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// The key of its table.
+    pub by: TrackedBy,
+    /// What it checks on each request beside the key.
+    pub check: TrackedCheck,
+}
+
+/// The key of a table of authenticated clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackedBy {
+    /// Address and port of the TCP connection's other end.
+    Peer,
+    /// The value of this request header, which the proxy sets to the client's address and port
+    /// (`Jespa-Connection-Id`); the TCP connection's other end where there is none.
+    Header(String),
+}
+
+/// What an acceptor with a table checks on each request beside its key: the cures of the mailing list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackedCheck {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The client's address (`X-Forwarded-For`, last entry) is that of the handshake.
+    ClientAddress,
+    /// The request carries the token (a cookie) that the handshake's last answer gave out.
+    Token,
+}
+
+/// A backend that misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rogue {
+    /// Answers bytes that are not HTTP, and keeps the connection open.
+    Garbage,
+    /// Sends half a head, and closes.
+    HalfHead,
+    /// Announces a body, sends half of it, and closes.
+    HalfBody,
+    /// Sends more than `Content-Length` announces, and keeps the connection open.
+    WrongLength,
+    /// Answers with a header section without end.
+    HeaderFlood,
+    /// Accepts, and never answers.
+    Silent,
+    /// Closes each connection as soon as a request has come.
+    Closes,
 }
 
 /// A provider of Windows authentication, as IIS lists them.
@@ -99,6 +181,20 @@ pub struct ClientSpec {
     pub profile: Profile,
     /// Who sits at it; `None`: nobody, it never authenticates.
     pub identity: Option<Identity>,
+    /// The client whose host it shares, and so its address; `None`: it has a host of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Name>,
+    /// The port that it connects from, as behind a NAT that uses few; `None`: a fresh one for each
+    /// connection. With a port it has one connection at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl ClientSpec {
+    /// A client on a host of its own.
+    pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
+        Self { name, profile, identity, at: None, port: None }
+    }
 }
 
 /// Credentials that a client was given.
@@ -118,6 +214,16 @@ pub struct Profile {
     /// Whether it closes the connection after a first 401 without a challenge and starts the
     /// handshake on a new one, as the walk-through of the field describes for old browsers.
     pub close_after_first_401: bool,
+    /// Whether it keeps cookies, and sends them back.
+    #[serde(default)]
+    pub cookies: bool,
+}
+
+impl Profile {
+    /// curl without a cookie jar.
+    pub const CURL: Self = Self { agent: Agent::Curl, close_after_first_401: false, cookies: false };
+    /// A browser.
+    pub const BROWSER: Self = Self { agent: Agent::Browser, close_after_first_401: false, cookies: true };
 }
 
 /// A user agent that a profile follows.

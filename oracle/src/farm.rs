@@ -116,14 +116,14 @@ impl<'t> Farm<'t> {
         match action {
             Action::Drain(name) => self.change(event, name, |now| _ = now.draining.get_or_insert(event)),
             Action::Undrain(name) => self.change(event, name, |now| now.draining = None),
-            Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name)) => {
+            Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name)) => {
                 if self.backends.contains_key(name) {
                     self.change(event, name, |now| _ = now.down.get_or_insert(event));
                 } else {
                     standing.hosts.insert(name);
                 }
             }
-            Action::Fault(Fault::Restart(name)) => {
+            Action::Fault(Fault::Restart(name) | Fault::Resume(name)) => {
                 standing.hosts.remove(name);
                 self.change(event, name, |now| now.down = None);
             }
@@ -163,7 +163,11 @@ impl<'t> Farm<'t> {
     fn note_elsewhere(&mut self, event: usize, fault: &Fault, standing: &Standing<'_>) {
         let known = |name: &Name| self.backends.contains_key(name);
         let here = match fault {
-            Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Restart(name) => known(name),
+            Fault::Crash(name)
+            | Fault::PowerLoss(name)
+            | Fault::Restart(name)
+            | Fault::Hang(name)
+            | Fault::Resume(name) => known(name),
             Fault::Hold(a, b) | Fault::Release(a, b) | Fault::Reset(a, b) => known(a) || known(b),
         };
         if !here {

@@ -332,13 +332,14 @@ impl<'t> Index<'t> {
                     }
                 }
             }
-            Action::Fault(fault) if !matches!(fault, Fault::Restart(_)) => {
+            Action::Fault(fault) if !matches!(fault, Fault::Restart(_) | Fault::Resume(_)) => {
                 self.faults.push(Breakage { from: position, fault, released: None });
             }
             Action::Fault(_)
             | Action::Start(_)
             | Action::Await(_)
             | Action::Advance(_)
+            | Action::SendRaw(_)
             | Action::SwitchUser(..)
             | Action::Drain(_)
             | Action::Undrain(_) => {}

@@ -163,6 +163,7 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         }
         Action::Start(spec) => write!(f, "{} starts {} {}", spec.client, spec.method, spec.path),
         Action::Await(request) => write!(f, "wait for {request}"),
+        Action::SendRaw(raw) => write!(f, "{} sends {} bytes on a bare connection", raw.client, raw.bytes.len()),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),
         Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
@@ -171,6 +172,8 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::Fault(Fault::Crash(host)) => write!(f, "{host} crashes"),
         Action::Fault(Fault::PowerLoss(host)) => write!(f, "{host} loses power"),
         Action::Fault(Fault::Restart(host)) => write!(f, "{host} starts again"),
+        Action::Fault(Fault::Hang(host)) => write!(f, "{host} hangs"),
+        Action::Fault(Fault::Resume(host)) => write!(f, "{host} goes on"),
         Action::Fault(Fault::Hold(a, b)) => write!(f, "hold packets between {a} and {b}"),
         Action::Fault(Fault::Release(a, b)) => write!(f, "release packets between {a} and {b}"),
         Action::Fault(Fault::Reset(a, b)) => write!(f, "reset connections between {a} and {b}"),

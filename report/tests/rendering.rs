@@ -27,6 +27,7 @@ fn trace() -> Trace {
                 },
                 servers: Vec::new(),
                 balancer: "shared-pool".into(),
+                front: None,
                 link: LinkSpec::default(),
             },
             promises: Promises::default(),

@@ -1,6 +1,6 @@
 //! The accounts that every scenario finds: the domain `CORP`, `corp.example`.
 
-use stickler_model::topology::{DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
 use stickler_model::{Name, Topology};
 
 /// Most backends that a site may have.
@@ -28,7 +28,13 @@ pub fn standard() -> DomainSpec {
 /// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind
 /// the balancer of that name.
 pub fn site(balancer: &str, backends: u32) -> Topology {
-    Topology { domain: standard(), servers: servers(backends), balancer: balancer.into(), link: LinkSpec::default() }
+    Topology {
+        domain: standard(),
+        servers: servers(backends),
+        balancer: balancer.into(),
+        front: None,
+        link: LinkSpec::default(),
+    }
 }
 
 /// Servers `iis1`, `iis2` ...
@@ -37,6 +43,7 @@ pub(crate) fn servers(count: u32) -> Vec<ServerSpec> {
         name: Name::from(format!("iis{number}")),
         providers: vec![Provider::Ntlm],
         version: IisVersion::default(),
+        acceptor: Acceptor::default(),
     };
     (1..=count).map(server).collect()
 }

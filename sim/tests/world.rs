@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
 use stickler_model::{
     Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RequestSpec, Topology,
     Trace, World, WorldError,
@@ -23,9 +23,11 @@ fn topology(balancer: &str, backends: usize) -> Topology {
                 name: format!("iis{n}").into(),
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
+                acceptor: Acceptor::Connection,
             })
             .collect(),
         balancer: balancer.into(),
+        front: None,
         link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::from_micros(100) },
     }
 }
@@ -41,8 +43,8 @@ impl Stage {
     fn client(&mut self, name: &str, agent: Agent, user: Option<&str>) {
         let identity =
             user.map(|user| Identity { principal: Principal::new("CORP", user), password: format!("{user}-pw") });
-        let profile = Profile { agent, close_after_first_401: false };
-        self.act(Action::AddClient(ClientSpec { name: name.into(), profile, identity }));
+        let profile = Profile { agent, ..Profile::CURL };
+        self.act(Action::AddClient(ClientSpec::new(name.into(), profile, identity)));
     }
 
     fn get(&mut self, client: &str, path: &str) -> Answer {
@@ -50,7 +52,7 @@ impl Stage {
     }
 
     fn ask(&mut self, client: &str, method: &str, path: &str, body: Payload) -> Answer {
-        let spec = RequestSpec { client: client.into(), method: method.into(), path: path.into(), body };
+        let spec = RequestSpec { body, ..RequestSpec::new(client.into(), method, path) };
         let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
         let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
         *answer
@@ -170,7 +172,7 @@ fn a_partition_holds_packets_and_a_reset_ends_connections() {
     stage.client("alice", Agent::Curl, Some("alice"));
     let (lb, iis1) = (Name::from("lb"), Name::from("iis1"));
     stage.fault(Fault::Hold(lb.clone(), iis1.clone()));
-    let spec = RequestSpec { client: "alice".into(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
+    let spec = RequestSpec::new("alice".into(), "GET", "/");
     let Outcome::Started(id) = stage.act(Action::Start(spec)) else { panic!("a request starts") };
     stage.act(Action::Advance(Duration::from_secs(3)));
     stage.fault(Fault::Release(lb.clone(), iis1.clone()));
@@ -189,11 +191,7 @@ fn what_makes_no_sense_is_refused_by_name() {
 
     let mut stage = Stage::new("l4-nat", 1);
     stage.client("alice", Agent::Curl, None);
-    let twice = ClientSpec {
-        name: "alice".into(),
-        profile: Profile { agent: Agent::Curl, close_after_first_401: false },
-        identity: None,
-    };
+    let twice = ClientSpec::new("alice".into(), Profile::CURL, None);
     assert_eq!(stage.0.perform(Action::AddClient(twice)), Err(WorldError::Duplicate("alice".into())));
     let error = stage.0.perform(Action::Disconnect("alcie".into())).unwrap_err();
     assert_eq!(error.to_string(), "there is no client called `alcie`; there are: alice");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stickler_lb_core::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::topology::{Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
 use stickler_model::{
     Action, Answer, ClientSpec, Identity, Name, Payload, Principal, Profile, RequestId, RequestSpec, Topology,
     World as _,
@@ -48,9 +48,11 @@ pub fn standard_topology(balancer: &str) -> Topology {
                 name: format!("iis{n}").into(),
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
+                acceptor: Acceptor::Connection,
             })
             .collect(),
         balancer: balancer.into(),
+        front: None,
         link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO },
     }
 }
@@ -58,11 +60,7 @@ pub fn standard_topology(balancer: &str) -> Topology {
 /// A browser: it asks anonymously, so that its handshake takes three exchanges, and sends a MIC.
 pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
     let alice = Identity { principal: Principal::new("CORP", "alice"), password: "alice-pw".into() };
-    ClientSpec {
-        name: name.clone(),
-        profile: Profile { agent: Agent::Browser, close_after_first_401: false },
-        identity: logs_on.then_some(alice),
-    }
+    ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then_some(alice))
 }
 
 impl Site {
@@ -81,7 +79,7 @@ impl Site {
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");
             let (client, net) = world.client(&name).expect("it was added just now");
             let body = Payload::Empty;
-            let spec = Arc::new(RequestSpec { client: name, method: "GET".into(), path: "/".into(), body });
+            let spec = Arc::new(RequestSpec { body, ..RequestSpec::new(name, "GET", "/") });
             let credentials = if logs_on { Credentials::Valid } else { Credentials::None };
             Seat { client, net, spec, credentials }
         });

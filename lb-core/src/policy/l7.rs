@@ -225,6 +225,12 @@ pub trait L7Policy: Send {
         let _ = (now, backend, state);
     }
 
+    /// From now on this backend gets this many percent of its share (slow start); 100: all of it. A policy that does
+    /// not override it gives it all at once.
+    fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
+        let _ = (now, backend, percent);
+    }
+
     /// The next piece of unsolicited work that is due; `None` when there is no more for now.
     fn poll(&mut self, now: Time) -> Option<Work> {
         let _ = now;

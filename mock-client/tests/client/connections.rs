@@ -127,7 +127,7 @@ async fn disconnecting_closes_idle_connections_and_ends_requests_in_flight() {
         bench.client.disconnect();
         bench.client.disconnect();
     };
-    let spec = RequestSpec { client: "alice".into(), method: "GET".into(), path: "/".into(), body: Payload::Empty };
+    let spec = RequestSpec::new("alice".into(), "GET", "/");
     let (waiting, ()) = join!(bench.client.request(RequestId(3), &spec, Credentials::Valid), leave);
     assert_eq!(waiting.error.as_deref(), Some("the client closed its connections"));
     bench.settle().await;
@@ -159,8 +159,7 @@ async fn a_request_that_http_cannot_carry_is_refused_before_anything_is_sent() {
     for (method, path, expected) in
         [("G E T", "/", "`G E T` is not an HTTP method"), ("GET", "no slash", "`no slash` is not a path")]
     {
-        let spec =
-            RequestSpec { client: "alice".into(), method: method.into(), path: path.into(), body: Payload::Empty };
+        let spec = RequestSpec::new("alice".into(), method, path);
         let answer = bench.client.request(RequestId(1), &spec, Credentials::Valid).await;
         assert!(answer.error.unwrap().starts_with(expected));
         assert_eq!(answer.requests, 0);

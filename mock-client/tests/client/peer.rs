@@ -90,8 +90,8 @@ impl Bench {
         let journal = Journal::new(clock.clone());
         let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal: journal.clone() };
         let identity = Identity { principal: Principal::new("CORP", "alice"), password: "Passw0rd!".into() };
-        let profile = Profile { agent, close_after_first_401 };
-        let spec = ClientSpec { name: "alice".into(), profile, identity: Some(identity) };
+        let profile = Profile { agent, close_after_first_401, cookies: false };
+        let spec = ClientSpec::new("alice".into(), profile, Some(identity));
         let client = Client::new(TokioNet, env, spec, address, "app.corp.example:8080".into());
         Self { client, journal, log }
     }
@@ -101,7 +101,7 @@ impl Bench {
     }
 
     pub(crate) async fn ask(&self, number: u32, method: &str, body: Payload) -> Answer {
-        let spec = RequestSpec { client: "alice".into(), method: method.into(), path: "/a?b=c".into(), body };
+        let spec = RequestSpec { body, ..RequestSpec::new("alice".into(), method, "/a?b=c") };
         self.client.request(RequestId(number), &spec, Credentials::Valid).await
     }
 

@@ -120,7 +120,10 @@ impl<'t> Reader<'t> {
                     self.draining.insert(name, event);
                 }
             }
-            Action::Undrain(name) | Action::Fault(Fault::Restart(name)) => _ = self.draining.remove(name),
+            Action::Undrain(name) | Action::Fault(Fault::Restart(name) | Fault::Hang(name) | Fault::Resume(name)) => {
+                // A process that hangs keeps its connections, and nobody can tell.
+                self.draining.remove(name);
+            }
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name)) => {
                 self.draining.remove(name);
                 self.lose_all(name, event);

@@ -17,7 +17,7 @@ use starlark::values::float::UnpackFloat;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use stickler_model::action::Fault;
-use stickler_model::topology::{Agent, IisVersion, LinkSpec, Provider, UserSpec};
+use stickler_model::topology::{IisVersion, LinkSpec, Provider, UserSpec};
 use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology};
 
 use super::errors::ScriptError;
@@ -78,7 +78,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] password: Option<String>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
-        let profile = Profile { agent: Agent::Curl, close_after_first_401: false };
+        let profile = Profile::CURL;
         Ok(add_client(eval, name, profile, user, password)?)
     }
 
@@ -90,7 +90,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] close_after_first_401: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
-        let profile = Profile { agent: Agent::Browser, close_after_first_401 };
+        let profile = Profile { close_after_first_401, ..Profile::BROWSER };
         Ok(add_client(eval, name, profile, user, password)?)
     }
 
@@ -225,7 +225,7 @@ fn add_client(
         None => Some(session.site(|topology| identity(topology, name, password))?),
     };
     let name = Name::from(name);
-    session.add_client(ClientSpec { name: name.clone(), profile, identity })?;
+    session.add_client(ClientSpec::new(name.clone(), profile, identity))?;
     Ok(Client { name })
 }
 

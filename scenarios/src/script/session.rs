@@ -209,6 +209,7 @@ fn wrong_outcome(outcome: &Outcome) -> ScriptError {
     ScriptError::WrongOutcome(match outcome {
         Outcome::Started(_) => "started",
         Outcome::Answered(_) => "answered",
+        Outcome::Bytes(_) => "bytes",
         Outcome::Done => "done",
     })
 }

@@ -259,7 +259,7 @@ fn request(client: &Client, method: &str, path: &str, body: Payload) -> Result<R
     if !path.starts_with('/') || path.len() > 2_000 || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ScriptError::BadPath(path.chars().take(40).collect()));
     }
-    Ok(RequestSpec { client: client.name.clone(), method: method.into(), path: path.into(), body })
+    Ok(RequestSpec { body, ..RequestSpec::new(client.name.clone(), method, path) })
 }
 
 fn payload(body: Value<'_>) -> Result<Payload, ScriptError> {

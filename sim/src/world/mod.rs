@@ -173,6 +173,9 @@ impl SimWorld {
                 // Its port is open when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO))?;
             }
+            Fault::Hang(_) | Fault::Resume(_) => {
+                return Err(WorldError::Invalid("the processes of this world do not hang".into()));
+            }
             Fault::Hold(a, b) => {
                 let (a, b) = (self.address(a)?, self.address(b)?);
                 self.engine.hold(a, b);
@@ -230,6 +233,7 @@ impl World for SimWorld {
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
+            Action::SendRaw(_) => Err(WorldError::Invalid("the clients of this world send no raw bytes".into())),
             Action::SwitchUser(..) => {
                 Err(WorldError::Invalid("a client of this world keeps its user: add another client instead".into()))
             }

@@ -1,0 +1,115 @@
+//! What a health check asks, how often, and what it makes of the answers.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use stickler_model::trace;
+
+/// Active health checks of every backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckRule {
+    /// What is asked.
+    pub probe: Probe,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// An answer that has not come by then is a failure.
+    pub timeout: Duration,
+    /// Checks in a row that must succeed before a backend is up. At least 1.
+    pub rise: u32,
+    /// Checks in a row that must fail before a backend is down. At least 1.
+    pub fall: u32,
+    /// Each interval is longer or shorter by up to this many percent of it (HAProxy `spread-checks`). At most 50.
+    pub jitter: u8,
+    /// A backend that came back gets its full share only after this time (HAProxy `slowstart`). Zero: at once.
+    pub slow_start: Duration,
+}
+
+/// What an active check asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether the port accepts a connection.
+    Tcp,
+    /// What an anonymous request is answered.
+    Http {
+        /// The request's target.
+        uri: &'static str,
+        /// The answers that count as alive.
+        expect: Expect,
+    },
+    /// Whether a user can log on, over a connection of the check's own that never serves a client. The agent that
+    /// logs on comes from outside: a balancer knows no secrets ([`crate::health::LogonAgent`]).
+    Logon {
+        /// The request's target.
+        uri: &'static str,
+        /// The answer's body has to hold this; empty: anything.
+        find: &'static str,
+        /// A user who logged on and lacks permission (403, or 401 after a good logon) counts as alive.
+        forbidden_is_up: bool,
+    },
+}
+
+/// Which answers to an anonymous request count as alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// 2xx and 3xx, and the 401 with which a protected site answers. The default.
+    Alive,
+    /// 2xx and 3xx only: HAProxy `option httpchk` without `http-check expect`. Marks every protected site as down.
+    Success,
+    /// This status alone.
+    Status(StatusCode),
+}
+
+/// Passive checks: failures on live traffic (nginx `max_fails`, `fail_timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassiveRule {
+    /// This many failures ... At least 1.
+    pub fails: u32,
+    /// ... within this time ...
+    pub within: Duration,
+    /// ... keep a backend out for this long.
+    pub out_for: Duration,
+    /// Which backend a failure counts against.
+    pub blame: Blame,
+}
+
+/// Which backend a failure on live traffic counts against.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Blame {
+    /// The one that failed.
+    #[default]
+    Carrier,
+    /// The one that was chosen last for any request: a mistake of nginx's NTLM modules, which pick a backend and then
+    /// send to the pinned one.
+    PickedLast,
+}
+
+impl Expect {
+    /// Whether this answer counts as alive.
+    pub fn holds(self, status: StatusCode) -> bool {
+        let success = status.is_success() || status.is_redirection();
+        match self {
+            Self::Alive => success || status == StatusCode::UNAUTHORIZED,
+            Self::Success => success,
+            Self::Status(expected) => status == expected,
+        }
+    }
+}
+
+impl CheckRule {
+    /// HAProxy's defaults, with a check of the port: every 2 s, fall 3, rise 2.
+    pub const TCP: Self = Self {
+        probe: Probe::Tcp,
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(2),
+        rise: 2,
+        fall: 3,
+        jitter: 0,
+        slow_start: Duration::ZERO,
+    };
+
+    /// What it promises about when a death or a return is noticed. The user of a [`Probe::Logon`] is the world's to add.
+    pub fn promise(&self) -> trace::Checks {
+        let longest = self.interval + self.interval * u32::from(self.jitter) / 100;
+        trace::Checks { interval: longest, timeout: self.timeout, rise: self.rise, fall: self.fall, user: None }
+    }
+}
