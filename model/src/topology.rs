@@ -18,6 +18,9 @@ pub struct Topology {
     /// A second balancer in front of it, which the clients connect to and whose one backend it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<String>,
+    /// The account that health checks log on with, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Identity>,
     /// Every link between two hosts.
     pub link: LinkSpec,
 }

@@ -1,5 +1,6 @@
 //! The seam between a script and whatever carries it out.
 
+use crate::trace::Promises;
 use crate::{Action, Outcome, Time, Trace};
 
 /// A network with clients, a balancer, servers and a DC: simulated, or on real sockets.
@@ -14,6 +15,9 @@ pub trait World {
 
     /// Now.
     fn now(&self) -> Time;
+
+    /// What the balancer declares about itself.
+    fn promises(&self) -> Promises;
 
     /// Ends the world: open connections close, and the trace is complete.
     fn finish(self: Box<Self>) -> Trace;

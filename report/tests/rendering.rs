@@ -28,6 +28,7 @@ fn trace() -> Trace {
                 servers: Vec::new(),
                 balancer: "shared-pool".into(),
                 front: None,
+                monitor: None,
                 link: LinkSpec::default(),
             },
             promises: Promises::default(),

@@ -4,11 +4,14 @@
 //! [lone-two-backends.all]           # over every balancer
 //! HS-1 = "ok"                       # must be put to the test, and kept
 //!
-//! [lone-two-backends.close-per-request]
+//! [lone-two-backends."close-per-request, no-affinity"]      # a balancer, or several, or groups of them
 //! reason = "type 1 and type 3 go to different servers"
 //! script = "fails"                  # its own expectations: "holds" (if unsaid), "fails" or "either"
 //! HS-1 = "violated"
 //! HS-6 = ["ok", "violated"]         # depends on the seed
+//!
+//! [groups.no-affinity]              # a name for a list of balancers
+//! balancers = ["shared-pool", "safe-pool"]
 //! ```
 //!
 //! Where nothing is written for a requirement, it must not be violated; a `non-strict` SHOULD passes.
@@ -26,6 +29,9 @@ use crate::{Diagnostic, Run};
 
 /// Key of what holds over every balancer.
 const ALL: &str = "all";
+
+/// Key of the groups, in the place of a scenario's name.
+const GROUPS: &str = "groups";
 
 /// The grades that a requirement may get where nothing is written of it: any but a violation.
 const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable, Grade::NonStrict];
@@ -93,8 +99,11 @@ pub enum Deviation {
 #[error("{0}")]
 pub struct ExpectedError(pub Box<Diagnostic>);
 
-/// The file's tables, with their places: scenario, balancer, key, value.
-type Raw = BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<Value>>>>;
+/// The file's tables, with their places: scenario, balancers, key, value.
+type Raw = BTreeMap<Spanned<String>, Table>;
+
+/// A scenario's tables, or those of the groups.
+type Table = BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<Value>>>;
 
 impl Expectations {
     /// Reads a table of expected outcomes. `origin` is what errors show as the file.
@@ -104,18 +113,13 @@ impl Expectations {
     /// exist, or expects a violation without saying why.
     pub fn parse(text: &str, origin: &str, scenarios: &[&str], balancers: &[&str]) -> Result<Self, ExpectedError> {
         let file = File { text, origin };
-        let raw: Raw = toml::from_str(text)
+        let mut raw: Raw = toml::from_str(text)
             .map_err(|error| file.wrong(error.span().unwrap_or(0..0), error.message().to_owned()))?;
+        let groups = raw.remove(GROUPS).map_or(Ok(BTreeMap::new()), |groups| file.groups(groups, balancers))?;
         let mut table = BTreeMap::new();
         for (scenario, outcomes) in raw {
             file.check_name("scenario", &scenario, scenarios.iter().copied())?;
-            let mut row = BTreeMap::new();
-            for (balancer, entries) in outcomes {
-                file.check_name("balancer", &balancer, balancers.iter().copied().chain([ALL]))?;
-                let expected = file.expected(&balancer, entries)?;
-                row.insert(balancer.into_inner(), expected);
-            }
-            table.insert(scenario.into_inner(), row);
+            table.insert(scenario.into_inner(), file.row(outcomes, &groups, balancers)?);
         }
         Ok(Self { table })
     }
@@ -209,7 +213,50 @@ struct File<'a> {
     origin: &'a str,
 }
 
+/// Lists of balancers, by name.
+type Groups = BTreeMap<String, Vec<String>>;
+
 impl File<'_> {
+    fn groups(&self, groups: Table, balancers: &[&str]) -> Result<Groups, ExpectedError> {
+        let mut named = Groups::new();
+        for (name, mut entries) in groups {
+            let Some(list) = entries.remove("balancers").filter(|_| entries.is_empty()) else {
+                return Err(self.wrong(name.span(), "a group has one key: `balancers = [...]`".into()));
+            };
+            let span = list.span();
+            let members: Vec<String> = self.value(list)?;
+            for member in &members {
+                self.check("balancer", member, &span, balancers.iter().copied())?;
+            }
+            named.insert(name.into_inner(), members);
+        }
+        Ok(named)
+    }
+
+    /// What is expected of one scenario, by balancer.
+    fn row(
+        &self,
+        outcomes: Table,
+        groups: &Groups,
+        balancers: &[&str],
+    ) -> Result<BTreeMap<String, Expected>, ExpectedError> {
+        let mut row = BTreeMap::new();
+        for (list, entries) in outcomes {
+            let expected = self.expected(&list, entries)?;
+            for name in list.get_ref().split(',').map(str::trim) {
+                let known = balancers.iter().copied().chain(groups.keys().map(String::as_str)).chain([ALL]);
+                self.check("balancer", name, &list.span(), known)?;
+                let alone = [name.to_owned()];
+                for member in groups.get(name).map_or(&alone[..], Vec::as_slice) {
+                    if row.insert(member.clone(), expected.clone()).is_some() {
+                        return Err(self.wrong(list.span(), format!("`{member}` has two tables for this scenario")));
+                    }
+                }
+            }
+        }
+        Ok(row)
+    }
+
     fn expected(
         &self,
         balancer: &Spanned<String>,
@@ -255,12 +302,22 @@ impl File<'_> {
         name: &Spanned<String>,
         known: impl Iterator<Item = &'n str>,
     ) -> Result<(), ExpectedError> {
+        self.check(kind, name.get_ref(), &name.span(), known)
+    }
+
+    fn check<'n>(
+        &self,
+        kind: &str,
+        name: &str,
+        span: &std::ops::Range<usize>,
+        known: impl Iterator<Item = &'n str>,
+    ) -> Result<(), ExpectedError> {
         let known: Vec<&str> = known.collect();
-        if known.contains(&name.get_ref().as_str()) {
+        if known.contains(&name) {
             return Ok(());
         }
-        let hint = nearest(name.get_ref(), known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(self.wrong(name.span(), format!("there is no {kind} `{}`{hint}", name.get_ref())))
+        let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        Err(self.wrong(span.clone(), format!("there is no {kind} `{name}`{hint}")))
     }
 
     fn wrong(&self, span: std::ops::Range<usize>, message: String) -> ExpectedError {
@@ -361,6 +418,18 @@ ST-2 = "non-strict"
         let mut broken = run(&[], 0);
         broken.error = Some(broken.failures.pop().unwrap_or_else(|| run(&[], 1).failures.remove(0)));
         assert_eq!(deviations("shared-pool", &broken), ["the script could not go on"]);
+    }
+
+    #[test]
+    fn a_table_may_be_about_several_balancers_and_groups_of_them() {
+        let table = "[groups.pools]\nbalancers = [\"shared-pool\", \"safe-pool\"]\n\
+                     [lone.\"l4-nat, pools\"]\nreason = \"x\"\nscript = \"fails\"\n";
+        let parse = |text| Expectations::parse(text, "x", &["lone"], &["l4-nat", "l4-dsr", "shared-pool", "safe-pool"]);
+        let parsed = parse(table).unwrap();
+        let fails = |balancer| parsed.expected("lone", balancer).script == Some(ScriptOutcome::Fails);
+        assert_eq!(["l4-nat", "shared-pool", "safe-pool", "l4-dsr"].map(fails), [true, true, true, false]);
+        let twice = format!("{table}[lone.safe-pool]\nscript = \"holds\"\n");
+        assert!(parse(&twice).unwrap_err().to_string().contains("`safe-pool` has two tables"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ const EXPECTED: &str = "expected.toml";
 pub struct Case {
     /// The script.
     pub scenario: Scenario,
+    /// The folder that it stands in: what the shipped scenarios are grouped by.
+    pub group: String,
     /// The expected outcomes of its folder.
     pub expectations: Arc<Expectations>,
 }
@@ -46,38 +48,56 @@ pub enum SuiteError {
     },
 }
 
-macro_rules! shipped_scripts {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../scripts/", $name, ".star")))),*]
+/// A folder of shipped scripts: its name, the name and source of each script, its expected outcomes.
+struct Group {
+    name: &'static str,
+    scripts: &'static [(&'static str, &'static str)],
+    expected: &'static str,
+}
+
+macro_rules! group {
+    ($group:literal: $($name:literal),* $(,)?) => {
+        Group {
+            name: $group,
+            scripts: &[$(($name, include_str!(concat!("../scripts/", $group, "/", $name, ".star")))),*],
+            expected: include_str!(concat!("../scripts/", $group, "/expected.toml")),
+        }
     };
 }
 
-/// Name and source of each shipped script, in the order in which they are best read.
-const SHIPPED: &[(&str, &str)] = shipped_scripts![
-    "lone-one-backend",
-    "lone-two-backends",
-    "parity",
-    "interleaved",
-    "anonymous-after-user",
-    "user-after-user",
-    "mixed",
-    "wrong-password",
-    "lockout",
-    "post-curl",
-    "post-browser",
-    "restart",
+/// The shipped scripts, in the order in which they are best read.
+const SHIPPED: &[Group] = &[
+    group!("handshake":
+        "lone-one-backend",
+        "lone-two-backends",
+        "parity",
+        "interleaved",
+        "mixed",
+        "wrong-password",
+        "lockout",
+        "post-curl",
+        "post-browser",
+    ),
+    group!("identity": "anonymous-after-user", "user-after-user"),
+    group!("failover": "restart"),
 ];
 
 /// The shipped scenarios. `balancers` are the names that exist, to check the expected outcomes.
 ///
 /// # Errors
-/// [`ExpectedError`] where the shipped table names a balancer that `balancers` lacks.
+/// [`ExpectedError`] where a shipped table names a balancer that `balancers` lacks.
 pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
-    let scenarios =
-        SHIPPED.iter().map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
-    let expectations = Expectations::parse(include_str!("../scripts/expected.toml"), EXPECTED, &names, balancers)?;
-    Ok(cases(scenarios, expectations))
+    let mut all = Vec::new();
+    for group in SHIPPED {
+        let scripts = group.scripts.iter();
+        let scenarios =
+            scripts.map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
+        let origin = format!("{}/{EXPECTED}", group.name);
+        let expectations = Expectations::parse(group.expected, &origin, &names, balancers)?;
+        all.extend(cases(scenarios, group.name, expectations));
+    }
+    Ok(all)
 }
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
@@ -120,15 +140,16 @@ fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<C
 fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     let scenarios = scripts.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
     let file = folder.join(EXPECTED);
+    let group = folder.file_name().unwrap_or_default().to_string_lossy();
     if !file.exists() {
-        return Ok(cases(scenarios, Expectations::default()));
+        return Ok(cases(scenarios, &group, Expectations::default()));
     }
     let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
     // The file is about its whole folder, also where one script of it is run.
     let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let expectations = Expectations::parse(&text, &file.display().to_string(), &names, balancers)?;
-    Ok(cases(scenarios, expectations))
+    Ok(cases(scenarios, &group, expectations))
 }
 
 /// The scripts of a folder by name.
@@ -148,9 +169,10 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn cases(scenarios: Vec<Scenario>, expectations: Expectations) -> Vec<Case> {
+fn cases(scenarios: Vec<Scenario>, group: &str, expectations: Expectations) -> Vec<Case> {
     let expectations = Arc::new(expectations);
-    scenarios.into_iter().map(|scenario| Case { scenario, expectations: expectations.clone() }).collect()
+    let case = |scenario| Case { scenario, group: group.to_owned(), expectations: expectations.clone() };
+    scenarios.into_iter().map(case).collect()
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
@@ -158,7 +180,7 @@ fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
 }
 
 fn nothing_matched(pattern: &str) -> SuiteError {
-    let names = SHIPPED.iter().map(|(name, _)| *name);
+    let names = SHIPPED.iter().flat_map(|group| group.scripts).map(|(name, _)| *name);
     SuiteError::NothingMatched { pattern: pattern.to_owned(), nearest: nearest(pattern, names).map(str::to_owned) }
 }
 
@@ -180,12 +202,20 @@ mod tests {
     const BALANCERS: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
 
     #[test]
-    fn every_script_in_the_folder_is_shipped_with_a_title_and_a_description() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
-        let mut shipped_names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        shipped_names.sort_unstable();
-        let in_folder: Vec<String> = scripts_in(&folder).unwrap().iter().map(|path| stem(path)).collect();
-        assert_eq!(in_folder, shipped_names);
+    fn every_script_in_the_folders_is_shipped_with_a_title_and_a_description() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let mut folders = Vec::new();
+        for folder in
+            std::fs::read_dir(&scripts).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+        {
+            let in_folder: Vec<String> = scripts_in(&folder).unwrap().iter().map(|path| stem(path)).collect();
+            let group = SHIPPED.iter().find(|group| folder.ends_with(group.name)).expect("every folder is shipped");
+            let mut names: Vec<&str> = group.scripts.iter().map(|(name, _)| *name).collect();
+            names.sort_unstable();
+            assert_eq!(in_folder, names);
+            folders.push(folder);
+        }
+        assert_eq!(folders.len(), SHIPPED.len());
         for case in shipped(&BALANCERS).unwrap() {
             assert!(!case.scenario.title().is_empty(), "{} has no title", case.scenario.name());
             assert!(!case.scenario.description().is_empty(), "{} has no description", case.scenario.name());
@@ -202,9 +232,9 @@ mod tests {
 
     #[test]
     fn a_folder_and_a_script_are_loaded_with_the_names_of_their_files() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").display().to_string();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/handshake").display().to_string();
         let all = select(std::slice::from_ref(&folder), &BALANCERS).unwrap();
-        assert_eq!(all.len(), SHIPPED.len());
+        assert_eq!((all.len(), &*all[0].group), (SHIPPED[0].scripts.len(), "handshake"));
         let one = select(&[format!("{folder}/lockout.star")], &BALANCERS).unwrap();
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
     }

@@ -55,6 +55,14 @@ hold("alice", "lb")
 release("alice", "lb")
 reset("lb", "iis1")
 power_loss("iis2")
+hang("iis3")
+resume("iis3")
+drain("iis3")
+undrain("iis3")
+bob = curl("bob", at = alice, port = 40000, cookies = True)
+bob.get("/", headers = {"X-User": "CORP\\alice"})
+bob.switch_user("carol")
+expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET"))
 "#,
     );
     insta::assert_debug_snapshot!(actions(&run));
@@ -64,6 +72,25 @@ power_loss("iis2")
         (3, Some(5), 50)
     );
     assert!(topology.domain.users.iter().any(|user| user.name == "zoe" && user.forbidden));
+}
+
+#[test]
+fn a_site_may_have_other_servers_than_iis_and_a_second_balancer() {
+    let run = holds(
+        r#"
+site(
+    acceptor = tracked(header = "Jespa-Connection-Id", check = "address"),
+    servers = {"iis2": rogue("half-body")},
+    front = "shared-pool",
+)
+p = promises()
+expect(p.checks == None and p.persistence == None and p.cookie == None and p.trusted_header == None)
+curl("alice").get("/")
+"#,
+    );
+    let topology = &run.trace.unwrap().header.topology;
+    let acceptors: Vec<_> = topology.servers.iter().map(|server| &server.acceptor).collect();
+    insta::assert_debug_snapshot!((acceptors, &topology.front));
 }
 
 #[test]

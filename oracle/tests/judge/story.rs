@@ -337,6 +337,6 @@ pub(crate) fn trace(events: Vec<Event>) -> Trace {
         lockout_threshold: Some(LOCKOUT),
     };
     let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO };
-    let topology = Topology { domain, servers: Vec::new(), balancer: "any".into(), front: None, link };
+    let topology = Topology { domain, servers: Vec::new(), balancer: "any".into(), front: None, monitor: None, link };
     Trace { header: Header { seed: 1, topology, promises: Promises::default() }, events }
 }

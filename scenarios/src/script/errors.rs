@@ -26,6 +26,8 @@ pub(super) enum ScriptError {
     BadMethod(String),
     #[error("`{0}` is not a path: it starts with / and holds visible ASCII only, at most 2000")]
     BadPath(String),
+    #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
+    BadHeader(String),
     #[error("expected {expected}, found {found}")]
     Type { expected: &'static str, found: String },
     #[error("the script takes more than {} steps: is this loop endless?", limits::TICKS)]

@@ -16,13 +16,16 @@ use starlark::values::dict::UnpackDictEntries;
 use starlark::values::float::UnpackFloat;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
-use stickler_model::topology::{IisVersion, LinkSpec, Provider, UserSpec};
+use stickler_model::topology::{
+    self, IisVersion, LinkSpec, Provider, Rogue, Tracked, TrackedBy, TrackedCheck, UserSpec,
+};
 use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology};
 
 use super::errors::ScriptError;
 use super::session::Session;
-use super::values::{Body, Client, Pending, Response};
+use super::values::{Acceptor, Body, Client, Pending, Response};
 use crate::directory::{self, MAX_BACKENDS};
 
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
@@ -47,6 +50,9 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 0)] jitter_us: i64,
         #[starlark(require = named)] providers: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named, default = "iis10")] iis: &str,
+        #[starlark(require = named)] acceptor: Option<&'v Acceptor>,
+        #[starlark(require = named)] servers: Option<UnpackDictEntries<String, &'v Acceptor>>,
+        #[starlark(require = named)] front: Option<String>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -62,8 +68,18 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 latency: microseconds("latency_us", latency_us)?,
                 jitter: microseconds("jitter_us", jitter_us)?,
             },
-            providers: providers.map(|names| names.items.iter().map(|name| provider(name)).collect()).transpose()?,
-            version: version(iis)?,
+            providers: providers
+                .map(|names| names.items.iter().map(|name| one_of("provider", name, &PROVIDERS)).collect())
+                .transpose()?,
+            version: one_of("version of IIS", iis, &VERSIONS)?,
+            acceptor: acceptor.map(|acceptor| acceptor.0.clone()).unwrap_or_default(),
+            servers: servers
+                .map(|servers| servers.entries)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, acceptor)| (name, acceptor.0.clone()))
+                .collect(),
+            front,
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
@@ -71,15 +87,20 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// Adds a client that behaves as `curl --ntlm`. `user` is a name of the directory, the client's
-    /// own if unsaid, or None for nobody; `password` is the directory's if unsaid.
+    /// own if unsaid, or None for nobody; `password` is the directory's if unsaid. With `cookies` it
+    /// has a cookie jar. `at` is a client whose host, and address, it shares; `port` the port that it
+    /// connects from.
     fn curl<'v>(
         name: &str,
         #[starlark(require = named)] user: Option<NoneOr<String>>,
         #[starlark(require = named)] password: Option<String>,
+        #[starlark(require = named, default = false)] cookies: bool,
+        #[starlark(require = named)] at: Option<&'v Client>,
+        #[starlark(require = named)] port: Option<i64>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
-        let profile = Profile::CURL;
-        Ok(add_client(eval, name, profile, user, password)?)
+        let profile = Profile { cookies, ..Profile::CURL };
+        Ok(add_client(eval, name, profile, user, password, seat(at, port)?)?)
     }
 
     /// Adds a client that behaves as a browser.
@@ -88,10 +109,60 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] user: Option<NoneOr<String>>,
         #[starlark(require = named)] password: Option<String>,
         #[starlark(require = named, default = false)] close_after_first_401: bool,
+        #[starlark(require = named, default = true)] cookies: bool,
+        #[starlark(require = named)] at: Option<&'v Client>,
+        #[starlark(require = named)] port: Option<i64>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
-        let profile = Profile { close_after_first_401, ..Profile::BROWSER };
-        Ok(add_client(eval, name, profile, user, password)?)
+        let profile = Profile { close_after_first_401, cookies, ..Profile::BROWSER };
+        Ok(add_client(eval, name, profile, user, password, seat(at, port)?)?)
+    }
+
+    /// For `site(acceptor=)` and `site(servers=)`: a server that looks users up in a table of its own, by the
+    /// connection's other end or by the value of `header`; `check` is `nothing`, `address` or `token`.
+    fn tracked(
+        #[starlark(require = named)] header: Option<String>,
+        #[starlark(require = named, default = "nothing")] check: &str,
+    ) -> starlark::Result<Acceptor> {
+        let by = header.map_or(TrackedBy::Peer, TrackedBy::Header);
+        let check = one_of("check", check, &CHECKS)?;
+        Ok(Acceptor(topology::Acceptor::Tracked(Tracked { by, check })))
+    }
+
+    /// A server that takes the user from this request header, which the balancer sets.
+    fn trusted_header(name: String) -> starlark::Result<Acceptor> {
+        Ok(Acceptor(topology::Acceptor::TrustedHeader(name)))
+    }
+
+    /// A server that misbehaves: `garbage`, `half-head`, `half-body`, `wrong-length`, `header-flood`, `silent` or
+    /// `closes`.
+    fn rogue(how: &str) -> starlark::Result<Acceptor> {
+        Ok(Acceptor(topology::Acceptor::Rogue(one_of("way to misbehave", how, &ROGUES)?)))
+    }
+
+    /// What the balancer declares about itself: `checks` (with `interval`, `timeout`, `notice_down` and `notice_up` in
+    /// seconds, `logs_on`), `persistence` in seconds, `cookie`, `trusted_header`; None where it declares nothing.
+    fn promises<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
+        let promises = Session::of(eval).promises()?;
+        let heap = eval.heap();
+        let none = Value::new_none();
+        let text = |text: Option<String>| text.map_or(none, |text| heap.alloc(text));
+        let checks = promises.checks.map_or(none, |checks| {
+            let seconds = |time: Duration| heap.alloc(time.as_secs_f64());
+            heap.alloc(AllocStruct([
+                ("interval", seconds(checks.interval)),
+                ("timeout", seconds(checks.timeout)),
+                ("notice_down", seconds(checks.notice_down())),
+                ("notice_up", seconds(checks.notice_up())),
+                ("logs_on", Value::new_bool(checks.user.is_some())),
+            ]))
+        });
+        Ok(heap.alloc(AllocStruct([
+            ("checks", checks),
+            ("persistence", promises.persistence.map_or(none, |time| heap.alloc(time.as_secs_f64()))),
+            ("cookie", text(promises.cookie)),
+            ("trusted_header", text(promises.trusted_header)),
+        ])))
     }
 
     /// A body of that many bytes, of a fixed pattern.
@@ -142,6 +213,28 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         fault(eval, Fault::Restart(host.into()))
     }
 
+    /// A host's process stops in its tracks: connections are accepted, and nobody answers.
+    fn hang(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Hang(host.into()))
+    }
+
+    /// A process that hangs goes on.
+    fn resume(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        fault(eval, Fault::Resume(host.into()))
+    }
+
+    /// The balancer drains a backend: what is bound to it stays, nothing new comes.
+    fn drain(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        Session::of(eval).drain(host.into(), true)?;
+        Ok(NoneType)
+    }
+
+    /// A drained backend is in full use again.
+    fn undrain(host: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
+        Session::of(eval).drain(host.into(), false)?;
+        Ok(NoneType)
+    }
+
     /// Packets between two hosts wait, in both directions.
     fn hold(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Hold(one.into(), other.into()))
@@ -181,6 +274,9 @@ struct Site {
     link: LinkSpec,
     providers: Option<Vec<Provider>>,
     version: IisVersion,
+    acceptor: topology::Acceptor,
+    servers: Vec<(String, topology::Acceptor)>,
+    front: Option<String>,
 }
 
 impl Site {
@@ -204,7 +300,14 @@ impl Site {
         for server in &mut topology.servers {
             server.version = self.version;
             server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
+            server.acceptor = self.acceptor.clone();
         }
+        for (name, acceptor) in self.servers {
+            let known = topology.servers.iter().map(|server| server.name.to_string()).collect();
+            let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
+            server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
+        }
+        topology.front = self.front;
         Ok(())
     }
 }
@@ -215,6 +318,7 @@ fn add_client(
     profile: Profile,
     user: Option<NoneOr<String>>,
     password: Option<String>,
+    (at, port): (Option<Name>, Option<u16>),
 ) -> Result<Client, ScriptError> {
     check_name(name)?;
     let session = Session::of(eval);
@@ -225,12 +329,12 @@ fn add_client(
         None => Some(session.site(|topology| identity(topology, name, password))?),
     };
     let name = Name::from(name);
-    session.add_client(ClientSpec::new(name.clone(), profile, identity))?;
+    session.add_client(ClientSpec { at, port, ..ClientSpec::new(name.clone(), profile, identity) })?;
     Ok(Client { name })
 }
 
 /// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
-fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
+pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
     let domain = &topology.domain;
     let principal = Principal::parse(user).unwrap_or_else(|| Principal::new(&domain.netbios, user));
     let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
@@ -257,28 +361,34 @@ fn check_name(name: &str) -> Result<(), ScriptError> {
     if fits { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
 }
 
-fn provider(name: &str) -> Result<Provider, ScriptError> {
-    match name {
-        "NTLM" => Ok(Provider::Ntlm),
-        "Negotiate" => Ok(Provider::Negotiate),
-        _ => Err(ScriptError::Unknown {
-            kind: "provider",
-            given: name.into(),
-            known: vec!["NTLM".into(), "Negotiate".into()],
-        }),
-    }
+/// Where a client sits: at whose host, and the port that it connects from.
+fn seat(at: Option<&Client>, port: Option<i64>) -> Result<(Option<Name>, Option<u16>), ScriptError> {
+    let port = port.map(|port| in_range("port", port, 1024, 65_535)).transpose()?;
+    Ok((at.map(|client| client.name.clone()), port.map(|port| port as u16)))
 }
 
-fn version(name: &str) -> Result<IisVersion, ScriptError> {
-    match name {
-        "iis6" => Ok(IisVersion::Iis6),
-        "iis10" => Ok(IisVersion::Iis10),
-        _ => Err(ScriptError::Unknown {
-            kind: "version of IIS",
-            given: name.into(),
-            known: vec!["iis6".into(), "iis10".into()],
-        }),
-    }
+const PROVIDERS: [(&str, Provider); 2] = [("NTLM", Provider::Ntlm), ("Negotiate", Provider::Negotiate)];
+const VERSIONS: [(&str, IisVersion); 2] = [("iis6", IisVersion::Iis6), ("iis10", IisVersion::Iis10)];
+const CHECKS: [(&str, TrackedCheck); 3] =
+    [("nothing", TrackedCheck::Nothing), ("address", TrackedCheck::ClientAddress), ("token", TrackedCheck::Token)];
+const ROGUES: [(&str, Rogue); 7] = [
+    ("garbage", Rogue::Garbage),
+    ("half-head", Rogue::HalfHead),
+    ("half-body", Rogue::HalfBody),
+    ("wrong-length", Rogue::WrongLength),
+    ("header-flood", Rogue::HeaderFlood),
+    ("silent", Rogue::Silent),
+    ("closes", Rogue::Closes),
+];
+
+/// What a name stands for.
+fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, ScriptError> {
+    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
+    found.ok_or_else(|| ScriptError::Unknown {
+        kind,
+        given: given.into(),
+        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
+    })
 }
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {

@@ -12,7 +12,10 @@ use starlark::PrintHandler;
 use starlark::eval::Evaluator;
 use starlark::values::ProvidesStaticType;
 use stickler_model::action::Fault;
-use stickler_model::{Action, Answer, ClientSpec, Name, Outcome, RequestId, RequestSpec, Topology, World, WorldError};
+use stickler_model::trace::Promises;
+use stickler_model::{
+    Action, Answer, ClientSpec, Identity, Name, Outcome, RawSpec, RequestId, RequestSpec, Topology, World, WorldError,
+};
 
 use super::Played;
 use super::errors::ScriptError;
@@ -117,6 +120,28 @@ impl Session {
 
     pub(super) fn disconnect(&self, client: Name) -> Result<(), ScriptError> {
         self.done(Action::Disconnect(client))
+    }
+
+    pub(super) fn drain(&self, host: Name, on: bool) -> Result<(), ScriptError> {
+        self.done(if on { Action::Drain(host) } else { Action::Undrain(host) })
+    }
+
+    pub(super) fn switch_user(&self, client: Name, identity: Identity) -> Result<(), ScriptError> {
+        self.done(Action::SwitchUser(client, identity))
+    }
+
+    /// What came back for bytes on a bare connection.
+    pub(super) fn send_raw(&self, raw: RawSpec) -> Result<Vec<u8>, ScriptError> {
+        self.state.borrow_mut().asked = true;
+        match self.perform(Action::SendRaw(raw))? {
+            Outcome::Bytes(bytes) => Ok(bytes),
+            other => Err(wrong_outcome(&other)),
+        }
+    }
+
+    /// What the balancer declares about itself. There is a world from now on.
+    pub(super) fn promises(&self) -> Result<Promises, ScriptError> {
+        Ok(self.state.borrow_mut().world(self.seed)?.promises())
     }
 
     pub(super) fn fault(&self, fault: Fault) -> Result<(), ScriptError> {

@@ -15,14 +15,14 @@ use allocative::Allocative;
 use starlark::codemap::FileSpan;
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
-use starlark::values::dict::DictRef;
+use starlark::values::dict::{DictRef, UnpackDictEntries};
 use starlark::values::list::ListRef;
 use starlark::values::none::NoneType;
 use starlark::values::{
     AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
 };
 use starlark::{methods_static, starlark_module};
-use stickler_model::{Answer, Name, Payload, Principal, RequestId, RequestSpec};
+use stickler_model::{Answer, Name, Payload, Principal, RawSpec, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
 use super::session::Session;
@@ -56,6 +56,14 @@ pub(super) struct Response {
 pub(super) struct Body {
     pub(super) length: u64,
 }
+
+/// What a server ties a user to: `tracked()`, `trusted_header("X-User")`, `rogue("garbage")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Acceptor(
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) topology::Acceptor,
+);
 
 methods_static!(CLIENT_METHODS = client_methods);
 methods_static!(PENDING_METHODS = pending_methods);
@@ -93,6 +101,9 @@ impl<'v> StarlarkValue<'v> for Response {
 #[starlark_value(type = "body", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Body {}
 
+#[starlark_value(type = "acceptor", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Acceptor {}
+
 #[starlark_module]
 fn client_methods(builder: &mut MethodsBuilder) {
     /// The client's name.
@@ -101,9 +112,14 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(this.name.to_string())
     }
 
-    /// `GET`, and waits for the answer.
-    fn get(this: &Client, #[starlark(default = "/")] path: &str, eval: &mut Evaluator) -> starlark::Result<Response> {
-        Ok(ask(this, "GET", path, Payload::Empty, eval)?)
+    /// `GET`, and waits for the answer. `headers` are fields that the client adds by itself.
+    fn get<'v>(
+        this: &Client,
+        #[starlark(default = "/")] path: &str,
+        #[starlark(require = named)] headers: Option<Headers>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Response> {
+        Ok(ask(request(this, "GET", path, Payload::Empty, headers)?, eval)?)
     }
 
     /// `POST`, and waits for the answer.
@@ -111,9 +127,10 @@ fn client_methods(builder: &mut MethodsBuilder) {
         this: &Client,
         path: &str,
         body: Value<'v>,
+        #[starlark(require = named)] headers: Option<Headers>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Response> {
-        Ok(ask(this, "POST", path, payload(body)?, eval)?)
+        Ok(ask(request(this, "POST", path, payload(body)?, headers)?, eval)?)
     }
 
     /// Any method, and waits for the answer.
@@ -122,9 +139,10 @@ fn client_methods(builder: &mut MethodsBuilder) {
         method: &str,
         path: &str,
         #[starlark(default = NoneType)] body: Value<'v>,
+        #[starlark(require = named)] headers: Option<Headers>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Response> {
-        Ok(ask(this, method, path, payload(body)?, eval)?)
+        Ok(ask(request(this, method, path, payload(body)?, headers)?, eval)?)
     }
 
     /// Starts a request, and does not wait: `wait()` of what comes back does.
@@ -133,10 +151,37 @@ fn client_methods(builder: &mut MethodsBuilder) {
         method: &str,
         path: &str,
         #[starlark(default = NoneType)] body: Value<'v>,
+        #[starlark(require = named)] headers: Option<Headers>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Pending> {
-        let request = Session::of(eval).start(request(this, method, path, payload(body)?)?)?;
+        let request = Session::of(eval).start(request(this, method, path, payload(body)?, headers)?)?;
         Ok(Pending { request })
+    }
+
+    /// Sends bytes as they are on a bare connection of this client's host; what came back, as text. It stops reading
+    /// when the connection ends, or nothing came for `patience_ms`.
+    fn send_raw<'v>(
+        this: &Client,
+        text: &str,
+        #[starlark(require = named, default = 1000)] patience_ms: i64,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<String> {
+        let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or(0).min(MAX_PATIENCE_MS));
+        let raw = RawSpec { client: this.name.clone(), bytes: text.into(), patience };
+        Ok(String::from_utf8_lossy(&Session::of(eval).send_raw(raw)?).into_owned())
+    }
+
+    /// The user logs off, and another takes the seat; the client authenticates anew on the connections that it has.
+    fn switch_user<'v>(
+        this: &Client,
+        user: &str,
+        #[starlark(require = named)] password: Option<String>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let session = Session::of(eval);
+        let identity = session.site(|topology| super::globals::identity(topology, user, password))?;
+        session.switch_user(this.name.clone(), identity)?;
+        Ok(NoneType)
     }
 
     /// Closes the client's connections; it may ask again on new ones.
@@ -240,26 +285,40 @@ impl Pending {
     }
 }
 
-fn ask(
+fn ask(spec: RequestSpec, eval: &Evaluator<'_, '_, '_>) -> Result<Response, ScriptError> {
+    let request = Session::of(eval).start(spec)?;
+    Pending { request }.answer(eval)
+}
+
+/// Fields that a client adds to a request by itself.
+type Headers = UnpackDictEntries<String, String>;
+
+/// Longest that a bare connection waits for more.
+const MAX_PATIENCE_MS: u64 = 3_600_000;
+
+/// Only what can stand in a head gets into one.
+fn request(
     client: &Client,
     method: &str,
     path: &str,
     body: Payload,
-    eval: &Evaluator<'_, '_, '_>,
-) -> Result<Response, ScriptError> {
-    let request = Session::of(eval).start(request(client, method, path, body)?)?;
-    Pending { request }.answer(eval)
-}
-
-/// Only what can stand in a request line gets into one.
-fn request(client: &Client, method: &str, path: &str, body: Payload) -> Result<RequestSpec, ScriptError> {
+    headers: Option<Headers>,
+) -> Result<RequestSpec, ScriptError> {
     if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Err(ScriptError::BadMethod(method.chars().take(40).collect()));
     }
     if !path.starts_with('/') || path.len() > 2_000 || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ScriptError::BadPath(path.chars().take(40).collect()));
     }
-    Ok(RequestSpec { body, ..RequestSpec::new(client.name.clone(), method, path) })
+    let headers = headers.map(|headers| headers.entries).unwrap_or_default();
+    for (name, value) in &headers {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let sane = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(token) || !value.bytes().all(sane) {
+            return Err(ScriptError::BadHeader(name.chars().take(40).collect()));
+        }
+    }
+    Ok(RequestSpec { body, headers, ..RequestSpec::new(client.name.clone(), method, path) })
 }
 
 fn payload(body: Value<'_>) -> Result<Payload, ScriptError> {
@@ -356,6 +415,7 @@ allocated_and_shown!(
     this.answer.request,
     this.answer.status.map_or("none".to_owned(), |status| status.to_string())
 );
+allocated_and_shown!(Acceptor, |this| "<acceptor {:?}>", this.0);
 allocated_and_shown!(Body, |this| "bytes_of({})", this.length);
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ impl World for Double {
             Action::Disconnect(client) => self.client(&client)?.1 = 0,
             Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
             Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
+            Action::SendRaw(raw) => return Ok(Outcome::Bytes(raw.bytes)),
             Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
         }
         Ok(Outcome::Done)
@@ -80,6 +81,10 @@ impl World for Double {
 
     fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    fn promises(&self) -> Promises {
+        self.header.promises.clone()
     }
 
     fn finish(self: Box<Self>) -> Trace {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
+use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec,
     Time, Topology, Trace, What, World, WorldError,
@@ -246,6 +247,10 @@ impl World for SimWorld {
 
     fn now(&self) -> Time {
         stickler_model::Clock::now(&*self.clock)
+    }
+
+    fn promises(&self) -> Promises {
+        self.header.promises.clone()
     }
 
     fn finish(mut self: Box<Self>) -> Trace {
