@@ -4,8 +4,10 @@
 //! * [`transcript`]: who sent what on which connection, and as whom the server took it.
 //! * [`pretty`]: the verdict table and the evidence, for a terminal.
 //! * [`json`]: the same for programs.
+//! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 
 pub mod json;
+pub mod matrix;
 pub mod pretty;
 pub mod transcript;
 

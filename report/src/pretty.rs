@@ -9,7 +9,7 @@ use stickler_oracle::{Grade, Severity};
 use crate::{RunReport, transcript};
 
 /// A line under the header, and none between rows: the table has to fit a screen.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
 ///

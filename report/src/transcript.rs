@@ -21,6 +21,11 @@ pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
     text
 }
 
+/// Events of a trace by their indices, a line each.
+pub(crate) fn lines(trace: &Trace, events: &[usize]) -> Vec<String> {
+    events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)).map(line).collect()
+}
+
 /// Every event of a run, a line each. Those in `marked` (indices, in order) start with `>`.
 pub fn whole(trace: &Trace, marked: &[usize]) -> String {
     let mut text = String::new();

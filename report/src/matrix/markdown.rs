@@ -1,0 +1,58 @@
+//! The matrix as Markdown: one table with a column for each requirement, and where each violation was seen.
+
+use std::fmt::Write as _;
+
+use stickler_oracle::Grade;
+
+use super::{Matrix, Row};
+
+pub(super) fn render(matrix: &Matrix) -> String {
+    let columns = matrix.columns();
+    let mut text = String::from("| balancer | product | configuration | NTLM | users mixed up |");
+    for requirement in &columns {
+        let _ = write!(text, " {requirement} |");
+    }
+    text.push_str("\n|---|---|---|---|---|");
+    text.push_str(&"---|".repeat(columns.len()));
+    text.push('\n');
+    for row in matrix.rows() {
+        let Row { subject, ntlm, mixes_up_users, .. } = row;
+        let mixed = if *mixes_up_users { "**yes**" } else { "no" };
+        let (name, product, config) = (escaped(&subject.name), escaped(&subject.product), escaped(&subject.config));
+        let _ = write!(text, "| {name} | {product} | {config} | {} | {mixed} |", ntlm.word());
+        for &requirement in &columns {
+            let _ = write!(text, " {} |", mark(row.grade(requirement)));
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "\nok: kept; **no**: violated; no\\*: a SHOULD that was not followed; empty: not put to the test.\n\n",
+    );
+    for requirement in columns {
+        let _ =
+            writeln!(text, "* **{requirement}** {} [{}]", escaped(requirement.text()), escaped(requirement.source()));
+    }
+    text
+}
+
+const fn mark(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Violated => "**no**",
+        Grade::NonStrict => "no\\*",
+        Grade::Ok => "ok",
+        Grade::NotExercised | Grade::NotApplicable => "",
+    }
+}
+
+/// Text that stands in a cell as it is.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '*' | '_' | '<' | '[' | '`' | '\\' => out.extend(['\\', c]),
+            '\n' | '\r' => out.push(' '),
+            _ => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,190 @@
+//! Which balancer keeps which requirement: the verdicts of many scenarios in one table.
+//!
+//! * `text`: for a terminal, a column for each family of requirements.
+//! * `markdown`, `html`: a column for each requirement, and the evidence below.
+//! * [`Matrix`] itself is what programs get, as JSON.
+
+mod html;
+mod markdown;
+mod text;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use stickler_model::Trace;
+use stickler_oracle::{Grade, Requirement, Verdict};
+
+use crate::transcript;
+
+/// A balancer of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// Its name, as `--balancer` takes it.
+    pub name: String,
+    /// The product, `HAProxy`; for a mechanism, what it is called in the literature (`M12`), or nothing.
+    pub product: String,
+    /// The configuration in a line.
+    pub config: String,
+}
+
+/// Verdicts by balancer and requirement.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Matrix {
+    rows: Vec<Row>,
+}
+
+/// One balancer's verdicts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Whose.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Whether NTLM works.
+    pub ntlm: Works,
+    /// Whether a request was ever served as somebody else.
+    pub mixes_up_users: bool,
+    /// By requirement; one that no scenario put to the test is missing.
+    pub cells: IndexMap<Requirement, Cell>,
+    /// Scenarios that were run.
+    pub scenarios: usize,
+}
+
+/// Whether users can log on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Works {
+    /// Nothing was tried.
+    #[default]
+    Unknown,
+    /// Every user with valid credentials was answered in every scenario (HS-1, HS-2, HS-3).
+    Yes,
+    /// In some scenarios: with one backend, or one client at a time.
+    Partly,
+    /// Never.
+    No,
+}
+
+/// What became of one requirement over one balancer.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Cell {
+    /// The worst grade of all scenarios.
+    pub grade: Option<Grade>,
+    /// The scenarios that put it to the test and saw it kept.
+    pub kept: Vec<String>,
+    /// Those that saw it broken.
+    pub broken: Vec<Sighting>,
+}
+
+/// Where a requirement was broken.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sighting {
+    /// In which scenario.
+    pub scenario: String,
+    /// The first violation, in a sentence.
+    pub summary: String,
+    /// The events that prove it, as transcript lines.
+    pub evidence: Vec<String>,
+    /// The command that shows it again.
+    pub replay: String,
+}
+
+/// Requirements whose violation means that users are mixed up.
+const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
+
+/// Requirements whose violation means that users cannot log on.
+const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
+
+impl Matrix {
+    /// Adds what one scenario showed of a balancer. Several seeds may be added.
+    pub fn add(&mut self, subject: &Subject, scenario: &str, trace: &Trace, verdicts: &[Verdict], replay: &str) {
+        let known = self.rows.iter().position(|row| row.subject == *subject);
+        let index = known.unwrap_or_else(|| {
+            self.rows.push(Row::new(subject.clone()));
+            self.rows.len() - 1
+        });
+        self.rows[index].add(scenario, trace, verdicts, replay);
+    }
+
+    /// A row for each balancer, in the order in which they were added.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The requirements that some scenario put to the test, in order.
+    pub fn columns(&self) -> Vec<Requirement> {
+        Requirement::all().filter(|id| self.rows.iter().any(|row| row.cells.contains_key(id))).collect()
+    }
+
+    /// For a terminal.
+    pub fn text(&self, color: bool) -> String {
+        text::render(self, color)
+    }
+
+    /// As GitHub renders it.
+    pub fn markdown(&self) -> String {
+        markdown::render(self)
+    }
+
+    /// One page without scripts or outside resources.
+    pub fn html(&self) -> String {
+        html::render(self)
+    }
+
+    /// One document.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(&self).expect("a matrix has no map keys that JSON refuses")
+    }
+}
+
+impl Row {
+    fn new(subject: Subject) -> Self {
+        Self { subject, ntlm: Works::Unknown, mixes_up_users: false, cells: IndexMap::new(), scenarios: 0 }
+    }
+
+    /// The grade of a requirement; not exercised where no scenario put it to the test.
+    pub fn grade(&self, requirement: Requirement) -> Grade {
+        self.cells.get(&requirement).and_then(|cell| cell.grade).unwrap_or(Grade::NotExercised)
+    }
+
+    fn add(&mut self, scenario: &str, trace: &Trace, verdicts: &[Verdict], replay: &str) {
+        self.scenarios += 1;
+        for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
+            let cell = self.cells.entry(verdict.requirement).or_default();
+            cell.grade = cell.grade.max(Some(verdict.grade));
+            match verdict.evidence.first() {
+                None => cell.kept.push(scenario.to_owned()),
+                Some(first) => cell.broken.push(Sighting {
+                    scenario: scenario.to_owned(),
+                    summary: first.summary.clone(),
+                    evidence: transcript::lines(trace, &first.events),
+                    replay: replay.to_owned(),
+                }),
+            }
+        }
+        self.cells.sort_unstable_keys();
+        self.mixes_up_users = IDENTITY.iter().any(|&id| self.grade(id) == Grade::Violated);
+        self.ntlm = self.works();
+    }
+
+    fn works(&self) -> Works {
+        let Some(logon) = self.cells.get(&Requirement::Hs1) else { return Works::Unknown };
+        if LOGON.iter().all(|&id| self.grade(id) != Grade::Violated) {
+            Works::Yes
+        } else if logon.kept.is_empty() {
+            Works::No
+        } else {
+            Works::Partly
+        }
+    }
+}
+
+impl Works {
+    /// In a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "?",
+            Self::Yes => "yes",
+            Self::Partly => "partly",
+            Self::No => "no",
+        }
+    }
+}
