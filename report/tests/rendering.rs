@@ -8,6 +8,7 @@ use stickler_model::topology::{DomainSpec, LinkSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
+use stickler_report::matrix::{Matrix, Subject, Works};
 use stickler_report::{RunReport, pretty, transcript};
 
 fn trace() -> Trace {
@@ -135,4 +136,33 @@ fn the_json_document_is_complete() {
     assert_eq!(value["runs"][0]["verdicts"][1]["transcript"][0].as_array().map(Vec::len), Some(3));
     assert_eq!(value["runs"][0]["transcript"].as_array().map(Vec::len), Some(4));
     assert_eq!(value["requirements"].as_array().map(Vec::len), Some(Requirement::all().count()));
+}
+
+fn matrix() -> Matrix {
+    let mut matrix = Matrix::default();
+    let subject = |name: &str, config: &str| Subject { name: name.into(), product: "X".into(), config: config.into() };
+    let runs = [
+        (subject("kept", "a|b <default>"), run("anonymous", "kept", Grade::Ok, Vec::new())),
+        (subject("leaky", "pool"), run("lone", "leaky", Grade::Ok, Vec::new())),
+        (subject("leaky", "pool"), run("anonymous", "leaky", Grade::Violated, Vec::new())),
+    ];
+    for (subject, run) in runs {
+        matrix.add(&subject, &run.scenario, &run.trace, &run.verdicts, &run.replay);
+    }
+    matrix
+}
+
+#[test]
+fn a_matrix_cell_has_the_worst_grade_of_all_scenarios() {
+    let matrix = matrix();
+    let [kept, leaky] = matrix.rows() else { panic!("two balancers") };
+    assert_eq!((kept.ntlm, kept.mixes_up_users, kept.scenarios), (Works::Yes, false, 1));
+    assert_eq!((leaky.ntlm, leaky.mixes_up_users, leaky.scenarios), (Works::Yes, true, 2));
+    let cell = &leaky.cells[&Requirement::Id2];
+    assert_eq!((cell.grade, &cell.kept[..], cell.broken.len()), (Some(Grade::Violated), &["lone".to_owned()][..], 1));
+    insta::assert_snapshot!("matrix_text", matrix.text(false));
+    insta::assert_snapshot!("matrix_markdown", matrix.markdown());
+    insta::assert_snapshot!("matrix_html", matrix.html());
+    let json: serde_json::Value = serde_json::from_str(&matrix.json()).expect("it is JSON");
+    assert_eq!(json["rows"][1]["cells"]["ID-2"]["broken"][0]["scenario"], "anonymous");
 }
