@@ -14,7 +14,7 @@
 //! ```
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
-//! * [`mechanism`]: the mechanisms by name.
+//! * [`mechanism`]: the mechanisms by name; [`fault`]: the mistakes of real products, to be put on them.
 //! * [`farm`]: the backends.
 //! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
 //! * [`splice`]: the byte data plane, [`serve_l4`].
@@ -22,14 +22,17 @@
 //! To plug in a balancer of your own, implement [`L7Policy`] or [`L4Policy`] and hand it to the data plane.
 
 pub mod farm;
+pub mod fault;
 pub mod health;
+mod intern;
 pub mod mechanism;
 pub mod policy;
 pub mod proxy;
 pub mod splice;
 
 pub use farm::{Backend, Farm};
-pub use mechanism::{Layer, Mechanism, UnknownMechanism, find, mechanisms};
+pub use fault::{Fault, faults};
+pub use mechanism::{Carriage, Layer, Mechanism, Pipelining, ProxyProtocol, UnknownBalancer, find, mechanisms};
 pub use policy::backends::BackendState;
 pub use policy::error::RuleError;
 pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};

@@ -12,7 +12,7 @@ use stickler_lb_core::{
     Backend, Bond, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work, find,
 };
-use stickler_model::{Name, Time};
+use stickler_model::{Entropy, Name, Time};
 
 const BACKENDS: usize = 3;
 const IDLE: Duration = Duration::from_mins(1);
@@ -85,7 +85,7 @@ impl Model {
         };
         let farm = Farm { backends: (0..BACKENDS).map(backend).collect() };
         Self {
-            policy: find(mechanism).unwrap().l7(&farm).unwrap(),
+            policy: find(mechanism).unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap(),
             pools: mechanism != "close-per-request",
             pins: mechanism == "pin-on-401",
             now: Time(0),

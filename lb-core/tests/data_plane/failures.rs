@@ -34,7 +34,7 @@ async fn a_backend_that_refuses_is_replaced_by_another_body_and_all() {
 #[tokio::test]
 async fn an_empty_farm_gives_503() {
     let farm = Farm::default();
-    let policy = find("pin-on-401").unwrap().l7(&farm).unwrap();
+    let policy = find("pin-on-401").unwrap().l7(&farm, stickler_model::Entropy::new(0, "test")).unwrap().unwrap();
     let bed = Bed::with_policy(policy, farm, Limits::default()).await;
     assert!(bed.client().await.get("/").await.0.starts_with("HTTP/1.1 503"));
 }

@@ -45,10 +45,10 @@ impl Bed {
     pub(crate) async fn with(mechanism: &str, backends: &[&Server], limits: Limits) -> Self {
         let farm = farm(backends);
         let mechanism = find(mechanism).unwrap();
-        if let Some(policy) = mechanism.l7(&farm) {
+        if let Some(policy) = mechanism.l7(&farm, Entropy::new(0, "test")).unwrap() {
             return Self::with_policy(policy, farm, limits).await;
         }
-        Self::with_l4(mechanism.l4(&farm).unwrap(), backends).await
+        Self::with_l4(mechanism.l4(&farm, Entropy::new(0, "test")).unwrap().unwrap(), backends).await
     }
 
     /// An L4 policy of the test's own.

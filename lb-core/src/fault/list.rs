@@ -1,0 +1,160 @@
+//! B1 to B20.
+
+use std::time::Duration;
+
+use super::Fault;
+use crate::Mechanism;
+use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
+use crate::mechanism::{Kind, Pipelining};
+use crate::policy::composed::Rules;
+use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
+
+pub(super) static FAULTS: [Fault; 12] = [
+    Fault {
+        id: "B1",
+        name: "one-shot-stays-shared",
+        summary: "a pre-emptive Kerberos request, answered without a 401, leaves an authenticated connection in the pool",
+        source: "HAProxy 2.6.12 and 3.5-dev5, measured; haproxy#2985; Traefik before #13902",
+        needs: Some("Kerberos"),
+        apply: |_| None,
+    },
+    Fault {
+        id: "B2",
+        name: "dedicated-too-late",
+        summary: "the Negotiate leg goes over a shared connection, and the Authenticate leg over a dedicated one",
+        source: "Traefik, source; traefik#11037",
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            if pin.trigger == Trigger::Request {
+                pin.trigger = Trigger::Challenge;
+            }
+            pin.applied = Applied::Dedicated;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B3",
+        name: "pin-key-reused",
+        summary: "the pin is kept by the client's address and port, and whoever connects from there next gets it",
+        source: "Caddy's NTLM transport (address:port), nginx NTLM modules (recycled pointer), source",
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            (pin.key, pin.coupling.upstream_follows) = (PinKey::Client, false);
+            Some(())
+        },
+    },
+    Fault {
+        id: "B6",
+        name: "host-not-pinned",
+        summary: "the client has connections of its own, but each request chooses a backend anew",
+        source: "Traefik and Caddy's NTLM transport, source",
+        needs: None,
+        apply: |it| {
+            pin(it)?.host = Host::Repicked;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B8",
+        name: "pin-missing-on-one-protocol",
+        summary: "clients of one front-end protocol have no pin at all",
+        source: "traefik#13812",
+        needs: Some("HTTP/2"),
+        apply: |_| None,
+    },
+    Fault {
+        id: "B12",
+        name: "wrong-server-blamed",
+        summary: "a failure counts against the backend that was picked last, not against the one that failed",
+        source: "nginx NTLM module: the pick stays in accounting while the pinned connection overrides it, source",
+        needs: None,
+        apply: |it| {
+            const ONE_IN_TEN_SECONDS: PassiveRule = PassiveRule {
+                fails: 1,
+                within: Duration::from_secs(10),
+                out_for: Duration::from_secs(10),
+                blame: Blame::PickedLast,
+            };
+            rules(it)?;
+            it.passive = Some(PassiveRule { blame: Blame::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
+            Some(())
+        },
+    },
+    Fault {
+        id: "B13",
+        name: "streams-share-a-connection",
+        summary: "streams of several clients go over one authenticated upstream connection",
+        source: "HTTP/2 front ends, measured: five requests at once gave one 200 and four 401",
+        needs: Some("HTTP/2"),
+        apply: |_| None,
+    },
+    Fault {
+        id: "B16",
+        name: "keep-alive-race",
+        summary: "idle connections are kept for longer than the server keeps them, and a lost race is not run again",
+        source: "a pool's idle limit beyond the 120 s of IIS, without a retry",
+        needs: None,
+        apply: |it| {
+            let rules = rules(it)?;
+            rules.pool.as_mut()?.idle = Duration::from_hours(1);
+            rules.retry.idle_race = false;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B17",
+        name: "pipelining-overtakes",
+        summary: "a pipelined request does not wait for the pinned connection, and goes over another",
+        source: "what Squid forbids on pinned connections, source",
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            it.pipelining = Pipelining::Overtakes;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B18",
+        name: "check-wants-2xx",
+        summary: "the health check takes the 401 of a protected site for a failure, and every backend is down",
+        source: "HAProxy `option httpchk` without `http-check expect`, source",
+        needs: None,
+        apply: |it| {
+            let probe = Probe::Http { uri: "/", expect: Expect::Success };
+            it.checks = Some(CheckRule { probe, ..it.checks.unwrap_or(CheckRule::TCP) });
+            Some(())
+        },
+    },
+    Fault {
+        id: "B19",
+        name: "tls-drifts",
+        summary: "a dedicated transport has another TLS configuration than the shared one",
+        source: "traefik#13838",
+        needs: Some("TLS"),
+        apply: |_| None,
+    },
+    Fault {
+        id: "B20",
+        name: "exact-scheme-match",
+        summary: "a challenge or a credential counts only if it is the bare scheme: with a token behind it, it is missed",
+        source: "haproxy#581",
+        needs: None,
+        apply: |it| {
+            pin(it)?.schemes.extent = Extent::Whole;
+            Some(())
+        },
+    },
+];
+
+fn rules(mechanism: &mut Mechanism) -> Option<&mut Rules> {
+    match &mut mechanism.kind {
+        Kind::Composed(rules) => Some(rules),
+        Kind::PerConnection(_) => None,
+    }
+}
+
+fn pin(mechanism: &mut Mechanism) -> Option<&mut PinRule> {
+    rules(mechanism)?.pin.as_mut()
+}

@@ -1,0 +1,116 @@
+//! The mistakes that real products made, by name, so that the bench can prove that it catches them.
+//!
+//! A fault is a change of a mechanism's rules: `pin-on-401+B6` is the sound mechanism with one thing wrong.
+
+mod list;
+
+use std::fmt;
+
+use crate::{Mechanism, mechanisms};
+
+/// A mistake that can be put on a mechanism.
+pub struct Fault {
+    /// `B1` to `B20`.
+    pub id: &'static str,
+    /// A name in words, `host-not-pinned`.
+    pub name: &'static str,
+    /// What goes wrong, in a line.
+    pub summary: &'static str,
+    /// Which product had it, and where that is told.
+    pub source: &'static str,
+    /// What has to be there first, where it cannot be put on anything yet: `Kerberos`, `TLS`, `HTTP/2`.
+    pub needs: Option<&'static str>,
+    /// Changes the mechanism; `None` where it does not have what the fault breaks.
+    apply: fn(&mut Mechanism) -> Option<()>,
+}
+
+/// Why a fault is not on a mechanism.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// There is no such fault.
+    #[error("there is no fault called `{name}`; there are B1 to B20, for example `pin-on-401+B6`")]
+    Unknown {
+        /// The name given, cut to a sensible length.
+        name: String,
+    },
+    /// What it breaks is not there yet.
+    #[error("fault {fault} ({name}) needs {needs}, which the bench does not have yet")]
+    Needs {
+        /// Its number.
+        fault: &'static str,
+        /// Its name.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// The mechanism does not have what it breaks.
+    #[error("fault {fault} ({name}) cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
+    Inapplicable {
+        /// Its number.
+        fault: &'static str,
+        /// Its name.
+        name: &'static str,
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// The mechanisms that have it.
+        sits_on: Vec<&'static str>,
+    },
+}
+
+/// All faults, B1 to B20.
+pub fn faults() -> &'static [Fault] {
+    &list::FAULTS
+}
+
+/// The fault with this number (`B6`, `b6`) or name (`host-not-pinned`).
+///
+/// # Errors
+/// There is none.
+pub fn find(name: &str) -> Result<&'static Fault, Misfit> {
+    let named = |fault: &&Fault| fault.id.eq_ignore_ascii_case(name) || fault.name.eq_ignore_ascii_case(name);
+    faults().iter().find(named).ok_or_else(|| Misfit::Unknown { name: name.chars().take(64).collect() })
+}
+
+impl Fault {
+    /// Its number: 6 for `B6`.
+    pub fn number(&self) -> u32 {
+        self.id.trim_start_matches('B').parse().unwrap_or(u32::MAX)
+    }
+
+    /// Changes a mechanism so that it makes this mistake. Its name stays.
+    ///
+    /// # Errors
+    /// The mechanism does not have what the fault breaks, or nothing has yet.
+    pub fn put_on(&self, mechanism: &mut Mechanism) -> Result<(), Misfit> {
+        let (fault, name) = (self.id, self.name);
+        if let Some(needs) = self.needs {
+            return Err(Misfit::Needs { fault, name, needs });
+        }
+        let mut changed = mechanism.clone();
+        if (self.apply)(&mut changed).is_none() {
+            return Err(Misfit::Inapplicable { fault, name, mechanism: mechanism.name, sits_on: self.sits_on() });
+        }
+        *mechanism = changed;
+        Ok(())
+    }
+
+    /// The names of the mechanisms that it can be put on.
+    pub fn sits_on(&self) -> Vec<&'static str> {
+        let fits = |mechanism: &&Mechanism| self.needs.is_none() && (self.apply)(&mut (*mechanism).clone()).is_some();
+        mechanisms().iter().filter(fits).map(|mechanism| mechanism.name).collect()
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.name)
+    }
+}
+
+impl PartialEq for Fault {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Fault {}
