@@ -237,6 +237,32 @@ impl Engine {
         self.end_tasks(&tasks)
     }
 
+    /// Stops the host's processes in their tracks: no task of it runs, and no timer of it fires. Its
+    /// kernel goes on: it completes handshakes and acknowledges data, up to its buffers. Without
+    /// effect on a host that is down.
+    pub fn freeze(&mut self, host: HostId) {
+        if self.is_up(host) {
+            self.shared.registry().ice(host).freeze();
+        }
+    }
+
+    /// Lets a frozen host's processes go on where they were stopped: timers that were due meanwhile
+    /// fire now. A crash, a loss of power or a restart ends a freeze, too.
+    pub fn thaw(&mut self, host: HostId) {
+        let ice = self.shared.registry().ice(host);
+        ice.thaw();
+    }
+
+    /// Whether the host is frozen.
+    pub fn is_frozen(&self, host: HostId) -> bool {
+        self.is_up(host) && self.shared.registry().ice(host).is_frozen()
+    }
+
+    /// A handle that makes the engine ask its routers for unsolicited work.
+    pub fn kick(&self) -> Kick {
+        Kick(Arc::clone(&self.shared))
+    }
+
     /// Starts the host anew, ending first what still runs as a [`crash`](Self::crash) would, and
     /// returns its network. It runs no task and listens nowhere; packets of its old flows meet RST.
     ///
@@ -296,6 +322,18 @@ impl Engine {
         }));
         self.driver.park.set_driver(None);
         result
+    }
+}
+
+/// For who changes the state of a router's policy from outside: packets and deadlines say by
+/// themselves when there is something to do. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Kick(Arc<Shared>);
+
+impl Kick {
+    /// Has the routers polled as soon as all tasks are idle.
+    pub fn kick(&self) {
+        self.0.kick();
     }
 }
 
@@ -359,6 +397,7 @@ impl Driver {
         }
         loop {
             self.network.collect();
+            self.network.poll_routers();
             let now = self.clock.nanos();
             let due = self.network.next_arrival();
             if due.is_some_and(|due| due <= now) {
@@ -376,7 +415,10 @@ impl Driver {
             if goal == Goal::Predicate && due.is_none() && no_task_lives() {
                 return Turn::Stopped(Stopped::Quiescent);
             }
-            if self.pass_time(cx, now, due.unwrap_or(end).min(end)) {
+            // One that has passed and still stands waits for what its router hears next.
+            let deadline = self.network.next_deadline().map_or(u64::MAX, |at| at.as_nanos() as u64);
+            let deadline = if deadline > now { deadline } else { u64::MAX };
+            if self.pass_time(cx, now, due.unwrap_or(end).min(end).min(deadline)) {
                 return Turn::RunTasks;
             }
         }

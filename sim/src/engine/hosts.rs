@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 use tokio::runtime::Handle;
@@ -11,7 +11,9 @@ use tokio::task::AbortHandle;
 use turmoil_net::{EnterGuard, HostId as KernelId, KernelConfig};
 
 use super::clock::Clock;
+use super::freeze::Ice;
 use super::packet::Segment;
+use super::ports::{FlowName, NameState, NamedFlows};
 use super::settings::{EngineError, Settings, TaskPanic};
 
 /// A logical host of an engine.
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     /// Set where a kernel may have something to emit.
     dirty: AtomicBool,
     open: AtomicBool,
+    /// Set where a router may have something to do that no packet asked for.
+    kicked: AtomicBool,
     thread: ThreadId,
     panicked: AtomicBool,
     panics: Mutex<VecDeque<TaskPanic>>,
@@ -45,19 +49,20 @@ impl Shared {
         settings: &Settings,
         clock: Clock,
         runtime: Handle,
-    ) -> Result<(std::sync::Arc<Self>, EnterGuard), EngineError> {
+    ) -> Result<(Arc<Self>, EnterGuard), EngineError> {
         let (registry, guard) = Registry::new(settings)?;
         let shared = Self {
             runtime,
             clock,
             dirty: AtomicBool::new(false),
             open: AtomicBool::new(true),
+            kicked: AtomicBool::new(false),
             thread: std::thread::current().id(),
             panicked: AtomicBool::new(false),
             panics: Mutex::default(),
             registry: Mutex::new(registry),
         };
-        Ok((std::sync::Arc::new(shared), guard))
+        Ok((Arc::new(shared), guard))
     }
 
     /// Hosts and addresses. Never held while a kernel, a task or a callback runs.
@@ -73,6 +78,16 @@ impl Shared {
     /// Whether a kernel may have something to emit; resets the note.
     pub(super) fn take_dirty(&self) -> bool {
         self.dirty.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes that a router may have something to do.
+    pub(super) fn kick(&self) {
+        self.kicked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a router may have something to do; resets the note.
+    pub(super) fn take_kick(&self) -> bool {
+        self.kicked.swap(false, Ordering::Relaxed)
     }
 
     /// The engine is gone, or going: sockets must not touch kernels any more.
@@ -115,7 +130,7 @@ pub(super) enum Arrival {
 }
 
 /// Kernels connect from ports of this range up (turmoil-net's ephemeral ports).
-const FIRST_PORT: u16 = 49152;
+pub(super) const FIRST_PORT: u16 = 49152;
 
 /// Listening addresses that fit in one kernel's subnet, after its first address.
 const MOST_SLOTS: usize = 254;
@@ -135,6 +150,8 @@ pub(super) struct Registry {
     orphans: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Orphans dropped with data unread, which Linux answers with RST at once.
     aborts: Vec<(SocketAddr, SocketAddr)>,
+    /// Flows from ports that a host chose.
+    named: NamedFlows,
 }
 
 /// One TCP stack. Its addresses are 240.0.k.1 for connecting, 240.0.k.2 and up as slots.
@@ -142,11 +159,19 @@ pub(super) struct Registry {
 struct Kernel {
     id: KernelId,
     slot_owners: Vec<Life>,
-    /// The life that connected last from each port, from [`FIRST_PORT`].
-    port_owners: Vec<Option<Life>>,
-    /// Who called connect, in the order of the SYNs that the kernel will emit. Its port is not
-    /// known before the SYN shows it.
-    connecting: VecDeque<Life>,
+    /// Who connected last from each port, from [`FIRST_PORT`].
+    port_owners: Vec<Option<PortOwner>>,
+    /// Who called connect, in the order of the SYNs that the kernel will emit, and the port of its
+    /// choice. The kernel's port is not known before the SYN shows it.
+    connecting: VecDeque<(Life, Option<u16>)>,
+}
+
+/// Who connected from a kernel's port.
+#[derive(Debug, Clone, Copy)]
+struct PortOwner {
+    life: Life,
+    /// What its peer knows the flow as, where the host chose the port.
+    name: Option<FlowName>,
 }
 
 #[derive(Debug)]
@@ -163,6 +188,8 @@ struct Host {
     retired: Vec<IpAddr>,
     tasks: Vec<AbortHandle>,
     prune_at: usize,
+    /// Of the present life.
+    ice: Arc<Ice>,
 }
 
 impl Registry {
@@ -194,6 +221,7 @@ impl Registry {
             slots_taken: 0,
             orphans: BTreeSet::new(),
             aborts: Vec::new(),
+            named: NamedFlows::default(),
         };
         Ok((registry, net.enter()))
     }
@@ -218,6 +246,7 @@ impl Registry {
             retired: Vec::new(),
             tasks: Vec::new(),
             prune_at: 64,
+            ice: Arc::default(),
         });
         self.by_ip.insert(ip, id);
         Ok(id)
@@ -231,6 +260,11 @@ impl Registry {
     pub(super) fn life(&self, id: HostId) -> (Life, IpAddr, KernelId) {
         let host = self.host(id);
         (Life { host: id, number: host.life }, host.ip, self.kernels[host.kernel].id)
+    }
+
+    /// What stops the tasks of a host's present life.
+    pub(super) fn ice(&self, id: HostId) -> Arc<Ice> {
+        Arc::clone(&self.host(id).ice)
     }
 
     pub(super) fn is_up(&self, id: HostId) -> bool {
@@ -256,6 +290,7 @@ impl Registry {
         let host = self.host_mut(id);
         host.up = true;
         host.life += 1;
+        host.ice = Arc::default();
         host.retired.extend(host.slot.take().map(|(_, slot)| slot));
     }
 
@@ -274,7 +309,8 @@ impl Registry {
     /// The kernel and its address to listen on.
     pub(super) fn listen_address(&mut self, life: Life, port: u16) -> Result<(KernelId, IpAddr), ListenError> {
         let host = self.host(life.host);
-        if self.kernels[host.kernel].port_owner(port) == Some(life) {
+        let connected = self.kernels[host.kernel].port_owner(port).is_some_and(|owner| owner.connects_from(port, life));
+        if connected || self.named.uses(life.host, port) {
             return Err(ListenError::InUse);
         }
         if let Some(slot) = host.slot {
@@ -292,14 +328,28 @@ impl Registry {
         Ok(self.socket_home(slot))
     }
 
-    /// Notes that `life` is about to call connect; the kernel's next SYN is its.
-    pub(super) fn will_connect(&mut self, life: Life) {
-        self.home_of(life).connecting.push_back(life);
+    /// Reserves a port of the host's choice for a connect to `peer`. `gone` is the socket that
+    /// [`NameState::TakenBy`] named, if it no longer exists.
+    pub(super) fn reserve(&mut self, life: Life, port: u16, peer: SocketAddr, gone: Option<SocketAddr>) -> NameState {
+        self.named.reserve((life.host, port, peer), life, gone)
+    }
+
+    /// Notes that `life` is about to call connect, from a port of its choice or any; the kernel's
+    /// next SYN is its.
+    pub(super) fn will_connect(&mut self, life: Life, port: Option<u16>) {
+        self.home_of(life).connecting.push_back((life, port));
     }
 
     /// The connect failed before it sent a SYN.
-    pub(super) fn connect_failed(&mut self, life: Life) {
-        self.home_of(life).connecting.pop_back();
+    pub(super) fn connect_failed(&mut self, life: Life, peer: SocketAddr) {
+        if let Some((_, Some(port))) = self.home_of(life).connecting.pop_back() {
+            self.named.given_up((life.host, port, peer));
+        }
+    }
+
+    /// Whether a logical address is a host's, with a port of the host's choice.
+    pub(super) fn is_chosen(&self, address: SocketAddr) -> bool {
+        !self.named.is_empty() && self.find(address.ip()).is_some_and(|host| self.named.uses(host, address.port()))
     }
 
     /// A stream was dropped before its peer finished. With `unread` data the flow is reset at once.
@@ -330,8 +380,15 @@ impl Registry {
     pub(super) fn departure(&mut self, segment: &Segment) -> Option<SocketAddr> {
         if segment.is_syn() {
             let kernel = self.kernels.get_mut(kernel_index(segment.src.ip())?)?;
-            let life = kernel.connecting.pop_front()?;
-            kernel.set_port_owner(segment.src.port(), life);
+            let (life, port) = kernel.connecting.pop_front()?;
+            let name = port.map(|port| (life.host, port, segment.dst));
+            let before = kernel.set_port_owner(segment.src.port(), PortOwner { life, name });
+            if let Some(before) = before.and_then(|owner| owner.name) {
+                self.named.recycled(before, segment.src);
+            }
+            if let Some(name) = name {
+                self.named.opened(name, life, segment.src);
+            }
             self.orphans.remove(&(segment.src, segment.dst));
         }
         self.logical(segment.src)
@@ -340,12 +397,15 @@ impl Registry {
     /// What peers know a kernel's address as; `None` if its host has no power.
     pub(super) fn logical(&self, address: SocketAddr) -> Option<SocketAddr> {
         let kernel = self.kernels.get(kernel_index(address.ip())?)?;
-        let life = match slot_index(address.ip())? {
-            0 => kernel.port_owner(address.port())?,
-            slot => *kernel.slot_owners.get(slot - 1)?,
+        let (life, port) = match slot_index(address.ip())? {
+            0 => {
+                let PortOwner { life, name } = kernel.port_owner(address.port())?;
+                (life, name.map_or(address.port(), |(_, port, _)| port))
+            }
+            slot => (*kernel.slot_owners.get(slot - 1)?, address.port()),
         };
         let host = self.host(life.host);
-        (life.number >= host.muted_below).then(|| SocketAddr::new(host.ip, address.port()))
+        (life.number >= host.muted_below).then(|| SocketAddr::new(host.ip, port))
     }
 
     /// Where a segment for a logical address goes. Data for an orphan adds to the aborts.
@@ -377,13 +437,16 @@ impl Registry {
     fn socket_address(&self, id: HostId, segment: &Segment) -> Option<SocketAddr> {
         let host = self.host(id);
         let port = segment.dst.port();
-        let connected = SocketAddr::new(kernel_address(host.kernel, 0), port);
-        match self.kernels[host.kernel].port_owner(port) {
-            Some(owner) if owner.host == id && owner.number == host.life => return Some(connected),
-            Some(owner) if owner.host == id && self.orphans.contains(&(connected, segment.src)) => {
-                return Some(connected);
-            }
-            _ => {}
+        let unnamed = || {
+            let owner = self.kernels[host.kernel].port_owner(port).filter(|owner| owner.name.is_none())?;
+            Some((owner.life, SocketAddr::new(kernel_address(host.kernel, 0), port)))
+        };
+        let named = if self.named.is_empty() { None } else { self.named.socket((id, port, segment.src)) };
+        if let Some((life, connected)) = named.or_else(unnamed)
+            && life.host == id
+            && (life.number == host.life || self.orphans.contains(&(connected, segment.src)))
+        {
+            return Some(connected);
         }
         let old = host.retired.iter().map(|slot| SocketAddr::new(*slot, port));
         let old = if self.orphans.is_empty() || segment.is_syn() {
@@ -413,17 +476,25 @@ impl Registry {
 }
 
 impl Kernel {
-    fn port_owner(&self, port: u16) -> Option<Life> {
+    fn port_owner(&self, port: u16) -> Option<PortOwner> {
         let index = port.checked_sub(FIRST_PORT)?;
         self.port_owners.get(usize::from(index)).copied().flatten()
     }
 
-    fn set_port_owner(&mut self, port: u16, life: Life) {
-        let Some(index) = port.checked_sub(FIRST_PORT).map(usize::from) else { return };
+    /// Returns the owner before.
+    fn set_port_owner(&mut self, port: u16, owner: PortOwner) -> Option<PortOwner> {
+        let index = usize::from(port.checked_sub(FIRST_PORT)?);
         if index >= self.port_owners.len() {
             self.port_owners.resize(index + 1, None);
         }
-        self.port_owners[index] = Some(life);
+        self.port_owners[index].replace(owner)
+    }
+}
+
+impl PortOwner {
+    /// Whether this life connected from the kernel's port, and its peers know it.
+    fn connects_from(&self, port: u16, life: Life) -> bool {
+        self.life == life && self.name.is_none_or(|(_, shown, _)| shown == port)
     }
 }
 

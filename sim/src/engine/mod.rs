@@ -14,7 +14,8 @@
 //! * [`Settings`], [`Link`], errors (`settings.rs`); [`Clock`] (`clock.rs`).
 //! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
 //! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
-//! * `hosts.rs`: logical hosts over kernels, address translation; `links.rs`: delay, loss, order,
+//! * `hosts.rs`: logical hosts over kernels, address translation; `ports.rs`: ports of a host's choice;
+//!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order,
 //!   partitions; `network.rs`: joins the two on the path of a packet.
 //!
 //! # Logical hosts over kernels
@@ -28,6 +29,7 @@
 
 mod clock;
 mod drive;
+mod freeze;
 mod hosts;
 mod links;
 mod nat;
@@ -35,18 +37,19 @@ mod net;
 mod network;
 mod packet;
 mod park;
+mod ports;
 mod router;
 mod settings;
 mod stream;
 
 pub use clock::Clock;
-pub use drive::{Engine, Stats};
+pub use drive::{Engine, Kick, Stats};
 pub use hosts::HostId;
 pub use links::SYN_RTO;
 pub use nat::{Closing, FlowRecord, Nat, NatDecision, NatMode, NatPolicy};
 pub use net::{SimListener, SimNet};
 pub use packet::{PacketLog, PacketRecord};
-pub use router::{Departure, PacketHead, PacketRouter, Verdict};
+pub use router::{Departure, PacketHead, PacketRouter, Reset, Verdict};
 pub use settings::{EngineError, Link, Settings, Stopped, TaskPanic};
 pub use stream::SimStream;
 pub use turmoil_net::TcpFlags;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 
-use super::router::{Departure, PacketHead, PacketRouter, Verdict};
+use super::router::{Departure, PacketHead, PacketRouter, Reset, Verdict};
 
 /// How long the addresses of a closed flow stay known, for its last ACKs (as Linux's conntrack
 /// keeps TIME_WAIT, though there for two minutes).
@@ -66,6 +66,8 @@ pub enum Closing {
     Reset,
     /// The client's port came back with a new connection.
     Replaced,
+    /// The policy ended it, and both sides were sent a RST.
+    Ended,
 }
 
 /// The decisions of a layer-4 balancer, and what it hears about its flows.
@@ -81,6 +83,18 @@ pub trait NatPolicy {
     /// A flow ended.
     fn closed(&mut self, flow: &FlowRecord, how: Closing, now: Duration) {
         let _ = (flow, how, now);
+    }
+
+    /// The next flow to end with a RST to both sides, by its client's end; `None` when there is no
+    /// more for now. Flows that are not open are passed over. [`NatPolicy::closed`] follows.
+    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+        let _ = now;
+        None
+    }
+
+    /// When [`NatPolicy::poll`] is to be asked next; `None`: not for the sake of time.
+    fn next_deadline(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -215,7 +229,16 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
-    /// Ends a flow at once.
+    /// Ends an open flow with a RST to both sides, as AWS's balancer does when a target fails.
+    fn end(&mut self, client: SocketAddr, now: Duration, resets: &mut Vec<Reset>) {
+        let Some(record) = self.flows.get(&client).filter(|flow| !flow.closed).map(|flow| flow.record) else { return };
+        self.forget(record, Closing::Ended, now);
+        let at = record.service.ip();
+        resets.push(Reset { at, from: record.service, to: record.client });
+        resets.push(Reset { at, from: record.seen_as, to: record.backend });
+    }
+
+    /// Forgets a flow at once.
     fn forget(&mut self, record: FlowRecord, how: Closing, now: Duration) {
         let Some(flow) = self.flows.swap_remove(&record.client) else { return };
         self.back.swap_remove(&(record.backend, record.seen_as));
@@ -266,6 +289,16 @@ impl<P: NatPolicy> PacketRouter for Nat<P> {
             return self.forward_to_backend(packet, now);
         }
         self.forward_to_client(packet, now)
+    }
+
+    fn poll(&mut self, now: Duration, resets: &mut Vec<Reset>) {
+        while let Some(client) = self.policy.poll(now) {
+            self.end(client, now, resets);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.policy.next_deadline()
     }
 }
 

@@ -7,14 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use stickler_net::{Listener, Net};
 use tokio::task::AbortHandle;
 use turmoil_net::HostId as KernelId;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
-use super::hosts::{HostId, Life, ListenError, Shared, is_host_address};
-use super::settings::TaskPanic;
+use super::freeze::Ice;
+use super::hosts::{FIRST_PORT, HostId, Life, ListenError, Shared, is_host_address};
+use super::ports::NameState;
+use super::settings::{EngineError, TaskPanic};
 use super::stream::SimStream;
 
 /// The simulated arm of [`Net`]: one *life* of one host. After a crash or a restart of the host it
@@ -22,7 +25,14 @@ use super::stream::SimStream;
 ///
 /// Its sockets may be used only by tasks and futures that the engine polls; drop them anywhere.
 #[derive(Debug, Clone)]
-pub struct SimNet(Arc<HostNet>);
+pub struct SimNet {
+    host: Arc<HostNet>,
+    /// What it connects from, see [`SimNet::from_port`].
+    port: Option<u16>,
+}
+
+/// How long a connect from a chosen port waits for an earlier connection's end, in milliseconds.
+const PORT_PATIENCE: u32 = 1_000;
 
 /// What a life's sockets share.
 #[derive(Debug)]
@@ -32,29 +42,71 @@ pub(super) struct HostNet {
     pub(super) ip: IpAddr,
     /// The kernel from which the host connects.
     kernel: KernelId,
+    ice: Arc<Ice>,
 }
 
 impl SimNet {
     pub(super) fn new(shared: &Arc<Shared>, host: HostId) -> Self {
-        let (life, ip, kernel) = shared.registry().life(host);
-        Self(Arc::new(HostNet { shared: Arc::clone(shared), life, ip, kernel }))
+        let registry = shared.registry();
+        let ((life, ip, kernel), ice) = (registry.life(host), registry.ice(host));
+        drop(registry);
+        Self { host: Arc::new(HostNet { shared: Arc::clone(shared), life, ip, kernel, ice }), port: None }
+    }
+
+    /// The same network, but all connections start at this port of the host: an application that
+    /// binds before it connects, or a user behind an address translator that has few ports.
+    ///
+    /// One connection at a time can go to a peer. A connect waits up to a second for the end of the
+    /// one before, and then fails with `AddrInUse`. The port is free as soon as that one is closed
+    /// on both sides, without a TIME_WAIT.
+    ///
+    /// # Errors
+    /// [`EngineError::PortUnusable`].
+    pub fn from_port(&self, port: u16) -> Result<Self, EngineError> {
+        if !(1..FIRST_PORT).contains(&port) {
+            return Err(EngineError::PortUnusable(port));
+        }
+        Ok(Self { host: Arc::clone(&self.host), port: Some(port) })
     }
 
     /// The host.
     pub fn host(&self) -> HostId {
-        self.0.life.host
+        self.host.life.host
     }
 
     /// The host's address.
     pub fn ip(&self) -> IpAddr {
-        self.0.ip
+        self.host.ip
+    }
+
+    /// Waits for the port of the host's choice, and reserves it.
+    async fn reserve_port(&self, port: u16, peer: SocketAddr) -> io::Result<()> {
+        let HostNet { shared, life, ip, .. } = &*self.host;
+        let mut gone = None;
+        for _ in 0..PORT_PATIENCE {
+            // Each lock ends with its statement: no kernel is asked under it.
+            let mut state = shared.registry().reserve(*life, port, peer, gone);
+            if let NameState::TakenBy(socket) = state {
+                let sockets = turmoil_net::netstat(socket.ip()).entries;
+                if !sockets.iter().any(|entry| (entry.local, entry.peer) == (socket, Some(peer))) {
+                    gone = Some(socket);
+                    state = shared.registry().reserve(*life, port, peer, gone);
+                }
+            }
+            if state == NameState::Reserved {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let message = format!("port {port} of {ip} has a connection to {peer} already: close that one first");
+        Err(io::Error::new(ErrorKind::AddrInUse, message))
     }
 
     fn check_alive(&self) -> io::Result<()> {
-        if self.0.shared.registry().is_alive(self.0.life) {
+        if self.host.shared.registry().is_alive(self.host.life) {
             return Ok(());
         }
-        let message = format!("host {} is down, or has restarted since: take its network anew", self.0.ip);
+        let message = format!("host {} is down, or has restarted since: take its network anew", self.host.ip);
         Err(io::Error::new(ErrorKind::NetworkDown, message))
     }
 }
@@ -70,20 +122,25 @@ impl Net for SimNet {
             let message = format!("{peer} is not simulated: connect to the IPv4 address of a host");
             return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
         }
-        let connecting = Connecting { host: &self.0, started: false, inner: Some(Box::pin(TcpStream::connect(peer))) };
+        if let Some(port) = self.port {
+            self.reserve_port(port, peer).await?;
+        }
+        let inner = Some(Box::pin(TcpStream::connect(peer)));
+        let connecting = Connecting { host: &self.host, port: self.port, peer, started: false, inner };
         let stream = connecting.await?;
-        turmoil_net::set_current(self.0.kernel);
+        turmoil_net::set_current(self.host.kernel);
         let kernel_address = stream.local_addr()?;
-        Ok(SimStream::new(stream, Arc::clone(&self.0), self.0.kernel, kernel_address, peer))
+        let port = self.port.unwrap_or(kernel_address.port());
+        Ok(SimStream::new(stream, Arc::clone(&self.host), self.host.kernel, kernel_address, port, peer))
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<SimListener> {
         self.check_alive()?;
-        if addr.ip() != self.0.ip && !addr.ip().is_unspecified() {
-            let message = format!("{addr} is not an address of host {}", self.0.ip);
+        if addr.ip() != self.host.ip && !addr.ip().is_unspecified() {
+            let message = format!("{addr} is not an address of host {}", self.host.ip);
             return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
         }
-        let (kernel, slot) = match self.0.shared.registry().listen_address(self.0.life, addr.port()) {
+        let (kernel, slot) = match self.host.shared.registry().listen_address(self.host.life, addr.port()) {
             Ok(home) => home,
             Err(ListenError::InUse) => return Err(ErrorKind::AddrInUse.into()),
             Err(ListenError::OutOfSlots(error)) => return Err(io::Error::other(error)),
@@ -92,14 +149,14 @@ impl Net for SimNet {
         // Completes without waiting, so no other host gets in between.
         let listener = TcpListener::bind(SocketAddr::new(slot, addr.port())).await?;
         let kernel_address = listener.local_addr()?;
-        Ok(SimListener { host: Arc::clone(&self.0), kernel, kernel_address, inner: Some(listener) })
+        Ok(SimListener { host: Arc::clone(&self.host), kernel, kernel_address, inner: Some(listener) })
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let HostNet { shared, life, ip, .. } = &*self.0;
-        let (reporter, ip) = (Arc::clone(shared), *ip);
+        let HostNet { shared, life, ip, ice, .. } = &*self.host;
+        let (reporter, ip, ice) = (Arc::clone(shared), *ip, Arc::clone(ice));
         let task = shared.runtime.spawn(async move {
-            let mut task = pin!(task);
+            let mut task = pin!(ice.around(task));
             let poll = |cx: &mut Context<'_>| {
                 // What the panic leaves behind is dropped next, and seen by nobody.
                 catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)))
@@ -142,7 +199,8 @@ impl Listener for SimListener {
             listener.poll_accept(cx)
         })
         .await?;
-        Ok((SimStream::new(stream, Arc::clone(&self.host), self.kernel, self.kernel_address, peer), peer))
+        let port = self.kernel_address.port();
+        Ok((SimStream::new(stream, Arc::clone(&self.host), self.kernel, self.kernel_address, port, peer), peer))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -159,6 +217,8 @@ impl Drop for SimListener {
 /// A connect in progress. Dropped early it closes its socket, in the right kernel.
 struct Connecting<'a, F> {
     host: &'a HostNet,
+    port: Option<u16>,
+    peer: SocketAddr,
     started: bool,
     inner: Option<Pin<Box<F>>>,
 }
@@ -170,14 +230,14 @@ impl<F: Future<Output = io::Result<TcpStream>>> Future for Connecting<'_, F> {
         let HostNet { shared, life, kernel, .. } = self.host;
         let first = !std::mem::replace(&mut self.started, true);
         if first {
-            shared.registry().will_connect(*life);
+            shared.registry().will_connect(*life, self.port);
             shared.mark_dirty();
         }
         turmoil_net::set_current(*kernel);
         let poll = self.inner.as_mut().expect("only `drop` takes the future").as_mut().poll(cx);
         // The first poll sends the SYN, unless the kernel has no port left.
         if first && matches!(poll, Poll::Ready(Err(_))) {
-            shared.registry().connect_failed(*life);
+            shared.registry().connect_failed(*life, self.peer);
         }
         poll
     }

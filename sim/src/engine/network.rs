@@ -9,9 +9,9 @@ use turmoil_net::{EnterGuard, Packet};
 
 use super::drive::Stats;
 use super::hosts::{Arrival, Shared};
-use super::links::{Links, Transit};
+use super::links::{Links, SYN_RTO, Transit};
 use super::packet::{PacketLog, PacketRecord, Segment};
-use super::router::{Departure, PacketRouter, Verdict};
+use super::router::{Departure, PacketRouter, Reset, Verdict};
 use super::settings::{EngineError, Settings};
 
 /// Kernels, links, routers and the packets under way.
@@ -21,6 +21,8 @@ pub(super) struct Network {
     pub(super) links: Links,
     pub(super) log: Option<PacketLog>,
     routers: Vec<Box<dyn PacketRouter>>,
+    /// Whether packets were routed since the routers were polled.
+    routed: bool,
     virtual_ips: BTreeMap<IpAddr, usize>,
     /// Packets by arrival in nanoseconds; those that arrive together in the order they were sent.
     queue: BTreeMap<u64, Vec<Transit>>,
@@ -38,6 +40,7 @@ impl Network {
             links: Links::new(settings),
             log: None,
             routers: Vec::new(),
+            routed: false,
             virtual_ips: BTreeMap::new(),
             queue: BTreeMap::new(),
             egress: Vec::new(),
@@ -87,6 +90,27 @@ impl Network {
         self.abort_orphans();
     }
 
+    /// Lets the routers do what nobody asked for, where it is due.
+    pub(super) fn poll_routers(&mut self) {
+        let kicked = self.shared.take_kick() | std::mem::take(&mut self.routed);
+        let now = self.shared.clock.now();
+        if !kicked && self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let mut resets = Vec::new();
+        for index in 0..self.routers.len() {
+            self.routers[index].poll(now, &mut resets);
+            for Reset { at, from, to } in resets.drain(..) {
+                self.depart(at, Some(index), Segment::reset(from, to));
+            }
+        }
+    }
+
+    /// When a router wants to be polled.
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.routers.iter().filter_map(|router| router.next_deadline()).min()
+    }
+
     /// When the next packet arrives, in nanoseconds.
     pub(super) fn next_arrival(&self) -> Option<u64> {
         self.queue.first_key_value().map(|(at, _)| *at)
@@ -97,6 +121,12 @@ impl Network {
         let Some((_, mut batch)) = self.queue.pop_first() else { return false };
         let mut reached = false;
         for transit in batch.drain(..) {
+            // A chosen port comes back at once: the kernel must have forgotten the connection whose
+            // last ACK arrived just before, or it would take the SYN for a part of that.
+            if reached && transit.segment.is_syn() && self.shared.registry().is_chosen(transit.segment.src) {
+                self.shared.mark_dirty();
+                self.collect();
+            }
             match transit.router {
                 Some(router) => self.route(router, transit),
                 None => reached |= self.arrive(transit.segment),
@@ -180,6 +210,7 @@ impl Network {
         let Transit { to: gateway, mut segment, .. } = transit;
         // Only a ring of routers could use it up.
         let Some(ttl) = segment.ttl.checked_sub(1) else { return };
+        self.routed = true;
         match self.routers[index].route(&segment.head(), self.shared.clock.now()) {
             Verdict::Drop => {}
             Verdict::Forward { src, dst } => {
@@ -200,6 +231,13 @@ impl Network {
         // The lock ends with this statement: delivery wakes tasks.
         let arrival = self.shared.registry().arrival(&segment);
         match arrival {
+            Arrival::Kernel(address) if self.meets_its_past(&segment, address) => {
+                self.kernels.deliver(Segment::reset(segment.src, address).into_packet(address));
+                let at = self.shared.clock.nanos().saturating_add(SYN_RTO.as_nanos() as u64);
+                let to = segment.dst.ip();
+                let transit = Transit { from: segment.src.ip(), to, router: None, segment };
+                self.queue.entry(at).or_default().push(transit);
+            }
             Arrival::Kernel(address) => self.kernels.deliver(segment.into_packet(address)),
             Arrival::Orphan => {}
             Arrival::Refused => {
@@ -210,6 +248,18 @@ impl Network {
             Arrival::Lost => return false,
         }
         true
+    }
+
+    /// Whether a SYN from a chosen port finds the port's last connection open still. A real host
+    /// answers with a challenge ACK, the sender resets the old connection, and its SYN comes again
+    /// after a timeout (RFC 5961 4.2).
+    fn meets_its_past(&self, segment: &Segment, address: SocketAddr) -> bool {
+        segment.is_syn()
+            && self.shared.registry().is_chosen(segment.src)
+            && turmoil_net::netstat(address.ip())
+                .entries
+                .iter()
+                .any(|entry| (entry.local, entry.peer) == (address, Some(segment.src)))
     }
 
     /// Resets flows whose application is gone, at both ends (RFC 9293 3.6.1, and Linux where data

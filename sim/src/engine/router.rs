@@ -54,6 +54,17 @@ pub enum Verdict {
     Reset,
 }
 
+/// A RST that a router sends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// The router's virtual address, where it sets out.
+    pub at: IpAddr,
+    /// In whose name.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+}
+
 /// A packet-level balancer: pure decisions, time comes in as an argument.
 pub trait PacketRouter {
     /// Whether and how the packet passes this router. Called for each packet, so it must be quick.
@@ -61,4 +72,16 @@ pub trait PacketRouter {
 
     /// Decides on a packet that arrived at the virtual address; `now` counts from the start.
     fn route(&mut self, packet: &PacketHead, now: Duration) -> Verdict;
+
+    /// Adds what the router sends without a packet that asks for it. Called after packets were
+    /// routed, when [`PacketRouter::next_deadline`] is there, and after a [`Kick`](super::Kick).
+    fn poll(&mut self, now: Duration, resets: &mut Vec<Reset>) {
+        let _ = (now, resets);
+    }
+
+    /// When [`PacketRouter::poll`] is to be called next; `None`: not for the sake of time. It is
+    /// asked whenever all tasks are idle.
+    fn next_deadline(&self) -> Option<Duration> {
+        None
+    }
 }

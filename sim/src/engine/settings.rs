@@ -94,6 +94,9 @@ pub enum EngineError {
     /// Not a unicast IPv4 address, or one inside 240.0.0.0/4, which the kernels use.
     #[error("address {0} cannot be a host's: use an IPv4 unicast address outside 240.0.0.0/4")]
     AddressUnusable(IpAddr),
+    /// A port that a host cannot choose to connect from: 0, or one that its kernel gives out by itself.
+    #[error("port {0} cannot be chosen: connect from one of 1 to 49151")]
+    PortUnusable(u16),
     /// Some setting has a value out of its range.
     #[error("setting `{name}` is {value}, but must be {expected}")]
     Setting {

@@ -32,6 +32,8 @@ pub struct SimStream {
     host: Arc<HostNet>,
     kernel: KernelId,
     kernel_address: SocketAddr,
+    /// What the peer knows this end's port as.
+    port: u16,
     peer: SocketAddr,
     /// `None` only while dropping.
     inner: Option<TcpStream>,
@@ -47,9 +49,10 @@ impl SimStream {
         host: Arc<HostNet>,
         kernel: KernelId,
         kernel_address: SocketAddr,
+        port: u16,
         peer: SocketAddr,
     ) -> Self {
-        Self { host, kernel, kernel_address, peer, inner: Some(inner), unread: Vec::new(), consumed: 0 }
+        Self { host, kernel, kernel_address, port, peer, inner: Some(inner), unread: Vec::new(), consumed: 0 }
     }
 
     /// The socket, with its kernel made current.
@@ -91,7 +94,7 @@ impl SimStream {
 
 impl Stream for SimStream {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(SocketAddr::new(self.host.ip, self.kernel_address.port()))
+        Ok(SocketAddr::new(self.host.ip, self.port))
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {

@@ -1,8 +1,10 @@
 //! The engine by its public interface alone.
 
 mod faults;
+mod freeze;
 mod hosts;
 mod nat;
+mod ports;
 mod streams;
 mod support;
 mod time;

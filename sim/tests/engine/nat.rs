@@ -9,6 +9,8 @@ use std::time::Duration;
 use stickler_net::{Net, Stream};
 use stickler_sim::engine::{Closing, Engine, EngineError, FlowRecord, Nat, NatDecision, NatMode, NatPolicy, SimNet};
 
+use tokio::io::AsyncReadExt;
+
 use crate::support::{SECOND, at, connect, engine_with_hosts, get, ip, serve};
 
 const SERVICE: u8 = 100;
@@ -22,7 +24,11 @@ struct Policy {
     turn: u8,
     always: Option<NatDecision>,
     heard: Heard,
+    ends: Ends,
 }
+
+/// Clients whose flows the policy ends, once the time has come.
+type Ends = Rc<RefCell<(Duration, Vec<SocketAddr>)>>;
 
 impl NatPolicy for Policy {
     fn connect(&mut self, _: SocketAddr, service: SocketAddr, _: Duration) -> NatDecision {
@@ -38,19 +44,35 @@ impl NatPolicy for Policy {
     fn closed(&mut self, flow: &FlowRecord, how: Closing, _: Duration) {
         self.heard.borrow_mut().push(format!("{how:?} {} -> {}", flow.client.ip(), flow.backend.ip()));
     }
+
+    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+        let (due, clients) = &mut *self.ends.borrow_mut();
+        if now >= *due { clients.pop() } else { None }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let (due, clients) = &*self.ends.borrow();
+        (!clients.is_empty() && !due.is_zero()).then_some(*due)
+    }
 }
 
 /// Servers 1 and 2, clients 3 and 4, and a balancer.
 fn balanced(mode: NatMode, always: Option<NatDecision>) -> (Engine, Vec<SimNet>, Heard) {
+    let (engine, nets, heard, _) = balanced_with(mode, always);
+    (engine, nets, heard)
+}
+
+fn balanced_with(mode: NatMode, always: Option<NatDecision>) -> (Engine, Vec<SimNet>, Heard, Ends) {
     let (mut engine, nets) = engine_with_hosts(4);
     serve(&nets[0], "one");
     serve(&nets[1], "two");
     let heard = Heard::default();
-    let policy = Policy { turn: 0, always, heard: Rc::clone(&heard) };
+    let ends = Ends::default();
+    let policy = Policy { turn: 0, always, heard: Rc::clone(&heard), ends: Rc::clone(&ends) };
     let nat = Nat::new(at(SERVICE, 80), mode, 100, policy);
     let addresses: &[IpAddr] = &[ip(SERVICE), ip(NAT_ADDRESS)];
     engine.add_router(addresses, Box::new(nat)).unwrap();
-    (engine, nets, heard)
+    (engine, nets, heard, ends)
 }
 
 /// What one request from each client says, on connections of their own that are closed after.
@@ -180,8 +202,48 @@ fn a_virtual_address_is_no_hosts_and_no_other_routers() {
     let (mut engine, _, heard) = balanced(NatMode::Destination, None);
     assert!(matches!(engine.add_host(ip(SERVICE)), Err(EngineError::AddressTaken(_))));
     for address in [ip(SERVICE), ip(1)] {
-        let policy = Policy { turn: 0, always: None, heard: Rc::clone(&heard) };
+        let policy = Policy { turn: 0, always: None, heard: Rc::clone(&heard), ends: Ends::default() };
         let nat = Nat::new(at(SERVICE, 80), NatMode::Destination, 1, policy);
         assert!(matches!(engine.add_router(&[address], Box::new(nat)), Err(EngineError::AddressTaken(_))));
+    }
+}
+
+#[test]
+fn the_policy_ends_a_flow_with_a_reset_to_both_sides_and_leaves_the_others() {
+    for mode in [NatMode::Source(ip(NAT_ADDRESS)), NatMode::Destination, NatMode::DirectReturn] {
+        for at_a_deadline in [false, true] {
+            let (mut engine, nets, heard, ends) = balanced_with(mode, None);
+            let (three, four) = (nets[2].clone(), nets[3].clone());
+            let connected = engine.run_until(
+                async move {
+                    let stream = three.connect(at(SERVICE, 80)).await.unwrap();
+                    (stream, connect(&four, at(SERVICE, 80)).await.unwrap())
+                },
+                SECOND,
+            );
+            let (mut doomed, mut other) = connected.unwrap();
+            engine.settle(SECOND).unwrap();
+            let resets = Rc::new(RefCell::new(Vec::new()));
+            let log = Rc::clone(&resets);
+            engine.set_packet_log(Some(Box::new(move |packet| {
+                if packet.flags.rst {
+                    log.borrow_mut().push(packet.to);
+                }
+            })));
+            let due = if at_a_deadline { engine.now() + 3 * SECOND } else { Duration::ZERO };
+            *ends.borrow_mut() = (due, vec![doomed.local_addr().unwrap()]);
+            if !at_a_deadline {
+                engine.advance(SECOND).unwrap();
+                assert!(resets.borrow().is_empty(), "nobody has asked the policy");
+                engine.kick().kick();
+            }
+            let failed = engine.run_until(async { doomed.read(&mut [0; 1]).await }, 10 * SECOND).unwrap();
+            assert_eq!(failed.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            assert!(!at_a_deadline || engine.now() >= due);
+            engine.settle(SECOND).unwrap();
+            assert_eq!(*resets.borrow(), [ip(3), ip(1)]);
+            assert_eq!(heard.borrow().last().unwrap(), "Ended 10.0.0.3 -> 10.0.0.1");
+            assert!(engine.run_until(get(&mut other), SECOND).unwrap().unwrap().starts_with("two "));
+        }
     }
 }

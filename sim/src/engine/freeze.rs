@@ -1,0 +1,57 @@
+//! A host whose processes stop in their tracks, as under `SIGSTOP`, while its kernel goes on.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// Whether the tasks of one life of a host may run, and which of them wait to.
+#[derive(Debug, Default)]
+pub(super) struct Ice {
+    frozen: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Ice {
+    /// From now on no task of the host is polled.
+    pub(super) fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the tasks go on. Those that something woke meanwhile run, in the order they were woken;
+    /// timers that were due meanwhile fire now.
+    pub(super) fn thaw(&self) {
+        self.frozen.store(false, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut *self.lock());
+        for task in waiting {
+            task.wake();
+        }
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen.load(Ordering::Relaxed)
+    }
+
+    /// Runs a task's future, except while the host is frozen.
+    pub(super) async fn around<T>(&self, task: impl Future<Output = T>) -> T {
+        let mut task = pin!(task);
+        let mut waits = false;
+        poll_fn(|cx| {
+            if self.is_frozen() {
+                // Once for each task, however often it is woken.
+                if !std::mem::replace(&mut waits, true) {
+                    self.lock().push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            waits = false;
+            task.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,85 @@
+//! Connections from a port of the host's choice.
+//!
+//! The kernels connect from ports of their own choice, and several hosts share one. So a chosen port
+//! is a name that the network shows in place of the kernel's: a flow (host, port, peer) stands for
+//! one socket.
+//!
+//! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides,
+//! or was reset, as behind an address translator that is short of ports and gives one out again at
+//! once (RFC 5382 5 warns of it, and products do so).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use super::hosts::{HostId, Life};
+
+/// A flow by the name that its peer knows.
+pub(super) type FlowName = (HostId, u16, SocketAddr);
+
+/// Which socket a named flow is.
+#[derive(Debug, Default)]
+pub(super) struct NamedFlows {
+    sockets: BTreeMap<FlowName, (Life, SocketAddr)>,
+    /// Names whose SYN is not out yet.
+    reserved: BTreeSet<FlowName>,
+}
+
+/// Whether a name can be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NameState {
+    /// It is reserved for the caller now.
+    Reserved,
+    /// Another connect is under way.
+    Busy,
+    /// Taken if this socket of the kernel still exists.
+    TakenBy(SocketAddr),
+}
+
+impl NamedFlows {
+    /// Whether any host has ever chosen a port.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Reserves a name for a connect of `life`. `gone` is a socket that no longer exists.
+    pub(super) fn reserve(&mut self, name: FlowName, life: Life, gone: Option<SocketAddr>) -> NameState {
+        match self.sockets.get(&name) {
+            _ if self.reserved.contains(&name) => return NameState::Busy,
+            // An earlier life's is wound up under its own port by its kernel.
+            Some((owner, socket)) if *owner == life && Some(*socket) != gone => return NameState::TakenBy(*socket),
+            _ => {}
+        }
+        self.reserved.insert(name);
+        NameState::Reserved
+    }
+
+    /// The SYN is out: the flow is this socket of `life` from now on.
+    pub(super) fn opened(&mut self, name: FlowName, life: Life, socket: SocketAddr) {
+        self.reserved.remove(&name);
+        self.sockets.insert(name, (life, socket));
+    }
+
+    /// There will be no SYN.
+    pub(super) fn given_up(&mut self, name: FlowName) {
+        self.reserved.remove(&name);
+    }
+
+    /// The kernel uses the socket's port for another connection.
+    pub(super) fn recycled(&mut self, name: FlowName, socket: SocketAddr) {
+        if self.sockets.get(&name).is_some_and(|(_, owner)| *owner == socket) {
+            self.sockets.remove(&name);
+        }
+    }
+
+    /// The socket of a flow.
+    pub(super) fn socket(&self, name: FlowName) -> Option<(Life, SocketAddr)> {
+        self.sockets.get(&name).copied()
+    }
+
+    /// Whether the host has connected from this port by choice, to whomever.
+    pub(super) fn uses(&self, host: HostId, port: u16) -> bool {
+        let first = SocketAddr::from(([0, 0, 0, 0], 0));
+        let next = self.sockets.range((host, port, first)..).next();
+        next.is_some_and(|((owner, own, _), _)| (*owner, *own) == (host, port))
+    }
+}

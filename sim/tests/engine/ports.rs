@@ -1,0 +1,114 @@
+//! Connections from a port of the host's choice, and what becomes of the port after.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stickler_net::{Net, Stream};
+use stickler_sim::engine::{Engine, EngineError, Link, SYN_RTO, Settings, SimNet};
+
+use crate::support::{SECOND, at, connect, engine_with_hosts, get, host, ip, serve};
+
+const PORT: u16 = 40_000;
+
+fn served(settings: &Settings) -> (Engine, [SimNet; 3]) {
+    let mut engine = Engine::new(settings).unwrap();
+    let nets = [1, 2, 3].map(|n| host(&mut engine, ip(n)));
+    serve(&nets[0], "one");
+    serve(&nets[1], "two");
+    engine.settle(SECOND).unwrap();
+    (engine, nets)
+}
+
+fn ask(engine: &mut Engine, net: &SimNet, server: SocketAddr) -> String {
+    let net = net.clone();
+    let answer =
+        engine.run_until(async move { get(&mut connect(&net, server).await.unwrap()).await.unwrap() }, 10 * SECOND);
+    answer.unwrap()
+}
+
+#[test]
+fn the_server_and_the_client_itself_see_the_port_chosen() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    let client = client.from_port(PORT).unwrap();
+    let stream = engine.run_until(async move { client.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    assert_eq!(stream.local_addr().unwrap(), at(3, PORT));
+    assert_eq!(stream.peer_addr().unwrap(), at(1, 80));
+}
+
+#[test]
+fn a_port_serves_one_connection_after_another_at_once_even_with_jitter() {
+    for jitter in [0, 3_000] {
+        let link = Link::new(Duration::from_micros(250)).with_jitter(Duration::from_micros(jitter));
+        let (mut engine, [_, _, client]) = served(&Settings { link, ..Settings::default() });
+        let client = client.from_port(PORT).unwrap();
+        for _ in 0..40 {
+            assert_eq!(ask(&mut engine, &client, at(1, 80)), format!("one {}", at(3, PORT)));
+        }
+    }
+}
+
+#[test]
+fn a_port_goes_to_two_peers_at_once_but_not_twice_to_one() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    let chosen = client.from_port(PORT).unwrap();
+    let taken = engine.run_until(
+        async move {
+            let mut one = connect(&chosen, at(1, 80)).await.unwrap();
+            let mut two = connect(&chosen, at(2, 80)).await.unwrap();
+            assert_eq!(get(&mut one).await.unwrap(), format!("one {}", at(3, PORT)));
+            assert_eq!(get(&mut two).await.unwrap(), format!("two {}", at(3, PORT)));
+            chosen.connect(at(1, 80)).await.map(drop)
+        },
+        10 * SECOND,
+    );
+    let error = taken.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().contains("port 40000 of 10.0.0.3"), "{error}");
+    // Any other port is free, of course.
+    assert!(ask(&mut engine, &client, at(1, 80)).starts_with("one 10.0.0.3:"));
+}
+
+#[test]
+fn a_port_is_free_after_a_reset_and_after_a_refusal() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    let chosen = client.from_port(PORT).unwrap();
+    let net = chosen.clone();
+    let refused = engine.run_until(async move { net.connect(at(1, 81)).await.map(drop) }, SECOND).unwrap();
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let net = chosen.clone();
+    let stream = engine.run_until(async move { net.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    engine.settle(SECOND).unwrap();
+    engine.reset_between(ip(3), ip(1));
+    engine.settle(SECOND).unwrap();
+    drop(stream);
+    assert_eq!(ask(&mut engine, &chosen, at(1, 80)), format!("one {}", at(3, PORT)));
+}
+
+#[test]
+fn a_restarted_host_has_its_port_back_after_the_peer_was_told_of_its_end() {
+    let (mut engine, nets) = engine_with_hosts(2);
+    serve(&nets[0], "one");
+    let chosen = nets[1].from_port(PORT).unwrap();
+    let old = engine.run_until(async move { chosen.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    engine.settle(SECOND).unwrap();
+    engine.power_off(nets[1].host()).unwrap();
+    drop(old);
+    let reborn = engine.restart(nets[1].host()).unwrap().from_port(PORT).unwrap();
+    let restarted = engine.now();
+    assert_eq!(ask(&mut engine, &reborn, at(1, 80)), format!("one {}", at(2, PORT)));
+    assert!(engine.now() > restarted + SYN_RTO, "the first SYN met the old connection");
+}
+
+#[test]
+fn a_port_of_the_kernels_own_choice_cannot_be_chosen_and_a_chosen_one_not_listened_on() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    for port in [0, 49_152, 65_535] {
+        let error = client.from_port(port).unwrap_err();
+        assert!(matches!(error, EngineError::PortUnusable(unusable) if unusable == port), "{error}");
+    }
+    let chosen = client.from_port(PORT).unwrap();
+    let _stream = engine.run_until(async move { chosen.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    let in_use = engine.run_until(async move { client.bind(at(3, PORT)).await.map(drop) }, SECOND).unwrap();
+    assert_eq!(in_use.unwrap_err().kind(), ErrorKind::AddrInUse);
+}
