@@ -1,8 +1,11 @@
-//! NTLM, its HTTP headers and the pass-through logon codec: pure, no I/O, no clock, no RNG.
+//! NTLM, SPNEGO, Kerberos, their HTTP headers and the pass-through logon codec: pure, no I/O, no clock, no RNG.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`ntlm`] | the three messages, the cryptography, [`Initiator`](ntlm::initiator::Initiator) and [`Acceptor`](ntlm::acceptor::Acceptor), and the DC's verification |
+//! | [`kerberos`] | cryptography, messages, keys, the AP exchange, the pure half of a KDC and of its client |
+//! | [`spnego`] | the negotiation between both: tokens, [`Initiator`](spnego::Initiator) and [`Acceptor`](spnego::Acceptor) |
+//! | [`der`] | the bounded DER reader and writer under both |
 //! | [`logon`] | the pass-through logon between a server and its domain controller, and its framing |
 //! | [`http`] | `WWW-Authenticate` and `Authorization` headers, and what kind of token they carry |
 //! | [`channel_binding`] | the hash that ties a token to a TLS certificate (RFC 5929) |
@@ -12,9 +15,12 @@
 //! inputs give the same bytes. Every decoder is bounded by its input and fails with a typed error.
 
 pub mod channel_binding;
+pub mod der;
 pub mod http;
+pub mod kerberos;
 pub mod logon;
 pub mod ntlm;
+pub mod spnego;
 pub mod status;
 mod time;
 

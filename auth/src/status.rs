@@ -1,7 +1,5 @@
 //! Status codes: NTSTATUS from the DC, SSPI codes from the acceptor, and what IIS logs for them.
 
-use std::fmt;
-
 /// Declares a newtype over `u32` with named constants and a `Display` of name and code.
 macro_rules! codes {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
@@ -21,19 +19,21 @@ macro_rules! codes {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{} (0x{:08X})", self.name().unwrap_or("unknown status"), self.0)
             }
         }
 
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
             }
         }
     };
 }
+
+pub(crate) use codes;
 
 codes! {
     /// An NTSTATUS (MS-ERREF 2.3): how a logon ended, as the DC or the local SAM says it.
@@ -64,6 +64,8 @@ codes! {
         ACCOUNT_DISABLED = 0xC000_0072, "STATUS_ACCOUNT_DISABLED";
         /// The domain does not exist.
         NO_SUCH_DOMAIN = 0xC000_00DF, "STATUS_NO_SUCH_DOMAIN";
+        /// The clocks of client and domain controller differ too much.
+        TIME_DIFFERENCE_AT_DC = 0xC000_0133, "STATUS_TIME_DIFFERENCE_AT_DC";
         /// The machine account has no trust relationship with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 0xC000_018D, "STATUS_TRUSTED_RELATIONSHIP_FAILURE";
         /// The account has expired.
@@ -86,6 +88,8 @@ codes! {
         CONTINUE_NEEDED = 0x0009_0312, "SEC_I_CONTINUE_NEEDED";
         /// What the client offers is not enough for what this server requires.
         UNSUPPORTED_FUNCTION = 0x8009_0302, "SEC_E_UNSUPPORTED_FUNCTION";
+        /// The service is unknown to the KDC.
+        TARGET_UNKNOWN = 0x8009_0303, "SEC_E_TARGET_UNKNOWN";
         /// The package failed inside.
         INTERNAL_ERROR = 0x8009_0304, "SEC_E_INTERNAL_ERROR";
         /// The token is malformed, or no handshake was pending for it.
@@ -96,12 +100,18 @@ codes! {
         NO_CREDENTIALS = 0x8009_030E, "SEC_E_NO_CREDENTIALS";
         /// A message was altered on its way: the MIC does not match.
         MESSAGE_ALTERED = 0x8009_030F, "SEC_E_MESSAGE_ALTERED";
+        /// The ticket has expired, or is not yet valid.
+        CONTEXT_EXPIRED = 0x8009_0317, "SEC_E_CONTEXT_EXPIRED";
         /// The token names a service that this server is not.
         WRONG_PRINCIPAL = 0x8009_0322, "SEC_E_WRONG_PRINCIPAL";
         /// The clocks differ too much.
         TIME_SKEW = 0x8009_0324, "SEC_E_TIME_SKEW";
+        /// The peers have no encryption type in common.
+        ETYPE_NOT_SUPP = 0x8009_0342, "SEC_E_ETYPE_NOT_SUPP";
         /// The channel binding is missing or not that of this connection.
         BAD_BINDINGS = 0x8009_0346, "SEC_E_BAD_BINDINGS";
+        /// The server has no key for the ticket.
+        NO_KERB_KEY = 0x8009_0348, "SEC_E_NO_KERB_KEY";
     }
 }
 

@@ -44,9 +44,27 @@ impl Vector {
         Self(found.unwrap_or_else(|| panic!("no vector {id}")).clone())
     }
 
+    /// All vectors whose name begins with `prefix`.
+    pub(crate) fn all(prefix: &str) -> Vec<Self> {
+        let file: Value = serde_json::from_str(include_str!("../vectors.json")).unwrap();
+        let begins = |each: &&Value| each["id"].as_str().unwrap().starts_with(prefix);
+        file["vectors"].as_array().unwrap().iter().filter(begins).map(|each| Self(each.clone())).collect()
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.0["id"].as_str().unwrap()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        ["inputs", "expected"].into_iter().find_map(|part| self.0[part].get(name).and_then(Value::as_str))
+    }
+
     pub(crate) fn text(&self, name: &str) -> &str {
-        let find = |part: &str| self.0[part].get(name).and_then(Value::as_str);
-        find("inputs").or_else(|| find("expected")).unwrap_or_else(|| panic!("no field {name}"))
+        self.get(name).unwrap_or_else(|| panic!("no field {name}"))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> i64 {
+        self.0["inputs"][name].as_i64().unwrap_or_else(|| panic!("no number {name}"))
     }
 
     pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {

@@ -13,6 +13,7 @@
 mod common;
 mod handshake;
 mod headers;
+mod kerberos_crypto;
 mod logon_channel;
 mod mutation;
 mod properties;

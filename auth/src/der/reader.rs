@@ -1,0 +1,277 @@
+//! Reading DER.
+
+use std::fmt;
+
+use super::{MAX_DEPTH, Tag, tag};
+
+/// Why bytes are not the DER that is due, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault} at byte {at}")]
+pub struct DerError {
+    /// Position from the start of the outermost input.
+    pub at: usize,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What can be wrong with DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The input ends within a value.
+    Truncated,
+    /// A length without end (X.690 8.1.3.6), which DER forbids.
+    Indefinite,
+    /// A length in more bytes than it needs (X.690 10.1).
+    NonMinimal,
+    /// A tag of more than one byte.
+    LongTag,
+    /// Another tag than the one due.
+    Tag {
+        /// The tag found.
+        got: Tag,
+        /// The tag due.
+        expected: Tag,
+    },
+    /// Bytes behind the last field that is known.
+    Trailing,
+    /// Nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// The value is not one of its type, or out of its range.
+    Value(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("DER ends within a value"),
+            Self::Indefinite => f.write_str("DER with an indefinite length"),
+            Self::NonMinimal => f.write_str("DER with a length in more bytes than needed"),
+            Self::LongTag => f.write_str("DER with a tag of several bytes"),
+            Self::Tag { got, expected } => write!(f, "DER tag 0x{got:02X} in place of 0x{expected:02X}"),
+            Self::Trailing => f.write_str("DER with bytes behind its end"),
+            Self::TooDeep => write!(f, "DER nested deeper than {MAX_DEPTH}"),
+            Self::Value(what) => write!(f, "DER with a wrong value: {what}"),
+        }
+    }
+}
+
+/// Reads the values of one constructed value, or of a whole input, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    input: &'a [u8],
+    at: usize,
+    end: usize,
+    depth: u8,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `input` from its start.
+    pub const fn new(input: &'a [u8]) -> Self {
+        Self { input, at: 0, end: input.len(), depth: MAX_DEPTH }
+    }
+
+    /// Whether all was read.
+    pub const fn is_empty(&self) -> bool {
+        self.at == self.end
+    }
+
+    /// The bytes not yet read.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.input[self.at..self.end]
+    }
+
+    /// The next value's tag, `None` at the end.
+    pub fn peek(&self) -> Option<Tag> {
+        self.rest().first().copied()
+    }
+
+    /// Refuses bytes behind the last value read.
+    ///
+    /// # Errors
+    /// [`Fault::Trailing`].
+    pub fn finish(self) -> Result<(), DerError> {
+        if self.is_empty() { Ok(()) } else { Err(self.error(Fault::Trailing)) }
+    }
+
+    /// An error at the present position.
+    pub const fn error(&self, fault: Fault) -> DerError {
+        DerError { at: self.at, fault }
+    }
+
+    /// The next value whatever it is: its tag and contents.
+    pub fn any(&mut self) -> Result<(Tag, &'a [u8]), DerError> {
+        let (found, contents) = self.header()?;
+        self.at = contents.1;
+        Ok((found, &self.input[contents.0..contents.1]))
+    }
+
+    /// The next value with its tag and length, as it stands in the input.
+    pub fn raw(&mut self) -> Result<&'a [u8], DerError> {
+        let start = self.at;
+        self.any()?;
+        Ok(&self.input[start..self.at])
+    }
+
+    /// The contents of the next value, which must have the tag `expected`.
+    pub fn value(&mut self, expected: Tag) -> Result<&'a [u8], DerError> {
+        self.check(expected)?;
+        Ok(self.any()?.1)
+    }
+
+    /// A reader of the next value's contents; the value must have the tag `expected`.
+    pub fn nested(&mut self, expected: Tag) -> Result<Self, DerError> {
+        self.check(expected)?;
+        let depth = self.depth.checked_sub(1).ok_or(self.error(Fault::TooDeep))?;
+        let (_, (start, end)) = self.header()?;
+        self.at = end;
+        Ok(Self { input: self.input, at: start, end, depth })
+    }
+
+    /// As [`Self::nested`], if the next value has that tag; else nothing is read.
+    pub fn nested_if(&mut self, expected: Tag) -> Result<Option<Self>, DerError> {
+        if self.peek() == Some(expected) { self.nested(expected).map(Some) } else { Ok(None) }
+    }
+
+    /// The field `[number]`, explicitly tagged, which holds one value that `read` takes.
+    pub fn field<T>(
+        &mut self,
+        number: u8,
+        read: impl FnOnce(&mut Self) -> Result<T, DerError>,
+    ) -> Result<T, DerError> {
+        let mut inner = self.nested(tag::context(number))?;
+        let value = read(&mut inner)?;
+        inner.finish()?;
+        Ok(value)
+    }
+
+    /// As [`Self::field`] for an optional field.
+    pub fn field_if<T>(
+        &mut self,
+        number: u8,
+        read: impl FnOnce(&mut Self) -> Result<T, DerError>,
+    ) -> Result<Option<T>, DerError> {
+        if self.peek() == Some(tag::context(number)) { self.field(number, read).map(Some) } else { Ok(None) }
+    }
+
+    /// Skips the optional field `[number]` whatever it holds.
+    pub fn skip_field(&mut self, number: u8) -> Result<(), DerError> {
+        if self.peek() == Some(tag::context(number)) {
+            self.any()?;
+        }
+        Ok(())
+    }
+
+    /// A SEQUENCE OF at most `limit` values that `each` reads.
+    pub fn list<T>(
+        &mut self,
+        limit: usize,
+        mut each: impl FnMut(&mut Self) -> Result<T, DerError>,
+    ) -> Result<Vec<T>, DerError> {
+        let mut inner = self.nested(tag::SEQUENCE)?;
+        let mut values = Vec::new();
+        while !inner.is_empty() {
+            if values.len() == limit {
+                return Err(inner.error(Fault::Value("a list with too many entries")));
+            }
+            values.push(each(&mut inner)?);
+        }
+        Ok(values)
+    }
+
+    /// An INTEGER of up to 64 bits.
+    pub fn integer(&mut self) -> Result<i64, DerError> {
+        let before = *self;
+        let contents = self.value(tag::INTEGER)?;
+        match *contents {
+            [first, second, ..] if (first == 0 && second < 0x80) || (first == 0xFF && second >= 0x80) => {
+                Err(before.error(Fault::Value("an integer in more bytes than needed")))
+            }
+            [first, ..] if contents.len() <= 8 => {
+                let sign = if first >= 0x80 { -1 } else { 0 };
+                Ok(contents.iter().fold(sign, |value, byte| value << 8 | i64::from(*byte)))
+            }
+            _ => Err(before.error(Fault::Value("an integer of no bytes, or more than 8"))),
+        }
+    }
+
+    /// An INTEGER of 32 bits with a sign.
+    pub fn int32(&mut self) -> Result<i32, DerError> {
+        let before = *self;
+        i32::try_from(self.integer()?).map_err(|_| before.error(Fault::Value("an integer outside of 32 bits")))
+    }
+
+    /// An INTEGER of 32 bits without a sign. A negative one stands for its two's complement: some
+    /// implementations encode sequence numbers and nonces so.
+    pub fn uint32(&mut self) -> Result<u32, DerError> {
+        let before = *self;
+        let value = self.integer()?;
+        u32::try_from(value)
+            .or_else(|_| i32::try_from(value).map(i32::cast_unsigned))
+            .map_err(|_| before.error(Fault::Value("an integer outside of 32 bits")))
+    }
+
+    /// An OCTET STRING.
+    pub fn octets(&mut self) -> Result<&'a [u8], DerError> {
+        self.value(tag::OCTET_STRING)
+    }
+
+    /// A BIT STRING of flags: its first 32 bits, the first of them highest; absent ones are 0.
+    pub fn flags(&mut self) -> Result<u32, DerError> {
+        let before = *self;
+        match self.value(tag::BIT_STRING)? {
+            [unused @ 0..=7, bits @ ..] if *unused == 0 || !bits.is_empty() => {
+                let at = |index: usize| bits.get(index).copied().unwrap_or(0);
+                let mask = if bits.len() <= 4 { u32::MAX << (*unused + 8 * (4 - bits.len() as u8)).min(31) } else { u32::MAX };
+                Ok(u32::from_be_bytes([at(0), at(1), at(2), at(3)]) & mask)
+            }
+            _ => Err(before.error(Fault::Value("a malformed bit string"))),
+        }
+    }
+
+    /// A GeneralString, read as UTF-8: that is what Windows and MIT put into it.
+    pub fn string(&mut self) -> Result<&'a str, DerError> {
+        let before = *self;
+        str::from_utf8(self.value(tag::GENERAL_STRING)?)
+            .map_err(|_| before.error(Fault::Value("a string that is not UTF-8")))
+    }
+
+    fn check(&self, expected: Tag) -> Result<(), DerError> {
+        match self.peek() {
+            Some(got) if got == expected => Ok(()),
+            Some(got) => Err(self.error(Fault::Tag { got, expected })),
+            None => Err(self.error(Fault::Truncated)),
+        }
+    }
+
+    /// The next value's tag, and where its contents begin and end.
+    fn header(&self) -> Result<(Tag, (usize, usize)), DerError> {
+        let (found, length, rest) = match *self.rest() {
+            [found, ..] if found & 0x1F == 0x1F => return Err(self.error(Fault::LongTag)),
+            [found, length, ref rest @ ..] => (found, length, rest),
+            _ => return Err(self.error(Fault::Truncated)),
+        };
+        let (bytes, length) = match length {
+            0x80 => return Err(self.error(Fault::Indefinite)),
+            0..0x80 => (0, usize::from(length)),
+            _ => self.long_length(usize::from(length & 0x7F), rest)?,
+        };
+        let start = self.at + 2 + bytes;
+        if length > self.end - start {
+            return Err(self.error(Fault::Truncated));
+        }
+        Ok((found, (start, start + length)))
+    }
+
+    /// A length in `bytes` bytes of its own (X.690 8.1.3.5), as few as can be.
+    fn long_length(&self, bytes: usize, rest: &[u8]) -> Result<(usize, usize), DerError> {
+        let digits = rest.get(..bytes).ok_or(self.error(Fault::Truncated))?;
+        if digits[0] == 0 || (bytes == 1 && digits[0] < 0x80) {
+            return Err(self.error(Fault::NonMinimal));
+        }
+        // No input is as long as a length of more than 4 bytes says.
+        if bytes > 4 {
+            return Err(self.error(Fault::Truncated));
+        }
+        Ok((bytes, digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit))))
+    }
+}

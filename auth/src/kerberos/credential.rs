@@ -1,0 +1,76 @@
+//! A ticket as its holder keeps it.
+
+use super::crypto::Key;
+use super::message::{EncKrbCredPart, EncryptedData, KrbCred, KrbCredInfo, Ticket, Typed};
+use super::name::Principal;
+use super::time::KerberosTime;
+use super::usage;
+use crate::kerberos::crypto::Confounder;
+
+/// A ticket with its session key: a client's credential for one service, or a TGT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Who holds it.
+    pub client: Principal,
+    /// The service that it is for; the realm is the one that issued it.
+    pub server: Principal,
+    /// The session key.
+    pub key: Key,
+    /// The ticket's DER.
+    pub ticket: Vec<u8>,
+    /// Ticket flags, see [`super::message::flags`].
+    pub flags: u32,
+    /// When the client authenticated.
+    pub auth_time: KerberosTime,
+    /// From when it holds.
+    pub start_time: KerberosTime,
+    /// Until when it holds.
+    pub end_time: KerberosTime,
+    /// Until when it can be renewed.
+    pub renew_till: Option<KerberosTime>,
+}
+
+impl Credential {
+    /// Whether the ticket holds at `now`, by the client's own clock.
+    pub fn holds_at(&self, now: KerberosTime) -> bool {
+        now < self.end_time
+    }
+
+    /// A KRB-CRED that hands this credential to whoever knows `key` (RFC 4120 3.6).
+    pub fn to_krb_cred(&self, key: &Key, confounder: &Confounder) -> Vec<u8> {
+        let info = KrbCredInfo {
+            key: Typed::of_key(&self.key),
+            crealm: &self.client.realm,
+            cname: self.client.name.clone(),
+            flags: self.flags,
+            end_time: self.end_time,
+            srealm: &self.server.realm,
+            sname: self.server.name.clone(),
+        };
+        let plain = EncKrbCredPart { tickets: vec![info] }.encode();
+        let cipher = key.encrypt(usage::KRB_CRED, confounder, &plain);
+        let enc_part = EncryptedData { etype: key.etype().number(), kvno: None, cipher: &cipher };
+        KrbCred { tickets: vec![&self.ticket], enc_part }.encode()
+    }
+
+    /// The first credential of a KRB-CRED; `None` if it is malformed or in another key.
+    pub fn from_krb_cred(bytes: &[u8], key: &Key) -> Option<Self> {
+        let cred = KrbCred::decode(bytes).ok()?;
+        let ticket = *cred.tickets.first()?;
+        Ticket::decode(ticket).ok()?;
+        let plain = key.decrypt(usage::KRB_CRED, cred.enc_part.cipher).ok()?;
+        let part = EncKrbCredPart::decode(&plain).ok()?;
+        let info = part.tickets.first()?;
+        Some(Self {
+            client: Principal::new(info.cname.clone(), info.crealm),
+            server: Principal::new(info.sname.clone(), info.srealm),
+            key: info.key.key().ok()?,
+            ticket: ticket.to_vec(),
+            flags: info.flags,
+            auth_time: KerberosTime::default(),
+            start_time: KerberosTime::default(),
+            end_time: info.end_time,
+            renew_till: None,
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! AES in CBC mode with ciphertext stealing, initial vector zero (RFC 3962 5).
+
+use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Aes256, Block};
+
+/// Bytes of an AES block.
+pub(super) const BLOCK: usize = 16;
+
+/// AES with a key of 128 or 256 bits, as Kerberos chains it.
+#[derive(Clone)]
+pub struct AesCts(Cipher);
+
+#[derive(Clone)]
+enum Cipher {
+    Aes128(Aes128),
+    Aes256(Box<Aes256>),
+}
+
+impl AesCts {
+    /// With a key of 16 bytes, else of the first 32.
+    pub(super) fn new(key: &[u8]) -> Self {
+        let key256 = super::padded(key);
+        Self(match <&[u8; 16]>::try_from(key) {
+            Ok(key) => Cipher::Aes128(Aes128::new(&Array(*key))),
+            Err(_) => Cipher::Aes256(Box::new(Aes256::new(&Array(key256)))),
+        })
+    }
+
+    /// With a 128-bit key, for whoever wants the mode alone.
+    pub fn aes128(key: &[u8; 16]) -> Self {
+        Self::new(key)
+    }
+
+    /// Encrypts in place; `data` has at least 16 bytes, which a confounder provides.
+    ///
+    /// # Panics
+    /// With less than 16 bytes.
+    pub fn encrypt(&self, data: &mut [u8]) {
+        assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
+        let mut previous = [0; BLOCK];
+        let (whole, tail) = data.split_at_mut((data.len() - 1) / BLOCK * BLOCK);
+        for block in whole.as_chunks_mut::<BLOCK>().0 {
+            self.encrypt_chained(block, &previous);
+            previous = *block;
+        }
+        // The last block, whole or not, is padded with zeros and chained; then the last two change
+        // places, and what exceeds the length is cut from the last.
+        let mut last = [0; BLOCK];
+        last[..tail.len()].copy_from_slice(tail);
+        self.encrypt_chained(&mut last, &previous);
+        match whole.last_chunk_mut::<BLOCK>() {
+            None => tail.copy_from_slice(&last),
+            Some(second) => {
+                tail.copy_from_slice(&previous[..tail.len()]);
+                *second = last;
+            }
+        }
+    }
+
+    /// Decrypts in place; `data` has at least 16 bytes.
+    ///
+    /// # Panics
+    /// With less than 16 bytes.
+    pub fn decrypt(&self, data: &mut [u8]) {
+        assert!(data.len() >= BLOCK, "ciphertext stealing needs a whole block");
+        let (whole, tail) = data.split_at_mut((data.len() - 1) / BLOCK * BLOCK);
+        let Some((chained, second)) = whole.split_last_chunk_mut::<BLOCK>() else {
+            self.decrypt_blocks(tail);
+            return;
+        };
+        // Block n-1 as sent is the last one of the chain; it decrypts to the padded tail, chained with
+        // block n-2, whose own end it therefore gives away.
+        let before = chained.last_chunk::<BLOCK>().copied().unwrap_or_default();
+        let last = *second;
+        let mut stolen = last;
+        self.decrypt_blocks(&mut stolen);
+        let mut previous = stolen;
+        previous[..tail.len()].copy_from_slice(tail);
+        for (to, key) in tail.iter_mut().zip(stolen) {
+            *to ^= key;
+        }
+        *second = previous;
+        self.decrypt_blocks(second);
+        xor(second, &before);
+        self.decrypt_chain(chained);
+    }
+
+    /// Plain CBC over whole blocks.
+    fn decrypt_chain(&self, blocks: &mut [u8]) {
+        let mut previous = [0; BLOCK];
+        // Eight at a time: the processor works on them side by side.
+        for group in blocks.chunks_mut(8 * BLOCK) {
+            let mut sent = [0; 8 * BLOCK];
+            sent[..group.len()].copy_from_slice(group);
+            self.decrypt_blocks(group);
+            for (block, cipher) in group.as_chunks_mut::<BLOCK>().0.iter_mut().zip(sent.as_chunks::<BLOCK>().0) {
+                xor(block, &previous);
+                previous = *cipher;
+            }
+        }
+    }
+
+    /// One block of CBC.
+    pub(super) fn encrypt_chained(&self, block: &mut [u8; BLOCK], previous: &[u8; BLOCK]) {
+        xor(block, previous);
+        let block = <&mut Block>::from(block);
+        match &self.0 {
+            Cipher::Aes128(cipher) => cipher.encrypt_block(block),
+            Cipher::Aes256(cipher) => cipher.encrypt_block(block),
+        }
+    }
+
+    /// Whole blocks, each by itself.
+    fn decrypt_blocks(&self, bytes: &mut [u8]) {
+        let blocks = Array::cast_slice_from_core_mut(bytes.as_chunks_mut::<BLOCK>().0);
+        match &self.0 {
+            Cipher::Aes128(cipher) => cipher.decrypt_blocks(blocks),
+            Cipher::Aes256(cipher) => cipher.decrypt_blocks(blocks),
+        }
+    }
+}
+
+fn xor(block: &mut [u8; BLOCK], with: &[u8; BLOCK]) {
+    for (to, byte) in block.iter_mut().zip(with) {
+        *to ^= byte;
+    }
+}

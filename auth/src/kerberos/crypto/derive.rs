@@ -1,0 +1,116 @@
+//! n-fold and key derivation.
+
+use hmac::Mac;
+
+use super::aes_cts::{AesCts, BLOCK};
+use super::aes_profile::KeyedMac;
+use super::{Etype, Key};
+
+/// What a derived key is for: the last byte of the constant (RFC 3961 5.3).
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// Kc.
+    Checksum = 0x99,
+    /// Ke.
+    Encryption = 0xAA,
+    /// Ki.
+    Integrity = 0x55,
+}
+
+/// Stretches or folds `input` to `N` bytes (RFC 3961 5.1): copies of it, each rotated right by 13 bits
+/// more than the one before, are added in chunks of `N` bytes with end-around carry.
+pub fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
+    let bits = 8 * input.len();
+    let mut columns = [0_u32; N];
+    if input.is_empty() || N == 0 {
+        return [0; N];
+    }
+    for at in 0..lcm(input.len(), N) {
+        let (copy, byte) = (at / input.len(), at % input.len());
+        // The bit of the input at which this byte of the rotated copy begins.
+        let start = (8 * byte + bits - 13 * copy % bits) % bits;
+        let (first, second) = (input[start / 8], input[(start / 8 + 1) % input.len()]);
+        let pair = u16::from_be_bytes([first, second]);
+        columns[at % N] += u32::from(pair << (start % 8) >> 8);
+    }
+    // The carry out of the highest byte comes back into the lowest, until there is none.
+    let mut carry = 0;
+    loop {
+        for column in columns.iter_mut().rev() {
+            let sum = *column + carry;
+            (*column, carry) = (sum & 0xFF, sum >> 8);
+        }
+        if carry == 0 {
+            return columns.map(|column| column as u8);
+        }
+    }
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor * b
+}
+
+/// The bytes of a key derived from `key` for `usage`; the first [`derived_len`] count, the rest is 0.
+pub(super) fn derive(key: &Key, usage: u32, purpose: Purpose) -> [u8; 32] {
+    let [a, b, c, d] = usage.to_be_bytes();
+    let constant = [a, b, c, d, purpose as u8];
+    let len = derived_len(key.etype, purpose);
+    match key.etype {
+        Etype::Aes128Sha256 | Etype::Aes256Sha384 => kdf_hmac_sha2(key.etype, key.as_bytes(), &constant, len),
+        Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => dk(key.as_bytes(), &constant),
+    }
+}
+
+/// Length of a derived key in bytes (RFC 3961 5.3; RFC 8009 5: Kc and Ki are as long as the tag).
+pub(super) const fn derived_len(etype: Etype, purpose: Purpose) -> usize {
+    match (etype, purpose) {
+        (Etype::Aes256Sha384, Purpose::Checksum | Purpose::Integrity) => 24,
+        _ => etype.key_len(),
+    }
+}
+
+/// DK of the AES types (RFC 3961 5.1): the folded constant, encrypted over and over.
+pub(super) fn dk(key: &[u8], constant: &[u8]) -> [u8; 32] {
+    let cipher = AesCts::new(key);
+    let mut out = [0; 32];
+    let mut block = n_fold::<BLOCK>(constant);
+    for chunk in out[..key.len()].chunks_mut(BLOCK) {
+        cipher.encrypt_chained(&mut block, &[0; BLOCK]);
+        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    out
+}
+
+/// KDF-HMAC-SHA2 (RFC 8009 3), without a context: one round gives enough for every key.
+pub(super) fn kdf_hmac_sha2(etype: Etype, key: &[u8], label: &[u8], len: usize) -> [u8; 32] {
+    let bits = (8 * len as u32).to_be_bytes();
+    let mut out = [0; 32];
+    let parts = [&1_u32.to_be_bytes(), label, &[0], &bits];
+    let block = KeyedMac::new(etype, key).finish(&parts);
+    out[..len].copy_from_slice(&block[..len]);
+    out
+}
+
+impl KeyedMac {
+    /// The whole HMAC of `parts`, then zeros.
+    pub(super) fn finish(&self, parts: &[&[u8]]) -> [u8; 48] {
+        fn run<M: Mac + Clone>(mac: &M, parts: &[&[u8]]) -> [u8; 48] {
+            let mut mac = mac.clone();
+            parts.iter().for_each(|part| mac.update(part));
+            let mut out = [0; 48];
+            for (to, from) in out.iter_mut().zip(mac.finalize().into_bytes()) {
+                *to = from;
+            }
+            out
+        }
+        match self {
+            Self::Sha1(mac) => run(mac, parts),
+            Self::Sha256(mac) => run(mac, parts),
+            Self::Sha384(mac) => run(&**mac, parts),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The client's request to a server and its answer (RFC 4120 5.5).
+
+use super::{
+    EncryptedData, KerberosTime, MessageError, Reader, Ticket, Typed, encode, message, micros, read_head, write_head,
+};
+
+/// An AP-REQ: a ticket and an authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApReq<'a> {
+    /// Options, see [`super::flags`].
+    pub options: u32,
+    /// The ticket's DER, see [`Ticket::decode`].
+    pub ticket: &'a [u8],
+    /// An [`super::Authenticator`] in the session key.
+    pub authenticator: EncryptedData<'a>,
+}
+
+impl<'a> ApReq<'a> {
+    const APPLICATION: u8 = 14;
+
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            write_head(w, 0, Self::APPLICATION);
+            w.field(2, |w| w.flags(self.options));
+            w.field(3, |w| w.raw(self.ticket));
+            w.field(4, |w| self.authenticator.write(w));
+        })
+    }
+
+    /// Reads the message; the ticket is read too, and its bytes are kept.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<(Self, Ticket<'a>), MessageError> {
+        message(bytes, "AP-REQ", Self::APPLICATION, |r| {
+            read_head(r, 0, Self::APPLICATION)?;
+            let options = r.field(2, Reader::flags)?;
+            let (raw, ticket) = r.field(3, |r| {
+                let mut again = *r;
+                let ticket = Ticket::read(r)?;
+                Ok((again.raw()?, ticket))
+            })?;
+            let authenticator = r.field(4, EncryptedData::read)?;
+            Ok((Self { options, ticket: raw, authenticator }, ticket))
+        })
+    }
+}
+
+/// An AP-REP: the server's proof that it could read the ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApRep<'a> {
+    /// An [`EncApRepPart`] in the session key.
+    pub enc_part: EncryptedData<'a>,
+}
+
+impl<'a> ApRep<'a> {
+    const APPLICATION: u8 = 15;
+
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            write_head(w, 0, Self::APPLICATION);
+            w.field(2, |w| self.enc_part.write(w));
+        })
+    }
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        message(bytes, "AP-REP", Self::APPLICATION, |r| {
+            read_head(r, 0, Self::APPLICATION)?;
+            Ok(Self { enc_part: r.field(2, EncryptedData::read)? })
+        })
+    }
+}
+
+/// The plaintext of an AP-REP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncApRepPart<'a> {
+    /// The second of the authenticator.
+    pub ctime: KerberosTime,
+    /// The microseconds of the authenticator.
+    pub cusec: u32,
+    /// The key that the server chooses for the session.
+    pub subkey: Option<Typed<'a>>,
+    /// The server's first sequence number.
+    pub seq_number: Option<u32>,
+}
+
+impl<'a> EncApRepPart<'a> {
+    const APPLICATION: u8 = 27;
+
+    /// The plaintext.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            w.field(0, |w| self.ctime.write(w));
+            w.field(1, |w| w.integer(self.cusec.into()));
+            w.field_if(2, self.subkey, |w, key| key.write(w));
+            w.field_if(3, self.seq_number, |w, number| w.integer(number.into()));
+        })
+    }
+
+    /// Reads the plaintext.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        message(bytes, "EncAPRepPart", Self::APPLICATION, |r| {
+            Ok(Self {
+                ctime: r.field(0, KerberosTime::read)?,
+                cusec: r.field(1, micros)?,
+                subkey: r.field_if(2, Typed::read)?,
+                seq_number: r.field_if(3, Reader::uint32)?,
+            })
+        })
+    }
+}

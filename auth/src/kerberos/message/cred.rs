@@ -1,0 +1,131 @@
+//! KRB-CRED: tickets that are forwarded to a server (RFC 4120 5.8).
+
+use super::{
+    EncryptedData, KerberosTime, MAX_LIST, MessageError, PrincipalName, Reader, Ticket, Typed, encode, message,
+    read_head, sequence, write_head,
+};
+
+/// A KRB-CRED: tickets, and what their new holder needs to use them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KrbCred<'a> {
+    /// The DER of each ticket, see [`Ticket::decode`].
+    pub tickets: Vec<&'a [u8]>,
+    /// An [`EncKrbCredPart`] in the session key; of type 0 where it is in plain.
+    pub enc_part: EncryptedData<'a>,
+}
+
+impl<'a> KrbCred<'a> {
+    const APPLICATION: u8 = 22;
+
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            write_head(w, 0, Self::APPLICATION);
+            w.field(2, |w| w.sequence(|w| self.tickets.iter().for_each(|ticket| w.raw(ticket))));
+            w.field(3, |w| self.enc_part.write(w));
+        })
+    }
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        message(bytes, "KRB-CRED", Self::APPLICATION, |r| {
+            read_head(r, 0, Self::APPLICATION)?;
+            let tickets = r.field(2, |r| {
+                r.list(MAX_LIST, |r| {
+                    let mut again = *r;
+                    Ticket::read(r)?;
+                    again.raw()
+                })
+            })?;
+            Ok(Self { tickets, enc_part: r.field(3, EncryptedData::read)? })
+        })
+    }
+}
+
+/// The plaintext of a KRB-CRED: one entry for each ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncKrbCredPart<'a> {
+    /// What goes with each ticket, in their order.
+    pub tickets: Vec<KrbCredInfo<'a>>,
+}
+
+/// What goes with one forwarded ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KrbCredInfo<'a> {
+    /// The session key.
+    pub key: Typed<'a>,
+    /// The client's realm.
+    pub crealm: &'a str,
+    /// The client.
+    pub cname: PrincipalName,
+    /// Ticket flags.
+    pub flags: u32,
+    /// Until when the ticket holds.
+    pub end_time: KerberosTime,
+    /// The service's realm.
+    pub srealm: &'a str,
+    /// The service.
+    pub sname: PrincipalName,
+}
+
+impl<'a> EncKrbCredPart<'a> {
+    const APPLICATION: u8 = 29;
+
+    /// The plaintext.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            w.field(0, |w| {
+                w.sequence(|w| {
+                    for info in &self.tickets {
+                        w.sequence(|w| {
+                            w.field(0, |w| info.key.write(w));
+                            w.field(1, |w| w.string(info.crealm));
+                            w.field(2, |w| info.cname.write(w));
+                            w.field(3, |w| w.flags(info.flags));
+                            w.field(6, |w| info.end_time.write(w));
+                            w.field(8, |w| w.string(info.srealm));
+                            w.field(9, |w| info.sname.write(w));
+                        });
+                    }
+                });
+            });
+        })
+    }
+
+    /// Reads the plaintext. Every field but the key is optional in RFC 4120; a ticket without those
+    /// that are needed here is refused.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        message(bytes, "EncKrbCredPart", Self::APPLICATION, |r| {
+            let tickets = r.field(0, |r| r.list(MAX_LIST, KrbCredInfo::read))?;
+            for number in 1..=5 {
+                r.skip_field(number)?;
+            }
+            Ok(Self { tickets })
+        })
+    }
+}
+
+impl<'a> KrbCredInfo<'a> {
+    fn read(r: &mut Reader<'a>) -> Result<Self, crate::der::DerError> {
+        sequence(r, |r| {
+            let key = r.field(0, Typed::read)?;
+            let crealm = r.field(1, Reader::string)?;
+            let cname = r.field(2, PrincipalName::read)?;
+            let flags = r.field_if(3, Reader::flags)?.unwrap_or(0);
+            r.skip_field(4)?;
+            r.skip_field(5)?;
+            let end_time = r.field(6, KerberosTime::read)?;
+            r.skip_field(7)?;
+            let srealm = r.field(8, Reader::string)?;
+            let sname = r.field(9, PrincipalName::read)?;
+            r.skip_field(10)?;
+            Ok(Self { key, crealm, cname, flags, end_time, srealm, sname })
+        })
+    }
+}

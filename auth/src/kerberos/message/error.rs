@@ -1,0 +1,68 @@
+//! KRB-ERROR (RFC 4120 5.9.1).
+
+use super::{KerberosTime, MessageError, PrincipalName, Reader, encode, message, micros, read_head, write_head};
+use crate::kerberos::status::KrbErrorCode;
+
+/// An error, from a KDC or a server. It is not authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KrbError<'a> {
+    /// The sender's clock: second.
+    pub stime: KerberosTime,
+    /// The sender's clock: microseconds.
+    pub susec: u32,
+    /// What went wrong.
+    pub code: KrbErrorCode,
+    /// The client's realm; with [`KrbErrorCode::WRONG_REALM`], the realm to ask.
+    pub crealm: Option<&'a str>,
+    /// The client.
+    pub cname: Option<PrincipalName>,
+    /// The realm of the service.
+    pub realm: &'a str,
+    /// The service.
+    pub sname: PrincipalName,
+    /// More for the client: which pre-authentication is needed, or an NTSTATUS (MS-KILE 2.2.2).
+    pub e_data: Option<&'a [u8]>,
+}
+
+impl<'a> KrbError<'a> {
+    const APPLICATION: u8 = 30;
+
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(Self::APPLICATION, |w| {
+            write_head(w, 0, Self::APPLICATION);
+            w.field(4, |w| self.stime.write(w));
+            w.field(5, |w| w.integer(self.susec.into()));
+            w.field(6, |w| w.integer(self.code.0.into()));
+            w.field_if(7, self.crealm, |w, realm| w.string(realm));
+            w.field_if(8, self.cname.as_ref(), |w, name| name.write(w));
+            w.field(9, |w| w.string(self.realm));
+            w.field(10, |w| self.sname.write(w));
+            w.field_if(12, self.e_data, |w, data| w.octets(data));
+        })
+    }
+
+    /// Reads the message; the client's clock and the text, which nothing depends on, are skipped.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        message(bytes, "KRB-ERROR", Self::APPLICATION, |r| {
+            read_head(r, 0, Self::APPLICATION)?;
+            r.skip_field(2)?;
+            r.skip_field(3)?;
+            let error = Self {
+                stime: r.field(4, KerberosTime::read)?,
+                susec: r.field(5, micros)?,
+                code: KrbErrorCode(r.field(6, Reader::uint32)?),
+                crealm: r.field_if(7, Reader::string)?,
+                cname: r.field_if(8, PrincipalName::read)?,
+                realm: r.field(9, Reader::string)?,
+                sname: r.field(10, PrincipalName::read)?,
+                e_data: None,
+            };
+            r.skip_field(11)?;
+            Ok(Self { e_data: r.field_if(12, Reader::octets)?, ..error })
+        })
+    }
+}

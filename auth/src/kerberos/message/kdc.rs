@@ -1,0 +1,410 @@
+//! Requests to a KDC and its answers (RFC 4120 5.4, 5.2.7).
+
+use super::{
+    DerError, EncryptedData, KerberosTime, MAX_LIST, MessageError, PrincipalName, Reader, Ticket, Typed, Writer,
+    application, encode, message, micros, read_head, sequence, tag, whole, write_head,
+};
+
+/// Which exchange a message belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// With the authentication service: a password makes a ticket-granting ticket.
+    As,
+    /// With the ticket-granting service: a ticket makes another ticket.
+    Tgs,
+}
+
+impl Exchange {
+    const fn request(self) -> u8 {
+        match self {
+            Self::As => 10,
+            Self::Tgs => 12,
+        }
+    }
+
+    const fn reply(self) -> u8 {
+        self.request() + 1
+    }
+
+    const fn encrypted_reply(self) -> u8 {
+        match self {
+            Self::As => 25,
+            Self::Tgs => 26,
+        }
+    }
+}
+
+/// Pre-authentication data (RFC 4120 5.2.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaData<'a> {
+    /// Its type, such as [`PaData::ENC_TIMESTAMP`].
+    pub kind: i32,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+impl<'a> PaData<'a> {
+    /// An AP-REQ with the ticket that a TGS request presents.
+    pub const TGS_REQ: i32 = 1;
+    /// The time, encrypted in the client's key: [`PaEncTsEnc`].
+    pub const ENC_TIMESTAMP: i32 = 2;
+    /// In an error's e-data: a KERB-EXT-ERROR with an NTSTATUS (MS-KILE 2.2.1).
+    pub const PW_SALT: i32 = 3;
+    /// Encryption types with salts: a list of [`EtypeInfo2Entry`].
+    pub const ETYPE_INFO2: i32 = 19;
+    /// A service's request on behalf of a user (MS-SFU), which is not supported here.
+    pub const FOR_USER: i32 = 129;
+    /// Whether a PAC is wanted (MS-KILE 2.2.3).
+    pub const PAC_REQUEST: i32 = 128;
+
+    fn write(&self, w: &mut Writer) {
+        w.sequence(|w| {
+            w.field(1, |w| w.integer(self.kind.into()));
+            w.field(2, |w| w.octets(self.value));
+        });
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
+        sequence(r, |r| Ok(Self { kind: r.field(1, Reader::int32)?, value: r.field(2, Reader::octets)? }))
+    }
+
+    /// METHOD-DATA: a list of these, as the e-data of an error.
+    pub fn encode_list(list: &[Self]) -> Vec<u8> {
+        Writer::encode(|w| write_list(w, list, Self::write))
+    }
+
+    /// Reads what [`Self::encode_list`] wrote.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
+        whole(bytes, "METHOD-DATA", |r| r.list(MAX_LIST, Self::read))
+    }
+
+    fn read_list(r: &mut Reader<'a>, number: u8) -> Result<Vec<Self>, DerError> {
+        Ok(r.field_if(number, |r| r.list(MAX_LIST, Self::read))?.unwrap_or_default())
+    }
+}
+
+/// An AS-REQ or TGS-REQ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KdcReq<'a> {
+    /// Which of both.
+    pub exchange: Exchange,
+    /// Pre-authentication data; for the TGS, the AP-REQ.
+    pub padata: Vec<PaData<'a>>,
+    /// The DER of the body, over which a TGS request's checksum goes.
+    pub raw_body: &'a [u8],
+}
+
+impl<'a> KdcReq<'a> {
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self.exchange.request(), |w| {
+            write_head(w, 1, self.exchange.request());
+            if !self.padata.is_empty() {
+                w.field(3, |w| write_list(w, &self.padata, PaData::write));
+            }
+            w.field(4, |w| w.raw(self.raw_body));
+        })
+    }
+
+    /// Reads either message, body and all.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<(Self, KdcReqBody<'a>), MessageError> {
+        let first = bytes.first().copied();
+        let exchange = if first == Some(tag::application(Exchange::Tgs.request())) { Exchange::Tgs } else { Exchange::As };
+        message(bytes, "KDC request", exchange.request(), |r| {
+            read_head(r, 1, exchange.request())?;
+            let padata = PaData::read_list(r, 3)?;
+            let (raw_body, body) = r.field(4, |r| {
+                let mut again = *r;
+                let body = KdcReqBody::read(r)?;
+                Ok((again.raw()?, body))
+            })?;
+            Ok((Self { exchange, padata, raw_body }, body))
+        })
+    }
+}
+
+/// The body of a request to a KDC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KdcReqBody<'a> {
+    /// Options, see [`super::flags`].
+    pub options: u32,
+    /// The client; a TGS takes it from the ticket.
+    pub cname: Option<PrincipalName>,
+    /// The realm of the service, and of the client in an AS request.
+    pub realm: &'a str,
+    /// The service.
+    pub sname: Option<PrincipalName>,
+    /// Until when the ticket should hold; 0 for as long as can be.
+    pub till: KerberosTime,
+    /// Until when it should be renewable.
+    pub rtime: Option<KerberosTime>,
+    /// A number that the answer repeats.
+    pub nonce: u32,
+    /// Numbers of encryption types, the preferred first.
+    pub etypes: Vec<i32>,
+}
+
+impl<'a> KdcReqBody<'a> {
+    /// The body's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::encode(|w| {
+            w.sequence(|w| {
+                w.field(0, |w| w.flags(self.options));
+                w.field_if(1, self.cname.as_ref(), |w, name| name.write(w));
+                w.field(2, |w| w.string(self.realm));
+                w.field_if(3, self.sname.as_ref(), |w, name| name.write(w));
+                w.field(5, |w| self.till.write(w));
+                w.field_if(6, self.rtime, |w, time| time.write(w));
+                w.field(7, |w| w.integer(self.nonce.into()));
+                w.field(8, |w| w.sequence(|w| self.etypes.iter().for_each(|etype| w.integer((*etype).into()))));
+            });
+        })
+    }
+
+    /// Addresses, authorization data and additional tickets are skipped: nothing here honours them.
+    fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
+        sequence(r, |r| {
+            let options = r.field(0, Reader::flags)?;
+            let cname = r.field_if(1, PrincipalName::read)?;
+            let realm = r.field(2, Reader::string)?;
+            let sname = r.field_if(3, PrincipalName::read)?;
+            r.skip_field(4)?;
+            let body = Self {
+                options,
+                cname,
+                realm,
+                sname,
+                till: r.field(5, KerberosTime::read)?,
+                rtime: r.field_if(6, KerberosTime::read)?,
+                nonce: r.field(7, Reader::uint32)?,
+                etypes: r.field(8, |r| r.list(MAX_LIST, Reader::int32))?,
+            };
+            for number in 9..=11 {
+                r.skip_field(number)?;
+            }
+            Ok(body)
+        })
+    }
+}
+
+/// An AS-REP or TGS-REP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KdcRep<'a> {
+    /// Which of both.
+    pub exchange: Exchange,
+    /// Pre-authentication data.
+    pub padata: Vec<PaData<'a>>,
+    /// The client's realm.
+    pub crealm: &'a str,
+    /// The client, as the KDC spells it.
+    pub cname: PrincipalName,
+    /// The ticket's DER, see [`Ticket::decode`].
+    pub ticket: &'a [u8],
+    /// An [`EncKdcRepPart`] in the client's key, or in that of the TGS request.
+    pub enc_part: EncryptedData<'a>,
+}
+
+impl<'a> KdcRep<'a> {
+    /// The message's DER.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self.exchange.reply(), |w| {
+            write_head(w, 0, self.exchange.reply());
+            if !self.padata.is_empty() {
+                w.field(2, |w| write_list(w, &self.padata, PaData::write));
+            }
+            w.field(3, |w| w.string(self.crealm));
+            w.field(4, |w| self.cname.write(w));
+            w.field(5, |w| w.raw(self.ticket));
+            w.field(6, |w| self.enc_part.write(w));
+        })
+    }
+
+    /// Reads the answer of `exchange`.
+    ///
+    /// # Errors
+    /// Anything else, a KRB-ERROR among them.
+    pub fn decode(bytes: &'a [u8], exchange: Exchange) -> Result<(Self, Ticket<'a>), MessageError> {
+        message(bytes, "KDC reply", exchange.reply(), |r| {
+            read_head(r, 0, exchange.reply())?;
+            let padata = PaData::read_list(r, 2)?;
+            let crealm = r.field(3, Reader::string)?;
+            let cname = r.field(4, PrincipalName::read)?;
+            let (raw, ticket) = r.field(5, |r| {
+                let mut again = *r;
+                let ticket = Ticket::read(r)?;
+                Ok((again.raw()?, ticket))
+            })?;
+            let enc_part = r.field(6, EncryptedData::read)?;
+            Ok((Self { exchange, padata, crealm, cname, ticket: raw, enc_part }, ticket))
+        })
+    }
+}
+
+/// What a KDC tells the client alone about a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncKdcRepPart<'a> {
+    /// The session key.
+    pub key: Typed<'a>,
+    /// The nonce of the request.
+    pub nonce: u32,
+    /// Ticket flags, see [`super::flags`].
+    pub flags: u32,
+    /// When the client authenticated.
+    pub auth_time: KerberosTime,
+    /// From when the ticket holds.
+    pub start_time: Option<KerberosTime>,
+    /// Until when it holds.
+    pub end_time: KerberosTime,
+    /// Until when it can be renewed.
+    pub renew_till: Option<KerberosTime>,
+    /// The realm of the service.
+    pub srealm: &'a str,
+    /// The service: another than was asked for in a referral.
+    pub sname: PrincipalName,
+}
+
+impl<'a> EncKdcRepPart<'a> {
+    /// The plaintext for a reply of `exchange`. Its `last-req`, which must be there, says nothing.
+    pub fn encode(&self, exchange: Exchange) -> Vec<u8> {
+        encode(exchange.encrypted_reply(), |w| {
+            w.field(0, |w| self.key.write(w));
+            w.field(1, |w| {
+                w.sequence(|w| {
+                    w.sequence(|w| {
+                        w.field(0, |w| w.integer(0));
+                        w.field(1, |w| self.auth_time.write(w));
+                    });
+                });
+            });
+            w.field(2, |w| w.integer(self.nonce.into()));
+            w.field(4, |w| w.flags(self.flags));
+            w.field(5, |w| self.auth_time.write(w));
+            w.field_if(6, self.start_time, |w, time| time.write(w));
+            w.field(7, |w| self.end_time.write(w));
+            w.field_if(8, self.renew_till, |w, time| time.write(w));
+            w.field(9, |w| w.string(self.srealm));
+            w.field(10, |w| self.sname.write(w));
+        })
+    }
+
+    /// Reads the plaintext of either reply: some KDCs give an AS reply the tag of a TGS one (RFC 4120
+    /// 5.4.2).
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        let first = bytes.first().copied();
+        let as_tag = tag::application(Exchange::As.encrypted_reply());
+        let exchange = if first == Some(as_tag) { Exchange::As } else { Exchange::Tgs };
+        whole(bytes, "EncKDCRepPart", |r| application(r, exchange.encrypted_reply(), Self::read))
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
+        let key = r.field(0, Typed::read)?;
+        r.skip_field(1)?;
+        let nonce = r.field(2, Reader::uint32)?;
+        r.skip_field(3)?;
+        let part = Self {
+            key,
+            nonce,
+            flags: r.field(4, Reader::flags)?,
+            auth_time: r.field(5, KerberosTime::read)?,
+            start_time: r.field_if(6, KerberosTime::read)?,
+            end_time: r.field(7, KerberosTime::read)?,
+            renew_till: r.field_if(8, KerberosTime::read)?,
+            srealm: r.field(9, Reader::string)?,
+            sname: r.field(10, PrincipalName::read)?,
+        };
+        r.skip_field(11)?;
+        r.skip_field(12)?;
+        Ok(part)
+    }
+}
+
+/// An encryption type that a KDC has a key of, and how to make that key from the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EtypeInfo2Entry<'a> {
+    /// Number of the type.
+    pub etype: i32,
+    /// The salt; absent, the default of the principal.
+    pub salt: Option<&'a str>,
+    /// Parameters: the number of iterations in 4 bytes, big endian (RFC 3962 4).
+    pub s2kparams: Option<&'a [u8]>,
+}
+
+impl<'a> EtypeInfo2Entry<'a> {
+    /// ETYPE-INFO2: a list of these.
+    pub fn encode_list(list: &[Self]) -> Vec<u8> {
+        Writer::encode(|w| {
+            write_list(w, list, |entry, w| {
+                w.sequence(|w| {
+                    w.field(0, |w| w.integer(entry.etype.into()));
+                    w.field_if(1, entry.salt, |w, salt| w.string(salt));
+                    w.field_if(2, entry.s2kparams, |w, params| w.octets(params));
+                });
+            });
+        })
+    }
+
+    /// Reads what [`Self::encode_list`] wrote.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
+        whole(bytes, "ETYPE-INFO2", |r| {
+            r.list(MAX_LIST, |r| {
+                sequence(r, |r| {
+                    Ok(Self {
+                        etype: r.field(0, Reader::int32)?,
+                        salt: r.field_if(1, Reader::string)?,
+                        s2kparams: r.field_if(2, Reader::octets)?,
+                    })
+                })
+            })
+        })
+    }
+}
+
+/// The plaintext of an encrypted timestamp (RFC 4120 5.2.7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaEncTsEnc {
+    /// The client's clock: second.
+    pub time: KerberosTime,
+    /// The client's clock: microseconds.
+    pub micros: u32,
+}
+
+impl PaEncTsEnc {
+    /// The plaintext.
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::encode(|w| {
+            w.sequence(|w| {
+                w.field(0, |w| self.time.write(w));
+                w.field(1, |w| w.integer(self.micros.into()));
+            });
+        })
+    }
+
+    /// Reads the plaintext.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        whole(bytes, "PA-ENC-TS-ENC", |r| {
+            sequence(r, |r| {
+                let time = r.field(0, KerberosTime::read)?;
+                Ok(Self { time, micros: r.field_if(1, micros)?.unwrap_or(0) })
+            })
+        })
+    }
+}
+
+fn write_list<T>(w: &mut Writer, list: &[T], each: impl Fn(&T, &mut Writer)) {
+    w.sequence(|w| list.iter().for_each(|entry| each(entry, w)));
+}

@@ -1,0 +1,249 @@
+//! The messages of Kerberos V5 (RFC 4120 5) that a client, a server and a KDC exchange.
+//!
+//! | module | holds |
+//! |---|---|
+//! | this one | the parts that messages share, and why bytes are refused |
+//! | `ticket` | [`Ticket`], [`EncTicketPart`], [`Authenticator`] |
+//! | `ap` | [`ApReq`], [`ApRep`], [`EncApRepPart`] |
+//! | `kdc` | [`KdcReq`], [`KdcRep`], [`EncKdcRepPart`] and pre-authentication data |
+//! | `error` | [`KrbError`] |
+//! | `cred` | [`KrbCred`]: forwarded tickets |
+//!
+//! Messages borrow from their bytes. The codec is this crate's own [`der`](crate::der): names with
+//! any UTF-8 are read (a GeneralString of X.680 cannot hold `ß`), and an AP-REQ is read in well under
+//! a microsecond.
+
+use crate::der::{DerError, Fault, Reader, Writer, tag};
+
+use super::crypto::{CryptoError, Key};
+use super::name::PrincipalName;
+use super::time::KerberosTime;
+
+mod ap;
+mod cred;
+mod error;
+mod kdc;
+mod ticket;
+
+pub use ap::{ApReq, ApRep, EncApRepPart};
+pub use cred::{EncKrbCredPart, KrbCred, KrbCredInfo};
+pub use error::KrbError;
+pub use kdc::{EncKdcRepPart, EtypeInfo2Entry, Exchange, KdcRep, KdcReq, KdcReqBody, PaData, PaEncTsEnc};
+pub use ticket::{Authenticator, EncTicketPart, Ticket};
+
+/// Longest message that is decoded, in bytes: a ticket with a large PAC fits, and IIS takes no longer
+/// token by default.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The protocol version in every message (RFC 4120 5.4.1).
+const PVNO: i64 = 5;
+
+/// Most entries of a list within a message (encryption types, pre-authentication data, tickets).
+const MAX_LIST: usize = 64;
+
+/// Why bytes are not the message that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Not the DER of this message.
+    #[error("malformed {what}: {error}")]
+    Der {
+        /// The message.
+        what: &'static str,
+        /// What is wrong, and where.
+        error: DerError,
+    },
+    /// Longer than anything genuine.
+    #[error("{what} of {got} bytes exceeds the limit of {MAX_MESSAGE}")]
+    TooLong {
+        /// The message.
+        what: &'static str,
+        /// Its length.
+        got: usize,
+    },
+}
+
+/// Flags of a ticket (RFC 4120 5.3) and of a KDC request (5.4.1), which share most of their bits.
+pub mod flags {
+    /// Ticket and request: may be forwarded.
+    pub const FORWARDABLE: u32 = 1 << 30;
+    /// Ticket and request: is forwarded.
+    pub const FORWARDED: u32 = 1 << 29;
+    /// Ticket and request: renewable.
+    pub const RENEWABLE: u32 = 1 << 23;
+    /// Ticket: must not be used before validation.
+    pub const INVALID: u32 = 1 << 24;
+    /// Ticket: issued by the AS, not from another ticket.
+    pub const INITIAL: u32 = 1 << 22;
+    /// Ticket: the client was pre-authenticated.
+    pub const PRE_AUTHENT: u32 = 1 << 21;
+    /// Ticket: the service is trusted for delegation.
+    pub const OK_AS_DELEGATE: u32 = 1 << 18;
+    /// Request: the KDC may change names and refer to other realms (RFC 6806).
+    pub const CANONICALIZE: u32 = 1 << 16;
+    /// Request: a renewable ticket will do where a long one is not to be had.
+    pub const RENEWABLE_OK: u32 = 1 << 4;
+    /// Request: encrypt the ticket in the session key of an additional ticket (user to user).
+    pub const ENC_TKT_IN_SKEY: u32 = 1 << 3;
+    /// Request: renew the ticket presented.
+    pub const RENEW: u32 = 1 << 1;
+    /// Request: validate the ticket presented.
+    pub const VALIDATE: u32 = 1;
+    /// AP-REQ: mutual authentication is required (RFC 4120 5.5.1).
+    pub const MUTUAL_REQUIRED: u32 = 1 << 29;
+    /// AP-REQ: the ticket is encrypted in the session key of the server's ticket.
+    pub const USE_SESSION_KEY: u32 = 1 << 30;
+}
+
+/// Ciphertext with what it takes to find the key (RFC 4120 5.2.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncryptedData<'a> {
+    /// Number of the encryption type.
+    pub etype: i32,
+    /// Version of the key, where it is a long-term one.
+    pub kvno: Option<u32>,
+    /// The ciphertext.
+    pub cipher: &'a [u8],
+}
+
+impl<'a> EncryptedData<'a> {
+    fn write(&self, w: &mut Writer) {
+        w.sequence(|w| {
+            w.field(0, |w| w.integer(self.etype.into()));
+            w.field_if(1, self.kvno, |w, kvno| w.integer(kvno.into()));
+            w.field(2, |w| w.octets(self.cipher));
+        });
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
+        sequence(r, |r| {
+            Ok(Self {
+                etype: r.field(0, Reader::int32)?,
+                kvno: r.field_if(1, Reader::uint32)?,
+                cipher: r.field(2, Reader::octets)?,
+            })
+        })
+    }
+
+    /// The DER, for a pre-authentication value.
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::encode(|w| self.write(w))
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        whole(bytes, "EncryptedData", Self::read)
+    }
+}
+
+/// A type and its bytes: a key, a checksum, authorization data (RFC 4120 5.2.6, 5.2.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typed<'a> {
+    /// Number of the encryption, checksum or data type.
+    pub kind: i32,
+    /// The key, the checksum or the data.
+    pub value: &'a [u8],
+}
+
+impl<'a> Typed<'a> {
+    /// A key as a message carries it.
+    pub fn of_key(key: &'a Key) -> Self {
+        Self { kind: key.etype().number(), value: key.as_bytes() }
+    }
+
+    /// The key that this is.
+    ///
+    /// # Errors
+    /// An encryption type that is not implemented, a length that it does not have.
+    pub fn key(&self) -> Result<Key, CryptoError> {
+        Key::from_wire(self.kind, self.value)
+    }
+
+    fn write(&self, w: &mut Writer) {
+        w.sequence(|w| {
+            w.field(0, |w| w.integer(self.kind.into()));
+            w.field(1, |w| w.octets(self.value));
+        });
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
+        sequence(r, |r| Ok(Self { kind: r.field(0, Reader::int32)?, value: r.field(1, Reader::octets)? }))
+    }
+}
+
+/// A SEQUENCE whose fields `read` takes, all of them.
+fn sequence<'a, T>(
+    r: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+) -> Result<T, DerError> {
+    let mut inner = r.nested(tag::SEQUENCE)?;
+    let value = read(&mut inner)?;
+    inner.finish()?;
+    Ok(value)
+}
+
+/// All of `bytes`, which `read` takes.
+fn whole<'a, T>(
+    bytes: &'a [u8],
+    what: &'static str,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+) -> Result<T, MessageError> {
+    if bytes.len() > MAX_MESSAGE {
+        return Err(MessageError::TooLong { what, got: bytes.len() });
+    }
+    let mut r = Reader::new(bytes);
+    read(&mut r).and_then(|value| r.finish().map(|()| value)).map_err(|error| MessageError::Der { what, error })
+}
+
+/// All of `bytes`: the application tag `number` around a SEQUENCE that `read` takes.
+fn message<'a, T>(
+    bytes: &'a [u8],
+    what: &'static str,
+    number: u8,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+) -> Result<T, MessageError> {
+    whole(bytes, what, |r| application(r, number, read))
+}
+
+/// The application tag `number` around a SEQUENCE that `read` takes.
+fn application<'a, T>(
+    r: &mut Reader<'a>,
+    number: u8,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+) -> Result<T, DerError> {
+    let mut inner = r.nested(tag::application(number))?;
+    let value = sequence(&mut inner, read)?;
+    inner.finish()?;
+    Ok(value)
+}
+
+/// A message: the application tag `number` around a SEQUENCE that `write` writes.
+fn encode(number: u8, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    Writer::encode(|w| w.nested(tag::application(number), |w| w.sequence(write)))
+}
+
+/// The two fields with which most messages begin: version and type, from field `first` on.
+fn write_head(w: &mut Writer, first: u8, kind: u8) {
+    w.field(first, |w| w.integer(PVNO));
+    w.field(first + 1, |w| w.integer(kind.into()));
+}
+
+/// Reads what [`write_head`] wrote.
+fn read_head(r: &mut Reader<'_>, first: u8, kind: u8) -> Result<(), DerError> {
+    expect(r, first, PVNO, "a protocol version other than 5")?;
+    expect(r, first + 1, kind.into(), "a message type that contradicts the tag")
+}
+
+/// The field `[number]` with an integer that is known.
+fn expect(r: &mut Reader<'_>, number: u8, value: i64, else_what: &'static str) -> Result<(), DerError> {
+    let before = *r;
+    if r.field(number, Reader::integer)? == value { Ok(()) } else { Err(before.error(Fault::Value(else_what))) }
+}
+
+/// Microseconds, 0 to 999,999 (RFC 4120 5.2.4).
+fn micros(r: &mut Reader<'_>) -> Result<u32, DerError> {
+    let before = *r;
+    u32::try_from(r.integer()?)
+        .ok()
+        .filter(|micros| *micros < 1_000_000)
+        .ok_or(before.error(Fault::Value("microseconds beyond a second")))
+}

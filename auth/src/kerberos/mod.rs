@@ -1,0 +1,34 @@
+//! Kerberos V5 as Windows speaks it (RFC 4120, RFC 4121, MS-KILE): cryptography, messages, client,
+//! server, and the pure half of a KDC.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`crypto`] | encryption types 17 to 20 and 23 |
+//! | [`Principal`], [`PrincipalName`], [`KerberosTime`], [`Credential`] | the parts that everything is made of |
+//! | [`message`] | the messages, encode and decode |
+//! | [`keys`] | long-term keys: salts, key tables, what a server tries |
+//! | [`gss`] | tokens of GSS-API around an AP exchange, and their MIC (RFC 4121) |
+//! | [`ap`] | the AP exchange: initiator, acceptor, replay cache |
+//! | [`kdc`] | AS and TGS exchange as a function of a directory |
+//! | [`client`] | what a client asks a KDC, and its credential cache |
+//! | [`status`] | error codes and their Windows equivalents |
+//!
+//! Tickets carry no PAC: a server gets the user's name and nothing of its groups; it asks its
+//! directory. Authorization data of other KDCs is carried and not read.
+
+pub mod ap;
+pub mod client;
+mod credential;
+pub mod crypto;
+pub mod gss;
+pub mod kdc;
+pub mod keys;
+pub mod message;
+mod name;
+pub mod status;
+mod time;
+pub mod usage;
+
+pub use credential::Credential;
+pub use name::{Principal, PrincipalName};
+pub use time::KerberosTime;

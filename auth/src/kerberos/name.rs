@@ -1,0 +1,157 @@
+//! Who: names of principals, and realms.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::der::{DerError, Fault, Reader, Writer};
+
+/// Most components of a name that are read; genuine names have three at most.
+const MAX_PARTS: usize = 16;
+
+/// A principal's name within its realm (RFC 4120 5.2.2): components and a type.
+///
+/// The type is a hint and takes no part in comparisons (RFC 4120 6.2). Components are compared as
+/// bytes; a directory that ignores case, as Active Directory does, does so in its lookup.
+#[derive(Clone, Debug)]
+pub struct PrincipalName {
+    /// The name type, such as [`PrincipalName::PRINCIPAL`].
+    pub kind: i32,
+    /// The components, UTF-8.
+    pub parts: Vec<String>,
+}
+
+impl PrincipalName {
+    /// NT-PRINCIPAL: a user or a machine.
+    pub const PRINCIPAL: i32 = 1;
+    /// NT-SRV-INST: a service with an instance, such as `krbtgt/REALM` or `HTTP/host`.
+    pub const SRV_INST: i32 = 2;
+    /// NT-SRV-HST: a service with a host as instance.
+    pub const SRV_HST: i32 = 3;
+    /// NT-ENTERPRISE: one component that holds a user principal name, `user@suffix` (RFC 6806 5).
+    pub const ENTERPRISE: i32 = 10;
+
+    /// A user's or machine's name: one component.
+    pub fn user(name: &str) -> Self {
+        Self { kind: Self::PRINCIPAL, parts: vec![name.into()] }
+    }
+
+    /// A service principal name of two components, `service/instance`.
+    pub fn service(service: &str, instance: &str) -> Self {
+        Self { kind: Self::SRV_INST, parts: vec![service.into(), instance.into()] }
+    }
+
+    /// The name of the ticket-granting service of `realm`.
+    pub fn krbtgt(realm: &str) -> Self {
+        Self::service(KRBTGT, realm)
+    }
+
+    /// A user principal name, `user@suffix`, as one component.
+    pub fn enterprise(upn: &str) -> Self {
+        Self { kind: Self::ENTERPRISE, parts: vec![upn.into()] }
+    }
+
+    /// A name as it is written, with `/` between the components.
+    pub fn parse(text: &str) -> Self {
+        let parts: Vec<String> = text.split('/').map(Into::into).collect();
+        let kind = if parts.len() == 1 { Self::PRINCIPAL } else { Self::SRV_INST };
+        Self { kind, parts }
+    }
+
+    /// The realm whose ticket-granting service this is, if it is one.
+    pub fn krbtgt_realm(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [service, realm] if service == KRBTGT => Some(realm),
+            _ => None,
+        }
+    }
+
+    /// Whether `other` is the same name when case is ignored, as Windows does.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(a, b)| crate::ntlm::text::same_name(a, b))
+    }
+
+    pub(super) fn write(&self, w: &mut Writer) {
+        w.sequence(|w| {
+            w.field(0, |w| w.integer(self.kind.into()));
+            w.field(1, |w| w.sequence(|w| self.parts.iter().for_each(|part| w.string(part))));
+        });
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DerError> {
+        let mut r = r.nested(crate::der::tag::SEQUENCE)?;
+        let kind = r.field(0, Reader::int32)?;
+        let parts = r.field(1, |r| r.list(MAX_PARTS, |r| Ok(r.string()?.to_owned())))?;
+        if parts.is_empty() {
+            return Err(r.error(Fault::Value("a principal's name without components")));
+        }
+        r.finish()?;
+        Ok(Self { kind, parts })
+    }
+}
+
+/// First component of a ticket-granting service's name (RFC 4120 7.3).
+const KRBTGT: &str = "krbtgt";
+
+impl fmt::Display for PrincipalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.parts.iter().enumerate() {
+            write!(f, "{}{part}", if at == 0 { "" } else { "/" })?;
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for PrincipalName {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for PrincipalName {}
+
+impl PartialOrd for PrincipalName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PrincipalName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts.cmp(&other.parts)
+    }
+}
+
+impl Hash for PrincipalName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts.hash(state);
+    }
+}
+
+/// A name with its realm: `name@REALM`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Principal {
+    /// The name within the realm.
+    pub name: PrincipalName,
+    /// The realm, as a domain in upper case where Windows has a say.
+    pub realm: String,
+}
+
+impl Principal {
+    /// `name` in `realm`.
+    pub fn new(name: PrincipalName, realm: &str) -> Self {
+        Self { name, realm: realm.into() }
+    }
+
+    /// The ticket-granting service for `realm` in `realm` itself.
+    pub fn krbtgt(realm: &str) -> Self {
+        Self::new(PrincipalName::krbtgt(realm), realm)
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.realm)
+    }
+}

@@ -1,0 +1,126 @@
+//! Time as Kerberos writes it.
+
+use std::fmt;
+
+use crate::FileTime;
+use crate::der::{DerError, Fault, Reader, Writer, tag};
+
+/// A KerberosTime (RFC 4120 5.2.3): whole seconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KerberosTime(pub u64);
+
+impl KerberosTime {
+    /// The last second that the format can say: 9999-12-31 23:59:59.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// The second of `time`, and the microseconds within it, 0 to 999,999.
+    pub fn split(time: FileTime) -> (Self, u32) {
+        let ticks = time.0.saturating_sub(FileTime::UNIX_EPOCH.0);
+        let seconds = ticks / FileTime::TICKS_PER_SECOND;
+        (Self(seconds), (ticks % FileTime::TICKS_PER_SECOND / 10) as u32)
+    }
+
+    /// The second of `time`.
+    pub fn from_file_time(time: FileTime) -> Self {
+        Self::split(time).0
+    }
+
+    /// The start of this second.
+    pub fn file_time(self) -> FileTime {
+        FileTime(FileTime::UNIX_EPOCH.0.saturating_add(self.0.saturating_mul(FileTime::TICKS_PER_SECOND)))
+    }
+
+    /// So many seconds later.
+    #[must_use]
+    pub const fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// So many seconds earlier.
+    #[must_use]
+    pub const fn minus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+
+    /// `YYYYMMDDHHMMSSZ`, 15 bytes.
+    fn text(self) -> [u8; 15] {
+        let seconds = self.min(Self::MAX).0;
+        let (year, month, day) = civil(seconds / DAY);
+        let mut out = *b"00000000000000Z";
+        let mut put = |at: usize, digits: usize, mut value: u64| {
+            for byte in out[at..at + digits].iter_mut().rev() {
+                *byte = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        };
+        put(0, 4, year);
+        put(4, 2, month);
+        put(6, 2, day);
+        put(8, 2, seconds % DAY / 3600);
+        put(10, 2, seconds % 3600 / 60);
+        put(12, 2, seconds % 60);
+        out
+    }
+
+    /// The time of a `YYYYMMDDHHMMSSZ`; nothing before 1970.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let [digits @ .., b'Z'] = text else { return None };
+        if digits.len() != 14 || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let number = |from: usize, to: usize| digits[from..to].iter().fold(0, |n, d| n * 10 + u64::from(d - b'0'));
+        let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
+        let (hour, minute, second) = (number(8, 10), number(10, 12), number(12, 14));
+        if year < 1970 || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let days = days_from_civil(year, month, day);
+        (civil(days) == (year, month, day)).then_some(Self(days * DAY + hour * 3600 + minute * 60 + second))
+    }
+
+    pub(super) fn write(self, w: &mut Writer) {
+        w.value(tag::GENERALIZED_TIME, &self.text());
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DerError> {
+        let before = *r;
+        Self::parse(r.value(tag::GENERALIZED_TIME)?).ok_or(before.error(Fault::Value("not a time of Kerberos")))
+    }
+}
+
+impl fmt::Display for KerberosTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text()))
+    }
+}
+
+impl fmt::Debug for KerberosTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+/// Days before a year and month of the Gregorian calendar, years beginning in March: the leap day is
+/// then the last day of a year. Day 0 is 1970-01-01.
+const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days_of_years = year * 365 + year / 4 - year / 100 + year / 400;
+    // 306 days from March to December, 719,468 days from 0000-03-01 to 1970-01-01. Day 0 of a month
+    // cannot come below 0 here, for the year is 1970 or later.
+    (days_of_years + (153 * month + 2) / 5 + day).saturating_sub(719_469)
+}
+
+/// The inverse of [`days_from_civil`]: year, month and day.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+    (era * 400 + year_of_era + year, month, day)
+}
