@@ -18,20 +18,27 @@
 //! * [`farm`]: the backends.
 //! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
 //! * [`splice`]: the byte data plane, [`serve_l4`].
+//! * [`control`]: the operator's and the health checks' handle on both; [`health`]: the checks; [`gate`]: who may answer
+//!   before a policy is asked.
 //!
 //! To plug in a balancer of your own, implement [`L7Policy`] or [`L4Policy`] and hand it to the data plane.
 
+pub mod control;
 pub mod farm;
 pub mod fault;
+pub mod gate;
 pub mod health;
 mod intern;
 pub mod mechanism;
 pub mod policy;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod splice;
 
+pub use control::{Attached, Change, Control};
 pub use farm::{Backend, Farm};
 pub use fault::{Fault, faults};
+pub use gate::{Admission, Boxed, Gate};
 pub use mechanism::{Carriage, Layer, Mechanism, Pipelining, ProxyProtocol, UnknownBalancer, find, mechanisms};
 pub use policy::backends::BackendState;
 pub use policy::error::RuleError;
@@ -40,5 +47,6 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
-pub use proxy::{Limits, serve_l7};
-pub use splice::serve_l4;
+pub use proxy::{Limits, Pipelining, Service, serve_l7};
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use splice::{FlowLimits, FlowService, serve_l4};

@@ -9,30 +9,85 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use stickler_model::{Env, Time, What};
 use stickler_net::{Net, Stream as _, next_connection};
-use tokio::io::{copy, copy_bidirectional_with_sizes, sink};
+use tokio::io::{AsyncWriteExt as _, copy, copy_bidirectional_with_sizes, sink};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
-use crate::proxy::instant;
-use crate::{Farm, FiveTuple, L4Decision, L4Policy, L4Work};
+use crate::health::{PassiveRule, Traffic};
+use crate::proxy::{instant, watch};
+use crate::proxy_protocol::read_header;
+use crate::{Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work, ProxyProtocol};
 
-/// Time to open an upstream connection; then the downstream connection is closed.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Bytes in flight within the splice, each way.
-const BUFFER: usize = 16 * 1024;
+/// What one balancer of the byte data plane is made of.
+pub struct FlowService {
+    /// The backends.
+    pub farm: Farm,
+    /// Who decides.
+    pub policy: Box<dyn L4Policy>,
+    /// What a peer may use up.
+    pub limits: FlowLimits,
+    /// The operator's and the health checks' handle on the backends. Keep a clone.
+    pub control: Control,
+    /// Connections that cannot be opened take a backend out. `None`: they do not.
+    pub passive: Option<PassiveRule>,
+    /// Whether the PROXY protocol is spoken, on either side.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// What a peer may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// Time to open an upstream connection; then the downstream connection is closed.
+    pub connect: Duration,
+    /// Time for the PROXY protocol header that has to come first; then the downstream connection is closed.
+    pub header: Duration,
+    /// Bytes in flight within the splice, each way.
+    pub buffer: usize,
+    /// Downstream connections at a time; more are closed at once.
+    pub downstreams: usize,
+}
+
+impl Default for FlowLimits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), header: Duration::from_secs(5), buffer: 16 * 1024, downstreams: 65_536 }
+    }
+}
+
+impl FlowService {
+    /// This policy over this farm, within the default limits, and nothing else.
+    pub fn new(farm: Farm, policy: Box<dyn L4Policy>) -> Self {
+        Self {
+            farm,
+            policy,
+            limits: FlowLimits::default(),
+            control: Control::new(),
+            passive: None,
+            proxy_protocol: ProxyProtocol::default(),
+        }
+    }
+}
 
 /// Splices connections from `listener` to backends as the policy decides, until it is dropped.
 ///
 /// Half-closes pass through; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
 /// end with its host. Returns only when the listener has failed for good.
-pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, farm: Farm, policy: Box<dyn L4Policy>) {
-    let state = Mutex::new(State { policy, flows: IndexMap::new(), armed: None });
-    let splice = Arc::new(Splice { net, env, farm, state, wake: Notify::new() });
+pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: FlowService) {
+    let FlowService { farm, policy, limits, control, passive, proxy_protocol } = service;
+    let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
+    let state = Mutex::new(State { policy, flows: IndexMap::new(), connections: 0, armed: None });
+    let splice = Arc::new(Splice { net, env, farm, limits, proxy_protocol, traffic, state, wake: Notify::new() });
+    let told = Arc::downgrade(&splice);
+    let _attached = control.attach(move |backend, change| {
+        if let Some(splice) = told.upgrade() {
+            splice.apply(backend, change);
+        }
+    });
     tokio::select! {
         biased;
         () = accept(&splice, &listener) => {}
         () = work(&splice) => {}
+        () = watch(splice.traffic.as_ref()) => {}
     }
 }
 
@@ -40,6 +95,9 @@ struct Splice<N> {
     net: N,
     env: Env,
     farm: Farm,
+    limits: FlowLimits,
+    proxy_protocol: ProxyProtocol,
+    traffic: Option<Traffic>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -48,6 +106,8 @@ struct State {
     policy: Box<dyn L4Policy>,
     /// `None` until the flow's task is known.
     flows: IndexMap<FiveTuple, Option<AbortHandle>>,
+    /// Downstream connections, those included that have not become a flow.
+    connections: usize,
     armed: Option<Time>,
 }
 
@@ -55,7 +115,41 @@ async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
     while let Some((stream, client)) = next_connection(listener).await {
         // A connection without addresses is gone already.
         let Ok(front) = stream.local_addr() else { continue };
-        splice.start(stream, FiveTuple { client, front });
+        let flow = FiveTuple { client, front };
+        let Some(counted) = Counted::new(splice) else { continue };
+        if splice.proxy_protocol.accept {
+            splice.net.spawn(after_header(counted, stream, flow));
+        } else {
+            start(counted, stream, flow);
+        }
+    }
+}
+
+/// Learns first who the client is; a connection that does not say so is closed.
+async fn after_header<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
+    let Ok(Ok(named)) = timeout(counted.0.limits.header, read_header(&mut stream)).await else { return };
+    start(counted, stream, FiveTuple { client: named.unwrap_or(flow.client), ..flow });
+}
+
+fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
+    let splice = Arc::clone(&counted.0);
+    match splice.decide(flow) {
+        L4Decision::Refuse => {}
+        L4Decision::Drop => {
+            splice.net.spawn(async move {
+                let _counted = counted;
+                // In silence, and in bounded memory, until the client gives up.
+                let _ = copy(&mut stream, &mut sink()).await;
+            });
+        }
+        L4Decision::Backend(backend) => {
+            let ended = Ended { counted, flow };
+            let task = splice.net.spawn(async move { ended.counted.0.carry(stream, flow, backend).await });
+            // Not under the lock, since a task that cannot start is dropped, and reports its end, at once.
+            if let Some(entry) = splice.lock().flows.get_mut(&flow) {
+                *entry = Some(task);
+            }
+        }
     }
 }
 
@@ -75,28 +169,14 @@ async fn work<N: Net>(splice: &Splice<N>) {
 }
 
 impl<N: Net> Splice<N> {
-    fn start(self: &Arc<Self>, mut stream: N::Stream, flow: FiveTuple) {
-        match self.decide(flow) {
-            L4Decision::Refuse => {}
-            L4Decision::Drop => {
-                self.net.spawn(async move {
-                    // In silence, and in bounded memory, until the client gives up.
-                    let _ = copy(&mut stream, &mut sink()).await;
-                });
-            }
-            L4Decision::Backend(backend) => {
-                let ended = Ended { splice: Arc::clone(self), flow };
-                let splice = Arc::clone(self);
-                let task = self.net.spawn(async move {
-                    let _ended = ended;
-                    splice.carry(stream, flow, backend).await;
-                });
-                // Not under the lock, since a task that cannot start is dropped, and reports its end, at once.
-                if let Some(entry) = self.lock().flows.get_mut(&flow) {
-                    *entry = Some(task);
-                }
-            }
+    fn apply(&self, backend: usize, change: Change) {
+        let mut state = self.lock();
+        let now = self.env.clock.now();
+        match change {
+            Change::State(to) => state.policy.set_state(now, backend, to),
+            Change::Share(percent) => state.policy.set_share(now, backend, percent),
         }
+        self.arm(&mut state);
     }
 
     fn decide(&self, flow: FiveTuple) -> L4Decision {
@@ -109,14 +189,28 @@ impl<N: Net> Splice<N> {
         decision
     }
 
-    async fn carry(&self, mut downstream: N::Stream, flow: FiveTuple, backend: usize) {
-        let Some(backend) = self.farm.backends.get(backend) else { return };
-        let Ok(Ok(mut upstream)) = timeout(CONNECT, self.net.connect(backend.address)).await else { return };
+    async fn carry(&self, mut downstream: N::Stream, flow: FiveTuple, index: usize) {
+        let Some(backend) = self.farm.backends.get(index) else { return };
+        if let Some(traffic) = &self.traffic {
+            traffic.sent(index, true);
+        }
+        let connecting = timeout(self.limits.connect, self.net.connect(backend.address));
+        let connected = connecting.await.ok().and_then(Result::ok);
+        if let Some(traffic) = &self.traffic {
+            if connected.is_some() { traffic.succeeded(index) } else { traffic.failed(index) }
+        }
+        let Some(mut upstream) = connected else { return };
         if let Ok(source) = upstream.local_addr() {
             self.env.record(What::FlowOpened { client: flow.client, source, backend: backend.name.clone() });
         }
+        if let Some(version) = self.proxy_protocol.send
+            && upstream.write_all(&version.header(flow.client, flow.front)).await.is_err()
+        {
+            return;
+        }
+        let buffer = self.limits.buffer;
         // An error on either side drops both, which closes both.
-        let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER).await;
+        let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
     }
 
     fn work(&self) -> Option<Time> {
@@ -144,18 +238,36 @@ impl<N: Net> Splice<N> {
     }
 }
 
+/// A downstream connection that counts against the limit, for as long as this lives.
+struct Counted<N: Net>(Arc<Splice<N>>);
+
+impl<N: Net> Counted<N> {
+    fn new(splice: &Arc<Splice<N>>) -> Option<Self> {
+        let mut state = splice.lock();
+        let fits = state.connections < splice.limits.downstreams;
+        state.connections += usize::from(fits);
+        fits.then(|| Self(Arc::clone(splice)))
+    }
+}
+
+impl<N: Net> Drop for Counted<N> {
+    fn drop(&mut self) {
+        self.0.lock().connections -= 1;
+    }
+}
+
 /// Reports the flow's end, however it comes.
 struct Ended<N: Net> {
-    splice: Arc<Splice<N>>,
+    counted: Counted<N>,
     flow: FiveTuple,
 }
 
 impl<N: Net> Drop for Ended<N> {
     fn drop(&mut self) {
-        let mut state = self.splice.lock();
+        let splice = &self.counted.0;
+        let mut state = splice.lock();
         state.flows.swap_remove(&self.flow);
-        let now = self.splice.env.clock.now();
-        state.policy.closed(now, self.flow);
-        self.splice.arm(&mut state);
+        state.policy.closed(splice.env.clock.now(), self.flow);
+        splice.arm(&mut state);
     }
 }

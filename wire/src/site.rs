@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use stickler_lb_core::{Backend, Farm, Limits, UnknownMechanism, find, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Farm, FlowService, Service, UnknownMechanism, find, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
@@ -96,9 +96,9 @@ impl Site {
         let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
         if let Some(policy) = mechanism.l7(&farm) {
-            TokioNet.spawn(serve_l7(TokioNet, listener, env(&name), farm, policy, Limits::default()));
+            TokioNet.spawn(serve_l7(TokioNet, listener, env(&name), Service::new(farm, policy)));
         } else if let Some(policy) = mechanism.l4(&farm) {
-            TokioNet.spawn(serve_l4(TokioNet, listener, env(&name), farm, policy));
+            TokioNet.spawn(serve_l4(TokioNet, listener, env(&name), FlowService::new(farm, policy)));
         }
         Ok(Self { front_end, servers, dc })
     }

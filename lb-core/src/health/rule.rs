@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use stickler_model::trace;
 
 /// Active health checks of every backend.
@@ -83,6 +83,31 @@ pub enum Blame {
     PickedLast,
 }
 
+/// These checks cannot be made, or cannot keep what they promise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// A backend would change its state without a check.
+    #[error("rise and fall of a health check are at least 1")]
+    NoCount,
+    /// There would be no end of checks, or none would ever pass.
+    #[error("interval and timeout of a health check are longer than zero")]
+    NoTime,
+    /// A death would be noticed later than fall x interval + timeout, since checks of a backend do not overlap.
+    #[error("a health check's timeout ({timeout:?}) is longer than its interval ({interval:?}): make one of them fit")]
+    Late {
+        /// The timeout.
+        timeout: Duration,
+        /// The interval.
+        interval: Duration,
+    },
+    /// Two checks could come at once.
+    #[error("a health check's jitter of {0} % is more than 50 %")]
+    Jitter(u8),
+    /// Not a request's target in origin form (RFC 9112 3.2.1).
+    #[error("`{0}` is no path to ask a backend for: it starts with `/`, and has no spaces")]
+    Uri(&'static str),
+}
+
 impl Expect {
     /// Whether this answer counts as alive.
     pub fn holds(self, status: StatusCode) -> bool {
@@ -106,6 +131,33 @@ impl CheckRule {
         jitter: 0,
         slow_start: Duration::ZERO,
     };
+
+    /// Whether it can keep what it promises.
+    ///
+    /// # Errors
+    /// [`CheckError`]: what is wrong, and what to do.
+    pub fn check(&self) -> Result<(), CheckError> {
+        if self.rise == 0 || self.fall == 0 {
+            return Err(CheckError::NoCount);
+        }
+        if self.interval.is_zero() || self.timeout.is_zero() {
+            return Err(CheckError::NoTime);
+        }
+        if self.timeout > self.interval {
+            return Err(CheckError::Late { timeout: self.timeout, interval: self.interval });
+        }
+        if self.jitter > 50 {
+            return Err(CheckError::Jitter(self.jitter));
+        }
+        match self.probe {
+            Probe::Http { uri, .. } | Probe::Logon { uri, .. }
+                if uri.parse::<Uri>().is_err() || !uri.starts_with('/') =>
+            {
+                Err(CheckError::Uri(uri))
+            }
+            _ => Ok(()),
+        }
+    }
 
     /// What it promises about when a death or a return is noticed. The user of a [`Probe::Logon`] is the world's to add.
     pub fn promise(&self) -> trace::Checks {

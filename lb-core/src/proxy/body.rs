@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use stickler_net::Net;
+use tokio::time::{Sleep, sleep};
 
 use super::downstream::Busy;
 use super::lease::Lease;
@@ -16,8 +17,8 @@ use super::upstream::Sender;
 /// A request's body on its way upstream.
 pub(super) enum RequestBody {
     Empty,
-    /// Counts the frames sent, so that a slow client is not taken for a silent backend.
-    Streaming(Incoming, Arc<AtomicU64>),
+    /// Keeps account of its progress, so that a slow client is not taken for a silent backend.
+    Streaming(Incoming, Arc<Progress>),
 }
 
 impl RequestBody {
@@ -25,12 +26,31 @@ impl RequestBody {
         if body.is_end_stream() { Self::Empty } else { Self::Streaming(body, Arc::default()) }
     }
 
-    /// How many frames went out so far; `None` where there are none to send.
-    pub(super) fn frames(&self) -> Option<Arc<AtomicU64>> {
+    /// How far it is; `None` where there is nothing to send.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
             Self::Empty => None,
-            Self::Streaming(_, frames) => Some(Arc::clone(frames)),
+            Self::Streaming(_, progress) => Some(Arc::clone(progress)),
         }
+    }
+}
+
+/// How far a request's body is on its way.
+#[derive(Default)]
+pub(super) struct Progress {
+    frames: AtomicU64,
+    waiting: AtomicBool,
+}
+
+impl Progress {
+    /// Frames that went out so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether the backend would take more than the client has sent.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -41,10 +61,11 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streaming(body, frames) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                frames.fetch_add(1, Ordering::Relaxed);
-                Poll::Ready(frame)
+            Self::Streaming(body, progress) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                progress.waiting.store(frame.is_pending(), Ordering::Relaxed);
+                progress.frames.fetch_add(u64::from(frame.is_ready()), Ordering::Relaxed);
+                frame
             }
         }
     }
@@ -70,7 +91,18 @@ impl Body for RequestBody {
 /// once finds it where it belongs. Dropped before the end, it closes the upstream connection.
 pub(super) struct AnswerBody<N: Net> {
     source: Source<N>,
+    /// Runs while the backend owes the next part.
+    stalled: Option<Pin<Box<Sleep>>>,
     _busy: Busy,
+}
+
+/// Why an answer's body breaks off. The client sees the connection end before the body does.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("the backend's answer broke off: {0}")]
+    Off(#[from] hyper::Error),
+    #[error("the backend's answer stalled")]
+    Stalled,
 }
 
 enum Source<N: Net> {
@@ -81,32 +113,46 @@ enum Source<N: Net> {
 
 impl<N: Net> AnswerBody<N> {
     /// A body of the balancer's own.
-    pub(super) fn short(text: &'static str, busy: Busy) -> Self {
-        let text = (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()));
-        Self { source: Source::Short(text), _busy: busy }
+    pub(super) fn short(text: Bytes, busy: Busy) -> Self {
+        Self { source: Source::Short((!text.is_empty()).then_some(text)), stalled: None, _busy: busy }
     }
 
     /// A body that a backend sends.
     pub(super) fn streaming(body: Incoming, lease: Lease<N>, sender: Sender, busy: Busy) -> Self {
-        Self { source: Source::Streaming(body, Some((lease, sender))), _busy: busy }
+        Self { source: Source::Streaming(body, Some((lease, sender))), stalled: None, _busy: busy }
     }
 }
 
 impl<N: Net> Body for AnswerBody<N> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let (body, held) = match &mut self.get_mut().source {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let Self { source, stalled, .. } = self.get_mut();
+        let (body, held) = match source {
             Source::Short(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Source::Streaming(body, held) => (body, held),
         };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let frame = match (Pin::new(&mut *body).poll_frame(cx), &*held) {
+            (Poll::Ready(frame), _) => frame.map(|frame| frame.map_err(Broken::from)),
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some((lease, _))) => {
+                let limit = lease.proxy.shell.limits.body;
+                let timer = stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+                ready!(timer.as_mut().poll(cx));
+                Some(Err(Broken::Stalled))
+            }
+        };
+        *stalled = None;
         let last = match &frame {
             None => true,
             Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
             Some(Err(_)) => {
-                *held = None;
+                if let Some((lease, sender)) = held.take()
+                    && let Some(traffic) = &lease.proxy.traffic
+                {
+                    traffic.failed(sender.backend);
+                }
                 false
             }
         };

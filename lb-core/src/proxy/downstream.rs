@@ -1,41 +1,49 @@
-//! One downstream connection: the task that serves it, and the time limit for heads that never end.
+//! One downstream connection: the task that serves it, and its time limits: for heads that never end, and for idling.
 
 use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use stickler_net::Net;
-use tokio::time::sleep;
+use stickler_net::{Net, Stream as _};
+use tokio::time::{sleep, timeout};
 
 use super::forward::{Peer, forward};
 use super::shell::CloseSignal;
 use super::tap::Tap;
 use super::{Limits, Proxy};
 use crate::DownstreamId;
+use crate::proxy_protocol::read_header;
 
 /// Serves one client's connection until either side is done with it.
 pub(super) async fn serve<N: Net>(
     registered: Registered<N>,
-    stream: N::Stream,
-    client: SocketAddr,
+    mut stream: N::Stream,
+    mut client: SocketAddr,
     close: CloseSignal,
 ) {
     let (proxy, id) = (&registered.proxy, registered.id);
+    let limits = &proxy.shell.limits;
+    if proxy.proxy_protocol.accept {
+        let Ok(Ok(named)) = timeout(limits.request_head, read_header(&mut stream)).await else { return };
+        client = named.unwrap_or(client);
+    }
+    let front = proxy.proxy_protocol.send.and_then(|_| stream.local_addr().ok());
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
     let io = TokioIo::new(Tap::new(stream, move |_| told.bytes()));
-    let peer = Peer { id, client, head: Arc::clone(&head) };
+    let peer = Peer { id, client, front, head: Arc::clone(&head) };
     let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), request));
     let mut connection = pin!(proxy.server.serve_connection(io, service));
     let mut close = Some(close);
-    let mut slow = pin!(None);
-    let limit = proxy.shell.limits.request_head;
+    let mut timer = pin!(None);
+    let mut timed = None;
     std::future::poll_fn(|cx| {
         // How it ended does not matter: the registration and each exchange's lease clean up after every end.
         if connection.as_mut().poll(cx).is_ready() {
@@ -49,16 +57,12 @@ pub(super) async fn serve<N: Net>(
                 return Poll::Ready(());
             }
         }
-        if !head.is_partial() {
-            if slow.is_some() {
-                slow.set(None);
-            }
-            return Poll::Pending;
+        let now = head.get();
+        if timed != Some(now) {
+            timed = Some(now);
+            timer.set(now.limit(limits).map(sleep));
         }
-        if slow.is_none() {
-            slow.set(Some(sleep(limit)));
-        }
-        slow.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
+        timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
     })
     .await;
 }
@@ -91,41 +95,66 @@ impl<N: Net> Registered<N> {
 impl<N: Net> Drop for Registered<N> {
     fn drop(&mut self) {
         self.proxy.shell.disconnected(self.id);
+        if let Some(gate) = &self.proxy.gate {
+            gate.closed(self.id);
+        }
     }
 }
 
-/// Whether a request's head has begun to arrive, and has not ended.
+/// What a downstream connection is doing, and how many requests it has brought.
 ///
 /// After an answer that came before its request's end, the rest of that request counts as a head, too: it has to
 /// arrive within the same time.
 #[derive(Debug, Default)]
-pub(super) struct HeadWatch(AtomicU8);
+pub(super) struct HeadWatch(AtomicU32);
+
+/// One moment of a [`HeadWatch`]: two bits say what it does, the others count, so that two idle times differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment(u32);
 
 impl HeadWatch {
-    const IDLE: u8 = 0;
-    const PARTIAL: u8 = 1;
-    const BUSY: u8 = 2;
+    const IDLE: u32 = 0;
+    /// A head has begun to arrive, and has not ended.
+    const PARTIAL: u32 = 1;
+    const BUSY: u32 = 2;
+    const MASK: u32 = 3;
 
     /// A head is complete, and its exchange under way until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        self.0.store(Self::BUSY, Ordering::Relaxed);
+        let count = (self.0.load(Ordering::Relaxed) & !Self::MASK).wrapping_add(Self::MASK + 1);
+        self.0.store(count | Self::BUSY, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
 
     fn bytes(&self) {
-        let _ = self.0.compare_exchange(Self::IDLE, Self::PARTIAL, Ordering::Relaxed, Ordering::Relaxed);
+        let now = self.0.load(Ordering::Relaxed);
+        if now & Self::MASK == Self::IDLE {
+            self.0.store(now | Self::PARTIAL, Ordering::Relaxed);
+        }
     }
 
-    fn is_partial(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::PARTIAL
+    fn get(&self) -> Moment {
+        Moment(self.0.load(Ordering::Relaxed))
     }
 }
 
-/// An exchange under way. It lives as long as the answer's body.
+impl Moment {
+    /// How long it may last.
+    fn limit(self, limits: &Limits) -> Option<Duration> {
+        match self.0 & HeadWatch::MASK {
+            HeadWatch::IDLE => limits.idle,
+            HeadWatch::PARTIAL => Some(limits.request_head),
+            _ => None,
+        }
+    }
+}
+
+/// An exchange under way. It lives as long as the answer's body. Connection, exchange and body live in one task, so
+/// that loads and stores need no order among them.
 pub(super) struct Busy(Arc<HeadWatch>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.0.store(HeadWatch::IDLE, Ordering::Relaxed);
+        self.0.0.fetch_and(!HeadWatch::MASK, Ordering::Relaxed);
     }
 }

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body as _, Incoming};
@@ -15,7 +15,8 @@ use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
 use tokio::time::timeout;
 
-use super::body::{AnswerBody, RequestBody};
+use super::admission::admit;
+use super::body::{AnswerBody, Progress, RequestBody};
 use super::downstream::{Busy, HeadWatch};
 use super::lease::Lease;
 use super::shell::Step;
@@ -28,6 +29,8 @@ use crate::{DownstreamId, Edit, Failure, FailureKind, RequestHead, ResponseHead}
 pub(super) struct Peer {
     pub(super) id: DownstreamId,
     pub(super) client: SocketAddr,
+    /// Where it connected to; known where upstream connections tell it.
+    pub(super) front: Option<SocketAddr>,
     pub(super) head: Arc<HeadWatch>,
 }
 
@@ -52,13 +55,35 @@ pub(super) async fn forward<N: Net>(
         return Ok(own_answer(status, &[], busy));
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
-    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
-    let mut held = Some(Held { parts, body: RequestBody::new(body) });
+    let body = match &proxy.gate {
+        None => body,
+        // Boxed, since only a balancer with a gate is to pay for its future.
+        Some(gate) => match Box::pin(admit(&**gate, &proxy.shell.limits, &peer, &mut parts, body)).await {
+            Ok(body) => body,
+            Err(answer) => {
+                proxy.shell.gated(peer.id, id);
+                return Ok(answer.map(|body| AnswerBody::short(body, busy)));
+            }
+        },
+    };
+    route(proxy, peer, id, Held { parts, body: RequestBody::new(body) }, busy).await
+}
+
+/// Takes a request that the policy is to decide on where it says, as often as it says.
+async fn route<N: Net>(
+    proxy: Arc<Proxy<N>>,
+    peer: Peer,
+    id: Option<RequestId>,
+    request: Held,
+    busy: Busy,
+) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
+    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&request.parts, &peer));
+    let mut held = Some(request);
     let mut attempts = 0;
     loop {
-        let (at, target) = match step {
-            Step::Send(at, sender) => (at, Target::Idle(sender)),
-            Step::Open(at, backend) => (at, Target::Backend(backend)),
+        let (at, backend, target, picked) = match step {
+            Step::Send { at, sender, picked } => (at, sender.backend, Target::Idle(sender), picked),
+            Step::Open(at, backend) => (at, backend, Target::Backend(backend), true),
             Step::Answer(status) => return Ok(own_answer(status, &edits, busy)),
             Step::Close => return Err(CloseDownstream),
             Step::Wait(resumed) => {
@@ -74,15 +99,27 @@ pub(super) async fn forward<N: Net>(
         attempts += 1;
         // The shell turns a retry of what is not held any more into an error answer.
         let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], busy)) };
-        let kind = match attempt(lease, target, sending, edits).await {
-            Attempt::Answered(response) => return Ok(response.into_response(busy)),
-            Attempt::BadRequest => return Ok(own_answer(StatusCode::BAD_REQUEST, &[], busy)),
+        if let Some(traffic) = &proxy.traffic {
+            traffic.sent(backend, picked);
+        }
+        let kind = match attempt(lease, target, sending, edits, &peer).await {
+            Attempt::Answered(response) => {
+                if let Some(traffic) = &proxy.traffic {
+                    traffic.succeeded(backend);
+                }
+                return Ok(response.into_response(busy));
+            }
+            Attempt::Broken(status) => return Ok(own_answer(status, &[], busy)),
             Attempt::Failed(lease, kind, unsent) => {
                 lease.release();
                 held = unsent.filter(|_| attempts < proxy.shell.limits.attempts);
                 kind
             }
         };
+        // Before the policy is asked what now, so that it knows who is out.
+        if let Some(traffic) = &proxy.traffic {
+            traffic.failed(backend);
+        }
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
     }
@@ -101,14 +138,14 @@ enum Target {
 
 enum Attempt<N: Net> {
     Answered(Answer<N>),
-    /// The client's own body broke off, or is not one.
-    BadRequest,
+    /// The client's own body broke off, stalled, or is not one: to be answered with this status.
+    Broken(StatusCode),
     /// With the request, where it can be sent again.
     Failed(Lease<N>, FailureKind, Option<Held>),
 }
 
 /// Sends the request once.
-async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec<Edit>) -> Attempt<N> {
+async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec<Edit>, peer: &Peer) -> Attempt<N> {
     let proxy = Arc::clone(&lease.proxy);
     let (mut sender, reused) = match target {
         Target::Idle(sender) => (sender, true),
@@ -117,7 +154,7 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
                 return Attempt::Failed(lease, FailureKind::Refused, Some(held));
             };
             // Boxed: it is large and rare, and every request's future would have to carry it.
-            match Box::pin(upstream::open(&proxy, lease.at, backend, address)).await {
+            match Box::pin(upstream::open(&proxy, lease.at, backend, address, peer)).await {
                 Ok(sender) => (sender, false),
                 Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
             }
@@ -135,22 +172,24 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
     for edit in edits {
         edit.apply(&mut parts.headers);
     }
-    let frames = body.frames();
+    let progress = body.progress();
     let before = sender.received();
     let sent = sender.send.try_send_request(Request::from_parts(parts, body));
-    let failure = match answer_within(proxy.shell.limits.answer, sent, frames.as_deref()).await {
-        Some(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+    let failure = match answer_within(proxy.shell.limits.answer, sent, progress.as_deref()).await {
+        Waited::Over(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             return Attempt::Answered(Answer::new(lease, sender, response));
         }
         // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on.
-        Some(Ok(_)) => (FailureKind::Malformed, None),
-        None => (FailureKind::Silent, None),
-        Some(Err(mut error)) => match error.take_message() {
+        Waited::Over(Ok(_)) => (FailureKind::Malformed, None),
+        Waited::BackendStalls => (FailureKind::Silent, None),
+        // RFC 9110 15.5.9. The backend has half a request, so its connection goes with the lease.
+        Waited::ClientStalls => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
+        Waited::Over(Err(mut error)) => match error.take_message() {
             Some(unsent) => {
                 let (parts, body) = unsent.into_parts();
                 (FailureKind::Lost, Some(Held { parts, body }))
             }
-            None if error.error().is_user() => return Attempt::BadRequest,
+            None if error.error().is_user() => return Attempt::Broken(StatusCode::BAD_REQUEST),
             None if error.error().is_parse() || sender.received() > before => (FailureKind::Malformed, None),
             None => (FailureKind::Lost, spare.map(|parts| Held { parts, body: RequestBody::Empty })),
         },
@@ -160,17 +199,27 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-/// Waits for an answer's head; `None` when the limit passed and the request made no progress either.
-async fn answer_within(limit: Duration, sent: impl Future<Output = Sent>, frames: Option<&AtomicU64>) -> Option<Sent> {
+/// How waiting for an answer ended.
+enum Waited {
+    Over(Sent),
+    /// The request is with the backend, or as much of it as that takes, and nothing comes back.
+    BackendStalls,
+    /// The rest of the request does not come.
+    ClientStalls,
+}
+
+/// Waits for an answer's head, or until the limit passes without progress of the request either.
+async fn answer_within(limit: Duration, sent: impl Future<Output = Sent>, progress: Option<&Progress>) -> Waited {
     let mut sent = pin!(sent);
     let mut seen = 0;
     loop {
         if let Ok(result) = timeout(limit, sent.as_mut()).await {
-            return Some(result);
+            return Waited::Over(result);
         }
-        let now = frames.map_or(0, |frames| frames.load(Ordering::Relaxed));
+        let now = progress.map_or(0, Progress::frames);
         if now == seen {
-            return None;
+            let waiting = progress.is_some_and(Progress::is_waiting);
+            return if waiting { Waited::ClientStalls } else { Waited::BackendStalls };
         }
         seen = now;
     }
@@ -212,13 +261,13 @@ impl<N: Net> Answer<N> {
     fn into_response(self, busy: Busy) -> Response<AnswerBody<N>> {
         let body = match self.source {
             Some((body, lease, sender)) => AnswerBody::streaming(body, lease, sender, busy),
-            None => AnswerBody::short("", busy),
+            None => AnswerBody::short(Bytes::new(), busy),
         };
         Response::from_parts(self.response, body)
     }
 }
 
-fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
+pub(super) fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
     RequestHead { method: &parts.method, uri: &parts.uri, headers: &parts.headers, client: peer.client }
 }
 
@@ -226,13 +275,14 @@ fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
 fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Response<AnswerBody<N>> {
     let text = match status {
         StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
+        StatusCode::REQUEST_TIMEOUT => "408: the rest of the request did not come in time\n",
         StatusCode::NOT_IMPLEMENTED => "501: the balancer does not open tunnels\n",
         StatusCode::BAD_GATEWAY => "502: the backend gave the balancer no usable answer\n",
         StatusCode::SERVICE_UNAVAILABLE => "503: the balancer has no backend for this request\n",
         StatusCode::GATEWAY_TIMEOUT => "504: the backend did not answer the balancer in time\n",
         _ => "",
     };
-    let mut response = Response::new(AnswerBody::short(text, busy));
+    let mut response = Response::new(AnswerBody::short(Bytes::from_static(text.as_bytes()), busy));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));

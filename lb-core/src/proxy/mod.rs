@@ -1,31 +1,34 @@
-//! The HTTP/1.1 data plane: obeys an [`L7Policy`], and follows HTTP.
+//! The HTTP/1.1 data plane: obeys an [`L7Policy`](crate::L7Policy), and follows HTTP.
 //!
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
 //!   └─ downstream: one task for each client connection (hyper server), and its time limit for slow heads
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
+//!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
 //!             ├─ upstream: one connection, its one sender, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ body: both directions, frame by frame
+//! service: what a balancer is made of
 //! shell: the one lock around the policy and all connections
 //! ```
 //!
 //! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
 //! connection is the policy's decision alone.
 
+mod admission;
 mod body;
 mod downstream;
 mod forward;
 mod headers;
 mod lease;
+mod service;
 mod shell;
 mod tap;
 mod upstream;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use stickler_model::{Env, Time};
 use stickler_net::{Net, next_connection};
@@ -33,60 +36,33 @@ use tokio::time::{Instant, sleep_until};
 
 use self::downstream::Registered;
 use self::shell::Shell;
-use crate::{Farm, L7Policy};
+use crate::health::Traffic;
+use crate::{Gate, ProxyProtocol};
 
-/// What a peer may use up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Time to open an upstream connection; then 504.
-    pub connect: Duration,
-    /// Time without progress, from the request's last byte to the head of the answer; then 504.
-    pub answer: Duration,
-    /// Time from the first byte of a request's head to its last; then the connection is closed.
-    pub request_head: Duration,
-    /// Time that a policy may keep a request waiting; then 503.
-    pub wait: Duration,
-    /// Bytes of a message's head, either way; more is a 431 to a client, and a 502 for a backend's.
-    pub head_bytes: usize,
-    /// Field lines of a message's head, either way; likewise.
-    pub fields: usize,
-    /// Downstream connections at a time; more are closed at once.
-    pub downstreams: usize,
-    /// Upstream connections tried for one request.
-    pub attempts: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            answer: Duration::from_mins(1),
-            request_head: Duration::from_secs(30),
-            wait: Duration::from_secs(5),
-            head_bytes: 64 * 1024,
-            fields: 100,
-            downstreams: 65_536,
-            attempts: 8,
-        }
-    }
-}
+pub use service::{Limits, Pipelining, Service};
 
 /// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
-pub async fn serve_l7<N: Net>(
-    net: N,
-    listener: N::Listener,
-    env: Env,
-    farm: Farm,
-    policy: Box<dyn L7Policy>,
-    limits: Limits,
-) {
+pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
+    let Service { farm, policy, limits, control, passive, gate, proxy_protocol, pipelining } = service;
+    let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let proxy = Arc::new(Proxy {
         net,
         client: upstream::builder(&limits),
         server: downstream::builder(&limits),
+        gate,
+        proxy_protocol,
+        pipelining,
+        traffic,
         shell: Shell::new(env, farm, policy, limits),
+    });
+    // Weak, since the proxy must not outlive its connections for the handle's sake.
+    let told = Arc::downgrade(&proxy);
+    let _attached = control.attach(move |backend, change| {
+        if let Some(proxy) = told.upgrade() {
+            proxy.shell.apply(backend, change);
+        }
     });
     let accepting = accept(&proxy, &listener);
     let working = work(&proxy.shell);
@@ -94,6 +70,15 @@ pub async fn serve_l7<N: Net>(
         biased;
         () = accepting => {}
         () = working => {}
+        () = watch(proxy.traffic.as_ref()) => {}
+    }
+}
+
+/// Passive checks, where there are any.
+pub(crate) async fn watch(traffic: Option<&Traffic>) {
+    match traffic {
+        Some(traffic) => traffic.watch().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -102,6 +87,10 @@ struct Proxy<N> {
     net: N,
     client: hyper::client::conn::http1::Builder,
     server: hyper::server::conn::http1::Builder,
+    gate: Option<Arc<dyn Gate>>,
+    proxy_protocol: ProxyProtocol,
+    pipelining: Pipelining,
+    traffic: Option<Traffic>,
     shell: Shell,
 }
 

@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 use super::Limits;
 use super::upstream::Sender;
 use crate::{
-    Bond, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead, Route,
-    UpstreamId, Work,
+    Bond, Change, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead,
+    Route, UpstreamId, Work,
 };
 
 /// Everything that all connections share.
@@ -56,8 +56,8 @@ struct Downstream {
 
 /// What the data plane is to do with a request.
 pub(super) enum Step {
-    /// Send it, on this idle connection.
-    Send(Exchange, Sender),
+    /// Send it, on this idle connection: one that was picked for it, or one that belongs to its client.
+    Send { at: Exchange, sender: Sender, picked: bool },
     /// Open a connection to the backend with this index and send it there.
     Open(Exchange, usize),
     /// Ask again when this is done.
@@ -85,6 +85,17 @@ impl Shell {
             armed: None,
         };
         Self { env, farm, limits, wake: Notify::new(), state: Mutex::new(state) }
+    }
+
+    /// The operator, a health check or live traffic says this of a backend.
+    pub(super) fn apply(&self, backend: usize, change: Change) {
+        let mut state = self.lock();
+        let now = self.env.clock.now();
+        match change {
+            Change::State(to) => state.policy.set_state(now, backend, to),
+            Change::Share(percent) => state.policy.set_share(now, backend, percent),
+        }
+        self.arm(&mut state);
     }
 
     /// Counts a new downstream connection; `None` where there are too many.
@@ -116,6 +127,11 @@ impl Shell {
         let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
         let decision = state.policy.request(self.env.clock.now(), id, fresh, head);
         self.follow(&mut state, id, request, fresh, decision)
+    }
+
+    /// A request was answered before the policy was asked.
+    pub(super) fn gated(&self, id: DownstreamId, request: Option<RequestId>) {
+        self.note(&self.lock(), id, None, request, "gate");
     }
 
     /// The request got no answer: where does it go now?
@@ -260,8 +276,8 @@ impl Shell {
         decision: Decision<Route>,
     ) -> Edited {
         let (word, named, step) = match decision.verdict {
-            Route::Pinned(upstream) => ("pinned", Some(upstream), Self::take(state, id, upstream)),
-            Route::Reuse(upstream) => ("reuse", Some(upstream), Self::take(state, id, upstream)),
+            Route::Pinned(upstream) => ("pinned", Some(upstream), Self::take(state, id, upstream, false)),
+            Route::Reuse(upstream) => ("reuse", Some(upstream), Self::take(state, id, upstream, true)),
             Route::Open(backend) => {
                 state.last_upstream = fresh.0;
                 let at = Exchange { downstream: id, upstream: fresh };
@@ -284,12 +300,12 @@ impl Shell {
         (step.unwrap_or(Step::Answer(StatusCode::BAD_GATEWAY)), decision.edits)
     }
 
-    fn take(state: &mut State, id: DownstreamId, upstream: UpstreamId) -> Option<Step> {
+    fn take(state: &mut State, id: DownstreamId, upstream: UpstreamId, picked: bool) -> Option<Step> {
         let entry = state.upstreams.get_mut(&upstream)?;
         let sender = entry.sender.take()?;
         entry.downstream = id;
         entry.awaited = true;
-        Some(Step::Send(Exchange { downstream: id, upstream }, sender))
+        Some(Step::Send { at: Exchange { downstream: id, upstream }, sender, picked })
     }
 
     fn finish(&self, state: &mut State, now: Time, at: Exchange, request: Option<RequestId>, sender: Sender) {

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use stickler_net::Net;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::body::RequestBody;
+use super::forward::Peer;
 use super::tap::Tap;
 use super::{Limits, Proxy};
 use crate::{Exchange, FailureKind};
@@ -19,6 +21,8 @@ pub(super) struct Sender {
     pub(super) send: SendRequest<RequestBody>,
     /// The backend's.
     pub(super) address: SocketAddr,
+    /// The backend's index in the farm.
+    pub(super) backend: usize,
     received: Arc<AtomicU64>,
 }
 
@@ -38,9 +42,14 @@ pub(super) async fn open<N: Net>(
     at: Exchange,
     backend: usize,
     address: SocketAddr,
+    peer: &Peer,
 ) -> Result<Sender, FailureKind> {
     let connecting = timeout(proxy.shell.limits.connect, proxy.net.connect(address));
-    let stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
+    let mut stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
+    if let (Some(version), Some(front)) = (proxy.proxy_protocol.send, peer.front) {
+        let header = version.header(peer.client, front);
+        stream.write_all(&header).await.map_err(|_| FailureKind::Refused)?;
+    }
     let received = Arc::new(AtomicU64::new(0));
     // An answer that broke off is not the same as none.
     let counted = Arc::clone(&received);
@@ -56,7 +65,7 @@ pub(super) async fn open<N: Net>(
             owner.shell.upstream_ended(at.upstream);
         })
     });
-    Ok(Sender { send, address, received })
+    Ok(Sender { send, address, backend, received })
 }
 
 /// How the client side of every upstream connection is set.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stickler_lb_core::{Backend, Farm, L4Policy, L7Policy, Limits, find, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Farm, FlowService, L4Policy, L7Policy, Limits, Service, find, serve_l4, serve_l7};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
 use stickler_net::{Listener as _, Net, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -55,7 +55,7 @@ impl Bed {
     pub(crate) async fn with_l4(policy: Box<dyn L4Policy>, backends: &[&Server]) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
-        let task = TokioNet.spawn(serve_l4(TokioNet, listener, env, farm(backends), policy));
+        let task = TokioNet.spawn(serve_l4(TokioNet, listener, env, FlowService::new(farm(backends), policy)));
         Self { front, journal, task }
     }
 
@@ -63,7 +63,7 @@ impl Bed {
     pub(crate) async fn with_policy(policy: Box<dyn L7Policy>, farm: Farm, limits: Limits) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
-        let task = TokioNet.spawn(serve_l7(TokioNet, listener, env, farm, policy, limits));
+        let task = TokioNet.spawn(serve_l7(TokioNet, listener, env, Service { limits, ..Service::new(farm, policy) }));
         Self { front, journal, task }
     }
 

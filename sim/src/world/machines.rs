@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_auth::FileTime;
-use stickler_lb_core::{Backend, Farm, Limits, Mechanism, find, serve_l7};
+use stickler_lb_core::{Backend, Farm, Mechanism, Service, find, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::trace::Promises;
@@ -146,7 +146,7 @@ impl Machine {
                 let farm = farm.clone();
                 let Some(policy) = mechanism.l7(&farm) else { return };
                 on_listener(net, address, |net, listener| {
-                    serve_l7(net, listener, env, farm, policy, Limits::default())
+                    serve_l7(net, listener, env, Service::new(farm, policy))
                 });
             }
             Process::Router => {}

@@ -1,0 +1,103 @@
+//! What one balancer of the HTTP data plane is made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::health::PassiveRule;
+use crate::{Control, Farm, Gate, L7Policy, ProxyProtocol};
+
+/// A policy over its farm, and what surrounds it.
+pub struct Service {
+    /// The backends.
+    pub farm: Farm,
+    /// Who decides.
+    pub policy: Box<dyn L7Policy>,
+    /// What a peer may use up.
+    pub limits: Limits,
+    /// The operator's and the health checks' handle on the backends. Keep a clone.
+    pub control: Control,
+    /// Failures of live traffic take a backend out. `None`: they do not.
+    pub passive: Option<PassiveRule>,
+    /// Who may answer before the policy is asked. `None`: nobody.
+    pub gate: Option<Arc<dyn Gate>>,
+    /// Whether the PROXY protocol is spoken, on either side. An upstream connection names the client that it was
+    /// opened for, whoever uses it later.
+    pub proxy_protocol: ProxyProtocol,
+    /// What becomes of a request that comes before the one before it is answered.
+    pub pipelining: Pipelining,
+}
+
+impl Service {
+    /// This policy over this farm, within the default limits, and nothing else.
+    pub fn new(farm: Farm, policy: Box<dyn L7Policy>) -> Self {
+        Self {
+            farm,
+            policy,
+            limits: Limits::default(),
+            control: Control::new(),
+            passive: None,
+            gate: None,
+            proxy_protocol: ProxyProtocol::default(),
+            pipelining: Pipelining::default(),
+        }
+    }
+}
+
+/// What becomes of a pipelined request: one that comes before the one before it is answered (RFC 9112 9.3.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pipelining {
+    /// It waits: requests of a downstream connection go to the policy one at a time, in order.
+    #[default]
+    InOrder,
+    /// It overtakes, a fault: while the connection before it is busy it is put to the policy as if it had come on a
+    /// downstream connection of its own, unpinned. Answers still leave in order. Bodies need a `Content-Length`.
+    Overtakes,
+}
+
+/// What a peer may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time to open an upstream connection; then 504.
+    pub connect: Duration,
+    /// Time without progress, from the request's last byte to the head of the answer; then 504, or 408 where it is the
+    /// client that does not send the rest of its request.
+    pub answer: Duration,
+    /// Time without progress of an answer's body, while the client would take more; then both connections are closed.
+    pub body: Duration,
+    /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
+    /// protocol header, where one has to come first.
+    pub request_head: Duration,
+    /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated
+    /// connection may be idle for as long as its user.
+    pub idle: Option<Duration>,
+    /// Time that a policy may keep a request waiting; then 503.
+    pub wait: Duration,
+    /// Bytes of a message's head, either way; more is a 431 to a client, and a 502 for a backend's.
+    pub head_bytes: usize,
+    /// Field lines of a message's head, either way; likewise.
+    pub fields: usize,
+    /// Bytes of a request's body that are read to keep the connection of a request that a [`Gate`] answers.
+    pub drain: usize,
+    /// Downstream connections at a time; more are closed at once.
+    pub downstreams: usize,
+    /// Upstream connections tried for one request.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_mins(1),
+            body: Duration::from_mins(1),
+            request_head: Duration::from_secs(30),
+            idle: None,
+            wait: Duration::from_secs(5),
+            head_bytes: 64 * 1024,
+            fields: 100,
+            drain: 256 * 1024,
+            downstreams: 65_536,
+            attempts: 8,
+        }
+    }
+}
