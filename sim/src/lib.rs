@@ -6,4 +6,4 @@
 pub mod engine;
 pub mod world;
 
-pub use world::SimWorld;
+pub use world::{Balancer, SimWorld};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use stickler_lb_core::{Backend, Farm, FlowService, Service, UnknownMechanism, find, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Control, Farm, Plane, RuleError, UnknownBalancer, find, health, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
@@ -45,7 +45,10 @@ pub struct Site {
 pub enum StartError {
     /// No such balancer.
     #[error(transparent)]
-    Balancer(#[from] UnknownMechanism),
+    Balancer(#[from] UnknownBalancer),
+    /// The balancer's rules do not fit this farm.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// A port could not be had.
     #[error("cannot listen on {address} for `{name}`: {error}")]
     Listen {
@@ -95,10 +98,13 @@ impl Site {
         let name = Name::from("lb");
         let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
-        if let Some(policy) = mechanism.l7(&farm) {
-            TokioNet.spawn(serve_l7(TokioNet, listener, env(&name), Service::new(farm, policy)));
-        } else if let Some(policy) = mechanism.l4(&farm) {
-            TokioNet.spawn(serve_l4(TokioNet, listener, env(&name), FlowService::new(farm, policy)));
+        let (env, control) = (env(&name), Control::new());
+        match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
+            Plane::L7(service) => TokioNet.spawn(serve_l7(TokioNet, listener, env.clone(), service)),
+            Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env.clone(), service)),
+        };
+        if let Some(rule) = mechanism.checks {
+            TokioNet.spawn(health::run(TokioNet, env, farm, rule, None, control));
         }
         Ok(Self { front_end, servers, dc })
     }

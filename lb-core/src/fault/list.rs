@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Fault;
 use crate::Mechanism;
+use crate::Pipelining;
 use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
-use crate::mechanism::{Kind, Pipelining};
+use crate::mechanism::Kind;
 use crate::policy::composed::Rules;
 use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
 

@@ -2,22 +2,24 @@
 //!
 //! * [`find`]: by name, with faults appended (`pin-on-401+B6`).
 //! * `list`: the mechanisms of the field, M1 to M20, and variants of them.
-//! * `promises`: what a mechanism declares about itself.
+//! * `promises`: what a mechanism declares about itself; [`Plane`]: what a data plane needs to be it.
 
 mod find;
 mod list;
 mod promises;
+mod service;
 
 use stickler_model::Entropy;
 
 pub use self::find::{UnknownBalancer, find};
+pub use self::service::Plane;
 use crate::fault::Fault;
 use crate::health::rule::{CheckRule, PassiveRule};
 use crate::intern;
 use crate::policy::composed::{Composed, Rules};
 use crate::policy::per_connection::{FlowRules, PerConnection};
 use crate::policy::select::SelectRule;
-use crate::{Farm, L4Policy, L7Policy, RuleError};
+use crate::{Farm, L4Policy, L7Policy, Pipelining, ProxyVersion, RuleError};
 
 /// A way in which balancers treat connections.
 ///
@@ -81,28 +83,8 @@ pub enum Carriage {
     /// Bytes, between two connections.
     Splice {
         /// Tells the backend the client's address first; `None`: it does not.
-        proxy_protocol: Option<ProxyProtocol>,
+        proxy_protocol: Option<ProxyVersion>,
     },
-}
-
-/// The version of the PROXY protocol (HAProxy, `doc/proxy-protocol.txt`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyProtocol {
-    /// Text (2.1).
-    V1,
-    /// Binary (2.2).
-    V2,
-}
-
-/// What the data plane does with a request that comes before the answer to the one before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Pipelining {
-    /// It waits for its turn (RFC 9112 9.3.2).
-    #[default]
-    InOrder,
-    /// It goes over another connection at once, as if nothing were pinned: fault B17. The decisions are those of the
-    /// sound mechanism; the data plane has to do it.
-    Overtakes,
 }
 
 /// All mechanisms, without faults.

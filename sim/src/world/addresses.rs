@@ -10,6 +10,12 @@ pub(super) const DC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0
 /// The balancer's front end: what clients connect to.
 pub(super) const FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 80)), 80);
 
+/// A second balancer in front of it, where there is one.
+pub(super) const SECOND_FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 79)), 80);
+
+/// Who checks the backends for a packet-level balancer, which has no host of its own.
+pub(super) const CHECKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 81)), 80);
+
 /// The site's name in `Host`.
 pub(super) const HOST_HEADER: &str = "www.corp.example";
 

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_auth::FileTime;
-use stickler_lb_core::{Backend, Farm, Mechanism, Service, find, serve_l7};
+use stickler_lb_core::health::{self, CheckRule, Probe};
+use stickler_lb_core::{Backend, Control, Farm, find, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
+use stickler_model::topology::{Acceptor, TrackedBy};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Entropy, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
 
 use super::Envs;
 use super::addresses;
+use super::balancer::{Balancer, Make};
 use super::nat::NatAdapter;
-use crate::engine::{Engine, HostId, Nat, NatMode, SimNet};
+use crate::engine::{Engine, HostId, Nat, SimListener, SimNet};
 
 /// Connections that the packet-level balancer translates at a time.
 const MOST_FLOWS: usize = 60_000;
@@ -24,7 +27,12 @@ const MOST_FLOWS: usize = 60_000;
 pub(super) struct Machines {
     by_name: IndexMap<Name, Machine>,
     dc: Arc<DomainController>,
+    /// What clients connect to.
+    front_end: SocketAddr,
     promises: Promises,
+    farm: Farm,
+    /// The handle on the backends of `lb`.
+    control: Control,
 }
 
 struct Machine {
@@ -42,37 +50,65 @@ enum Process {
         host: HostId,
         site: Arc<Site>,
     },
-    Proxy {
+    Balancer {
         host: HostId,
-        mechanism: &'static Mechanism,
-        farm: Farm,
+        proxy: Proxy,
     },
-    /// A packet-level balancer is part of the network: it has no host, and no process to end.
-    Router,
+    /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
+    /// backends sits elsewhere.
+    Router {
+        checker: Option<(HostId, Checks)>,
+    },
+}
+
+/// A balancer with a process.
+struct Proxy {
+    balancer: Balancer,
+    farm: Farm,
+    control: Control,
+    checks: Option<Checks>,
+}
+
+/// Health checks of a farm.
+#[derive(Clone)]
+struct Checks {
+    rule: CheckRule,
+    farm: Farm,
+    control: Control,
+    monitor: Option<Identity>,
 }
 
 impl Machines {
-    /// Builds and starts the DC, the servers and the balancer of a topology.
-    pub(super) fn start(engine: &mut Engine, topology: &Topology, envs: &Envs) -> Result<Self, WorldError> {
-        let mechanism = find(&topology.balancer).map_err(invalid)?;
+    /// Builds and starts the DC, the servers and the balancer of a topology. `balancer` stands in for the one that the
+    /// topology names.
+    pub(super) fn start(
+        engine: &mut Engine,
+        topology: &Topology,
+        balancer: Option<Balancer>,
+        envs: &Envs,
+    ) -> Result<Self, WorldError> {
+        let balancer = balancer.map_or_else(|| named(&topology.balancer), Ok)?;
         let dc = Arc::new(DomainController::new(Directory::new(&topology.domain)));
-        let mut machines = Self { by_name: IndexMap::new(), dc: Arc::clone(&dc), promises: mechanism.promises() };
+        let mut machines = Self {
+            by_name: IndexMap::new(),
+            dc: Arc::clone(&dc),
+            front_end: addresses::FRONT_END,
+            promises: Promises::default(),
+            farm: Farm::default(),
+            control: Control::new(),
+        };
         let host = add_host(engine, addresses::DC)?;
         machines.add(Name::from("dc"), addresses::DC, Process::Dc { host, controller: dc })?;
-        let mut farm = Farm::default();
-        for (index, spec) in topology.servers.iter().enumerate() {
-            let address = addresses::server(index)?;
-            farm.backends.push(Backend { name: spec.name.clone(), address });
-            let secret: [u8; 32] = Entropy::new(envs.seed, &format!("machine account of {}", spec.name)).bytes();
-            machines.dc.join(&spec.name, &secret);
-            let accounts = Accounts::dc(addresses::DC, &secret);
-            let site = Arc::new(Site::new(spec, &topology.domain, accounts));
-            let host = add_host(engine, address)?;
-            machines.add(spec.name.clone(), address, Process::Server { host, site })?;
+        machines.add_servers(engine, topology, envs)?;
+        machines.promises = promises(&balancer, &machines.farm, topology);
+        let (farm, control) = (machines.farm.clone(), machines.control.clone());
+        machines.add_balancer(engine, "lb", addresses::FRONT_END, balancer, (farm, control), topology, envs)?;
+        if let Some(front) = &topology.front {
+            let farm = Farm { backends: vec![Backend { name: "lb".into(), address: addresses::FRONT_END }] };
+            let (address, behind) = (addresses::SECOND_FRONT_END, (farm, Control::new()));
+            machines.add_balancer(engine, "front", address, named(front)?, behind, topology, envs)?;
+            machines.front_end = address;
         }
-        let name = Name::from("lb");
-        let balancer = balancer(engine, mechanism, farm, envs.of(&name))?;
-        machines.add(name, addresses::FRONT_END, balancer)?;
         for (name, machine) in &machines.by_name {
             if let Some(host) = machine.process.host() {
                 machine.boot(&engine.net(host), envs.of(name));
@@ -81,9 +117,76 @@ impl Machines {
         Ok(machines)
     }
 
+    fn add_servers(&mut self, engine: &mut Engine, topology: &Topology, envs: &Envs) -> Result<(), WorldError> {
+        for (index, spec) in topology.servers.iter().enumerate() {
+            let address = addresses::server(index)?;
+            self.farm.backends.push(Backend { name: spec.name.clone(), address });
+            let secret: [u8; 32] = Entropy::new(envs.seed, &format!("machine account of {}", spec.name)).bytes();
+            self.dc.join(&spec.name, &secret);
+            let accounts = Accounts::dc(addresses::DC, &secret);
+            let site = Arc::new(Site::new(spec, &topology.domain, accounts));
+            let host = add_host(engine, address)?;
+            self.add(spec.name.clone(), address, Process::Server { host, site })?;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a balancer stands between, and what it is")]
+    fn add_balancer(
+        &mut self,
+        engine: &mut Engine,
+        name: &str,
+        address: SocketAddr,
+        balancer: Balancer,
+        (farm, control): (Farm, Control),
+        topology: &Topology,
+        envs: &Envs,
+    ) -> Result<(), WorldError> {
+        let name = Name::from(name);
+        let env = envs.of(&name);
+        let monitor = topology.monitor.clone();
+        let checks = balancer.checks.map(|rule| Checks { rule, farm: farm.clone(), control: control.clone(), monitor });
+        let process = if let Make::Packets(mode, policy) = &balancer.make {
+            let policy = policy(farm.clone(), env.entropy.clone()).map_err(invalid)?;
+            let adapter = NatAdapter::new(policy, farm, env, &control, engine.kick());
+            let nat = Nat::new(address, mode.nat(address), MOST_FLOWS, adapter);
+            engine.add_router(&[address.ip()], Box::new(nat)).map_err(invalid)?;
+            let checker = match checks {
+                Some(checks) => Some((add_host(engine, addresses::CHECKER)?, checks)),
+                None => None,
+            };
+            Process::Router { checker }
+        } else {
+            // Whether the rules fit this farm is known before the first client comes.
+            balancer.check(&farm, &env).map_err(invalid)?;
+            let host = add_host(engine, address)?;
+            Process::Balancer { host, proxy: Proxy { balancer, farm, control, checks } }
+        };
+        self.add(name, address, process)
+    }
+
+    /// What clients connect to.
+    pub(super) fn front_end(&self) -> SocketAddr {
+        self.front_end
+    }
+
     /// What the balancer promises.
     pub(super) fn promises(&self) -> Promises {
         self.promises.clone()
+    }
+
+    /// Drains a backend, or ends that.
+    pub(super) fn drain(&self, name: &Name, on: bool) -> Result<(), WorldError> {
+        let index = self.farm.backends.iter().position(|backend| backend.name == *name).ok_or_else(|| {
+            let known = self.farm.backends.iter().map(|backend| backend.name.to_string()).collect();
+            WorldError::Unknown { kind: "backend", name: name.to_string(), known }
+        })?;
+        if on {
+            self.control.drain(index)
+        } else {
+            self.control.undrain(index)
+        }
+        Ok(())
     }
 
     /// Whether the directory would let this identity log on now.
@@ -107,7 +210,7 @@ impl Machines {
             let known = self.names().map(Name::to_string).collect();
             return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
         };
-        machine.process.host().ok_or_else(|| {
+        machine.process.mortal().ok_or_else(|| {
             WorldError::Invalid(format!(
                 "`{name}` translates addresses inside the network here: it has no process to crash or to restart"
             ))
@@ -142,33 +245,100 @@ impl Machine {
                 let site = Arc::clone(site);
                 on_listener(net, address, |net, listener| stickler_mock_iis::serve(net, listener, env, site));
             }
-            Process::Proxy { mechanism, farm, .. } => {
-                let farm = farm.clone();
-                let Some(policy) = mechanism.l7(&farm) else { return };
-                on_listener(net, address, |net, listener| {
-                    serve_l7(net, listener, env, Service::new(farm, policy))
-                });
+            Process::Balancer { proxy, .. } => {
+                proxy.boot(net, address, &env);
+                if let Some(checks) = &proxy.checks {
+                    checks.boot(net, env);
+                }
             }
-            Process::Router => {}
+            Process::Router { checker } => {
+                if let Some((_, checks)) = checker {
+                    checks.boot(net, env);
+                }
+            }
         }
     }
 }
 
 impl Process {
+    /// Where its tasks run.
     fn host(&self) -> Option<HostId> {
         match self {
-            Self::Dc { host, .. } | Self::Server { host, .. } | Self::Proxy { host, .. } => Some(*host),
-            Self::Router => None,
+            Self::Dc { host, .. } | Self::Server { host, .. } | Self::Balancer { host, .. } => Some(*host),
+            Self::Router { checker } => checker.as_ref().map(|(host, _)| *host),
+        }
+    }
+
+    /// The host whose process can be ended and started.
+    fn mortal(&self) -> Option<HostId> {
+        self.host().filter(|_| !matches!(self, Self::Router { .. }))
+    }
+}
+
+impl Proxy {
+    fn boot(&self, net: &SimNet, address: SocketAddr, env: &Env) {
+        let (env, farm, control) = (env.clone(), self.farm.clone(), self.control.clone());
+        let entropy = env.entropy.clone();
+        match &self.balancer.make {
+            Make::Http(make) => {
+                let service = make(farm, entropy, control).expect(CHECKED);
+                on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
+            }
+            Make::Splice(make) => {
+                let service = make(farm, entropy, control).expect(CHECKED);
+                on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
+            }
+            Make::Proxy(make) => {
+                let make = Arc::clone(make);
+                on_listener(net, address, move |net, listener| make(net, listener, env, farm));
+            }
+            Make::Packets(..) => {}
         }
     }
 }
 
+/// A machine is added only after this was tried.
+const CHECKED: &str = "the rules fitted this farm when the world was built";
+
+impl Checks {
+    fn boot(&self, net: &SimNet, env: Env) {
+        let Self { rule, farm, control, monitor } = self.clone();
+        for index in 0..farm.backends.len() {
+            // What a process knew that has ended is forgotten.
+            control.set_health(index, true);
+            control.set_share(index, 100);
+        }
+        let agent = None;
+        net.spawn(health::run(net.clone(), env, farm, rule, agent, control));
+    }
+}
+
+/// The balancer that a topology names.
+fn named(name: &str) -> Result<Balancer, WorldError> {
+    find(name).map(|mechanism| Balancer::mechanism(&mechanism)).map_err(invalid)
+}
+
+/// What the balancer declares, and what the site is set to trust.
+fn promises(balancer: &Balancer, farm: &Farm, topology: &Topology) -> Promises {
+    let mut promises = balancer.promises(farm);
+    if let (Some(checks), Some(Probe::Logon { .. })) = (&mut promises.checks, balancer.checks.map(|rule| rule.probe)) {
+        checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
+    }
+    let trusted = topology.servers.iter().find_map(|server| match &server.acceptor {
+        Acceptor::TrustedHeader(name) => Some(name.clone()),
+        Acceptor::Tracked(tracked) => match &tracked.by {
+            TrackedBy::Header(name) => Some(name.clone()),
+            TrackedBy::Peer => None,
+        },
+        Acceptor::Connection | Acceptor::Rogue(_) => None,
+    });
+    promises.trusted_header = promises.trusted_header.or(trusted);
+    promises
+}
+
 /// Binds, and then serves.
-fn on_listener<F>(
-    net: &SimNet,
-    address: SocketAddr,
-    serve: impl FnOnce(SimNet, <SimNet as Net>::Listener) -> F + Send + 'static,
-) where
+fn on_listener<F>(net: &SimNet, address: SocketAddr, serve: impl FnOnce(SimNet, SimListener) -> F + Send + 'static)
+where
     F: Future<Output = ()> + Send + 'static,
 {
     let own = net.clone();
@@ -176,16 +346,6 @@ fn on_listener<F>(
         let listener = own.bind(address).await.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         serve(own, listener).await;
     });
-}
-
-fn balancer(engine: &mut Engine, mechanism: &'static Mechanism, farm: Farm, env: Env) -> Result<Process, WorldError> {
-    let Some(policy) = mechanism.l4(&farm) else {
-        return Ok(Process::Proxy { host: add_host(engine, addresses::FRONT_END)?, mechanism, farm });
-    };
-    let front_end = addresses::FRONT_END;
-    let nat = Nat::new(front_end, NatMode::Source(front_end.ip()), MOST_FLOWS, NatAdapter { policy, farm, env });
-    engine.add_router(&[front_end.ip()], Box::new(nat)).map_err(invalid)?;
-    Ok(Process::Router)
 }
 
 fn add_host(engine: &mut Engine, address: SocketAddr) -> Result<HostId, WorldError> {

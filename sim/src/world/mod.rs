@@ -2,10 +2,12 @@
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
 //! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
+//! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
+mod balancer;
 mod machines;
 mod nat;
 
@@ -24,6 +26,8 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, Link, Settings, SimNet, Stopped};
 use machines::Machines;
+
+pub use balancer::Balancer;
 
 /// No request takes longer: the client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
@@ -62,13 +66,25 @@ impl SimWorld {
     /// [`WorldError`]: the topology names a balancer that does not exist, has no server, or uses a
     /// name twice.
     pub fn new(topology: Topology, seed: u64) -> Result<Self, WorldError> {
+        Self::build(topology, None, seed)
+    }
+
+    /// The same with a balancer of your own in place of the one that the topology names.
+    ///
+    /// # Errors
+    /// [`WorldError`].
+    pub fn with_balancer(topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
+        Self::build(topology, Some(balancer), seed)
+    }
+
+    fn build(topology: Topology, balancer: Option<Balancer>, seed: u64) -> Result<Self, WorldError> {
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
         let mut engine = Engine::new(&settings).map_err(|error| WorldError::Invalid(error.to_string()))?;
         let clock = Arc::new(WorldClock(engine.clock()));
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
-        let machines = Machines::start(&mut engine, &topology, &envs)?;
+        let machines = Machines::start(&mut engine, &topology, balancer, &envs)?;
         let promises = machines.promises();
         let mut world = Self {
             clients: IndexMap::new(),
@@ -116,7 +132,7 @@ impl SimWorld {
         let net = self.engine.net(host);
         let env = self.envs().of(&spec.name);
         let client =
-            Client::new(net.clone(), env, spec.clone(), addresses::FRONT_END, addresses::HOST_HEADER.to_owned());
+            Client::new(net.clone(), env, spec.clone(), self.machines.front_end(), addresses::HOST_HEADER.to_owned());
         self.clients.insert(spec.name.clone(), Seat { client, net, spec });
         Ok(Outcome::Done)
     }
@@ -238,9 +254,8 @@ impl World for SimWorld {
             Action::SwitchUser(..) => {
                 Err(WorldError::Invalid("a client of this world keeps its user: add another client instead".into()))
             }
-            Action::Drain(_) | Action::Undrain(_) => {
-                Err(WorldError::Invalid("the balancers of this world cannot drain a backend: crash it instead".into()))
-            }
+            Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
+            Action::Undrain(name) => self.machines.drain(&name, false).map(|()| Outcome::Done),
             Action::Fault(fault) => self.fault(&fault),
         }
     }

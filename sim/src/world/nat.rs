@@ -1,26 +1,59 @@
 //! A packet-level balancer that asks an L4 policy.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stickler_lb_core::{Farm, FiveTuple, L4Decision, L4Policy};
-use stickler_model::{Env, Time, What};
+use stickler_lb_core::{Attached, Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
+use stickler_model::{Clock, Env, Time, What};
 
-use crate::engine::{Closing, FlowRecord, NatDecision, NatPolicy};
+use crate::engine::{Closing, FlowRecord, Kick, NatDecision, NatPolicy};
 
 /// Lets a NAT table obey an [`L4Policy`], and notes the flows that it opens.
-///
-/// Of the policy's unsolicited work nothing is asked: closing a flow that nobody touched has no
-/// meaning for a table that only rewrites packets.
 pub(super) struct NatAdapter {
-    pub(super) policy: Box<dyn L4Policy>,
-    pub(super) farm: Farm,
-    pub(super) env: Env,
+    policy: SharedPolicy,
+    farm: Farm,
+    env: Env,
+    /// What health checks and operators say reaches the policy as long as the router stands.
+    _attached: Attached,
+}
+
+/// The policy has two callers: packets, and the handle on the backends' states.
+type SharedPolicy = Arc<Mutex<Box<dyn L4Policy>>>;
+
+impl NatAdapter {
+    pub(super) fn new(policy: Box<dyn L4Policy>, farm: Farm, env: Env, control: &Control, kick: Kick) -> Self {
+        let policy = Arc::new(Mutex::new(policy));
+        let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
+        let attached = control.attach(move |backend, change| {
+            tell(&told, &*clock, backend, change);
+            // A dead backend's flows may have to end.
+            kick.kick();
+        });
+        Self { policy, farm, env, _attached: attached }
+    }
+
+    fn policy(&self) -> MutexGuard<'_, Box<dyn L4Policy>> {
+        lock(&self.policy)
+    }
+}
+
+fn tell(policy: &SharedPolicy, clock: &dyn Clock, backend: usize, change: Change) {
+    match change {
+        Change::State(state) => lock(policy).set_state(clock.now(), backend, state),
+        Change::Share(percent) => lock(policy).set_share(clock.now(), backend, percent),
+    }
+}
+
+/// A panic in a policy ends the world's thread; nothing reads the policy afterwards.
+fn lock(policy: &SharedPolicy) -> MutexGuard<'_, Box<dyn L4Policy>> {
+    policy.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl NatPolicy for NatAdapter {
     fn connect(&mut self, client: SocketAddr, service: SocketAddr, now: Duration) -> NatDecision {
-        match self.policy.connect(time(now), FiveTuple { client, front: service }) {
+        let decision = self.policy().connect(time(now), FiveTuple { client, front: service });
+        match decision {
             L4Decision::Backend(index) => self
                 .farm
                 .backends
@@ -37,7 +70,16 @@ impl NatPolicy for NatAdapter {
     }
 
     fn closed(&mut self, flow: &FlowRecord, _how: Closing, now: Duration) {
-        self.policy.closed(time(now), FiveTuple { client: flow.client, front: flow.service });
+        self.policy().closed(time(now), FiveTuple { client: flow.client, front: flow.service });
+    }
+
+    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+        let L4Work::CloseFlow(flow) = self.policy().poll(time(now))?;
+        Some(flow.client)
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.policy().next_deadline().map(|at| at - Time::default())
     }
 }
 
