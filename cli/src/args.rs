@@ -24,6 +24,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Show the shipped scenarios, the balancers and the requirements.
     List(List),
+    /// Measure which product keeps which requirement.
+    Matrix(Matrix),
+    /// Say how a product, or a mechanism, treats connections, and where that is known from.
+    Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     Serve(Serve),
 }
@@ -33,7 +37,8 @@ pub(crate) struct Run {
     /// Scripts, folders of scripts (*.star), or names of shipped scenarios; all shipped ones by default.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// A balancer to run over; may be given more than once. All by default.
+    /// A mechanism or a product profile to run over, with faults on top if you like (pin-on-401+B6); may be given more
+    /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
     /// The seed: the same seed gives the same trace, byte for byte.
@@ -45,6 +50,9 @@ pub(crate) struct Run {
     /// How to show the outcome.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Show the evidence of every run, also of those that ended as expected; by default where there are few.
+    #[arg(long)]
+    pub(crate) evidence: bool,
     /// Show everything that was seen, with the evidence marked.
     #[arg(long)]
     pub(crate) transcript: bool,
@@ -58,6 +66,35 @@ pub(crate) struct List {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    /// Profiles, or the words that they start with (haproxy, gcp); all by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Mechanisms in place of products.
+    #[arg(long, conflicts_with = "profiles")]
+    pub(crate) mechanisms: bool,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TableFormat,
+    /// The seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Run each pair with this many seeds, from --seed on; the worst counts.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) repeat: NonZeroU32,
+    /// Worlds to run at a time; as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A product profile, a mechanism, or one with faults.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +130,20 @@ pub(crate) enum Format {
     Pretty,
     /// For programs: one JSON document.
     Json,
+}
+
+/// How to show a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For a terminal: a column for each family of requirements.
+    #[default]
+    Pretty,
+    /// A column for each requirement.
+    Markdown,
+    /// For programs: one JSON document, with the evidence.
+    Json,
+    /// One page, with the evidence.
+    Html,
 }
 
 #[cfg(test)]

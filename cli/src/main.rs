@@ -1,12 +1,17 @@
 //! The command `stickler`: shows, reproducibly, how a load balancer treats Windows authentication.
 //!
 //! * `args`: the command line.
-//! * `run`: scripts over balancers, in parallel; what the exit code means.
-//! * `list`: scenarios, balancers, requirements.
+//! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `matrix`: product by requirement. `explain`: how a product treats connections.
+//! * `list`: scenarios, balancers, faults, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients.
 
 mod args;
+mod balancers;
+mod explain;
+mod jobs;
 mod list;
+mod matrix;
 mod run;
 mod serve;
 
@@ -43,6 +48,8 @@ fn main() -> ExitCode {
     // clap ends the process itself for a wrong command line: exit 2.
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Matrix(arguments) => matrix::matrix(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
     };

@@ -38,7 +38,6 @@ pub fn table(runs: &[RunReport], color: bool) -> String {
 
 /// What the marks mean, and one line that counts.
 pub fn legend(runs: &[RunReport]) -> String {
-    let unexpected = runs.iter().filter(|run| !run.as_expected()).count();
     let mut ids: Vec<_> = runs
         .iter()
         .flat_map(|run| run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)))
@@ -51,9 +50,14 @@ pub fn legend(runs: &[RunReport]) -> String {
         let verb = if requirement.severity() == Severity::Must { "violated" } else { "not followed (SHOULD)" };
         let _ = writeln!(text, "{requirement} {verb}: {} [{}]", requirement.text(), requirement.source());
     }
+    text + &count(runs)
+}
+
+/// How many runs ended as expected, in a line.
+pub fn count(runs: &[RunReport]) -> String {
+    let unexpected = runs.iter().filter(|run| !run.as_expected()).count();
     let (all, plural) = (runs.len(), if runs.len() == 1 { "" } else { "s" });
-    let _ = writeln!(text, "\n{all} run{plural}, {} as expected, {unexpected} not as expected", all - unexpected);
-    text
+    format!("\n{all} run{plural}, {} as expected, {unexpected} not as expected\n", all - unexpected)
 }
 
 /// One run in full: verdicts with their evidence, and what was not expected.

@@ -104,6 +104,21 @@ impl Matrix {
         self.rows[index].add(scenario, trace, verdicts, replay);
     }
 
+    /// A table with a row for each of these, and nothing in it.
+    pub fn with_rows(subjects: &[Subject]) -> Self {
+        Self { rows: subjects.iter().cloned().map(Row::new).collect() }
+    }
+
+    /// Adds everything that another table has.
+    pub fn merge(&mut self, other: Self) {
+        for row in other.rows {
+            match self.rows.iter_mut().find(|own| own.subject == row.subject) {
+                Some(own) => own.merge(row),
+                None => self.rows.push(row),
+            }
+        }
+    }
+
     /// A row for each balancer, in the order in which they were added.
     pub fn rows(&self) -> &[Row] {
         &self.rows
@@ -160,6 +175,21 @@ impl Row {
                 }),
             }
         }
+        self.conclude();
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.scenarios += other.scenarios;
+        for (requirement, cell) in other.cells {
+            let own = self.cells.entry(requirement).or_default();
+            own.grade = own.grade.max(cell.grade);
+            own.kept.extend(cell.kept);
+            own.broken.extend(cell.broken);
+        }
+        self.conclude();
+    }
+
+    fn conclude(&mut self) {
         self.cells.sort_unstable_keys();
         self.mixes_up_users = IDENTITY.iter().any(|&id| self.grade(id) == Grade::Violated);
         self.ntlm = self.works();

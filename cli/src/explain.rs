@@ -1,0 +1,25 @@
+//! How a product, or a mechanism, treats connections.
+
+use std::io::{self, Write as _};
+
+use stickler_lb_core::profiles;
+
+use crate::args::Explain;
+use crate::{Failure, balancers};
+
+pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    if let Some(profile) = profiles().iter().find(|profile| profile.name == arguments.name) {
+        writeln!(out, "{}", profile.explain().trim_end())?;
+        return Ok(());
+    }
+    let [mechanism] = &balancers::find(std::slice::from_ref(&arguments.name))?[..] else {
+        return Err(Failure::Nothing(format!("there is nothing called `{}`", arguments.name)));
+    };
+    let id = mechanism.id.map(|id| format!(" ({id})")).unwrap_or_default();
+    writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
+    for fault in &mechanism.faults {
+        writeln!(out, "with the fault {} ({}): {}. [{}]", fault.id, fault.name, fault.summary, fault.source)?;
+    }
+    Ok(())
+}

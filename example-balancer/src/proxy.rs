@@ -1,0 +1,29 @@
+//! A proxy that is all its author's own: it carries bytes, and knows nothing of HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use stickler_lb_core::Farm;
+use stickler_net::{Net, next_connection};
+use tokio::io::copy_bidirectional;
+
+/// Carries each connection to a backend, in turn, or to the next one that answers. Runs until it is dropped.
+///
+/// Generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's simulated network.
+pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm) {
+    let next = Arc::new(AtomicUsize::new(0));
+    while let Some((mut client, _)) = next_connection(&listener).await {
+        let (own, backends, next) = (net.clone(), farm.backends.clone(), Arc::clone(&next));
+        net.spawn(async move {
+            let first = next.fetch_add(1, Ordering::Relaxed);
+            for offset in 0..backends.len() {
+                let backend = &backends[(first + offset) % backends.len()];
+                if let Ok(mut server) = own.connect(backend.address).await {
+                    // However it ends, both sides are dropped, and so closed.
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                    return;
+                }
+            }
+        });
+    }
+}
