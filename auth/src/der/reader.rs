@@ -133,11 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The field `[number]`, explicitly tagged, which holds one value that `read` takes.
-    pub fn field<T>(
-        &mut self,
-        number: u8,
-        read: impl FnOnce(&mut Self) -> Result<T, DerError>,
-    ) -> Result<T, DerError> {
+    pub fn field<T>(&mut self, number: u8, read: impl FnOnce(&mut Self) -> Result<T, DerError>) -> Result<T, DerError> {
         let mut inner = self.nested(tag::context(number))?;
         let value = read(&mut inner)?;
         inner.finish()?;
@@ -221,7 +217,8 @@ impl<'a> Reader<'a> {
         match self.value(tag::BIT_STRING)? {
             [unused @ 0..=7, bits @ ..] if *unused == 0 || !bits.is_empty() => {
                 let at = |index: usize| bits.get(index).copied().unwrap_or(0);
-                let mask = if bits.len() <= 4 { u32::MAX << (*unused + 8 * (4 - bits.len() as u8)).min(31) } else { u32::MAX };
+                let mask =
+                    if bits.len() <= 4 { u32::MAX << (*unused + 8 * (4 - bits.len() as u8)).min(31) } else { u32::MAX };
                 Ok(u32::from_be_bytes([at(0), at(1), at(2), at(3)]) & mask)
             }
             _ => Err(before.error(Fault::Value("a malformed bit string"))),

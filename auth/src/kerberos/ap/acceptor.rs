@@ -158,8 +158,7 @@ pub fn accept(
 /// A KRB-ERROR token with the server's clock, from which a client with a wrong one can recover.
 fn error_token(code: KrbErrorCode, realm: &str, sname: &PrincipalName, now: FileTime) -> Vec<u8> {
     let (stime, susec) = KerberosTime::split(now);
-    let error =
-        KrbError { stime, susec, code, crealm: None, cname: None, realm, sname: sname.clone(), e_data: None };
+    let error = KrbError { stime, susec, code, crealm: None, cname: None, realm, sname: sname.clone(), e_data: None };
     frame(TokenId::Error, &error.encode())
 }
 

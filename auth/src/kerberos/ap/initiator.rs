@@ -95,8 +95,7 @@ impl Initiator {
         let session_key = credential.key;
         let subkey = config.subkey.then(|| Key::from_random(session_key.etype(), &nonces.subkey));
         let mutual = if config.mutual { GssFlags::MUTUAL } else { GssFlags::default() };
-        let delegation =
-            config.delegate.as_ref().map(|tgt| tgt.to_krb_cred(&session_key, &nonces.cred_confounder));
+        let delegation = config.delegate.as_ref().map(|tgt| tgt.to_krb_cred(&session_key, &nonces.cred_confounder));
         let checksum = GssChecksum {
             binding: config.channel_binding,
             flags: config.flags.union(mutual),

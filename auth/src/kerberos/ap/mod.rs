@@ -13,6 +13,7 @@ mod initiator;
 mod replay;
 
 pub use acceptor::{Accepted, AcceptorConfig, Refusal, Rejected, accept};
+pub(in crate::kerberos) use acceptor::{check_times, open_ticket};
 pub use initiator::{Established, Initiator, InitiatorConfig, InitiatorError};
 pub use replay::ReplayCache;
 

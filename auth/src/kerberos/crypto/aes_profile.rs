@@ -64,10 +64,7 @@ pub(super) struct AesUsage {
 impl AesUsage {
     pub(super) fn new(key: &Key, usage: u32) -> Self {
         let ke = derive(key, usage, Purpose::Encryption);
-        Self {
-            cipher: AesCts::new(&ke[..key.etype.key_len()]),
-            mac: KeyedMac::derived(key, usage, Purpose::Integrity),
-        }
+        Self { cipher: AesCts::new(&ke[..key.etype.key_len()]), mac: KeyedMac::derived(key, usage, Purpose::Integrity) }
     }
 
     pub(super) fn encrypt(&self, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {

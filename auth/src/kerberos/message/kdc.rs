@@ -115,7 +115,8 @@ impl<'a> KdcReq<'a> {
     /// Anything else.
     pub fn decode(bytes: &'a [u8]) -> Result<(Self, KdcReqBody<'a>), MessageError> {
         let first = bytes.first().copied();
-        let exchange = if first == Some(tag::application(Exchange::Tgs.request())) { Exchange::Tgs } else { Exchange::As };
+        let exchange =
+            if first == Some(tag::application(Exchange::Tgs.request())) { Exchange::Tgs } else { Exchange::As };
         message(bytes, "KDC request", exchange.request(), |r| {
             read_head(r, 1, exchange.request())?;
             let padata = PaData::read_list(r, 3)?;

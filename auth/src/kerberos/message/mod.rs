@@ -25,7 +25,7 @@ mod error;
 mod kdc;
 mod ticket;
 
-pub use ap::{ApReq, ApRep, EncApRepPart};
+pub use ap::{ApRep, ApReq, EncApRepPart};
 pub use cred::{EncKrbCredPart, KrbCred, KrbCredInfo};
 pub use error::KrbError;
 pub use kdc::{EncKdcRepPart, EtypeInfo2Entry, Exchange, KdcRep, KdcReq, KdcReqBody, PaData, PaEncTsEnc};

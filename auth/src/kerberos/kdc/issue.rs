@@ -1,0 +1,131 @@
+//! What both exchanges do in the end: a ticket, and the reply that brings it.
+
+use super::{Account, Failure, Issued, Kdc, Reply};
+use crate::kerberos::crypto::Key;
+use crate::kerberos::keys::LongTermKey;
+use crate::kerberos::message::{
+    EncKdcRepPart, EncTicketPart, EncryptedData, Exchange, KdcRep, KdcReqBody, PaData, Ticket, Typed, flags,
+};
+use crate::kerberos::status::KrbErrorCode;
+use crate::kerberos::{KerberosTime, Principal, PrincipalName, usage};
+
+/// How long a ticket holds.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) auth: KerberosTime,
+    pub(super) start: KerberosTime,
+    pub(super) end: KerberosTime,
+    pub(super) renew_till: Option<KerberosTime>,
+}
+
+/// A ticket to be issued.
+pub(super) struct Grant<'a> {
+    pub(super) exchange: Exchange,
+    pub(super) client: &'a Principal,
+    pub(super) server: &'a PrincipalName,
+    pub(super) service: &'a Account,
+    pub(super) session: Key,
+    pub(super) flags: u32,
+    pub(super) times: Times,
+    pub(super) nonce: u32,
+    pub(super) referral: bool,
+}
+
+/// The key that a reply is encrypted in.
+pub(super) struct ReplyKey {
+    pub(super) key: Key,
+    pub(super) kvno: Option<u32>,
+    pub(super) usage: u32,
+}
+
+impl Kdc<'_> {
+    /// The ticket's times: what the client wants, within the rules and `limit`, a presented ticket's end.
+    pub(super) fn times(
+        &self,
+        body: &KdcReqBody<'_>,
+        auth: KerberosTime,
+        limit: Option<KerberosTime>,
+        renew_limit: Option<KerberosTime>,
+    ) -> Result<Times, Failure> {
+        let start = self.time();
+        // RFC 4120 3.1.3: a `till` of zero asks for as long as can be.
+        let wanted = |time: KerberosTime| if time.0 == 0 { KerberosTime::MAX } else { time };
+        let longest = start.plus(self.config.max_life).min(limit.unwrap_or(KerberosTime::MAX));
+        let end = wanted(body.till).min(longest);
+        if end <= start {
+            return Err(KrbErrorCode::NEVER_VALID.into());
+        }
+        let renewable = super::wants(body, flags::RENEWABLE)
+            || (super::wants(body, flags::RENEWABLE_OK) && wanted(body.till) > end && body.till.0 != 0);
+        let renew_till = renewable.then(|| {
+            let most = start.plus(self.config.max_renew).min(renew_limit.unwrap_or(KerberosTime::MAX));
+            wanted(body.rtime.unwrap_or_default()).min(most)
+        });
+        Ok(Times { auth, start, end, renew_till: renew_till.filter(|till| *till > end) })
+    }
+
+    /// The service's key that the ticket is encrypted in: of the KDC's preferred type, whatever the
+    /// client can do, for the client never looks inside.
+    fn ticket_key<'a>(&self, service: &'a Account) -> Result<&'a LongTermKey, Failure> {
+        let found = self.config.etypes.iter().find_map(|etype| service.key(*etype));
+        found.ok_or(KrbErrorCode::ETYPE_NOSUPP.into())
+    }
+
+    /// The reply that brings the ticket.
+    pub(super) fn issue(&self, grant: &Grant<'_>, reply_key: &ReplyKey, padata: Vec<PaData<'_>>) -> Reply {
+        let ticket_key = self.ticket_key(grant.service)?;
+        let ticket = self.ticket(grant, ticket_key);
+        let Times { auth, start, end, renew_till } = grant.times;
+        let part = EncKdcRepPart {
+            key: Typed::of_key(&grant.session),
+            nonce: grant.nonce,
+            flags: grant.flags,
+            auth_time: auth,
+            start_time: Some(start),
+            end_time: end,
+            renew_till,
+            srealm: &self.config.realm,
+            sname: grant.server.clone(),
+        };
+        let plain = part.encode(grant.exchange);
+        let cipher = reply_key.key.encrypt(reply_key.usage, &self.nonces.reply_confounder, &plain);
+        let etype = reply_key.key.etype().number();
+        let reply = KdcRep {
+            exchange: grant.exchange,
+            padata,
+            crealm: &grant.client.realm,
+            cname: grant.client.name.clone(),
+            ticket: &ticket,
+            enc_part: EncryptedData { etype, kvno: reply_key.kvno, cipher: &cipher },
+        };
+        let issued = Issued {
+            ticket_etype: ticket_key.key.etype(),
+            session_etype: grant.session.etype(),
+            flags: grant.flags,
+            referral: grant.referral,
+        };
+        Ok((reply.encode(), issued))
+    }
+
+    fn ticket(&self, grant: &Grant<'_>, ticket_key: &LongTermKey) -> Vec<u8> {
+        let Times { auth, start, end, renew_till } = grant.times;
+        let part = EncTicketPart {
+            flags: grant.flags,
+            key: Typed::of_key(&grant.session),
+            crealm: &grant.client.realm,
+            cname: grant.client.name.clone(),
+            // RFC 4120 3.3.3.2: neither the client's realm nor the server's counts as transited, and
+            // trusts here are direct.
+            transited: Typed { kind: 1, value: &[] },
+            auth_time: auth,
+            start_time: Some(start),
+            end_time: end,
+            renew_till,
+            authorization_data: Vec::new(),
+        };
+        let cipher = ticket_key.key.encrypt(usage::TICKET, &self.nonces.ticket_confounder, &part.encode());
+        let etype = ticket_key.key.etype().number();
+        let enc_part = EncryptedData { etype, kvno: Some(ticket_key.kvno), cipher: &cipher };
+        Ticket { realm: &self.config.realm, sname: grant.server.clone(), enc_part }.encode()
+    }
+}
