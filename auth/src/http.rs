@@ -19,6 +19,8 @@ pub enum Scheme {
     Ntlm,
     /// `Negotiate` (RFC 4559): SPNEGO, raw Kerberos or raw NTLM.
     Negotiate,
+    /// `Nego2` (MS-N2HT): as `Negotiate`, under a name that balancers rarely know.
+    Nego2,
 }
 
 impl Scheme {
@@ -27,12 +29,15 @@ impl Scheme {
         match self {
             Self::Ntlm => "NTLM",
             Self::Negotiate => "Negotiate",
+            Self::Nego2 => "Nego2",
         }
     }
 
     /// The scheme of that name, in any case (RFC 9110 11.1).
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Ntlm, Self::Negotiate].into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+        [Self::Ntlm, Self::Negotiate, Self::Nego2]
+            .into_iter()
+            .find(|scheme| name.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
     }
 }
 
@@ -60,8 +65,8 @@ pub enum HeaderError {
         /// Position in the value.
         at: usize,
     },
-    /// A scheme other than NTLM and Negotiate, in a request's credentials.
-    #[error("authentication scheme {0:?} is not NTLM or Negotiate")]
+    /// A scheme other than those of [`Scheme`], in a request's credentials.
+    #[error("authentication scheme {0:?} is not NTLM, Negotiate or Nego2")]
     OtherScheme(String),
     /// The token is not base64.
     #[error("token of scheme {0} is not base64")]
@@ -91,7 +96,7 @@ pub fn parse_authorization(value: &[u8], limit: usize) -> Result<AuthToken, Head
 }
 
 /// Reads all `WWW-Authenticate` values of a response, in order; several challenges may share one value
-/// (RFC 9110 11.6.1). Schemes other than NTLM and Negotiate are skipped with their parameters.
+/// (RFC 9110 11.6.1). Schemes other than those of [`Scheme`] are skipped with their parameters.
 ///
 /// # Errors
 /// As [`parse_authorization`].

@@ -83,9 +83,7 @@ impl Suite {
             let names: Vec<&str> = known();
             let cases = shipped(&names).unwrap_or_else(|error| panic!("the shipped scenarios are sound: {error}"));
             let wanted = cases.into_iter().filter(|case| GROUPS.contains(&&*case.group));
-            wanted
-                .map(|case| (case.scenario.name().to_owned(), Slot { case, played: Mutex::new(None) }))
-                .collect()
+            wanted.map(|case| (case.scenario.name().to_owned(), Slot { case, played: Mutex::new(None) })).collect()
         })
     }
 

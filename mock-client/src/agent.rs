@@ -137,6 +137,16 @@ impl Exchange {
         }
     }
 
+    /// The first HTTP request on a connection that is authenticated as another user, the client's
+    /// own of before: it begins a handshake in the same scheme at once, for an anonymous request
+    /// would be served as that user.
+    pub fn begin_anew(&mut self, scheme: Scheme) -> Send {
+        match self.initiator.clone() {
+            Some(initiator) => self.negotiate(scheme, initiator, On::Same),
+            None => self.ask(),
+        }
+    }
+
     /// What to do about an answer. `fresh` is asked for only when an Authenticate is made.
     pub fn heard(&mut self, heard: Heard<'_>, fresh: impl FnOnce() -> Fresh) -> Step {
         match (std::mem::replace(&mut self.state, State::Idle), heard.status) {

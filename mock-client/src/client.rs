@@ -1,34 +1,42 @@
 //! A client: carries exchanges out on connections of its own, and notes what it saw.
 //!
 //! One connection for each request in flight; idle ones are used again. A request that runs out of
-//! time, or whose future is dropped, closes its connection.
+//! time, or whose future is dropped, closes its connection. With a port of its own
+//! ([`ClientSpec::port`]) it has one connection at a time, and requests wait for their turn.
+//!
+//! When another user takes the seat, a connection that the one before had authenticated is
+//! authenticated anew with its next request: that begins with the Negotiate leg at once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::WWW_AUTHENTICATE;
+use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 use stickler_auth::FileTime;
 use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, parse_challenges};
-use stickler_auth::ntlm::initiator::{self, InitiatorConfig, Nonces};
+use stickler_auth::ntlm::initiator::Nonces;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
-use stickler_model::{Answer, ClientSpec, Env, Leg, Principal, RequestId, RequestSpec, What};
+use stickler_model::trace::Promises;
+use stickler_model::{Answer, ClientSpec, Env, Identity, Leg, RequestId, RequestSpec, What};
 use stickler_net::Net;
 use tokio::time::timeout;
 
 use crate::agent::{Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
 use crate::connection::{Connection, Connections};
+use crate::cookies::Jar;
 use crate::message::{Received, Template, describe, echoed, keeps_alive, read};
 use crate::profile::UserAgent;
+use crate::seat::{Holder, Seat, Watch};
 
 /// A user agent on one host. Clones are handles on the same one.
 #[derive(Clone)]
 pub struct Client<N> {
     inner: Arc<Inner<N>>,
     limits: Limits,
+    watch: Arc<Watch>,
 }
 
 /// What a request may take.
@@ -51,11 +59,22 @@ struct Inner<N> {
     env: Env,
     agent: Arc<UserAgent>,
     product: HeaderValue,
-    identity: Option<Principal>,
-    initiator: Option<Arc<InitiatorConfig>>,
+    seat: Mutex<Arc<Seat>>,
+    /// `None` where it keeps no cookies.
+    jar: Option<Mutex<Jar>>,
+    /// Held by the request whose turn it is, where there can be one connection only.
+    turn: Option<tokio::sync::Mutex<()>>,
     target: SocketAddr,
+    host_header: String,
     host: Option<HeaderValue>,
     connections: Arc<Connections>,
+}
+
+/// One request, as all its legs share it.
+struct Task<'a> {
+    template: Template<'a>,
+    seat: Arc<Seat>,
+    watch: &'a Watch,
 }
 
 /// An answer to one leg, read to its end.
@@ -77,33 +96,30 @@ enum Failure {
 impl<N: Net> Client<N> {
     /// A client on the host of `net`, which asks `target` and calls it `host_header` (`Host`, and
     /// without its port the service name in NTLM).
-    pub fn new(net: N, env: Env, spec: ClientSpec, target: SocketAddr, host_header: String) -> Self {
+    pub fn new(net: N, env: Env, spec: &ClientSpec, target: SocketAddr, host_header: String) -> Self {
         let agent = UserAgent::of(spec.profile);
-        let initiator = spec.identity.as_ref().map(|identity| {
-            let host = host_header.rsplit_once(':').map_or(&*host_header, |(host, _)| host);
-            Arc::new(InitiatorConfig {
-                profile: agent.ntlm.clone(),
-                credentials: initiator::Credentials::new(
-                    identity.principal.user(),
-                    identity.principal.domain(),
-                    &identity.password,
-                ),
-                target_name: Some(format!("HTTP/{host}")),
-                channel_binding: None,
-            })
-        });
         let inner = Inner {
             net,
             env,
             product: HeaderValue::from_static(agent.product),
+            seat: Mutex::new(Arc::new(Seat::new(0, spec.identity.as_ref(), &agent, &host_header))),
             agent: Arc::new(agent),
-            identity: spec.identity.map(|identity| identity.principal),
-            initiator,
+            jar: spec.profile.cookies.then(Mutex::default),
+            turn: spec.port.map(|_| tokio::sync::Mutex::default()),
             target,
-            host: HeaderValue::try_from(host_header).ok(),
+            host: HeaderValue::try_from(host_header.as_str()).ok(),
+            host_header,
             connections: Arc::default(),
         };
-        Self { inner: Arc::new(inner), limits: Limits::default() }
+        Self { inner: Arc::new(inner), limits: Limits::default(), watch: Arc::default() }
+    }
+
+    /// The same client, which notes what it receives and sends of the site's persistence cookie and
+    /// trusted header, as the balancer's promises name them.
+    #[must_use]
+    pub fn with_promises(mut self, promises: &Promises) -> Self {
+        self.watch = Arc::new(Watch::new(promises));
+        self
     }
 
     /// The same client with other limits.
@@ -119,9 +135,10 @@ impl<N: Net> Client<N> {
     pub async fn request(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) -> Answer {
         let Inner { env, .. } = &*self.inner;
         let started = env.clock.now();
-        self.inner.record_start(id, spec, credentials);
+        let seat = Arc::clone(&self.inner.seat());
+        self.inner.record_start(id, spec, credentials, &seat);
         let mut requests = 0;
-        let run = self.inner.run(id, spec, &mut requests, self.limits.requests);
+        let run = self.inner.run((id, spec), (seat, &self.watch), &mut requests, self.limits.requests);
         let outcome = timeout(self.limits.time, run).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {} s", self.limits.time.as_secs_f64())));
         let mut answer = Answer {
@@ -147,6 +164,13 @@ impl<N: Net> Client<N> {
         answer
     }
 
+    /// Another user takes the seat: later requests are this one's. Those under way stay the other's.
+    pub fn switch_user(&self, identity: &Identity) {
+        let inner = &*self.inner;
+        let mut seat = inner.seat();
+        *seat = Arc::new(Seat::new(seat.number + 1, Some(identity), &inner.agent, &inner.host_header));
+    }
+
     /// Closes all connections. A request in flight on one of them ends with an error; the next one
     /// opens a new connection.
     pub fn disconnect(&self) {
@@ -156,20 +180,34 @@ impl<N: Net> Client<N> {
 
 impl<N: Net> Inner<N> {
     /// All legs of a request, counted in `requests`.
-    async fn run(&self, id: RequestId, spec: &RequestSpec, requests: &mut u32, most: u32) -> Result<Response, String> {
-        let template = Template::new(id, spec)?;
-        let kind = MethodKind::of(template.method());
-        let mut exchange = Exchange::new(self.agent.clone(), self.initiator.clone(), kind);
+    async fn run(
+        &self,
+        (id, spec): (RequestId, &RequestSpec),
+        (seat, watch): (Arc<Seat>, &Watch),
+        requests: &mut u32,
+        most: u32,
+    ) -> Result<Response, String> {
+        let task = Task { template: Template::new(id, spec)?, seat, watch };
+        let _turn = match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let kind = MethodKind::of(task.template.method());
+        let mut exchange = Exchange::new(self.agent.clone(), task.seat.initiator.clone(), kind);
         let mut connection = match self.connections.idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let mut send = exchange.begin(connection.authenticated);
+        let others = connection.holder.filter(|holder| connection.authenticated && holder.seat != task.seat.number);
+        let mut send = match others {
+            Some(Holder { scheme, .. }) => exchange.begin_anew(scheme),
+            None => exchange.begin(connection.authenticated),
+        };
         loop {
             if *requests == most {
                 return Err(format!("gave up after {most} HTTP requests"));
             }
-            send = match self.leg(&template, &send, &mut connection, requests).await {
+            send = match self.leg(&task, &send, &mut connection, requests).await {
                 Ok(response) => match exchange.heard(response.heard(), || self.fresh()) {
                     Step::Send(next) => next,
                     Step::Answer => {
@@ -192,26 +230,24 @@ impl<N: Net> Inner<N> {
     /// Sends one HTTP request, and reads the answer to its end.
     async fn leg(
         &self,
-        template: &Template<'_>,
+        task: &Task<'_>,
         send: &Send,
         connection: &mut Connection,
         requests: &mut u32,
     ) -> Result<Response, Failure> {
         let host = self.host.as_ref();
         let host = host.ok_or_else(|| Failure::Final("the host header is not valid in HTTP".into()))?;
-        let (request, length) = template.request(send, host, &self.product);
+        let id = task.template.id();
+        let cookie = self.jar().and_then(|jar| jar.header());
+        let (request, length) = task.template.request(send, host, &self.product, cookie);
         let proven = connection.proven;
         // After an early answer the rest of the request's body may still be on its way out.
         let ready = connection.sender.ready().await;
         ready.map_err(|error| lost(connection, Lost { proven, unsent: true }, &error))?;
         *requests += 1;
         connection.authenticated &= send.leg == Leg::Anonymous;
-        self.env.record(What::ClientSent {
-            connection: connection.number,
-            request: template.id(),
-            leg: send.leg,
-            length,
-        });
+        task.watch.sending(&self.env, connection.number, id, request.headers());
+        self.env.record(What::ClientSent { connection: connection.number, request: id, leg: send.leg, length });
         let answer = connection.sender.try_send_request(request).await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             lost(connection, Lost { proven, unsent }, error.error())
@@ -219,17 +255,20 @@ impl<N: Net> Inner<N> {
         connection.proven = true;
         if send.leg == Leg::Authenticate {
             connection.authenticated = answer.status() != StatusCode::UNAUTHORIZED;
+            connection.holder =
+                send.token.as_ref().map(|token| Holder { seat: task.seat.number, scheme: token.scheme });
         }
-        self.receive(template.id(), connection, answer).await.map_err(Failure::Final)
+        self.receive(task, connection, answer).await.map_err(Failure::Final)
     }
 
     /// Reads an answer to its end, and notes it.
     async fn receive(
         &self,
-        request: RequestId,
+        task: &Task<'_>,
         connection: &Connection,
         answer: http::Response<Incoming>,
     ) -> Result<Response, String> {
+        let request = task.template.id();
         let keeps_alive = keeps_alive(&answer);
         if !keeps_alive {
             connection.announced();
@@ -237,7 +276,14 @@ impl<N: Net> Inner<N> {
         let status = answer.status();
         let offers = if status == StatusCode::UNAUTHORIZED { offers(answer.headers()) } else { Vec::new() };
         let echoed = echoed(answer.headers());
+        if let Some(mut jar) = self.jar() {
+            answer.headers().get_all(SET_COOKIE).iter().for_each(|cookie| jar.keep(cookie.as_bytes()));
+        }
+        let cookies = task.watch.received(answer.headers());
         let content = read(answer).await?;
+        for value in cookies {
+            self.env.record(What::CookieReceived { connection: connection.number, request, value });
+        }
         self.env.record(What::ClientReceived {
             connection: connection.number,
             request,
@@ -260,12 +306,21 @@ impl<N: Net> Inner<N> {
         Fresh { nonces, now: FileTime(self.env.clock.filetime()) }
     }
 
-    fn record_start(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) {
+    /// No code that can panic runs under these locks.
+    fn seat(&self) -> MutexGuard<'_, Arc<Seat>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn jar(&self) -> Option<MutexGuard<'_, Jar>> {
+        self.jar.as_ref().map(|jar| jar.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn record_start(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials, seat: &Seat) {
         self.env.record(What::RequestStarted {
             request: id,
-            identity: self.identity.clone(),
+            identity: seat.identity.clone(),
             credentials,
-            preemptive: self.agent.preemptive && self.initiator.is_some(),
+            preemptive: self.agent.preemptive && seat.initiator.is_some(),
             method: spec.method.clone(),
             path: spec.path.clone(),
             length: spec.body.len(),

@@ -19,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::message::Outgoing;
+use crate::seat::Holder;
 
 /// Longest head of an answer, in bytes: http.sys's own limit for a request's, 16 KiB, and as much again.
-const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 
 /// A connection in use by one request. Dropping it closes it.
 pub(crate) struct Connection {
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Outgoing>,
     /// Whether the client knows it as authenticated.
     pub(crate) authenticated: bool,
+    /// Who authenticated it last, if anybody did.
+    pub(crate) holder: Option<Holder>,
     /// Whether an answer came on it already.
     pub(crate) proven: bool,
     link: Arc<Link>,
@@ -97,7 +100,7 @@ impl Connections {
         let handshake = Builder::new().title_case_headers(true).max_buf_size(MAX_HEAD).handshake(io);
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         net.spawn(run(connection, number, link.clone(), Arc::downgrade(self), env.clone()));
-        Ok(Connection { number, sender, authenticated: false, proven: false, link })
+        Ok(Connection { number, sender, authenticated: false, holder: None, proven: false, link })
     }
 
     /// Keeps a connection for the next request.

@@ -5,14 +5,19 @@
 //!   back ([`Exchange`]). It is given randomness and time, and knows no connection.
 //! * [`client`]: the [`Client`], which sends what an exchange says over connections of its own, and
 //!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `message`
-//!   (requests and bodies on their way out and in).
+//!   (requests and bodies on their way out and in), `seat` (who sits there), `cookies`.
+//! * [`check`](mod@check): one request on a connection of its own that is nobody's, for health checks.
 
 pub mod agent;
+pub mod check;
 pub mod client;
 mod connection;
+mod cookies;
 mod message;
 pub mod profile;
+mod seat;
 
 pub use agent::Exchange;
+pub use check::{Check, Checked, check};
 pub use client::{Client, Limits};
 pub use profile::UserAgent;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -34,6 +36,8 @@ pub(crate) struct Template<'a> {
     uri: Uri,
     tag: HeaderValue,
     body: &'a Payload,
+    /// What the script adds.
+    extra: HeaderMap,
 }
 
 /// A request's body, made as it is sent.
@@ -50,7 +54,8 @@ pub(crate) struct Received {
 }
 
 impl<'a> Template<'a> {
-    /// Fails where the method or the path is not one of HTTP's.
+    /// Fails where the method, the path or a header is not one of HTTP's, or a header is not the
+    /// script's to set.
     pub(crate) fn new(id: RequestId, spec: &'a RequestSpec) -> Result<Self, String> {
         let method = Method::from_bytes(spec.method.as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", spec.method))?;
@@ -58,7 +63,7 @@ impl<'a> Template<'a> {
             .ok()
             .filter(|_| spec.path.starts_with('/'))
             .ok_or_else(|| format!("`{}` is not a path: it begins with `/` and holds no spaces", spec.path))?;
-        Ok(Self { id, method, uri, tag: id_value(id), body: &spec.body })
+        Ok(Self { id, method, uri, tag: id_value(id), body: &spec.body, extra: extra(&spec.headers)? })
     }
 
     pub(crate) fn id(&self) -> RequestId {
@@ -69,8 +74,15 @@ impl<'a> Template<'a> {
         &self.method
     }
 
-    /// The HTTP request of one leg, and the length of its body in bytes.
-    pub(crate) fn request(&self, send: &Send, host: &HeaderValue, agent: &HeaderValue) -> (Request<Outgoing>, u64) {
+    /// The HTTP request of one leg, and the length of its body in bytes. A script's headers take the
+    /// place of the client's own, its `Cookie` that of the jar's.
+    pub(crate) fn request(
+        &self,
+        send: &Send,
+        host: &HeaderValue,
+        agent: &HeaderValue,
+        cookie: Option<HeaderValue>,
+    ) -> (Request<Outgoing>, u64) {
         let payload = match send.body {
             Body::Whole => self.body.clone(),
             Body::Empty => Payload::Empty,
@@ -93,8 +105,32 @@ impl<'a> Template<'a> {
         if length == 0 && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(CONTENT_LENGTH, ZERO.clone());
         }
+        if let Some(cookie) = cookie {
+            headers.insert(COOKIE, cookie);
+        }
+        for name in self.extra.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in &self.extra {
+            headers.append(name.clone(), value.clone());
+        }
         (request, length)
     }
+}
+
+/// The headers that a script adds.
+fn extra(headers: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut extra = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is not a header's name"))?;
+        if [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) || name == ID_HEADER {
+            return Err(format!("the header `{name}` is the client's own: send raw bytes to forge it"));
+        }
+        let value = HeaderValue::try_from(value.as_str())
+            .map_err(|_| format!("the header `{name}` cannot have the value {value:?}"))?;
+        extra.append(name, value);
+    }
+    Ok(extra)
 }
 
 impl hyper::body::Body for Outgoing {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RequestSpec, Topology,
-    Trace, World, WorldError,
+    Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec,
+    Topology, Trace, What, World, WorldError,
 };
 use stickler_sim::SimWorld;
 
@@ -186,6 +186,105 @@ fn a_partition_holds_packets_and_a_reset_ends_connections() {
 }
 
 #[test]
+fn another_user_takes_the_seat_and_authenticates_anew_on_the_same_connection() {
+    for (balancer, agent) in [("l4-nat", Agent::Curl), ("pin-on-401", Agent::Browser), ("pin-on-401", Agent::Curl)] {
+        let mut stage = Stage::new(balancer, 1);
+        stage.client("seat", agent, Some("alice"));
+        let before = stage.get("seat", "/");
+        let bob = Identity { principal: Principal::new("CORP", "bob"), password: "bob-pw".into() };
+        stage.act(Action::SwitchUser("seat".into(), bob));
+        let after = stage.get("seat", "/");
+        assert_eq!([user(&before), user(&after)], [Some("CORP\\alice"), Some("CORP\\bob")], "{balancer}");
+        assert_eq!(after.requests, 2, "the Negotiate leg at once");
+        let connections = [before, after].map(|answer| answer.application.map(|application| application.connection));
+        assert_eq!(connections, [Some(1), Some(1)]);
+        assert_eq!(stage.get("seat", "/").requests, 1);
+    }
+}
+
+#[test]
+fn raw_bytes_go_out_as_they_are_and_what_comes_back_is_read_until_it_is_quiet() {
+    let mut stage = Stage::new("pin-on-401", 1);
+    stage.client("mallory", Agent::Curl, None);
+    let mut send = |bytes: &[u8]| {
+        let spec = RawSpec { client: "mallory".into(), bytes: bytes.into(), patience: Duration::from_secs(2) };
+        let Outcome::Bytes(answer) = stage.act(Action::SendRaw(spec)) else { panic!("bytes come back") };
+        String::from_utf8(answer).unwrap()
+    };
+    let pipelined = send(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(pipelined.matches("HTTP/1.1 401").count(), 2, "{pipelined}");
+    assert!(send(b"\x16\x03\x01 no HTTP\r\n\r\n").starts_with("HTTP/1.1 400"));
+    assert_eq!(send(b"GET / HT"), "", "half a head gets no answer in that time");
+    stage.fault(Fault::Crash("lb".into()));
+    let spec = RawSpec { client: "mallory".into(), bytes: vec![1], patience: Duration::from_secs(2) };
+    assert_eq!(stage.act(Action::SendRaw(spec.clone())), Outcome::Bytes(Vec::new()), "refused");
+    let unknown = Action::SendRaw(RawSpec { client: "alice".into(), ..spec });
+    assert!(matches!(stage.0.perform(unknown), Err(WorldError::Unknown { kind: "client", .. })));
+}
+
+#[test]
+fn a_server_that_hangs_accepts_and_answers_when_it_is_resumed() {
+    let mut stage = Stage::new("l4-nat", 1);
+    stage.client("alice", Agent::Curl, Some("alice"));
+    stage.fault(Fault::Hang("iis1".into()));
+    let Outcome::Started(id) = stage.act(Action::Start(RequestSpec::new("alice".into(), "GET", "/"))) else {
+        panic!("a request starts")
+    };
+    stage.act(Action::Advance(Duration::from_secs(5)));
+    stage.fault(Fault::Resume("iis1".into()));
+    let Outcome::Answered(answer) = stage.act(Action::Await(id)) else { panic!("a request is answered") };
+    assert_eq!(answer.status, Some(200));
+    assert!(answer.elapsed >= Duration::from_secs(5), "{answer:?}");
+    stage.fault(Fault::Crash("iis1".into()));
+    let error = stage.0.perform(Action::Fault(Fault::Hang("iis1".into()))).unwrap_err();
+    assert_eq!(error.to_string(), "`iis1` is down: restart it before it can hang");
+    let connected = stage.end().events.into_iter().any(|event| matches!(event.what, What::ClientConnected { .. }));
+    assert!(connected, "the handshake was the kernel's");
+}
+
+#[test]
+fn clients_share_a_host_and_a_port_comes_back_after_a_disconnect() {
+    let mut stage = Stage::new("l4-nat", 1);
+    let client = |name: &str, user: &str, at: Option<&str>| {
+        let identity = Identity { principal: Principal::new("CORP", user), password: format!("{user}-pw") };
+        let spec = ClientSpec::new(name.into(), Profile::CURL, Some(identity));
+        Action::AddClient(ClientSpec { at: at.map(Name::from), port: Some(40_000), ..spec })
+    };
+    stage.act(client("first", "alice", None));
+    stage.act(client("second", "bob", Some("first")));
+    for (name, expected) in [("first", "CORP\\alice"), ("second", "CORP\\bob"), ("first", "CORP\\alice")] {
+        let answer = stage.get(name, "/");
+        assert_eq!((answer.status, user(&answer)), (Some(200), Some(expected)), "{answer:?}");
+        stage.act(Action::Disconnect(name.into()));
+    }
+    stage.client("third", Agent::Curl, None);
+    stage.get("third", "/");
+    let local: Vec<String> = stage
+        .end()
+        .events
+        .into_iter()
+        .filter_map(|event| match event.what {
+            What::ClientConnected { local, .. } => Some(local.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(local[..3], ["10.1.0.1:40000"; 3]);
+    assert!(local[3].starts_with("10.1.0.2:"), "a host of its own: {local:?}");
+}
+
+#[test]
+fn a_client_that_cannot_be_seated_leaves_the_world_as_it_was() {
+    let mut stage = Stage::new("l4-nat", 1);
+    let spec = ClientSpec::new("alice".into(), Profile::CURL, None);
+    let nowhere = ClientSpec { at: Some("bob".into()), ..spec.clone() };
+    assert!(matches!(stage.0.perform(Action::AddClient(nowhere)), Err(WorldError::Unknown { kind: "client", .. })));
+    let error = stage.0.perform(Action::AddClient(ClientSpec { port: Some(50_000), ..spec.clone() })).unwrap_err();
+    assert_eq!(error.to_string(), "port 50000 cannot be chosen: connect from one of 1 to 49151");
+    stage.act(Action::AddClient(spec));
+    assert_eq!(stage.get("alice", "/").status, Some(401));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_by_name() {
     let error = SimWorld::new(topology("pin-on-402", 1), 0).err().expect("there is no such balancer");
     assert!(error.to_string().contains("did you mean `pin-on-401`?"), "{error}");
@@ -204,10 +303,7 @@ fn what_makes_no_sense_is_refused_by_name() {
 fn what_this_world_cannot_do_yet_is_refused() {
     let mut stage = Stage::new("l4-nat", 2);
     stage.client("alice", Agent::Curl, Some("alice"));
-    let bob = Identity { principal: Principal::new("CORP", "bob"), password: "bob-pw".into() };
-    for action in
-        [Action::Drain("iis1".into()), Action::Undrain("iis1".into()), Action::SwitchUser("alice".into(), bob)]
-    {
+    for action in [Action::Drain("iis1".into()), Action::Undrain("iis1".into())] {
         assert!(matches!(stage.0.perform(action), Err(WorldError::Invalid(_))));
     }
     assert_eq!(stage.get("alice", "/").status, Some(200));

@@ -1,1 +1,85 @@
-//! Not yet.
+//! SPNEGO: which mechanism, and a token of it at once (RFC 4178, MS-SPNG).
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`Mechanism`] | the mechanisms by their OIDs |
+//! | [`token`] | NegTokenInit and NegTokenResp, encode and decode |
+//! | [`Initiator`] | the client's side |
+//! | [`Acceptor`] | the server's side: SPNEGO, raw NTLM and raw Kerberos alike |
+//!
+//! The `mechListMIC` protects the list of mechanisms from whoever would strike out the better ones:
+//! for NTLM it is a signature with sequence number 0 over the list's DER, after which the RC4 state is
+//! rewound (MS-SPNG 3.3.5.1), for Kerberos a MIC token (RFC 4121 4.2.6.1).
+
+use std::fmt;
+
+use crate::kerberos::gss::KRB5_OID;
+
+mod acceptor;
+mod initiator;
+mod mic;
+pub mod token;
+
+pub use acceptor::{Acceptor, AcceptorConfig, Authenticated, Identity, Nonces, Refusal, Rejected, Step};
+pub use initiator::{
+    Established, Initiator, InitiatorConfig, InitiatorError, InitiatorNonces, InitiatorStep, KerberosOffer,
+};
+
+/// A mechanism that SPNEGO can choose, or that Windows lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mechanism {
+    /// Kerberos V5, 1.2.840.113554.1.2.2.
+    Kerberos,
+    /// Kerberos V5 under the OID that an early Windows mangled, 1.2.840.48018.1.2.2 (MS-SPNG 1.9).
+    MsKerberos,
+    /// NTLMSSP, 1.3.6.1.4.1.311.2.2.10.
+    Ntlm,
+    /// NEGOEX, 1.3.6.1.4.1.311.2.2.30: listed by Windows, chosen by nobody here.
+    NegoEx,
+}
+
+impl Mechanism {
+    const ALL: [Self; 4] = [Self::Kerberos, Self::MsKerberos, Self::Ntlm, Self::NegoEx];
+
+    /// The OID's contents.
+    pub const fn oid(self) -> &'static [u8] {
+        match self {
+            Self::Kerberos => KRB5_OID,
+            Self::MsKerberos => &[0x2A, 0x86, 0x48, 0x82, 0xF7, 0x12, 0x01, 0x02, 0x02],
+            Self::Ntlm => &[0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0A],
+            Self::NegoEx => &[0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x1E],
+        }
+    }
+
+    /// The mechanism of an OID's contents, if it is one of these.
+    pub fn from_oid(oid: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.oid() == oid)
+    }
+
+    /// The package that speaks it; none for NEGOEX.
+    pub const fn package(self) -> Option<Package> {
+        match self {
+            Self::Kerberos | Self::MsKerberos => Some(Package::Kerberos),
+            Self::Ntlm => Some(Package::Ntlm),
+            Self::NegoEx => None,
+        }
+    }
+}
+
+/// A security package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Package {
+    /// Kerberos, under either OID.
+    Kerberos,
+    /// NTLM.
+    Ntlm,
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kerberos => "Kerberos",
+            Self::Ntlm => "NTLM",
+        })
+    }
+}

@@ -1,6 +1,9 @@
 //! User agents: which legs they send, over which connections, and what they note.
 
+mod check;
+mod claims;
 mod connections;
 mod exchange;
 mod peer;
+mod seats;
 mod transcripts;

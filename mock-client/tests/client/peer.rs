@@ -12,6 +12,7 @@ use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
 use stickler_model::topology::Agent;
+use stickler_model::trace::Promises;
 use stickler_model::{
     Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Payload, Principal, Profile, RequestId, RequestSpec,
     Time, What,
@@ -65,6 +66,8 @@ pub(crate) fn ok() -> String {
 
 pub(crate) struct Bench {
     pub(crate) client: Client<TokioNet>,
+    pub(crate) address: SocketAddr,
+    pub(crate) env: Env,
     journal: Arc<Journal>,
     log: Arc<Mutex<String>>,
 }
@@ -84,16 +87,26 @@ impl Clock for Fixed {
 impl Bench {
     /// A server whose n-th connection follows the n-th script, and a client of this agent.
     pub(crate) async fn new(agent: Agent, close_after_first_401: bool, scripts: Vec<Vec<Reply>>) -> Self {
+        let profile = Profile { agent, close_after_first_401, cookies: false };
+        Self::with(profile, Promises::default(), |spec| spec, scripts).await
+    }
+
+    /// The same with a client of this profile, changed before it is made, that notes these promises.
+    pub(crate) async fn with(
+        profile: Profile,
+        promises: Promises,
+        change: impl FnOnce(ClientSpec) -> ClientSpec,
+        scripts: Vec<Vec<Reply>>,
+    ) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let address = serve(scripts, log.clone()).await;
         let clock: Arc<dyn Clock> = Arc::new(Fixed);
         let journal = Journal::new(clock.clone());
         let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal: journal.clone() };
         let identity = Identity { principal: Principal::new("CORP", "alice"), password: "Passw0rd!".into() };
-        let profile = Profile { agent, close_after_first_401, cookies: false };
-        let spec = ClientSpec::new("alice".into(), profile, Some(identity));
-        let client = Client::new(TokioNet, env, spec, address, "app.corp.example:8080".into());
-        Self { client, journal, log }
+        let spec = change(ClientSpec::new("alice".into(), profile, Some(identity)));
+        let client = Client::new(TokioNet, env.clone(), &spec, address, "app.corp.example:8080".into());
+        Self { client: client.with_promises(&promises), journal, log, address, env }
     }
 
     pub(crate) async fn get(&self, number: u32) -> Answer {
@@ -138,6 +151,15 @@ impl Bench {
                     let user = user.map_or(String::new(), |user| format!(", user {user}"));
                     let challenge = if challenge { ", challenge" } else { "" };
                     writeln!(text, "{request} received on {connection}: {status}, echoes {echoed}{challenge}{user}")
+                }
+                What::CookieReceived { connection, request, value } => {
+                    writeln!(text, "{request} receives cookie {value} on {connection}")
+                }
+                What::CookieSent { connection, request, value } => {
+                    writeln!(text, "{request} sends cookie {value} on {connection}")
+                }
+                What::ClientClaimed { connection, request, value } => {
+                    writeln!(text, "{request} claims {value} on {connection}")
                 }
                 What::RequestEnded { request, status, error } => writeln!(text, "{request} ends: {status:?} {error:?}"),
                 other => panic!("a client does not see {other:?}"),

@@ -63,9 +63,7 @@ impl SimNet {
     /// # Errors
     /// [`EngineError::PortUnusable`].
     pub fn from_port(&self, port: u16) -> Result<Self, EngineError> {
-        if !(1..FIRST_PORT).contains(&port) {
-            return Err(EngineError::PortUnusable(port));
-        }
+        Self::check_port(port)?;
         Ok(Self { host: Arc::clone(&self.host), port: Some(port) })
     }
 
@@ -77,6 +75,14 @@ impl SimNet {
     /// The host's address.
     pub fn ip(&self) -> IpAddr {
         self.host.ip
+    }
+
+    /// Whether [`SimNet::from_port`] takes this port.
+    ///
+    /// # Errors
+    /// [`EngineError::PortUnusable`].
+    pub fn check_port(port: u16) -> Result<(), EngineError> {
+        if (1..FIRST_PORT).contains(&port) { Ok(()) } else { Err(EngineError::PortUnusable(port)) }
     }
 
     /// Waits for the port of the host's choice, and reserves it.

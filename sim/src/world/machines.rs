@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::StatusCode;
 use indexmap::IndexMap;
 use stickler_auth::FileTime;
 use stickler_lb_core::health::{self, CheckRule, Probe};
-use stickler_lb_core::{Backend, Control, Farm, find, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Boxed, Control, Farm, find, serve_l4, serve_l7};
+use stickler_mock_client::{Check, check};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::topology::{Acceptor, TrackedBy};
@@ -308,8 +310,32 @@ impl Checks {
             control.set_health(index, true);
             control.set_share(index, 100);
         }
-        let agent = None;
+        let agent = monitor.map(|monitor| Arc::new(Agent { net: net.clone(), env: env.clone(), monitor }));
+        let agent = agent.map(|agent| agent as Arc<dyn health::LogonAgent>);
         net.spawn(health::run(net.clone(), env, farm, rule, agent, control));
+    }
+}
+
+/// Logs on for the health checks, as the site's monitor.
+struct Agent {
+    net: SimNet,
+    env: Env,
+    monitor: Identity,
+}
+
+/// How much of a page a check reads, in bytes.
+const PAGE: usize = 64 * 1024;
+
+impl health::LogonAgent for Agent {
+    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, health::LogonResult> {
+        let wanted = Check { host: addresses::HOST_HEADER, uri, identity: Some(&self.monitor), keep: PAGE };
+        Box::pin(async move {
+            let Ok(checked) = check(&self.net, &self.env, backend.address, &wanted).await else {
+                return health::LogonResult::Unanswered;
+            };
+            let Ok(status) = StatusCode::from_u16(checked.status) else { return health::LogonResult::Unanswered };
+            health::LogonResult::Answered { status, logged_on: checked.logged_on, body: checked.body.into() }
+        })
     }
 }
 

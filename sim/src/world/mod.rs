@@ -1,6 +1,7 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
+//! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
 //! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
@@ -8,6 +9,7 @@
 
 mod addresses;
 mod balancer;
+mod clients;
 mod machines;
 mod nat;
 
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
+use stickler_model::action::RawSpec;
 use stickler_model::event::Credentials;
 use stickler_model::trace::Promises;
 use stickler_model::{
@@ -25,6 +28,7 @@ use stickler_model::{
 use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, Link, Settings, SimNet, Stopped};
+use clients::Clients;
 use machines::Machines;
 
 pub use balancer::Balancer;
@@ -41,7 +45,7 @@ const EPOCH: u64 = 1_767_225_600;
 /// A world in simulated time. One per thread, and bound to it.
 pub struct SimWorld {
     // Declared before the engine: what holds sockets is dropped before the network is.
-    clients: IndexMap<Name, Seat>,
+    clients: Clients,
     under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
     machines: Machines,
     engine: Engine,
@@ -50,13 +54,6 @@ pub struct SimWorld {
     clock: Arc<WorldClock>,
     world: Name,
     last_request: u32,
-}
-
-/// A client, and the host that it sits at.
-struct Seat {
-    client: Client<SimNet>,
-    net: SimNet,
-    spec: ClientSpec,
 }
 
 impl SimWorld {
@@ -87,7 +84,7 @@ impl SimWorld {
         let machines = Machines::start(&mut engine, &topology, balancer, &envs)?;
         let promises = machines.promises();
         let mut world = Self {
-            clients: IndexMap::new(),
+            clients: Clients::new(machines.front_end()),
             under_way: IndexMap::new(),
             machines,
             engine,
@@ -110,7 +107,7 @@ impl SimWorld {
     /// A client's user agent and its host's network, for load that no script plays: spawn there what
     /// calls [`Client::request`], and drive the [`engine`](Self::engine). It is noted like any other.
     pub fn client(&self, name: &Name) -> Option<(Client<SimNet>, SimNet)> {
-        self.clients.get(name).map(|seat| (seat.client.clone(), seat.net.clone()))
+        self.clients.seat(name).ok().map(|seat| (seat.client.clone(), seat.net.clone()))
     }
 
     /// Takes the events noted so far, which the trace at the end then lacks: long runs of load would
@@ -124,21 +121,16 @@ impl SimWorld {
     }
 
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
-        if self.clients.contains_key(&spec.name) || self.machines.address(&spec.name).is_some() {
+        if self.clients.has(&spec.name) || self.machines.address(&spec.name).is_some() {
             return Err(WorldError::Duplicate(spec.name.to_string()));
         }
-        let ip = addresses::client(self.clients.len())?;
-        let host = self.engine.add_host(ip).map_err(|error| WorldError::Invalid(error.to_string()))?;
-        let net = self.engine.net(host);
         let env = self.envs().of(&spec.name);
-        let client =
-            Client::new(net.clone(), env, spec.clone(), self.machines.front_end(), addresses::HOST_HEADER.to_owned());
-        self.clients.insert(spec.name.clone(), Seat { client, net, spec });
+        self.clients.add(&mut self.engine, spec, env, &self.header.promises)?;
         Ok(Outcome::Done)
     }
 
     fn start(&mut self, spec: RequestSpec) -> Result<Outcome, WorldError> {
-        let seat = self.seat(&spec.client)?;
+        let seat = self.clients.seat(&spec.client)?;
         let (client, net) = (seat.client.clone(), seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.last_request += 1;
@@ -172,6 +164,12 @@ impl SimWorld {
         }
     }
 
+    fn send_raw(&mut self, spec: RawSpec) -> Result<Outcome, WorldError> {
+        let answer = self.clients.seat(&spec.client)?.send_raw(spec);
+        let bytes = self.run(|engine| engine.run_until(answer, AWAIT_LIMIT))?;
+        Ok(Outcome::Bytes(bytes.unwrap_or_default()))
+    }
+
     fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
         match fault {
             Fault::Crash(name) => {
@@ -190,8 +188,16 @@ impl SimWorld {
                 // Its port is open when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO))?;
             }
-            Fault::Hang(_) | Fault::Resume(_) => {
-                return Err(WorldError::Invalid("the processes of this world do not hang".into()));
+            Fault::Hang(name) => {
+                let host = self.machines.process(name)?;
+                if !self.engine.is_up(host) {
+                    return Err(WorldError::Invalid(format!("`{name}` is down: restart it before it can hang")));
+                }
+                self.engine.freeze(host);
+            }
+            Fault::Resume(name) => {
+                let host = self.machines.process(name)?;
+                self.engine.thaw(host);
             }
             Fault::Hold(a, b) => {
                 let (a, b) = (self.address(a)?, self.address(b)?);
@@ -216,20 +222,10 @@ impl SimWorld {
         if let Some(ip) = self.machines.address(name) {
             return Ok(ip);
         }
-        match self.clients.get_index_of(name) {
-            Some(index) => addresses::client(index),
-            None => Err(self.unknown("host or client", name)),
-        }
-    }
-
-    fn seat(&self, name: &Name) -> Result<&Seat, WorldError> {
-        self.clients.get(name).ok_or_else(|| self.unknown("client", name))
-    }
-
-    fn unknown(&self, kind: &'static str, name: &Name) -> WorldError {
-        let machines = self.machines.names().filter(|_| kind != "client");
-        let known = machines.chain(self.clients.keys()).map(Name::to_string).collect();
-        WorldError::Unknown { kind, name: name.to_string(), known }
+        self.clients.address(name).ok_or_else(|| {
+            let known = self.machines.names().chain(self.clients.names()).map(Name::to_string).collect();
+            WorldError::Unknown { kind: "host or client", name: name.to_string(), known }
+        })
     }
 
     fn run<T>(&mut self, drive: impl FnOnce(&mut Engine) -> Result<T, Stopped>) -> Result<T, WorldError> {
@@ -246,14 +242,12 @@ impl World for SimWorld {
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
             Action::Disconnect(name) => {
-                self.seat(&name)?.client.disconnect();
+                self.clients.seat(&name)?.client.disconnect();
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
-            Action::SendRaw(_) => Err(WorldError::Invalid("the clients of this world send no raw bytes".into())),
-            Action::SwitchUser(..) => {
-                Err(WorldError::Invalid("a client of this world keeps its user: add another client instead".into()))
-            }
+            Action::SendRaw(spec) => self.send_raw(spec),
+            Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
             Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
             Action::Undrain(name) => self.machines.drain(&name, false).map(|()| Outcome::Done),
             Action::Fault(fault) => self.fault(&fault),
@@ -269,9 +263,7 @@ impl World for SimWorld {
     }
 
     fn finish(mut self: Box<Self>) -> Trace {
-        for seat in self.clients.values() {
-            seat.client.disconnect();
-        }
+        self.clients.disconnect();
         // The trace is complete without the last closes, should a task have panicked over them.
         let _ = self.engine.settle(LAST_PACKETS);
         Trace { header: self.header.clone(), events: self.journal.take() }

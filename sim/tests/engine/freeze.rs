@@ -44,9 +44,9 @@ fn a_frozen_hosts_kernel_acknowledges_data_until_its_buffer_is_full() {
     engine.settle(SECOND).unwrap();
     engine.freeze(nets[0].host());
     // 64 KiB fit there, and as much here.
-    let blocked = engine.run_until(async { stream.write_all(&[b'x'; 100_000]).await }, SECOND);
+    let blocked = engine.run_until(async { stream.write_all(&vec![b'x'; 100_000]).await }, SECOND);
     assert!(blocked.is_ok());
-    let blocked = engine.run_until(async { stream.write_all(&[b'x'; 100_000]).await }, SECOND);
+    let blocked = engine.run_until(async { stream.write_all(&vec![b'x'; 100_000]).await }, SECOND);
     assert!(matches!(blocked, Err(Stopped::Limit { .. })), "{blocked:?}");
 }
 

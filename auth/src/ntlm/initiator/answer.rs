@@ -40,7 +40,7 @@ impl InitiatorConfig {
     }
 
     /// Whether the Authenticate's MIC field is filled: only an NTLMv2 blob can announce it.
-    pub(super) fn sends_mic(&self) -> bool {
+    pub(crate) fn sends_mic(&self) -> bool {
         self.profile.mic && self.profile.response == ResponseKind::NtlmV2 && self.credentials.nt_hash.is_some()
     }
 

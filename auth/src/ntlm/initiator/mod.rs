@@ -191,6 +191,11 @@ impl Credentials {
         Self { user: String::new(), domain: String::new(), nt_hash: None, lm_hash: None }
     }
 
+    /// Whether this is the null session.
+    pub const fn is_anonymous(&self) -> bool {
+        self.nt_hash.is_none()
+    }
+
     /// The user, empty when anonymous.
     pub fn user(&self) -> &str {
         &self.user

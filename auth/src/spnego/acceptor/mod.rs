@@ -1,0 +1,375 @@
+//! The server's side of `Negotiate`: SPNEGO, raw NTLM, raw Kerberos.
+//!
+//! As with NTLM alone, the acceptor never sees a hash: it yields a logon request and is resumed with
+//! the reply. Kerberos needs no DC, but the host's [`ReplayCache`].
+
+use std::sync::Arc;
+
+use super::mic::MicKey;
+use super::token::{NegState, NegTokenInit, NegTokenResp, Token};
+use super::{Mechanism, Package};
+use crate::FileTime;
+use crate::channel_binding::ChannelBinding;
+use crate::http::{TokenKind, token_kind};
+use crate::kerberos::ap::{self, ReplayCache};
+use crate::kerberos::gss::Sender;
+use crate::kerberos::status::KrbErrorCode;
+use crate::logon::LogonReply;
+use crate::ntlm;
+
+mod outcome;
+
+pub use outcome::{Authenticated, Identity, Refusal, Rejected, Step};
+
+/// How a server accepts `Negotiate`.
+#[derive(Clone, Debug)]
+pub struct AcceptorConfig {
+    /// How it accepts NTLM; `None` for the provider `Negotiate:Kerberos`.
+    pub ntlm: Option<Arc<ntlm::acceptor::AcceptorConfig>>,
+    /// How it accepts Kerberos; `None` for a machine without keys.
+    pub kerberos: Option<Arc<ap::AcceptorConfig>>,
+}
+
+impl AcceptorConfig {
+    const fn enables(&self, package: Package) -> bool {
+        match package {
+            Package::Ntlm => self.ntlm.is_some(),
+            Package::Kerberos => self.kerberos.is_some(),
+        }
+    }
+}
+
+/// What one token needs of randomness; none of it may be used twice.
+#[derive(Clone, Copy)]
+pub struct Nonces {
+    /// NTLM's server challenge.
+    pub server_challenge: [u8; 8],
+    /// For an AP-REP.
+    pub kerberos: ap::Nonces,
+}
+
+/// One connection's acceptor.
+pub struct Acceptor {
+    config: Arc<AcceptorConfig>,
+    binding: Option<ChannelBinding>,
+    ntlm: Option<ntlm::acceptor::Acceptor>,
+    state: State,
+}
+
+/// Where the handshake stands; `None` in place of a session is a raw one.
+enum State {
+    /// No handshake pending.
+    Idle,
+    /// NTLM's Challenge is out.
+    Challenged(Option<Session>),
+    /// The DC is being asked; the client's MIC waits for its key.
+    AwaitingLogon(Option<Session>, Option<Vec<u8>>),
+    /// A mechanism is chosen, and its first token is due.
+    Chosen(Session),
+    /// Kerberos has accepted, and the client's MIC is due.
+    AwaitingMic(Session, Box<ap::Accepted>),
+}
+
+/// What SPNEGO has settled.
+struct Session {
+    /// DER of the list of mechanisms, which the MIC is over.
+    mech_types: Vec<u8>,
+    mechanism: Mechanism,
+    /// Whether the answer that names the mechanism is still to be sent.
+    first: bool,
+    /// Whether the client's first choice was not ours: then both must send a MIC (RFC 4178 5).
+    mic_required: bool,
+}
+
+impl Acceptor {
+    /// An acceptor for one connection; `binding` is that of its TLS session, where there is one.
+    pub fn new(config: impl Into<Arc<AcceptorConfig>>, binding: Option<ChannelBinding>) -> Self {
+        let config = config.into();
+        let ntlm = config.ntlm.clone().map(|ntlm| ntlm::acceptor::Acceptor::new(ntlm, binding));
+        Self { config, binding, ntlm, state: State::Idle }
+    }
+
+    /// Takes a token from the client. `now` is the server's clock, `replays` the host's cache.
+    ///
+    /// A first token begins anew at any time. Whatever fails leaves no handshake pending, unless it is
+    /// [`Rejected::recoverable`].
+    pub fn accept(&mut self, token: &[u8], nonces: Nonces, now: FileTime, replays: &mut ReplayCache) -> Step {
+        let mut turn = Turn { nonces, now, replays };
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        match (token_kind(token), state) {
+            (TokenKind::NtlmNegotiate, _) => self.ntlm(None, token, None, &mut turn),
+            (TokenKind::NtlmAuthenticate | TokenKind::NtlmChallenge, State::Challenged(None)) => {
+                self.ntlm(None, token, None, &mut turn)
+            }
+            (TokenKind::NtlmAuthenticate | TokenKind::NtlmChallenge, _) => refused(Refusal::NoContext, None),
+            (TokenKind::Kerberos, _) => self.kerberos(None, token, None, &mut turn),
+            (TokenKind::Unknown, _) => refused(Refusal::UnknownToken, None),
+            (TokenKind::Spnego, state) => match Token::decode(token) {
+                Err(error) => refused(error.into(), None),
+                Ok(Token::Init(init)) => self.begin(&init, &mut turn),
+                Ok(Token::Resp(resp)) => self.go_on(state, resp, &mut turn),
+            },
+        }
+    }
+
+    /// Takes the answer to the last [`Step::NeedLogon`].
+    pub fn resume(&mut self, reply: &LogonReply) -> Step {
+        match (std::mem::replace(&mut self.state, State::Idle), &mut self.ntlm) {
+            (State::AwaitingLogon(session, mic), Some(ntlm)) => {
+                let step = ntlm.resume(reply);
+                self.ntlm_step(session, step, mic.as_deref())
+            }
+            (other, _) => {
+                self.state = other;
+                refused(ntlm::acceptor::Refusal::UnexpectedReply.into(), None)
+            }
+        }
+    }
+
+    /// Forgets a pending handshake.
+    pub fn reset(&mut self) {
+        self.state = State::Idle;
+        if let Some(ntlm) = &mut self.ntlm {
+            ntlm.reset();
+        }
+    }
+
+    /// Whether a handshake has begun and not ended.
+    pub const fn is_pending(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// Chooses the client's first mechanism that is enabled here. Its token counts only if it is the
+    /// first of all (RFC 4178 4.2.1), whichever OID of Kerberos that has.
+    fn begin(&mut self, init: &NegTokenInit<'_>, turn: &mut Turn<'_>) -> Step {
+        let enabled = |oid: &&[u8]| {
+            let mechanism = Mechanism::from_oid(oid)?;
+            mechanism.package().filter(|package| self.config.enables(*package)).map(|_| mechanism)
+        };
+        let chosen = init.mech_types.iter().enumerate().find_map(|(at, oid)| Some((at, enabled(oid)?)));
+        let Some((at, mechanism)) = chosen else {
+            let token = NegTokenResp { state: Some(NegState::Reject), ..NegTokenResp::default() };
+            return rejected(Refusal::NoMechanism, token.encode());
+        };
+        let mech_types = init.mech_types_der.to_vec();
+        let session = Session { mech_types, mechanism, first: true, mic_required: at != 0 };
+        match init.mech_token.filter(|_| at == 0) {
+            Some(token) => self.feed(session, token, init.mech_list_mic, turn),
+            None => {
+                let state = if at == 0 { NegState::AcceptIncomplete } else { NegState::RequestMic };
+                let token = NegTokenResp {
+                    state: Some(state),
+                    supported_mech: Some(mechanism.oid()),
+                    ..NegTokenResp::default()
+                };
+                self.state = State::Chosen(Session { first: false, ..session });
+                Step::Continue(token.encode())
+            }
+        }
+    }
+
+    fn go_on(&mut self, state: State, resp: NegTokenResp<'_>, turn: &mut Turn<'_>) -> Step {
+        match (state, resp.response_token) {
+            (State::Chosen(session) | State::Challenged(Some(session)), Some(token)) => {
+                self.feed(session, token, resp.mech_list_mic, turn)
+            }
+            (State::Chosen(session) | State::Challenged(Some(session)), None) => {
+                refused(Refusal::NoToken, Some(&session))
+            }
+            (State::AwaitingMic(session, accepted), _) => match resp.mech_list_mic {
+                Some(mic) => conclude_kerberos(Some(&session), accepted, Some(mic), true),
+                None => refused(Refusal::MissingMic, Some(&session)),
+            },
+            (State::Idle | State::Challenged(None) | State::AwaitingLogon(..), _) => refused(Refusal::NoContext, None),
+        }
+    }
+
+    /// A token of the chosen mechanism.
+    fn feed(&mut self, session: Session, token: &[u8], mic: Option<&[u8]>, turn: &mut Turn<'_>) -> Step {
+        match session.mechanism {
+            Mechanism::Kerberos | Mechanism::MsKerberos => self.kerberos(Some(session), token, mic, turn),
+            Mechanism::Ntlm | Mechanism::NegoEx => self.ntlm(Some(session), token, mic, turn),
+        }
+    }
+
+    fn ntlm(&mut self, session: Option<Session>, token: &[u8], mic: Option<&[u8]>, turn: &mut Turn<'_>) -> Step {
+        let Some(ntlm) = &mut self.ntlm else { return refused(Refusal::Disabled(Package::Ntlm), session.as_ref()) };
+        let step = ntlm.accept(token, turn.nonces.server_challenge, turn.now);
+        self.ntlm_step(session, step, mic)
+    }
+
+    fn ntlm_step(&mut self, session: Option<Session>, step: ntlm::acceptor::Step, mic: Option<&[u8]>) -> Step {
+        match step {
+            ntlm::acceptor::Step::Challenge(challenge) => {
+                let Some(session) = session else {
+                    self.state = State::Challenged(None);
+                    return Step::Continue(challenge);
+                };
+                // NTLM makes a MIC possible, so it is asked for (MS-SPNG 3.2.5.2).
+                let state = if session.first { NegState::RequestMic } else { NegState::AcceptIncomplete };
+                let token = NegTokenResp {
+                    state: Some(state),
+                    supported_mech: session.first.then(|| session.mechanism.oid()),
+                    response_token: Some(&challenge),
+                    mech_list_mic: None,
+                }
+                .encode();
+                self.state = State::Challenged(Some(Session { first: false, ..session }));
+                Step::Continue(token)
+            }
+            ntlm::acceptor::Step::NeedLogon(request) => {
+                self.state = State::AwaitingLogon(session, mic.map(<[u8]>::to_vec));
+                Step::NeedLogon(request)
+            }
+            ntlm::acceptor::Step::Authenticated(done) => conclude_ntlm(session.as_ref(), done, mic),
+            ntlm::acceptor::Step::Refused(refusal) => refused(refusal.into(), session.as_ref()),
+        }
+    }
+
+    fn kerberos(&mut self, session: Option<Session>, token: &[u8], mic: Option<&[u8]>, turn: &mut Turn<'_>) -> Step {
+        let Some(config) = &self.config.kerberos else {
+            return refused(Refusal::Disabled(Package::Kerberos), session.as_ref());
+        };
+        match ap::accept(config, self.binding, token, turn.nonces.kerberos, turn.now, turn.replays) {
+            Ok(accepted) => {
+                let accepted = Box::new(accepted);
+                match session {
+                    Some(session) if session.mic_required && mic.is_none() => self.ask_for_mic(session, accepted),
+                    session => conclude_kerberos(session.as_ref(), accepted, mic, false),
+                }
+            }
+            Err(error) => self.kerberos_refused(session, error),
+        }
+    }
+
+    /// Kerberos is through, but the client could not sign yet: it needed the AP-REP.
+    fn ask_for_mic(&mut self, session: Session, accepted: Box<ap::Accepted>) -> Step {
+        let mic = MicKey::Kerberos(accepted.context).sign(Sender::Acceptor, &session.mech_types);
+        let token = NegTokenResp {
+            state: Some(NegState::AcceptIncomplete),
+            supported_mech: session.first.then(|| session.mechanism.oid()),
+            response_token: accepted.reply.as_deref(),
+            mech_list_mic: Some(&mic),
+        }
+        .encode();
+        self.state = State::AwaitingMic(session, accepted);
+        Step::Continue(token)
+    }
+
+    /// With a clock that is wrong, the client learns the right one and may try again (MS-KILE 3.4.5).
+    fn kerberos_refused(&mut self, session: Option<Session>, error: ap::Rejected) -> Step {
+        let recoverable = error.refusal.krb_error() == Some(KrbErrorCode::SKEW);
+        let token = match &session {
+            None => error.token,
+            Some(session) => NegTokenResp {
+                state: Some(if recoverable { NegState::AcceptIncomplete } else { NegState::Reject }),
+                supported_mech: session.first.then(|| session.mechanism.oid()),
+                response_token: Some(error.token.as_slice()).filter(|token| !token.is_empty()),
+                mech_list_mic: None,
+            }
+            .encode(),
+        };
+        if let Some(session) = session.filter(|_| recoverable) {
+            self.state = State::Chosen(Session { first: false, ..session });
+        }
+        Step::Refused(Box::new(Rejected { refusal: Refusal::Kerberos(error.refusal), token, recoverable }))
+    }
+}
+
+/// What comes with one token.
+struct Turn<'a> {
+    nonces: Nonces,
+    now: FileTime,
+    replays: &'a mut ReplayCache,
+}
+
+/// The end of an NTLM handshake: with the AV flag of a MIC, or where NTLM was not the first choice, the
+/// list of mechanisms must be signed too; otherwise a signature is checked where it is sent.
+fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authenticated>, mic: Option<&[u8]>) -> Step {
+    // A guest or null session has no key in common with the server.
+    let keyed = !done.guest && !done.anonymous;
+    let key = MicKey::Ntlm(done.flags, done.session_key);
+    let required = |session: &Session| keyed && (session.mic_required || done.mic);
+    let mic = mic.filter(|_| keyed);
+    let token = match check_mic(session, key, mic, required) {
+        Ok(answer) => answer,
+        Err(refusal) => return refused(refusal, session),
+    };
+    let token = session.map(|session| completed(session, None, token.as_deref()));
+    authenticated(session, Identity::Ntlm(done), token, mic.is_some())
+}
+
+/// The end of a Kerberos handshake; with `answered`, the AP-REP and our MIC are out already.
+fn conclude_kerberos(
+    session: Option<&Session>,
+    mut accepted: Box<ap::Accepted>,
+    mic: Option<&[u8]>,
+    answered: bool,
+) -> Step {
+    let key = MicKey::Kerberos(accepted.context);
+    let own = match check_mic(session, key, mic, |session| session.mic_required) {
+        Ok(own) => own,
+        Err(refusal) => return refused(refusal, session),
+    };
+    let token = match session {
+        Some(session) if answered => completed(session, None, None),
+        Some(session) => completed(session, accepted.reply.as_deref(), own.as_deref()),
+        None => accepted.reply.take().unwrap_or_default(),
+    };
+    authenticated(session, Identity::Kerberos(accepted), Some(token), mic.is_some())
+}
+
+/// Checks the client's MIC; gives ours, if there is one to be answered.
+fn check_mic(
+    session: Option<&Session>,
+    key: MicKey,
+    mic: Option<&[u8]>,
+    required: impl Fn(&Session) -> bool,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    match (session, mic) {
+        (None, _) => Ok(None),
+        (Some(session), None) => {
+            if required(session) {
+                Err(Refusal::MissingMic)
+            } else {
+                Ok(None)
+            }
+        }
+        (Some(session), Some(mic)) => {
+            let good = key.verify(Sender::Initiator, &session.mech_types, mic);
+            if good { Ok(Some(key.sign(Sender::Acceptor, &session.mech_types))) } else { Err(Refusal::BadMic) }
+        }
+    }
+}
+
+/// The last NegTokenResp.
+fn completed(session: &Session, token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<u8> {
+    NegTokenResp {
+        state: Some(NegState::AcceptCompleted),
+        supported_mech: session.first.then(|| session.mechanism.oid()),
+        response_token: token,
+        mech_list_mic: mic,
+    }
+    .encode()
+}
+
+fn authenticated(session: Option<&Session>, identity: Identity, token: Option<Vec<u8>>, mech_list_mic: bool) -> Step {
+    let negotiated = session.map(|session| session.mechanism);
+    let mech_list_mic = mech_list_mic && negotiated.is_some();
+    Step::Authenticated(Box::new(Authenticated {
+        identity,
+        token: token.unwrap_or_default(),
+        negotiated,
+        mech_list_mic,
+    }))
+}
+
+/// A refusal in the client's framing: nothing for a raw token.
+fn refused(refusal: Refusal, session: Option<&Session>) -> Step {
+    let token = NegTokenResp { state: Some(NegState::Reject), ..NegTokenResp::default() };
+    rejected(refusal, session.map(|_| token.encode()).unwrap_or_default())
+}
+
+fn rejected(refusal: Refusal, token: Vec<u8>) -> Step {
+    Step::Refused(Box::new(Rejected { refusal, token, recoverable: false }))
+}
