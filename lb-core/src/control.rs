@@ -82,7 +82,7 @@ impl Control {
 
     /// The state that this backend is in, all told.
     pub fn state(&self, backend: usize) -> BackendState {
-        self.lock().backends.get(&backend).map_or(BackendState::Up, Known::state)
+        self.lock().backends.get(&backend).copied().unwrap_or_default().state()
     }
 
     /// Tells `sink` what differs from all up with full shares, at once, and each change from then on until the result
@@ -146,7 +146,7 @@ impl fmt::Debug for Control {
 }
 
 impl Known {
-    fn state(&self) -> BackendState {
+    fn state(self) -> BackendState {
         if !self.healthy || self.traffic == BackendState::Down {
             BackendState::Down
         } else if self.drained {

@@ -89,7 +89,7 @@ async fn ask<N: Net>(net: &N, backend: &Backend, uri: &str) -> Option<StatusCode
         biased;
         answer = answer => answer.ok().map(|answer| answer.status()),
         // It ends after the answer's head only when the head is the whole answer; then both are ready at once.
-        _ = async { connection.await.ok(); std::future::pending::<()>().await } => None,
+        () = async { connection.await.ok(); std::future::pending().await } => None,
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn run_with<N: Net>(
         net.spawn(checks.run(start + rule.interval * index / count))
     });
     let _tasks = Tasks(tasks.collect());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The tasks of all checks; they end with it.

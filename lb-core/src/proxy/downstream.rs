@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::forward::{Peer, forward};
 use super::shell::CloseSignal;
 use super::tap::Tap;
-use super::{Limits, Proxy};
+use super::{Limits, Pipelining, Proxy, pipelining};
 use crate::DownstreamId;
 use crate::proxy_protocol::read_header;
 
@@ -30,11 +30,14 @@ pub(super) async fn serve<N: Net>(
 ) {
     let (proxy, id) = (&registered.proxy, registered.id);
     let limits = &proxy.shell.limits;
-    if proxy.proxy_protocol.accept {
+    if proxy.protocol.accept {
         let Ok(Ok(named)) = timeout(limits.request_head, read_header(&mut stream)).await else { return };
         client = named.unwrap_or(client);
     }
-    let front = proxy.proxy_protocol.send.and_then(|_| stream.local_addr().ok());
+    let front = proxy.protocol.send.and_then(|_| stream.local_addr().ok());
+    if proxy.pipelining == Pipelining::Overtakes {
+        return Box::pin(pipelining::serve(registered, stream, client, front, close)).await;
+    }
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
     let io = TokioIo::new(Tap::new(stream, move |_| told.bytes()));
@@ -43,7 +46,7 @@ pub(super) async fn serve<N: Net>(
     let mut connection = pin!(proxy.server.serve_connection(io, service));
     let mut close = Some(close);
     let mut timer = pin!(None);
-    let mut timed = None;
+    let mut moment = None;
     std::future::poll_fn(|cx| {
         // How it ended does not matter: the registration and each exchange's lease clean up after every end.
         if connection.as_mut().poll(cx).is_ready() {
@@ -58,8 +61,8 @@ pub(super) async fn serve<N: Net>(
             }
         }
         let now = head.get();
-        if timed != Some(now) {
-            timed = Some(now);
+        if moment != Some(now) {
+            moment = Some(now);
             timer.set(now.limit(limits).map(sleep));
         }
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
@@ -89,6 +92,14 @@ pub(super) struct Registered<N: Net> {
 impl<N: Net> Registered<N> {
     pub(super) fn new(proxy: &Arc<Proxy<N>>, id: DownstreamId) -> Self {
         Self { proxy: Arc::clone(proxy), id }
+    }
+
+    pub(super) fn proxy(&self) -> &Arc<Proxy<N>> {
+        &self.proxy
+    }
+
+    pub(super) fn id(&self) -> DownstreamId {
+        self.id
     }
 }
 

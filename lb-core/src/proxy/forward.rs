@@ -176,15 +176,15 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
     let before = sender.received();
     let sent = sender.send.try_send_request(Request::from_parts(parts, body));
     let failure = match answer_within(proxy.shell.limits.answer, sent, progress.as_deref()).await {
-        Waited::Over(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+        Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             return Attempt::Answered(Answer::new(lease, sender, response));
         }
         // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on.
-        Waited::Over(Ok(_)) => (FailureKind::Malformed, None),
-        Waited::BackendStalls => (FailureKind::Silent, None),
+        Ok(Ok(_)) => (FailureKind::Malformed, None),
+        Err(Stalled::Backend) => (FailureKind::Silent, None),
         // RFC 9110 15.5.9. The backend has half a request, so its connection goes with the lease.
-        Waited::ClientStalls => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
-        Waited::Over(Err(mut error)) => match error.take_message() {
+        Err(Stalled::Client) => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
+        Ok(Err(mut error)) => match error.take_message() {
             Some(unsent) => {
                 let (parts, body) = unsent.into_parts();
                 (FailureKind::Lost, Some(Held { parts, body }))
@@ -199,27 +199,30 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-/// How waiting for an answer ended.
-enum Waited {
-    Over(Sent),
+/// Who makes no progress.
+enum Stalled {
     /// The request is with the backend, or as much of it as that takes, and nothing comes back.
-    BackendStalls,
+    Backend,
     /// The rest of the request does not come.
-    ClientStalls,
+    Client,
 }
 
 /// Waits for an answer's head, or until the limit passes without progress of the request either.
-async fn answer_within(limit: Duration, sent: impl Future<Output = Sent>, progress: Option<&Progress>) -> Waited {
+async fn answer_within(
+    limit: Duration,
+    sent: impl Future<Output = Sent>,
+    progress: Option<&Progress>,
+) -> Result<Sent, Stalled> {
     let mut sent = pin!(sent);
     let mut seen = 0;
     loop {
         if let Ok(result) = timeout(limit, sent.as_mut()).await {
-            return Waited::Over(result);
+            return Ok(result);
         }
         let now = progress.map_or(0, Progress::frames);
         if now == seen {
             let waiting = progress.is_some_and(Progress::is_waiting);
-            return if waiting { Waited::ClientStalls } else { Waited::BackendStalls };
+            return Err(if waiting { Stalled::Client } else { Stalled::Backend });
         }
         seen = now;
     }

@@ -9,6 +9,7 @@
 //!             ├─ upstream: one connection, its one sender, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ body: both directions, frame by frame
+//! pipelining: a fault, in place of the hyper server
 //! service: what a balancer is made of
 //! shell: the one lock around the policy and all connections
 //! ```
@@ -22,6 +23,7 @@ mod downstream;
 mod forward;
 mod headers;
 mod lease;
+mod pipelining;
 mod service;
 mod shell;
 mod tap;
@@ -52,7 +54,7 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         client: upstream::builder(&limits),
         server: downstream::builder(&limits),
         gate,
-        proxy_protocol,
+        protocol: proxy_protocol,
         pipelining,
         traffic,
         shell: Shell::new(env, farm, policy, limits),
@@ -88,7 +90,7 @@ struct Proxy<N> {
     client: hyper::client::conn::http1::Builder,
     server: hyper::server::conn::http1::Builder,
     gate: Option<Arc<dyn Gate>>,
-    proxy_protocol: ProxyProtocol,
+    protocol: ProxyProtocol,
     pipelining: Pipelining,
     traffic: Option<Traffic>,
     shell: Shell,

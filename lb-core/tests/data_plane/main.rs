@@ -1,10 +1,18 @@
 //! The data plane on real sockets, between raw peers: nobody here but the balancer knows HTTP.
 
+mod bad_input;
+mod checks;
 mod closes;
+mod control;
 mod failures;
+mod gate;
 mod http_rules;
+mod passive;
 mod peers;
+mod pipelining;
+mod proxy_protocol;
 mod reuse;
 mod rules;
 mod splice;
+mod stalls;
 mod waiting;

@@ -53,17 +53,27 @@ impl Bed {
 
     /// An L4 policy of the test's own.
     pub(crate) async fn with_l4(policy: Box<dyn L4Policy>, backends: &[&Server]) -> Self {
+        Self::with_flows(FlowService::new(farm(backends), policy)).await
+    }
+
+    /// A splice of the test's own.
+    pub(crate) async fn with_flows(service: FlowService) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
-        let task = TokioNet.spawn(serve_l4(TokioNet, listener, env, FlowService::new(farm(backends), policy)));
+        let task = TokioNet.spawn(serve_l4(TokioNet, listener, env, service));
         Self { front, journal, task }
     }
 
     /// A policy of the test's own.
     pub(crate) async fn with_policy(policy: Box<dyn L7Policy>, farm: Farm, limits: Limits) -> Self {
+        Self::with_service(Service { limits, ..Service::new(farm, policy) }).await
+    }
+
+    /// A balancer of the test's own.
+    pub(crate) async fn with_service(service: Service) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
-        let task = TokioNet.spawn(serve_l7(TokioNet, listener, env, Service { limits, ..Service::new(farm, policy) }));
+        let task = TokioNet.spawn(serve_l7(TokioNet, listener, env, service));
         Self { front, journal, task }
     }
 
@@ -94,6 +104,20 @@ async fn front() -> (<TokioNet as Net>::Listener, SocketAddr, Env) {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let journal = Journal::new(Arc::clone(&clock));
     (listener, front, Env { name: Name::from("lb"), clock, entropy: Entropy::new(1, "lb"), journal })
+}
+
+/// The named mechanism over these backends, to add to.
+pub(crate) fn service(mechanism: &str, backends: &[&Server]) -> Service {
+    let farm = farm(backends);
+    let policy = find(mechanism).unwrap().l7(&farm).unwrap();
+    Service::new(farm, policy)
+}
+
+/// Likewise, of L4.
+pub(crate) fn flows(mechanism: &str, backends: &[&Server]) -> FlowService {
+    let farm = farm(backends);
+    let policy = find(mechanism).unwrap().l4(&farm).unwrap();
+    FlowService::new(farm, policy)
 }
 
 pub(crate) fn farm(backends: &[&Server]) -> Farm {
