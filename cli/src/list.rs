@@ -1,17 +1,20 @@
-//! Scenarios, balancers and requirements.
+//! Scenarios, mechanisms, product profiles, faults and requirements.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
+use stickler_lb_core::{faults, mechanisms, profiles};
 use stickler_report::json::{self, RequirementText};
 
-use crate::Failure;
 use crate::args::{Format, List};
+use crate::{Failure, jobs};
 
 #[derive(Serialize)]
 struct Catalogue {
     scenarios: Vec<Entry>,
-    balancers: Vec<Entry>,
+    mechanisms: Vec<Entry>,
+    profiles: Vec<Entry>,
+    faults: Vec<Entry>,
     requirements: Vec<RequirementText>,
 }
 
@@ -37,9 +40,7 @@ pub(crate) fn list(arguments: &List) -> Result<(), Failure> {
 }
 
 fn catalogue() -> Result<Catalogue, Failure> {
-    let mechanisms = stickler_lb_core::mechanisms();
-    let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name).collect();
-    let cases = stickler_scenarios::shipped(&names).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let cases = jobs::cases(&[])?;
     let scenario = |case: &stickler_scenarios::Case| Entry {
         name: case.scenario.name().into(),
         summary: case.scenario.title().into(),
@@ -47,22 +48,28 @@ fn catalogue() -> Result<Catalogue, Failure> {
     };
     Ok(Catalogue {
         scenarios: cases.iter().map(scenario).collect(),
-        balancers: mechanisms
+        mechanisms: mechanisms()
             .iter()
-            .map(|mechanism| Entry {
-                name: mechanism.name.into(),
-                summary: mechanism.summary.into(),
-                description: String::new(),
-            })
+            .map(|mechanism| entry(mechanism.name, mechanism.id, mechanism.summary))
             .collect(),
+        profiles: profiles().iter().map(|profile| entry(profile.name, Some(profile.product), profile.config)).collect(),
+        faults: faults().iter().map(|fault| entry(fault.id, Some(fault.name), fault.summary)).collect(),
         requirements: json::requirements(),
     })
 }
 
+fn entry(name: &str, label: Option<&str>, summary: &str) -> Entry {
+    let summary = label.map_or_else(|| summary.to_owned(), |label| format!("{label}: {summary}"));
+    Entry { name: name.into(), summary, description: String::new() }
+}
+
 fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
-    for (title, entries) in
-        [("SCENARIOS (stickler run NAME)", &catalogue.scenarios), ("BALANCERS (--balancer NAME)", &catalogue.balancers)]
-    {
+    for (title, entries) in [
+        ("SCENARIOS (stickler run NAME)", &catalogue.scenarios),
+        ("MECHANISMS (--balancer NAME)", &catalogue.mechanisms),
+        ("PRODUCT PROFILES (--balancer NAME, stickler matrix, stickler explain NAME)", &catalogue.profiles),
+        ("FAULTS (--balancer MECHANISM+FAULT)", &catalogue.faults),
+    ] {
         writeln!(out, "{title}")?;
         let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in entries {

@@ -65,7 +65,14 @@ macro_rules! names {
 macro_rules! scenarios {
     ([$($macro:tt)*] $method:ident) => {
         $($macro)*! { $method:
-SCENARIO_NAMES
+            lone_one_backend lone_two_backends parity interleaved mixed many_at_once negotiate_with_ntlm
+            wrong_password lockout post_curl post_browser
+            anonymous_after_user user_after_user address_reused leaves_in_turn re_authentication
+            same_backend no_cookies forged_cookie behind_one_address spread
+            restart backend_crash power_loss hang crash_between_legs post_in_flight pinned_reset keep_alive_race drain
+            all_down recovery flapping
+            protected_site dc_unreachable_from_one dc_down connection_of_the_check
+            rogue_backends half_an_answer not_http header_flood silent_backend big_cookie pipelining garbage_client
         }
     };
 }
@@ -83,4 +90,24 @@ macro_rules! requirements {
             hc_1 hc_2
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use stickler_oracle::Requirement;
+    use stickler_scenarios::shipped;
+
+    use super::*;
+
+    #[test]
+    fn there_is_a_test_for_each_scenario_and_each_requirement() {
+        let wanted = shipped(&suite::known()).unwrap().into_iter().filter(|case| GROUPS.contains(&&*case.group));
+        let names: Vec<String> = wanted.map(|case| case.scenario.name().replace('-', "_")).collect();
+        assert_eq!(names, scenarios!([names] all));
+        let ids: Vec<String> =
+            Requirement::all().map(|id| id.to_string().replace('-', "_").to_ascii_lowercase()).collect();
+        let tested = requirements!([names] all);
+        let untested: Vec<_> = ids.iter().filter(|id| !tested.contains(&id.as_str())).collect();
+        assert_eq!(untested, ["tl_1", "tl_2"], "these wait for TLS and HTTP/2");
+    }
 }

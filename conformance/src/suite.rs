@@ -106,7 +106,7 @@ impl Played {
 }
 
 /// The names that the shipped tables of expected outcomes may speak of.
-fn known() -> Vec<&'static str> {
+pub(crate) fn known() -> Vec<&'static str> {
     let profiles = stickler_lb_core::profiles().iter().map(|profile| profile.name);
     stickler_lb_core::mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles).collect()
 }
