@@ -6,7 +6,7 @@ use super::Fault;
 use crate::Mechanism;
 use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::mechanism::{Kind, Pipelining};
-use crate::policy::composed::Rules;
+use crate::policy::composed::{Lost, Rules};
 use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
 
 pub(super) static FAULTS: [Fault; 12] = [
@@ -99,7 +99,7 @@ pub(super) static FAULTS: [Fault; 12] = [
         apply: |it| {
             let rules = rules(it)?;
             rules.pool.as_mut()?.idle = Duration::from_hours(1);
-            rules.retry.idle_race = false;
+            rules.retry.lost = Lost::Never;
             Some(())
         },
     },

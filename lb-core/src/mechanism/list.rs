@@ -11,7 +11,7 @@ use crate::policy::pool::PoolRule;
 
 /// nginx 1.22 with `keepalive`: 60 s, and a free extra try for an error on a cached connection; HAProxy with
 /// `option redispatch`: a backend that cannot be reached is replaced by another.
-const RETRY: RetryRule = RetryRule { idle_race: true, redispatch: true };
+const RETRY: RetryRule = RetryRule { carries_authenticate: true, ..RetryRule::SOUND };
 const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
 
 /// All of them.
