@@ -77,15 +77,16 @@ impl Composed {
         }
         rules.check()?;
         let services = Some(rules.services.len() + 1).filter(|&count| count <= backends).unwrap_or(1);
-        let selection = |service: usize| {
+        let selection = |(service, entropy): (usize, Entropy)| {
             let member = move |backend: usize| backend % services == service;
-            Selection::among(&rules.select, backends, member, Layer::L7, entropy.clone())
+            Selection::among(&rules.select, backends, member, Layer::L7, entropy)
         };
+        let selections = std::iter::repeat_n(entropy, services).enumerate().map(selection);
+        let selections = selections.collect::<Result<_, _>>()?;
         let hides_cookie = matches!(rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         Ok(Self {
-            rules,
             backends: Backends::new(backends, rules.select.max_connections),
-            selections: (0..services).map(selection).collect::<Result<_, _>>()?,
+            selections,
             queue: rules.queue.map(|rule| Queue::new(rule, services)),
             sources,
             cookies,
@@ -97,6 +98,7 @@ impl Composed {
             pins: 0,
             resting: Resting::default(),
             due: VecDeque::new(),
+            rules,
         })
     }
 }

@@ -196,7 +196,7 @@ struct Run {
 
 impl Run {
     fn new(rules: Rules) -> Self {
-        let front = Front::new(rules, BACKENDS);
+        let front = Front::new(rules.clone(), BACKENDS);
         let (cookies, owners) = (BTreeMap::new(), BTreeMap::new());
         Self { rules, front, states: [BackendState::Up; BACKENDS], cookies, owners }
     }

@@ -10,7 +10,7 @@ use super::super::select::{Algorithm, SelectRule};
 use super::flaws::Flaws;
 
 /// The parameters of a balancer that reads HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Which backend a request goes to, where nothing below says otherwise.
     pub select: SelectRule,
