@@ -120,6 +120,8 @@ pub struct Initiator {
     mech_types: Vec<u8>,
     /// Whether the server asked for MICs, or chose another mechanism than the first.
     mic_required: bool,
+    /// Whether the server has answered: only its first answer names a mechanism (RFC 4178 4.2.2).
+    answered: bool,
     state: State,
 }
 
@@ -141,7 +143,7 @@ impl Initiator {
     pub fn new(config: impl Into<Arc<InitiatorConfig>>) -> Self {
         let config = config.into();
         let mech_types = mech_types_der(&config.mechanisms);
-        Self { config, mech_types, mic_required: false, state: State::Start }
+        Self { config, mech_types, mic_required: false, answered: false, state: State::Start }
     }
 
     /// The first token.
@@ -231,7 +233,8 @@ impl Initiator {
         nonces: InitiatorNonces,
         now: FileTime,
     ) -> Result<Option<InitiatorStep>, InitiatorError> {
-        let Some(oid) = resp.supported_mech else { return Ok(None) };
+        let first = !std::mem::replace(&mut self.answered, true);
+        let Some(oid) = resp.supported_mech.filter(|_| first) else { return Ok(None) };
         let offered = |mechanism: &Mechanism| self.config.mechanisms.contains(mechanism);
         let mechanism = Mechanism::from_oid(oid).filter(offered).ok_or(InitiatorError::NotOffered)?;
         let package = mechanism.package().ok_or(InitiatorError::NotOffered)?;

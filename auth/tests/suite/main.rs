@@ -13,10 +13,13 @@
 mod common;
 mod handshake;
 mod headers;
+mod kdc;
+mod kerberos;
 mod kerberos_crypto;
 mod logon_channel;
 mod mutation;
 mod properties;
+mod realm;
 mod samba;
 mod statuses;
 mod vectors;

@@ -7,7 +7,7 @@ use crate::Mechanism;
 use crate::Pipelining;
 use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::mechanism::Kind;
-use crate::policy::composed::Rules;
+use crate::policy::composed::{Lost, Rules};
 use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
 
 pub(super) static FAULTS: [Fault; 12] = [
@@ -100,7 +100,7 @@ pub(super) static FAULTS: [Fault; 12] = [
         apply: |it| {
             let rules = rules(it)?;
             rules.pool.as_mut()?.idle = Duration::from_hours(1);
-            rules.retry.idle_race = false;
+            rules.retry.lost = Lost::Never;
             Some(())
         },
     },

@@ -55,7 +55,7 @@ pub struct UnknownBalancer {
     /// The names that exist.
     pub known: Vec<&'static str>,
     /// What is wrong with its faults, where the balancer itself is known.
-    pub misfit: Option<Misfit>,
+    pub misfit: Option<Box<Misfit>>,
 }
 
 impl std::fmt::Display for UnknownBalancer {
@@ -86,7 +86,7 @@ impl UnknownBalancer {
     }
 
     fn fault(name: &str, misfit: Misfit) -> Self {
-        Self { name: name.into(), nearest: None, known: names(), misfit: Some(misfit) }
+        Self { name: name.into(), nearest: None, known: names(), misfit: Some(Box::new(misfit)) }
     }
 }
 

@@ -62,12 +62,12 @@ pub enum Layer {
 }
 
 /// What a mechanism decides by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// At L4.
     PerConnection(FlowRules),
     /// At L7.
-    Composed(Rules),
+    Composed(Box<Rules>),
 }
 
 /// How a balancer at L4 carries a connection to its backend.
@@ -94,8 +94,8 @@ pub fn mechanisms() -> &'static [Mechanism] {
 
 impl Mechanism {
     /// A mechanism at L7, without health checks.
-    pub const fn l7_by(name: &'static str, summary: &'static str, rules: Rules) -> Self {
-        Self::new(name, summary, Layer::L7, Kind::Composed(rules))
+    pub fn l7_by(name: &'static str, summary: &'static str, rules: Rules) -> Self {
+        Self::new(name, summary, Layer::L7, Kind::Composed(Box::new(rules)))
     }
 
     /// A mechanism at L4, by source NAT and without health checks.
@@ -125,7 +125,7 @@ impl Mechanism {
     /// # Errors
     /// The rules do not fit this farm.
     pub fn l4(&self, farm: &Farm, entropy: Entropy) -> Result<Option<Box<dyn L4Policy>>, RuleError> {
-        let Kind::PerConnection(mut rules) = self.kind else { return Ok(None) };
+        let Kind::PerConnection(mut rules) = self.kind.clone() else { return Ok(None) };
         rules.select = fitted(rules.select, farm);
         Ok(Some(Box::new(PerConnection::new(rules, farm, entropy)?)))
     }
@@ -136,13 +136,13 @@ impl Mechanism {
     /// # Errors
     /// The rules do not fit this farm.
     pub fn l7(&self, farm: &Farm, entropy: Entropy) -> Result<Option<Box<dyn L7Policy>>, RuleError> {
-        let Kind::Composed(mut rules) = self.kind else { return Ok(None) };
+        let Kind::Composed(mut rules) = self.kind.clone() else { return Ok(None) };
         rules.select = fitted(rules.select, farm);
-        Ok(Some(Box::new(Composed::new(rules, farm, entropy)?)))
+        Ok(Some(Box::new(Composed::new(*rules, farm, entropy)?)))
     }
 
     /// Its rules at L7; `None` for an L4 mechanism.
-    pub const fn rules(&self) -> Option<&Rules> {
+    pub fn rules(&self) -> Option<&Rules> {
         match &self.kind {
             Kind::Composed(rules) => Some(rules),
             Kind::PerConnection(_) => None,

@@ -67,6 +67,15 @@ impl Backends {
         }
     }
 
+    /// How many more connections those of the members that are up can take; `None`: any number.
+    pub fn free(&self, member: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.limit == u32::MAX {
+            return None;
+        }
+        let up = (0..self.len()).filter(|&index| member(index) && self.state[index] == BackendState::Up);
+        Some(up.map(|index| self.limit.saturating_sub(self.load[index]) as usize).sum())
+    }
+
     /// Whether it may get a new session.
     pub fn takes_new(&self, backend: usize) -> bool {
         self.state(backend) == BackendState::Up && !self.full(backend)

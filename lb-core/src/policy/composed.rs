@@ -1,104 +1,63 @@
 //! The L7 mechanisms, composed of selection, persistence, pool, pin and retry by parameters.
 //!
-//! [`Rules`] say what; [`Composed`] is the policy. `routing` holds how a request finds its way, and `books` which
-//! connection is where.
+//! [`Rules`] say what; [`Composed`] is the policy. `routing` holds how a request finds its way, `books` which
+//! connection is where, `resting` which idle ones have had their time, `queue` who waits, `dress` what is changed in a
+//! request, and `flaws` what no product should do.
 
 mod books;
+mod dress;
+mod flaws;
+mod queue;
+mod resting;
 mod routing;
+mod rules;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use http::HeaderValue;
 use http::header::{CONNECTION, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
 use indexmap::IndexMap;
 use stickler_model::{Entropy, Time};
 
 use self::books::{Downstream, Place, Tie, Upstream};
+use self::dress::Dress;
+pub use self::flaws::Flaws;
+use self::queue::Queue;
+use self::resting::Resting;
+pub use self::rules::{Connect, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
 use super::backends::{BackendState, Backends};
 use super::error::RuleError;
+use super::grouped::Pools;
 use super::persist::{CookieJar, PersistRule, SourceTable};
-use super::pin::{Applied, Host, PinKey, PinRule, Schemes};
-use super::pool::{Pool, PoolRule, Put, Share};
-use super::select::{Algorithm, SelectRule, Selection};
+use super::pin::{Applied, Host, PinKey, PinRule};
+use super::pool::{PoolRule, Put, Share};
+use super::select::Selection;
 use crate::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, Layer, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
-
-/// What makes one L7 mechanism differ from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// Which backend a request goes to, where nothing below says otherwise.
-    pub select: SelectRule,
-    /// What brings a client back to its backend, on any connection. `None`: nothing does.
-    pub persist: Option<PersistRule>,
-    /// When a downstream connection's requests stay with one backend. A hash is never overridden.
-    pub prefer_last: PreferLast,
-    /// Idle upstream connections are kept; `None`: an upstream connection that is not pinned carries one request.
-    pub pool: Option<PoolRule>,
-    /// Some messages pin an upstream connection to the downstream connection. `None`: nothing pins.
-    pub pin: Option<PinRule>,
-    /// Challenges of these schemes are taken out of answers. They still pin.
-    pub strip: Option<Schemes>,
-    /// What is tried again.
-    pub retry: RetryRule,
-    /// When a backend goes down, clients with connections pinned to it are closed (HAProxy `on-marked-down
-    /// shutdown-sessions`, off by default).
-    pub close_on_down: bool,
-}
-
-/// When a downstream connection's requests stay with the backend of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreferLast {
-    /// Never.
-    Never,
-    /// From an answer on that matches the pin's trigger: HAProxy, so that a client whose pinned connection is lost
-    /// comes back to the same backend.
-    AfterChallenge,
-    /// Always: HAProxy `option prefer-last-server`.
-    Always,
-}
-
-/// Which failures are hidden from the client by another attempt. A connection whose close is coupled is never replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryRule {
-    /// A reused connection that ended before any byte of an answer came gives an idempotent request (RFC 9110 9.2.2)
-    /// one more try, on a new connection to the same backend: it lost the race with an idle close.
-    pub idle_race: bool,
-    /// A connection that could not be opened sends the request to another backend, each of the farm at most once.
-    /// Nothing has been sent, so this is safe for every request.
-    pub redispatch: bool,
-}
-
-impl Rules {
-    /// Round robin for each request, each on a connection of its own; nothing is kept and nothing tried again.
-    pub const PLAIN: Self = Self {
-        select: SelectRule::new(Algorithm::RoundRobin),
-        persist: None,
-        prefer_last: PreferLast::Never,
-        pool: None,
-        pin: None,
-        strip: None,
-        retry: RetryRule { idle_race: false, redispatch: false },
-        close_on_down: false,
-    };
-}
 
 /// A balancer that reads HTTP, made of [`Rules`] and their state.
 #[derive(Debug)]
 pub struct Composed {
     rules: Rules,
     backends: Backends,
-    selection: Selection,
+    /// One for each service.
+    selections: Vec<Selection>,
+    queue: Option<Queue>,
     sources: Option<SourceTable>,
     cookies: Option<CookieJar>,
-    pool: Option<Pool>,
+    dress: Dress,
+    pool: Option<Pools>,
     upstreams: IndexMap<UpstreamId, Upstream>,
     /// Those that have a request under way, an upstream connection of their own, or something to remember.
     downstreams: IndexMap<DownstreamId, Downstream>,
     /// Pinned connections whose owner is gone, by its address ([`PinKey::Client`] without coupling).
     orphans: IndexMap<SocketAddr, UpstreamId>,
+    /// How many upstream connections are pinned.
+    pins: u32,
+    resting: Resting,
     /// Unsolicited work, due since the first time.
     due: VecDeque<(Time, Work)>,
 }
@@ -116,20 +75,30 @@ impl Composed {
             Some(PersistRule::Cookie(rule)) => cookies = Some(CookieJar::new(rule, farm, &entropy)?),
             None => {}
         }
-        rules.pool.as_ref().map_or(Ok(()), PoolRule::check)?;
-        rules.pin.map_or(Ok(()), |pin| pin.schemes.check("the pin"))?;
-        rules.strip.map_or(Ok(()), |schemes| schemes.check("the stripping of challenges"))?;
+        rules.check()?;
+        let services = Some(rules.services.len() + 1).filter(|&count| count <= backends).unwrap_or(1);
+        let selection = |(service, entropy): (usize, Entropy)| {
+            let member = move |backend: usize| backend % services == service;
+            Selection::among(&rules.select, backends, member, Layer::L7, entropy)
+        };
+        let selections = std::iter::repeat_n(entropy, services).enumerate().map(selection);
+        let selections = selections.collect::<Result<_, _>>()?;
+        let hides_cookie = matches!(rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         Ok(Self {
-            rules,
             backends: Backends::new(backends, rules.select.max_connections),
-            selection: Selection::new(&rules.select, backends, Layer::L7, entropy)?,
+            selections,
+            queue: rules.queue.map(|rule| Queue::new(rule, services)),
             sources,
             cookies,
-            pool: rules.pool.map(|rule| Pool::new(rule, farm)),
+            dress: Dress::new(&rules, hides_cookie)?,
+            pool: rules.pool.map(|rule| Pools::new(rule, farm)),
             upstreams: IndexMap::new(),
             downstreams: IndexMap::new(),
             orphans: IndexMap::new(),
+            pins: 0,
+            resting: Resting::default(),
             due: VecDeque::new(),
+            rules,
         })
     }
 }
@@ -142,38 +111,42 @@ impl L7Policy for Composed {
         fresh: UpstreamId,
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
-        let decision = self.route(now, downstream, fresh, head);
-        self.check_invariants();
+        let mut decision = self.route(now, downstream, fresh, head);
+        self.dress(&mut decision, head);
+        self.settled(now);
         decision
     }
 
     fn response(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
         let decision = self.judge(now, at, head);
-        self.check_invariants();
+        self.settled(now);
         decision
     }
 
     fn finished(&mut self, now: Time, at: Exchange) -> Finish {
         let finish = self.finish(now, at);
-        self.check_invariants();
+        self.settled(now);
         finish
     }
 
     fn failed(&mut self, now: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route> {
-        let decision = self.recover(now, at, fresh, failure);
-        self.check_invariants();
+        let mut decision = self.recover(now, at, fresh, failure);
+        if let Some(again) = &failure.again {
+            self.dress(&mut decision, again);
+        }
+        self.settled(now);
         decision
     }
 
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId> {
         let closes = self.part(now, downstream);
-        self.check_invariants();
+        self.settled(now);
         closes
     }
 
-    fn upstream_closed(&mut self, _now: Time, upstream: UpstreamId) -> Option<DownstreamId> {
+    fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId> {
         let closes = self.forget(upstream).filter(|_| self.couples(|pin| pin.coupling.downstream_follows));
-        self.check_invariants();
+        self.settled(now);
         closes
     }
 
@@ -181,26 +154,52 @@ impl L7Policy for Composed {
         if self.backends.set_state(backend, state) && state == BackendState::Down {
             self.evacuate(now, backend);
         }
-        self.check_invariants();
+        self.settled(now);
+    }
+
+    fn set_share(&mut self, _now: Time, backend: usize, percent: u8) {
+        for selection in &mut self.selections {
+            selection.set_share(backend, percent);
+        }
     }
 
     fn poll(&mut self, now: Time) -> Option<Work> {
+        self.settled(now);
         if let Some((_, work)) = self.due.pop_front() {
+            return Some(work);
+        }
+        if let Some(work) = self.expire_own(now) {
+            self.settled(now);
             return Some(work);
         }
         let expired = self.pool.as_mut()?.expire(now)?;
         self.upstreams.swap_remove(&expired);
-        self.check_invariants();
+        self.settled(now);
         Some(Work::CloseUpstream(expired))
     }
 
     fn next_deadline(&self) -> Option<Time> {
         let due = self.due.front().map(|&(at, _)| at);
-        due.or_else(|| self.pool.as_ref().and_then(Pool::next_deadline))
+        due.or_else(|| {
+            let pooled = self.pool.as_ref().and_then(Pools::next_deadline);
+            let called = self.queue.as_ref().and_then(Queue::next_deadline);
+            [pooled, self.own_deadline(), called].into_iter().flatten().min()
+        })
     }
 }
 
 impl Composed {
+    /// Ends each call: whoever waits is called where there is a place again.
+    fn settled(&mut self, now: Time) {
+        if let Some(mut queue) = self.queue.take() {
+            while let Some(called) = queue.call(now, |service| self.free(service)) {
+                self.due.push_back((now, Work::Resume(called)));
+            }
+            self.queue = Some(queue);
+        }
+        self.check_invariants();
+    }
+
     /// What an answer's head does to the bond, and what is changed in it.
     fn judge(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
         let Some(holder) = self.downstreams.get_mut(&at.downstream) else { return Bond::Keep.into() };
@@ -217,8 +216,7 @@ impl Composed {
             if let Some(pin) = self.rules.pin.filter(|pin| tie != Tie::Pinned && pin.matches(head)) {
                 holder.prefers_last |= self.rules.prefer_last == PreferLast::AfterChallenge;
                 holder.dedicated |= pin.applied == Applied::Dedicated || pin.host == Host::Repicked;
-                if pin.applied == Applied::AtOnce {
-                    self.pin(at.downstream, at.upstream);
+                if pin.applied == Applied::AtOnce && self.pin_if_possible(now, at.downstream, at.upstream) {
                     decision.verdict = Bond::Pin;
                 }
             }
@@ -245,7 +243,11 @@ impl Composed {
         }
         upstream.served = upstream.served.saturating_add(1);
         if upstream.tie == Tie::Pinned {
-            return Finish::Keep;
+            if !self.rules.flaws.pool_steals_pinned {
+                self.rest(now, at.upstream);
+                return Finish::Keep;
+            }
+            self.steal(at.downstream, at.upstream);
         }
         let finish = self.retire(now, at);
         self.tidy(at.downstream);
@@ -255,7 +257,7 @@ impl Composed {
     /// Keeps a connection that is not pinned and became idle, where the pool's rule lets it.
     fn retire(&mut self, now: Time, at: Exchange) -> Finish {
         let Some(upstream) = self.upstreams.get(&at.upstream) else { return Finish::Close };
-        let worn = |rule: &PoolRule| !rule.keeps(now, upstream.opened, upstream.served);
+        let worn = |rule: &PoolRule| upstream.spent || !rule.keeps(now, upstream.opened, upstream.served);
         let down = self.backends.state(upstream.backend) == BackendState::Down;
         let Some(rule) = self.rules.pool.filter(|rule| !down && !worn(rule)) else {
             self.forget(at.upstream);
@@ -277,6 +279,7 @@ impl Composed {
         }
         let private = |id: &UpstreamId| self.upstreams.get(id).is_some_and(|upstream| upstream.tie == Tie::Private);
         let idle: Vec<_> = holder.own.iter().copied().filter(private).collect();
+        self.rest(now, at.upstream);
         if idle.len() > slots {
             // The oldest: used ones are put at the end.
             self.close(now, idle[0]);
@@ -304,7 +307,13 @@ impl Composed {
 
     /// A client is gone: what it held closes with it, is shared, or waits for its address.
     fn part(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId> {
+        if let Some(queue) = &mut self.queue {
+            queue.leave(downstream);
+        }
         let Some(entry) = self.downstreams.swap_remove(&downstream) else { return Vec::new() };
+        if self.rules.flaws.cleanup_drops_another && entry.pinned.is_some() {
+            self.drop_another(now);
+        }
         let mut held: Vec<_> = entry.pinned.into_iter().chain(entry.own).collect();
         held.extend(entry.busy.filter(|busy| !held.contains(busy)));
         held.retain(|&id| {
@@ -319,9 +328,7 @@ impl Composed {
                 self.orphan(now, client, id);
                 return false;
             }
-            if let Some(upstream) = self.upstreams.get_mut(&id) {
-                upstream.tie = Tie::Loose;
-            }
+            self.loosen(id);
             let shared = self.rules.pool.is_some_and(|rule| !matches!(rule.share, Share::Never { .. }));
             let closed = !shared || self.share(now, id) == Finish::Close;
             if closed {
@@ -339,7 +346,7 @@ impl Composed {
         for (id, place, tie) in all {
             match place {
                 Place::With(owner) if tie == Tie::Pinned && self.rules.close_on_down => {
-                    self.due.push_back((now, Work::CloseDownstream(owner)));
+                    self.close_client(now, owner);
                 }
                 Place::With(_) => {}
                 Place::Orphan(_) | Place::Pooled { .. } => self.close(now, id),
@@ -349,9 +356,5 @@ impl Composed {
 
     fn couples(&self, is_so: impl Fn(&PinRule) -> bool) -> bool {
         self.rules.pin.as_ref().is_some_and(is_so)
-    }
-
-    fn unavailable() -> Decision<Route> {
-        Route::Reject(StatusCode::SERVICE_UNAVAILABLE).into()
     }
 }

@@ -41,6 +41,22 @@ pub enum RuleError {
     /// The limit would keep nothing, ever.
     #[error("{0} is zero: leave the part out instead")]
     Zero(&'static str),
+    /// An address has 32 or 128 bits.
+    #[error("the mask keeps {v4} bits of an IPv4 and {v6} of an IPv6 address: at most 32 and 128")]
+    Mask {
+        /// Bits of an IPv4 address.
+        v4: u8,
+        /// Bits of an IPv6 address.
+        v6: u8,
+    },
+    /// One part of the rules means nothing without another.
+    #[error("{what} means nothing without {without}: add that, or leave it out")]
+    Without {
+        /// What is there.
+        what: &'static str,
+        /// What is not.
+        without: &'static str,
+    },
     /// There is no scheme that could match.
     #[error("{0} names no scheme, or an empty one: leave the part out instead")]
     Schemes(&'static str),

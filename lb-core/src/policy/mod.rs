@@ -2,7 +2,7 @@
 //!
 //! * [`l7`]: the trait for balancers that read HTTP, and its vocabulary.
 //! * [`l4`]: the trait for balancers that see connections or packets only.
-//! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`]: which idle upstream connection;
+//! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`], [`grouped`]: which idle upstream connection;
 //!   [`pin`]: when a downstream connection gets an upstream connection of its own. Each is a parameter structure with
 //!   its state. [`backends`]: which backends are up, and their load. [`error`]: what parameters can have wrong.
 //! * [`composed`]: the L7 mechanisms, composed of those parts.
@@ -13,6 +13,7 @@
 pub mod backends;
 pub mod composed;
 pub mod error;
+pub mod grouped;
 mod hash;
 pub mod l4;
 pub mod l7;

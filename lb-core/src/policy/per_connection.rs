@@ -112,6 +112,10 @@ impl L4Policy for PerConnection {
         }
     }
 
+    fn set_share(&mut self, _now: Time, backend: usize, percent: u8) {
+        self.selection.set_share(backend, percent);
+    }
+
     fn poll(&mut self, _now: Time) -> Option<L4Work> {
         // A flow that ended meanwhile needs no end, and one of the same ports on another backend must not get it.
         let dead = |flow: &FiveTuple| {

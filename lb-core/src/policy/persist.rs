@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use stickler_model::{Entropy, Time};
 
 use super::error::RuleError;
-use crate::Farm;
+use crate::{Edit, Farm};
 
 /// How a client comes back to its backend on another connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,44 @@ pub struct SourceRule {
     pub timeout: Duration,
     /// Most entries; one more and the one that was not used for longest is forgotten.
     pub entries: usize,
+    /// Clients whose addresses are equal under it count as one.
+    pub mask: Mask,
+}
+
+/// How much of an address counts, in bits from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mask {
+    /// Of an IPv4 address, 0 to 32.
+    pub v4: u8,
+    /// Of an IPv6 address, 0 to 128.
+    pub v6: u8,
+}
+
+impl Mask {
+    /// All of it.
+    pub const HOST: Self = Self { v4: 32, v6: 128 };
+
+    /// Whether it fits addresses.
+    ///
+    /// # Errors
+    /// It has more bits than they have.
+    pub const fn check(self) -> Result<(), RuleError> {
+        if self.v4 > 32 || self.v6 > 128 { Err(RuleError::Mask { v4: self.v4, v6: self.v6 }) } else { Ok(()) }
+    }
+
+    /// The part of this address that counts, the rest zero. An IPv4 address in IPv6 notation is an IPv4 address.
+    pub fn apply(self, address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let kept = u32::MAX.checked_shl(32_u32.saturating_sub(self.v4.into())).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & kept).into())
+            }
+            IpAddr::V6(v6) => {
+                let kept = u128::MAX.checked_shl(128_u32.saturating_sub(self.v6.into())).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & kept).into())
+            }
+        }
+    }
 }
 
 /// An inserted cookie (HAProxy's `cookie NAME insert`).
@@ -42,6 +80,8 @@ pub struct CookieRule {
     pub on_401: bool,
     /// It counts for this long after it was set; `None`: as long as the balancer runs.
     pub life: Option<Duration>,
+    /// It is taken out of a request before a backend sees it (HAProxy `indirect`).
+    pub indirect: bool,
 }
 
 /// Which backend each client address had.
@@ -62,8 +102,9 @@ impl SourceTable {
     /// An empty table.
     ///
     /// # Errors
-    /// It would be of no size.
+    /// It would be of no size, or its mask fits no address.
     pub fn new(rule: SourceRule) -> Result<Self, RuleError> {
+        rule.mask.check()?;
         if rule.entries == 0 {
             return Err(RuleError::Zero("the size of the source table"));
         }
@@ -72,13 +113,13 @@ impl SourceTable {
 
     /// The backend of this client, if it was there within the timeout.
     pub fn get(&self, now: Time, client: IpAddr) -> Option<usize> {
-        let &(backend, (at, _)) = self.entries.get(&client.to_canonical())?;
+        let &(backend, (at, _)) = self.entries.get(&self.rule.mask.apply(client))?;
         (at + self.rule.timeout > now).then_some(backend)
     }
 
     /// The client is with this backend now. Costs the logarithm of the table's size.
     pub fn put(&mut self, now: Time, client: IpAddr, backend: usize) {
-        let client = client.to_canonical();
+        let client = self.rule.mask.apply(client);
         self.uses += 1;
         let latest = (now, self.uses);
         if let Some((_, before)) = self.entries.insert(client, (backend, latest)) {
@@ -162,6 +203,22 @@ impl CookieJar {
         (fresh && numbers.next().is_none() && self.sign(backend, issued)? == signature).then_some(backend)
     }
 
+    /// What becomes of a request's `Cookie` field before a backend sees it; `None`: nothing.
+    pub fn hide(&self, headers: &HeaderMap) -> Option<Edit> {
+        let own = |pair: &&[u8]| {
+            let rest = pair.trim_ascii().strip_prefix(self.rule.name.as_bytes());
+            rest.is_some_and(|rest| rest.first() == Some(&b'='))
+        };
+        let pairs = || headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+        if !self.rule.indirect || !pairs().any(|pair| own(&pair)) {
+            return None;
+        }
+        let rest: Vec<&[u8]> = pairs().filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
+        // What a field's value was made of makes one again.
+        let rest = HeaderValue::from_bytes(&rest.join(&b"; "[..])).ok().filter(|rest| !rest.is_empty());
+        Some(rest.map_or(Edit::Remove(COOKIE), |rest| Edit::Set(COOKIE, rest)))
+    }
+
     /// The key comes first and has one length, and the result is cut, so that nothing can be appended to a signature.
     fn sign(&self, backend: usize, issued: u64) -> Option<u64> {
         let name = self.backends.get(backend)?;
@@ -183,7 +240,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn table(timeout: u64, entries: usize) -> SourceTable {
-        SourceTable::new(SourceRule { timeout: Duration::from_secs(timeout), entries }).unwrap()
+        SourceTable::new(SourceRule { timeout: Duration::from_secs(timeout), entries, mask: Mask::HOST }).unwrap()
     }
 
     fn client(last: u8) -> IpAddr {
@@ -245,7 +302,7 @@ mod tests {
             name: Name::from(format!("iis{index}")),
             address: SocketAddr::from(([10, 0, 0, index], 80)),
         };
-        let rule = CookieRule { name: "SRV", on_401: true, life: life.map(Duration::from_secs) };
+        let rule = CookieRule { name: "SRV", on_401: true, life: life.map(Duration::from_secs), indirect: true };
         let farm = Farm { backends: (0..3).map(backend).collect() };
         CookieJar::new(rule, &farm, &Entropy::new(seed, "cookie")).unwrap()
     }
@@ -299,15 +356,41 @@ mod tests {
     }
 
     #[test]
+    fn an_indirect_cookie_is_taken_out_and_the_others_stay() {
+        let jar = jar(None, 1);
+        let hidden = |value: &str| jar.hide(&sent(value));
+        let set = |value: &'static str| Some(Edit::Set(COOKIE, HeaderValue::from_static(value)));
+        assert_eq!(hidden("SRV=1"), Some(Edit::Remove(COOKIE)));
+        assert_eq!(hidden("a=b; SRV=1;c=d"), set("a=b; c=d"));
+        assert_eq!(hidden("a=b; SRVX=1"), None);
+        let direct = CookieRule { indirect: false, ..jar.rule };
+        let direct = CookieJar::new(direct, &Farm::default(), &Entropy::new(1, "cookie")).unwrap();
+        assert_eq!(direct.hide(&sent("SRV=1")), None);
+    }
+
+    #[test]
+    fn a_mask_makes_one_client_of_a_network() {
+        let mask = Mask { v4: 24, v6: 64 };
+        let same = |a: &str, b: &str| mask.apply(a.parse().unwrap()) == mask.apply(b.parse().unwrap());
+        assert!(same("10.0.0.1", "10.0.0.200") && !same("10.0.0.1", "10.0.1.1"));
+        assert!(same("::ffff:10.0.0.1", "10.0.0.2") && same("2001:db8::1", "2001:db8::2"));
+        assert!(!same("2001:db8::1", "2001:db8:0:1::1"));
+        let none = Mask { v4: 0, v6: 0 };
+        assert_eq!(none.apply("10.0.0.1".parse().unwrap()), none.apply("11.0.0.1".parse().unwrap()));
+        assert_eq!(Mask::HOST.apply(client(1)), client(1));
+        assert_eq!(Mask { v4: 33, v6: 0 }.check(), Err(RuleError::Mask { v4: 33, v6: 0 }));
+    }
+
+    #[test]
     fn a_name_that_is_none_and_a_table_of_no_size_are_errors() {
         for name in
             ["", "a b", "a=b", "a;b", "\u{e9}", "sixty-five-characters-sixty-five-characters-sixty-five-characters"]
         {
-            let rule = CookieRule { name, on_401: true, life: None };
+            let rule = CookieRule { name, on_401: true, life: None, indirect: false };
             let error = CookieJar::new(rule, &Farm::default(), &Entropy::new(0, "x")).unwrap_err();
             assert_eq!(error, RuleError::CookieName(name));
         }
-        let rule = SourceRule { timeout: Duration::from_secs(1), entries: 0 };
+        let rule = SourceRule { timeout: Duration::from_secs(1), entries: 0, mask: Mask::HOST };
         assert!(matches!(SourceTable::new(rule), Err(RuleError::Zero(_))));
     }
 }

@@ -21,6 +21,13 @@ pub struct PinRule {
     pub key: PinKey,
     /// What closes what.
     pub coupling: Coupling,
+    /// Most connections that are pinned at once; one more, and the pinned connection that has been idle for longest is
+    /// closed, and by [`Coupling::downstream_follows`] its client with it. Where all are busy, the new one is not
+    /// pinned, and closes after its exchange. `None`: no limit. nginx NTLM module: 100.
+    pub slots: Option<u32>,
+    /// A request that goes over a pinned connection takes a turn in the selection all the same: nginx's NTLM modules,
+    /// where the pinned connection overrides the pick.
+    pub picks_anyway: bool,
 }
 
 /// Which message pins.
@@ -112,7 +119,22 @@ impl PinRule {
         host: Host::Pinned,
         key: PinKey::Downstream,
         coupling: Coupling::BOTH,
+        slots: None,
+        picks_anyway: false,
     };
+
+    /// HAProxy's pin with the trigger of Squid and of nginx's NTLM modules: credentials in a request pin the connection
+    /// that will carry them, so that no answer has to tell.
+    pub const ON_AUTHORIZATION: Self = Self { trigger: Trigger::Request, ..Self::ON_401 };
+
+    /// Whether it can pin anything.
+    ///
+    /// # Errors
+    /// It names no scheme, or has no slot.
+    pub fn check(&self) -> Result<(), RuleError> {
+        self.schemes.check("the pin")?;
+        if self.slots == Some(0) { Err(RuleError::Zero("the slots of the pin")) } else { Ok(()) }
+    }
 
     /// Whether this answer pins.
     pub fn matches(&self, head: &ResponseHead<'_>) -> bool {
@@ -165,7 +187,8 @@ impl Schemes {
         edits
     }
 
-    fn any(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
+    /// Whether a field of this name has a value of these schemes.
+    pub(super) fn any(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
         headers.get_all(name).iter().any(|value| self.matches(value.as_bytes()))
     }
 

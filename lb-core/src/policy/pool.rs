@@ -1,7 +1,7 @@
 //! Pooling: the idle upstream connections that any downstream connection may take.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use indexmap::IndexSet;
 use stickler_model::Time;
 
 use super::error::RuleError;
+use super::persist::Mask;
 use crate::{Farm, UpstreamId};
 
 /// Which idle connections a pool keeps, for whom, and for how long.
@@ -23,6 +24,9 @@ pub struct PoolRule {
     /// Path prefixes; requests of different ones share no connection, the longest that fits counts (nginx locations,
     /// each with a `keepalive` of its own). Empty: the backend's address alone is the key.
     pub locations: &'static [&'static str],
+    /// Clients whose addresses differ under it share no connection (F5 OneConnect's source mask). `None`: the client's
+    /// address does not matter.
+    pub source: Option<Mask>,
     /// Most idle connections of one key; `None`: no limit.
     pub per_key: Option<u32>,
     /// Most idle connections in all; `None`: no limit. nginx `keepalive`: 32.
@@ -78,6 +82,7 @@ impl PoolRule {
             share: Share::Always,
             order: Order::Lifo,
             locations: &[],
+            source: None,
             per_key: None,
             in_all: None,
             overflow: Overflow::CloseOldest,
@@ -89,8 +94,9 @@ impl PoolRule {
     /// Whether it can keep anything.
     ///
     /// # Errors
-    /// A limit is zero.
+    /// A limit is zero, or the mask fits no address.
     pub fn check(&self) -> Result<(), RuleError> {
+        self.source.map_or(Ok(()), Mask::check)?;
         let zero = |limit: Option<u32>, what| if limit == Some(0) { Err(RuleError::Zero(what)) } else { Ok(()) };
         zero(self.per_key, "the most idle connections of a key")?;
         zero(self.in_all, "the most idle connections in all")?;
@@ -100,8 +106,7 @@ impl PoolRule {
 
     /// The number of the location of this path: 0 for the rest, then in the rule's order.
     pub fn location(&self, path: &str) -> usize {
-        let fits = self.locations.iter().enumerate().filter(|(_, prefix)| path.starts_with(**prefix));
-        fits.max_by_key(|(_, prefix)| prefix.len()).map_or(0, |(index, _)| index + 1)
+        longest_prefix(self.locations, path)
     }
 
     /// How many kinds of idle connections are told apart.
@@ -115,6 +120,12 @@ impl PoolRule {
     }
 }
 
+/// The number, from 1, of the longest of these prefixes that the path begins with; 0: none.
+pub(super) fn longest_prefix(prefixes: &[&str], path: &str) -> usize {
+    let fits = prefixes.iter().enumerate().filter(|(_, prefix)| path.starts_with(**prefix));
+    fits.max_by_key(|(_, prefix)| prefix.len()).map_or(0, |(index, _)| index + 1)
+}
+
 /// Whose connection it is: a backend's, for a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolKey {
@@ -122,6 +133,8 @@ pub struct PoolKey {
     pub backend: usize,
     /// As [`PoolRule::location`] numbers them.
     pub location: usize,
+    /// The part of the client's address that counts; `None` where none does.
+    pub group: Option<IpAddr>,
     /// Whether it was reused before. Told apart under [`Share::Aggressive`] only; asking for one that was not takes
     /// either, one that was first.
     pub proven: bool,
@@ -129,7 +142,7 @@ pub struct PoolKey {
 
 impl From<usize> for PoolKey {
     fn from(backend: usize) -> Self {
-        Self { backend, location: 0, proven: false }
+        Self { backend, location: 0, group: None, proven: false }
     }
 }
 
@@ -144,10 +157,11 @@ pub enum Put {
     Refused,
 }
 
-/// Idle upstream connections, keyed by the backend's address and the location.
+/// Idle upstream connections, keyed by the backend's address and the location; which clients share them is
+/// [`super::grouped::Pools`]'s to say.
 ///
 /// It knows numbers only. Taking and putting cost the same however many connections there are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pool {
     rule: PoolRule,
     /// The first stack of each backend, by its index in the farm: backends with one address share theirs.
@@ -219,6 +233,22 @@ impl Pool {
         let due = |stack: &VecDeque<(Time, UpstreamId)>| stack.front().is_some_and(|&(at, _)| at + idle <= now);
         let stack = self.stacks.iter().position(due)?;
         self.pop_oldest(stack)
+    }
+
+    /// Takes the connection that has been idle for longest.
+    pub fn evict(&mut self) -> Option<UpstreamId> {
+        let (_, stack) = self.oldest(0..self.stacks.len())?;
+        self.pop_oldest(stack)
+    }
+
+    /// How many connections it keeps.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it keeps none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// When the next connection will have been idle for too long.
@@ -327,7 +357,7 @@ mod tests {
         let rule = PoolRule { locations: &["/a", "/a/b"], ..RULE };
         assert_eq!(["/", "/a", "/abc", "/a/b/c"].map(|path| rule.location(path)), [0, 1, 1, 2]);
         let mut pool = Pool::new(rule, &farm(&[80, 81]));
-        let key = |backend, location| PoolKey { backend, location, proven: false };
+        let key = |backend, location| PoolKey { backend, location, group: None, proven: false };
         pool.put(Time(1), key(1, 1), UpstreamId(1));
         for (backend, location) in [(1, 0), (1, 2), (0, 1), (1, 3), (0, 3)] {
             assert_eq!(pool.take(key(backend, location)), None, "{backend} {location}");
@@ -376,7 +406,7 @@ mod tests {
     fn an_aggressive_pool_tells_proven_connections_apart() {
         let rule = PoolRule { share: Share::Aggressive, per_key: Some(2), ..RULE };
         let mut pool = Pool::new(rule, &farm(&[80]));
-        let key = |proven| PoolKey { backend: 0, location: 0, proven };
+        let key = |proven| PoolKey { backend: 0, location: 0, group: None, proven };
         pool.put(Time(1), key(true), UpstreamId(1));
         pool.put(Time(2), key(false), UpstreamId(2));
         assert_eq!(pool.put(Time(3), key(false), UpstreamId(3)), Put::InPlaceOf(UpstreamId(1)), "one limit for both");

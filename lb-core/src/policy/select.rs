@@ -112,6 +112,8 @@ pub struct Selection {
     robin: RoundRobin,
     /// Credit of each backend, for the smooth form.
     credit: Vec<i64>,
+    /// Percent of its weight that each backend has for now, where one has less than all of it (slow start).
+    shares: Option<Vec<u8>>,
     header: Option<HeaderName>,
     draws: Draws,
 }
@@ -122,6 +124,20 @@ impl Selection {
     /// # Errors
     /// The weights do not fit the farm, or the key is not known at this layer.
     pub fn new(rule: &SelectRule, backends: usize, layer: Layer, entropy: Entropy) -> Result<Self, RuleError> {
+        Self::among(rule, backends, |_| true, layer, entropy)
+    }
+
+    /// The same among the members of the farm only.
+    ///
+    /// # Errors
+    /// As [`Selection::new`].
+    pub fn among(
+        rule: &SelectRule,
+        backends: usize,
+        member: impl Fn(usize) -> bool,
+        layer: Layer,
+        entropy: Entropy,
+    ) -> Result<Self, RuleError> {
         if rule.max_connections == Some(0) {
             return Err(RuleError::Zero("the most connections of a backend"));
         }
@@ -131,25 +147,44 @@ impl Selection {
         };
         Ok(Self {
             algorithm: rule.algorithm,
-            weights: weights(rule.weights, backends)?,
+            weights: weights(rule.weights, backends, member)?,
             robin: RoundRobin::new(backends),
             credit: vec![0; backends],
+            shares: None,
             header,
             draws: Draws(entropy),
         })
+    }
+
+    /// From now on this backend has so many percent of its weight, of 1 to 100. Algorithms that hash keep to the
+    /// weights: a key that moved twice would lose its session twice.
+    pub fn set_share(&mut self, backend: usize, percent: u8) {
+        let all = self.weights.len();
+        if backend < all && (percent < 100 || self.shares.is_some()) {
+            let shares = self.shares.get_or_insert_with(|| vec![100; all]);
+            shares[backend] = percent.clamp(1, 100);
+            self.shares = self.shares.take().filter(|shares| shares.iter().any(|&share| share < 100));
+        }
     }
 
     /// A backend that takes new sessions, has a weight, and is not the one that `failed`; `None`: there is none.
     ///
     /// Costs the sum of the weights at most, however many connections there are.
     pub fn pick(&mut self, backends: &Backends, subject: &Subject<'_>, failed: Option<usize>) -> Option<usize> {
-        let Self { weights, robin, credit, draws, .. } = self;
-        let weight = |index: usize| {
+        let Self { weights, robin, credit, draws, shares, .. } = self;
+        let plain = |index: usize| {
             let eligible = failed != Some(index) && backends.takes_new(index);
             if eligible { weights.get(index).copied().unwrap_or(0) } else { 0 }
         };
+        // In hundredths while somebody starts slowly.
+        let weight = |index: usize| {
+            shares.as_ref().map_or_else(|| plain(index), |shares| plain(index) * u32::from(shares[index]))
+        };
         let (key, consistent) = match self.algorithm {
-            Algorithm::RoundRobin => return robin.pick_where(|index| weight(index) > 0),
+            Algorithm::RoundRobin if shares.is_some() => {
+                return smooth(credit, |index| if plain(index) > 0 { weight(index) / plain(index) } else { 0 });
+            }
+            Algorithm::RoundRobin => return robin.pick_where(|index| plain(index) > 0),
             Algorithm::WeightedRoundRobin => return smooth(credit, weight),
             Algorithm::Random { draws: count } => {
                 let drawn = || by_weight(weights.len(), weight, |total| draws.0.below(total));
@@ -166,9 +201,9 @@ impl Selection {
             Algorithm::ConsistentHash(key) => (key, true),
         };
         match key.digest(subject, self.header.as_ref()) {
-            None => robin.pick_where(|index| weight(index) > 0),
-            Some(digest) if consistent => rendezvous(weights.len(), weight, digest),
-            Some(digest) => by_weight(weights.len(), weight, |total| digest % total),
+            None => robin.pick_where(|index| plain(index) > 0),
+            Some(digest) if consistent => rendezvous(weights.len(), plain, digest),
+            Some(digest) => by_weight(weights.len(), plain, |total| digest % total),
         }
     }
 }
@@ -221,9 +256,9 @@ fn on_address(address: IpAddr, more: &[&[u8]]) -> u64 {
     }
 }
 
-fn weights(given: &[u16], backends: usize) -> Result<Vec<u32>, RuleError> {
+fn weights(given: &[u16], backends: usize, member: impl Fn(usize) -> bool) -> Result<Vec<u32>, RuleError> {
     if given.is_empty() {
-        return Ok(vec![1; backends]);
+        return Ok((0..backends).map(|index| u32::from(member(index))).collect());
     }
     if given.len() != backends {
         return Err(RuleError::WeightCount { given: given.len(), backends });
@@ -231,11 +266,12 @@ fn weights(given: &[u16], backends: usize) -> Result<Vec<u32>, RuleError> {
     if let Some(backend) = given.iter().position(|&weight| weight > MAX_WEIGHT) {
         return Err(RuleError::WeightTooLarge { backend, weight: given[backend] });
     }
+    let given: Vec<u16> = given.iter().enumerate().map(|(index, &it)| if member(index) { it } else { 0 }).collect();
     let common = given.iter().fold(0, |a, &b| common_divisor(a, b));
-    if common == 0 {
+    if common == 0 && backends > 0 {
         return Err(RuleError::AllZero);
     }
-    Ok(given.iter().map(|&weight| u32::from(weight / common)).collect())
+    Ok(given.iter().map(|&weight| u32::from(weight / common.max(1))).collect())
 }
 
 const fn common_divisor(a: u16, b: u16) -> u16 {

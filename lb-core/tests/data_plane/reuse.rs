@@ -73,7 +73,7 @@ async fn requests_at_one_time_need_a_connection_each() {
 async fn an_idle_connection_is_closed_when_its_time_is_over() {
     let server = Server::telling().await;
     let pool = Some(PoolRule::shared(Duration::from_millis(40)));
-    let rules = Rules { pool, retry: RetryRule { idle_race: true, redispatch: true }, ..Rules::PLAIN };
+    let rules = Rules { pool, retry: RetryRule::SOUND, ..Rules::PLAIN };
     let farm = farm(&[&server]);
     let bed = Bed::with_policy(
         Box::new(Composed::new(rules, &farm, Entropy::new(0, "test")).unwrap()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_lb_core::policy::composed::{PreferLast, Rules};
-use stickler_lb_core::policy::persist::{CookieRule, PersistRule, SourceRule};
+use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Host, PinRule};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
 use stickler_lb_core::{BackendState, UpstreamId};
@@ -11,12 +11,12 @@ use stickler_lb_core::{BackendState, UpstreamId};
 use crate::front::{Ask, CHALLENGE, Front, OK};
 
 fn sources(entries: usize) -> Rules {
-    let rule = SourceRule { timeout: Duration::from_secs(10), entries };
+    let rule = SourceRule { timeout: Duration::from_secs(10), entries, mask: Mask::HOST };
     Rules { persist: Some(PersistRule::Source(rule)), ..Rules::PLAIN }
 }
 
 fn cookies(on_401: bool) -> Rules {
-    let rule = CookieRule { name: "SRV", on_401, life: None };
+    let rule = CookieRule { name: "SRV", on_401, life: None, indirect: false };
     Rules { persist: Some(PersistRule::Cookie(rule)), ..Rules::PLAIN }
 }
 

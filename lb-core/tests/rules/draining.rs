@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use stickler_lb_core::policy::composed::Rules;
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
-use stickler_lb_core::policy::persist::SourceRule;
+use stickler_lb_core::policy::persist::{Mask, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
@@ -80,7 +80,7 @@ fn flows(rules: FlowRules) -> PerConnection {
 
 #[test]
 fn flows_of_one_address_keep_their_backend_while_it_drains_and_leave_it_when_it_is_dead() {
-    let source = Some(SourceRule { timeout: Duration::from_secs(10), entries: 8 });
+    let source = Some(SourceRule { timeout: Duration::from_secs(10), entries: 8, mask: Mask::HOST });
     let mut policy = flows(FlowRules { source, ..FlowRules::ROUND_ROBIN });
     let connect = |policy: &mut PerConnection, client, port| policy.connect(Time(0), flow(client, port));
     assert_eq!(connect(&mut policy, 1, 1), L4Decision::Backend(0));

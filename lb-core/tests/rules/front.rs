@@ -49,6 +49,8 @@ pub(crate) struct Front {
     /// The present downstream connection of each client, by its number; its address and port stay.
     downstream: BTreeMap<u32, DownstreamId>,
     last_downstream: u32,
+    /// Requests that were told to wait, and what they ask.
+    pub(crate) waiting: BTreeMap<u32, Ask>,
     /// The downstream connections that each upstream connection ever served, in order.
     pub(crate) served: BTreeMap<UpstreamId, Vec<DownstreamId>>,
 }
@@ -63,6 +65,7 @@ impl Front {
             busy: BTreeMap::new(),
             downstream: BTreeMap::new(),
             last_downstream: 0,
+            waiting: BTreeMap::new(),
             served: BTreeMap::new(),
         }
     }
@@ -82,6 +85,12 @@ impl Front {
         let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
         let decision = self.policy.request(self.now, id, UpstreamId(self.fresh), &head);
         self.obey(client, decision.verdict);
+        if decision.verdict == Route::Wait {
+            self.waiting.insert(client, ask.clone());
+        } else {
+            self.waiting.remove(&client);
+        }
+        self.work();
         decision
     }
 
@@ -176,6 +185,7 @@ impl Front {
             self.open.remove(&upstream);
             self.policy.upstream_closed(self.now, upstream);
         }
+        self.waiting.remove(&client);
         let Some(id) = self.downstream.remove(&client) else { return Vec::new() };
         let closes = self.policy.downstream_closed(self.now, id);
         for upstream in &closes {
@@ -221,7 +231,14 @@ impl Front {
                         self.close_client(client);
                     }
                 }
-                Work::Resume(_) => panic!("nobody waits"),
+                Work::Resume(id) => {
+                    let client = self.downstream.iter().find(|(_, other)| **other == id).map(|(client, _)| *client);
+                    // One whose request was given up meanwhile does not come.
+                    let ask = client.and_then(|client| Some((client, self.waiting.remove(&client)?)));
+                    if let Some((client, ask)) = ask {
+                        self.request(client, &ask);
+                    }
+                }
             }
         }
         assert!(self.policy.next_deadline().is_none_or(|next| next > self.now), "what was due is done");

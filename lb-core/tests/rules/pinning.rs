@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_lb_core::policy::composed::{RetryRule, Rules};
+use stickler_lb_core::policy::composed::{Lost, RetryRule, Rules};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Host, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::{FailureKind, Route, UpstreamId};
@@ -77,7 +77,7 @@ fn without_coupling_the_pinned_connection_goes_back_to_the_pool() {
 fn without_coupling_a_lost_connection_is_replaced_behind_the_clients_back() {
     let coupling = Coupling { downstream_follows: false, ..Coupling::BOTH };
     let pin = Some(PinRule { coupling, ..PinRule::ON_401 });
-    let retry = RetryRule { idle_race: true, redispatch: false };
+    let retry = RetryRule { lost: Lost::IdleRace, carries_authenticate: true, ..RetryRule::NONE };
     let mut front = Front::new(Rules { pool: Some(POOL), pin, retry, ..Rules::PLAIN }, 1);
     front.exchange(1, &Ask::default(), CHALLENGE);
     front.request(1, &NTLM);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stickler_lb_core::policy::composed::{PreferLast, RetryRule, Rules};
-use stickler_lb_core::policy::persist::{CookieRule, PersistRule, SourceRule};
+use stickler_lb_core::policy::composed::{Connect, Flaws, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
+use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
-use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, Route, UpstreamId};
+use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, L7Policy as _, Route, UpstreamId};
 
 use crate::front::{Answer, Ask, Front};
 
@@ -24,6 +24,7 @@ enum Step {
     CloseClient(u32),
     CloseUpstream(usize),
     State(usize, BackendState),
+    Share(usize, u8),
     Pass(u64),
 }
 
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => client.prop_map(Step::CloseClient),
         1 => (0..8_usize).prop_map(Step::CloseUpstream),
         1 => (0..BACKENDS, prop::sample::select(&STATES[..])).prop_map(|(backend, state)| Step::State(backend, state)),
+        1 => (0..BACKENDS, 0..=100_u8).prop_map(|(backend, percent)| Step::Share(backend, percent)),
         1 => (1..40_u64).prop_map(Step::Pass),
     ]
 }
@@ -62,12 +64,14 @@ fn pool() -> impl Strategy<Value = PoolRule> {
     let shares = [Share::Never { slots: 1 }, Share::Never { slots: 2 }, Share::Safe, Share::Aggressive, Share::Always];
     let limit = || prop::sample::select(vec![None, Some(1), Some(2)]);
     let flag = any::<bool>;
-    (prop::sample::select(shares.to_vec()), flag(), flag(), flag(), limit(), limit(), limit()).prop_map(
-        |(share, fifo, locations, close_new, per_key, in_all, requests)| PoolRule {
+    let kinds = (prop::sample::select(shares.to_vec()), flag(), flag(), flag(), flag());
+    (kinds, limit(), limit(), limit()).prop_map(
+        |((share, fifo, locations, close_new, source), per_key, in_all, requests)| PoolRule {
             share,
             order: if fifo { Order::Fifo } else { Order::Lifo },
             locations: if locations { &["/api"] } else { &[] },
             overflow: if close_new { Overflow::CloseNew } else { Overflow::CloseOldest },
+            source: source.then_some(Mask { v4: 31, v6: 64 }),
             per_key,
             in_all,
             requests,
@@ -81,39 +85,103 @@ fn pin() -> impl Strategy<Value = PinRule> {
     let triggers = vec![Trigger::Request, Trigger::Challenge, Trigger::AnyResponse];
     let extents = vec![Extent::Prefix, Extent::PrefixAndSpace, Extent::Whole];
     let flag = any::<bool>;
-    (prop::sample::select(triggers), prop::sample::select(extents), flag(), flag(), flag(), flag(), flag()).prop_map(
-        |(trigger, extent, dedicated, repicked, by_client, upstream_follows, downstream_follows)| PinRule {
+    let message = (prop::sample::select(triggers), prop::sample::select(extents));
+    let slots = prop::sample::select(vec![None, None, Some(1), Some(2)]);
+    (message, flag(), flag(), flag(), flag(), flag(), slots, flag()).prop_map(
+        |(
+            (trigger, extent),
+            dedicated,
+            repicked,
+            by_client,
+            upstream_follows,
+            downstream_follows,
+            slots,
+            picks_anyway,
+        )| PinRule {
             trigger,
             schemes: Schemes { extent, ..Schemes::HAPROXY },
             applied: if dedicated { Applied::Dedicated } else { Applied::AtOnce },
             host: if repicked { Host::Repicked } else { Host::Pinned },
             key: if by_client { PinKey::Client } else { PinKey::Downstream },
             coupling: Coupling { upstream_follows, downstream_follows },
+            slots,
+            picks_anyway,
         },
     )
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
-    let source = SourceRule { timeout: Duration::from_secs(30), entries: 2 };
-    let cookie = |on_401| PersistRule::Cookie(CookieRule { name: "SRV", on_401, life: None });
-    let persist = vec![None, Some(PersistRule::Source(source)), Some(cookie(true)), Some(cookie(false))];
-    let last = vec![PreferLast::Never, PreferLast::AfterChallenge, PreferLast::Always];
+fn retry() -> impl Strategy<Value = RetryRule> {
+    let connect = vec![Connect::Fail, Connect::Same { retries: 1 }, Connect::Other];
+    let lost = vec![Lost::Never, Lost::IdleRace, Lost::Idempotent, Lost::Any];
     let flag = any::<bool>;
-    let retry = (flag(), flag()).prop_map(|(idle_race, redispatch)| RetryRule { idle_race, redispatch });
-    let affinity = (prop::sample::select(persist), prop::sample::select(last));
-    let bonds = (prop::option::of(pool()), prop::option::of(pin()));
-    (select(), affinity, bonds, flag(), retry, flag()).prop_map(
-        |(select, (persist, prefer_last), (pool, pin), strip, retry, close_on_down)| Rules {
-            select,
-            persist,
-            prefer_last,
-            pool,
-            pin,
-            strip: strip.then_some(Schemes::HAPROXY),
-            retry,
-            close_on_down,
+    (prop::sample::select(connect), prop::sample::select(lost), flag(), flag()).prop_map(
+        |(connect, lost, lost_elsewhere, carries_authenticate)| RetryRule {
+            connect,
+            lost,
+            lost_elsewhere,
+            carries_authenticate,
         },
     )
+}
+
+fn persist() -> impl Strategy<Value = Option<PersistRule>> {
+    let source = |v4| {
+        let mask = Mask { v4, v6: 64 };
+        PersistRule::Source(SourceRule { timeout: Duration::from_secs(30), entries: 2, mask })
+    };
+    let cookie = |on_401, indirect| PersistRule::Cookie(CookieRule { name: "SRV", on_401, life: None, indirect });
+    let all = vec![None, Some(source(32)), Some(source(31)), Some(cookie(true, true)), Some(cookie(false, false))];
+    prop::sample::select(all)
+}
+
+fn flaws() -> impl Strategy<Value = Flaws> {
+    let flag = || prop::bool::weighted(0.1);
+    (flag(), flag(), flag()).prop_map(|(pool_steals_pinned, cleanup_drops_another, pin_crosses_services)| Flaws {
+        pool_steals_pinned,
+        cleanup_drops_another,
+        pin_crosses_services,
+    })
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let last = vec![PreferLast::Never, PreferLast::AfterChallenge, PreferLast::Always];
+    let affinity = (persist(), prop::sample::select(last));
+    let bonds = (prop::option::of(pool()), prop::option::of(pin()), prop::option::of(Just(Duration::from_secs(45))));
+    let flag = any::<bool>;
+    let headers = (flag(), flag(), flag());
+    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), flag(), flaws()).prop_map(
+        |(
+            select,
+            services,
+            queue,
+            (persist, prefer_last),
+            (pool, pin, own_idle),
+            headers,
+            retry,
+            close_on_down,
+            flaws,
+        )| {
+            let (strip, client_id, forwarded_for) = headers;
+            Rules {
+                select,
+                services: if services { &["/api"] } else { &[] },
+                queue: queue.then_some(QueueRule { length: 2 }),
+                persist,
+                prefer_last,
+                pool,
+                pin,
+                own_idle,
+                strip: strip.then_some(Schemes::HAPROXY),
+                client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id", overwrite: true }),
+                forwarded_for,
+                scrub: forwarded_for.then_some("x-remote-user"),
+                retry,
+                close_on_down,
+                flaws,
+            }
+        },
+    );
+    rules.prop_filter("the parts fit together", |rules| rules.check().is_ok())
 }
 
 /// Traffic, and what must hold of it whatever the rules are.
@@ -128,7 +196,7 @@ struct Run {
 
 impl Run {
     fn new(rules: Rules) -> Self {
-        let front = Front::new(rules, BACKENDS);
+        let front = Front::new(rules.clone(), BACKENDS);
         let (cookies, owners) = (BTreeMap::new(), BTreeMap::new());
         Self { rules, front, states: [BackendState::Up; BACKENDS], cookies, owners }
     }
@@ -157,6 +225,7 @@ impl Run {
                 self.states[backend] = state;
                 self.front.set_state(backend, state);
             }
+            Step::Share(backend, percent) => self.front.policy.set_share(self.front.now, backend, percent),
             Step::Pass(seconds) => self.front.pass(seconds),
         }
         self.check();
@@ -171,13 +240,10 @@ impl Run {
             authorization: credentials.then_some("NTLM TlRMTVNTUAAB"),
             cookie: self.cookies.get(&client).filter(|_| cookie).cloned(),
         };
-        let id = self.front.id(client);
         let route = self.front.request(client, &ask).verdict;
         self.check_route(route);
         assert_ne!(route, Route::CloseDownstream, "no exchange is under way");
-        if let Route::Pinned(upstream) = route {
-            self.owners.insert(upstream, id);
-        }
+        assert!(route != Route::Wait || self.rules.queue.is_some(), "nobody waits without a queue");
     }
 
     fn check_route(&self, route: Route) {
@@ -197,24 +263,25 @@ impl Run {
         let id = self.front.id(client);
         match self.front.finish(client) {
             Finish::Keep => drop(self.owners.insert(upstream, id)),
-            Finish::Pool => assert!(!self.owners.contains_key(&upstream) || !self.coupled(), "{upstream} is owned"),
+            Finish::Pool => assert!(!self.owners.contains_key(&upstream) || !self.sound(), "{upstream} is owned"),
             Finish::Close => {}
         }
     }
 
-    fn coupled(&self) -> bool {
-        self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
+    /// Whether what was a client's own never becomes another's.
+    fn sound(&self) -> bool {
+        !self.rules.flaws.pool_steals_pinned && self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
     }
 
     fn check(&self) {
-        if self.coupled() {
+        if self.sound() {
             for (upstream, owner) in &self.owners {
                 let last = self.front.served[upstream].last();
                 assert_eq!(last, Some(owner), "{upstream} serves its owner until it ends");
             }
         }
         let never = self.rules.pool.is_none_or(|pool| matches!(pool.share, Share::Never { .. }));
-        if never && self.coupled() {
+        if never && self.sound() {
             assert!(self.front.served.values().all(|who| who.iter().all(|id| *id == who[0])), "nothing is shared");
         }
     }

@@ -1,6 +1,6 @@
 //! Which upstream connection is where, and whose. Both sides of a bond are written here, and nowhere else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use stickler_model::Time;
 
@@ -17,8 +17,14 @@ const ORPHANS: usize = 4096;
 pub(super) struct Upstream {
     pub(super) backend: usize,
     pub(super) location: usize,
+    /// The clients that may share it, where they are told apart.
+    pub(super) group: Option<IpAddr>,
     pub(super) place: Place,
     pub(super) tie: Tie,
+    /// Since when it is idle, where that matters to its owner's limits.
+    pub(super) rests: Option<Time>,
+    /// It closes after the exchange under way, whatever the pool says.
+    pub(super) spent: bool,
     /// Whole exchanges so far.
     pub(super) served: u32,
     pub(super) opened: Time,
@@ -62,7 +68,7 @@ pub(super) struct Downstream {
 
 impl Upstream {
     pub(super) const fn key(&self) -> PoolKey {
-        PoolKey { backend: self.backend, location: self.location, proven: self.served > 1 }
+        PoolKey { backend: self.backend, location: self.location, group: self.group, proven: self.served > 1 }
     }
 }
 
@@ -78,13 +84,29 @@ impl Composed {
         }
     }
 
+    /// Pins a connection, where there is a slot for it. If not, it is nobody's after this exchange.
+    pub(super) fn pin_if_possible(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId) -> bool {
+        let pinned = self.upstreams.get(&id).is_some_and(|upstream| upstream.tie == Tie::Pinned);
+        if pinned || self.has_slot(now) {
+            self.pin(downstream, id);
+            return true;
+        }
+        if let Some(upstream) = self.upstreams.get_mut(&id) {
+            upstream.spent = true;
+        }
+        false
+    }
+
     /// Ties a connection that is with this downstream connection to it.
     pub(super) fn pin(&mut self, downstream: DownstreamId, id: UpstreamId) {
+        self.wake(id);
         let (Some(holder), Some(upstream)) = (self.downstreams.get_mut(&downstream), self.upstreams.get_mut(&id))
         else {
             return;
         };
-        upstream.tie = Tie::Pinned;
+        if std::mem::replace(&mut upstream.tie, Tie::Pinned) != Tie::Pinned {
+            self.pins += 1;
+        }
         if self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked) {
             holder.dedicated = true;
             if !holder.own.contains(&id) {
@@ -92,13 +114,28 @@ impl Composed {
             }
         } else {
             holder.own.retain(|own| *own != id);
-            holder.pinned = Some(id);
+            // The one of another service stays its own.
+            holder.own.extend(holder.pinned.replace(id).filter(|other| *other != id));
+        }
+    }
+
+    /// Makes a connection nobody's in particular.
+    pub(super) fn loosen(&mut self, id: UpstreamId) {
+        self.wake(id);
+        if let Some(upstream) = self.upstreams.get_mut(&id)
+            && std::mem::replace(&mut upstream.tie, Tie::Loose) == Tie::Pinned
+        {
+            self.pins -= 1;
         }
     }
 
     /// Forgets an upstream connection wherever it is. Returns the downstream connection that it was pinned to.
     pub(super) fn forget(&mut self, id: UpstreamId) -> Option<DownstreamId> {
+        self.wake(id);
         let entry = self.upstreams.swap_remove(&id)?;
+        if entry.tie == Tie::Pinned {
+            self.pins -= 1;
+        }
         match entry.place {
             Place::Pooled { since } => {
                 if let Some(pool) = &mut self.pool {
@@ -138,18 +175,20 @@ impl Composed {
         if let Some(other) = crowded {
             self.close(now, other);
         }
+        self.wake(id);
         self.place(id, Place::Orphan(client));
         self.orphans.insert(client, id);
     }
 
     /// Gives a new downstream connection what was pinned to its client's address.
-    pub(super) fn adopt(&mut self, downstream: DownstreamId, client: SocketAddr) {
+    pub(super) fn adopt(&mut self, now: Time, downstream: DownstreamId, client: SocketAddr) {
         if self.orphans.is_empty() {
             return;
         }
         if let Some(id) = self.orphans.swap_remove(&client) {
             self.place(id, Place::With(downstream));
             self.pin(downstream, id);
+            self.rest(now, id);
         }
     }
 
@@ -169,7 +208,18 @@ impl Composed {
     #[cfg(debug_assertions)]
     pub(super) fn check_invariants(&self) {
         let mut loads = vec![0; self.backends.len()];
-        let pooled: Vec<_> = self.pool.iter().flat_map(super::Pool::iter).collect();
+        let pins = self.upstreams.values().filter(|upstream| upstream.tie == Tie::Pinned).count();
+        assert_eq!(self.pins as usize, pins, "each pinned connection has a slot");
+        let most = self.rules.pin.and_then(|pin| pin.slots).unwrap_or(u32::MAX);
+        assert!(self.pins <= most, "{pins} pins in {most} slots");
+        let resting = self.upstreams.iter().filter(|(_, upstream)| upstream.rests.is_some());
+        let busy = |id| self.downstreams.values().any(|holder| holder.busy == Some(id));
+        assert!(resting.clone().all(|(id, _)| !busy(*id)), "what rests is idle");
+        assert_eq!(self.resting.len(), resting.count(), "both sides know what rests");
+        if let Some(queue) = &self.queue {
+            queue.check_invariants(|service| self.free(service));
+        }
+        let pooled: Vec<_> = self.pool.iter().flat_map(super::Pools::iter).collect();
         for (id, upstream) in &self.upstreams {
             match upstream.place {
                 Place::Pooled { .. } => {

@@ -1,14 +1,16 @@
 //! How a request finds a backend and a connection, and where it goes when that failed.
 
-use http::HeaderValue;
-use http::header::CONNECTION;
+use http::header::{AUTHORIZATION, CONNECTION};
+use http::{HeaderValue, StatusCode};
 use stickler_model::Time;
 
-use super::super::pin::{Applied, Host, PinKey};
-use super::super::pool::{PoolKey, PoolRule, Share};
+use super::super::backends::BackendState;
+use super::super::pin::{Applied, Host, PinKey, Schemes};
+use super::super::pool::{PoolKey, PoolRule, Share, longest_prefix};
 use super::super::select::Subject;
+use super::Composed;
 use super::books::{Place, Tie, Upstream};
-use super::{Composed, PreferLast};
+use super::rules::{Connect, Lost, PreferLast};
 use crate::{Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, RequestHead, Route, UpstreamId};
 
 impl Composed {
@@ -24,23 +26,43 @@ impl Composed {
             // The data plane does not ask before the last exchange is over. Were it to, fail closed.
             return Route::CloseDownstream.into();
         }
-        let first = !std::mem::replace(&mut holder.begun, true);
         if holder.client.replace(head.client).is_none() {
-            self.adopt(downstream, head.client);
+            self.adopt(now, downstream, head.client);
         }
+        let service = self.service(head);
         let cookie = self.cookies.as_ref().map(|jar| jar.get(now, head.headers));
-        let pinned = self.downstreams.get(&downstream).and_then(|holder| holder.pinned);
-        if let Some((id, upstream)) = pinned.and_then(|id| Some((id, self.upstreams.get(&id)?))) {
-            let backend = upstream.backend;
+        if let Some((id, backend)) = self.pinned_for(downstream, service) {
+            if self.couples(|pin| pin.picks_anyway) {
+                let _ = self.pick(service, head, None);
+            }
             self.settle(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
             return self.send(downstream, id).into();
         }
-        let Some(backend) = self.choose(now, downstream, head, cookie.flatten(), None) else {
+        let known = self.known(now, service, head, cookie.flatten(), None);
+        if let Some(turned_away) = self.queue_up(downstream, service, known) {
+            return turned_away.into();
+        }
+        let Some(backend) = known.or_else(|| self.choose(downstream, service, head, None)) else {
             self.tidy(downstream);
-            return Self::unavailable();
+            return Route::Reject(StatusCode::SERVICE_UNAVAILABLE).into();
         };
         self.settle(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
-        self.connect(now, downstream, fresh, self.key(backend, head), head, first)
+        self.connect(now, downstream, fresh, backend, head)
+    }
+
+    /// The connection that a request has to take, and its backend.
+    fn pinned_for(&self, downstream: DownstreamId, service: usize) -> Option<(UpstreamId, usize)> {
+        let holder = self.downstreams.get(&downstream)?;
+        let backend_of = |id: UpstreamId| self.upstreams.get(&id).map(|upstream| (id, upstream.backend, upstream.tie));
+        let pinned = holder.pinned.and_then(backend_of);
+        let serves = |&(_, backend, _): &(UpstreamId, usize, Tie)| self.serves(service, backend);
+        let found = match pinned {
+            Some(pinned) if serves(&pinned) || self.rules.flaws.pin_crosses_services => Some(pinned),
+            _ if self.selections.len() == 1 || self.couples(|pin| pin.host == Host::Repicked) => None,
+            // Each service has a pinned connection of its own.
+            _ => holder.own.iter().copied().filter_map(backend_of).find(|it| it.2 == Tie::Pinned && serves(it)),
+        };
+        found.map(|(id, backend, _)| (id, backend))
     }
 
     /// Where the request goes after it got no answer.
@@ -65,35 +87,55 @@ impl Composed {
             };
         }
         let (Some(again), Some(failed)) = (failure.again, failed) else { return Route::Reject(status).into() };
-        let backend = match failure.kind {
-            // A backend that went down meanwhile did not lose a race.
-            FailureKind::Lost
-                if self.rules.retry.idle_race
-                    && failed.served > 0
-                    && again.method.is_idempotent()
-                    && self.backends.keeps_old(failed.backend) =>
-            {
-                failed.backend
-            }
-            FailureKind::Refused | FailureKind::ConnectTimeout
-                if self.rules.retry.redispatch && (failure.attempts as usize) < self.backends.len() =>
-            {
-                let cookie = self.cookies.as_ref().map(|jar| jar.get(now, again.headers));
-                let other = self.choose(now, at.downstream, &again, cookie.flatten(), Some(failed.backend));
-                let Some(other) = other else { return Route::Reject(status).into() };
-                self.settle(now, at.downstream, other, &again, cookie.map(|named| named != Some(other)));
-                other
-            }
-            _ => return Route::Reject(status).into(),
+        let Some(elsewhere) = self.tries_again(&failed, failure, &again) else { return Route::Reject(status).into() };
+        let backend = if elsewhere {
+            let service = self.service(&again);
+            let cookie = self.cookies.as_ref().map(|jar| jar.get(now, again.headers));
+            let other = self
+                .known(now, service, &again, cookie.flatten(), Some(failed.backend))
+                .or_else(|| self.choose(at.downstream, service, &again, Some(failed.backend)));
+            let Some(other) = other else { return Route::Reject(status).into() };
+            self.settle(now, at.downstream, other, &again, cookie.map(|named| named != Some(other)));
+            other
+        } else {
+            failed.backend
         };
-        let key = PoolKey { backend, location: failed.location, proven: false };
+        let key = PoolKey { backend, proven: false, ..failed.key() };
         let decision = self.open(now, at.downstream, fresh, key);
         if failed.tie == Tie::Pinned {
-            self.pin(at.downstream, fresh);
+            self.pin_if_possible(now, at.downstream, fresh);
         } else {
-            self.tie(at.downstream, fresh, &again);
+            self.tie(now, at.downstream, fresh, &again);
         }
         decision
+    }
+
+    /// Whether the request is sent again, and then whether to another backend.
+    fn tries_again(&self, failed: &Upstream, failure: &Failure<'_>, again: &RequestHead<'_>) -> Option<bool> {
+        let rule = self.rules.retry;
+        match failure.kind {
+            FailureKind::Lost => {
+                let sent_again = match rule.lost {
+                    Lost::Never => false,
+                    Lost::IdleRace => failed.served > 0 && again.method.is_idempotent(),
+                    Lost::Idempotent => again.method.is_idempotent(),
+                    Lost::Any => true,
+                };
+                let credentials = || Schemes::HAPROXY.any(again.headers, &AUTHORIZATION);
+                let allowed = rule.carries_authenticate || !credentials();
+                // A backend that went down meanwhile did not lose a race.
+                let there = rule.lost_elsewhere || self.backends.keeps_old(failed.backend);
+                (sent_again && allowed && there).then_some(rule.lost_elsewhere)
+            }
+            FailureKind::Refused | FailureKind::ConnectTimeout => match rule.connect {
+                Connect::Fail => None,
+                Connect::Same { retries } => {
+                    (failure.attempts <= retries && self.backends.keeps_old(failed.backend)).then_some(false)
+                }
+                Connect::Other => ((failure.attempts as usize) < self.backends.len()).then_some(true),
+            },
+            FailureKind::Malformed | FailureKind::Silent => None,
+        }
     }
 
     /// Finds a connection to the backend that was chosen.
@@ -102,10 +144,12 @@ impl Composed {
         now: Time,
         downstream: DownstreamId,
         fresh: UpstreamId,
-        key: PoolKey,
+        backend: usize,
         head: &RequestHead<'_>,
-        first: bool,
     ) -> Decision<Route> {
+        let key = self.key(backend, head);
+        let first =
+            self.downstreams.get_mut(&downstream).is_some_and(|holder| !std::mem::replace(&mut holder.begun, true));
         let dedicated = self.wants_own(downstream, head);
         let tie = if dedicated { Tie::Pinned } else { Tie::Private };
         let to_it = |id: &UpstreamId| {
@@ -117,19 +161,21 @@ impl Composed {
         if let Some(id) = idle {
             self.place(id, Place::With(downstream));
             let route = self.send(downstream, id);
-            self.tie(downstream, id, head);
+            self.tie(now, downstream, id, head);
             return route.into();
         }
         let decision = self.open(now, downstream, fresh, key);
-        self.tie(downstream, fresh, head);
+        self.tie(now, downstream, fresh, head);
         decision
     }
 
     fn open(&mut self, now: Time, downstream: DownstreamId, fresh: UpstreamId, key: PoolKey) -> Decision<Route> {
-        let PoolKey { backend, location, .. } = key;
+        let PoolKey { backend, location, group, .. } = key;
         let (place, tie) = (Place::With(downstream), Tie::Loose);
         self.backends.begin(backend);
-        self.upstreams.insert(fresh, Upstream { backend, location, place, tie, served: 0, opened: now });
+        let opened =
+            Upstream { backend, location, group, place, tie, rests: None, spent: false, served: 0, opened: now };
+        self.upstreams.insert(fresh, opened);
         self.downstreams.entry(downstream).or_default().busy = Some(fresh);
         let mut decision = Decision::from(Route::Open(backend));
         if self.rules.pool.is_none() && self.rules.pin.is_none() {
@@ -140,10 +186,10 @@ impl Composed {
     }
 
     /// Pins the connection that a request is about to take, where the request asks for it.
-    fn tie(&mut self, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
+    fn tie(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
         let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
         if dedicated || self.rules.pin.is_some_and(|pin| pin.matches_request(head)) {
-            self.pin(downstream, id);
+            self.pin_if_possible(now, downstream, id);
         }
     }
 
@@ -155,6 +201,7 @@ impl Composed {
 
     /// Sends over a connection that is with this downstream connection.
     fn send(&mut self, downstream: DownstreamId, id: UpstreamId) -> Route {
+        self.wake(id);
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.busy = Some(id);
             if let Some(place) = holder.own.iter().position(|own| *own == id) {
@@ -179,29 +226,71 @@ impl Composed {
         self.pool.as_mut()?.take(PoolKey { proven, ..key })
     }
 
-    /// The backend for a request: where the client was, where this connection was, or by the algorithm.
-    fn choose(
-        &mut self,
+    /// Where persistence sends a request.
+    fn known(
+        &self,
         now: Time,
-        downstream: DownstreamId,
+        service: usize,
         head: &RequestHead<'_>,
         cookie: Option<usize>,
         failed: Option<usize>,
     ) -> Option<usize> {
-        let persistent = cookie.or_else(|| self.sources.as_ref()?.get(now, head.client.ip()));
-        if let Some(backend) = persistent.filter(|&it| failed != Some(it) && self.backends.keeps_old(it)) {
-            return Some(backend);
-        }
+        let known = cookie.or_else(|| self.sources.as_ref()?.get(now, head.client.ip()));
+        known.filter(|&it| failed != Some(it) && self.serves(service, it) && self.backends.keeps_old(it))
+    }
+
+    /// Where the request goes that nothing sends anywhere: where its connection was, or by the algorithm.
+    fn choose(
+        &mut self,
+        downstream: DownstreamId,
+        service: usize,
+        head: &RequestHead<'_>,
+        failed: Option<usize>,
+    ) -> Option<usize> {
         let holder = self.downstreams.get(&downstream);
         let prefers = |holder: &&super::Downstream| {
             (holder.prefers_last || self.rules.prefer_last == PreferLast::Always) && !self.rules.select.hashes()
         };
         let last = holder.filter(prefers).and_then(|holder| holder.last);
-        if let Some(backend) = last.filter(|&it| failed != Some(it) && self.backends.takes_new(it)) {
-            return Some(backend);
-        }
+        let open = |&it: &usize| failed != Some(it) && self.serves(service, it) && self.backends.takes_new(it);
+        last.filter(open).or_else(|| self.pick(service, head, failed))
+    }
+
+    fn pick(&mut self, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: head.client, front: None, head: Some(head) };
-        self.selection.pick(&self.backends, &subject, failed)
+        self.selections.get_mut(service)?.pick(&self.backends, &subject, failed)
+    }
+
+    /// The service that this request is for: 0 for the rest, then in the rule's order.
+    fn service(&self, head: &RequestHead<'_>) -> usize {
+        if self.selections.len() == 1 { 0 } else { longest_prefix(self.rules.services, head.uri.path()) }
+    }
+
+    /// Whether this backend serves this service.
+    pub(super) fn serves(&self, service: usize, backend: usize) -> bool {
+        backend % self.selections.len() == service
+    }
+
+    /// Has a request wait where every backend is full, or turns it away; `None`: it goes on. A session on a backend
+    /// that drains does not wait for the others.
+    fn queue_up(&mut self, downstream: DownstreamId, service: usize, known: Option<usize>) -> Option<Route> {
+        if known.is_some_and(|backend| self.backends.state(backend) == BackendState::Drain) {
+            return None;
+        }
+        let up = |backend| self.serves(service, backend) && self.backends.state(backend) == BackendState::Up;
+        let some_are_up = self.queue.is_some() && (0..self.backends.len()).any(up);
+        let free = self.free(service);
+        let queue = self.queue.as_mut()?;
+        if queue.admits(downstream, service, free) || !some_are_up {
+            return None;
+        }
+        let waits = queue.joins(downstream, service);
+        Some(if waits { Route::Wait } else { Route::Reject(StatusCode::SERVICE_UNAVAILABLE) })
+    }
+
+    /// How many more connections a service's backends can take.
+    pub(super) fn free(&self, service: usize) -> usize {
+        self.backends.free(|backend| self.serves(service, backend)).unwrap_or(usize::MAX)
     }
 
     /// Remembers which backend it is.
@@ -224,7 +313,8 @@ impl Composed {
 
     fn key(&self, backend: usize, head: &RequestHead<'_>) -> PoolKey {
         let location = self.rules.pool.as_ref().map_or(0, |rule: &PoolRule| rule.location(head.uri.path()));
-        PoolKey { backend, location, proven: false }
+        let group = self.pool.as_ref().and_then(|pool| pool.group(head.client.ip()));
+        PoolKey { backend, location, group, proven: false }
     }
 
     /// Whether a downstream connection has a past that matters to its next request.

@@ -1,0 +1,178 @@
+//! What makes one L7 mechanism differ from another.
+
+use std::time::Duration;
+
+use super::super::error::RuleError;
+use super::super::persist::PersistRule;
+use super::super::pin::{PinRule, Schemes};
+use super::super::pool::{PoolRule, Share};
+use super::super::select::{Algorithm, SelectRule};
+use super::flaws::Flaws;
+
+/// The parameters of a balancer that reads HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Which backend a request goes to, where nothing below says otherwise.
+    pub select: SelectRule,
+    /// Path prefixes, each a service of its own, the longest that fits counts; what fits none is one more service. The
+    /// farm is dealt out among the services in turn: with `n` of them, backend `i` serves service `i % n`, where 0 is
+    /// the rest. A farm with fewer backends than services serves everything with all of them.
+    pub services: &'static [&'static str],
+    /// Requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: they are answered 503.
+    pub queue: Option<QueueRule>,
+    /// What brings a client back to its backend, on any connection. `None`: nothing does.
+    pub persist: Option<PersistRule>,
+    /// When a downstream connection's requests stay with one backend. A hash is never overridden.
+    pub prefer_last: PreferLast,
+    /// Idle upstream connections are kept; `None`: an upstream connection that is not pinned carries one request.
+    pub pool: Option<PoolRule>,
+    /// Some messages pin an upstream connection to the downstream connection. `None`: nothing pins.
+    pub pin: Option<PinRule>,
+    /// An upstream connection that is a client's own, private or pinned, is closed after this time without a request;
+    /// what closes with a pinned one is [`super::super::pin::Coupling`]'s to say. `None`: it lives as long as its client.
+    pub own_idle: Option<Duration>,
+    /// Challenges of these schemes are taken out of answers. They still pin.
+    pub strip: Option<Schemes>,
+    /// Tells the backend which client connection a request came by. `None`: nothing does.
+    pub client_id: Option<HeaderRule>,
+    /// The client's address is added to `X-Forwarded-For`, as its last entry.
+    pub forwarded_for: bool,
+    /// This header field is taken out of requests, because backends trust the balancer to set it. A field that a
+    /// balancer sets itself after having authenticated the client is set afterwards.
+    pub scrub: Option<&'static str>,
+    /// What is tried again.
+    pub retry: RetryRule,
+    /// When a backend goes down, clients with connections pinned to it are closed (HAProxy `on-marked-down
+    /// shutdown-sessions`, off by default).
+    pub close_on_down: bool,
+    /// Mistakes that no rule expresses.
+    pub flaws: Flaws,
+}
+
+/// When a downstream connection's requests stay with the backend of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreferLast {
+    /// Never.
+    Never,
+    /// From an answer on that matches the pin's trigger: HAProxy, so that a client whose pinned connection is lost
+    /// comes back to the same backend.
+    AfterChallenge,
+    /// Always: HAProxy `option prefer-last-server`.
+    Always,
+}
+
+/// How requests wait for a full farm. First come, first served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueRule {
+    /// Most requests that wait at once, of each service; one more is answered 503. How long one may wait is the data
+    /// plane's limit.
+    pub length: u32,
+}
+
+/// A header field that a balancer sets to the client's address and port (`10.0.0.1:40000`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderRule {
+    /// Its name: `Jespa-Connection-Id`.
+    pub name: &'static str,
+    /// Whether it replaces what the client sent. If not, a client can claim another's connection.
+    pub overwrite: bool,
+}
+
+/// Which failures are hidden from the client by another attempt. A connection whose close is coupled is never replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryRule {
+    /// A connection that could not be opened. Nothing has been sent, so trying again is safe for every request.
+    pub connect: Connect,
+    /// A connection that ended before any byte of an answer came. The request may have been processed.
+    pub lost: Lost,
+    /// A lost one goes to another backend; if not, to the same.
+    pub lost_elsewhere: bool,
+    /// A lost one is tried again even if it has NTLM or Negotiate credentials, which belong to the connection that is
+    /// gone. Only a balancer that does not look at `Authorization` does so; that is most of them.
+    pub carries_authenticate: bool,
+}
+
+/// What is done where a connection could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    /// The client is told.
+    Fail,
+    /// The same backend is tried again, so many times at most. HAProxy `retries`: 3.
+    Same {
+        /// How often.
+        retries: u32,
+    },
+    /// Another backend is tried, each of the farm at most once. HAProxy `option redispatch`.
+    Other,
+}
+
+/// Which requests are sent again when their connection ended without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// None.
+    Never,
+    /// Idempotent ones (RFC 9110 9.2.2) on a connection that was used before, once: they lost the race with an idle
+    /// close, most likely.
+    IdleRace,
+    /// Idempotent ones on any connection.
+    Idempotent,
+    /// All that are still at hand. A request that is not idempotent may be processed twice.
+    Any,
+}
+
+impl RetryRule {
+    /// Nothing is tried again.
+    pub const NONE: Self =
+        Self { connect: Connect::Fail, lost: Lost::Never, lost_elsewhere: false, carries_authenticate: false };
+    /// What cannot do harm: another backend where none could be reached, and an idle race without credentials.
+    pub const SOUND: Self = Self { connect: Connect::Other, lost: Lost::IdleRace, ..Self::NONE };
+}
+
+impl Rules {
+    /// Whether they are whole, for any farm.
+    ///
+    /// # Errors
+    /// A limit is zero, a name is none, or one part means nothing without another.
+    pub fn check(&self) -> Result<(), RuleError> {
+        let without = |what, without| Err(RuleError::Without { what, without });
+        self.pool.as_ref().map_or(Ok(()), PoolRule::check)?;
+        self.pin.map_or(Ok(()), |pin| pin.check())?;
+        self.strip.map_or(Ok(()), |schemes| schemes.check("the stripping of challenges"))?;
+        let private = matches!(self.pool, Some(PoolRule { share: Share::Never { .. }, .. }));
+        match self.queue {
+            Some(QueueRule { length: 0 }) => Err(RuleError::Zero("the length of the queue")),
+            Some(_) if self.select.max_connections.is_none() => {
+                without("a queue", "a limit of a backend's connections")
+            }
+            _ if self.prefer_last == PreferLast::AfterChallenge && self.pin.is_none() => {
+                without("preferring the last backend after a challenge", "a pin")
+            }
+            _ if self.own_idle.is_some() && self.pin.is_none() && !private => {
+                without("an idle limit of a client's own connections", "a pin or private connections")
+            }
+            _ if self.flaws.pool_steals_pinned && (self.pin.is_none() || self.pool.is_none()) => {
+                without("a pool that steals pinned connections", "a pool and a pin")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Round robin for each request, each on a connection of its own; nothing is kept and nothing tried again.
+    pub const PLAIN: Self = Self {
+        select: SelectRule::new(Algorithm::RoundRobin),
+        services: &[],
+        queue: None,
+        persist: None,
+        prefer_last: PreferLast::Never,
+        pool: None,
+        pin: None,
+        own_idle: None,
+        strip: None,
+        client_id: None,
+        forwarded_for: false,
+        scrub: None,
+        retry: RetryRule::NONE,
+        close_on_down: false,
+        flaws: Flaws::NONE,
+    };
+}

@@ -1,0 +1,176 @@
+//! Pools that are told apart by the client's address: F5 OneConnect's source mask.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use stickler_model::Time;
+
+use super::pool::{Overflow, Pool, PoolKey, PoolRule, Put};
+use crate::{Farm, UpstreamId};
+
+/// The idle connections of a mechanism: one [`Pool`] for all clients, or one for each group of them.
+///
+/// A group costs nothing while nothing of it is idle, and a decision the logarithm of the number of groups.
+#[derive(Debug)]
+pub struct Pools {
+    rule: PoolRule,
+    /// The pool of those who are in no group; empty where clients are told apart, and what a group begins with.
+    shared: Pool,
+    /// The groups that have idle connections.
+    groups: IndexMap<IpAddr, Pool>,
+    /// Each group's next deadline.
+    deadlines: BTreeSet<(Time, IpAddr)>,
+    /// Idle connections of all groups.
+    grouped: usize,
+}
+
+impl Pools {
+    /// Empty pools for this farm.
+    pub fn new(rule: PoolRule, farm: &Farm) -> Self {
+        // What is limited in all is not limited in a group.
+        let own = if rule.source.is_some() { PoolRule { in_all: None, ..rule } } else { rule };
+        let (groups, deadlines) = (IndexMap::new(), BTreeSet::new());
+        Self { rule, shared: Pool::new(own, farm), groups, deadlines, grouped: 0 }
+    }
+
+    /// The group of a client with this address.
+    pub fn group(&self, client: IpAddr) -> Option<IpAddr> {
+        self.rule.source.map(|mask| mask.apply(client))
+    }
+
+    /// Takes a connection of this key, by the rule's order.
+    pub fn take(&mut self, key: PoolKey) -> Option<UpstreamId> {
+        match key.group {
+            None => self.shared.take(key),
+            Some(group) => self.within(group, |pool| pool.take(key)),
+        }
+    }
+
+    /// Keeps a connection of this key, idle from now on.
+    pub fn put(&mut self, now: Time, key: PoolKey, upstream: UpstreamId) -> Put {
+        let Some(group) = key.group else { return self.shared.put(now, key, upstream) };
+        let full = |len: usize| self.rule.in_all.is_some_and(|limit| len >= limit as usize);
+        if full(self.grouped) && self.rule.overflow == Overflow::CloseNew {
+            return Put::Refused;
+        }
+        let crowded = full(self.grouped);
+        match self.within(group, |pool| pool.put(now, key, upstream)) {
+            Put::Kept if crowded => {
+                let oldest = self.deadlines.first().map(|&(_, group)| group);
+                let evicted = oldest.and_then(|group| self.within(group, Pool::evict));
+                evicted.map_or(Put::Kept, Put::InPlaceOf)
+            }
+            put => put,
+        }
+    }
+
+    /// Forgets a connection of this key that is idle since then, because it ended.
+    pub fn remove(&mut self, key: PoolKey, since: Time, upstream: UpstreamId) {
+        match key.group {
+            None => self.shared.remove(key, since, upstream),
+            Some(group) => self.within(group, |pool| pool.remove(key, since, upstream)),
+        }
+    }
+
+    /// Takes a connection that was idle for too long.
+    pub fn expire(&mut self, now: Time) -> Option<UpstreamId> {
+        let due = self.deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, group)| group);
+        match due {
+            Some(group) => self.within(group, |pool| pool.expire(now)),
+            None => self.shared.expire(now),
+        }
+    }
+
+    /// When the next connection will have been idle for too long.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let of_groups = self.deadlines.first().map(|&(deadline, _)| deadline);
+        self.shared.next_deadline().into_iter().chain(of_groups).min()
+    }
+
+    /// All connections kept.
+    pub fn iter(&self) -> impl Iterator<Item = UpstreamId> + '_ {
+        self.shared.iter().chain(self.groups.values().flat_map(Pool::iter))
+    }
+
+    /// Does something with a group's pool, which begins and ends with its first and last idle connection.
+    fn within<T>(&mut self, group: IpAddr, act: impl FnOnce(&mut Pool) -> T) -> T {
+        let pool = self.groups.entry(group).or_insert_with(|| self.shared.clone());
+        let (before, deadline) = (pool.len(), pool.next_deadline());
+        let result = act(pool);
+        let (after, next) = (pool.len(), pool.next_deadline());
+        self.grouped = self.grouped + after - before;
+        if after == 0 {
+            self.groups.swap_remove(&group);
+        }
+        if deadline != next {
+            deadline.map(|deadline| self.deadlines.remove(&(deadline, group)));
+            next.map(|next| self.deadlines.insert((next, group)));
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use stickler_model::Name;
+
+    use super::super::persist::Mask;
+    use super::*;
+    use crate::Backend;
+
+    const RULE: PoolRule =
+        PoolRule { source: Some(Mask { v4: 24, v6: 64 }), ..PoolRule::shared(Duration::from_nanos(60)) };
+
+    fn pools(rule: PoolRule) -> Pools {
+        let backend = Backend { name: Name::from("iis1"), address: SocketAddr::from(([10, 0, 0, 1], 80)) };
+        Pools::new(rule, &Farm { backends: vec![backend] })
+    }
+
+    fn key(pools: &Pools, client: [u8; 4]) -> PoolKey {
+        PoolKey { group: pools.group(client.into()), ..PoolKey::from(0) }
+    }
+
+    #[test]
+    fn clients_of_one_network_share_and_others_do_not() {
+        let mut pools = pools(RULE);
+        let (here, there) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 1, 1, 1]));
+        assert_eq!(here, key(&pools, [10, 1, 0, 200]));
+        pools.put(Time(1), here, UpstreamId(1));
+        assert_eq!((pools.take(there), pools.take(here), pools.take(here)), (None, Some(UpstreamId(1)), None));
+        assert!(pools.groups.is_empty() && pools.deadlines.is_empty() && pools.grouped == 0);
+    }
+
+    #[test]
+    fn the_oldest_of_all_groups_expires_first_and_makes_room() {
+        let mut pools = pools(PoolRule { in_all: Some(2), ..RULE });
+        let keys = [1, 2, 3].map(|net| key(&pools, [10, 1, net, 1]));
+        assert_eq!(pools.put(Time(1), keys[0], UpstreamId(1)), Put::Kept);
+        assert_eq!(pools.put(Time(2), keys[1], UpstreamId(2)), Put::Kept);
+        assert_eq!(pools.next_deadline(), Some(Time(61)));
+        assert_eq!(pools.put(Time(3), keys[2], UpstreamId(3)), Put::InPlaceOf(UpstreamId(1)));
+        assert_eq!((pools.expire(Time(61)), pools.expire(Time(62))), (None, Some(UpstreamId(2))));
+        pools.remove(keys[2], Time(3), UpstreamId(3));
+        assert_eq!((pools.next_deadline(), pools.iter().count()), (None, 0));
+    }
+
+    #[test]
+    fn a_full_set_of_pools_may_refuse_the_new_one() {
+        let mut pools = pools(PoolRule { in_all: Some(1), overflow: Overflow::CloseNew, ..RULE });
+        let keys = [1, 2].map(|net| key(&pools, [10, 1, net, 1]));
+        assert_eq!(pools.put(Time(1), keys[0], UpstreamId(1)), Put::Kept);
+        assert_eq!(pools.put(Time(2), keys[1], UpstreamId(2)), Put::Refused);
+    }
+
+    #[test]
+    fn without_a_mask_all_clients_share_one_pool() {
+        let mut pools = pools(PoolRule { source: None, ..RULE });
+        let (here, there) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 9, 1, 1]));
+        pools.put(Time(1), here, UpstreamId(1));
+        assert_eq!(pools.next_deadline(), Some(Time(61)));
+        assert_eq!(pools.take(there), Some(UpstreamId(1)));
+    }
+}
