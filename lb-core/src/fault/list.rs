@@ -7,10 +7,12 @@ use crate::Mechanism;
 use crate::Pipelining;
 use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::mechanism::Kind;
-use crate::policy::composed::{Lost, Rules};
+use crate::policy::composed::{Lost, PreferLast, QueueRule, RetryRule, Rules};
+use crate::policy::persist::{CookieRule, PersistRule};
 use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
+use crate::policy::pool::{PoolRule, Share};
 
-pub(super) static FAULTS: [Fault; 12] = [
+pub(super) static FAULTS: [Fault; 20] = [
     Fault {
         id: "B1",
         name: "one-shot-stays-shared",
@@ -47,6 +49,33 @@ pub(super) static FAULTS: [Fault; 12] = [
         },
     },
     Fault {
+        id: "B4",
+        name: "clean-up-drops-another",
+        summary: "when a client that had a pin leaves, the clean-up drops the oldest pin of another client as well",
+        source: "a known mistake of pin tables whose keys are used again; no product is on record",
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            rules(it)?.flaws.cleanup_drops_another = true;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B5",
+        name: "pool-steals-pinned",
+        summary: "a pool around the pin takes the pinned connection after each exchange, for whoever comes next",
+        source: "nginx NTLM module with `keepalive` after `ntlm`, measured; ntlm-module#19",
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            let rules = rules(it)?;
+            rules.flaws.pool_steals_pinned = true;
+            let pool = rules.pool.get_or_insert(PoolRule::shared(Duration::from_mins(1)));
+            pool.share = Share::Always;
+            Some(())
+        },
+    },
+    Fault {
         id: "B6",
         name: "host-not-pinned",
         summary: "the client has connections of its own, but each request chooses a backend anew",
@@ -58,12 +87,61 @@ pub(super) static FAULTS: [Fault; 12] = [
         },
     },
     Fault {
+        id: "B7",
+        name: "pin-crosses-services",
+        summary: "the connection pinned for one service carries the client's requests for the others too",
+        source: "traefik#13838",
+        needs: None,
+        apply: |it| {
+            let pinned_host = pin(it)?.host == Host::Pinned;
+            let rules = rules(it)?;
+            rules.flaws.pin_crosses_services = true;
+            (pinned_host && !rules.services.is_empty()).then_some(())
+        },
+    },
+    Fault {
         id: "B8",
         name: "pin-missing-on-one-protocol",
         summary: "clients of one front-end protocol have no pin at all",
         source: "traefik#13812",
         needs: Some("HTTP/2"),
         apply: |_| None,
+    },
+    Fault {
+        id: "B9",
+        name: "slots-run-out",
+        summary: "one pin at most: the next client's handshake takes the slot of one that is half-way, and nobody is told",
+        source: "nginx NTLM module: least recently used of 100, source",
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            (pin.slots, pin.coupling.downstream_follows) = (Some(1), false);
+            Some(())
+        },
+    },
+    Fault {
+        id: "B10",
+        name: "retry-replays-authenticate",
+        summary: "a request whose connection was lost is sent to another backend, with the Authenticate leg that it carries",
+        source: "nginx: an error on a cached connection gives a free extra try, whatever `Authorization` says, source",
+        needs: None,
+        apply: |it| {
+            let retry = RetryRule { lost_elsewhere: true, carries_authenticate: true, ..retry_lost(it)? };
+            uncoupled(it)?.retry = retry;
+            Some(())
+        },
+    },
+    Fault {
+        id: "B11",
+        name: "retry-hides-reset",
+        summary: "a pinned connection that was lost is replaced in silence, so that its client meets a 401, not a close",
+        source: "a retry behind a pin whose close is not coupled; Squid forbids it, source",
+        needs: None,
+        apply: |it| {
+            let retry = retry_lost(it)?;
+            uncoupled(it)?.retry = retry;
+            Some(())
+        },
     },
     Fault {
         id: "B12",
@@ -90,6 +168,36 @@ pub(super) static FAULTS: [Fault; 12] = [
         source: "HTTP/2 front ends, measured: five requests at once gave one 200 and four 401",
         needs: Some("HTTP/2"),
         apply: |_| None,
+    },
+    Fault {
+        id: "B14",
+        name: "legs-interleave",
+        summary: "one connection to each backend and no pin: the legs of two users meet on it, and both fail",
+        source: "Ocelot#2121, with authPersistSingleRequest",
+        needs: None,
+        apply: |it| {
+            let rules = rules(it)?;
+            let pool = rules.pool.as_mut()?;
+            (pool.share, pool.per_key, rules.pin) = (Share::Always, Some(1), None);
+            (rules.prefer_last, rules.own_idle) = (PreferLast::Never, None);
+            rules.select.max_connections = Some(1);
+            rules.queue = Some(QueueRule { length: 1024 });
+            Some(())
+        },
+    },
+    Fault {
+        id: "B15",
+        name: "cookie-alone",
+        summary: "the host is chosen by a cookie that the 401 sets: legs of a client without cookies go to two backends",
+        source: "Traefik with a sticky cookie: the host is picked anew for each request, source",
+        needs: None,
+        apply: |it| {
+            const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
+            pin(it)?.host = Host::Repicked;
+            let rules = rules(it)?;
+            (rules.persist, rules.prefer_last) = (Some(PersistRule::Cookie(COOKIE)), PreferLast::Never);
+            Some(())
+        },
     },
     Fault {
         id: "B16",
@@ -148,6 +256,18 @@ pub(super) static FAULTS: [Fault; 12] = [
         },
     },
 ];
+
+/// The rules of a mechanism with a pin, which from now on replaces a pinned connection that is lost.
+fn uncoupled(mechanism: &mut Mechanism) -> Option<&mut Rules> {
+    pin(mechanism)?.coupling.downstream_follows = false;
+    rules(mechanism)
+}
+
+/// What the mechanism tries again, and idempotent requests whose connection was lost.
+fn retry_lost(mechanism: &mut Mechanism) -> Option<RetryRule> {
+    let retry = rules(mechanism)?.retry;
+    Some(RetryRule { lost: Lost::Idempotent, lost_elsewhere: false, carries_authenticate: false, ..retry })
+}
 
 fn rules(mechanism: &mut Mechanism) -> Option<&mut Rules> {
     match &mut mechanism.kind {

@@ -1,6 +1,8 @@
 //! The mistakes that real products made, by name, so that the bench can prove that it catches them.
 //!
-//! A fault is a change of a mechanism's rules: `pin-on-401+B6` is the sound mechanism with one thing wrong.
+//! A fault is a change of a mechanism's rules: `pin-on-401+B6` is the sound mechanism with one thing wrong. What rules
+//! cannot express is a flag among them ([`crate::policy::composed::Flaws`]), or the data plane's to do
+//! ([`crate::Pipelining`]).
 
 mod list;
 

@@ -95,7 +95,7 @@ mod tests {
     use stickler_model::Entropy;
 
     use super::*;
-    use crate::{Farm, Layer};
+    use crate::{Backend, Farm, Layer};
 
     #[test]
     fn each_mechanism_is_found_and_has_a_policy_of_its_layer() {
@@ -104,6 +104,30 @@ mod tests {
             assert_eq!(find(mechanism.name).as_ref(), Ok(mechanism));
             assert_eq!(mechanism.l4(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L4);
             assert_eq!(mechanism.l7(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L7);
+        }
+    }
+
+    #[test]
+    fn each_mechanism_fits_any_farm_and_is_sound_in_itself() {
+        for size in 0..5_u16 {
+            let backend = |index| Backend {
+                name: format!("iis{index}").into(),
+                address: std::net::SocketAddr::from(([10, 0, 0, 1], 80 + index)),
+            };
+            let farm = Farm { backends: (0..size).map(backend).collect() };
+            for mechanism in mechanisms() {
+                assert!(mechanism.l4(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
+                assert!(mechanism.l7(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
+            }
+        }
+        let ids: Vec<_> = mechanisms().iter().filter_map(|mechanism| mechanism.id).collect();
+        for number in 1..=20 {
+            let id = format!("M{number}");
+            assert_eq!(ids.iter().filter(|&&it| it == id).count(), 1, "{id}");
+        }
+        let names = names();
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name} is there twice");
         }
     }
 

@@ -31,7 +31,8 @@ impl Mechanism {
 }
 
 fn composed(rules: &Rules, farm: &Farm) -> Promises {
-    let mut promises = Promises::default();
+    let trusted_header = rules.client_id.map(|header| header.name.into());
+    let mut promises = Promises { trusted_header, ..Promises::default() };
     match rules.persist {
         Some(PersistRule::Source(source)) => promises.persistence = Some(source.timeout),
         Some(PersistRule::Cookie(cookie)) => {
@@ -66,4 +67,51 @@ fn spread(rule: &SelectRule, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
     let counted = |index| if turns { weight(index).min(1) } else { weight(index) };
     let weights = farm.backends.iter().enumerate().map(|(index, backend)| (backend.name.clone(), counted(index)));
     Some(Spread { unit, percent, units, weights: weights.filter(|&(_, weight)| weight != 1).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Backend, find};
+
+    fn promises(name: &str) -> Promises {
+        let backend = |index: u16| Backend {
+            name: format!("iis{index}").into(),
+            address: SocketAddr::from(([10, 0, 0, 1], 80 + index)),
+        };
+        find(name).unwrap().promises(&Farm { backends: (1..=2).map(backend).collect() })
+    }
+
+    #[test]
+    fn persistence_is_promised_by_the_table_and_the_cookie_by_its_name() {
+        assert_eq!(promises("pool-source").persistence, Some(Duration::from_mins(30)));
+        assert_eq!(promises("l4-source").persistence, Some(Duration::from_mins(30)));
+        let cookie = promises("pool-cookie");
+        assert_eq!((cookie.cookie.as_deref(), cookie.persistence), (Some("SERVERID"), None));
+        assert_eq!(promises("pin-on-401"), Promises::default());
+    }
+
+    #[test]
+    fn a_spread_is_promised_where_turns_are_taken_and_nothing_keeps_a_client() {
+        let unit = |name: &str| promises(name).spread.map(|spread| (spread.unit, spread.percent, spread.units));
+        assert_eq!(unit("shared-pool"), Some((SpreadUnit::Requests, 0, 1)));
+        assert_eq!(unit("l4-nat"), Some((SpreadUnit::Connections, 0, 1)));
+        assert_eq!(unit("pool-random"), Some((SpreadUnit::Requests, 50, 18)));
+        let weights = promises("pool-weighted").spread.unwrap().weights;
+        assert_eq!(weights, [("iis1".into(), 3)]);
+        for name in ["pin-on-401", "pool-source", "pool-cookie", "pool-least", "pool-source-hash", "l4-source"] {
+            assert_eq!(unit(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn checks_and_the_trusted_header_are_declared() {
+        let checks = promises("pin-checked-tcp").checks.unwrap();
+        assert_eq!((checks.rise, checks.fall, checks.interval), (2, 3, Duration::from_secs(2)));
+        assert_eq!(promises("auth-at-balancer").trusted_header.as_deref(), Some("X-Remote-User"));
+        assert_eq!(promises("client-id-trusting").trusted_header.as_deref(), Some("Jespa-Connection-Id"));
+    }
 }

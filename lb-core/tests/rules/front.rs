@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::{
     Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead,
-    ResponseHead, Route, UpstreamId, Work,
+    ResponseHead, Route, UpstreamId, Work, find,
 };
 use stickler_model::{Entropy, Name, Time};
 
@@ -27,6 +27,8 @@ pub(crate) struct Ask {
     pub(crate) path: &'static str,
     pub(crate) authorization: Option<&'static str>,
     pub(crate) cookie: Option<String>,
+    /// One more field.
+    pub(crate) claim: Option<(&'static str, &'static str)>,
 }
 
 /// What a backend answers.
@@ -68,6 +70,11 @@ impl Front {
             waiting: BTreeMap::new(),
             served: BTreeMap::new(),
         }
+    }
+
+    /// The policy of this mechanism, with its faults.
+    pub(crate) fn of(balancer: &str, backends: usize) -> Self {
+        Self::new(find(balancer).unwrap().rules().expect("it works at L7").clone(), backends)
     }
 
     pub(crate) fn id(&mut self, client: u32) -> DownstreamId {
@@ -166,13 +173,18 @@ impl Front {
         self.exchange(client, &Ask::default(), OK).0
     }
 
+    /// The request gets no answer; the data plane still has it.
     pub(crate) fn fail(&mut self, client: u32, kind: FailureKind) -> Route {
+        self.fail_asking(client, kind, &Ask::default(), 1)
+    }
+
+    pub(crate) fn fail_asking(&mut self, client: u32, kind: FailureKind, ask: &Ask, attempts: u32) -> Route {
         let upstream = self.busy.remove(&client).unwrap();
         self.open.remove(&upstream);
         let at = Exchange { downstream: self.id(client), upstream };
-        let (uri, headers) = head(&Ask::default());
+        let (uri, headers) = head(ask);
         let again = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
-        let failure = Failure { kind, attempts: 1, again: Some(again) };
+        let failure = Failure { kind, attempts, again: Some(again) };
         let route = self.policy.failed(self.now, at, UpstreamId(self.fresh), &failure).verdict;
         self.obey(client, route);
         self.work();
@@ -256,6 +268,9 @@ fn head(ask: &Ask) -> (Uri, HeaderMap) {
     }
     if let Some(cookie) = &ask.cookie {
         headers.insert(COOKIE, HeaderValue::from_str(cookie).unwrap());
+    }
+    if let Some((name, value)) = ask.claim {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     (Uri::from_static(if ask.path.is_empty() { "/" } else { ask.path }), headers)
 }

@@ -2,7 +2,11 @@
 
 mod affinity;
 mod draining;
+mod faults;
 mod front;
+mod headers;
+mod limits;
 mod pinning;
 mod random;
+mod retries;
 mod reuse;

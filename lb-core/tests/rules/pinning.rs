@@ -10,7 +10,7 @@ use stickler_lb_core::{FailureKind, Route, UpstreamId};
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
 
 const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
-const NTLM: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAAB"), cookie: None };
+const NTLM: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAAB"), cookie: None, claim: None };
 
 fn front(pin: PinRule, backends: usize) -> Front {
     Front::new(Rules { pool: Some(POOL), pin: Some(pin), ..Rules::PLAIN }, backends)

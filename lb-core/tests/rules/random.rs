@@ -239,6 +239,7 @@ impl Run {
             path: if api { "/api" } else { "/" },
             authorization: credentials.then_some("NTLM TlRMTVNTUAAB"),
             cookie: self.cookies.get(&client).filter(|_| cookie).cloned(),
+            claim: None,
         };
         let route = self.front.request(client, &ask).verdict;
         self.check_route(route);

@@ -1,0 +1,63 @@
+//! What is tried again, where, and what is not.
+
+use http::StatusCode;
+use stickler_lb_core::policy::composed::{Connect, Lost, RetryRule, Rules};
+use stickler_lb_core::policy::pool::PoolRule;
+use stickler_lb_core::{FailureKind, Route};
+
+use crate::front::{Ask, Front};
+
+const TYPE3: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAAD"), cookie: None, claim: None };
+const TOLD: Route = Route::Reject(StatusCode::BAD_GATEWAY);
+
+fn front(retry: RetryRule, backends: usize) -> Front {
+    let pool = Some(PoolRule::shared(std::time::Duration::from_mins(1)));
+    Front::new(Rules { pool, retry, ..Rules::PLAIN }, backends)
+}
+
+/// A request on a connection that was used before, or not, and that is then lost.
+fn lose(retry: RetryRule, used: bool, ask: &Ask) -> Route {
+    let mut front = front(retry, 2);
+    if used {
+        front.route(1);
+        front.route(1);
+    }
+    front.request(1, ask);
+    front.fail_asking(1, FailureKind::Lost, ask, 1)
+}
+
+#[test]
+fn a_lost_request_is_sent_again_by_what_it_is_and_what_its_connection_was() {
+    let rule = |lost| RetryRule { lost, ..RetryRule::NONE };
+    let again = |lost| [true, false].map(|used| lose(rule(lost), used, &Ask::default()) == Route::Open(0));
+    assert_eq!(again(Lost::Never), [false, false]);
+    assert_eq!(again(Lost::IdleRace), [true, false]);
+    assert_eq!(again(Lost::Idempotent), [true, true]);
+    assert_eq!(again(Lost::Any), [true, true]);
+}
+
+#[test]
+fn credentials_that_belong_to_a_connection_are_sent_again_only_by_a_rule_that_does_not_look() {
+    let careful = RetryRule { lost: Lost::Any, ..RetryRule::NONE };
+    assert_eq!(lose(careful, true, &TYPE3), TOLD);
+    assert_eq!(lose(RetryRule { carries_authenticate: true, ..careful }, true, &TYPE3), Route::Open(0));
+}
+
+#[test]
+fn a_lost_request_goes_to_the_same_backend_or_to_another() {
+    let rule = RetryRule { lost: Lost::IdleRace, lost_elsewhere: true, ..RetryRule::NONE };
+    assert_eq!(lose(rule, true, &Ask::default()), Route::Open(1));
+}
+
+#[test]
+fn a_connection_that_cannot_be_opened_is_tried_again_there_or_elsewhere_or_not() {
+    let refused = |connect, attempts| {
+        let mut front = front(RetryRule { connect, ..RetryRule::NONE }, 2);
+        front.request(1, &TYPE3);
+        front.fail_asking(1, FailureKind::Refused, &TYPE3, attempts)
+    };
+    assert_eq!(refused(Connect::Fail, 1), TOLD);
+    let same = Connect::Same { retries: 2 };
+    assert_eq!([1, 2, 3].map(|attempts| refused(same, attempts)), [Route::Open(0), Route::Open(0), TOLD]);
+    assert_eq!([1, 2].map(|attempts| refused(Connect::Other, attempts)), [Route::Open(1), TOLD]);
+}
