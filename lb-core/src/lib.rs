@@ -48,5 +48,5 @@ pub use policy::l7::{
     Route, UpstreamId, Work,
 };
 pub use proxy::{Limits, Pipelining, Service, serve_l7};
-pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use proxy_protocol::ProxyProtocol;
 pub use splice::{FlowLimits, FlowService, serve_l4};

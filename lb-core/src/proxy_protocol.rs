@@ -10,19 +10,9 @@ use std::net::SocketAddr;
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Whether a data plane speaks the PROXY protocol. By default it does not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProxyProtocol {
-    /// Each upstream connection begins with a header of this version. `None`: with the client's own bytes.
-    pub send: Option<ProxyVersion>,
-    /// Each downstream connection has to begin with a header, of either version; the client is whom it names. One that
-    /// does not is closed: the specification (2) forbids to guess whether a header is there.
-    pub accept: bool,
-}
-
 /// A version of the PROXY protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyVersion {
+pub enum ProxyProtocol {
     /// A line of text (2.1).
     V1,
     /// Binary (2.2).
@@ -39,7 +29,7 @@ const V2_FIXED: usize = 16;
 const V2_MOST: usize = 4096;
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-impl ProxyVersion {
+impl ProxyProtocol {
     /// The header that says: this connection is for `client`, who connected to `front`. Where they are of different
     /// families there is no way to say so, and the header says that it does not know (`UNKNOWN`, `AF_UNSPEC`).
     pub fn header(self, client: SocketAddr, front: SocketAddr) -> Vec<u8> {

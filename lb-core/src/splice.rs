@@ -31,8 +31,12 @@ pub struct FlowService {
     pub control: Control,
     /// Connections that cannot be opened take a backend out. `None`: they do not.
     pub passive: Option<PassiveRule>,
-    /// Whether the PROXY protocol is spoken, on either side.
-    pub proxy_protocol: ProxyProtocol,
+    /// Each upstream connection begins with a PROXY protocol header (HAProxy `send-proxy`). `None`: with the client's
+    /// own bytes.
+    pub send_proxy: Option<ProxyProtocol>,
+    /// Each downstream connection has to begin with a PROXY protocol header, of either version (HAProxy `accept-proxy`);
+    /// the client is whom it names. One that does not is closed: the specification (2) forbids to guess.
+    pub accept_proxy: bool,
 }
 
 /// What a peer may use up.
@@ -63,7 +67,8 @@ impl FlowService {
             limits: FlowLimits::default(),
             control: Control::new(),
             passive: None,
-            proxy_protocol: ProxyProtocol::default(),
+            send_proxy: None,
+            accept_proxy: false,
         }
     }
 }
@@ -73,10 +78,11 @@ impl FlowService {
 /// Half-closes pass through; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
 /// end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: FlowService) {
-    let FlowService { farm, policy, limits, control, passive, proxy_protocol } = service;
+    let FlowService { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let state = Mutex::new(State { policy, flows: IndexMap::new(), connections: 0, armed: None });
-    let splice = Arc::new(Splice { net, env, farm, limits, proxy_protocol, traffic, state, wake: Notify::new() });
+    let splice =
+        Arc::new(Splice { net, env, farm, limits, send_proxy, accept_proxy, traffic, state, wake: Notify::new() });
     let told = Arc::downgrade(&splice);
     let _attached = control.attach(move |backend, change| {
         if let Some(splice) = told.upgrade() {
@@ -96,7 +102,8 @@ struct Splice<N> {
     env: Env,
     farm: Farm,
     limits: FlowLimits,
-    proxy_protocol: ProxyProtocol,
+    send_proxy: Option<ProxyProtocol>,
+    accept_proxy: bool,
     traffic: Option<Traffic>,
     state: Mutex<State>,
     wake: Notify,
@@ -117,7 +124,7 @@ async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
         let Ok(front) = stream.local_addr() else { continue };
         let flow = FiveTuple { client, front };
         let Some(counted) = Counted::new(splice) else { continue };
-        if splice.proxy_protocol.accept {
+        if splice.accept_proxy {
             splice.net.spawn(after_header(counted, stream, flow));
         } else {
             start(counted, stream, flow);
@@ -203,7 +210,7 @@ impl<N: Net> Splice<N> {
         if let Ok(source) = upstream.local_addr() {
             self.env.record(What::FlowOpened { client: flow.client, source, backend: backend.name.clone() });
         }
-        if let Some(version) = self.proxy_protocol.send
+        if let Some(version) = self.send_proxy
             && upstream.write_all(&version.header(flow.client, flow.front)).await.is_err()
         {
             return;

@@ -30,11 +30,11 @@ pub(super) async fn serve<N: Net>(
 ) {
     let (proxy, id) = (&registered.proxy, registered.id);
     let limits = &proxy.shell.limits;
-    if proxy.protocol.accept {
+    if proxy.accepts {
         let Ok(Ok(named)) = timeout(limits.request_head, read_header(&mut stream)).await else { return };
         client = named.unwrap_or(client);
     }
-    let front = proxy.protocol.send.and_then(|_| stream.local_addr().ok());
+    let front = proxy.announces.and_then(|_| stream.local_addr().ok());
     if proxy.pipelining == Pipelining::Overtakes {
         return Box::pin(pipelining::serve(registered, stream, client, front, close)).await;
     }

@@ -47,14 +47,15 @@ pub use service::{Limits, Pipelining, Service};
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
-    let Service { farm, policy, limits, control, passive, gate, proxy_protocol, pipelining } = service;
+    let Service { farm, policy, limits, control, passive, gate, send_proxy, accept_proxy, pipelining } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let proxy = Arc::new(Proxy {
         net,
         client: upstream::builder(&limits),
         server: downstream::builder(&limits),
         gate,
-        protocol: proxy_protocol,
+        announces: send_proxy,
+        accepts: accept_proxy,
         pipelining,
         traffic,
         shell: Shell::new(env, farm, policy, limits),
@@ -90,7 +91,9 @@ struct Proxy<N> {
     client: hyper::client::conn::http1::Builder,
     server: hyper::server::conn::http1::Builder,
     gate: Option<Arc<dyn Gate>>,
-    protocol: ProxyProtocol,
+    /// The PROXY protocol on either side, as [`Service`] has it.
+    announces: Option<ProxyProtocol>,
+    accepts: bool,
     pipelining: Pipelining,
     traffic: Option<Traffic>,
     shell: Shell,

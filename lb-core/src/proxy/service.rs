@@ -20,9 +20,12 @@ pub struct Service {
     pub passive: Option<PassiveRule>,
     /// Who may answer before the policy is asked. `None`: nobody.
     pub gate: Option<Arc<dyn Gate>>,
-    /// Whether the PROXY protocol is spoken, on either side. An upstream connection names the client that it was
-    /// opened for, whoever uses it later.
-    pub proxy_protocol: ProxyProtocol,
+    /// Each upstream connection begins with a PROXY protocol header (HAProxy `send-proxy`) that names the client that it
+    /// was opened for, whoever uses it later. `None`: with a request.
+    pub send_proxy: Option<ProxyProtocol>,
+    /// Each downstream connection has to begin with a PROXY protocol header, of either version (HAProxy `accept-proxy`);
+    /// the client is whom it names. One that does not is closed: the specification (2) forbids to guess.
+    pub accept_proxy: bool,
     /// What becomes of a request that comes before the one before it is answered.
     pub pipelining: Pipelining,
 }
@@ -37,7 +40,8 @@ impl Service {
             control: Control::new(),
             passive: None,
             gate: None,
-            proxy_protocol: ProxyProtocol::default(),
+            send_proxy: None,
+            accept_proxy: false,
             pipelining: Pipelining::default(),
         }
     }

@@ -46,7 +46,7 @@ pub(super) async fn open<N: Net>(
 ) -> Result<Sender, FailureKind> {
     let connecting = timeout(proxy.shell.limits.connect, proxy.net.connect(address));
     let mut stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
-    if let (Some(version), Some(front)) = (proxy.protocol.send, peer.front) {
+    if let (Some(version), Some(front)) = (proxy.announces, peer.front) {
         let header = version.header(peer.client, front);
         stream.write_all(&header).await.map_err(|_| FailureKind::Refused)?;
     }

@@ -5,16 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stickler_lb_core::proxy_protocol::read_header;
-use stickler_lb_core::{FlowLimits, FlowService, Limits, ProxyProtocol, ProxyVersion, Service};
+use stickler_lb_core::{FlowLimits, FlowService, Limits, ProxyProtocol, Service};
 use tokio::io::AsyncReadExt as _;
 
 use crate::peers::{Bed, Server, flows, service};
-
-const ACCEPT: ProxyProtocol = ProxyProtocol { send: None, accept: true };
-
-fn sending(version: ProxyVersion) -> ProxyProtocol {
-    ProxyProtocol { send: Some(version), accept: false }
-}
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -38,19 +32,19 @@ async fn named() -> Server {
 fn headers_are_those_of_the_specification() {
     let (client, front) = (address("192.168.0.1:56324"), address("192.168.0.11:443"));
     // 2.1: its own example.
-    assert_eq!(ProxyVersion::V1.header(client, front), b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
+    assert_eq!(ProxyProtocol::V1.header(client, front), b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
     // 2.2: signature, version 2 | PROXY, AF_INET | STREAM, 12 bytes of addresses.
     let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\xa8\x00\x01\xc0\xa8\x00\x0b\xdc\x04\x01\xbb";
-    assert_eq!(ProxyVersion::V2.header(client, front), binary);
-    assert_eq!(ProxyVersion::V1.header(address("[2001:db8::1]:1"), front), b"PROXY UNKNOWN\r\n");
+    assert_eq!(ProxyProtocol::V2.header(client, front), binary);
+    assert_eq!(ProxyProtocol::V1.header(address("[2001:db8::1]:1"), front), b"PROXY UNKNOWN\r\n");
 }
 
 #[tokio::test]
 async fn the_backend_learns_the_client_from_the_data_plane_and_from_the_splice() {
-    for version in [ProxyVersion::V1, ProxyVersion::V2] {
+    for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
         let server = named().await;
-        let proxy = Service { proxy_protocol: sending(version), ..service("close-per-request", &[&server]) };
-        let splice = FlowService { proxy_protocol: sending(version), ..flows("l4-nat", &[&server]) };
+        let proxy = Service { send_proxy: Some(version), ..service("close-per-request", &[&server]) };
+        let splice = FlowService { send_proxy: Some(version), ..flows("l4-nat", &[&server]) };
         for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
             let mut client = bed.client().await;
             let own = client.socket.local_addr().unwrap().to_string();
@@ -63,8 +57,7 @@ async fn the_backend_learns_the_client_from_the_data_plane_and_from_the_splice()
 async fn a_pooled_connection_names_whom_it_was_opened_for() {
     let server = named().await;
     let bed =
-        Bed::with_service(Service { proxy_protocol: sending(ProxyVersion::V2), ..service("shared-pool", &[&server]) })
-            .await;
+        Bed::with_service(Service { send_proxy: Some(ProxyProtocol::V2), ..service("shared-pool", &[&server]) }).await;
     let (mut alice, mut bob) = (bed.client().await, bed.client().await);
     let own = alice.socket.local_addr().unwrap().to_string();
     assert_eq!((alice.get("/").await.1, bob.get("/").await.1), (own.clone(), own));
@@ -73,11 +66,11 @@ async fn a_pooled_connection_names_whom_it_was_opened_for() {
 #[tokio::test]
 async fn a_header_that_is_accepted_is_passed_on_and_takes_no_byte_of_what_follows() {
     let server = named().await;
-    let both = ProxyProtocol { send: Some(ProxyVersion::V1), accept: true };
-    let proxy = Service { proxy_protocol: both, ..service("close-per-request", &[&server]) };
-    let splice = FlowService { proxy_protocol: both, ..flows("l4-nat", &[&server]) };
+    let proxy =
+        Service { send_proxy: Some(ProxyProtocol::V1), accept_proxy: true, ..service("close-per-request", &[&server]) };
+    let splice = FlowService { send_proxy: Some(ProxyProtocol::V1), accept_proxy: true, ..flows("l4-nat", &[&server]) };
     for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
-        for version in [ProxyVersion::V1, ProxyVersion::V2] {
+        for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
             let mut client = bed.client().await;
             let mut bytes = version.header(address("10.1.2.3:4567"), address("10.0.0.1:80"));
             bytes.extend(b"GET / HTTP/1.1\r\nHost: s\r\n\r\n");
@@ -96,9 +89,9 @@ async fn a_connection_without_a_header_is_closed() {
     let server = Server::telling().await;
     let quick = Duration::from_millis(50);
     let limits = Limits { request_head: quick, ..Limits::default() };
-    let proxy = Service { proxy_protocol: ACCEPT, limits, ..service("shared-pool", &[&server]) };
+    let proxy = Service { accept_proxy: true, limits, ..service("shared-pool", &[&server]) };
     let limits = FlowLimits { header: quick, ..FlowLimits::default() };
-    let splice = FlowService { proxy_protocol: ACCEPT, limits, ..flows("l4-nat", &[&server]) };
+    let splice = FlowService { accept_proxy: true, limits, ..flows("l4-nat", &[&server]) };
     for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
         let endless = [b"PROXY TCP4 ".to_vec(), vec![b'1'; 200]].concat();
         let huge = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec();
@@ -132,7 +125,7 @@ proptest! {
     fn what_is_written_is_read_back_and_nothing_beyond_it(
         client in any_address(), front in any_address(), v2 in any::<bool>(), rest in any::<Vec<u8>>(),
     ) {
-        let version = if v2 { ProxyVersion::V2 } else { ProxyVersion::V1 };
+        let version = if v2 { ProxyProtocol::V2 } else { ProxyProtocol::V1 };
         let mut bytes = version.header(client, front);
         let length = bytes.len();
         bytes.extend(rest);

@@ -2,4 +2,5 @@
 
 mod clockwork;
 mod passive;
+mod simulated;
 mod state;
