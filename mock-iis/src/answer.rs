@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SERVER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
-use stickler_auth::http::{Scheme, format_token};
+use stickler_auth::http::{AuthToken, Scheme, format_token};
 use stickler_model::Payload;
 
 use crate::authn::Unauthorized;
@@ -29,6 +29,8 @@ const LOGON_FAILED_PAGE: &[u8] =
 <body><h2>401 - Unauthorized: Access is denied due to invalid credentials.</h2></body></html>";
 const ACL_PAGE: &[u8] = b"<html><head><title>401 - Unauthorized: Access is denied due to an ACL.</title></head>\
 <body><h2>401.3 - Access is denied due to an ACL set on the requested resource.</h2></body></html>";
+const FORBIDDEN_PAGE: &[u8] = b"<html><head><title>403 - Forbidden: Access is denied.</title></head>\
+<body><h2>403 - Forbidden: Access is denied.</h2></body></html>";
 const NOT_FOUND_PAGE: &[u8] = b"<html><head><title>404 - File or directory not found.</title></head>\
 <body><h2>404 - File or directory not found.</h2></body></html>";
 const BAD_REQUEST_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
@@ -111,16 +113,24 @@ pub(crate) fn not_found() -> Response<AnswerBody> {
 pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Response<AnswerBody> {
     let page = if answer.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
     let mut response = iis(StatusCode::UNAUTHORIZED, HTML, AnswerBody::whole(page));
-    let headers = response.headers_mut();
-    if let Some(challenge) = &answer.challenge {
-        let value = HeaderValue::try_from(format_token(challenge.scheme, &challenge.token));
-        headers.append(WWW_AUTHENTICATE, value.expect("a scheme and base64 are visible ASCII"));
-    } else {
-        for scheme in schemes {
-            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme.as_str()));
-        }
+    for value in challenges(answer.challenge.as_ref(), schemes) {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
     response
+}
+
+/// The values of a 401's `WWW-Authenticate`.
+pub(crate) fn challenges(challenge: Option<&AuthToken>, schemes: &[Scheme]) -> Vec<HeaderValue> {
+    if let Some(AuthToken { scheme, token }) = challenge {
+        let value = HeaderValue::try_from(format_token(*scheme, token));
+        return vec![value.expect("a scheme and base64 are visible ASCII")];
+    }
+    schemes.iter().map(|scheme| HeaderValue::from_static(scheme.as_str())).collect()
+}
+
+/// A 403: nobody names the user, and there is nothing to authenticate with.
+pub(crate) fn forbidden() -> Response<AnswerBody> {
+    iis(StatusCode::FORBIDDEN, HTML, AnswerBody::whole(FORBIDDEN_PAGE))
 }
 
 /// What http.sys answers by itself to a head that it does not take; it closes the connection.

@@ -84,6 +84,22 @@ pub enum Decision {
     NeedLogon(LogonRequest),
 }
 
+/// What a state machine is given next.
+#[derive(Debug, Clone, Copy)]
+pub enum Turn<'a> {
+    /// A request: see [`ConnectionAuth::request`].
+    Request {
+        /// What it presents.
+        presented: &'a Presented,
+        /// Fresh random bytes.
+        nonce: [u8; 8],
+        /// Now.
+        now: FileTime,
+    },
+    /// The answer to a logon: see [`ConnectionAuth::logon`].
+    Logon(&'a LogonReply),
+}
+
 /// A 401 answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unauthorized {
@@ -125,6 +141,14 @@ impl ConnectionAuth {
     /// Who is on the connection.
     pub fn identity(&self) -> Option<&Principal> {
         self.identity.as_ref()
+    }
+
+    /// Takes whatever comes next.
+    pub fn turn(&mut self, turn: Turn<'_>) -> Decision {
+        match turn {
+            Turn::Request { presented, nonce, now } => self.request(presented, nonce, now),
+            Turn::Logon(reply) => self.logon(reply),
+        }
     }
 
     /// Takes a request. `nonce` is 8 fresh random bytes, used where a Challenge is due.

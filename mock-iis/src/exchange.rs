@@ -1,35 +1,35 @@
 //! One request on one connection: decide, ask the DC, read the body, answer, note it all.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
-use stickler_auth::FileTime;
 use stickler_auth::http::Scheme;
-use stickler_auth::logon::{LogonReply, LogonRequest};
-use stickler_auth::status::{NtStatus, Win32};
+use stickler_auth::status::Win32;
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
 use stickler_model::payload::Digest;
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
 use crate::Site;
+use crate::acceptance::{Accepted, Asked, Decider, Denied};
 use crate::answer::{self, AnswerBody};
 use crate::app::{self, Resource};
-use crate::authn::{ConnectionAuth, Decision, Unauthorized};
+use crate::authn::Unauthorized;
+use crate::authority::Authority;
 use crate::body::{self, BodyError, Received};
 use crate::codes::ACL;
 use crate::credentials::Presented;
 use crate::log::Entry;
-use crate::netlogon::SecureChannel;
 
 /// One TCP connection.
 pub(crate) struct Connection {
     env: Env,
     site: Arc<Site>,
-    dc: Option<Arc<SecureChannel>>,
+    authority: Arc<Authority>,
+    decider: Decider,
     number: u32,
     local: SocketAddr,
     peer: SocketAddr,
@@ -37,7 +37,6 @@ pub(crate) struct Connection {
     requests: AtomicU32,
     /// Whether this side ends the connection after the current answer.
     closes: AtomicBool,
-    auth: Mutex<ConnectionAuth>,
 }
 
 /// A request's head, once it is known who may see it.
@@ -64,13 +63,12 @@ impl Connection {
     pub(crate) fn new(
         env: Env,
         site: Arc<Site>,
-        dc: Option<Arc<SecureChannel>>,
+        (authority, decider): (Arc<Authority>, Decider),
         number: u32,
-        local: SocketAddr,
-        peer: SocketAddr,
+        (local, peer): (SocketAddr, SocketAddr),
     ) -> Self {
-        let auth = Mutex::new(ConnectionAuth::new(Arc::clone(&site.auth)));
-        Self { env, site, dc, number, local, peer, requests: AtomicU32::new(0), closes: AtomicBool::new(false), auth }
+        let (requests, closes) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { env, site, authority, decider, number, local, peer, requests, closes }
     }
 
     /// Answers a request.
@@ -98,9 +96,11 @@ impl Connection {
         let (outcome, received) = if too_long || presented == Presented::Unacceptable {
             self.refuse_head(too_long)
         } else {
-            match self.decide(&presented, head.id).await {
-                Ok((user, completes)) => self.process(&head, user, completes, &mut body).await?,
-                Err(refused) => self.refuse(&refused, None, &mut body).await?,
+            match self.accept(&head, &presented, &parts.headers).await {
+                Ok(accepted) => self.process(&head, accepted, &mut body).await?,
+                Err(Denied::Unauthorized(refused)) => self.refuse(&refused, None, &mut body).await?,
+                Err(Denied::Unnamed) => self.refuse_unnamed(&mut body).await?,
+                Err(Denied::Unacceptable) => self.refuse_head(true),
             }
         };
         Ok(self.conclude(&head, outcome, &received, echo))
@@ -113,65 +113,22 @@ impl Connection {
 
     /// Notes that the connection is gone.
     pub(crate) fn closed(&self, how: Closed) {
+        self.decider.closed(self.peer);
         self.env.record(What::ServerClosed { connection: self.number, how });
     }
 
-    /// Who the request is from, and the scheme of the handshake it ends; or the 401 it gets.
-    async fn decide(
-        &self,
-        presented: &Presented,
-        id: Option<RequestId>,
-    ) -> Result<(Option<Principal>, Option<Scheme>), Unauthorized> {
-        let (nonce, now) = match presented {
-            Presented::Token { .. } => (self.env.entropy.bytes(), FileTime(self.env.clock.filetime())),
-            _ => ([0; 8], FileTime(0)),
-        };
-        let mut decision = self.auth().request(presented, nonce, now);
-        loop {
-            match decision {
-                Decision::Serve { user, completes } => return Ok((user, completes)),
-                Decision::Unauthorized(refused) => return Err(refused),
-                Decision::NeedLogon(request) => {
-                    let reply = self.logon(request, id).await;
-                    decision = self.auth().logon(&reply);
-                }
-            }
-        }
-    }
-
-    /// Asks the DC; then the SAM, where there is no DC or the DC says that the domain is not its own.
-    async fn logon(&self, request: LogonRequest, id: Option<RequestId>) -> LogonReply {
-        let Some(dc) = &self.dc else { return self.sam(&request) };
-        let account = Principal::new(&request.logon_domain, &request.user);
-        let outcome = dc.logon(request.clone()).await;
-        // The channel's task ends with its host, and so does this one: `None` is seen by nobody.
-        let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
-        self.env.record(What::ServerLogon {
-            connection: self.number,
-            request: id,
-            logon: outcome.number,
-            account,
-            status: outcome.reply.status.0,
-        });
-        let elsewhere = !outcome.reply.authoritative && !outcome.reply.status.is_success();
-        if elsewhere { self.sam_or(&request, outcome.reply) } else { outcome.reply }
-    }
-
-    fn sam_or(&self, request: &LogonRequest, otherwise: LogonReply) -> LogonReply {
-        let mut sam = self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner);
-        if sam.is_empty() { otherwise } else { sam.logon(request) }
-    }
-
-    fn sam(&self, request: &LogonRequest) -> LogonReply {
-        self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner).logon(request)
+    /// Who the request is from.
+    async fn accept(&self, head: &Head, presented: &Presented, headers: &HeaderMap) -> Result<Accepted, Denied> {
+        let (connection, number, id, peer) = (self.number, head.number, head.id, self.peer);
+        let asked = Asked { connection, number, id, peer, headers, presented };
+        self.decider.decide(&self.env, &self.site.domain, &self.authority, &asked).await
     }
 
     /// Runs the application for a user, unless an ACL refuses them.
     async fn process(
         &self,
         head: &Head,
-        user: Option<Principal>,
-        completes: Option<Scheme>,
+        Accepted { user, completes, cookie }: Accepted,
         body: &mut Incoming,
     ) -> Result<(Outcome, Received), BodyError> {
         let resource = Resource::of(head.uri.path());
@@ -186,6 +143,9 @@ impl Connection {
         };
         if completes == Some(Scheme::Negotiate) && !forbidden {
             answer::persistent_auth(&mut outcome.response, !self.site.auth.rules.single_request);
+        }
+        if let Some(cookie) = cookie {
+            outcome.response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         Ok((outcome, received))
     }
@@ -216,21 +176,32 @@ impl Connection {
         Outcome { response, substatus: 0, win32, user, processed }
     }
 
-    /// A 401, after the request's body is out of the way: hyper would otherwise close the connection,
-    /// and the handshake with it. A body beyond the limit does end it.
+    /// A 401.
     async fn refuse(
         &self,
         refused: &Unauthorized,
         user: Option<Principal>,
         body: &mut Incoming,
     ) -> Result<(Outcome, Received), BodyError> {
+        let response = answer::unauthorized(refused, &self.site.auth.schemes);
+        let &Unauthorized { substatus, win32, .. } = refused;
+        self.after_body(Outcome { response, substatus, win32, user, processed: false }, body).await
+    }
+
+    /// A 403 for a request in which the balancer names no user.
+    async fn refuse_unnamed(&self, body: &mut Incoming) -> Result<(Outcome, Received), BodyError> {
+        let (response, win32) = (answer::forbidden(), Win32::ACCESS_DENIED.0);
+        self.after_body(Outcome { response, substatus: 0, win32, user: None, processed: false }, body).await
+    }
+
+    /// A refusal, after the request's body is out of the way: hyper would otherwise close the
+    /// connection, and the handshake with it. A body beyond the limit does end it.
+    async fn after_body(&self, mut outcome: Outcome, body: &mut Incoming) -> Result<(Outcome, Received), BodyError> {
         let received = self.read(body, self.site.limits.drain).await?;
-        let mut response = answer::unauthorized(refused, &self.site.auth.schemes);
         if !received.whole {
             self.closes.store(true, Ordering::Relaxed);
-            answer::close(&mut response);
+            answer::close(&mut outcome.response);
         }
-        let outcome = Outcome { response, substatus: refused.substatus, win32: refused.win32, user, processed: false };
         Ok((outcome, received))
     }
 
@@ -298,11 +269,6 @@ impl Connection {
             win32,
             time_taken: (self.env.clock.now() - head.received).as_millis() as u64,
         }
-    }
-
-    /// A panic elsewhere cannot leave it half changed in a way that serves: the state fails to nobody.
-    fn auth(&self) -> MutexGuard<'_, ConnectionAuth> {
-        self.auth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

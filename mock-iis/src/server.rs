@@ -8,24 +8,31 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stickler_model::event::Closed;
+use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
 use stickler_net::{Net, Stream as _, next_connection};
 
-use crate::Site;
+use crate::acceptance::Acceptance;
+use crate::authority::Authority;
 use crate::exchange::Connection;
-use crate::netlogon::SecureChannel;
+use crate::{Site, rogue};
 
-/// Serves a site until the task is dropped, or the listener has failed for good.
+/// Serves a site until the task is dropped, or the listener has failed for good. What the site ties a
+/// user to is its [`Acceptor`]; a [`Acceptor::Rogue`] is served on bare sockets.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
-    let dc = site.accounts.dc.clone();
-    let dc = dc.map(|link| Arc::new(SecureChannel::new(&net, link, Arc::clone(&site))));
+    if let Acceptor::Rogue(kind) = site.acceptor {
+        return rogue::serve(net, listener, env, site, kind).await;
+    }
+    let authority = Arc::new(Authority::new(&net, env.clone(), Arc::clone(&site)));
+    let acceptance = Acceptance::of(&site);
     let http = http(&site);
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
         let local = stream.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
-        let connection = Arc::new(Connection::new(env.clone(), Arc::clone(&site), dc.clone(), number, local, peer));
-        net.spawn(serve_connection(http.clone(), stream, connection));
+        let (authority, decider) = (Arc::clone(&authority), acceptance.decider());
+        let connection = Connection::new(env.clone(), Arc::clone(&site), (authority, decider), number, (local, peer));
+        net.spawn(serve_connection(http.clone(), stream, Arc::new(connection)));
     }
 }
 

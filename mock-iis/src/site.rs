@@ -2,6 +2,7 @@
 //! goes on numbering where it stopped, and a trace never has two connections of one number.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
-use stickler_model::topology::{DomainSpec, Provider, ServerSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, Provider, ServerSpec};
 use stickler_model::{Name, Principal};
 
 use crate::Sam;
@@ -26,7 +27,10 @@ pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
 pub struct Site {
     pub(crate) name: Name,
     pub(crate) auth: Arc<AuthConfig>,
+    pub(crate) acceptor: Acceptor,
     pub(crate) accounts: Accounts,
+    /// The domain of a user who is named without one.
+    pub(crate) domain: String,
     pub(crate) forbidden: Vec<Principal>,
     pub(crate) limits: Limits,
     pub(crate) log: Option<LogSink>,
@@ -62,6 +66,8 @@ pub struct Limits {
     pub drain: u64,
     /// A connection without a whole head for this long is closed (IIS: `connectionTimeout`, `headerWaitTimeout`).
     pub idle: Duration,
+    /// Clients that an acceptor with a table, or a gate, remembers: beyond them, the one unused for longest goes.
+    pub sessions: NonZeroUsize,
     /// A body whose next part takes longer than this ends its connection.
     pub body: Duration,
     /// Connecting to the DC.
@@ -77,6 +83,7 @@ impl Default for Limits {
             head_read: 64 * 1024,
             drain: 64 * 1024 * 1024,
             idle: Duration::from_mins(2),
+            sessions: const { NonZeroUsize::new(10_000).expect("not zero") },
             body: Duration::from_mins(2),
             connect: Duration::from_secs(5),
             logon: Duration::from_secs(10),
@@ -111,6 +118,7 @@ impl Site {
         let machine = spec.name.as_str().to_uppercase();
         let owner = if joined { &domain.netbios } else { &machine };
         let forbidden = forbidden.map(|user| Principal::new(owner, &user.name)).collect();
+        let domain_name = owner.clone();
         let auth = AuthConfig {
             schemes: spec.providers.iter().map(|provider| scheme(*provider)).collect(),
             anonymous: false,
@@ -121,7 +129,9 @@ impl Site {
         Self {
             name: spec.name.clone(),
             auth: Arc::new(auth),
+            acceptor: spec.acceptor.clone(),
             accounts,
+            domain: domain_name,
             forbidden,
             limits: Limits::default(),
             log: None,
@@ -134,6 +144,13 @@ impl Site {
     #[must_use]
     pub fn with_auth(mut self, change: impl FnOnce(&mut AuthConfig)) -> Self {
         change(Arc::make_mut(&mut self.auth));
+        self
+    }
+
+    /// Changes what the server ties a user to.
+    #[must_use]
+    pub fn with_acceptor(mut self, acceptor: Acceptor) -> Self {
+        self.acceptor = acceptor;
         self
     }
 

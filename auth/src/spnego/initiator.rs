@@ -198,12 +198,12 @@ impl Initiator {
             State::NtlmSent(key) => {
                 // Both signed, or neither could.
                 let proved = self.check_mic(key, resp.mech_list_mic, key.is_some())?;
-                self.finished(resp, Package::Ntlm, proved)
+                finished(resp, Package::Ntlm, proved)
             }
             State::Kerberos(initiator) => self.kerberos_reply(&initiator, resp),
             State::KerberosSigned(key, mutual) => {
                 let proved = self.check_mic(Some(key), resp.mech_list_mic, false)?;
-                self.finished(resp, Package::Kerberos, proved || mutual)
+                finished(resp, Package::Kerberos, proved || mutual)
             }
         }
     }
@@ -312,19 +312,6 @@ impl Initiator {
         }
     }
 
-    fn finished(
-        &self,
-        resp: NegTokenResp<'_>,
-        package: Package,
-        server_proved: bool,
-    ) -> Result<InitiatorStep, InitiatorError> {
-        match resp.state {
-            Some(NegState::AcceptCompleted) | None => Ok(done(package, server_proved)),
-            Some(NegState::Reject) => Err(InitiatorError::Rejected),
-            Some(NegState::AcceptIncomplete | NegState::RequestMic) => Err(InitiatorError::Unexpected),
-        }
-    }
-
     /// Without SPNEGO: the mechanism's tokens as they are.
     fn raw_step(
         &mut self,
@@ -351,6 +338,19 @@ impl Initiator {
 
 const fn done(package: Package, server_proved: bool) -> InitiatorStep {
     InitiatorStep::Done(Established { package, server_proved })
+}
+
+/// The end of a handshake whose last token of ours is out.
+const fn finished(
+    resp: NegTokenResp<'_>,
+    package: Package,
+    server_proved: bool,
+) -> Result<InitiatorStep, InitiatorError> {
+    match resp.state {
+        Some(NegState::AcceptCompleted) | None => Ok(done(package, server_proved)),
+        Some(NegState::Reject) => Err(InitiatorError::Rejected),
+        Some(NegState::AcceptIncomplete | NegState::RequestMic) => Err(InitiatorError::Unexpected),
+    }
 }
 
 /// A client's NegTokenResp.

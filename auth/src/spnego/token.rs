@@ -125,7 +125,7 @@ pub fn encode_init(mech_types: &[u8], mech_token: Option<&[u8]>) -> Vec<u8> {
             w.field(0, |w| {
                 w.sequence(|w| {
                     w.field(0, |w| w.raw(mech_types));
-                    w.field_if(2, mech_token, |w, token| w.octets(token));
+                    w.field_if(2, mech_token, Writer::octets);
                 });
             });
         });
@@ -140,8 +140,8 @@ impl<'a> NegTokenResp<'a> {
                 w.sequence(|w| {
                     w.field_if(0, self.state, |w, state| w.value(tag::ENUMERATED, &[state as u8]));
                     w.field_if(1, self.supported_mech, |w, oid| w.value(tag::OBJECT_IDENTIFIER, oid));
-                    w.field_if(2, self.response_token, |w, token| w.octets(token));
-                    w.field_if(3, self.mech_list_mic, |w, mic| w.octets(mic));
+                    w.field_if(2, self.response_token, Writer::octets);
+                    w.field_if(3, self.mech_list_mic, Writer::octets);
                 });
             });
         })

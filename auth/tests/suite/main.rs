@@ -21,6 +21,7 @@ mod mutation;
 mod properties;
 mod realm;
 mod samba;
+mod spnego;
 mod statuses;
 mod vectors;
 mod verification;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::{Carriage, Mechanism};
-use crate::ProxyVersion;
+use crate::ProxyProtocol;
 use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::policy::composed::{HeaderRule, PreferLast, QueueRule, RetryRule, Rules};
 use crate::policy::per_connection::FlowRules;
@@ -84,12 +84,12 @@ fn l4() -> Vec<Mechanism> {
         carried(
             "l4-splice-proxy-v1",
             "a splice that tells the backend the client's address by the PROXY protocol, version 1",
-            splice(Some(ProxyVersion::V1)),
+            splice(Some(ProxyProtocol::V1)),
         ),
         carried(
             "l4-splice-proxy-v2",
             "a splice that tells the backend the client's address by the PROXY protocol, version 2",
-            splice(Some(ProxyVersion::V2)),
+            splice(Some(ProxyProtocol::V2)),
         ),
         entry(
             "M4",

@@ -19,7 +19,7 @@ use crate::intern;
 use crate::policy::composed::{Composed, Rules};
 use crate::policy::per_connection::{FlowRules, PerConnection};
 use crate::policy::select::SelectRule;
-use crate::{Farm, L4Policy, L7Policy, Pipelining, ProxyVersion, RuleError};
+use crate::{Farm, L4Policy, L7Policy, Pipelining, ProxyProtocol, RuleError};
 
 /// A way in which balancers treat connections.
 ///
@@ -83,7 +83,7 @@ pub enum Carriage {
     /// Bytes, between two connections.
     Splice {
         /// Tells the backend the client's address first; `None`: it does not.
-        proxy_protocol: Option<ProxyVersion>,
+        proxy_protocol: Option<ProxyProtocol>,
     },
 }
 

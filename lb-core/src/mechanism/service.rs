@@ -3,7 +3,7 @@
 use stickler_model::Entropy;
 
 use super::{Carriage, Mechanism};
-use crate::{Control, Farm, FlowService, ProxyProtocol, RuleError, Service};
+use crate::{Control, Farm, FlowService, RuleError, Service};
 
 /// A mechanism, ready to be served.
 pub enum Plane {
@@ -33,7 +33,7 @@ impl Mechanism {
         service.control = control;
         service.passive = self.passive;
         if let Carriage::Splice { proxy_protocol } = self.carriage {
-            service.proxy_protocol = ProxyProtocol { send: proxy_protocol, ..ProxyProtocol::default() };
+            service.send_proxy = proxy_protocol;
         }
         Ok(Plane::L4(service))
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -79,7 +80,9 @@ impl Bench {
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let dc = listener.local_addr().unwrap();
         let controller = DomainController::new(Directory::new(&domain));
-        controller.join(&Name::from("iis1"), SECRET);
+        for machine in ["iis1", "lb"] {
+            controller.join(&Name::from(machine), SECRET);
+        }
         let env = env("dc", &clock, &journal);
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env, Arc::new(controller)));
         let site = Arc::new(change(Site::new(&server(), &domain, accounts(dc))));
@@ -91,6 +94,13 @@ impl Bench {
     pub(crate) async fn restart_web(&mut self) {
         self.web_task.abort();
         (self.web, self.web_task) = serve(&self.site, &self.clock, &self.journal).await;
+    }
+
+    /// A gate of the balancer's, which is joined to the same domain.
+    pub(crate) fn gate(&self, change: impl FnOnce(Site) -> Site) -> stickler_mock_iis::Gate {
+        let spec = ServerSpec { name: Name::from("lb"), ..server() };
+        let site = change(Site::new(&spec, &domain(None), Accounts::dc(self.dc, SECRET)));
+        stickler_mock_iis::Gate::new(&TokioNet, env("lb", &self.clock, &self.journal), Arc::new(site))
     }
 
     pub(crate) async fn connect(&self) -> Http {
@@ -199,6 +209,17 @@ impl Http {
         }
         let body = if head_only { Vec::new() } else { self.input.drain(..length).collect() };
         Some(Response { status, headers, body })
+    }
+
+    /// Everything until the connection ends, or is quiet for a while.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, bool) {
+        loop {
+            match tokio::time::timeout(Duration::from_millis(100), self.more()).await {
+                Ok(0) => return (std::mem::take(&mut self.input), true),
+                Ok(_) => {}
+                Err(_) => return (std::mem::take(&mut self.input), false),
+            }
+        }
     }
 
     /// Whether the server has closed, with nothing more to say.

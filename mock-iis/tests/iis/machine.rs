@@ -35,7 +35,7 @@ enum Move {
     StrayReply,
 }
 
-fn config(rules: Rules) -> Arc<AuthConfig> {
+pub(crate) fn config(rules: Rules) -> Arc<AuthConfig> {
     let names = TargetNames {
         netbios_computer: "IIS1".into(),
         netbios_domain: "CORP".into(),

@@ -5,8 +5,12 @@
 
 mod accounts;
 mod bench;
+mod gate;
 mod handshake;
 mod hostile;
 mod machine;
 mod requests;
+mod rogue;
+mod tracked;
+mod trusted;
 mod walkthrough;

@@ -55,15 +55,16 @@ impl ReplayCache {
             self.seen.remove(&fingerprint);
         }
         let fingerprint = cipher.last_chunk().copied().unwrap_or_default();
-        if !self.seen.insert(fingerprint) {
+        if self.seen.contains(&fingerprint) {
             return false;
         }
-        self.expiring.insert((until, fingerprint));
-        if self.seen.len() > self.capacity
+        if self.seen.len() >= self.capacity
             && let Some((_, oldest)) = self.expiring.pop_first()
         {
             self.seen.remove(&oldest);
         }
+        self.seen.insert(fingerprint);
+        self.expiring.insert((until, fingerprint));
         true
     }
 }

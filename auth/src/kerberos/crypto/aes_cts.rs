@@ -12,7 +12,7 @@ pub struct AesCts(Cipher);
 
 #[derive(Clone)]
 enum Cipher {
-    Aes128(Aes128),
+    Aes128(Box<Aes128>),
     Aes256(Box<Aes256>),
 }
 
@@ -21,7 +21,7 @@ impl AesCts {
     pub(super) fn new(key: &[u8]) -> Self {
         let key256 = super::padded(key);
         Self(match <&[u8; 16]>::try_from(key) {
-            Ok(key) => Cipher::Aes128(Aes128::new(&Array(*key))),
+            Ok(key) => Cipher::Aes128(Box::new(Aes128::new(&Array(*key)))),
             Err(_) => Cipher::Aes256(Box::new(Aes256::new(&Array(key256)))),
         })
     }

@@ -100,7 +100,9 @@ impl KeyedMac {
     pub(super) fn finish(&self, parts: &[&[u8]]) -> [u8; 48] {
         fn run<M: Mac + Clone>(mac: &M, parts: &[&[u8]]) -> [u8; 48] {
             let mut mac = mac.clone();
-            parts.iter().for_each(|part| mac.update(part));
+            for part in parts {
+                mac.update(part);
+            }
             let mut out = [0; 48];
             for (to, from) in out.iter_mut().zip(mac.finalize().into_bytes()) {
                 *to = from;

@@ -53,7 +53,9 @@ impl Rc4Usage {
 /// HMAC-MD5 checksum (RFC 4757 4), 16 bytes.
 pub(super) fn checksum(key: &[u8], usage: u32, parts: &[&[u8]]) -> Vec<u8> {
     let mut digest = Md5::new_with_prefix(microsoft_usage(usage).to_le_bytes());
-    parts.iter().for_each(|part| digest.update(part));
+    for part in parts {
+        digest.update(part);
+    }
     keyed(&hmac_md5(&signature_key(key)), &[&digest.finalize()]).to_vec()
 }
 
@@ -73,7 +75,9 @@ const fn microsoft_usage(usage: u32) -> u32 {
 
 fn keyed(mac: &HmacMd5, parts: &[&[u8]]) -> [u8; 16] {
     let mut mac = mac.clone();
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 
@@ -87,7 +91,9 @@ pub(crate) fn gss_signature(
     direction: u8,
 ) -> ([u8; 8], [u8; 8]) {
     let mut digest = Md5::new_with_prefix(usage.to_le_bytes());
-    parts.iter().for_each(|part| digest.update(part));
+    for part in parts {
+        digest.update(part);
+    }
     let [checksum @ .., _, _, _, _, _, _, _, _] = keyed(&hmac_md5(&signature_key(key)), &[&digest.finalize()]);
     let sequence_key = keyed(&hmac_md5(&keyed(&hmac_md5(key), &[&[0; 4]])), &[&checksum]);
     let [a, b, c, d] = sequence.to_be_bytes();

@@ -110,7 +110,7 @@ impl KeytabEntry {
         out.extend_from_slice(&name.kind.to_be_bytes());
         out.extend_from_slice(&self.timestamp.to_be_bytes());
         out.push(self.key.kvno as u8);
-        out.extend_from_slice(&(self.key.key.etype().number() as u16).to_be_bytes());
+        out.extend_from_slice(&(self.key.key.etype() as u16).to_be_bytes());
         text(&mut out, self.key.key.as_bytes());
         // The version once more, for it does not fit one byte.
         out.extend_from_slice(&self.key.kvno.to_be_bytes());

@@ -1,6 +1,8 @@
 //! KRB-ERROR (RFC 4120 5.9.1).
 
-use super::{KerberosTime, MessageError, PrincipalName, Reader, encode, message, micros, read_head, write_head};
+use super::{
+    KerberosTime, MessageError, PrincipalName, Reader, Writer, encode, message, micros, read_head, write_head,
+};
 use crate::kerberos::status::KrbErrorCode;
 
 /// An error, from a KDC or a server. It is not authenticated.
@@ -34,11 +36,11 @@ impl<'a> KrbError<'a> {
             w.field(4, |w| self.stime.write(w));
             w.field(5, |w| w.integer(self.susec.into()));
             w.field(6, |w| w.integer(self.code.0.into()));
-            w.field_if(7, self.crealm, |w, realm| w.string(realm));
+            w.field_if(7, self.crealm, Writer::string);
             w.field_if(8, self.cname.as_ref(), |w, name| name.write(w));
             w.field(9, |w| w.string(self.realm));
             w.field(10, |w| self.sname.write(w));
-            w.field_if(12, self.e_data, |w, data| w.octets(data));
+            w.field_if(12, self.e_data, Writer::octets);
         })
     }
 

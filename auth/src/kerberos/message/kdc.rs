@@ -346,8 +346,8 @@ impl<'a> EtypeInfo2Entry<'a> {
             write_list(w, list, |entry, w| {
                 w.sequence(|w| {
                     w.field(0, |w| w.integer(entry.etype.into()));
-                    w.field_if(1, entry.salt, |w, salt| w.string(salt));
-                    w.field_if(2, entry.s2kparams, |w, params| w.octets(params));
+                    w.field_if(1, entry.salt, Writer::string);
+                    w.field_if(2, entry.s2kparams, Writer::octets);
                 });
             });
         })

@@ -153,19 +153,14 @@ impl Acceptor {
         };
         let mech_types = init.mech_types_der.to_vec();
         let session = Session { mech_types, mechanism, first: true, mic_required: at != 0 };
-        match init.mech_token.filter(|_| at == 0) {
-            Some(token) => self.feed(session, token, init.mech_list_mic, turn),
-            None => {
-                let state = if at == 0 { NegState::AcceptIncomplete } else { NegState::RequestMic };
-                let token = NegTokenResp {
-                    state: Some(state),
-                    supported_mech: Some(mechanism.oid()),
-                    ..NegTokenResp::default()
-                };
-                self.state = State::Chosen(Session { first: false, ..session });
-                Step::Continue(token.encode())
-            }
+        if let Some(token) = init.mech_token.filter(|_| at == 0) {
+            return self.feed(session, token, init.mech_list_mic, turn);
         }
+        let state = if at == 0 { NegState::AcceptIncomplete } else { NegState::RequestMic };
+        let token =
+            NegTokenResp { state: Some(state), supported_mech: Some(mechanism.oid()), ..NegTokenResp::default() };
+        self.state = State::Chosen(Session { first: false, ..session });
+        Step::Continue(token.encode())
     }
 
     fn go_on(&mut self, state: State, resp: NegTokenResp<'_>, turn: &mut Turn<'_>) -> Step {

@@ -1,0 +1,88 @@
+//! Carries a state machine through a request: gives it randomness and time, and asks the DC for it.
+
+use std::sync::{Arc, PoisonError};
+
+use stickler_auth::FileTime;
+use stickler_auth::http::Scheme;
+use stickler_auth::logon::{LogonReply, LogonRequest};
+use stickler_auth::status::NtStatus;
+use stickler_model::{Env, Principal, RequestId, What};
+use stickler_net::Net;
+
+use crate::Site;
+use crate::authn::{Decision, Turn, Unauthorized};
+use crate::credentials::Presented;
+use crate::netlogon::SecureChannel;
+
+/// Who decides logons: the DC over one secure channel, and the machine's own accounts.
+pub(crate) struct Authority {
+    env: Env,
+    site: Arc<Site>,
+    dc: Option<SecureChannel>,
+}
+
+/// Who a request is from, and the scheme of the handshake that it ends.
+pub(crate) type Granted = (Option<Principal>, Option<Scheme>);
+
+impl Authority {
+    /// Starts the secure channel of a site's machine, where it is joined.
+    pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
+        let dc = site.accounts.dc.clone().map(|link| SecureChannel::new(net, link, Arc::clone(&site)));
+        Self { env, site, dc }
+    }
+
+    /// Decides on a request of this connection. `turn` is the state machine's; its lock must not be
+    /// held between two calls.
+    ///
+    /// # Errors
+    /// The 401 that the request gets.
+    pub(crate) async fn decide(
+        &self,
+        (connection, id): (u32, Option<RequestId>),
+        presented: &Presented,
+        turn: impl Fn(Turn<'_>) -> Decision + Send,
+    ) -> Result<Granted, Unauthorized> {
+        let (nonce, now) = match presented {
+            Presented::Token { .. } => (self.env.entropy.bytes(), FileTime(self.env.clock.filetime())),
+            _ => ([0; 8], FileTime(0)),
+        };
+        let mut decision = turn(Turn::Request { presented, nonce, now });
+        loop {
+            match decision {
+                Decision::Serve { user, completes } => return Ok((user, completes)),
+                Decision::Unauthorized(refused) => return Err(refused),
+                Decision::NeedLogon(request) => {
+                    let reply = self.logon(request, connection, id).await;
+                    decision = turn(Turn::Logon(&reply));
+                }
+            }
+        }
+    }
+
+    /// Asks the DC; then the SAM, where there is no DC or the DC says that the domain is not its own.
+    async fn logon(&self, request: LogonRequest, connection: u32, id: Option<RequestId>) -> LogonReply {
+        let Some(dc) = &self.dc else { return self.sam(&request) };
+        let account = Principal::new(&request.logon_domain, &request.user);
+        let outcome = dc.logon(request.clone()).await;
+        // The channel's task ends with its host, and so does this one: `None` is seen by nobody.
+        let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
+        self.env.record(What::ServerLogon {
+            connection,
+            request: id,
+            logon: outcome.number,
+            account,
+            status: outcome.reply.status.0,
+        });
+        let elsewhere = !outcome.reply.authoritative && !outcome.reply.status.is_success();
+        if elsewhere { self.sam_or(&request, outcome.reply) } else { outcome.reply }
+    }
+
+    fn sam_or(&self, request: &LogonRequest, otherwise: LogonReply) -> LogonReply {
+        let mut sam = self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner);
+        if sam.is_empty() { otherwise } else { sam.logon(request) }
+    }
+
+    fn sam(&self, request: &LogonRequest) -> LogonReply {
+        self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner).logon(request)
+    }
+}

@@ -1,0 +1,176 @@
+//! Backends that misbehave: peers on a bare socket, since a server's library would not let them.
+//!
+//! A rogue reads requests as far as it must to misbehave on time: heads up to their empty line, and
+//! bodies by their `Content-Length`. What it notes is what it saw, so it answers nothing in the trace.
+
+use std::sync::Arc;
+
+use bytes::{Buf as _, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use stickler_model::event::Closed;
+use stickler_model::topology::Rogue;
+use stickler_model::{Env, REQUEST_ID_HEADER, RequestId, What};
+use stickler_net::{Net, Stream, next_connection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::Site;
+use crate::credentials::Presented;
+
+/// Bytes of endless headers, after which the rest of them never comes.
+const FLOOD: usize = 16 * 1024 * 1024;
+
+/// One line of endless headers.
+const FLOOD_LINE: &[u8] = b"X-Flood: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+
+/// Serves as `kind` does until the task is dropped, or the listener has failed for good.
+pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>, kind: Rogue) {
+    while let Some((stream, peer)) = next_connection(&listener).await {
+        let number = site.next_connection();
+        env.record(What::ServerAccepted { connection: number, peer });
+        let rogue = Conversation {
+            stream,
+            input: BytesMut::new(),
+            env: env.clone(),
+            site: Arc::clone(&site),
+            number,
+            requests: 0,
+        };
+        net.spawn(rogue.run(kind));
+    }
+}
+
+/// One connection.
+struct Conversation<S> {
+    stream: S,
+    input: BytesMut,
+    env: Env,
+    site: Arc<Site>,
+    number: u32,
+    requests: u32,
+}
+
+/// What a request's head says.
+struct Head {
+    /// Its id as it came, to be echoed.
+    id: Option<HeaderValue>,
+    length: u64,
+}
+
+impl<S: Stream> Conversation<S> {
+    async fn run(mut self, kind: Rogue) {
+        let Err(how) = self.misbehave(kind).await;
+        let (env, connection) = (self.env.clone(), self.number);
+        // The socket closes first.
+        drop(self);
+        env.record(What::ServerClosed { connection, how });
+    }
+
+    /// Never ends well.
+    async fn misbehave(&mut self, kind: Rogue) -> Result<std::convert::Infallible, Closed> {
+        loop {
+            let head = self.head(kind != Rogue::Silent).await?;
+            let echo = head
+                .id
+                .as_ref()
+                .map_or(Vec::new(), |id| [REQUEST_ID_HEADER.as_bytes(), b": ", id.as_bytes(), b"\r\n"].concat());
+            match kind {
+                Rogue::Silent => {}
+                Rogue::Closes => return Err(Closed::Here),
+                Rogue::Garbage => self.write(&[b"\x15\x03\x01\x00\x02\x02\x46 this is not HTTP\r\n\r\n"]).await?,
+                Rogue::HalfHead => {
+                    self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Type: text/ht"]).await?;
+                    return Err(Closed::Here);
+                }
+                Rogue::HalfBody => {
+                    let half = Box::new([b'x'; 500]);
+                    self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 1000\r\n\r\n", &*half]).await?;
+                    return Err(Closed::Here);
+                }
+                // What is too much is an answer in itself: whoever uses the connection again takes it for theirs.
+                Rogue::WrongLength => {
+                    let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
+                    self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 5\r\n\r\nright", surplus]).await?;
+                }
+                Rogue::HeaderFlood => {
+                    self.write(&[b"HTTP/1.1 200 OK\r\n", &echo]).await?;
+                    let lines = FLOOD_LINE.repeat(100);
+                    for _ in 0..FLOOD / lines.len() {
+                        self.write(&[&lines]).await?;
+                    }
+                }
+            }
+            self.skip(head.length).await?;
+        }
+    }
+
+    /// Reads a head, and notes it. `bounded`: not for ever.
+    async fn head(&mut self, bounded: bool) -> Result<Head, Closed> {
+        let mut searched = 0;
+        let end = loop {
+            let from = usize::saturating_sub(searched, 3);
+            if let Some(at) = self.input[from..].windows(4).position(|four| four == b"\r\n\r\n") {
+                break from + at + 4;
+            }
+            searched = self.input.len();
+            if searched > self.site.limits.head_read {
+                return Err(Closed::Here);
+            }
+            self.read(bounded).await?;
+        };
+        let headers = headers(&self.input[..end]);
+        self.input.advance(end);
+        self.requests += 1;
+        let id = headers.get(REQUEST_ID_HEADER).cloned();
+        self.env.record(What::ServerReceived {
+            connection: self.number,
+            number: self.requests,
+            request: id.as_ref().and_then(|id| RequestId::parse(id.as_bytes())),
+            leg: Presented::read(&headers).leg(),
+        });
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok(Head { id, length: length.unwrap_or(0) })
+    }
+
+    /// Reads past a body.
+    async fn skip(&mut self, length: u64) -> Result<(), Closed> {
+        let mut left = length;
+        loop {
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
+            self.input.advance(here);
+            left -= here as u64;
+            if left == 0 {
+                return Ok(());
+            }
+            self.read(true).await?;
+        }
+    }
+
+    async fn read(&mut self, bounded: bool) -> Result<(), Closed> {
+        let read = self.stream.read_buf(&mut self.input);
+        let read =
+            if bounded { timeout(self.site.limits.idle, read).await.map_err(|_| Closed::Here)? } else { read.await };
+        match read {
+            Ok(0) => Err(Closed::ByPeer),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Closed::Broken),
+        }
+    }
+
+    async fn write(&mut self, parts: &[&[u8]]) -> Result<(), Closed> {
+        self.stream.write_all(&parts.concat()).await.map_err(|_| Closed::Broken)
+    }
+}
+
+/// The header fields of a head; lines that are none are passed over.
+fn headers(head: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value) {
+            let _ = headers.try_append(name, value);
+        }
+    }
+    headers
+}
