@@ -4,14 +4,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use stickler_agents::{Doorkeeper, Monitor};
 use stickler_lb_core::{Backend, Control, Farm, Plane, RuleError, UnknownBalancer, find, health, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
+use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
 use crate::WallClock;
+
+/// What health checks call the site.
+const HOST: &str = "localhost";
 
 /// What to start, and where.
 pub struct Options {
@@ -66,8 +71,13 @@ impl Site {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(options: Options) -> Result<Self, StartError> {
+    pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let mechanism = find(&options.topology.balancer)?;
+        if let Some(header) = mechanism.ends_authentication {
+            for server in &mut options.topology.servers {
+                server.acceptor = Acceptor::TrustedHeader(header.into());
+            }
+        }
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), options.events);
         let env = |name: &Name| Env {
@@ -81,12 +91,14 @@ impl Site {
         let (listener, dc) = listen(&name, SocketAddr::new(options.address, 0)).await?;
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env(&name), Arc::clone(&controller)));
 
+        let join = |name: &Name| {
+            let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {name}")).bytes();
+            controller.join(name, &secret);
+            Accounts::dc(dc, &secret)
+        };
         let mut farm = Farm::default();
         for spec in &options.topology.servers {
-            let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {}", spec.name)).bytes();
-            controller.join(&spec.name, &secret);
-            let accounts = Accounts::dc(dc, &secret);
-            let mut site = stickler_mock_iis::Site::new(spec, &options.topology.domain, accounts);
+            let mut site = stickler_mock_iis::Site::new(spec, &options.topology.domain, join(&spec.name));
             if let Some(sink) = &options.log {
                 site = site.with_log(Arc::clone(sink));
             }
@@ -100,11 +112,22 @@ impl Site {
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
         let (env, control) = (env(&name), Control::new());
         match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
-            Plane::L7(service) => TokioNet.spawn(serve_l7(TokioNet, listener, env.clone(), service)),
+            Plane::L7(mut service) => {
+                if let (Some(header), Some(server)) = (mechanism.ends_authentication, options.topology.servers.first())
+                {
+                    let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
+                    let site = stickler_mock_iis::Site::new(&spec, &options.topology.domain, join(&name));
+                    let gate = Doorkeeper::new(&TokioNet, env.clone(), Arc::new(site), header);
+                    service.gate = Some(gate.expect("a mechanism's header has a field's name"));
+                }
+                TokioNet.spawn(serve_l7(TokioNet, listener, env.clone(), service))
+            }
             Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env.clone(), service)),
         };
         if let Some(rule) = mechanism.checks {
-            TokioNet.spawn(health::run(TokioNet, env, farm, rule, None, control));
+            let monitor = options.topology.monitor.clone();
+            let agent = monitor.map(|monitor| Monitor::new(TokioNet, env.clone(), HOST, monitor));
+            TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
         }
         Ok(Self { front_end, servers, dc })
     }

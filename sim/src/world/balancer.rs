@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{
-    Carriage, Control, Farm, FlowService, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service,
+    Carriage, Control, Farm, FlowService, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service, find,
 };
 use stickler_model::trace::Promises;
-use stickler_model::{Entropy, Env};
+use stickler_model::{Entropy, Env, WorldError};
 
 use crate::engine::{NatMode, SimListener, SimNet};
 
@@ -49,6 +49,12 @@ pub(super) enum PacketMode {
 }
 
 impl Balancer {
+    /// A mechanism or profile of `lb-core`, with its faults if there are any.
+    pub(super) fn named(name: &str) -> Result<Self, WorldError> {
+        let mechanism = find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
+        Ok(Self::mechanism(&mechanism))
+    }
+
     /// A mechanism of `lb-core`.
     pub fn mechanism(mechanism: &Mechanism) -> Self {
         let shared = Arc::new(mechanism.clone());

@@ -3,15 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::StatusCode;
 use indexmap::IndexMap;
+use stickler_agents::{Doorkeeper, Monitor};
 use stickler_auth::FileTime;
 use stickler_lb_core::health::{self, CheckRule, Probe};
-use stickler_lb_core::{Backend, Boxed, Control, Farm, find, serve_l4, serve_l7};
-use stickler_mock_client::{Check, check};
+use stickler_lb_core::{Backend, Control, Farm, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
-use stickler_model::topology::{Acceptor, TrackedBy};
+use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, TrackedBy};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Entropy, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
@@ -66,6 +65,8 @@ enum Process {
 /// A balancer with a process.
 struct Proxy {
     balancer: Balancer,
+    /// How it authenticates, and the header in which it names the user, where it ends authentication.
+    doorkeeper: Option<(Arc<Site>, &'static str)>,
     farm: Farm,
     control: Control,
     checks: Option<Checks>,
@@ -81,15 +82,13 @@ struct Checks {
 }
 
 impl Machines {
-    /// Builds and starts the DC, the servers and the balancer of a topology. `balancer` stands in for the one that the
-    /// topology names.
+    /// Builds and starts the DC, the servers and the balancer of a topology.
     pub(super) fn start(
         engine: &mut Engine,
         topology: &Topology,
-        balancer: Option<Balancer>,
+        balancer: Balancer,
         envs: &Envs,
     ) -> Result<Self, WorldError> {
-        let balancer = balancer.map_or_else(|| named(&topology.balancer), Ok)?;
         let dc = Arc::new(DomainController::new(Directory::new(&topology.domain)));
         let mut machines = Self {
             by_name: IndexMap::new(),
@@ -108,7 +107,7 @@ impl Machines {
         if let Some(front) = &topology.front {
             let farm = Farm { backends: vec![Backend { name: "lb".into(), address: addresses::FRONT_END }] };
             let (address, behind) = (addresses::SECOND_FRONT_END, (farm, Control::new()));
-            machines.add_balancer(engine, "front", address, named(front)?, behind, topology, envs)?;
+            machines.add_balancer(engine, "front", address, Balancer::named(front)?, behind, topology, envs)?;
             machines.front_end = address;
         }
         for (name, machine) in &machines.by_name {
@@ -123,10 +122,7 @@ impl Machines {
         for (index, spec) in topology.servers.iter().enumerate() {
             let address = addresses::server(index)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
-            let secret: [u8; 32] = Entropy::new(envs.seed, &format!("machine account of {}", spec.name)).bytes();
-            self.dc.join(&spec.name, &secret);
-            let accounts = Accounts::dc(addresses::DC, &secret);
-            let site = Arc::new(Site::new(spec, &topology.domain, accounts));
+            let site = Arc::new(Site::new(spec, &topology.domain, self.account(&spec.name, envs)));
             let host = add_host(engine, address)?;
             self.add(spec.name.clone(), address, Process::Server { host, site })?;
         }
@@ -162,9 +158,30 @@ impl Machines {
             // Whether the rules fit this farm is known before the first client comes.
             balancer.check(&farm, &env).map_err(invalid)?;
             let host = add_host(engine, address)?;
-            Process::Balancer { host, proxy: Proxy { balancer, farm, control, checks } }
+            let header = balancer.ends_authentication;
+            let doorkeeper = header.map(|header| (self.join(&name, topology, envs), header));
+            Process::Balancer { host, proxy: Proxy { balancer, doorkeeper, farm, control, checks } }
         };
         self.add(name, address, process)
+    }
+
+    /// The account and providers of a balancer that authenticates by itself.
+    fn join(&self, name: &Name, topology: &Topology, envs: &Envs) -> Arc<Site> {
+        let providers = topology.servers.first().map_or_else(Vec::new, |server| server.providers.clone());
+        let spec = ServerSpec {
+            name: name.clone(),
+            providers,
+            version: IisVersion::default(),
+            acceptor: Acceptor::Connection,
+        };
+        Arc::new(Site::new(&spec, &topology.domain, self.account(name, envs)))
+    }
+
+    /// Joins a machine to the domain.
+    fn account(&self, name: &Name, envs: &Envs) -> Accounts {
+        let secret: [u8; 32] = Entropy::new(envs.seed, &format!("machine account of {name}")).bytes();
+        self.dc.join(name, &secret);
+        Accounts::dc(addresses::DC, &secret)
     }
 
     /// What clients connect to.
@@ -283,7 +300,11 @@ impl Proxy {
         let entropy = env.entropy.clone();
         match &self.balancer.make {
             Make::Http(make) => {
-                let service = make(farm, entropy, control).expect(CHECKED);
+                let mut service = make(farm, entropy, control).expect(CHECKED);
+                if let Some((site, header)) = &self.doorkeeper {
+                    let gate = Doorkeeper::new(net, env.clone(), Arc::clone(site), header);
+                    service.gate = Some(gate.expect("a mechanism's header has a field's name"));
+                }
                 on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
             }
             Make::Splice(make) => {
@@ -310,38 +331,9 @@ impl Checks {
             control.set_health(index, true);
             control.set_share(index, 100);
         }
-        let agent = monitor.map(|monitor| Arc::new(Agent { net: net.clone(), env: env.clone(), monitor }));
-        let agent = agent.map(|agent| agent as Arc<dyn health::LogonAgent>);
+        let agent = monitor.map(|monitor| Monitor::new(net.clone(), env.clone(), addresses::HOST_HEADER, monitor));
         net.spawn(health::run(net.clone(), env, farm, rule, agent, control));
     }
-}
-
-/// Logs on for the health checks, as the site's monitor.
-struct Agent {
-    net: SimNet,
-    env: Env,
-    monitor: Identity,
-}
-
-/// How much of a page a check reads, in bytes.
-const PAGE: usize = 64 * 1024;
-
-impl health::LogonAgent for Agent {
-    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, health::LogonResult> {
-        let wanted = Check { host: addresses::HOST_HEADER, uri, identity: Some(&self.monitor), keep: PAGE };
-        Box::pin(async move {
-            let Ok(checked) = check(&self.net, &self.env, backend.address, &wanted).await else {
-                return health::LogonResult::Unanswered;
-            };
-            let Ok(status) = StatusCode::from_u16(checked.status) else { return health::LogonResult::Unanswered };
-            health::LogonResult::Answered { status, logged_on: checked.logged_on, body: checked.body.into() }
-        })
-    }
-}
-
-/// The balancer that a topology names.
-fn named(name: &str) -> Result<Balancer, WorldError> {
-    find(name).map(|mechanism| Balancer::mechanism(&mechanism)).map_err(invalid)
 }
 
 /// What the balancer declares, and what the site is set to trust.

@@ -1,0 +1,60 @@
+//! The gate of a balancer that ends authentication itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use stickler_lb_core::{self as lb, Boxed, DownstreamId, Edit, RequestHead};
+use stickler_mock_iis::{Admission, Gate, Site};
+use stickler_model::Env;
+use stickler_net::Net;
+
+/// Authenticates each downstream connection against a DC, and names its user to the backends in a request header.
+///
+/// What a client sends in that header never gets through (ID-4), nor do its credentials: they are the balancer's.
+pub struct Doorkeeper {
+    gate: Gate,
+    header: HeaderName,
+}
+
+impl Doorkeeper {
+    /// For the balancer that runs on `net`, with the account and the providers of `site`.
+    ///
+    /// # Errors
+    /// `header` is not a field name; it comes back.
+    pub fn new<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
+        let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
+        Ok(Arc::new(Self { gate: Gate::new(net, env, site), header }))
+    }
+}
+
+impl lb::Gate for Doorkeeper {
+    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, lb::Admission> {
+        Box::pin(async move {
+            match self.gate.admit(downstream.0.into(), head.headers).await {
+                Admission::Admitted(user) => {
+                    // A principal is text, and text with a control character in it is nobody's name.
+                    let Ok(name) = HeaderValue::try_from(user.as_str()) else {
+                        return lb::Admission::Answer(answer(StatusCode::FORBIDDEN, &[]));
+                    };
+                    lb::Admission::Pass(vec![Edit::Set(self.header.clone(), name), Edit::Remove(AUTHORIZATION)])
+                }
+                Admission::Refused { status, challenges } => lb::Admission::Answer(answer(status, &challenges)),
+            }
+        })
+    }
+
+    fn closed(&self, downstream: DownstreamId) {
+        self.gate.closed(downstream.0.into());
+    }
+}
+
+fn answer(status: StatusCode, challenges: &[HeaderValue]) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    for challenge in challenges {
+        response.headers_mut().append(WWW_AUTHENTICATE, challenge.clone());
+    }
+    response
+}

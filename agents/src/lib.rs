@@ -1,0 +1,12 @@
+//! Who acts for a balancer where secrets are needed. A balancer sees headers; these know passwords.
+//!
+//! * [`Monitor`]: logs on for the health checks.
+//! * [`Doorkeeper`]: authenticates clients for a balancer that ends authentication itself (M20).
+//!
+//! Both are generic over the network, and serve the simulated world and real sockets alike.
+
+mod doorkeeper;
+mod monitor;
+
+pub use doorkeeper::Doorkeeper;
+pub use monitor::Monitor;

@@ -1,0 +1,42 @@
+//! The user of a health check.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use stickler_lb_core::health::{LogonAgent, LogonResult};
+use stickler_lb_core::{Backend, Boxed};
+use stickler_mock_client::{Check, check};
+use stickler_model::{Env, Identity};
+use stickler_net::Net;
+
+/// How much of a page a check reads, in bytes.
+const PAGE: usize = 64 * 1024;
+
+/// Logs on to a backend, on a connection of its own that never serves a client, for
+/// [`stickler_lb_core::health::Probe::Logon`].
+pub struct Monitor<N> {
+    net: N,
+    env: Env,
+    host: &'static str,
+    identity: Identity,
+}
+
+impl<N: Net> Monitor<N> {
+    /// As `identity`, to the site that `Host` names so. Randomness and time for the tokens come from `env`.
+    pub fn new(net: N, env: Env, host: &'static str, identity: Identity) -> Arc<dyn LogonAgent> {
+        Arc::new(Self { net, env, host, identity })
+    }
+}
+
+impl<N: Net> LogonAgent for Monitor<N> {
+    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, LogonResult> {
+        let wanted = Check { host: self.host, uri, identity: Some(&self.identity), keep: PAGE };
+        Box::pin(async move {
+            let Ok(checked) = check(&self.net, &self.env, backend.address, &wanted).await else {
+                return LogonResult::Unanswered;
+            };
+            let Ok(status) = StatusCode::from_u16(checked.status) else { return LogonResult::Unanswered };
+            LogonResult::Answered { status, logged_on: checked.logged_on, body: checked.body.into() }
+        })
+    }
+}
