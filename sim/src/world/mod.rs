@@ -65,7 +65,10 @@ impl SimWorld {
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
         let machines = Machines::start(&mut engine, &topology, &envs)?;
-        let promises = machines.promises();
+        let mut promises = machines.promises();
+        // How the site is set counts where the balancer says nothing of it.
+        let trusted = topology.servers.iter().find_map(|server| server.acceptor.trusted_header());
+        promises.trusted_header = promises.trusted_header.or_else(|| trusted.map(str::to_owned));
         let mut world = Self {
             clients: Clients::default(),
             under_way: IndexMap::new(),

@@ -3,15 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stickler_lb_core::{Farm, FiveTuple, L4Decision, L4Policy};
+use stickler_lb_core::{Farm, FiveTuple, L4Decision, L4Policy, L4Work};
 use stickler_model::{Env, Time, What};
 
 use crate::engine::{Closing, FlowRecord, NatDecision, NatPolicy};
 
-/// Lets a NAT table obey an [`L4Policy`], and notes the flows that it opens.
-///
-/// Of the policy's unsolicited work nothing is asked: closing a flow that nobody touched has no
-/// meaning for a table that only rewrites packets.
+/// Lets a NAT table obey an [`L4Policy`], and notes the flows that it opens. A flow that the policy
+/// closes ends with a RST to both sides.
 pub(super) struct NatAdapter {
     pub(super) policy: Box<dyn L4Policy>,
     pub(super) farm: Farm,
@@ -38,6 +36,14 @@ impl NatPolicy for NatAdapter {
 
     fn closed(&mut self, flow: &FlowRecord, _how: Closing, now: Duration) {
         self.policy.closed(time(now), FiveTuple { client: flow.client, front: flow.service });
+    }
+
+    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+        self.policy.poll(time(now)).map(|L4Work::CloseFlow(flow)| flow.client)
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.policy.next_deadline().map(|at| at - Time::default())
     }
 }
 
