@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stickler_mock_client::Client;
+use stickler_mock_client::{Check, Client, check};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::event::{Closed, Credentials};
@@ -64,6 +64,7 @@ impl NatPolicy for FirstUp {
 struct Stage {
     client: Client<SimNet>,
     net: SimNet,
+    prober: Env,
     journal: Arc<Journal>,
     servers: Vec<HostId>,
     health: Arc<Mutex<Health>>,
@@ -82,11 +83,11 @@ impl Stage {
             entropy: Entropy::new(1, name),
             journal: Arc::clone(&journal),
         };
-        let user = UserSpec { name: "alice".into(), password: "pw".into(), forbidden: false };
+        let user = |name: &str| UserSpec { name: name.into(), password: "pw".into(), forbidden: name == "probe" };
         let domain = DomainSpec {
             netbios: "CORP".into(),
             dns: "corp.example".into(),
-            users: vec![user],
+            users: vec![user("alice"), user("probe")],
             lockout_threshold: None,
         };
         let controller = Arc::new(DomainController::new(Directory::new(&domain)));
@@ -125,7 +126,8 @@ impl Stage {
         let spec = ClientSpec::new("alice".into(), Profile::CURL, Some(identity));
         let client = Client::new(net.clone(), env("alice"), &spec, FRONT_END.into(), "www.corp.example".into());
         engine.settle(Duration::from_secs(1)).unwrap();
-        Self { client, net, journal, servers, health, requests: 0, engine }
+        let prober = env("lb");
+        Self { client, net, prober, journal, servers, health, requests: 0, engine }
     }
 
     fn get(&mut self) -> Answer {
@@ -142,6 +144,36 @@ impl Stage {
     fn take<T>(&self, pick: impl Fn(What) -> Option<T>) -> Vec<T> {
         self.journal.take().into_iter().filter_map(|event| pick(event.what)).collect()
     }
+}
+
+/// What a check that logs on tells of a backend.
+fn probe(stage: &mut Stage, user: &str, password: &str) -> Result<(u16, bool), String> {
+    let (net, env) = (stage.net.clone(), stage.prober.clone());
+    let identity = Identity { principal: Principal::new("CORP", user), password: password.into() };
+    let checked = stage.engine.run_until(
+        async move {
+            let ask = Check { host: "www.corp.example", uri: "/", identity: Some(&identity), keep: 10 };
+            check(&net, &env, ([10, 0, 1, 1], 80).into(), &ask).await
+        },
+        Duration::from_secs(5),
+    );
+    checked.expect("in time").map(|checked| (checked.status, checked.logged_on))
+}
+
+#[test]
+fn a_check_tells_a_good_logon_from_a_bad_one_even_for_a_user_without_permission() {
+    let mut stage = Stage::new(MODES[0]);
+    assert_eq!(probe(&mut stage, "alice", "pw"), Ok((200, true)));
+    assert_eq!(probe(&mut stage, "probe", "pw"), Ok((401, true)), "401.3");
+    assert_eq!(probe(&mut stage, "probe", "wrong"), Ok((401, false)), "401.1");
+    let of_clients = stage.take(|what| match what {
+        What::ClientConnected { .. } | What::ClientSent { .. } | What::RequestStarted { .. } => Some(what),
+        What::ServerReceived { request, .. } => request.map(|_| what),
+        _ => None,
+    });
+    assert!(of_clients.is_empty(), "{of_clients:?}");
+    stage.engine.crash(stage.servers[0]).unwrap();
+    assert!(probe(&mut stage, "alice", "pw").unwrap_err().starts_with("no connection to 10.0.1.1:80"));
 }
 
 fn host(engine: &mut Engine, address: SocketAddr) -> SimNet {
