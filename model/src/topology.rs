@@ -84,6 +84,14 @@ impl Acceptor {
     pub fn is_connection(&self) -> bool {
         *self == Self::Connection
     }
+
+    /// The request header that it trusts the balancer to set, to the user or to the client's connection.
+    pub fn trusted_header(&self) -> Option<&str> {
+        match self {
+            Self::TrustedHeader(name) | Self::Tracked(Tracked { by: TrackedBy::Header(name), .. }) => Some(name),
+            Self::Tracked(_) | Self::Connection | Self::Rogue(_) => None,
+        }
+    }
 }
 
 /// An acceptor with a table of authenticated clients.

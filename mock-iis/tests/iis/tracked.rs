@@ -1,9 +1,12 @@
 //! The acceptor with a table: what its key confuses, and what its checks cure.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
 use stickler_auth::http::{AuthToken, Scheme, token_kind};
+use stickler_auth::logon::LogonRequest;
 use stickler_auth::ntlm::profile::Profile;
 use stickler_mock_dc::Directory;
 use stickler_mock_iis::Limits;
@@ -97,40 +100,102 @@ async fn two_handshakes_under_one_key_fail_each_other() {
     assert_eq!(get(&bench, &(leg + KEY)).await, 401, "it answers the other challenge");
 }
 
-/// The two logons of one key overlap: the DC's answer for alice must not finish the handshake of bob.
-#[test]
-fn a_reply_counts_only_for_the_request_that_asked_last() {
-    let rule = Tracked { by: header(), check: TrackedCheck::Nothing };
-    let tracker = Tracker::new(&rule, config(Rules::default()), NonZeroUsize::MIN);
-    let mut headers = HeaderMap::new();
-    headers.insert("jespa-connection-id", HeaderValue::from_static("10.1.0.1:50000"));
-    let sender = || tracker.sender(&headers, ([10, 0, 0, 80], 1024).into()).unwrap();
-    let present = |sender: &Sender, token: Vec<u8>| {
-        let kind = token_kind(&token);
-        let presented = Presented::Token { token: AuthToken { scheme: Scheme::Ntlm, token }, kind };
-        tracker.turn(sender, Turn::Request { presented: &presented, nonce: [9; 8], now: NOW })
-    };
-    let ask = |user: &str| {
-        let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), Profile::windows());
-        let sender = sender();
-        let Decision::Unauthorized(Unauthorized { challenge: Some(challenge), .. }) = present(&sender, negotiate)
+/// A table without a server around it.
+struct Table {
+    tracker: Tracker,
+    directory: Directory,
+}
+
+impl Table {
+    fn new(check: TrackedCheck) -> Self {
+        let rule = Tracked { by: header(), check };
+        let capacity = NonZeroUsize::new(8).unwrap();
+        Self {
+            tracker: Tracker::new(&rule, config(Rules::default()), capacity),
+            directory: Directory::new(&domain(None)),
+        }
+    }
+
+    fn sender(&self, key: u8, address: u8) -> Sender {
+        let mut headers = HeaderMap::new();
+        headers.insert("jespa-connection-id", HeaderValue::try_from(format!("10.1.0.{key}:50000")).unwrap());
+        headers.insert("x-forwarded-for", HeaderValue::try_from(format!("10.1.0.{address}")).unwrap());
+        self.tracker.sender(&headers, ([10, 0, 0, 80], 1024).into()).unwrap()
+    }
+
+    fn present(&self, sender: &Sender, presented: &Presented) -> Decision {
+        self.tracker.turn(sender, Turn::Request { presented, nonce: [9; 8], now: NOW })
+    }
+
+    /// Both legs, up to the logon.
+    fn ask(&self, sender: &Sender, user: &str, password: &str) -> LogonRequest {
+        let token = |token: Vec<u8>| {
+            let kind = token_kind(&token);
+            Presented::Token { token: AuthToken { scheme: Scheme::Ntlm, token }, kind }
+        };
+        let (negotiate, initiator) = initiator("CORP", user, password, Profile::windows());
+        let Decision::Unauthorized(Unauthorized { challenge: Some(challenge), .. }) =
+            self.present(sender, &token(negotiate))
         else {
             panic!("a challenge is due")
         };
-        let Decision::NeedLogon(request) = present(&sender, authenticate(initiator, &challenge.token)) else {
+        let Decision::NeedLogon(request) = self.present(sender, &token(authenticate(initiator, &challenge.token)))
+        else {
             panic!("a logon is due")
         };
-        (sender, request)
-    };
-    let mut directory = Directory::new(&domain(None));
-    let ((alice, of_alice), (bob, of_bob)) = (ask("alice"), ask("bob"));
-    let [of_alice, of_bob] = [of_alice, of_bob].map(|request| directory.logon(&request, NOW).reply);
-    let refused = tracker.turn(&alice, Turn::Logon(&of_alice));
-    assert!(matches!(refused, Decision::Unauthorized(_)), "{refused:?}");
-    let Decision::Serve { user: Some(user), .. } = tracker.turn(&bob, Turn::Logon(&of_bob)) else {
-        panic!("bob has logged on")
-    };
-    assert_eq!(user.as_str(), "CORP\\bob");
+        request
+    }
+
+    fn finish(&mut self, sender: &Sender, request: &LogonRequest) -> Option<String> {
+        let reply = self.directory.logon(request, NOW).reply;
+        served(&self.tracker.turn(sender, Turn::Logon(&reply)))
+    }
+}
+
+fn served(decision: &Decision) -> Option<String> {
+    match decision {
+        Decision::Serve { user, .. } => user.as_ref().map(ToString::to_string),
+        _ => None,
+    }
+}
+
+/// The two logons of one key overlap: the DC's answer for alice must not finish the handshake of bob.
+#[test]
+fn a_reply_counts_only_for_the_request_that_asked_last() {
+    let mut table = Table::new(TrackedCheck::Nothing);
+    let (alice, bob) = (table.sender(1, 1), table.sender(1, 2));
+    let [of_alice, of_bob] = [table.ask(&alice, "alice", "alice-pw"), table.ask(&bob, "bob", "bob-pw")];
+    assert_eq!(table.finish(&alice, &of_alice), None);
+    assert_eq!(table.finish(&bob, &of_bob).as_deref(), Some("CORP\\bob"));
+}
+
+proptest! {
+    #[test]
+    fn whoever_is_served_has_the_key_and_the_address_of_a_handshake_where_that_is_checked(
+        checked: bool,
+        moves in prop::collection::vec((1..3_u8, 1..3_u8, prop::option::of((any::<bool>(), any::<bool>()))), 1..30),
+    ) {
+        let check = if checked { TrackedCheck::ClientAddress } else { TrackedCheck::Nothing };
+        let mut table = Table::new(check);
+        // Who is known by each key, and from where.
+        let mut known: BTreeMap<u8, (String, u8)> = BTreeMap::new();
+        for (key, address, logon) in moves {
+            let sender = table.sender(key, address);
+            if let Some((is_alice, good)) = logon {
+                let user = if is_alice { "alice" } else { "bob" };
+                let password = if good { format!("{user}-pw") } else { "wrong".into() };
+                let request = table.ask(&sender, user, &password);
+                let user = table.finish(&sender, &request);
+                prop_assert_eq!(user.is_some(), good);
+                known.remove(&key);
+                known.extend(user.map(|user| (key, (user, address))));
+            } else {
+                let expected = known.get(&key).filter(|(_, from)| !checked || *from == address);
+                let user = served(&table.present(&sender, &Presented::Nothing));
+                prop_assert_eq!(user.as_ref(), expected.map(|(user, _)| user));
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //!
 //! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides,
 //! or was reset, as behind an address translator that is short of ports and gives one out again at
-//! once (RFC 5382 5 warns of it, and products do so).
+//! once (RFC 5382 REQ-5 asks for minutes; under load not every product waits).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
-use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, TrackedBy};
+use stickler_model::topology::{Acceptor, IisVersion, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Entropy, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
@@ -342,14 +342,8 @@ fn promises(balancer: &Balancer, farm: &Farm, topology: &Topology) -> Promises {
     if let (Some(checks), Some(Probe::Logon { .. })) = (&mut promises.checks, balancer.checks.map(|rule| rule.probe)) {
         checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
     }
-    let trusted = topology.servers.iter().find_map(|server| match &server.acceptor {
-        Acceptor::TrustedHeader(name) => Some(name.clone()),
-        Acceptor::Tracked(tracked) => match &tracked.by {
-            TrackedBy::Header(name) => Some(name.clone()),
-            TrackedBy::Peer => None,
-        },
-        Acceptor::Connection | Acceptor::Rogue(_) => None,
-    });
+    // How the site is set counts where the balancer says nothing of it.
+    let trusted = topology.servers.iter().find_map(|server| server.acceptor.trusted_header()).map(str::to_owned);
     promises.trusted_header = promises.trusted_header.or(trusted);
     promises
 }

@@ -1,0 +1,145 @@
+//! What servers tie a user to, in the simulated world: a table, a trusted header; and servers that misbehave.
+
+use std::time::Duration;
+
+use stickler_model::topology::{
+    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, Rogue, ServerSpec, Tracked, TrackedBy, TrackedCheck,
+    UserSpec,
+};
+use stickler_model::{
+    Action, Answer, ClientSpec, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
+};
+use stickler_sim::SimWorld;
+
+struct Stage(Box<dyn World>);
+
+impl Stage {
+    fn new(balancer: &str, acceptor: Acceptor) -> Self {
+        let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
+        let topology = Topology {
+            domain: DomainSpec {
+                netbios: "CORP".into(),
+                dns: "corp.example".into(),
+                users: vec![user("alice"), user("bob")],
+                lockout_threshold: None,
+            },
+            servers: vec![ServerSpec {
+                name: "iis1".into(),
+                providers: vec![Provider::Ntlm],
+                version: IisVersion::Iis10,
+                acceptor,
+            }],
+            balancer: balancer.into(),
+            front: None,
+            link: LinkSpec::default(),
+        };
+        Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
+    }
+
+    fn client(&mut self, name: &str, agent: Agent, logs_on: bool) {
+        let identity =
+            logs_on.then(|| Identity { principal: Principal::new("CORP", name), password: format!("{name}-pw") });
+        let spec = ClientSpec::new(name.into(), Profile { agent, ..Profile::BROWSER }, identity);
+        self.act(Action::AddClient(spec));
+    }
+
+    fn get(&mut self, client: &str, headers: &[(&str, &str)]) -> Answer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let spec = RequestSpec { headers, ..RequestSpec::new(client.into(), "GET", "/") };
+        let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
+        let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
+        *answer
+    }
+
+    fn act(&mut self, action: Action) -> Outcome {
+        self.0.perform(action).expect("the action makes sense")
+    }
+
+    fn end(self) -> Trace {
+        self.0.finish()
+    }
+}
+
+fn user(answer: &Answer) -> Option<&str> {
+    answer.application.as_ref()?.user.as_ref().map(Principal::as_str)
+}
+
+fn tracked(by: TrackedBy, check: TrackedCheck) -> Acceptor {
+    Acceptor::Tracked(Tracked { by, check })
+}
+
+#[test]
+fn a_table_by_the_connection_works_where_iis_does_and_leaks_where_iis_does() {
+    for (balancer, logs_on, leaks) in [
+        ("l4-nat", true, false),
+        ("pin-on-401", true, false),
+        ("close-per-request", false, false),
+        ("shared-pool", true, true),
+    ] {
+        let mut stage = Stage::new(balancer, tracked(TrackedBy::Peer, TrackedCheck::Nothing));
+        stage.client("alice", Agent::Curl, true);
+        stage.client("mallory", Agent::Browser, false);
+        let alice = stage.get("alice", &[]);
+        assert_eq!((alice.status == Some(200), user(&alice).is_some()), (logs_on, logs_on), "{balancer}: {alice:?}");
+        let mallory = stage.get("mallory", &[]);
+        assert_eq!(user(&mallory), leaks.then_some("CORP\\alice"), "{balancer}");
+    }
+}
+
+#[test]
+fn the_token_keeps_a_shared_connection_from_leaking() {
+    let mut stage = Stage::new("shared-pool", tracked(TrackedBy::Peer, TrackedCheck::Token));
+    stage.client("alice", Agent::Curl, true);
+    stage.client("mallory", Agent::Browser, false);
+    assert_eq!(user(&stage.get("alice", &[])), Some("CORP\\alice"));
+    assert_eq!(stage.get("mallory", &[]).status, Some(401));
+    let again = stage.get("alice", &[]);
+    assert_eq!((user(&again), again.requests), (Some("CORP\\alice"), 1), "her cookie is good");
+}
+
+#[test]
+fn a_key_from_a_header_that_the_client_sets_is_a_claim_and_the_trace_has_both_ends_of_it() {
+    let key = "Jespa-Connection-Id";
+    let mut stage = Stage::new("l4-nat", tracked(TrackedBy::Header(key.into()), TrackedCheck::Nothing));
+    stage.client("alice", Agent::Curl, true);
+    stage.client("mallory", Agent::Browser, false);
+    assert_eq!(user(&stage.get("alice", &[(key, "10.1.0.1:50000")])), Some("CORP\\alice"));
+    assert_eq!(user(&stage.get("mallory", &[(key, "10.1.0.1:50000")])), Some("CORP\\alice"));
+    let trace = stage.end();
+    assert_eq!(trace.header.promises.trusted_header.as_deref(), Some(key));
+    let count = |pick: fn(&What) -> bool| trace.events.iter().filter(|event| pick(&event.what)).count();
+    assert_eq!(count(|what| matches!(what, What::ClientClaimed { .. })), 3);
+    assert_eq!(count(|what| matches!(what, What::ServerTrusted { .. })), 3);
+}
+
+#[test]
+fn a_site_that_trusts_a_header_believes_any_client_behind_a_balancer_that_lets_it_pass() {
+    let mut stage = Stage::new("l4-nat", Acceptor::TrustedHeader("X-User".into()));
+    stage.client("mallory", Agent::Browser, false);
+    assert_eq!(stage.get("mallory", &[]).status, Some(403));
+    assert_eq!(user(&stage.get("mallory", &[("X-User", "CORP\\alice")])), Some("CORP\\alice"));
+}
+
+#[test]
+fn a_backend_that_misbehaves_ends_no_world_and_no_answer_of_its_is_whole() {
+    let kinds = [Rogue::Garbage, Rogue::HalfHead, Rogue::HalfBody, Rogue::HeaderFlood, Rogue::Silent, Rogue::Closes];
+    for balancer in ["l4-nat", "pin-on-401"] {
+        for kind in kinds {
+            let mut stage = Stage::new(balancer, Acceptor::Rogue(kind));
+            stage.client("alice", Agent::Curl, true);
+            for _ in 0..2 {
+                let answer = stage.get("alice", &[]);
+                assert_ne!(
+                    (answer.status, answer.error.is_none()),
+                    (Some(200), true),
+                    "{balancer} {kind:?}: {answer:?}"
+                );
+            }
+            stage.act(Action::Advance(Duration::from_secs(1)));
+        }
+        let mut stage = Stage::new(balancer, Acceptor::Rogue(Rogue::WrongLength));
+        stage.client("alice", Agent::Browser, false);
+        let answer = stage.get("alice", &[]);
+        assert_eq!((answer.status, answer.body_length), (Some(200), 5), "{balancer}: the answer itself is well-formed");
+    }
+}
