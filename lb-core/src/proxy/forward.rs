@@ -98,6 +98,7 @@ pub(super) async fn forward<N: Net>(
             }
         };
         // Before the policy is asked what now, so that it knows who is out.
+        // A lost race with an idle close counts, too, as with nginx (`ngx_http_upstream_next`).
         proxy.traffic(|traffic| traffic.failed(backend));
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
