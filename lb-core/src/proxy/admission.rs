@@ -7,17 +7,19 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, request};
 use hyper::body::{Body as _, Incoming};
+use stickler_model::RequestId;
 use tokio::time::timeout;
 
 use super::forward::{Peer, view};
-use super::service::Limits;
+use super::shell::Shell;
 use crate::{Admission, Gate};
 
 /// Asks the gate. A request that passes has its changes made, and its body back; another is answered.
 pub(super) async fn admit(
     gate: &dyn Gate,
-    limits: &Limits,
+    shell: &Shell,
     peer: &Peer,
+    id: Option<RequestId>,
     parts: &mut request::Parts,
     body: Incoming,
 ) -> Result<Incoming, Response<Bytes>> {
@@ -29,6 +31,8 @@ pub(super) async fn admit(
             Ok(body)
         }
         Admission::Answer(mut answer) => {
+            shell.gated(peer.id, id);
+            let limits = &shell.limits;
             // What is left of it would be taken for the next request.
             let drained = timeout(limits.request_head, drain(body, limits.drain)).await;
             if drained != Ok(true) {

@@ -148,10 +148,8 @@ impl<N: Net> Body for AnswerBody<N> {
             None => true,
             Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
             Some(Err(_)) => {
-                if let Some((lease, sender)) = held.take()
-                    && let Some(traffic) = &lease.proxy.traffic
-                {
-                    traffic.failed(sender.backend);
+                if let Some((lease, sender)) = held.take() {
+                    lease.proxy.traffic(|traffic| traffic.failed(sender.backend));
                 }
                 false
             }

@@ -50,35 +50,20 @@ pub(super) async fn forward<N: Net>(
         // It ends when the other side drops it.
         let _ = unfinished.await;
     }
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     if let Err(status) = headers::prepare_request(&mut parts, &body) {
         return Ok(own_answer(status, &[], busy));
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
-    let body = match &proxy.gate {
-        None => body,
+    if let Some(gate) = &proxy.gate {
         // Boxed, since only a balancer with a gate is to pay for its future.
-        Some(gate) => match Box::pin(admit(&**gate, &proxy.shell.limits, &peer, &mut parts, body)).await {
-            Ok(body) => body,
-            Err(answer) => {
-                proxy.shell.gated(peer.id, id);
-                return Ok(answer.map(|body| AnswerBody::short(body, busy)));
-            }
-        },
-    };
-    route(proxy, peer, id, Held { parts, body: RequestBody::new(body) }, busy).await
-}
-
-/// Takes a request that the policy is to decide on where it says, as often as it says.
-async fn route<N: Net>(
-    proxy: Arc<Proxy<N>>,
-    peer: Peer,
-    id: Option<RequestId>,
-    request: Held,
-    busy: Busy,
-) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
-    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&request.parts, &peer));
-    let mut held = Some(request);
+        match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
+            Ok(passed) => body = passed,
+            Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+        }
+    }
+    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
+    let mut held = Some(Held { parts, body: RequestBody::new(body) });
     let mut attempts = 0;
     loop {
         let (at, backend, target, picked) = match step {
@@ -99,14 +84,10 @@ async fn route<N: Net>(
         attempts += 1;
         // The shell turns a retry of what is not held any more into an error answer.
         let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], busy)) };
-        if let Some(traffic) = &proxy.traffic {
-            traffic.sent(backend, picked);
-        }
+        proxy.traffic(|traffic| traffic.sent(backend, picked));
         let kind = match attempt(lease, target, sending, edits, &peer).await {
             Attempt::Answered(response) => {
-                if let Some(traffic) = &proxy.traffic {
-                    traffic.succeeded(backend);
-                }
+                proxy.traffic(|traffic| traffic.succeeded(backend));
                 return Ok(response.into_response(busy));
             }
             Attempt::Broken(status) => return Ok(own_answer(status, &[], busy)),
@@ -117,9 +98,8 @@ async fn route<N: Net>(
             }
         };
         // Before the policy is asked what now, so that it knows who is out.
-        if let Some(traffic) = &proxy.traffic {
-            traffic.failed(backend);
-        }
+        // A lost race with an idle close counts, too, as with nginx (`ngx_http_upstream_next`).
+        proxy.traffic(|traffic| traffic.failed(backend));
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
     }

@@ -99,6 +99,15 @@ struct Proxy<N> {
     shell: Shell,
 }
 
+impl<N> Proxy<N> {
+    /// Reports to the passive checks, where there are any.
+    fn traffic(&self, report: impl FnOnce(&Traffic)) {
+        if let Some(traffic) = &self.traffic {
+            report(traffic);
+        }
+    }
+}
+
 async fn accept<N: Net>(proxy: &Arc<Proxy<N>>, listener: &N::Listener) {
     while let Some((stream, client)) = next_connection(listener).await {
         if let Some((id, close)) = proxy.shell.connected() {
