@@ -17,6 +17,7 @@ impl Stage {
     fn new(balancer: &str, acceptor: Acceptor) -> Self {
         let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
         let topology = Topology {
+            monitor: None,
             domain: DomainSpec {
                 netbios: "CORP".into(),
                 dns: "corp.example".into(),

@@ -187,9 +187,9 @@ mod tests {
     fn mechanisms_that_keep_a_connection_carry_all_of_the_load() {
         for name in ["l4-nat", "pin-on-401"] {
             let mechanism = stickler_lb_core::find(name).expect("it exists");
-            let requests = Site::new(mechanism, Shape { clients: 3, work: Work::Requests, each: 2 }).round();
+            let requests = Site::new(&mechanism, Shape { clients: 3, work: Work::Requests, each: 2 }).round();
             assert_eq!((requests.good, requests.total()), (6, 6), "{name}: authenticated before");
-            let logons = Site::new(mechanism, Shape { clients: 3, work: Work::Authentications, each: 2 }).round();
+            let logons = Site::new(&mechanism, Shape { clients: 3, work: Work::Authentications, each: 2 }).round();
             assert_eq!((logons.good, logons.total()), (6, 18), "{name}: a handshake of three each");
         }
     }

@@ -109,14 +109,14 @@ async fn front() -> (<TokioNet as Net>::Listener, SocketAddr, Env) {
 /// The named mechanism over these backends, to add to.
 pub(crate) fn service(mechanism: &str, backends: &[&Server]) -> Service {
     let farm = farm(backends);
-    let policy = find(mechanism).unwrap().l7(&farm).unwrap();
+    let policy = find(mechanism).unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();
     Service::new(farm, policy)
 }
 
 /// Likewise, of L4.
 pub(crate) fn flows(mechanism: &str, backends: &[&Server]) -> FlowService {
     let farm = farm(backends);
-    let policy = find(mechanism).unwrap().l4(&farm).unwrap();
+    let policy = find(mechanism).unwrap().l4(&farm, Entropy::new(0, "test")).unwrap().unwrap();
     FlowService::new(farm, policy)
 }
 

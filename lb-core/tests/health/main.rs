@@ -2,5 +2,4 @@
 
 mod clockwork;
 mod passive;
-mod simulated;
 mod state;

@@ -62,7 +62,7 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(EngineClock(engine.clock()));
         let journal = Journal::new(Arc::clone(&clock));
         let env = Env { name: Name::from("lb"), clock: Arc::clone(&clock), entropy: Entropy::new(1, "lb"), journal };
-        let policy = find("shared-pool").unwrap().l7(&farm).unwrap();
+        let policy = find("shared-pool").unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();
         let service = Service::new(farm.clone(), policy);
         let told = Told::default();
         let own = Arc::clone(&told);
