@@ -136,6 +136,8 @@ codes! {
         PASSWORD_EXPIRED = 1330, "ERROR_PASSWORD_EXPIRED";
         /// The account is disabled.
         ACCOUNT_DISABLED = 1331, "ERROR_ACCOUNT_DISABLED";
+        /// The clocks of client and server differ too much.
+        TIME_SKEW = 1398, "ERROR_TIME_SKEW";
         /// No trust with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 1789, "ERROR_TRUSTED_RELATIONSHIP_FAILURE";
         /// The account has expired.
@@ -184,6 +186,7 @@ impl NtStatus {
             Self::INVALID_WORKSTATION => Win32::INVALID_WORKSTATION,
             Self::ACCOUNT_RESTRICTION => Win32::ACCOUNT_RESTRICTION,
             Self::NO_LOGON_SERVERS => Win32::NO_LOGON_SERVERS,
+            Self::TIME_DIFFERENCE_AT_DC => Win32::TIME_SKEW,
             Self::TRUSTED_RELATIONSHIP_FAILURE => Win32::TRUSTED_RELATIONSHIP_FAILURE,
             Self::NTLM_BLOCKED => Win32::NTLM_BLOCKED,
             _ => return SecStatus::LOGON_DENIED.0,

@@ -10,6 +10,7 @@ use crate::der::DerError;
 use crate::kerberos::gss::Sender;
 use crate::kerberos::{Credential, ap};
 use crate::ntlm;
+use crate::ntlm::flags::NegotiateFlags;
 use crate::ntlm::initiator::{AwaitingChallenge, InitiatorConfig as NtlmConfig};
 
 /// What a client offers under `Negotiate`.
@@ -129,8 +130,8 @@ enum State {
     Start,
     /// NTLM's Negotiate is out.
     Ntlm(ntlm::initiator::Initiator<AwaitingChallenge>),
-    /// NTLM's Authenticate is out; with a key, if both sides have one.
-    NtlmSent(Option<MicKey>),
+    /// NTLM's Authenticate is out; with the key that signed it, and whether the server must sign too.
+    NtlmSent(Option<MicKey>, bool),
     /// The AP-REQ is out.
     Kerberos(ap::Initiator),
     /// Kerberos is through, and our MIC is out.
@@ -159,7 +160,7 @@ impl Initiator {
     /// The package whose token was sent last; `None` before the first and after the end.
     pub const fn package(&self) -> Option<Package> {
         match self.state {
-            State::Ntlm(_) | State::NtlmSent(_) => Some(Package::Ntlm),
+            State::Ntlm(_) | State::NtlmSent(..) => Some(Package::Ntlm),
             State::Kerberos(_) | State::KerberosSigned(..) => Some(Package::Kerberos),
             State::Start | State::Done => None,
         }
@@ -190,14 +191,13 @@ impl Initiator {
             _ if resp.state == Some(NegState::Reject) && resp.response_token.is_none() => Err(InitiatorError::Rejected),
             State::Ntlm(initiator) => {
                 let challenge = resp.response_token.ok_or(InitiatorError::Unexpected)?;
-                let (authenticate, key) = self.authenticate(initiator, challenge, nonces, now)?;
+                let (authenticate, key, required) = self.authenticate(initiator, challenge, nonces, now)?;
                 let mic = key.map(|key| key.sign(Sender::Initiator, &self.mech_types));
-                self.state = State::NtlmSent(key);
+                self.state = State::NtlmSent(key, required);
                 Ok(InitiatorStep::Continue(incomplete(Some(&authenticate), mic.as_deref())))
             }
-            State::NtlmSent(key) => {
-                // Both signed, or neither could.
-                let proved = self.check_mic(key, resp.mech_list_mic, key.is_some())?;
+            State::NtlmSent(key, required) => {
+                let proved = self.check_mic(key, resp.mech_list_mic, required)?;
                 finished(resp, Package::Ntlm, proved)
             }
             State::Kerberos(initiator) => self.kerberos_reply(&initiator, resp),
@@ -260,19 +260,21 @@ impl Initiator {
         }
     }
 
-    /// The Authenticate that answers `challenge`, and the key, if this handshake is to be signed: where
-    /// NTLM has a MIC, or the server asked.
+    /// The Authenticate that answers `challenge`; the key, if this handshake is to be signed: where NTLM
+    /// has a MIC, or the server asked; whether the server must sign too. Without SIGN, Samba's does not.
     fn authenticate(
         &self,
         initiator: ntlm::initiator::Initiator<AwaitingChallenge>,
         challenge: &[u8],
         nonces: InitiatorNonces,
         now: FileTime,
-    ) -> Result<(Vec<u8>, Option<MicKey>), InitiatorError> {
+    ) -> Result<(Vec<u8>, Option<MicKey>, bool), InitiatorError> {
         let (message, done) = initiator.authenticate(challenge, nonces.ntlm, now)?;
         let signs = done.config().sends_mic() || self.mic_required;
-        let key = signs && !done.config().credentials.is_anonymous();
-        Ok((message, key.then(|| MicKey::Ntlm(done.flags(), done.session_key()))))
+        let keyed = signs && !done.config().credentials.is_anonymous();
+        let key = keyed.then(|| MicKey::Ntlm(done.flags(), done.session_key()));
+        let required = keyed && (self.mic_required || done.flags().contains(NegotiateFlags::SIGN));
+        Ok((message, key, required))
     }
 
     fn kerberos_reply(
@@ -321,15 +323,15 @@ impl Initiator {
     ) -> Result<InitiatorStep, InitiatorError> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Ntlm(initiator) => {
-                let (message, _) = self.authenticate(initiator, token, nonces, now)?;
-                self.state = State::NtlmSent(None);
+                let (message, ..) = self.authenticate(initiator, token, nonces, now)?;
+                self.state = State::NtlmSent(None, false);
                 Ok(InitiatorStep::Continue(message))
             }
             State::Kerberos(initiator) => {
                 let mutual = initiator.finish(token)?.mutual;
                 Ok(done(Package::Kerberos, mutual))
             }
-            State::Start | State::NtlmSent(_) | State::KerberosSigned(..) | State::Done => {
+            State::Start | State::NtlmSent(..) | State::KerberosSigned(..) | State::Done => {
                 Err(InitiatorError::Unexpected)
             }
         }

@@ -63,8 +63,9 @@ impl Vector {
         self.get(name).unwrap_or_else(|| panic!("no field {name}"))
     }
 
-    pub(crate) fn number(&self, name: &str) -> i64 {
-        self.0["inputs"][name].as_i64().unwrap_or_else(|| panic!("no number {name}"))
+    pub(crate) fn number(&self, name: &str) -> i32 {
+        let number = self.0["inputs"][name].as_i64().unwrap_or_else(|| panic!("no number {name}"));
+        i32::try_from(number).unwrap()
     }
 
     pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {

@@ -8,8 +8,7 @@ use stickler_auth::kerberos::client::{Acquire, ClientConfig, ClientError, Creden
 use stickler_auth::kerberos::crypto::Etype;
 use stickler_auth::kerberos::kdc::{Account, Lookup};
 use stickler_auth::kerberos::keys::ServiceKeys;
-use stickler_auth::kerberos::message::{Exchange, KdcReqBody, flags};
-use stickler_auth::kerberos::message::{KdcReq, KrbError};
+use stickler_auth::kerberos::message::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody, KrbError, flags};
 use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::kerberos::{KerberosTime, Principal, PrincipalName};
 use stickler_auth::status::NtStatus;
@@ -311,6 +310,39 @@ fn a_renewable_ticket_is_renewed_within_its_limit() {
     let renewed = waiting.finish(&realm.answer(&request, 9, later).message).unwrap();
     assert_eq!(renewed.end_time, tgt.end_time.plus(9 * 3600));
     assert_eq!(renewed.renew_till, tgt.renew_till);
+}
+
+#[test]
+fn renewable_ok_renews_no_longer_than_the_life_asked_for() {
+    // MIT's kinit asks for a day, gets ten hours, and refuses a reply that can be renewed for a week.
+    let [mut realm] = one(&[Etype::Aes256Sha1]);
+    realm.clients.get_mut("alice").unwrap().preauth_required = false;
+    let (day, now) = (86_400, KerberosTime::from_file_time(NOW));
+    for (options, till, expected) in [
+        (flags::RENEWABLE_OK, now.plus(day), Some(now.plus(day))),
+        (flags::RENEWABLE_OK, now.plus(3600), None),
+        (0, now.plus(day), None),
+        (flags::RENEWABLE, now.plus(day), Some(now.plus(7 * day))),
+    ] {
+        let body = KdcReqBody {
+            options,
+            cname: Some(PrincipalName::user("alice")),
+            realm: REALM,
+            sname: Some(PrincipalName::krbtgt(REALM)),
+            till,
+            rtime: None,
+            nonce: 1,
+            etypes: vec![18],
+        }
+        .encode();
+        let request = KdcReq { exchange: Exchange::As, padata: vec![], raw_body: &body }.encode();
+        let reply = realm.answer(&request, 3, NOW).message;
+        let (reply, _) = KdcRep::decode(&reply, Exchange::As).unwrap();
+        let plain = realm.clients["alice"].keys[0].key.decrypt(3, reply.enc_part.cipher).unwrap();
+        let part = EncKdcRepPart::decode(&plain).unwrap();
+        assert_eq!(part.renew_till, expected);
+        assert_eq!(part.end_time, till.min(now.plus(36_000)));
+    }
 }
 
 #[test]

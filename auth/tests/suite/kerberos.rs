@@ -101,9 +101,9 @@ fn every_encryption_type_makes_the_round_trip_with_mutual_authentication_and_mic
 
 #[test]
 fn extended_protection_follows_the_table() {
+    use TokenChecking::{Allow, None as Never, Require};
     let (ticket, server) = ticket_and_server(Etype::Aes256Sha1);
     let (ours, other) = (ChannelBinding([1; 16]), ChannelBinding([2; 16]));
-    use TokenChecking::{Allow, None as Never, Require};
     for (checking, sent, outcome) in [
         (Never, None, Some(false)),
         (Never, Some(other), Some(false)),

@@ -1,13 +1,13 @@
 //! Kerberos cryptography against the vectors of RFC 3961, 3962, 4757, 8009, of MS-KILE and of MIT krb5.
 
 use stickler_auth::kerberos::crypto::derive::n_fold;
-use stickler_auth::kerberos::crypto::{AesCts, CryptoError, Etype, Key, MAX_ITERATIONS};
+use stickler_auth::kerberos::crypto::{AesCts, CryptoError, Etype, Key, MAX_ITERATIONS, gss_signature};
 use stickler_auth::kerberos::{PrincipalName, keys};
 
 use crate::common::{Vector, hex};
 
 fn key(v: &Vector) -> Key {
-    let number = v.number("etype") as i32;
+    let number = v.number("etype");
     Key::from_wire(number, &v.bytes("key")).unwrap()
 }
 
@@ -40,7 +40,7 @@ fn passwords_become_the_keys_of_rfc_3962_and_8009_and_4757() {
         let passphrase = if id == "s2k_aes_gclef" { "\u{1D11E}" } else { v.text("passphrase") };
         for (name, etype) in aes {
             let salt = v.text("salt").as_bytes();
-            let key = Key::from_password(etype, passphrase, salt, Some(v.number("iter") as u32)).unwrap();
+            let key = Key::from_password(etype, passphrase, salt, Some(v.number("iter").cast_unsigned())).unwrap();
             assert_eq!(hex(key.as_bytes()), v.text(name), "{id} {name}");
         }
     }
@@ -60,7 +60,7 @@ fn a_machine_password_becomes_the_key_of_ms_kile_4_4() {
     let password = String::from_utf8(v.bytes("utf8_password")).unwrap();
     let salt = keys::machine_salt("DOMAIN.COM", "CLIENT$");
     assert_eq!(salt, v.text("salt"));
-    let iterations = Some(v.number("iter") as u32);
+    let iterations = Some(v.number("iter").cast_unsigned());
     let key = Key::from_password(Etype::Aes128Sha1, &password, salt.as_bytes(), iterations).unwrap();
     assert_eq!(hex(key.as_bytes()), v.text("aes128"));
     assert_eq!(keys::user_salt("CORP.EXAMPLE", &PrincipalName::parse("HTTP/app")), "CORP.EXAMPLEHTTPapp");
@@ -108,7 +108,7 @@ fn every_encryption_type_encrypts_and_decrypts_as_mit_does() {
     let vectors = Vector::all("krb_enc_etype");
     assert_eq!(vectors.len(), 23);
     for v in vectors {
-        let (key, usage) = (key(&v), v.number("usage") as u32);
+        let (key, usage) = (key(&v), v.number("usage").cast_unsigned());
         let cipher = v.bytes("ciphertext");
         let plain = key.decrypt(usage, &cipher).unwrap_or_else(|error| panic!("{}: {error}", v.id()));
         assert_eq!(hex(&plain), v.text("plaintext"), "{}", v.id());
@@ -122,16 +122,30 @@ fn every_encryption_type_encrypts_and_decrypts_as_mit_does() {
 #[test]
 fn checksums_are_those_of_mit_and_rfc_8009() {
     for v in Vector::all("krb_cksum_") {
-        let kind = v.number("cksumtype") as i32;
+        let kind = v.number("cksumtype");
         let etype = Etype::ALL.into_iter().find(|etype| etype.checksum_type() == kind).unwrap();
         let key = Key::new(etype, &v.bytes("key")).unwrap();
         let data = v.get("data").map_or_else(|| v.bytes("data_hex"), |text| text.as_bytes().to_vec());
-        let usage = v.number("usage") as u32;
+        let usage = v.number("usage").cast_unsigned();
         let (first, second) = data.split_at(data.len() / 2);
         assert_eq!(hex(&key.checksum(usage, &[first, second])), v.text("checksum"), "{}", v.id());
         assert!(key.verify_checksum(usage, &[&data], &v.bytes("checksum")));
         assert!(!key.verify_checksum(usage + 1, &[&data], &v.bytes("checksum")));
     }
+}
+
+#[test]
+fn an_rc4_token_is_signed_as_ms_kile_4_5_shows() {
+    let v = Vector::load("kile_rc4_wrap");
+    // The token: 60 3b, the OID, eight bytes of header, SND_SEQ, SGN_CKSUM, the confounder encrypted.
+    let signature = v.bytes("signature");
+    let (header, rest) = signature[13..].split_at(8);
+    let mut data = v.bytes("data");
+    data.push(1);
+    let sequence = u32::from_be_bytes(v.array("seq"));
+    let parts = [header, &v.bytes("confounder"), &data];
+    let (sent, checksum) = gss_signature(&v.bytes("session_key"), 13, &parts, sequence, 0);
+    assert_eq!((hex(&sent), hex(&checksum)), (hex(&rest[..8]), hex(&rest[8..16])));
 }
 
 #[test]

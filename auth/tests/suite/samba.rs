@@ -9,16 +9,21 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use stickler_auth::kerberos::ap::ReplayCache;
 use stickler_auth::logon::LogonRequest;
 use stickler_auth::ntlm::acceptor::Step;
 use stickler_auth::ntlm::authenticate::Authenticate;
+use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::{Credentials, Initiator};
 use stickler_auth::ntlm::profile::Profile;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
+use stickler_auth::spnego;
+use stickler_auth::spnego::token::{NegState, Token};
 
 use crate::common::{
     DOMAIN, Directory, NONCES, NOW, PASSWORD, SERVER_CHALLENGE, USER, challenged, client, finish, hex, messages, server,
 };
+use crate::spnego::{initiator_nonces, nonces};
 
 /// A running `ntlm_auth` helper: lines in, lines out.
 struct Samba {
@@ -193,6 +198,82 @@ fn samba_accepts_our_initiator_and_holds_the_same_session_key() {
                 assert!(verdict.to_lowercase().contains("alice"), "{verdict}");
                 assert_eq!(hex(&done.session_key()), hex(&samba.session_key()), "{profile:?}");
             }
+        }
+    }
+}
+
+/// What follows the first word of an answer of a `gss-spnego` helper: a token, then the account.
+fn spnego_answer(line: &str) -> (String, Vec<u8>) {
+    let mut words = line.split(' ');
+    let verdict = words.next().unwrap_or_default().to_owned();
+    let token = words.next().filter(|word| *word != "*").unwrap_or_default();
+    (verdict, BASE64_STANDARD.decode(token).unwrap_or_else(|_| panic!("{line}")))
+}
+
+#[test]
+fn samba_accepts_our_spnego_with_ntlm_and_its_mics() {
+    for profile in [Profile::windows(), Profile::browser()] {
+        for (password, good) in [(PASSWORD, true), ("Passw0rd?", false)] {
+            let Some(mut samba) = Samba::start("gss-spnego", PASSWORD) else { return };
+            // Samba signs only where both may sign later messages too.
+            let signs = profile.flags.contains(NegotiateFlags::SIGN);
+            if signs {
+                assert_eq!(samba.ask("SF NTLMSSP_FEATURE_SESSION_KEY NTLMSSP_FEATURE_SIGN"), "OK");
+            }
+            let mut ntlm = client(profile.clone());
+            ntlm.credentials = Credentials::new(USER, DOMAIN, password);
+            let config = spnego::InitiatorConfig::windows(None, Some(Arc::new(ntlm)));
+            let mut initiator = spnego::Initiator::new(spnego::InitiatorConfig { raw: false, ..config });
+            let first = initiator.start(initiator_nonces(), NOW).unwrap();
+            let line = samba.ask(&format!("YR {}", BASE64_STANDARD.encode(&first)));
+            let (verdict, answer) = spnego_answer(&line);
+            assert_eq!(verdict, "TT", "{line}");
+            let Ok(spnego::InitiatorStep::Continue(second)) = initiator.step(&answer, initiator_nonces(), NOW) else {
+                panic!("an Authenticate is due")
+            };
+            let line = samba.ask(&format!("KK {}", BASE64_STANDARD.encode(&second)));
+            let (verdict, last) = spnego_answer(&line);
+            assert_eq!(verdict == "AF", good, "{line}: {profile:?}");
+            if good {
+                assert!(line.to_lowercase().contains("alice"), "{line}");
+                let done = initiator.step(&last, initiator_nonces(), NOW).unwrap();
+                let proved = spnego::Established { package: spnego::Package::Ntlm, server_proved: signs };
+                assert_eq!(done, spnego::InitiatorStep::Done(proved), "{profile:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn our_acceptor_takes_sambas_spnego_and_samba_takes_our_mic() {
+    for (password, good) in [(PASSWORD, true), ("Passw0rd?", false)] {
+        let Some(mut samba) = Samba::start("gss-spnego-client", password) else { return };
+        // Samba signs only where it may sign later messages too.
+        assert_eq!(samba.ask("SF NTLMSSP_FEATURE_SESSION_KEY NTLMSSP_FEATURE_SIGN"), "OK");
+        let config = spnego::AcceptorConfig { ntlm: Some(Arc::new(server())), kerberos: None };
+        let mut acceptor = spnego::Acceptor::new(config, None);
+        let mut replays = ReplayCache::default();
+        let first = samba.exchange("YR", &[], "YR");
+        let spnego::Step::Continue(challenge) = acceptor.accept(&first, nonces(), NOW, &mut replays) else {
+            panic!("a Challenge is due")
+        };
+        let line = samba.ask(&format!("TT {}", BASE64_STANDARD.encode(&challenge)));
+        let (_, second) = spnego_answer(&line);
+        let spnego::Step::NeedLogon(request) = acceptor.accept(&second, nonces(), NOW, &mut replays) else {
+            panic!("a logon is due: {line}")
+        };
+        match acceptor.resume(&Directory::new().logon(&request)) {
+            spnego::Step::Authenticated(done) => {
+                assert!(good && done.mech_list_mic);
+                let line = samba.ask(&format!("TT {}", BASE64_STANDARD.encode(&done.token)));
+                assert!(line.starts_with("AF"), "samba checks our MIC: {line}");
+            }
+            spnego::Step::Refused(rejected) => {
+                assert!(!good, "{:?}", rejected.refusal);
+                let Ok(Token::Resp(resp)) = Token::decode(&rejected.token) else { panic!("a NegTokenResp") };
+                assert_eq!(resp.state, Some(NegState::Reject));
+            }
+            other => panic!("{other:?}"),
         }
     }
 }

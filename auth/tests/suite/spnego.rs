@@ -14,7 +14,7 @@ use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::Credentials;
 use stickler_auth::ntlm::profile::Profile;
 use stickler_auth::ntlm::session::{Direction, SessionSecurity};
-use stickler_auth::spnego::token::{NegState, NegTokenResp, Token, encode_init, mech_types_der};
+use stickler_auth::spnego::token::{NegState, NegTokenInit, NegTokenResp, Token, encode_init, mech_types_der};
 use stickler_auth::spnego::{
     Acceptor, AcceptorConfig, Authenticated, Established, Identity, Initiator, InitiatorConfig, InitiatorError,
     InitiatorNonces, InitiatorStep, KerberosOffer, Mechanism, Nonces, Package, Refusal, Rejected, Step,
@@ -97,7 +97,7 @@ fn unchanged(_: u32, token: Vec<u8>) -> Vec<u8> {
     token
 }
 
-fn init<'a>(token: &'a [u8]) -> stickler_auth::spnego::token::NegTokenInit<'a> {
+fn init(token: &[u8]) -> NegTokenInit<'_> {
     match Token::decode(token).unwrap() {
         Token::Init(init) => init,
         Token::Resp(_) => panic!("a NegTokenResp"),
@@ -424,9 +424,8 @@ fn hints_of_windows_and_bare_tokens_are_understood() {
                     w.field(0, |w| w.raw(&mech_types));
                     w.field(1, |w| w.value(tag::BIT_STRING, &[1, 0x60]));
                     if hints {
-                        w.field(3, |w| {
-                            w.sequence(|w| w.field(0, |w| w.string("not_defined_in_RFC4178@please_ignore")))
-                        });
+                        let hint = "not_defined_in_RFC4178@please_ignore";
+                        w.field(3, |w| w.sequence(|w| w.field(0, |w| w.string(hint))));
                         w.field(4, |w| w.octets(b"mic"));
                     } else {
                         w.field(3, |w| w.octets(b"mic"));

@@ -1,5 +1,6 @@
 //! Status codes: their names, and what IIS logs for them.
 
+use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::status::{BadPasswordCode, NtStatus, SecStatus, Win32};
 
 #[test]
@@ -37,4 +38,38 @@ fn codes_print_their_name_and_number() {
     assert_eq!(NtStatus::WRONG_PASSWORD.to_string(), "STATUS_WRONG_PASSWORD (0xC000006A)");
     assert_eq!(SecStatus(1).to_string(), "unknown status (0x00000001)");
     assert_eq!(format!("{:?}", Win32::LOGON_FAILURE), "ERROR_LOGON_FAILURE (0x0000052E)");
+}
+
+#[test]
+fn kerberos_errors_are_those_of_windows_at_either_end() {
+    for (code, number, acceptor, initiator) in [
+        (KrbErrorCode::MODIFIED, 41, SecStatus::LOGON_DENIED, SecStatus::WRONG_PRINCIPAL),
+        (KrbErrorCode::SKEW, 37, SecStatus::TIME_SKEW, SecStatus::TIME_SKEW),
+        (KrbErrorCode::REPEAT, 34, SecStatus::LOGON_DENIED, SecStatus::LOGON_DENIED),
+        (KrbErrorCode::TKT_EXPIRED, 32, SecStatus::CONTEXT_EXPIRED, SecStatus::CONTEXT_EXPIRED),
+        (KrbErrorCode::NOKEY, 45, SecStatus::NO_KERB_KEY, SecStatus::LOGON_DENIED),
+        (KrbErrorCode::ETYPE_NOSUPP, 14, SecStatus::ETYPE_NOT_SUPP, SecStatus::ETYPE_NOT_SUPP),
+        (KrbErrorCode::S_PRINCIPAL_UNKNOWN, 7, SecStatus::LOGON_DENIED, SecStatus::TARGET_UNKNOWN),
+    ] {
+        assert_eq!((code.0, code.acceptor_status(), code.initiator_status()), (number, acceptor, initiator));
+    }
+    assert_eq!(SecStatus::TIME_SKEW.0, 0x8009_0324);
+    assert_eq!(KrbErrorCode::MODIFIED.to_string(), "KRB_AP_ERR_MODIFIED (0x00000029)");
+}
+
+#[test]
+fn an_accounts_state_and_its_kerberos_error_belong_together() {
+    for (status, code) in [
+        (NtStatus::ACCOUNT_LOCKED_OUT, KrbErrorCode::CLIENT_REVOKED),
+        (NtStatus::INVALID_LOGON_HOURS, KrbErrorCode::CLIENT_REVOKED),
+        (NtStatus::PASSWORD_MUST_CHANGE, KrbErrorCode::KEY_EXPIRED),
+        (NtStatus::ACCOUNT_RESTRICTION, KrbErrorCode::POLICY),
+    ] {
+        assert_eq!(KrbErrorCode::of_account(status), code);
+    }
+    for status in [NtStatus::NO_SUCH_USER, NtStatus::WRONG_PASSWORD] {
+        assert_eq!(KrbErrorCode::of_account(status).nt_status(), status);
+    }
+    let skew = KrbErrorCode::SKEW.nt_status().sc_win32_status(BadPasswordCode::Win32);
+    assert_eq!(skew, Win32::TIME_SKEW.0);
 }

@@ -25,7 +25,7 @@ mod rc4_profile;
 
 pub use aes_cts::AesCts;
 pub use password::{DEFAULT_ITERATIONS_SHA1, DEFAULT_ITERATIONS_SHA2, MAX_ITERATIONS};
-pub(crate) use rc4_profile::gss_signature;
+pub use rc4_profile::gss_signature;
 
 /// An encryption type that is implemented here, with its assigned number (RFC 3961 8, RFC 8009 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -81,15 +81,12 @@ fn keyed(mac: &HmacMd5, parts: &[&[u8]]) -> [u8; 16] {
     mac.finalize().into_bytes().into()
 }
 
-/// The parts of a GSS MIC token with an RC4 key (RFC 4757 7.2): SGN_CKSUM over `header` and `message`,
-/// and SND_SEQ encrypted under it. `usage` is 15 for a MIC; a seal has 13.
-pub(crate) fn gss_signature(
-    key: &[u8],
-    usage: u32,
-    parts: &[&[u8]],
-    sequence: u32,
-    direction: u8,
-) -> ([u8; 8], [u8; 8]) {
+/// SND_SEQ and SGN_CKSUM of a GSS token with an RC4 key of 16 bytes (RFC 4757 7.2, 7.3), 8 bytes each.
+///
+/// The checksum is over `parts`, one after the other; `usage` is 15 for a MIC, 13 for a wrap token. The
+/// sequence number is encrypted under the checksum; `direction` is 0 from the initiator, 0xFF from the
+/// acceptor.
+pub fn gss_signature(key: &[u8], usage: u32, parts: &[&[u8]], sequence: u32, direction: u8) -> ([u8; 8], [u8; 8]) {
     let mut digest = Md5::new_with_prefix(usage.to_le_bytes());
     for part in parts {
         digest.update(part);

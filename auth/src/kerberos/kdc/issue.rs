@@ -55,12 +55,14 @@ impl Kdc<'_> {
         if end <= start {
             return Err(KrbErrorCode::NEVER_VALID.into());
         }
-        let renewable = super::wants(body, flags::RENEWABLE)
-            || (super::wants(body, flags::RENEWABLE_OK) && wanted(body.till) > end && body.till.0 != 0);
-        let renew_till = renewable.then(|| {
-            let most = start.plus(self.config.max_renew).min(renew_limit.unwrap_or(KerberosTime::MAX));
-            wanted(body.rtime.unwrap_or_default()).min(most)
-        });
+        // RFC 4120 3.1.3: with RENEWABLE-OK alone, no longer than the life that was asked for.
+        let renewal = if super::wants(body, flags::RENEWABLE) {
+            Some(wanted(body.rtime.unwrap_or_default()))
+        } else {
+            Some(wanted(body.till)).filter(|till| super::wants(body, flags::RENEWABLE_OK) && *till > end)
+        };
+        let most = start.plus(self.config.max_renew).min(renew_limit.unwrap_or(KerberosTime::MAX));
+        let renew_till = renewal.map(|till| till.min(most));
         Ok(Times { auth, start, end, renew_till: renew_till.filter(|till| *till > end) })
     }
 

@@ -5,7 +5,8 @@
 //! | this one | the parts that messages share, and why bytes are refused |
 //! | `ticket` | [`Ticket`], [`EncTicketPart`], [`Authenticator`] |
 //! | `ap` | [`ApReq`], [`ApRep`], [`EncApRepPart`] |
-//! | `kdc` | [`KdcReq`], [`KdcRep`], [`EncKdcRepPart`] and pre-authentication data |
+//! | `kdc` | [`KdcReq`], [`KdcRep`], [`EncKdcRepPart`] |
+//! | `preauth` | [`PaData`], [`EtypeInfo2Entry`], [`PaEncTsEnc`] |
 //! | `error` | [`KrbError`] |
 //! | `cred` | [`KrbCred`]: forwarded tickets |
 //!
@@ -23,12 +24,14 @@ mod ap;
 mod cred;
 mod error;
 mod kdc;
+mod preauth;
 mod ticket;
 
 pub use ap::{ApRep, ApReq, EncApRepPart};
 pub use cred::{EncKrbCredPart, KrbCred, KrbCredInfo};
 pub use error::KrbError;
-pub use kdc::{EncKdcRepPart, EtypeInfo2Entry, Exchange, KdcRep, KdcReq, KdcReqBody, PaData, PaEncTsEnc};
+pub use kdc::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody};
+pub use preauth::{EtypeInfo2Entry, PaData, PaEncTsEnc};
 pub use ticket::{Authenticator, EncTicketPart, Ticket};
 
 /// Longest message that is decoded, in bytes: a ticket with a large PAC fits, and IIS takes no longer
