@@ -15,6 +15,7 @@
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
 //! * [`mechanism`]: the mechanisms by name; [`fault`]: the mistakes of real products, to be put on them.
+//! * [`profile`]: products by name, as data with sources.
 //! * [`farm`]: the backends.
 //! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
 //! * [`splice`]: the byte data plane, [`serve_l4`].
@@ -27,6 +28,7 @@ pub mod health;
 mod intern;
 pub mod mechanism;
 pub mod policy;
+pub mod profile;
 pub mod proxy;
 pub mod splice;
 
@@ -40,5 +42,6 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
+pub use profile::{Profile, ProfileError, profiles};
 pub use proxy::{Limits, serve_l7};
 pub use splice::serve_l4;
