@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+type Known<T> = Mutex<BTreeMap<Vec<T>, &'static [T]>>;
+
 /// One value for all that are equal.
 static TEXTS: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
-static WEIGHTS: Mutex<BTreeMap<Vec<u16>, &'static [u16]>> = Mutex::new(BTreeMap::new());
+static LISTS: Known<&'static str> = Mutex::new(BTreeMap::new());
+static WEIGHTS: Known<u16> = Mutex::new(BTreeMap::new());
 
 /// This text, for as long as the process lives.
 pub(crate) fn text(value: &str) -> &'static str {
@@ -21,12 +24,17 @@ pub(crate) fn text(value: &str) -> &'static str {
     kept
 }
 
+/// These texts, likewise.
+pub(crate) fn list(values: &[&str]) -> &'static [&'static str] {
+    kept(&LISTS, values.iter().map(|value| text(value)).collect())
+}
+
 /// These weights, likewise.
 pub(crate) fn weights(values: &[u16]) -> &'static [u16] {
     kept(&WEIGHTS, values.to_vec())
 }
 
-fn kept<T: Clone + Ord>(known: &Mutex<BTreeMap<Vec<T>, &'static [T]>>, values: Vec<T>) -> &'static [T] {
+fn kept<T: Clone + Ord>(known: &Known<T>, values: Vec<T>) -> &'static [T] {
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     known.entry(values).or_insert_with_key(|values| Box::leak(values.clone().into_boxed_slice()))
 }

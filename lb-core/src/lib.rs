@@ -15,6 +15,7 @@
 //!
 //! * [`policy`]: the traits, their vocabulary, and the shared parts from which mechanisms are composed.
 //! * [`mechanism`]: the mechanisms by name; [`fault`]: the mistakes of real products, to be put on them.
+//! * [`profile`]: products by name, as data with sources.
 //! * [`farm`]: the backends.
 //! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
 //! * [`splice`]: the byte data plane, [`serve_l4`].
@@ -31,6 +32,7 @@ pub mod health;
 mod intern;
 pub mod mechanism;
 pub mod policy;
+pub mod profile;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod splice;
@@ -47,6 +49,7 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
+pub use profile::{Profile, ProfileError, profiles};
 pub use proxy::{Limits, Pipelining, Service, serve_l7};
 pub use proxy_protocol::ProxyProtocol;
 pub use splice::{FlowLimits, FlowService, serve_l4};

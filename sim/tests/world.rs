@@ -300,11 +300,18 @@ fn what_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
-fn what_this_world_cannot_do_yet_is_refused() {
+fn a_drained_backend_gets_no_new_client_until_it_is_undrained() {
     let mut stage = Stage::new("l4-nat", 2);
-    stage.client("alice", Agent::Curl, Some("alice"));
-    for action in [Action::Drain("iis1".into()), Action::Undrain("iis1".into())] {
-        assert!(matches!(stage.0.perform(action), Err(WorldError::Invalid(_))));
+    let mut served = |stage: &mut Stage, name: &str| {
+        stage.client(name, Agent::Curl, Some("alice"));
+        stage.get(name, "/").application.map(|application| application.server)
+    };
+    stage.act(Action::Drain("iis1".into()));
+    for name in ["a", "b", "c"] {
+        assert_eq!(served(&mut stage, name), Some("iis2".into()));
     }
-    assert_eq!(stage.get("alice", "/").status, Some(200));
+    stage.act(Action::Undrain("iis1".into()));
+    assert!(["d", "e"].into_iter().any(|name| served(&mut stage, name) == Some("iis1".into())));
+    let error = stage.0.perform(Action::Drain("iis3".into())).unwrap_err();
+    assert_eq!(error.to_string(), "there is no backend called `iis3`; there are: iis1, iis2");
 }

@@ -2,12 +2,12 @@
 
 use super::{Mechanism, mechanisms};
 use crate::fault::{self, Misfit};
-use crate::intern;
+use crate::{Profile, intern, profiles};
 
 /// Longest name that is looked at; of a longer one, this much is compared.
 const LONGEST: usize = 128;
 
-/// The balancer of this name: that of a mechanism, with the numbers of faults appended: `pin-on-401+B10+B11`. A fault
+/// The balancer of this name: that of a mechanism or of a product's profile, with the numbers of faults appended: `pin-on-401+B10+B11`. A fault
 /// is put on once, however often it is named, and the result's name lists them in the order of their numbers.
 ///
 /// # Errors
@@ -38,11 +38,13 @@ pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
 }
 
 fn known(name: &str) -> Option<Mechanism> {
-    mechanisms().iter().find(|mechanism| mechanism.name == name).cloned()
+    let mechanism = mechanisms().iter().find(|mechanism| mechanism.name == name).cloned();
+    mechanism.or_else(|| profiles().iter().find(|profile| profile.name == name).map(Profile::mechanism))
 }
 
 fn names() -> Vec<&'static str> {
-    mechanisms().iter().map(|mechanism| mechanism.name).collect()
+    let mechanisms = mechanisms().iter().map(|mechanism| mechanism.name);
+    mechanisms.chain(profiles().iter().map(|profile| profile.name)).collect()
 }
 
 /// There is no balancer of that name.
@@ -115,7 +117,7 @@ mod tests {
                 address: std::net::SocketAddr::from(([10, 0, 0, 1], 80 + index)),
             };
             let farm = Farm { backends: (0..size).map(backend).collect() };
-            for mechanism in mechanisms() {
+            for mechanism in names().into_iter().map(|name| find(name).unwrap()) {
                 assert!(mechanism.l4(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
                 assert!(mechanism.l7(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
             }
@@ -126,6 +128,7 @@ mod tests {
             assert_eq!(ids.iter().filter(|&&it| it == id).count(), 1, "{id}");
         }
         let names = names();
+        assert!(names.contains(&"haproxy-safe") && names.contains(&"shared-pool"));
         for (index, name) in names.iter().enumerate() {
             assert!(!names[..index].contains(name), "{name} is there twice");
         }

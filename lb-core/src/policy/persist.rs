@@ -24,6 +24,24 @@ pub enum PersistRule {
     Cookie(CookieRule),
 }
 
+impl PersistRule {
+    /// Whether it can keep anybody.
+    ///
+    /// # Errors
+    /// The table is of no size, the mask fits no address, or the name cannot be a cookie's.
+    pub fn check(&self) -> Result<(), RuleError> {
+        match self {
+            Self::Source(rule) if rule.entries == 0 => Err(RuleError::Zero("the size of the source table")),
+            Self::Source(rule) => rule.mask.check(),
+            Self::Cookie(rule) => {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+                let fits = (1..=64).contains(&rule.name.len()) && rule.name.bytes().all(plain);
+                if fits { Ok(()) } else { Err(RuleError::CookieName(rule.name)) }
+            }
+        }
+    }
+}
+
 /// A table of client addresses (HAProxy's `stick-table type ip`, `source_ip` of the cloud balancers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceRule {
@@ -104,10 +122,7 @@ impl SourceTable {
     /// # Errors
     /// It would be of no size, or its mask fits no address.
     pub fn new(rule: SourceRule) -> Result<Self, RuleError> {
-        rule.mask.check()?;
-        if rule.entries == 0 {
-            return Err(RuleError::Zero("the size of the source table"));
-        }
+        PersistRule::Source(rule).check()?;
         Ok(Self { rule, entries: IndexMap::new(), by_use: BTreeMap::new(), uses: 0 })
     }
 
@@ -165,10 +180,7 @@ impl CookieJar {
     /// # Errors
     /// The name cannot be a cookie's.
     pub fn new(rule: CookieRule, farm: &Farm, entropy: &Entropy) -> Result<Self, RuleError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if !(1..=64).contains(&rule.name.len()) || !rule.name.bytes().all(plain) {
-            return Err(RuleError::CookieName(rule.name));
-        }
+        PersistRule::Cookie(rule).check()?;
         let backends = farm.backends.iter().map(|backend| backend.name.to_string()).collect();
         Ok(Self { rule, backends, key: entropy.bytes() })
     }
