@@ -52,7 +52,10 @@ fn catalogue() -> Result<Catalogue, Failure> {
             .iter()
             .map(|mechanism| entry(mechanism.name, mechanism.id, mechanism.summary))
             .collect(),
-        profiles: profiles().iter().map(|profile| entry(profile.name, Some(profile.product), profile.config)).collect(),
+        profiles: profiles()
+            .iter()
+            .map(|profile| entry(profile.name, Some(&profile.product), &profile.config))
+            .collect(),
         faults: faults().iter().map(|fault| entry(fault.id, Some(fault.name), fault.summary)).collect(),
         requirements: json::requirements(),
     })

@@ -53,8 +53,8 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failu
     let profiles = balancers::profiles_like(&arguments.profiles)?;
     let subject = |profile: &stickler_lb_core::Profile| Subject {
         name: profile.name.into(),
-        product: profile.product.into(),
-        config: profile.config.into(),
+        product: profile.product.clone(),
+        config: profile.config.clone(),
     };
     Ok(profiles.into_iter().map(|profile| (subject(profile), profile.mechanism())).collect())
 }

@@ -208,6 +208,24 @@ impl Initiator {
         }
     }
 
+    /// The end of a handshake whose last answer came without a token: a raw Authenticate, a raw AP-REQ
+    /// without mutual authentication, or a server that has sent its MIC already.
+    ///
+    /// # Errors
+    /// When the server still had something to prove.
+    pub fn finish_without_token(&mut self) -> Result<Established, InitiatorError> {
+        let established = |package, server_proved| Ok(Established { package, server_proved });
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::NtlmSent(_, true) => Err(InitiatorError::MissingMic),
+            State::NtlmSent(_, false) => established(Package::Ntlm, false),
+            State::KerberosSigned(_, proved) => established(Package::Kerberos, proved),
+            State::Kerberos(initiator) if !initiator.is_mutual() && !self.mic_required => {
+                established(Package::Kerberos, false)
+            }
+            State::Start | State::Ntlm(_) | State::Kerberos(_) | State::Done => Err(InitiatorError::Unexpected),
+        }
+    }
+
     /// The first token of a package.
     fn begin(&mut self, package: Package, nonces: InitiatorNonces, now: FileTime) -> Result<Vec<u8>, InitiatorError> {
         match package {

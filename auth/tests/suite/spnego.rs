@@ -69,7 +69,7 @@ fn negotiate(
             Step::Authenticated(done) => {
                 assert!(!acceptor.is_pending());
                 let client = match done.token.as_slice() {
-                    [] => Ok(None),
+                    [] => initiator.finish_without_token().map(Some),
                     last => match initiator.step(last, initiator_nonces(), NOW) {
                         Ok(InitiatorStep::Done(established)) => Ok(Some(established)),
                         Ok(InitiatorStep::Continue(_)) => panic!("the client would go on"),
@@ -503,6 +503,33 @@ fn a_client_takes_no_mechanism_that_it_did_not_offer() {
         ..InitiatorConfig::windows(None, Some(ntlm))
     });
     assert_eq!(nothing.start(initiator_nonces(), NOW), Err(InitiatorError::NoCredentials));
+}
+
+#[test]
+fn an_end_without_a_token_is_an_end_only_if_nothing_is_to_be_proved() {
+    let (_, offer, ntlm) = both(Etype::Aes256Sha1);
+    let started = |config: InitiatorConfig| {
+        let mut initiator = Initiator::new(config);
+        initiator.start(initiator_nonces(), NOW).unwrap();
+        initiator
+    };
+    assert_eq!(started(InitiatorConfig::mit(offer.clone())).finish_without_token(), Err(InitiatorError::Unexpected));
+    let config = ap::InitiatorConfig { mutual: false, ..ap::InitiatorConfig::default() };
+    let one_way = Arc::new(KerberosOffer { config, credential: offer.credential.clone() });
+    let established = Established { package: Package::Kerberos, server_proved: false };
+    assert_eq!(started(InitiatorConfig::mit(one_way)).finish_without_token(), Ok(established));
+    // Signed, and the server owes its own signature.
+    let mut initiator = started(InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, Some(ntlm)) });
+    let mut acceptor = Acceptor::new(both(Etype::Aes256Sha1).0, None);
+    let mut replays = ReplayCache::default();
+    let mut again = Initiator::new(InitiatorConfig {
+        raw: false,
+        ..InitiatorConfig::windows(None, Some(Arc::new(client(Profile::windows()))))
+    });
+    let first = again.start(initiator_nonces(), NOW).unwrap();
+    let Step::Continue(challenge) = acceptor.accept(&first, nonces(), NOW, &mut replays) else { panic!() };
+    initiator.step(&challenge, initiator_nonces(), NOW).unwrap();
+    assert_eq!(initiator.finish_without_token(), Err(InitiatorError::MissingMic));
 }
 
 #[test]

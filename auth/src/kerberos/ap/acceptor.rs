@@ -197,7 +197,7 @@ fn verify(
     let mutual = request.options & flags::MUTUAL_REQUIRED != 0;
     let (reply, context) = answer(config, mutual, &session_key, subkey, &authenticator, nonces);
     Ok(Accepted {
-        client: Principal::new(ticket_part.cname.clone(), ticket_part.crealm),
+        client: Principal::new(ticket_part.cname, ticket_part.crealm),
         server: Principal::new(ticket.sname.clone(), ticket.realm),
         ticket_flags: ticket_part.flags,
         auth_time: ticket_part.auth_time,

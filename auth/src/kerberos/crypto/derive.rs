@@ -19,34 +19,39 @@ pub(super) enum Purpose {
 
 /// Stretches or folds `input` to `N` bytes (RFC 3961 5.1): copies of it, each rotated right by 13 bits
 /// more than the one before, are added in chunks of `N` bytes with end-around carry.
-pub fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
+pub const fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    if input.is_empty() || N == 0 {
+        return out;
+    }
     let bits = 8 * input.len();
     let mut columns = [0_u32; N];
-    if input.is_empty() || N == 0 {
-        return [0; N];
-    }
-    for at in 0..lcm(input.len(), N) {
+    let (mut at, end) = (0, lcm(input.len(), N));
+    while at < end {
         let (copy, byte) = (at / input.len(), at % input.len());
         // The bit of the input at which this byte of the rotated copy begins.
         let start = (8 * byte + bits - 13 * copy % bits) % bits;
-        let (first, second) = (input[start / 8], input[(start / 8 + 1) % input.len()]);
-        let pair = u16::from_be_bytes([first, second]);
-        columns[at % N] += u32::from(pair << (start % 8) >> 8);
+        let pair = u16::from_be_bytes([input[start / 8], input[(start / 8 + 1) % input.len()]]);
+        columns[at % N] += (pair << (start % 8) >> 8) as u32;
+        at += 1;
     }
     // The carry out of the highest byte comes back into the lowest, until there is none.
-    let mut carry = 0;
+    let (mut column, mut carry) = (N, 0);
     loop {
-        for column in columns.iter_mut().rev() {
-            let sum = *column + carry;
-            (*column, carry) = (sum & 0xFF, sum >> 8);
+        if column == 0 {
+            if carry == 0 {
+                return out;
+            }
+            column = N;
         }
-        if carry == 0 {
-            return columns.map(|column| column as u8);
-        }
+        column -= 1;
+        let sum = columns[column] + carry;
+        (columns[column], carry) = (sum & 0xFF, sum >> 8);
+        out[column] = sum as u8;
     }
 }
 
-fn lcm(a: usize, b: usize) -> usize {
+const fn lcm(a: usize, b: usize) -> usize {
     let (mut divisor, mut rest) = (a, b);
     while rest != 0 {
         (divisor, rest) = (rest, divisor % rest);
@@ -54,14 +59,49 @@ fn lcm(a: usize, b: usize) -> usize {
     a / divisor * b
 }
 
+/// Usages below this have their constants folded beforehand: folding takes longer than AES and HMAC.
+const FOLDED: usize = 32;
+
+/// The constants of each usage, for encryption, integrity and checksum (RFC 3961 5.3), folded.
+static CONSTANTS: [[[u8; BLOCK]; 3]; FOLDED] = {
+    let mut all = [[[0; BLOCK]; 3]; FOLDED];
+    let mut usage = 0;
+    while usage < FOLDED {
+        let low = usage as u8;
+        all[usage] = [
+            n_fold(&[0, 0, 0, low, Purpose::Encryption as u8]),
+            n_fold(&[0, 0, 0, low, Purpose::Integrity as u8]),
+            n_fold(&[0, 0, 0, low, Purpose::Checksum as u8]),
+        ];
+        usage += 1;
+    }
+    all
+};
+
+/// The folded constant of a usage.
+fn folded(usage: u32, purpose: Purpose) -> [u8; BLOCK] {
+    let at = match purpose {
+        Purpose::Encryption => 0,
+        Purpose::Integrity => 1,
+        Purpose::Checksum => 2,
+    };
+    CONSTANTS.get(usage as usize).map_or_else(|| n_fold(&constant(usage, purpose)), |constants| constants[at])
+}
+
+/// The constant of a usage: its number, then what the key is for.
+const fn constant(usage: u32, purpose: Purpose) -> [u8; 5] {
+    let [a, b, c, d] = usage.to_be_bytes();
+    [a, b, c, d, purpose as u8]
+}
+
 /// The bytes of a key derived from `key` for `usage`; the first [`derived_len`] count, the rest is 0.
 pub(super) fn derive(key: &Key, usage: u32, purpose: Purpose) -> [u8; 32] {
-    let [a, b, c, d] = usage.to_be_bytes();
-    let constant = [a, b, c, d, purpose as u8];
-    let len = derived_len(key.etype, purpose);
     match key.etype {
-        Etype::Aes128Sha256 | Etype::Aes256Sha384 => kdf_hmac_sha2(key.etype, key.as_bytes(), &constant, len),
-        Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => dk(key.as_bytes(), &constant),
+        Etype::Aes128Sha256 | Etype::Aes256Sha384 => {
+            let len = derived_len(key.etype, purpose);
+            kdf_hmac_sha2(key.etype, key.as_bytes(), &constant(usage, purpose), len)
+        }
+        Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => dk(key.as_bytes(), folded(usage, purpose)),
     }
 }
 
@@ -73,11 +113,10 @@ pub(super) const fn derived_len(etype: Etype, purpose: Purpose) -> usize {
     }
 }
 
-/// DK of the AES types (RFC 3961 5.1): the folded constant, encrypted over and over.
-pub(super) fn dk(key: &[u8], constant: &[u8]) -> [u8; 32] {
+/// DK of the AES types (RFC 3961 5.1): a folded constant, encrypted over and over.
+pub(super) fn dk(key: &[u8], mut block: [u8; BLOCK]) -> [u8; 32] {
     let cipher = AesCts::new(key);
     let mut out = [0; 32];
-    let mut block = n_fold::<BLOCK>(constant);
     for chunk in out[..key.len()].chunks_mut(BLOCK) {
         cipher.encrypt_chained(&mut block, &[0; BLOCK]);
         chunk.copy_from_slice(&block[..chunk.len()]);

@@ -4,7 +4,7 @@ use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 
-use super::derive::{dk, kdf_hmac_sha2};
+use super::derive::{dk, kdf_hmac_sha2, n_fold};
 use super::{CryptoError, Etype, Key};
 use crate::ntlm::crypto::ntowf_v1;
 
@@ -42,7 +42,7 @@ pub(super) fn string_to_key(
         Etype::Rc4Hmac => random.copy_from_slice(&ntowf_v1(password)),
         Etype::Aes128Sha1 | Etype::Aes256Sha1 => {
             pbkdf2_hmac::<Sha1>(password_bytes, salt, iterations, random);
-            buffer = dk(random, LABEL);
+            buffer = dk(random, n_fold(LABEL));
         }
         Etype::Aes128Sha256 => {
             pbkdf2_hmac::<Sha256>(password_bytes, &named(etype, salt), iterations, random);
