@@ -187,6 +187,17 @@ fn parts_that_need_one_another_are_refused_apart() {
     assert!(with(&both).unwrap_err().contains("nothing of a source table"));
     let passive = format!("[profile.passive]\nfails = {}\n", cite("0"));
     assert!(with(&passive).unwrap_err().contains("at least 1"));
+    let check = |timeout: &str, uri: &str| {
+        let [timeout, uri] = [timeout, uri].map(|text| cite(&format!("{text:?}")));
+        let (tcp, interval, two) = (cite("\"http\""), cite("\"2s\""), cite("2"));
+        with(&format!(
+            "[profile.check]\nprobe = {tcp}\nuri = {uri}\ninterval = {interval}\ntimeout = {timeout}\nrise = {two}\n\
+             fall = {two}\n"
+        ))
+    };
+    assert_eq!(check("2s", "/up"), Ok(()));
+    assert!(check("3s", "/up").unwrap_err().contains("checks do not overlap"));
+    assert!(check("2s", "up").unwrap_err().contains("is no path"));
     let schemes = format!("[profile.pin]\ntrigger = {}\n", cite("\"401\""));
     assert!(with(&schemes).unwrap_err().contains("`pin.schemes` is missing"));
 }

@@ -30,6 +30,8 @@ const PINNED_SOUNDLY: Rules = Rules { retry: RetryRule::SOUND, ..PINNED };
 const SOURCES: SourceRule = SourceRule { timeout: Duration::from_mins(30), entries: 100_000, mask: Mask::HOST };
 const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
 const FORWARDED_ID: HeaderRule = HeaderRule { name: "Jespa-Connection-Id", overwrite: true };
+/// What backends take a user's name from, where they trust the balancer.
+const USER_HEADER: &str = "X-Remote-User";
 /// As the shipped nginx: one failure in 10 s keeps a backend out for 10 s.
 const PASSIVE: PassiveRule =
     PassiveRule { fails: 1, within: Duration::from_secs(10), out_for: Duration::from_secs(10), blame: Blame::Carrier };
@@ -414,13 +416,18 @@ fn special() -> Vec<Mechanism> {
         entry(
             "M20",
             Mechanism {
-                ends_authentication: Some("X-Remote-User"),
+                ends_authentication: Some(USER_HEADER),
                 ..Mechanism::l7_by(
                     "auth-at-balancer",
                     "the balancer authenticates clients itself, and names the user to the backends over a shared pool",
                     Rules { pool: Some(POOL), retry: RetryRule::SOUND, ..Rules::PLAIN },
                 )
             },
+        ),
+        Mechanism::l7_by(
+            "scrub-identity",
+            "pins on a 401, and takes the header that names the user out of what clients send",
+            Rules { scrub: Some(USER_HEADER), ..PINNED_SOUNDLY },
         ),
         told(
             "client-id",

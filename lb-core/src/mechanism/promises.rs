@@ -31,7 +31,7 @@ impl Mechanism {
 }
 
 fn composed(rules: &Rules, farm: &Farm) -> Promises {
-    let trusted_header = rules.client_id.map(|header| header.name.into());
+    let trusted_header = rules.client_id.map(|header| header.name).or(rules.scrub).map(Into::into);
     let mut promises = Promises { trusted_header, ..Promises::default() };
     match rules.persist {
         Some(PersistRule::Source(source)) => promises.persistence = Some(source.timeout),
@@ -112,6 +112,7 @@ mod tests {
         let checks = promises("pin-checked-tcp").checks.unwrap();
         assert_eq!((checks.rise, checks.fall, checks.interval), (2, 3, Duration::from_secs(2)));
         assert_eq!(promises("auth-at-balancer").trusted_header.as_deref(), Some("X-Remote-User"));
+        assert_eq!(promises("scrub-identity").trusted_header.as_deref(), Some("X-Remote-User"));
         assert_eq!(promises("client-id-trusting").trusted_header.as_deref(), Some("Jespa-Connection-Id"));
     }
 }

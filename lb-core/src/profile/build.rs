@@ -297,7 +297,13 @@ fn check(reader: &mut Reader<'_>, section: Spanned<schema::Check>) -> Read<Check
         ..CheckRule::TCP
     };
     if rule.rise == 0 || rule.fall == 0 {
-        return Err(reader.wrong(&span, "`rise` and `fall` are at least 1"));
+        return Err(reader.wrong(&span, "`check.rise` and `check.fall` are at least 1"));
+    }
+    if rule.timeout > rule.interval {
+        return Err(reader.wrong(&span, "`check.timeout` is longer than `check.interval`: checks do not overlap"));
+    }
+    if !uri.starts_with('/') || uri.parse::<http::Uri>().is_err() {
+        return Err(reader.wrong(&span, "`check.uri` is no path: it starts with `/`, and has no spaces"));
     }
     Ok(rule)
 }

@@ -37,8 +37,8 @@ pub struct Rules {
     pub client_id: Option<HeaderRule>,
     /// The client's address is added to `X-Forwarded-For`, as its last entry.
     pub forwarded_for: bool,
-    /// This header field is taken out of requests, because backends trust the balancer to set it. A field that a
-    /// balancer sets itself after having authenticated the client is set afterwards.
+    /// This header field is taken out of requests, because backends trust whoever stands before them to set it. Not for
+    /// a balancer that authenticates clients itself: it sets the field before it asks where the request goes.
     pub scrub: Option<&'static str>,
     /// What is tried again.
     pub retry: RetryRule,
