@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 14] = [
+const LEVELS: [(&str, u8); 17] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
@@ -13,12 +13,15 @@ const LEVELS: [(&str, u8); 14] = [
     ("mock-dc", 1),
     ("mock-iis", 1),
     ("lb-core", 1),
-    ("wire", 2),
-    ("sim", 2),
-    ("report", 3),
-    ("scenarios", 3),
-    ("benches", 4),
-    ("cli", 4),
+    ("agents", 2),
+    ("wire", 3),
+    ("sim", 3),
+    ("report", 4),
+    ("scenarios", 4),
+    ("benches", 5),
+    ("conformance", 5),
+    ("cli", 5),
+    ("example-balancer", 6),
 ];
 
 fn root() -> PathBuf {
@@ -144,11 +147,16 @@ fn decision_halves_do_no_io() {
 }
 
 /// Files or folders that only decide.
-const DECISION_HALVES: [&str; 17] = [
+const DECISION_HALVES: [&str; 22] = [
     "auth/src",
     "lb-core/src/farm.rs",
-    "lb-core/src/mechanism.rs",
+    "lb-core/src/fault",
+    "lb-core/src/health/passive.rs",
+    "lb-core/src/health/rule.rs",
+    "lb-core/src/health/state.rs",
+    "lb-core/src/mechanism",
     "lb-core/src/policy",
+    "lb-core/src/profile",
     "mock-client/src/agent.rs",
     "mock-client/src/profile.rs",
     "mock-dc/src/account.rs",

@@ -68,11 +68,12 @@ macro_rules! scenarios {
             lone_one_backend lone_two_backends parity interleaved mixed many_at_once negotiate_with_ntlm
             wrong_password lockout post_curl post_browser
             anonymous_after_user user_after_user address_reused leaves_in_turn re_authentication
-            same_backend no_cookies forged_cookie behind_one_address spread
-            restart backend_crash power_loss hang crash_between_legs post_in_flight pinned_reset keep_alive_race drain
-            all_down recovery flapping
+            same_backend no_cookies forged_cookie behind_one_address spread services
+            restart backend_crash power_loss hang crash_between_legs post_in_flight pinned_reset blame keep_alive_race
+            drain all_down recovery flapping
             protected_site dc_unreachable_from_one dc_down connection_of_the_check
-            rogue_backends half_an_answer not_http header_flood silent_backend big_cookie pipelining garbage_client
+            rogue_backends half_an_answer not_http header_flood silent_backend big_cookie pipelining
+            pipelining_with_credentials garbage_client
         }
     };
 }

@@ -93,6 +93,7 @@ const SHIPPED: &[Group] = &[
         "forged-cookie",
         "behind-one-address",
         "spread",
+        "services",
     ),
     group!("failover":
         "restart",
@@ -102,6 +103,7 @@ const SHIPPED: &[Group] = &[
         "crash-between-legs",
         "post-in-flight",
         "pinned-reset",
+        "blame",
         "keep-alive-race",
         "drain",
         "all-down",
@@ -132,6 +134,7 @@ const SHIPPED: &[Group] = &[
         "silent-backend",
         "big-cookie",
         "pipelining",
+        "pipelining-with-credentials",
         "garbage-client",
     ),
 ];

@@ -1,0 +1,86 @@
+//! Every fault that real products had is caught, and the mechanism without it is clean (`scripts/faults.toml`).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use stickler_lb_core::{Fault, faults, find, mechanisms, profiles};
+use stickler_model::{Topology, World, WorldError};
+use stickler_oracle::{Grade, Requirement, Severity};
+use stickler_scenarios::{Case, Run, run, shipped};
+use stickler_sim::SimWorld;
+
+/// The scenario that catches a fault.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catch {
+    on: String,
+    scenario: String,
+    #[serde(default)]
+    violates: Vec<Requirement>,
+    #[serde(default)]
+    script: bool,
+}
+
+fn catches() -> BTreeMap<String, Catch> {
+    toml::from_str(include_str!("../scripts/faults.toml")).unwrap()
+}
+
+fn cases() -> Vec<Case> {
+    let names = mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles().iter().map(|it| it.name));
+    shipped(&names.collect::<Vec<_>>()).unwrap()
+}
+
+fn play(case: &Case, balancer: &str) -> Run {
+    let simulated = |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
+        Ok(Box::new(SimWorld::new(topology, seed)?))
+    };
+    let run = run(&case.scenario, balancer, 1, simulated);
+    assert_eq!(run.error, None, "{}", run.replay());
+    run
+}
+
+/// Without the fault: no MUST is violated, the script holds, and what the fault would break is put to the test.
+fn check_control(catch: &Catch, run: &Run) {
+    let violated = run.verdicts.iter().filter(|verdict| {
+        verdict.grade == Grade::Violated && verdict.requirement.severity() == Severity::Must
+    });
+    let violated: Vec<_> = violated.map(|verdict| verdict.requirement.to_string()).collect();
+    assert!(violated.is_empty() && run.failures.is_empty(), "{} is not clean: {violated:?}", run.replay());
+    for &requirement in &catch.violates {
+        assert_eq!(run.grade(requirement), Grade::Ok, "{requirement}: {}", run.replay());
+    }
+}
+
+fn check_caught(catch: &Catch, run: &Run) {
+    for &requirement in &catch.violates {
+        assert_eq!(run.grade(requirement), Grade::Violated, "{requirement}: {}", run.replay());
+    }
+    if catch.script {
+        assert!(!run.failures.is_empty(), "every expectation holds: {}", run.replay());
+    }
+    assert!(catch.script || !catch.violates.is_empty(), "nothing is said of {}", run.balancer);
+}
+
+#[test]
+fn each_fault_is_caught_and_its_control_is_clean() {
+    let (catches, cases) = (catches(), cases());
+    for fault in faults().iter().filter(|fault| fault.needs.is_none()) {
+        let catch = catches.get(fault.id).unwrap_or_else(|| panic!("nothing catches {}", fault.id));
+        let case = cases.iter().find(|case| case.scenario.name() == catch.scenario);
+        let case = case.unwrap_or_else(|| panic!("{}: there is no scenario `{}`", fault.id, catch.scenario));
+        check_control(catch, &play(case, &catch.on));
+        check_caught(catch, &play(case, &format!("{}+{}", catch.on, fault.id)));
+    }
+}
+
+#[test]
+fn faults_that_need_more_are_listed_and_refused() {
+    let waiting: Vec<&Fault> = faults().iter().filter(|fault| fault.needs.is_some()).collect();
+    assert_eq!(waiting.iter().map(|fault| fault.id).collect::<Vec<_>>(), ["B1", "B8", "B13", "B19"]);
+    for fault in waiting {
+        let error = find(&format!("pin-on-401+{}", fault.id)).unwrap_err().to_string();
+        assert!(error.contains("which the bench does not have yet"), "{error}");
+        assert!(!catches().contains_key(fault.id));
+    }
+    assert_eq!(faults().len(), 20);
+}
