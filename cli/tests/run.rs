@@ -35,11 +35,41 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn every_shipped_scenario_ends_as_expected_over_every_balancer() {
-    let output = stickler(&["run"]);
+fn every_shipped_scenario_ends_as_expected() {
+    // Over all mechanisms, the suite in `scenarios` sees to it.
+    let output = stickler(&["run", "--balancer", "l4-nat", "--balancer", "shared-pool", "--balancer", "pin-on-401"]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", stderr(&output));
     assert!(text.contains(", 0 not as expected"), "{text}");
+}
+
+#[test]
+fn many_balancers_have_a_row_each_and_a_fault_is_a_name_like_any_other() {
+    let mut arguments = vec!["run", "lone-two-backends", "--balancer", "pin-on-401+B6"];
+    for balancer in ["l4-nat", "l4-dsr", "pin-on-401", "pin-coupled", "pin-cookie", "squid"] {
+        arguments.extend(["--balancer", balancer]);
+    }
+    let output = stickler(&arguments);
+    assert_eq!(output.status.code(), Some(1), "the fault violates what nothing expects: {}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains(" pin-on-401+B6   no "), "{text}");
+    assert!(text.contains(" squid           yes "), "{text}");
+}
+
+#[test]
+fn a_fault_that_cannot_sit_there_says_where_it_can() {
+    let output = stickler(&["run", "parity", "--balancer", "l4-nat+B6"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot sit on `l4-nat`; it can sit on: "), "{}", stderr(&output));
+}
+
+#[test]
+fn explain_tells_of_profiles_mechanisms_and_faults() {
+    let explained = |name| stdout(&stickler(&["explain", name]));
+    assert!(explained("haproxy-safe").contains("[1] "), "with sources");
+    assert!(explained("pin-on-401").starts_with("pin-on-401 (M12): "));
+    assert!(explained("pin-on-401+B6").contains("with the fault B6 (host-not-pinned)"));
+    assert_eq!(stickler(&["explain", "haproxi"]).status.code(), Some(2));
 }
 
 #[test]

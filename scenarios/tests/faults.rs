@@ -41,9 +41,10 @@ fn play(case: &Case, balancer: &str) -> Run {
 
 /// Without the fault: no MUST is violated, the script holds, and what the fault would break is put to the test.
 fn check_control(catch: &Catch, run: &Run) {
-    let violated = run.verdicts.iter().filter(|verdict| {
-        verdict.grade == Grade::Violated && verdict.requirement.severity() == Severity::Must
-    });
+    let violated = run
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.grade == Grade::Violated && verdict.requirement.severity() == Severity::Must);
     let violated: Vec<_> = violated.map(|verdict| verdict.requirement.to_string()).collect();
     assert!(violated.is_empty() && run.failures.is_empty(), "{} is not clean: {violated:?}", run.replay());
     for &requirement in &catch.violates {
