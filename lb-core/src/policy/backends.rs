@@ -18,13 +18,23 @@ pub struct Backends {
     state: Vec<BackendState>,
     load: Vec<u32>,
     limit: u32,
+    fails_open: bool,
+    /// Whether all are down, which is when a farm that fails open does.
+    all_down: bool,
 }
 
 impl Backends {
     /// So many backends, all up and idle, each with at most `limit` connections in use at once.
     pub fn new(backends: usize, limit: Option<u32>) -> Self {
         let limit = limit.unwrap_or(u32::MAX);
-        Self { state: vec![BackendState::Up; backends], load: vec![0; backends], limit }
+        let state = vec![BackendState::Up; backends];
+        Self { state, load: vec![0; backends], limit, fails_open: false, all_down: false }
+    }
+
+    /// The same; where it fails open, all backends count as up while all are down.
+    #[must_use]
+    pub fn failing_open(self, fails_open: bool) -> Self {
+        Self { fails_open, ..self }
     }
 
     /// How many there are.
@@ -39,12 +49,20 @@ impl Backends {
 
     /// The state of this one; one that does not exist is down.
     pub fn state(&self, backend: usize) -> BackendState {
-        self.state.get(backend).copied().unwrap_or(BackendState::Down)
+        let known = self.state.get(backend).copied();
+        if self.fails_open && self.all_down && known.is_some() {
+            return BackendState::Up;
+        }
+        known.unwrap_or(BackendState::Down)
     }
 
     /// From now on it is in this state. Returns whether that is news.
     pub fn set_state(&mut self, backend: usize, state: BackendState) -> bool {
-        self.state.get_mut(backend).is_some_and(|old| std::mem::replace(old, state) != state)
+        let news = self.state.get_mut(backend).is_some_and(|old| std::mem::replace(old, state) != state);
+        if news {
+            self.all_down = self.state.iter().all(|&state| state == BackendState::Down);
+        }
+        news
     }
 
     /// Connections in use: those that carry a request or belong to a client. Idle pooled ones do not count.
@@ -72,7 +90,7 @@ impl Backends {
         if self.limit == u32::MAX {
             return None;
         }
-        let up = (0..self.len()).filter(|&index| member(index) && self.state[index] == BackendState::Up);
+        let up = (0..self.len()).filter(|&index| member(index) && self.state(index) == BackendState::Up);
         Some(up.map(|index| self.limit.saturating_sub(self.load[index]) as usize).sum())
     }
 
@@ -108,5 +126,20 @@ mod tests {
         backends.end(1);
         assert!(backends.takes_new(1));
         assert!(!backends.takes_new(2) && !backends.set_state(2, BackendState::Up));
+    }
+
+    #[test]
+    fn a_farm_that_fails_open_takes_all_for_up_while_all_are_down() {
+        for (fails_open, expected) in [(false, BackendState::Down), (true, BackendState::Up)] {
+            let mut backends = Backends::new(2, Some(1)).failing_open(fails_open);
+            backends.set_state(0, BackendState::Down);
+            assert_eq!((backends.state(0), backends.state(1)), (BackendState::Down, BackendState::Up));
+            backends.set_state(1, BackendState::Down);
+            assert_eq!((backends.state(0), backends.state(1)), (expected, expected));
+            assert_eq!(backends.free(|_| true), Some(if fails_open { 2 } else { 0 }));
+            assert_eq!(backends.state(2), BackendState::Down, "there is no such backend");
+            backends.set_state(0, BackendState::Drain);
+            assert_eq!((backends.state(0), backends.state(1)), (BackendState::Drain, BackendState::Down));
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Composed {
         let selections = selections.collect::<Result<_, _>>()?;
         let hides_cookie = matches!(rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         Ok(Self {
-            backends: Backends::new(backends, rules.select.max_connections),
+            backends: Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open),
             selections,
             queue: rules.queue.map(|rule| Queue::new(rule, services)),
             sources,
@@ -151,7 +151,8 @@ impl L7Policy for Composed {
     }
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
-        if self.backends.set_state(backend, state) && state == BackendState::Down {
+        // What fails open is not down.
+        if self.backends.set_state(backend, state) && self.backends.state(backend) == BackendState::Down {
             self.evacuate(now, backend);
         }
         self.settled(now);

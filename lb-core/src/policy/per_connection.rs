@@ -20,12 +20,14 @@ pub struct FlowRules {
     pub source: Option<SourceRule>,
     /// When a backend goes down, its connections are ended (AWS NLB: RST); if not, they are left to find out.
     pub close_on_down: bool,
+    /// While every backend is down, each is taken for up (AWS NLB); if not, connections are refused.
+    pub fails_open: bool,
 }
 
 impl FlowRules {
     /// In turn, and nothing else.
     pub const ROUND_ROBIN: Self =
-        Self { select: SelectRule::new(Algorithm::RoundRobin), source: None, close_on_down: false };
+        Self { select: SelectRule::new(Algorithm::RoundRobin), source: None, close_on_down: false, fails_open: false };
 }
 
 /// Each new 5-tuple goes to a backend and stays there: the network address translation, or the splice, holds the
@@ -51,7 +53,7 @@ impl PerConnection {
         let backends = farm.backends.len();
         Ok(Self {
             rules,
-            backends: Backends::new(backends, rules.select.max_connections),
+            backends: Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open),
             selection: Selection::new(&rules.select, backends, Layer::L4, entropy)?,
             sources: rules.source.map(SourceTable::new).transpose()?,
             flows: IndexMap::new(),
@@ -106,7 +108,8 @@ impl L4Policy for PerConnection {
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         let news = self.backends.set_state(backend, state);
-        if news && state == BackendState::Down && self.rules.close_on_down {
+        // What fails open is not down.
+        if news && self.backends.state(backend) == BackendState::Down && self.rules.close_on_down {
             let of_it = self.flows.iter().filter(|(_, other)| **other == backend);
             self.due.extend(of_it.map(|(&flow, _)| (now, flow)));
         }

@@ -108,7 +108,8 @@ fn flow_rules(reader: &mut Reader<'_>, select: SelectRule, raw: &mut schema::Raw
         }
     };
     let close_on_down = reader.plain("close_on_down", raw.close_on_down.take())?.unwrap_or(false);
-    Ok(FlowRules { select, source, close_on_down })
+    let fails_open = reader.plain("fails_open", raw.fails_open.take())?.unwrap_or(false);
+    Ok(FlowRules { select, source, close_on_down, fails_open })
 }
 
 fn rules(reader: &mut Reader<'_>, select: SelectRule, raw: &mut schema::Raw, whole: &Span) -> Read<Rules> {
@@ -126,8 +127,20 @@ fn rules(reader: &mut Reader<'_>, select: SelectRule, raw: &mut schema::Raw, who
     let strip =
         reader.plain("strip", raw.strip.take())?.map(|names| Schemes { names: list(&names), ..Schemes::HAPROXY });
     let close_on_down = reader.plain("close_on_down", raw.close_on_down.take())?.unwrap_or(false);
-    let rules =
-        Rules { select, persist, prefer_last, pool, pin, own_idle, strip, retry, close_on_down, ..Rules::PLAIN };
+    let fails_open = reader.plain("fails_open", raw.fails_open.take())?.unwrap_or(false);
+    let rules = Rules {
+        select,
+        persist,
+        prefer_last,
+        pool,
+        pin,
+        own_idle,
+        strip,
+        retry,
+        close_on_down,
+        fails_open,
+        ..Rules::PLAIN
+    };
     rules.check().map_err(|error| reader.wrong(whole, error.to_string()))?;
     Ok(rules)
 }

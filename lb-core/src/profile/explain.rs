@@ -282,6 +282,13 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
             told.say(&format!("A check {what} runs every {every} s, fall {fall}, rise {rise}"), &on);
         }
     }
+    let fails_open = match &profile.mechanism.kind {
+        Kind::PerConnection(rules) => rules.fails_open,
+        Kind::Composed(rules) => rules.fails_open,
+    };
+    if fails_open {
+        told.say("While every backend is down, each is taken for up", &["fails_open"]);
+    }
     if let Some(passive) = &profile.mechanism.passive {
         let text = format!(
             "{} failures on live traffic keep a backend out for {} s",

@@ -52,6 +52,8 @@ pub(super) struct Raw {
     pub(super) prefer_last: Word,
     /// Whether a backend that goes down takes its clients' connections with it.
     pub(super) close_on_down: Cell<bool>,
+    /// Whether each backend is taken for up while all are down.
+    pub(super) fails_open: Cell<bool>,
     /// Schemes that are taken out of challenges.
     pub(super) strip: Cell<Vec<String>>,
 }

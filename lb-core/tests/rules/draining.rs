@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::policy::composed::Rules;
+use stickler_lb_core::policy::composed::{PreferLast, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::persist::{Mask, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
-use stickler_lb_core::policy::pool::PoolRule;
+use stickler_lb_core::policy::pool::{PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
 use stickler_lb_core::{BackendState, FiveTuple, L4Decision, L4Policy, L4Work, Route, UpstreamId};
 use stickler_model::{Entropy, Time};
@@ -43,6 +43,35 @@ fn a_dead_backend_loses_its_idle_connections_and_its_pinned_ones_where_the_rules
         let expected = if close_on_down { Route::Reuse(UpstreamId(2)) } else { Route::Pinned(UpstreamId(1)) };
         assert_eq!(front.route(1), expected);
     }
+}
+
+#[test]
+fn a_farm_that_fails_open_serves_while_all_of_it_is_down_and_is_choosy_again_afterwards() {
+    let mut front = Front::new(Rules { fails_open: true, ..RULES }, 2);
+    front.set_state(0, BackendState::Down);
+    assert_eq!((front.get(1), front.get(1)), (Some(1), Some(1)));
+    front.set_state(1, BackendState::Down);
+    assert_eq!((front.get(1), front.get(1)), (Some(0), Some(1)));
+    front.set_state(1, BackendState::Up);
+    assert_eq!((front.get(1), front.get(1)), (Some(1), Some(1)));
+}
+
+#[test]
+fn one_to_one_a_private_connection_outlasts_the_drain_of_its_backend() {
+    let pool = Some(PoolRule { share: Share::Never { slots: 1 }, ..POOL });
+    let mut front = Front::new(Rules { pool, prefer_last: PreferLast::Always, ..Rules::PLAIN }, 2);
+    assert_eq!(front.get(1), Some(0));
+    front.set_state(0, BackendState::Drain);
+    assert_eq!(front.route(1), Route::Reuse(UpstreamId(1)));
+    assert_eq!(front.get(2), Some(1), "a new client goes elsewhere");
+    front.close_client(1);
+    assert_eq!(front.get(1), Some(1), "and so does a new connection");
+    front.set_state(0, BackendState::Up);
+    let mut lost = Front::new(Rules { pool, prefer_last: PreferLast::Always, ..Rules::PLAIN }, 2);
+    assert_eq!(lost.get(1), Some(0));
+    lost.set_state(0, BackendState::Drain);
+    lost.close_upstream(UpstreamId(1));
+    assert_eq!(lost.get(1), Some(1), "what is lost is not opened again");
 }
 
 #[test]
@@ -108,6 +137,19 @@ fn the_flows_of_a_dead_backend_are_ended_where_the_rules_say_so() {
     assert_eq!(policy.poll(Time(5)), Some(L4Work::CloseFlow(flow(1, 1))));
     assert_eq!(policy.poll(Time(5)), None, "the other one's ports are in use again, on a live backend");
     assert_eq!(policy.next_deadline(), None);
+}
+
+#[test]
+fn flows_are_neither_refused_nor_ended_where_a_farm_fails_open() {
+    let mut policy = flows(FlowRules { close_on_down: true, fails_open: true, ..FlowRules::ROUND_ROBIN });
+    assert_eq!(policy.connect(Time(0), flow(1, 1)), L4Decision::Backend(0));
+    assert_eq!(policy.connect(Time(0), flow(1, 2)), L4Decision::Backend(1));
+    policy.set_state(Time(1), 0, BackendState::Down);
+    assert_eq!(policy.poll(Time(1)), Some(L4Work::CloseFlow(flow(1, 1))), "one is left to go to");
+    policy.closed(Time(1), flow(1, 1));
+    policy.set_state(Time(2), 1, BackendState::Down);
+    assert_eq!(policy.poll(Time(2)), None);
+    assert_eq!(policy.connect(Time(2), flow(1, 3)), L4Decision::Backend(0));
 }
 
 #[test]

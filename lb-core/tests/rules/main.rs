@@ -6,6 +6,7 @@ mod faults;
 mod front;
 mod headers;
 mod limits;
+mod measured;
 mod pinning;
 mod random;
 mod retries;

@@ -149,7 +149,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     let bonds = (prop::option::of(pool()), prop::option::of(pin()), prop::option::of(Just(Duration::from_secs(45))));
     let flag = any::<bool>;
     let headers = (flag(), flag(), flag());
-    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), flag(), flaws()).prop_map(
+    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), (flag(), flag()), flaws()).prop_map(
         |(
             select,
             services,
@@ -158,7 +158,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             (pool, pin, own_idle),
             headers,
             retry,
-            close_on_down,
+            (close_on_down, fails_open),
             flaws,
         )| {
             let (strip, client_id, forwarded_for) = headers;
@@ -177,6 +177,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 scrub: forwarded_for.then_some("x-remote-user"),
                 retry,
                 close_on_down,
+                fails_open,
                 flaws,
             }
         },
@@ -249,7 +250,8 @@ impl Run {
 
     fn check_route(&self, route: Route) {
         let Route::Open(backend) = route else { return };
-        assert_ne!(self.states[backend], BackendState::Down, "a dead backend gets no connection");
+        let open = self.rules.fails_open && self.states.iter().all(|&state| state == BackendState::Down);
+        assert!(open || self.states[backend] != BackendState::Down, "a dead backend gets no connection");
         let limit = self.rules.select.max_connections.unwrap_or(u32::MAX) as usize;
         let used = self.front.busy.values().filter(|up| self.front.open[up] == backend).count();
         // A lost race is run again against the same backend, in the place of the connection that was lost.

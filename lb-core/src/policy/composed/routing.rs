@@ -195,6 +195,10 @@ impl Composed {
 
     /// Whether this request goes over a connection of its own, which nobody else has used.
     fn wants_own(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
+        if self.rules.flaws.pool_steals_pinned {
+            // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
+            return false;
+        }
         let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
         dedicated || self.rules.pin.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
     }
@@ -239,7 +243,8 @@ impl Composed {
         known.filter(|&it| failed != Some(it) && self.serves(service, it) && self.backends.keeps_old(it))
     }
 
-    /// Where the request goes that nothing sends anywhere: where its connection was, or by the algorithm.
+    /// Where the request goes that nothing sends anywhere: where its connection was, or by the algorithm. A private
+    /// connection is a session that its backend has: draining does not end it.
     fn choose(
         &mut self,
         downstream: DownstreamId,
@@ -251,8 +256,16 @@ impl Composed {
         let prefers = |holder: &&super::Downstream| {
             (holder.prefers_last || self.rules.prefer_last == PreferLast::Always) && !self.rules.select.hashes()
         };
-        let last = holder.filter(prefers).and_then(|holder| holder.last);
-        let open = |&it: &usize| failed != Some(it) && self.serves(service, it) && self.backends.takes_new(it);
+        let holder = holder.filter(prefers);
+        let private = |it: usize| {
+            let to_it = |id: &UpstreamId| self.upstreams.get(id).is_some_and(|own| own.backend == it);
+            holder.is_some_and(|holder| holder.own.iter().any(to_it))
+        };
+        let last = holder.and_then(|holder| holder.last);
+        let open = |&it: &usize| {
+            let kept = || self.backends.state(it) != BackendState::Down && private(it);
+            failed != Some(it) && self.serves(service, it) && (self.backends.takes_new(it) || kept())
+        };
         last.filter(open).or_else(|| self.pick(service, head, failed))
     }
 

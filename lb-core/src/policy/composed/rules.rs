@@ -45,6 +45,8 @@ pub struct Rules {
     /// When a backend goes down, clients with connections pinned to it are closed (HAProxy `on-marked-down
     /// shutdown-sessions`, off by default).
     pub close_on_down: bool,
+    /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered 503.
+    pub fails_open: bool,
     /// Mistakes that no rule expresses.
     pub flaws: Flaws,
 }
@@ -173,6 +175,7 @@ impl Rules {
         scrub: None,
         retry: RetryRule::NONE,
         close_on_down: false,
+        fails_open: false,
         flaws: Flaws::NONE,
     };
 }

@@ -1,0 +1,330 @@
+//! Do the product profiles behave as the products were measured to? And what `stickler matrix` prints.
+//!
+//! Evidence: `M` measured on loopback over the real product, with a mock that keeps state for each TCP connection; `S`
+//! read in the product's source; `D` the vendor's documentation.
+
+use std::process::{Command, Output};
+
+use stickler_lb_core::{Mechanism, find, mechanisms, profiles};
+use stickler_model::event::Closed;
+use stickler_model::{Topology, What, World, WorldError};
+use stickler_report::matrix::{self, Matrix, Row, Subject};
+use stickler_scenarios::{Run, Scenario, shipped};
+use stickler_sim::{Balancer, SimWorld};
+
+/// Where a fact holds: the farm, and who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Site {
+    /// One backend; clients that send their Negotiate leg at once.
+    One,
+    /// One backend; clients that ask anonymously first, and log in on a 401.
+    OneAnonymousFirst,
+    /// Two backends, and nothing that brings a client back to one of them.
+    Two,
+    /// Two backends; all clients come from one address.
+    TwoFromOneAddress,
+    /// Two backends; clients keep cookies, and ask anonymously first.
+    TwoWithCookies,
+    /// One backend; a client's address and port come again with another user.
+    AddressReused,
+    /// One backend; a connection's first request comes before a user logs in, its second after.
+    SecondRequest,
+}
+
+/// Whether users with valid credentials get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ntlm {
+    /// Always.
+    Works,
+    /// Never.
+    Fails,
+    /// In step with another client only.
+    WhereRealigned,
+    /// Not always; perhaps never.
+    Unreliable,
+    /// The source does not say.
+    Unsaid,
+}
+
+/// Whether anybody was served as somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Users {
+    Apart,
+    MixedUp,
+}
+
+use Ntlm::{Fails, Unreliable, Unsaid, WhereRealigned, Works};
+use Site::{AddressReused, One, OneAnonymousFirst, SecondRequest, Two, TwoFromOneAddress, TwoWithCookies};
+use Users::{Apart, MixedUp};
+
+/// Balancer, site, what becomes of NTLM and of the users there, and where that is known from.
+type Fact = (&'static str, Site, Ntlm, Users, &'static str);
+
+#[rustfmt::skip]
+const FACTS: &[Fact] = &[
+    ("nginx-1.22",            One,               Fails,          Apart,   "M: nginx 1.22.1, defaults: never"),
+    ("nginx-1.22",            Two,               Fails,          Apart,   "M: nginx 1.22.1, defaults: never"),
+    ("nginx-keepalive",       One,               Works,          MixedUp, "M: nginx 1.22.1, keepalive 16: one server works, and leaks"),
+    ("nginx-keepalive",       Two,               WhereRealigned, MixedUp, "M: nginx 1.22.1, keepalive 16: only if round robin realigns"),
+    ("nginx-1.29.7",          One,               Works,          MixedUp, "M: nginx 1.31.5, defaults: an anonymous client is served as the user before"),
+    ("nginx-1.29.7",          Two,               WhereRealigned, MixedUp, "M: nginx 1.31.5, defaults"),
+    ("nginx-ip-hash",         TwoFromOneAddress, Works,          MixedUp, "M: nginx 1.31.5, ip_hash: an anonymous client is served as the user before"),
+    ("nginx-ntlm-module",     One,               Works,          Apart,   "M: keepalive 0"),
+    ("nginx-ntlm-module",     Two,               Works,          Apart,   "M: keepalive 0"),
+    ("nginx-ntlm-module+B5",  One,               Unsaid,         MixedUp, "M: an outer keepalive wraps the module"),
+    ("nginx-plus-ntlm",       Two,               Works,          Apart,   "D: the directive's purpose"),
+    // What one-shot Kerberos does to these is measured, too: it shows in the decisions, which lb-core tests.
+    ("haproxy-safe",          One,               Works,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5"),
+    ("haproxy-safe",          Two,               Works,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5"),
+    ("haproxy-aggressive",    Two,               Works,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5"),
+    ("haproxy-always",        Two,               Works,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5"),
+    ("haproxy-never",         Two,               Works,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5"),
+    ("haproxy-server-close",  One,               Fails,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5: never"),
+    ("haproxy-server-close",  Two,               Fails,          Apart,   "M: HAProxy 2.6.12 and 3.5-dev5: never"),
+    ("caddy",                 One,               Works,          MixedUp, "M: Caddy 2.6.2: one server only"),
+    ("caddy-ntlm",            One,               Works,          Apart,   "S: ntlm-transport, one upstream"),
+    ("caddy-ntlm",            Two,               Unreliable,     Apart,   "S: ntlm-transport: the host is picked anew"),
+    ("caddy-ntlm",            AddressReused,     Unsaid,         MixedUp, "S: ntlm-transport: keyed by address and port"),
+    ("traefik-before",        One,               Works,          MixedUp, "I: traefik#3792: logged in as someone else"),
+    ("traefik",               One,               Fails,          Apart,   "S: Traefik 3.7.9: a Negotiate leg that comes first breaks"),
+    ("traefik",               OneAnonymousFirst, Works,          Apart,   "S: Traefik 3.7.9: anonymous first is ok"),
+    ("httpd",                 One,               Works,          MixedUp, "M: Apache httpd 2.4.71: one worker only"),
+    ("httpd",                 Two,               WhereRealigned, MixedUp, "M: Apache httpd 2.4.71: one worker only"),
+    ("httpd-disablereuse",    One,               Fails,          Apart,   "M: Apache httpd 2.4.71: never"),
+    ("httpd-disablereuse",    Two,               Fails,          Apart,   "M: Apache httpd 2.4.71: never"),
+    ("no-pool-on-first",      SecondRequest,     Unsaid,         MixedUp, "M: httpd proxy-initial-not-pooled leaks on the second request"),
+    ("squid",                 One,               Works,          Apart,   "M: Squid 5.7"),
+    ("squid",                 Two,               Works,          Apart,   "M: Squid 5.7"),
+    ("skudonet-http",         One,               Works,          Apart,   "S: zproxy: one backend"),
+    ("skudonet-http",         Two,               WhereRealigned, Apart,   "S: zproxy: the backend is picked anew"),
+    ("skudonet-http-cookie",  TwoWithCookies,    Works,          Apart,   "S: zproxy: sticky"),
+    ("azure-appgw-dedicated", Two,               Works,          Apart,   "D: a backend connection for each client connection"),
+    ("netscaler-no-multiplex", Two,              Works,          Apart,   "D: a server connection for each client connection"),
+    ("avi",                   Two,               Works,          Apart,   "D: NTLM is detected"),
+    ("aws-nlb",               Two,               Works,          Apart,   "D: AWS names it for NTLM"),
+    ("azure-lb",              Two,               Works,          Apart,   "D: connections pass through"),
+    // Google's table of its load balancers, the NTLM column.
+    ("gcp-passthrough-nlb",   Two,               Works,          Apart,   "D: Google: NTLM works"),
+    ("gcp-proxy-nlb",         Two,               Works,          Apart,   "D: Google: NTLM works"),
+    ("gcp-alb",               Two,               Unreliable,     MixedUp, "D: Google: NTLM is not supported"),
+    ("gcp-alb-affinity",      Two,               Unreliable,     MixedUp, "D: Google: NTLM is not supported"),
+];
+
+const ANONYMOUS_FIRST: &str = r#"
+"""Browsers come one after the other, and again."""
+site(backends = 1)
+for name in ["alice", "bob"]:
+    user = browser(name)
+    for path in ["/", "/again"]:
+        user.get(path)
+    user.disconnect()
+    user.get("/and-again")
+"#;
+
+const ONE_ADDRESS: &str = r#"
+"""A user logs in, and somebody without credentials asks from the same address."""
+site(backends = 2)
+alice = curl("alice")
+alice.get("/")
+mallory = browser("mallory", user = None, at = alice)
+mallory.get("/")
+alice.disconnect()
+alice.get("/again")
+"#;
+
+const COOKIES: &str = r#"
+"""Browsers that keep cookies, one after the other, and again."""
+site(backends = 2)
+for name in ["alice", "bob", "carol"]:
+    user = browser(name)
+    user.get("/")
+    user.disconnect()
+    user.get("/again")
+"#;
+
+const SECOND_REQUEST: &str = r#"
+"""Somebody without credentials asks before a user logs in, and again afterwards."""
+site(backends = 1)
+mallory = browser("mallory", user = None)
+mallory.get("/")
+curl("alice").get("/")
+mallory.get("/again")
+"#;
+
+impl Ntlm {
+    fn is(self, seen: matrix::Works) -> bool {
+        use matrix::Works::{No, Partly, Yes};
+        match self {
+            Works => seen == Yes,
+            Fails => seen == No,
+            WhereRealigned => seen == Partly,
+            Unreliable => matches!(seen, Partly | No),
+            Unsaid => true,
+        }
+    }
+}
+
+impl Site {
+    /// Scenarios of the suite by name, and scripts of this test: what shows whether a user can log on, and what shows
+    /// besides whether users are kept apart.
+    const fn scenarios(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            One => (&["lone-one-backend"], &["anonymous-after-user", "user-after-user"]),
+            OneAnonymousFirst => (&[ANONYMOUS_FIRST], &["user-after-user"]),
+            // Alone, and in step with another: round robin over two may realign.
+            Two => (&["lone-two-backends", "parity"], &["leaves-in-turn"]),
+            TwoFromOneAddress => (&[ONE_ADDRESS], &[]),
+            TwoWithCookies => (&[COOKIES], &[]),
+            AddressReused => (&[], &["address-reused"]),
+            SecondRequest => (&[], &[SECOND_REQUEST]),
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_the_products_comes_out_of_the_simulation() {
+    let suite = Suite::new();
+    let differs: Vec<String> = FACTS.iter().filter_map(|fact| suite.differs(fact)).collect();
+    assert!(differs.is_empty(), "{}", differs.join("\n"));
+}
+
+#[test]
+fn a_reset_behind_haproxy_ends_the_clients_connection_without_a_502() {
+    // Measured over HAProxy 2.6.12, `http-reuse never`.
+    let run = Suite::new().run("pinned-reset", "haproxy-never");
+    let told = run.verdicts.iter().find(|verdict| verdict.requirement.id() == "FO-4").expect("a loss was seen");
+    assert!(told.evidence.is_empty(), "{:?}", told.evidence);
+    let events = &run.trace.as_ref().expect("the script asks").events;
+    let ended = |what: &What| matches!(what, What::ClientClosed { how: Closed::ByPeer | Closed::Broken, .. });
+    assert!(events.iter().any(|event| ended(&event.what)), "the client sees the end of the stream");
+    let error = |what: &What| matches!(what, What::ClientReceived { status: 500.., .. });
+    assert!(!events.iter().any(|event| error(&event.what)), "and no error");
+}
+
+/// The shipped scenarios, and how to run them.
+struct Suite(Vec<Scenario>);
+
+impl Suite {
+    fn new() -> Self {
+        let names = mechanisms().iter().map(|it| it.name).chain(profiles().iter().map(|it| it.name));
+        let cases = shipped(&names.collect::<Vec<_>>()).expect("the shipped scenarios are sound");
+        Self(cases.into_iter().map(|case| case.scenario).collect())
+    }
+
+    /// How the simulation differs from what is known; `None`: it does not.
+    fn differs(&self, &(balancer, site, works, users, source): &Fact) -> Option<String> {
+        let (logon, apart) = site.scenarios();
+        let [logon, apart] = [logon, apart].map(|scenarios| self.row(scenarios, balancer));
+        let mixed_up = [&logon, &apart].into_iter().flatten().any(|row| row.mixes_up_users);
+        let (ntlm, apart) = (logon.map(|row| row.ntlm).unwrap_or_default(), if mixed_up { MixedUp } else { Apart });
+        let same = works.is(ntlm) && apart == users;
+        (!same)
+            .then(|| format!("{balancer} at {site:?}: {:?}, but it is {:?}: {source}", (ntlm, apart), (works, users)))
+    }
+
+    /// What these scenarios show of a balancer; `None` without scenarios.
+    fn row(&self, scenarios: &[&str], balancer: &str) -> Option<Row> {
+        let subject = Subject { name: balancer.into(), product: String::new(), config: String::new() };
+        let mut matrix = Matrix::default();
+        for scenario in scenarios {
+            let run = self.run(scenario, balancer);
+            let trace = run.trace.as_ref().expect("the script asks");
+            matrix.add(&subject, &run.scenario, trace, &run.verdicts, &run.replay());
+        }
+        matrix.rows().first().cloned()
+    }
+
+    /// A scenario by name, or a script.
+    fn run(&self, scenario: &str, balancer: &str) -> Run {
+        let known = self.0.iter().find(|it| it.name() == scenario).cloned();
+        let scenario = known.unwrap_or_else(|| Scenario::new("script", "script.star", scenario).expect("it is short"));
+        let mechanism: Mechanism = find(balancer).expect("the balancer exists");
+        let build = move |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
+            Ok(Box::new(SimWorld::with_balancer(topology, Balancer::mechanism(&mechanism), seed)?))
+        };
+        let run = stickler_scenarios::run(&scenario, balancer, 0, build);
+        assert!(run.error.is_none(), "{:?}", run.error);
+        run
+    }
+}
+
+fn command(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stickler")).arg("matrix").args(arguments).output().expect("the command starts")
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = command(arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the output is text")
+}
+
+#[test]
+fn the_matrix_is_json_with_a_row_for_each_profile_asked_for() {
+    let text = printed(&["nginx-1.22", "azure-lb", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
+    let rows = value["rows"].as_array().expect("rows");
+    let told = |row: &serde_json::Value| {
+        let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        (word("name"), word("ntlm"), row["mixes_up_users"].as_bool(), row["cells"]["HS-1"]["grade"].as_str().is_some())
+    };
+    let expected = [("nginx-1.22", "no"), ("azure-lb", "yes")];
+    let expected = expected.map(|(name, ntlm)| (name.to_owned(), ntlm.to_owned(), Some(false), true));
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected);
+    let replay = rows[0]["cells"]["HS-1"]["broken"][0]["replay"].as_str().expect("a violation can be replayed");
+    assert!(replay.starts_with("stickler run ") && replay.contains("--balancer nginx-1.22"), "{replay}");
+}
+
+#[test]
+fn the_matrix_is_a_markdown_table_of_even_rows() {
+    let text = printed(&["azure-lb", "--format", "markdown"]);
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let table: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(table.len(), 3, "a head, a rule and a row:\n{text}");
+    assert!(cells(table[0]) > 10 && table.iter().all(|line| cells(line) == cells(table[0])), "{text}");
+    assert!(table[1].trim_matches(['|', '-']).chars().all(|c| c == '|' || c == '-'), "{}", table[1]);
+    assert!(table[2].starts_with("| azure-lb |") && table[2].contains("| yes | no |"), "{}", table[2]);
+}
+
+#[test]
+fn the_matrix_is_a_page_whose_elements_are_closed() {
+    let text = printed(&["nginx-1.22", "--format", "html"]);
+    assert!(text.starts_with("<!DOCTYPE html>") || text.starts_with("<!doctype html>"), "{}", &text[..80]);
+    assert!(!text.contains("<script") && !text.contains("http-equiv"), "nothing runs in it");
+    assert!(text.contains("nginx-1.22") && text.contains("HS-1"));
+    assert_eq!(unclosed(&text), Ok(()));
+}
+
+/// Whether each element of a page is closed, in order, but those whose end HTML leaves out.
+fn unclosed(page: &str) -> Result<(), String> {
+    const VOID: [&str; 5] = ["meta", "link", "br", "hr", "img"];
+    const OPTIONAL: [&str; 12] = ["html", "head", "body", "p", "li", "dt", "dd", "thead", "tbody", "tr", "th", "td"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let tag = tag.split('>').next().unwrap_or_default();
+        let name = tag.trim_start_matches('/').split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        if tag.starts_with('/') {
+            while open.last().is_some_and(|last| *last != name && OPTIONAL.contains(last)) {
+                open.pop();
+            }
+            let last = open.pop();
+            if last != Some(name) {
+                return Err(format!("</{name}> closes {last:?}"));
+            }
+        } else if !tag.starts_with('!') && !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    open.retain(|name| !OPTIONAL.contains(name));
+    if open.is_empty() { Ok(()) } else { Err(format!("not closed: {open:?}")) }
+}
+
+#[test]
+fn an_unknown_profile_exits_3_and_lists_those_that_there_are() {
+    let output = command(&["haproxi"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{text}");
+    assert!(text.contains("`haproxi`"), "{text}");
+    for profile in profiles() {
+        assert!(text.contains(profile.name), "{} is not listed: {text}", profile.name);
+    }
+}
