@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +42,9 @@ pub(crate) struct Run {
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
+    /// A file of product profiles of your own (see lb-core/profiles); each is run over. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
     /// The seed: the same seed gives the same trace, byte for byte.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -76,6 +80,10 @@ pub(crate) struct Matrix {
     /// Mechanisms in place of products.
     #[arg(long, conflicts_with = "profiles")]
     pub(crate) mechanisms: bool,
+    /// A file of product profiles of your own; they stand after the others, alone if none is named. May be given more
+    /// than once.
+    #[arg(long, value_name = "FILE", conflicts_with = "mechanisms")]
+    pub(crate) profile: Vec<PathBuf>,
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
@@ -92,7 +100,7 @@ pub(crate) struct Matrix {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, or one with faults.
+    /// A product profile, a mechanism, one with faults, or a file of profiles of your own.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }

@@ -1,5 +1,7 @@
 //! Balancers by what the user calls them.
 
+use std::path::PathBuf;
+
 use stickler_lb_core::{Mechanism, Profile, mechanisms, profiles};
 
 use crate::Failure;
@@ -23,6 +25,18 @@ pub(crate) fn find(names: &[String]) -> Result<Vec<Mechanism>, Failure> {
         }
     }
     Ok(found)
+}
+
+/// The profiles of these files.
+pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
+    let mut all = Vec::new();
+    for file in files {
+        let path = file.display().to_string();
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Failure::Wrong(format!("cannot read {path}: {error}")))?;
+        all.extend(Profile::parse(&text, &path).map_err(|error| Failure::Wrong(error.to_string()))?);
+    }
+    Ok(all)
 }
 
 /// The profiles whose name, or the words that it starts with, is one of these; all if there are none.

@@ -1,8 +1,9 @@
 //! How a product, or a mechanism, treats connections.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
-use stickler_lb_core::profiles;
+use stickler_lb_core::{Profile, profiles};
 
 use crate::args::Explain;
 use crate::{Failure, balancers};
@@ -11,6 +12,13 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     if let Some(profile) = profiles().iter().find(|profile| profile.name == arguments.name) {
         writeln!(out, "{}", profile.explain().trim_end())?;
+        return Ok(());
+    }
+    let file = PathBuf::from(&arguments.name);
+    if file.is_file() {
+        let own = balancers::own_profiles(&[file])?;
+        let told: Vec<String> = own.iter().map(Profile::explain).collect();
+        writeln!(out, "{}", told.join("\n").trim_end())?;
         return Ok(());
     }
     let [mechanism] = &balancers::find(std::slice::from_ref(&arguments.name))?[..] else {

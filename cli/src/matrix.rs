@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use stickler_lb_core::{Mechanism, mechanisms};
+use stickler_lb_core::{Mechanism, Profile, mechanisms};
 use stickler_report::matrix::{Matrix, Subject};
 
 use crate::Failure;
@@ -50,13 +50,15 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failu
         };
         return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), mechanism.clone())).collect());
     }
-    let profiles = balancers::profiles_like(&arguments.profiles)?;
-    let subject = |profile: &stickler_lb_core::Profile| Subject {
+    let own = balancers::own_profiles(&arguments.profile)?;
+    let named = own.is_empty() || !arguments.profiles.is_empty();
+    let shipped = if named { balancers::profiles_like(&arguments.profiles)? } else { Vec::new() };
+    let subject = |profile: &Profile| Subject {
         name: profile.name.into(),
         product: profile.product.clone(),
         config: profile.config.clone(),
     };
-    Ok(profiles.into_iter().map(|profile| (subject(profile), profile.mechanism())).collect())
+    Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.mechanism())).collect())
 }
 
 fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {

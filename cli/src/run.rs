@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use stickler_lb_core::Profile;
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{RunReport, json, pretty};
 
@@ -16,7 +17,11 @@ const FEW_RUNS: usize = 64;
 const FEW_BALANCERS: usize = 6;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
-    let balancers = balancers::find(&arguments.balancer)?;
+    let own = balancers::own_profiles(&arguments.profile)?;
+    // Profiles of one's own are run over alone, unless others are named beside them.
+    let named = own.is_empty() || !arguments.balancer.is_empty();
+    let mut balancers = if named { balancers::find(&arguments.balancer)? } else { Vec::new() };
+    balancers.extend(own.iter().map(Profile::mechanism));
     let cases = jobs::cases(&arguments.paths)?;
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     if jobs.is_empty() {

@@ -64,6 +64,26 @@ fn a_fault_that_cannot_sit_there_says_where_it_can() {
 }
 
 #[test]
+fn profiles_of_ones_own_are_run_over_and_a_wrong_one_points_at_the_place() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join("own.toml");
+    let path = file.to_str().expect("the test's path is UTF-8");
+    let shipped = include_str!("../../lb-core/profiles/proxies.toml");
+    let squid = shipped.split("[[profile]]").find(|text| text.contains("name = \"squid\"")).expect("squid is there");
+    let own = format!("[[profile]]{}", squid.replace("name = \"squid\"", "name = \"ours\""));
+    std::fs::write(&file, &own).expect("the test's profile can be written");
+    let output = stickler(&["run", "lone-two-backends", "--profile", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("1 run, 1 as expected"), "{}", stdout(&output));
+    assert!(stdout(&stickler(&["explain", path])).starts_with("ours: "));
+
+    std::fs::write(&file, own.replacen("layer = \"L7\"", "layer = \"L9\"", 1)).expect("and again");
+    let output = stickler(&["run", "lone-two-backends", "--profile", path]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("own.toml:"), "{}", stderr(&output));
+}
+
+#[test]
 fn explain_tells_of_profiles_mechanisms_and_faults() {
     let explained = |name| stdout(&stickler(&["explain", name]));
     assert!(explained("haproxy-safe").contains("[1] "), "with sources");

@@ -23,12 +23,17 @@
 //! | call | does |
 //! |---|---|
 //! | `site(backends=2, users={name: password}, forbidden=[], lockout=None, latency_us=250, jitter_us=0, providers=["NTLM"], iis="iis10")` | describes the site; optional, before the first client, once |
-//! | `curl(name, user=, password=)`, `browser(name, user=, password=, close_after_first_401=False)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's |
-//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
+//! | `site(..., acceptor=tracked(header=, check="nothing"), servers={name: rogue("garbage")}, front=None)` | other servers than IIS: `tracked()` looks users up in a table of its own (`check`: `nothing`, `address`, `token`), `trusted_header(name)` believes a header, `rogue(how)` misbehaves; a second balancer in front |
+//! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
+//! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
+//! | `c.send_raw(text, patience_ms=1000)` | sends bytes on a bare connection; what came back |
 //! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |
-//! | `crash(host)`, `power_loss(host)`, `restart(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc` |
+//! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
+//! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
+//! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `cookie`, `trusted_header`; `None` where nothing |
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
 //! | `r.status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length` | what came of a request; `None` where the application did not answer |
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
