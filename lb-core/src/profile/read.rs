@@ -27,7 +27,9 @@ pub struct ProfileError {
 impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, text, message } = self;
-        write!(f, "{path}:{line}:{column}: {message}\n  {text}\n  {:>column$}", "^")
+        write!(f, "{path}:{line}:{column}: {message}\n  {text}")?;
+        // Nothing to point at beyond what is shown.
+        if *column <= text.chars().count() + 1 { write!(f, "\n  {:>column$}", "^") } else { Ok(()) }
     }
 }
 
