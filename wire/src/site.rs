@@ -2,21 +2,30 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stickler_agents::{Doorkeeper, Monitor};
-use stickler_lb_core::{Backend, Control, Farm, Plane, RuleError, UnknownBalancer, find, health, serve_l4, serve_l7};
+use stickler_lb_core::health::{CheckError, CheckRule};
+use stickler_lb_core::{
+    Backend, Control, Farm, Gate, Mechanism, Plane, RuleError, UnknownBalancer, find, health, serve_l4, serve_l7,
+};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
-use stickler_model::topology::{Acceptor, ServerSpec};
+use stickler_model::topology::{Acceptor, Identity, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
-use crate::WallClock;
+use crate::host::Host;
+use crate::{CheckCommand, CheckSink, WallClock};
 
 /// What health checks call the site.
 const HOST: &str = "localhost";
+
+/// Time that a check by command has beyond its limit, to kill the command and to tell of it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to start, and where.
 pub struct Options {
@@ -28,6 +37,14 @@ pub struct Options {
     pub port: u16,
     /// Seeds challenges and secrets.
     pub seed: u64,
+    /// How the backends are checked, in place of the mechanism's own checks. `None`: as the mechanism has it.
+    pub check: Option<CheckRule>,
+    /// Checks the backends in place of the rule's probe ([`crate::command`]), as the topology's monitor where it has
+    /// one. Times, counts, URI and the string to find are the rule's; where neither `check` nor the mechanism has one,
+    /// [`CheckRule::TCP`] with its every 2 s, fall 3, rise 2. A path without `/` is looked for in `PATH`.
+    pub check_command: Option<PathBuf>,
+    /// Is told of each check by command that failed, with what the command said.
+    pub check_failed: Option<CheckSink>,
     /// Gets each line of the servers' logs.
     pub log: Option<LogSink>,
     /// Gets each event; nothing is kept.
@@ -43,6 +60,7 @@ pub struct Site {
     pub servers: Vec<(Name, SocketAddr)>,
     /// The DC's logon service.
     pub dc: SocketAddr,
+    dc_host: Host,
 }
 
 /// Why a site could not start.
@@ -54,6 +72,9 @@ pub enum StartError {
     /// The balancer's rules do not fit this farm.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The checks cannot keep what they promise.
+    #[error(transparent)]
+    Checks(#[from] CheckError),
     /// A port could not be had.
     #[error("cannot listen on {address} for `{name}`: {error}")]
     Listen {
@@ -78,6 +99,7 @@ impl Site {
                 server.acceptor = Acceptor::TrustedHeader(header.into());
             }
         }
+        let checks = Checks::of(&mut options, &mechanism)?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), options.events);
         let env = |name: &Name| Env {
@@ -87,9 +109,9 @@ impl Site {
             journal: Arc::clone(&journal),
         };
         let controller = Arc::new(DomainController::new(Directory::new(&options.topology.domain)));
-        let name = Name::from("dc");
+        let (name, dc_host) = (Name::from("dc"), Host::default());
         let (listener, dc) = listen(&name, SocketAddr::new(options.address, 0)).await?;
-        TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env(&name), Arc::clone(&controller)));
+        dc_host.spawn(stickler_mock_dc::serve(dc_host.clone(), listener, env(&name), Arc::clone(&controller)));
 
         let join = |name: &Name| {
             let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {name}")).bytes();
@@ -110,33 +132,92 @@ impl Site {
         let name = Name::from("lb");
         let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
-        let (env, control) = (env(&name), Control::new());
-        match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
-            Plane::L7(mut service) => {
-                if let (Some(header), Some(server)) = (mechanism.ends_authentication, options.topology.servers.first())
-                {
-                    let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-                    let site = stickler_mock_iis::Site::new(&spec, &options.topology.domain, join(&name));
-                    let gate = Doorkeeper::new(&TokioNet, env.clone(), Arc::new(site), header);
-                    service.gate = Some(gate.expect("a mechanism's header has a field's name"));
-                }
-                TokioNet.spawn(serve_l7(TokioNet, listener, env.clone(), service))
-            }
-            Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env.clone(), service)),
+        let control = Control::new();
+        let gate = |env: &Env| {
+            let (header, server) = (mechanism.ends_authentication?, options.topology.servers.first()?);
+            let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
+            let site = stickler_mock_iis::Site::new(&spec, &options.topology.domain, join(&env.name));
+            let gate = Doorkeeper::new(&TokioNet, env.clone(), Arc::new(site), header);
+            Some(gate.expect("a mechanism's header has a field's name"))
         };
-        if let Some(rule) = mechanism.checks {
-            let monitor = options.topology.monitor.clone();
-            let agent = monitor.map(|monitor| Monitor::new(TokioNet, env.clone(), HOST, monitor));
+        balance(&mechanism, listener, env(&name), &farm, &control, gate)?;
+        if let Some(checks) = checks {
+            checks.start(env(&name), farm, control);
+        }
+        Ok(Self { front_end, servers, dc, dc_host })
+    }
+
+    /// Ends the DC for good: its service and its connections. The servers are left to find out.
+    pub fn stop_dc(&self) {
+        self.dc_host.switch_off();
+    }
+}
+
+/// Starts the balancer.
+fn balance(
+    mechanism: &Mechanism,
+    listener: TokioListener,
+    env: Env,
+    farm: &Farm,
+    control: &Control,
+    gate: impl FnOnce(&Env) -> Option<Arc<dyn Gate>>,
+) -> Result<(), RuleError> {
+    match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
+        Plane::L7(mut service) => {
+            service.gate = gate(&env);
+            TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
+        }
+        Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
+    };
+    Ok(())
+}
+
+/// What checks the backends.
+struct Checks {
+    rule: CheckRule,
+    command: Option<CheckCommand>,
+    user: Option<Identity>,
+}
+
+impl Checks {
+    /// As the options have it, or else the mechanism; `None`: nobody checks.
+    fn of(options: &mut Options, mechanism: &Mechanism) -> Result<Option<Self>, CheckError> {
+        let (command, user) = (options.check_command.take(), options.topology.monitor.clone());
+        let own = options.check.or(mechanism.checks);
+        let Some(rule) = own.or_else(|| command.as_ref().map(|_| CheckRule::TCP)) else { return Ok(None) };
+        rule.check()?;
+        let failed = options.check_failed.take();
+        let command = command.map(|program| CheckCommand::new(program, &rule, user.as_ref(), failed));
+        Ok(Some(Self { rule, command, user }))
+    }
+
+    fn start(self, env: Env, farm: Farm, control: Control) {
+        let Self { rule, command, user } = self;
+        if let Some(command) = command {
+            // It has the rule's time limit itself, and tells what it heard by then; the other limit is for the rest.
+            let patient = CheckRule { timeout: rule.timeout + PATIENCE, ..rule };
+            TokioNet.spawn(health::run_with(TokioNet, env, farm, patient, Arc::new(command), control));
+        } else {
+            let agent = user.map(|user| Monitor::new(TokioNet, env.clone(), HOST, user));
             TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
         }
-        Ok(Self { front_end, servers, dc })
     }
 }
 
 impl Options {
     /// On loopback, on ports that are free, without a log.
     pub fn new(topology: Topology) -> Self {
-        Self { topology, address: Ipv4Addr::LOCALHOST.into(), port: 0, seed: 0, log: None, events: Box::new(drop) }
+        Self {
+            topology,
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            seed: 0,
+            check: None,
+            check_command: None,
+            check_failed: None,
+            log: None,
+            events: Box::new(drop),
+        }
     }
 }
 

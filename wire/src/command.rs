@@ -1,0 +1,229 @@
+//! Health checks by a command of the operator's, on real sockets only.
+//!
+//! It gets the arguments `host port uri user find`, and the user's password in the environment, as [`PASSWORD`]:
+//! arguments can be read by every user of the machine (`ps`), the environment of a process by its own user alone. The
+//! published script that this follows takes the password as an argument; that much is not followed. Exit 0 means up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickler_lb_core::health::{CheckRule, Probe, Prober};
+use stickler_lb_core::{Backend, Boxed};
+use stickler_model::{Identity, Name};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// The environment variable with the password of the check's user; absent where the check has no user.
+pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
+
+/// How much is kept of what a command says, in bytes of standard output and of standard error each. It may say more:
+/// that is read, so that the command is not held up, and dropped.
+const KEPT: usize = 2048;
+
+/// For what a command has said by its end to be read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Is told of each check that failed.
+pub type CheckSink = Arc<dyn Fn(CheckFailure) + Send + Sync>;
+
+/// A check by command that found a backend down.
+#[derive(Debug, thiserror::Error)]
+#[error("check of {backend}: {why}{}", told(.output))]
+pub struct CheckFailure {
+    /// The backend.
+    pub backend: Name,
+    /// What went wrong.
+    pub why: CheckEnd,
+    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error, without
+    /// control characters.
+    pub output: String,
+}
+
+/// How a check by command ended, where it did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckEnd {
+    /// The command ended with another status than 0.
+    #[error("the command ended with {0}")]
+    Status(ExitStatus),
+    /// It did not end in time, and was killed with all that it had started.
+    #[error("the command did not end within {0:?}, and was killed")]
+    Late(Duration),
+    /// It could not be started, or not be waited for.
+    #[error("the command `{}` cannot run: {error}", program.display())]
+    Unable {
+        /// The command.
+        program: PathBuf,
+        /// The operating system's word.
+        error: io::Error,
+    },
+}
+
+/// Asks a command about each backend.
+///
+/// It runs in a process group of its own, which is killed when its time is up, when the check is dropped, and when the
+/// command itself has ended and left something behind. (Elsewhere than on Unix the command alone is killed.)
+pub struct CheckCommand {
+    program: PathBuf,
+    uri: &'static str,
+    find: &'static str,
+    user: String,
+    password: Option<String>,
+    limit: Duration,
+    failed: Option<CheckSink>,
+}
+
+impl CheckCommand {
+    /// This program, as `user`, with time limit, URI and string of this rule; what the rule does not say is `/` and the
+    /// empty string. Each failure is told to `failed`.
+    pub fn new(program: PathBuf, rule: &CheckRule, user: Option<&Identity>, failed: Option<CheckSink>) -> Self {
+        let (uri, find) = match rule.probe {
+            Probe::Tcp => ("/", ""),
+            Probe::Http { uri, .. } => (uri, ""),
+            Probe::Logon { uri, find, .. } => (uri, find),
+        };
+        let password = user.map(|user| user.password.clone());
+        let user = user.map(|user| user.principal.to_string()).unwrap_or_default();
+        Self { program, uri, find, user, password, limit: rule.timeout, failed }
+    }
+
+    /// Runs it once.
+    async fn ask(&self, address: SocketAddr) -> Result<(), (CheckEnd, String)> {
+        let unable = |error| CheckEnd::Unable { program: self.program.clone(), error };
+        let mut running = Running::start(self.command(address)).map_err(|error| (unable(error), String::new()))?;
+        let why = match timeout(self.limit, running.end()).await {
+            Ok(Ok(status)) if status.success() => return Ok(()),
+            Ok(Ok(status)) => CheckEnd::Status(status),
+            Ok(Err(error)) => unable(error),
+            Err(_) => CheckEnd::Late(self.limit),
+        };
+        running.kill();
+        Err((why, running.said()))
+    }
+
+    fn command(&self, address: SocketAddr) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(address.ip().to_string()).arg(address.port().to_string());
+        command.args([self.uri, &self.user, self.find]);
+        match &self.password {
+            Some(password) => command.env(PASSWORD, password),
+            None => command.env_remove(PASSWORD),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        command
+    }
+}
+
+impl Prober for CheckCommand {
+    fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> Boxed<'a, bool> {
+        Box::pin(async move {
+            let Err((why, output)) = self.ask(backend.address).await else { return true };
+            if let Some(failed) = &self.failed {
+                failed(CheckFailure { backend: backend.name.clone(), why, output });
+            }
+            false
+        })
+    }
+}
+
+/// A command under way, and what it has said so far.
+struct Running {
+    child: Child,
+    /// Its process group, until that is killed.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+    stdout: Said<ChildStdout>,
+    stderr: Said<ChildStderr>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        let (stdout, stderr) = (Said::new(child.stdout.take()), Said::new(child.stderr.take()));
+        #[cfg(unix)]
+        let group = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self {
+            child,
+            #[cfg(unix)]
+            group,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Waits for the command alone: what it has started in the background may live longer, and hold its output open.
+    async fn end(&mut self) -> io::Result<ExitStatus> {
+        let Self { child, stdout, stderr, .. } = self;
+        let listening = async {
+            tokio::join!(stdout.listen(), stderr.listen());
+            std::future::pending().await
+        };
+        let status = tokio::select! {
+            biased;
+            status = child.wait() => status?,
+            never = listening => never,
+        };
+        self.kill();
+        let rest = async { tokio::join!(self.stdout.listen(), self.stderr.listen()) };
+        // Whoever has left the group keeps its output, and is not waited for.
+        let _ = timeout(LAST_WORDS, rest).await;
+        Ok(status)
+    }
+
+    /// Kills what is left of it. Once only, and right after the command was waited for, so that its number is nobody
+    /// else's yet.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self.group.take() {
+            // There may be nobody left.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        #[cfg(not(unix))]
+        let _ = self.child.start_kill();
+    }
+
+    fn said(&self) -> String {
+        let all = [self.stdout.kept.as_slice(), &self.stderr.kept].concat();
+        // A backend may have had a say in it, and the reader may be a terminal.
+        let plain = |c: char| c == '\n' || !c.is_control();
+        String::from_utf8_lossy(&all).trim_end().chars().filter(|&c| plain(c)).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The start of what comes out of a pipe.
+struct Said<P> {
+    pipe: Option<P>,
+    kept: Vec<u8>,
+}
+
+impl<P: AsyncRead + Unpin> Said<P> {
+    const fn new(pipe: Option<P>) -> Self {
+        Self { pipe, kept: Vec::new() }
+    }
+
+    /// Reads to the end, and keeps the start.
+    async fn listen(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        let mut piece = [0; 1024];
+        while let Ok(count @ 1..) = pipe.read(&mut piece).await {
+            let room = KEPT - self.kept.len();
+            self.kept.extend_from_slice(&piece[..count.min(room)]);
+        }
+    }
+}
+
+fn told(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!("; it said: {output}") }
+}
