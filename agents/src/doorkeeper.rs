@@ -23,7 +23,7 @@ impl Doorkeeper {
     ///
     /// # Errors
     /// `header` is not a field name; it comes back.
-    pub fn new<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
+    pub fn gate<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
         let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
         Ok(Arc::new(Self { gate: Gate::new(net, env, site), header }))
     }

@@ -23,7 +23,7 @@ pub struct Monitor<N> {
 
 impl<N: Net> Monitor<N> {
     /// As `identity`, to the site that `Host` names so. Randomness and time for the tokens come from `env`.
-    pub fn new(net: N, env: Env, host: &'static str, identity: Identity) -> Arc<dyn LogonAgent> {
+    pub fn agent(net: N, env: Env, host: &'static str, identity: Identity) -> Arc<dyn LogonAgent> {
         Arc::new(Self { net, env, host, identity })
     }
 }

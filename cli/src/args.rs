@@ -122,6 +122,10 @@ pub(crate) struct Serve {
     /// Seeds the servers' challenges.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Check the servers' health by this command in place of the balancer's own check: it gets host, port, URI, user and
+    /// the text to find as arguments, and the password in STICKLER_CHECK_PASSWORD; exit 0 is up.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) check_command: Option<PathBuf>,
     /// Print the servers' W3C log.
     #[arg(long)]
     pub(crate) log: bool,

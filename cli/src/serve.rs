@@ -35,6 +35,7 @@ fn options(arguments: &Serve) -> Options {
     options.address = arguments.listen;
     options.port = arguments.port;
     options.seed = arguments.seed;
+    options.check_command.clone_from(&arguments.check_command);
     if arguments.log {
         options.log = Some(Arc::new(move |entry| print(entry.to_string())));
     }

@@ -137,7 +137,7 @@ impl Site {
             let (header, server) = (mechanism.ends_authentication?, options.topology.servers.first()?);
             let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
             let site = stickler_mock_iis::Site::new(&spec, &options.topology.domain, join(&env.name));
-            let gate = Doorkeeper::new(&TokioNet, env.clone(), Arc::new(site), header);
+            let gate = Doorkeeper::gate(&TokioNet, env.clone(), Arc::new(site), header);
             Some(gate.expect("a mechanism's header has a field's name"))
         };
         balance(&mechanism, listener, env(&name), &farm, &control, gate)?;
@@ -198,7 +198,7 @@ impl Checks {
             let patient = CheckRule { timeout: rule.timeout + PATIENCE, ..rule };
             TokioNet.spawn(health::run_with(TokioNet, env, farm, patient, Arc::new(command), control));
         } else {
-            let agent = user.map(|user| Monitor::new(TokioNet, env.clone(), HOST, user));
+            let agent = user.map(|user| Monitor::agent(TokioNet, env.clone(), HOST, user));
             TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
         }
     }

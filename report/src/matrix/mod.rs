@@ -10,7 +10,7 @@ mod text;
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use stickler_model::Trace;
+use stickler_model::{Action, Trace, What};
 use stickler_oracle::{Grade, Requirement, Verdict};
 
 use crate::transcript;
@@ -46,6 +46,9 @@ pub struct Row {
     pub cells: IndexMap<Requirement, Cell>,
     /// Scenarios that were run.
     pub scenarios: usize,
+    /// What scenarios without a fault showed of logging on: worked, and did not.
+    #[serde(skip)]
+    calm: (bool, bool),
 }
 
 /// Whether users can log on.
@@ -55,7 +58,8 @@ pub enum Works {
     /// Nothing was tried.
     #[default]
     Unknown,
-    /// Every user with valid credentials was answered in every scenario (HS-1, HS-2, HS-3).
+    /// Every user with valid credentials was answered (HS-1, HS-2, HS-3) in every scenario in which nothing broke.
+    /// What happens when something breaks is for the other requirements to say.
     Yes,
     /// In some scenarios: with one backend, or one client at a time.
     Partly,
@@ -152,7 +156,14 @@ impl Matrix {
 
 impl Row {
     fn new(subject: Subject) -> Self {
-        Self { subject, ntlm: Works::Unknown, mixes_up_users: false, cells: IndexMap::new(), scenarios: 0 }
+        Self {
+            subject,
+            ntlm: Works::Unknown,
+            mixes_up_users: false,
+            cells: IndexMap::new(),
+            scenarios: 0,
+            calm: (false, false),
+        }
     }
 
     /// The grade of a requirement; not exercised where no scenario put it to the test.
@@ -162,6 +173,13 @@ impl Row {
 
     fn add(&mut self, scenario: &str, trace: &Trace, verdicts: &[Verdict], replay: &str) {
         self.scenarios += 1;
+        if !trace.events.iter().any(|event| matches!(event.what, What::Action(Action::Fault(_)))) {
+            let has = |ids: &[Requirement], grade| {
+                verdicts.iter().any(|verdict| ids.contains(&verdict.requirement) && verdict.grade == grade)
+            };
+            self.calm.0 |= has(&[Requirement::Hs1], Grade::Ok);
+            self.calm.1 |= has(&LOGON, Grade::Violated);
+        }
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
@@ -180,6 +198,7 @@ impl Row {
 
     fn merge(&mut self, other: Self) {
         self.scenarios += other.scenarios;
+        self.calm = (self.calm.0 | other.calm.0, self.calm.1 | other.calm.1);
         for (requirement, cell) in other.cells {
             let own = self.cells.entry(requirement).or_default();
             own.grade = own.grade.max(cell.grade);
@@ -196,13 +215,11 @@ impl Row {
     }
 
     fn works(&self) -> Works {
-        let Some(logon) = self.cells.get(&Requirement::Hs1) else { return Works::Unknown };
-        if LOGON.iter().all(|&id| self.grade(id) != Grade::Violated) {
-            Works::Yes
-        } else if logon.kept.is_empty() {
-            Works::No
-        } else {
-            Works::Partly
+        match self.calm {
+            (false, false) => Works::Unknown,
+            (true, false) => Works::Yes,
+            (true, true) => Works::Partly,
+            (false, true) => Works::No,
         }
     }
 }

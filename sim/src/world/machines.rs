@@ -302,7 +302,7 @@ impl Proxy {
             Make::Http(make) => {
                 let mut service = make(farm, entropy, control).expect(CHECKED);
                 if let Some((site, header)) = &self.doorkeeper {
-                    let gate = Doorkeeper::new(net, env.clone(), Arc::clone(site), header);
+                    let gate = Doorkeeper::gate(net, env.clone(), Arc::clone(site), header);
                     service.gate = Some(gate.expect("a mechanism's header has a field's name"));
                 }
                 on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
@@ -331,7 +331,7 @@ impl Checks {
             control.set_health(index, true);
             control.set_share(index, 100);
         }
-        let agent = monitor.map(|monitor| Monitor::new(net.clone(), env.clone(), addresses::HOST_HEADER, monitor));
+        let agent = monitor.map(|monitor| Monitor::agent(net.clone(), env.clone(), addresses::HOST_HEADER, monitor));
         net.spawn(health::run(net.clone(), env, farm, rule, agent, control));
     }
 }
