@@ -6,12 +6,6 @@ use stickler_lb_core::{Mechanism, Profile, mechanisms, profiles};
 
 use crate::Failure;
 
-/// The names of all mechanisms and profiles.
-pub(crate) fn names() -> Vec<&'static str> {
-    let profiles = profiles().iter().map(|profile| profile.name);
-    mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles).collect()
-}
-
 /// The mechanisms, profiles and faulty ones of these names, each once; all mechanisms if there are none.
 pub(crate) fn find(names: &[String]) -> Result<Vec<Mechanism>, Failure> {
     if names.is_empty() {

@@ -35,7 +35,7 @@ pub(crate) enum Done {
 
 /// The scripts that the arguments mean.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
-    stickler_scenarios::select(paths, &crate::balancers::names()).map_err(|error| match error {
+    stickler_scenarios::select(paths, &stickler_lb_core::names()).map_err(|error| match error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
         _ => Failure::Wrong(error.to_string()),
     })

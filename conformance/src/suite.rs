@@ -80,8 +80,8 @@ impl Suite {
 
     fn slots(&self) -> &BTreeMap<String, Slot> {
         self.played.get_or_init(|| {
-            let names: Vec<&str> = known();
-            let cases = shipped(&names).unwrap_or_else(|error| panic!("the shipped scenarios are sound: {error}"));
+            let cases = shipped(&stickler_lb_core::names())
+                .unwrap_or_else(|error| panic!("the shipped scenarios are sound: {error}"));
             let wanted = cases.into_iter().filter(|case| GROUPS.contains(&&*case.group));
             wanted.map(|case| (case.scenario.name().to_owned(), Slot { case, played: Mutex::new(None) })).collect()
         })
@@ -103,12 +103,6 @@ impl Played {
             (None, None) => panic!("the script asked for nothing"),
         }
     }
-}
-
-/// The names that the shipped tables of expected outcomes may speak of.
-pub(crate) fn known() -> Vec<&'static str> {
-    let profiles = stickler_lb_core::profiles().iter().map(|profile| profile.name);
-    stickler_lb_core::mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles).collect()
 }
 
 fn play(case: &Case, balancer: Balancer) -> Played {

@@ -41,7 +41,7 @@ pub use control::{Attached, Change, Control};
 pub use farm::{Backend, Farm};
 pub use fault::{Fault, faults};
 pub use gate::{Admission, Boxed, Gate};
-pub use mechanism::{Carriage, Layer, Mechanism, Plane, UnknownBalancer, find, mechanisms};
+pub use mechanism::{Carriage, Layer, Mechanism, Plane, UnknownBalancer, find, mechanisms, names};
 pub use policy::backends::BackendState;
 pub use policy::error::RuleError;
 pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};

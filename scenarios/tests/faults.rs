@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use stickler_lb_core::{Fault, faults, find, mechanisms, profiles};
+use stickler_lb_core::{Fault, faults, find, names};
 use stickler_model::{Topology, World, WorldError};
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_scenarios::{Case, Run, run, shipped};
@@ -26,8 +26,7 @@ fn catches() -> BTreeMap<String, Catch> {
 }
 
 fn cases() -> Vec<Case> {
-    let names = mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles().iter().map(|it| it.name));
-    shipped(&names.collect::<Vec<_>>()).unwrap()
+    shipped(&names()).unwrap()
 }
 
 fn play(case: &Case, balancer: &str) -> Run {

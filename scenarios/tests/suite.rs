@@ -2,7 +2,7 @@
 //!
 //! To try a balancer of your own, use the crate `stickler-conformance`.
 
-use stickler_lb_core::{mechanisms, profiles};
+use stickler_lb_core::{mechanisms, names};
 use stickler_model::{Topology, World, WorldError};
 use stickler_scenarios::{Case, Run, run, shipped};
 use stickler_sim::SimWorld;
@@ -21,8 +21,7 @@ fn simulated(topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError
 }
 
 fn cases() -> Vec<Case> {
-    let names = mechanisms().iter().map(|mechanism| mechanism.name).chain(profiles().iter().map(|it| it.name));
-    shipped(&names.collect::<Vec<_>>()).unwrap()
+    shipped(&names()).unwrap()
 }
 
 /// Why the run is not as expected; empty where it is.

@@ -42,7 +42,8 @@ fn known(name: &str) -> Option<Mechanism> {
     mechanism.or_else(|| profiles().iter().find(|profile| profile.name == name).map(Profile::mechanism))
 }
 
-fn names() -> Vec<&'static str> {
+/// The names of all mechanisms and profiles.
+pub fn names() -> Vec<&'static str> {
     let mechanisms = mechanisms().iter().map(|mechanism| mechanism.name);
     mechanisms.chain(profiles().iter().map(|profile| profile.name)).collect()
 }

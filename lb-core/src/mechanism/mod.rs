@@ -11,7 +11,7 @@ mod service;
 
 use stickler_model::Entropy;
 
-pub use self::find::{UnknownBalancer, find};
+pub use self::find::{UnknownBalancer, find, names};
 pub use self::service::Plane;
 use crate::fault::Fault;
 use crate::health::rule::{CheckRule, PassiveRule};
