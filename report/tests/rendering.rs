@@ -25,6 +25,7 @@ fn trace() -> Trace {
                     dns: "corp.example".into(),
                     users: Vec::new(),
                     lockout_threshold: None,
+                    ..DomainSpec::default()
                 },
                 servers: Vec::new(),
                 balancer: "shared-pool".into(),
