@@ -101,7 +101,8 @@ pub(crate) fn ticket_at(
     now: FileTime,
 ) -> Result<Credential, ClientError> {
     let entropy = Entropy::new(2, "client");
-    let nonces = || Nonces { nonce: u32::from_le_bytes(entropy.bytes()), confounder: entropy.bytes(), subkey: entropy.bytes() };
+    let nonces =
+        || Nonces { nonce: u32::from_le_bytes(entropy.bytes()), confounder: entropy.bytes(), subkey: entropy.bytes() };
     let mut cache = CredentialCache::default();
     let name = PrincipalName::parse(service);
     let (mut acquire, mut step) = Acquire::service(Arc::new(config.clone()), name, &cache, nonces(), NOW);
@@ -128,13 +129,21 @@ pub(crate) fn refusal(kdc: &mut Kdc, config: &ClientConfig, service: &str) -> (K
 /// Whether a service with these keys takes the ticket, and for whom.
 pub(crate) fn accepts(keys: ServiceKeys, ticket: &Credential) -> Result<Principal, ap::Refusal> {
     let nonces = || ap::Nonces { confounder: [1; 16], cred_confounder: [2; 16], subkey: [3; 32], sequence: 4 };
-    let (_, token) = Initiator::start(&InitiatorConfig::default(), ticket, nonces(), NOW);
-    let accepted =
-        ap::accept(&AcceptorConfig::new(keys), None, &token, nonces(), NOW, &mut ReplayCache::default());
+    let (token, _) = Initiator::start(&InitiatorConfig::default(), ticket, nonces(), NOW);
+    let accepted = ap::accept(&AcceptorConfig::new(keys), None, &token, nonces(), NOW, &mut ReplayCache::default());
     accepted.map(|accepted| accepted.client).map_err(|rejected| rejected.refusal)
 }
 
 /// Only RC4.
 pub(crate) fn with_rc4(config: ClientConfig) -> ClientConfig {
     ClientConfig { etypes: vec![Etype::Rc4Hmac], ..config }
+}
+
+/// An AS-REQ without pre-authentication.
+pub(crate) fn first_request(name: &str) -> Vec<u8> {
+    let nonces = Nonces { nonce: 1, confounder: [0; 16], subkey: [0; 32] };
+    let config = Arc::new(client(name, ""));
+    let (_, step) = Acquire::service(config, PrincipalName::parse(WEB), &CredentialCache::default(), nonces, NOW);
+    let Step::Send { request, .. } = step else { panic!("{step:?}") };
+    request
 }
