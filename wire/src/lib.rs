@@ -1,10 +1,12 @@
 //! The world on real sockets: mock servers and a balancer on loopback.
 //!
 //! [`Site`] starts a DC, a farm of IIS servers and one balancer, with the very code that the simulated
-//! world runs, for real clients to talk to.
+//! world runs, for real clients to talk to. [`Kdc`] is the DC's Kerberos service alone.
 
 mod clock;
+mod kdc;
 mod site;
 
 pub use clock::WallClock;
+pub use kdc::{Kdc, krb5_conf};
 pub use site::{Options, Site, StartError};

@@ -13,7 +13,7 @@ use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
-use crate::WallClock;
+use crate::{Kdc, WallClock};
 
 /// What health checks call the site.
 const HOST: &str = "localhost";
@@ -26,6 +26,8 @@ pub struct Options {
     pub address: IpAddr,
     /// The balancer's port; 0 picks a free one.
     pub port: u16,
+    /// The KDC's port, for TCP and UDP; 0 picks a free one.
+    pub kdc_port: u16,
     /// Seeds challenges and secrets.
     pub seed: u64,
     /// Gets each line of the servers' logs.
@@ -43,6 +45,8 @@ pub struct Site {
     pub servers: Vec<(Name, SocketAddr)>,
     /// The DC's logon service.
     pub dc: SocketAddr,
+    /// The DC's Kerberos service.
+    pub kdc: Kdc,
 }
 
 /// Why a site could not start.
@@ -90,6 +94,9 @@ impl Site {
         let name = Name::from("dc");
         let (listener, dc) = listen(&name, SocketAddr::new(options.address, 0)).await?;
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env(&name), Arc::clone(&controller)));
+        let address = SocketAddr::new(options.address, options.kdc_port);
+        let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
+        let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
 
         let join = |name: &Name| {
             let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {name}")).bytes();
@@ -129,14 +136,22 @@ impl Site {
             let agent = monitor.map(|monitor| Monitor::new(TokioNet, env.clone(), HOST, monitor));
             TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
         }
-        Ok(Self { front_end, servers, dc })
+        Ok(Self { front_end, servers, dc, kdc })
     }
 }
 
 impl Options {
     /// On loopback, on ports that are free, without a log.
     pub fn new(topology: Topology) -> Self {
-        Self { topology, address: Ipv4Addr::LOCALHOST.into(), port: 0, seed: 0, log: None, events: Box::new(drop) }
+        Self {
+            topology,
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            kdc_port: 0,
+            seed: 0,
+            log: None,
+            events: Box::new(drop),
+        }
     }
 }
 

@@ -135,4 +135,30 @@ proptest! {
         prop_assert!(message.len() < request.len() + 400);
         prop_assert!(KrbError::decode(&message).is_ok() || KdcReq::decode(&request).is_ok());
     }
+
+    #[test]
+    fn any_stream_of_bytes_is_answered_in_whole_frames(
+        frames in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut socket, _) = connect().await;
+            let bytes = frames.iter().flat_map(|(whole, bytes)| if *whole { frame(bytes) } else { bytes.clone() });
+            // The KDC may close at a length that is none, before it has taken the rest.
+            let _ = socket.write_all(&bytes.collect::<Vec<u8>>()).await;
+            let _ = socket.shutdown().await;
+            let mut replies = Vec::new();
+            let ended = socket.read_to_end(&mut replies).await;
+            let mut rest = replies.as_slice();
+            while let Some((length, behind)) = rest.split_first_chunk() {
+                let length = u32::from_be_bytes(*length) as usize;
+                if length > behind.len() && ended.is_err() {
+                    break;
+                }
+                let (message, behind) = behind.split_at(length);
+                assert!(KrbError::decode(message).is_ok());
+                rest = behind;
+            }
+        });
+    }
 }
