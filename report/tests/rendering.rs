@@ -129,6 +129,19 @@ fn the_whole_transcript_marks_the_evidence() {
 }
 
 #[test]
+fn a_request_for_a_ticket_is_a_line() {
+    let line = |client: Option<&str>, etype, error| {
+        let client = client.map(|user| Principal::new("CORP", user));
+        let what = What::DcTicket { client, service: "HTTP/www".into(), etype, error };
+        transcript::line(&Event { at: Time::default(), by: Name::from("dc"), what })
+    };
+    assert!(
+        line(Some("alice"), 18, 0).ends_with(r#"dc         ticket of CORP\alice for "HTTP/www": issued, etype 18"#)
+    );
+    assert!(line(None, 0, 7).ends_with(r#"ticket of nobody for "HTTP/www": KRB-ERROR 7"#));
+}
+
+#[test]
 fn the_json_document_is_complete() {
     let text = stickler_report::json::document(&[run("anonymous", "shared-pool", Grade::Violated, Vec::new())], true);
     let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
