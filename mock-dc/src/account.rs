@@ -1,7 +1,11 @@
 //! One account: its secret, its state, and which logons the state forbids.
 
+use std::sync::OnceLock;
+
 use stickler_auth::FileTime;
-use stickler_auth::logon::LogonRequest;
+use stickler_auth::kerberos::PrincipalName;
+use stickler_auth::kerberos::crypto::Etype;
+use stickler_auth::kerberos::keys::{LongTermKey, keys_from_password, machine_salt, user_salt};
 use stickler_auth::ntlm::crypto::ntowf_v1;
 use stickler_auth::ntlm::verify::StoredSecret;
 use stickler_auth::status::NtStatus;
@@ -24,8 +28,13 @@ pub struct AccountState {
     pub hours: LogonHours,
     /// NetBIOS names of the workstations that the user may log on from; empty: all.
     pub workstations: Vec<String>,
-    /// Whether the user is a member of Protected Users, who may not use NTLM at all.
+    /// Whether the user is a member of Protected Users, who may not use NTLM at all, nor RC4 or
+    /// delegation with Kerberos.
     pub protected: bool,
+    /// Whether a ticket-granting ticket is had without pre-authentication (`DONT_REQ_PREAUTH`).
+    pub no_preauth: bool,
+    /// Whether the account is sensitive and its tickets cannot be forwarded (`NOT_DELEGATED`).
+    pub sensitive: bool,
 }
 
 impl Default for AccountState {
@@ -39,6 +48,8 @@ impl Default for AccountState {
             hours: LogonHours::ALWAYS,
             workstations: Vec::new(),
             protected: false,
+            no_preauth: false,
+            sensitive: false,
         }
     }
 }
@@ -96,6 +107,28 @@ impl LogonHours {
     }
 }
 
+/// Version of a password that was never changed, as Active Directory counts.
+pub(crate) const FIRST_KVNO: u32 = 2;
+
+/// What an account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A person, or a service.
+    User,
+    /// A computer, whose account's name ends in `$`.
+    Machine,
+}
+
+/// How a domain makes keys.
+pub(crate) struct KeyRules<'a> {
+    /// The realm.
+    pub(crate) realm: &'a str,
+    /// The types that every account has a key of.
+    pub(crate) etypes: &'a [Etype],
+    /// Iterations of string-to-key; `None`: the default of the type.
+    pub(crate) iterations: Option<u32>,
+}
+
 /// An account of the directory: what [`AccountState`] says, the secret, and the failed logons.
 pub(crate) struct Account {
     pub(crate) principal: Principal,
@@ -103,16 +136,21 @@ pub(crate) struct Account {
     pub(crate) state: AccountState,
     /// Failed logons since the last good one.
     pub(crate) bad_count: u32,
+    kind: Kind,
+    password: String,
     secret: StoredSecret,
     nt_hash: [u8; 16],
+    /// Kerberos keys. Derived when somebody first asks, for it takes milliseconds.
+    keys: OnceLock<Vec<LongTermKey>>,
 }
 
 impl Account {
     /// No LM hash is kept, as since Windows Vista (`NoLMHash`).
-    pub(crate) fn new(principal: Principal, password: &str, sids: Vec<String>) -> Self {
+    pub(crate) fn new(kind: Kind, principal: Principal, password: &str, sids: Vec<String>) -> Self {
         let nt_hash = ntowf_v1(password);
         let secret = StoredSecret::from_hashes(nt_hash, None);
-        Self { principal, sids, state: AccountState::default(), bad_count: 0, secret, nt_hash }
+        let (state, password, keys) = (AccountState::default(), password.to_owned(), OnceLock::new());
+        Self { principal, sids, state, bad_count: 0, kind, password, secret, nt_hash, keys }
     }
 
     /// The stored secret, whose cache a verification may fill.
@@ -125,9 +163,36 @@ impl Account {
         ntowf_v1(password) == self.nt_hash
     }
 
-    /// The state's checks, for this request.
-    pub(crate) fn check(&self, request: &LogonRequest, threshold: Option<u32>, now: FileTime) -> Result<(), NtStatus> {
-        self.state.check(&request.workstation, threshold.is_some_and(|limit| self.bad_count >= limit), now)
+    /// The state's checks, at a logon from this workstation.
+    pub(crate) fn check(&self, workstation: &str, threshold: Option<u32>, now: FileTime) -> Result<(), NtStatus> {
+        self.state.check(workstation, threshold.is_some_and(|limit| self.bad_count >= limit), now)
+    }
+
+    /// Notes how the check of a password went.
+    pub(crate) fn count(&mut self, good: bool) {
+        self.bad_count = if good { 0 } else { self.bad_count.saturating_add(1) };
+    }
+
+    /// The account's name in its realm.
+    pub(crate) fn name(&self) -> PrincipalName {
+        PrincipalName::user(self.principal.user())
+    }
+
+    /// The salt of its keys.
+    pub(crate) fn salt(&self, realm: &str) -> String {
+        match self.kind {
+            Kind::User => user_salt(realm, &self.name()),
+            Kind::Machine => machine_salt(realm, self.principal.user()),
+        }
+    }
+
+    /// Its Kerberos keys. The rules are the domain's, and do not change once a key was made.
+    pub(crate) fn keys(&self, rules: &KeyRules<'_>) -> &[LongTermKey] {
+        self.keys.get_or_init(|| {
+            let salt = self.salt(rules.realm);
+            keys_from_password(&self.password, &salt, FIRST_KVNO, rules.etypes, rules.iterations)
+                .expect("fails for iterations out of bounds only, which the directory does not take")
+        })
     }
 }
 
@@ -147,7 +212,7 @@ mod tests {
             must_change: true,
             hours: LogonHours::NEVER,
             workstations: vec!["PC1".into()],
-            protected: false,
+            ..AccountState::default()
         };
         let mut check = |mend: fn(&mut AccountState)| {
             let status = state.check("pc2", false, NOON).err();

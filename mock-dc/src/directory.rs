@@ -1,31 +1,46 @@
 //! The directory: a domain, its accounts, and the decision on each logon. Pure.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use stickler_auth::FileTime;
+use stickler_auth::kerberos::kdc::{self, KdcConfig};
 use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, SessionKeys, check_target_info};
 use stickler_auth::status::NtStatus;
 use stickler_model::topology::{DomainSpec, UserSpec};
 use stickler_model::{Identity, Principal};
 
-use crate::account::{Account, AccountState};
+use crate::account::{Account, AccountState, Kind};
+use crate::services::Trust;
+use crate::spn::SpnTable;
 
 /// RID of the first account that an administrator creates (MS-DTYP 2.4.2.4: below are the built-in ones).
 const FIRST_RID: usize = 1_000;
 
 /// A domain with its accounts. Names compare without case.
 pub struct Directory {
-    netbios: String,
-    dns: String,
+    pub(crate) netbios: String,
+    pub(crate) dns: String,
     /// NetBIOS name of this DC, in replies.
     dc: String,
     /// SID of the domain.
     sid: String,
     level: LmCompatibilityLevel,
-    lockout_threshold: Option<u32>,
+    pub(crate) lockout_threshold: Option<u32>,
     guest: bool,
     /// By the account's name in lower case.
-    accounts: IndexMap<String, Account>,
+    pub(crate) accounts: IndexMap<String, Account>,
+    pub(crate) spns: SpnTable,
+    /// Accounts trusted for delegation, in lower case.
+    pub(crate) delegates: Vec<String>,
+    pub(crate) trusts: Vec<Trust>,
+    /// The rules of its KDC; the realm is the DNS name in upper case.
+    pub(crate) kdc: KdcConfig,
+    /// Iterations of string-to-key; `None`: the default of the type.
+    pub(crate) iterations: Option<u32>,
+    /// The keys of the ticket-granting service, once it has been asked for something.
+    pub(crate) krbtgt: Option<Arc<kdc::Account>>,
 }
 
 /// How a logon was decided: what goes back, and what a trace should tell.
@@ -51,19 +66,32 @@ impl Directory {
             lockout_threshold: spec.lockout_threshold,
             guest: false,
             accounts: IndexMap::with_capacity(spec.users.len()),
+            spns: SpnTable::default(),
+            delegates: Vec::new(),
+            trusts: Vec::new(),
+            kdc: KdcConfig::new(&spec.dns.to_uppercase()),
+            iterations: None,
+            krbtgt: None,
         };
         spec.users.iter().for_each(|user| directory.add_user(user));
+        spec.services.iter().for_each(|service| directory.add_service(service));
+        spec.trusts.iter().for_each(|trust| directory.add_trust(trust));
         directory
     }
 
     /// Adds an account, or replaces the one of that name.
     pub fn add_user(&mut self, user: &UserSpec) {
-        let key = user.name.to_lowercase();
+        self.add_account(Kind::User, &user.name, &user.password);
+    }
+
+    pub(crate) fn add_account(&mut self, kind: Kind, name: &str, password: &str) {
+        let key = name.to_lowercase();
         let rid = FIRST_RID + self.accounts.get_index_of(&key).unwrap_or(self.accounts.len());
-        // 513: Domain Users.
-        let sids = vec![format!("{}-{rid}", self.sid), format!("{}-513", self.sid)];
-        let principal = Principal::new(&self.netbios, &user.name);
-        self.accounts.insert(key, Account::new(principal, &user.password, sids));
+        // 513: Domain Users; 515: Domain Computers.
+        let group = if kind == Kind::Machine { 515 } else { 513 };
+        let sids = vec![format!("{}-{rid}", self.sid), format!("{}-{group}", self.sid)];
+        let principal = Principal::new(&self.netbios, name);
+        self.accounts.insert(key, Account::new(kind, principal, password, sids));
     }
 
     /// Sets which responses the domain takes (`LmCompatibilityLevel`).
@@ -138,7 +166,7 @@ impl Directory {
         let (threshold, level) = (self.lockout_threshold, self.level);
         let account = &mut self.accounts[index];
         let outcome = target
-            .and_then(|()| account.check(request, threshold, now))
+            .and_then(|()| account.check(&request.workstation, threshold, now))
             .and_then(|()| count(account, request, level))
             .and_then(|keys| if account.state.protected { Err(NtStatus::ACCOUNT_RESTRICTION) } else { Ok(keys) });
         let (account, bad_count) = (&self.accounts[index], self.accounts[index].bad_count);
@@ -194,7 +222,7 @@ impl Directory {
 
     /// The account's name, where `domain` is this one by either name or empty; a user `name@dns` with
     /// an empty domain is a user principal name. `None` for another domain.
-    fn local_name<'a>(&self, domain: &str, user: &'a str) -> Option<&'a str> {
+    pub(crate) fn local_name<'a>(&self, domain: &str, user: &'a str) -> Option<&'a str> {
         let ours = |name: &str| same_name(name, &self.netbios) || same_name(name, &self.dns);
         match user.rsplit_once('@') {
             Some((name, suffix)) if domain.is_empty() => ours(suffix).then_some(name),
@@ -204,14 +232,14 @@ impl Directory {
 }
 
 /// Whether two names are one, without case; the quick comparison suffices for most.
-fn same_name(a: &str, b: &str) -> bool {
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }
 
 /// Verifies the response, and counts it.
 fn count(account: &mut Account, request: &LogonRequest, level: LmCompatibilityLevel) -> Result<SessionKeys, NtStatus> {
     let outcome = account.secret().verify(request, level);
-    account.bad_count = if outcome.is_ok() { 0 } else { account.bad_count.saturating_add(1) };
+    account.count(outcome.is_ok());
     outcome
 }
 

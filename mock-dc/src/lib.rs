@@ -1,22 +1,33 @@
-//! The mock domain controller: a directory, and pass-through logon over a network.
+//! The mock domain controller: a directory, pass-through logon and a KDC over a network.
 //!
 //! ```text
-//! IIS ══ logon channel ══▶ server ──▶ directory ──▶ account
-//!                            └──▶ What::DcLogon
+//! IIS ═════ logon channel ══▶ server ──▶ directory ──▶ account
+//!                               └──▶ What::DcLogon        ▲
+//! client ══ Kerberos ═══════▶ kdc ─────▶ tickets ─────────┘
+//!                               └──▶ What::DcTicket
 //! ```
 //!
-//! * [`directory`]: decides logons. Pure: the time comes in as an argument.
-//! * [`account`]: one account's state, and what it forbids.
+//! * [`directory`]: decides logons by NTLM. Pure: the time comes in as an argument.
+//! * [`tickets`]: decides requests for Kerberos tickets. Pure: time and randomness come in as arguments.
+//! * [`account`]: one account's state, and what it forbids; its keys.
+//! * `services`, [`spn`]: machines, services and their names, trusts, key tables.
 //! * [`server`]: speaks the logon channel of `stickler_auth::logon` on a `Net`.
+//! * [`kdc`]: speaks Kerberos on a `Net`.
 //!
-//! It alone verifies responses. It hands back a session key, never a hash and never a bare yes, and
-//! counts failed logons per account: a balancer that splices two handshakes looks like a wrong
-//! password here, and can lock an account out.
+//! The logon channel alone verifies responses. It hands back a session key, never a hash and never a
+//! bare yes. Failed logons are counted per account, by NTLM and by Kerberos alike: a balancer that
+//! splices two handshakes looks like a wrong password here, and can lock an account out.
 
 pub mod account;
 pub mod directory;
+pub mod kdc;
 pub mod server;
+mod services;
+pub mod spn;
+pub mod tickets;
 
 pub use account::{AccountState, LogonHours};
 pub use directory::{Directory, Logon};
 pub use server::{DomainController, serve};
+pub use spn::DuplicateSpn;
+pub use tickets::Ticket;

@@ -48,10 +48,12 @@ impl DomainController {
         Self { directory: Mutex::new(directory), machines: Mutex::default() }
     }
 
-    /// Joins a machine to the domain, with its account's secret; joining again replaces the secret.
+    /// Joins a machine to the domain, with its account's secret; joining again replaces the secret. For
+    /// Kerberos it has the account `name$` ([`Directory::add_machine`]).
     ///
     /// The machine's NetBIOS name is `name` without case, not cut to 15 characters.
     pub fn join(&self, name: &Name, secret: &[u8]) {
+        self.directory().add_machine(name.as_str(), secret);
         lock(&self.machines)
             .insert(name.as_str().to_lowercase(), Machine { name: name.clone(), secret: secret.into() });
     }

@@ -271,6 +271,17 @@ pub enum What {
         /// Failed logons that the account has counted since its last good one.
         bad_count: u32,
     },
+    /// The DC answered a request for a Kerberos ticket, with a ticket or with an error.
+    DcTicket {
+        /// The client, as the directory spells it where it knows it; `None` where the request does not tell.
+        client: Option<Principal>,
+        /// The service asked for, `krbtgt/CORP.EXAMPLE` or an SPN; empty where the request does not tell.
+        service: String,
+        /// Encryption type of the ticket (RFC 3961 8); 0 where none was issued.
+        etype: i32,
+        /// Kerberos error code (RFC 4120 7.5.9); 0: issued.
+        error: u32,
+    },
 
     /// The balancer decided something about a request or a connection.
     Decision {

@@ -26,7 +26,7 @@ pub struct Topology {
 }
 
 /// An Active Directory domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainSpec {
     /// NetBIOS name, `CORP`.
     pub netbios: String,
@@ -36,6 +36,36 @@ pub struct DomainSpec {
     pub users: Vec<UserSpec>,
     /// Failed logons after which an account is locked out; `None`: never.
     pub lockout_threshold: Option<u32>,
+    /// Which accounts are services, and under which names. A machine has its `HOST` names anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceSpec>,
+    /// Domains that this one has a trust with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<TrustSpec>,
+}
+
+/// What an account is as a Kerberos service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// The account: a user, `svc-web`, or a machine, `iis1$`.
+    pub account: String,
+    /// Its service principal names (SPN), `HTTP/www.corp.example`, as `setspn -A` registers them: one
+    /// that another account has too is a duplicate, for which no ticket is issued.
+    pub spns: Vec<String>,
+    /// Whether it may act on other hosts as its users (unconstrained delegation).
+    #[serde(default)]
+    pub trusted_for_delegation: bool,
+}
+
+/// A trust with another domain, in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustSpec {
+    /// The other domain's NetBIOS name.
+    pub netbios: String,
+    /// Its DNS name.
+    pub dns: String,
+    /// The trust's password, the same on both sides.
+    pub password: String,
 }
 
 /// A user account.

@@ -283,6 +283,7 @@ impl<'t> Index<'t> {
             | What::ServerAccepted { .. }
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
+            | What::DcTicket { .. }
             | What::Decision { .. }
             | What::FlowOpened { .. } => {}
         }

@@ -25,6 +25,7 @@ fn trace() -> Trace {
                     dns: "corp.example".into(),
                     users: Vec::new(),
                     lockout_threshold: None,
+                    ..DomainSpec::default()
                 },
                 servers: Vec::new(),
                 balancer: "shared-pool".into(),
@@ -125,6 +126,19 @@ fn the_evidence_is_a_short_transcript() {
 #[test]
 fn the_whole_transcript_marks_the_evidence() {
     insta::assert_snapshot!(transcript::whole(&trace(), &[1, 2, 3]));
+}
+
+#[test]
+fn a_request_for_a_ticket_is_a_line() {
+    let line = |client: Option<&str>, etype, error| {
+        let client = client.map(|user| Principal::new("CORP", user));
+        let what = What::DcTicket { client, service: "HTTP/www".into(), etype, error };
+        transcript::line(&Event { at: Time::default(), by: Name::from("dc"), what })
+    };
+    assert!(
+        line(Some("alice"), 18, 0).ends_with(r#"dc         ticket of CORP\alice for "HTTP/www": issued, etype 18"#)
+    );
+    assert!(line(None, 0, 7).ends_with(r#"ticket of nobody for "HTTP/www": KRB-ERROR 7"#));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub fn standard() -> DomainSpec {
         dns: "corp.example".into(),
         users: names.map(account).collect(),
         lockout_threshold: None,
+        ..DomainSpec::default()
     }
 }
 

@@ -23,6 +23,7 @@ impl Stage {
                 dns: "corp.example".into(),
                 users: vec![user("alice"), user("bob")],
                 lockout_threshold: None,
+                ..DomainSpec::default()
             },
             servers: vec![ServerSpec {
                 name: "iis1".into(),

@@ -89,6 +89,7 @@ impl Stage {
             dns: "corp.example".into(),
             users: vec![user("alice"), user("probe")],
             lockout_threshold: None,
+            ..DomainSpec::default()
         };
         let controller = Arc::new(DomainController::new(Directory::new(&domain)));
         let mut servers = Vec::new();

@@ -17,6 +17,7 @@ fn topology(balancer: &str, backends: usize) -> Topology {
             dns: "corp.example".into(),
             users: vec![user("alice"), user("bob")],
             lockout_threshold: None,
+            ..DomainSpec::default()
         },
         servers: (1..=backends)
             .map(|n| ServerSpec {

@@ -19,7 +19,7 @@ use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
 use crate::host::Host;
-use crate::{CheckCommand, CheckSink, WallClock};
+use crate::{CheckCommand, CheckSink, Kdc, WallClock};
 
 /// What health checks call the site.
 const HOST: &str = "localhost";
@@ -35,6 +35,8 @@ pub struct Options {
     pub address: IpAddr,
     /// The balancer's port; 0 picks a free one.
     pub port: u16,
+    /// The KDC's port, for TCP and UDP; 0 picks a free one.
+    pub kdc_port: u16,
     /// Seeds challenges and secrets.
     pub seed: u64,
     /// How the backends are checked, in place of the mechanism's own checks. `None`: as the mechanism has it.
@@ -61,6 +63,8 @@ pub struct Site {
     /// The DC's logon service.
     pub dc: SocketAddr,
     dc_host: Host,
+    /// The DC's Kerberos service.
+    pub kdc: Kdc,
 }
 
 /// Why a site could not start.
@@ -112,6 +116,9 @@ impl Site {
         let (name, dc_host) = (Name::from("dc"), Host::default());
         let (listener, dc) = listen(&name, SocketAddr::new(options.address, 0)).await?;
         dc_host.spawn(stickler_mock_dc::serve(dc_host.clone(), listener, env(&name), Arc::clone(&controller)));
+        let address = SocketAddr::new(options.address, options.kdc_port);
+        let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
+        let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
 
         let join = |name: &Name| {
             let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {name}")).bytes();
@@ -144,7 +151,7 @@ impl Site {
         if let Some(checks) = checks {
             checks.start(env(&name), farm, control);
         }
-        Ok(Self { front_end, servers, dc, dc_host })
+        Ok(Self { front_end, servers, dc, dc_host, kdc })
     }
 
     /// Ends the DC for good: its service and its connections. The servers are left to find out.
@@ -215,6 +222,7 @@ impl Options {
             check: None,
             check_command: None,
             check_failed: None,
+            kdc_port: 0,
             log: None,
             events: Box::new(drop),
         }

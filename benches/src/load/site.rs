@@ -42,6 +42,7 @@ pub fn standard_topology(balancer: &str) -> Topology {
             dns: "corp.example".into(),
             users: vec![UserSpec { name: "alice".into(), password: "alice-pw".into(), forbidden: false }],
             lockout_threshold: None,
+            ..DomainSpec::default()
         },
         servers: (1..=2)
             .map(|n| ServerSpec {

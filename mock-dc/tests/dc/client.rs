@@ -18,6 +18,7 @@ pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
         dns: "corp.example".into(),
         users: vec![user("alice"), user("Bob")],
         lockout_threshold,
+        ..DomainSpec::default()
     }
 }
 

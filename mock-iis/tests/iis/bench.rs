@@ -41,6 +41,7 @@ pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
         dns: "corp.example".into(),
         users: vec![user("alice"), user("bob"), user("eve")],
         lockout_threshold,
+        ..DomainSpec::default()
     }
 }
 

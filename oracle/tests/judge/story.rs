@@ -335,6 +335,7 @@ pub(crate) fn trace(events: Vec<Event>) -> Trace {
         dns: "corp.example".into(),
         users: Vec::new(),
         lockout_threshold: Some(LOCKOUT),
+        ..DomainSpec::default()
     };
     let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO };
     let topology = Topology { domain, servers: Vec::new(), balancer: "any".into(), front: None, monitor: None, link };

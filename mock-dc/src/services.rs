@@ -1,0 +1,176 @@
+//! Services, machines and trusts: what an administrator does for Kerberos, and the keys that come of it.
+
+use std::sync::{Arc, OnceLock};
+
+use stickler_auth::kerberos::crypto::{Key, MAX_ITERATIONS};
+use stickler_auth::kerberos::kdc::{self, KdcConfig};
+use stickler_auth::kerberos::keys::{Keytab, KeytabEntry, LongTermKey, ServiceKeys, keys_from_password};
+use stickler_auth::kerberos::{Principal, PrincipalName};
+use stickler_model::Entropy;
+use stickler_model::topology::{ServiceSpec, TrustSpec};
+
+use crate::account::{FIRST_KVNO, KeyRules, Kind};
+use crate::directory::{Directory, same_name};
+use crate::spn::DuplicateSpn;
+
+impl Directory {
+    /// The realm: the domain's DNS name in upper case.
+    pub fn realm(&self) -> &str {
+        &self.kdc.realm
+    }
+
+    /// Adds the account `name$` of a machine that is joined to the domain, or replaces it, with its
+    /// names `HOST/name` and `HOST/name.dns`.
+    ///
+    /// The password is the secret in hexadecimal: Windows' own is random too, and never typed.
+    pub fn add_machine(&mut self, name: &str, secret: &[u8]) {
+        let account = format!("{name}$");
+        let password = secret.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        self.add_account(Kind::Machine, &account, &password);
+        self.spns.add(&format!("HOST/{name}"), &account);
+        self.spns.add(&format!("HOST/{}.{}", name.to_lowercase(), self.dns), &account);
+    }
+
+    /// Makes an account a service. It may be added later: a name is looked up when a ticket is asked for.
+    pub fn add_service(&mut self, service: &ServiceSpec) {
+        service.spns.iter().for_each(|spn| self.spns.add(spn, &service.account));
+        if service.trusted_for_delegation {
+            self.delegates.push(service.account.to_lowercase());
+        }
+    }
+
+    /// Registers a name for an account, unless another has it (`setspn -S`).
+    ///
+    /// # Errors
+    /// Another account has the name; nothing is changed.
+    pub fn register_spn(&mut self, spn: &str, account: &str) -> Result<(), DuplicateSpn> {
+        let account = account.to_lowercase();
+        let mut accounts = self.spns.owners(spn).to_vec();
+        if accounts.iter().any(|owner| *owner != account) {
+            accounts.push(account);
+            return Err(DuplicateSpn { spn: spn.to_owned(), accounts });
+        }
+        self.spns.add(spn, &account);
+        Ok(())
+    }
+
+    /// Takes a name from an account (`setspn -D`). Whether it had it.
+    pub fn remove_spn(&mut self, spn: &str, account: &str) -> bool {
+        self.spns.remove(spn, account)
+    }
+
+    /// The names that several accounts have (`setspn -X`).
+    pub fn duplicate_spns(&self) -> Vec<DuplicateSpn> {
+        self.spns.duplicates().collect()
+    }
+
+    /// Adds a trust with another domain.
+    pub fn add_trust(&mut self, trust: &TrustSpec) {
+        self.trusts.push(Trust::new(trust));
+    }
+
+    /// The keys that a service decrypts tickets with which runs as this account: `svc-web`, or `iis1$`
+    /// for what runs as the machine. `None` where there is no such account.
+    pub fn service_keys(&self, account: &str) -> Option<ServiceKeys> {
+        self.account_keys(account).map(ServiceKeys::new)
+    }
+
+    /// The account's keys as a key table for a real server: for its name, for each of its SPNs, and
+    /// for `HTTP/x` and `host/x` where it has `HOST/x`. `None` where there is no such account.
+    pub fn keytab(&self, account: &str) -> Option<Keytab> {
+        let keys = self.account_keys(account)?;
+        let mut names = vec![self.accounts.get(&account.to_lowercase())?.name()];
+        for spn in self.spns.of(account) {
+            names.push(PrincipalName::parse(spn));
+            if let Some(host) = spn.strip_prefix("HOST/") {
+                names.extend(["host", "HTTP"].map(|class| PrincipalName::service(class, host)));
+            }
+        }
+        let principals = names.into_iter().map(|name| Principal::new(name, self.realm()));
+        let entries = principals.flat_map(|principal| {
+            keys.iter().map(move |key| KeytabEntry { principal: principal.clone(), timestamp: 0, key: *key })
+        });
+        Some(Keytab { entries: entries.collect() })
+    }
+
+    fn account_keys(&self, account: &str) -> Option<&[LongTermKey]> {
+        let account = self.accounts.get(&account.to_lowercase())?;
+        Some(account.keys(&self.key_rules()))
+    }
+
+    /// How this domain makes keys.
+    pub(crate) fn key_rules(&self) -> KeyRules<'_> {
+        KeyRules { realm: &self.kdc.realm, etypes: &self.kdc.etypes, iterations: self.iterations }
+    }
+
+    /// Sets the rules of the KDC: how long tickets hold, which encryption types every account has a
+    /// key of. The realm stays. Before any key was asked for.
+    #[must_use]
+    pub fn with_kdc(mut self, rules: KdcConfig) -> Self {
+        let realm = self.kdc.realm;
+        self.kdc = KdcConfig { realm, ..rules };
+        self
+    }
+
+    /// Sets the iterations of string-to-key, which clients are told; Windows knows 4096 alone. Fewer
+    /// make a world with many users faster. Before any key was asked for.
+    #[must_use]
+    pub fn with_iterations(mut self, iterations: u32) -> Self {
+        self.iterations = Some(iterations.clamp(1, MAX_ITERATIONS));
+        self
+    }
+
+    /// The account of the ticket-granting service; its keys are drawn when it is first asked for.
+    pub(crate) fn krbtgt(&mut self, entropy: &Entropy) -> Arc<kdc::Account> {
+        let rules = &self.kdc;
+        let make = || {
+            let key = |etype| LongTermKey { kvno: FIRST_KVNO, key: Key::from_random(etype, &entropy.bytes()) };
+            let keys = rules.etypes.iter().map(|etype| key(*etype)).collect();
+            Arc::new(kdc::Account::new(PrincipalName::krbtgt(&rules.realm), keys, &rules.realm))
+        };
+        Arc::clone(self.krbtgt.get_or_insert_with(make))
+    }
+}
+
+/// A trust, and the account that both domains have for it.
+pub(crate) struct Trust {
+    spec: TrustSpec,
+    realm: String,
+    /// Made when somebody first asks.
+    account: OnceLock<Arc<kdc::Account>>,
+}
+
+impl Trust {
+    pub(crate) fn new(spec: &TrustSpec) -> Self {
+        Self { spec: spec.clone(), realm: spec.dns.to_uppercase(), account: OnceLock::new() }
+    }
+
+    /// The other domain's realm.
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// Whether this is a name of the other domain.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        same_name(name, &self.spec.dns) || same_name(name, &self.spec.netbios)
+    }
+
+    /// Whether a host belongs to the other domain by its DNS name.
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        let (host, dns) = (host.to_lowercase(), self.spec.dns.to_lowercase());
+        host.strip_suffix(&dns).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
+    /// Its keys, the same for both directions, so that the salt names the realms in alphabetical order.
+    /// (Windows keeps two passwords, MS-KILE 3.1.1.2.)
+    pub(crate) fn account(&self, rules: &KeyRules<'_>) -> Arc<kdc::Account> {
+        let make = || {
+            let (first, last) = (rules.realm.min(&self.realm), rules.realm.max(&self.realm));
+            let salt = format!("{first}krbtgt{last}");
+            let keys = keys_from_password(&self.spec.password, &salt, 1, rules.etypes, rules.iterations)
+                .expect("fails for iterations out of bounds only, which the directory does not take");
+            Arc::new(kdc::Account::new(PrincipalName::krbtgt(&self.realm), keys, &salt))
+        };
+        Arc::clone(self.account.get_or_init(make))
+    }
+}

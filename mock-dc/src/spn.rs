@@ -1,0 +1,142 @@
+//! Service principal names: which account a name belongs to.
+
+use indexmap::IndexMap;
+use stickler_auth::kerberos::PrincipalName;
+
+/// Service classes that `HOST` stands for, where no account has the name itself: the default of the
+/// attribute `sPNMappings` of an Active Directory.
+const HOST_CLASSES: &str = "\
+    alerter appmgmt browser cifs cisvc clipsrv dcom dhcp dmserver dns dnscache eventlog eventsystem fax \
+    http ias iisadmin mcsvc messenger msdtc msiserver netdde netddedsm netlogon netman nmagent oakley \
+    plugplay policyagent protectedstorage rasman remoteaccess replicator rpc rpclocator rpcss rsvp samss \
+    scardsvr scesrv schedule scm seclogon snmp spooler tapisrv time trksvr trkwks ups w3svc wins www";
+
+/// The names of all accounts. Names of services and accounts compare without case.
+#[derive(Default)]
+pub(crate) struct SpnTable {
+    /// By the SPN in lower case.
+    by_name: IndexMap<String, Entry>,
+}
+
+struct Entry {
+    /// As it was registered first.
+    spelled: String,
+    /// The accounts that have it, in lower case.
+    accounts: Vec<String>,
+}
+
+/// A service principal name that several accounts have: the KDC issues no ticket for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{spn} is registered on {}; remove it (setspn -D) from all but one", accounts.join(" and "))]
+pub struct DuplicateSpn {
+    /// The name.
+    pub spn: String,
+    /// The accounts, in lower case, in the order in which they got it.
+    pub accounts: Vec<String>,
+}
+
+impl SpnTable {
+    /// Registers a name without a look at who else has it (`setspn -A`).
+    pub(crate) fn add(&mut self, spn: &str, account: &str) {
+        let entry = self.by_name.entry(spn.to_lowercase());
+        let entry = entry.or_insert_with(|| Entry { spelled: spn.to_owned(), accounts: Vec::new() });
+        let account = account.to_lowercase();
+        if !entry.accounts.contains(&account) {
+            entry.accounts.push(account);
+        }
+    }
+
+    /// Takes a name from an account. Whether it had it.
+    pub(crate) fn remove(&mut self, spn: &str, account: &str) -> bool {
+        let (spn, account) = (spn.to_lowercase(), account.to_lowercase());
+        let Some(entry) = self.by_name.get_mut(&spn) else { return false };
+        let before = entry.accounts.len();
+        entry.accounts.retain(|owner| *owner != account);
+        let removed = entry.accounts.len() < before;
+        if entry.accounts.is_empty() {
+            self.by_name.shift_remove(&spn);
+        }
+        removed
+    }
+
+    /// The accounts that have this very name.
+    pub(crate) fn owners(&self, spn: &str) -> &[String] {
+        self.by_name.get(&spn.to_lowercase()).map_or(&[], |entry| &entry.accounts)
+    }
+
+    /// The accounts that a ticket for this name is for: those that have it, or the `HOST` name that
+    /// stands for it.
+    pub(crate) fn resolve(&self, name: &PrincipalName) -> &[String] {
+        let owners = self.owners(&name.to_string());
+        match name.parts.as_slice() {
+            [class, rest @ ..] if owners.is_empty() && !rest.is_empty() && is_host_class(class) => {
+                self.owners(&format!("host/{}", rest.join("/")))
+            }
+            _ => owners,
+        }
+    }
+
+    /// The names of an account, as they were registered.
+    pub(crate) fn of<'a>(&'a self, account: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let account = account.to_lowercase();
+        let owned = self.by_name.values().filter(move |entry| entry.accounts.contains(&account));
+        owned.map(|entry| entry.spelled.as_str())
+    }
+
+    /// The names that several accounts have.
+    pub(crate) fn duplicates(&self) -> impl Iterator<Item = DuplicateSpn> {
+        let several = self.by_name.values().filter(|entry| entry.accounts.len() > 1);
+        several.map(|entry| DuplicateSpn { spn: entry.spelled.clone(), accounts: entry.accounts.clone() })
+    }
+}
+
+fn is_host_class(class: &str) -> bool {
+    HOST_CLASSES.split(' ').any(|known| known.eq_ignore_ascii_case(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve<'a>(table: &'a SpnTable, name: &str) -> Vec<&'a str> {
+        table.resolve(&PrincipalName::parse(name)).iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_name_of_its_own_comes_before_the_host_that_stands_for_it() {
+        let mut table = SpnTable::default();
+        table.add("HOST/iis1.corp.example", "IIS1$");
+        assert_eq!(resolve(&table, "http/IIS1.corp.example"), ["iis1$"]);
+        assert_eq!(resolve(&table, "ldap/iis1.corp.example"), [""; 0]);
+        assert_eq!(resolve(&table, "http"), [""; 0]);
+        table.add("HTTP/iis1.corp.example", "svc-web");
+        assert_eq!(resolve(&table, "HTTP/iis1.corp.example"), ["svc-web"]);
+        assert_eq!(resolve(&table, "cifs/iis1.corp.example"), ["iis1$"]);
+        assert_eq!(table.duplicates().count(), 0);
+    }
+
+    #[test]
+    fn a_duplicate_is_reported_until_one_account_gives_it_up() {
+        let mut table = SpnTable::default();
+        table.add("HTTP/www", "iis1$");
+        table.add("http/WWW", "iis1$");
+        assert_eq!(table.duplicates().count(), 0);
+        table.add("http/WWW", "svc-web");
+        let duplicate = table.duplicates().next().unwrap();
+        assert_eq!(
+            duplicate.to_string(),
+            "HTTP/www is registered on iis1$ and svc-web; remove it (setspn -D) from all but one"
+        );
+        assert!(table.remove("HTTP/WWW", "IIS1$") && !table.remove("HTTP/WWW", "IIS1$"));
+        assert_eq!((table.duplicates().count(), table.owners("http/www").len()), (0, 1));
+        assert!(table.remove("HTTP/www", "svc-web") && table.of("svc-web").next().is_none());
+    }
+
+    #[test]
+    fn host_stands_for_the_classes_of_windows_and_no_others() {
+        assert!(["http", "HTTP", "cifs", "alerter", "www"].into_iter().all(is_host_class));
+        assert!(!["ldap", "MSSQLSvc", "", "host"].into_iter().any(is_host_class));
+        let classes: Vec<&str> = HOST_CLASSES.split(' ').collect();
+        assert!(classes.len() == 53 && classes.is_sorted() && classes.iter().all(|class| class.len() > 1));
+    }
+}

@@ -1,0 +1,110 @@
+//! The KDC on real sockets: TCP and UDP on one port, and what real clients and servers need to use it.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::iter;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickler_mock_dc::DomainController;
+use stickler_mock_dc::kdc::{MAX_DATAGRAM, MAX_REQUEST, answer, serve};
+use stickler_model::Env;
+use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
+use tokio::net::UdpSocket;
+use tokio::time::sleep;
+
+/// Free ports that are tried, for one that is free for TCP need not be free for UDP.
+const TRIES: u32 = 16;
+
+/// Pause after a failed receive, so that one that fails for good costs nothing.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A running KDC. It ends with the tokio runtime that it was started on.
+#[derive(Clone)]
+pub struct Kdc {
+    /// Where it listens, for TCP and for UDP.
+    pub address: SocketAddr,
+    /// The realm: the domain's DNS name in upper case.
+    pub realm: String,
+    controller: Arc<DomainController>,
+}
+
+impl Kdc {
+    /// Starts the KDC of this controller on the current tokio runtime; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The port cannot be had, for TCP or for UDP.
+    pub async fn start(address: SocketAddr, env: Env, controller: Arc<DomainController>) -> io::Result<Self> {
+        let (listener, socket) = bind(address).await?;
+        let address = listener.local_addr()?;
+        let realm = controller.directory().realm().to_owned();
+        TokioNet.spawn(serve(TokioNet, listener, env.clone(), Arc::clone(&controller)));
+        TokioNet.spawn(serve_datagrams(socket, env, Arc::clone(&controller)));
+        Ok(Self { address, realm, controller })
+    }
+
+    /// A `krb5.conf` for clients of MIT's library, curl among them: the realm and its KDC, and no DNS.
+    /// `localhost` and the domain's hosts are in the realm.
+    ///
+    /// A KDC that listens on every address is named by that one: put an address that clients reach in its place.
+    pub fn krb5_conf(&self) -> String {
+        krb5_conf(self, &[])
+    }
+
+    /// The keys of an account as a key table file, for a real server that is to be a service of this
+    /// realm ([`stickler_mock_dc::Directory::keytab`]). `None` where there is no such account.
+    pub fn keytab(&self, account: &str) -> Option<Vec<u8>> {
+        self.controller.directory().keytab(account).map(|table| table.encode())
+    }
+}
+
+impl fmt::Debug for Kdc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kdc").field("address", &self.address).field("realm", &self.realm).finish_non_exhaustive()
+    }
+}
+
+/// As [`Kdc::krb5_conf`], for clients of one realm that know others too.
+pub fn krb5_conf(home: &Kdc, others: &[&Kdc]) -> String {
+    let (mut realms, mut domains) = (String::new(), String::new());
+    for Kdc { realm, address, .. } in iter::once(&home).chain(others) {
+        let dns = realm.to_lowercase();
+        let _ = writeln!(realms, " {realm} = {{\n  kdc = {address}\n }}");
+        let _ = writeln!(domains, " .{dns} = {realm}\n {dns} = {realm}");
+    }
+    // Names are used as they are typed: canonical ones come from DNS, where test hosts are not.
+    format!(
+        "[libdefaults]\n default_realm = {home}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+         dns_canonicalize_hostname = false\n rdns = false\n\n\
+         [realms]\n{realms}\n[domain_realm]\n{domains} localhost = {home}\n",
+        home = home.realm
+    )
+}
+
+async fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)> {
+    let mut tries = 0;
+    loop {
+        let listener = TokioNet.bind(address).await?;
+        tries += 1;
+        match UdpSocket::bind(listener.local_addr()?).await {
+            Ok(socket) => return Ok((listener, socket)),
+            Err(error) if address.port() != 0 || tries == TRIES => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// One request and one answer to a datagram. What a failed send loses the client asks for again.
+async fn serve_datagrams(socket: UdpSocket, env: Env, controller: Arc<DomainController>) {
+    let mut request = vec![0; MAX_REQUEST];
+    loop {
+        let Ok((length, peer)) = socket.recv_from(&mut request).await else {
+            // As a rule an earlier answer, which nobody waited for (ICMP port unreachable).
+            sleep(PAUSE).await;
+            continue;
+        };
+        let message = answer(&env, &controller, &request[..length], MAX_DATAGRAM);
+        let _ = socket.send_to(&message, peer).await;
+    }
+}

@@ -1,0 +1,86 @@
+//! A domain with a KDC on loopback.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use stickler_mock_dc::{Directory, DomainController};
+use stickler_model::topology::{DomainSpec, ServiceSpec, TrustSpec, UserSpec};
+use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_wire::{Kdc, WallClock};
+
+/// The service's SPN, as curl asks for it.
+pub(crate) const WEB: &str = "HTTP/localhost";
+
+/// A DC and what it noted.
+pub(crate) struct Dc {
+    pub(crate) kdc: Kdc,
+    pub(crate) controller: Arc<DomainController>,
+    journal: Arc<Journal>,
+}
+
+impl Dc {
+    /// Starts the DC of `spec`; its clock is `ahead` seconds ahead.
+    pub(crate) async fn start(spec: &DomainSpec, ahead: u64) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(Ahead(WallClock::default(), ahead));
+        let journal = Journal::new(Arc::clone(&clock));
+        let entropy = Entropy::new(1, &spec.dns);
+        let env = Env { name: Name::from("dc"), clock, entropy, journal: Arc::clone(&journal) };
+        let controller = Arc::new(DomainController::new(Directory::new(spec)));
+        let kdc = Kdc::start((Ipv4Addr::LOCALHOST, 0).into(), env, Arc::clone(&controller)).await.unwrap();
+        Self { kdc, controller, journal }
+    }
+
+    /// Service and error of each request so far.
+    pub(crate) fn noted(&self) -> Vec<(String, u32)> {
+        let events = self.journal.take().into_iter();
+        let requests = events.filter_map(|event| match event.what {
+            What::DcTicket { service, error, .. } => Some((service, error)),
+            _ => None,
+        });
+        requests.collect()
+    }
+}
+
+/// `CORP`: alice, and `svc-web` with [`WEB`]; three failed logons lock an account.
+pub(crate) fn corp() -> DomainSpec {
+    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
+    DomainSpec {
+        netbios: "CORP".into(),
+        dns: "corp.example".into(),
+        users: vec![user("alice"), user("svc-web")],
+        lockout_threshold: Some(3),
+        services: vec![ServiceSpec {
+            account: "svc-web".into(),
+            spns: vec![WEB.into()],
+            trusted_for_delegation: false,
+        }],
+        trusts: vec![trust("PARTNER", "partner.example")],
+    }
+}
+
+/// `PARTNER`, which trusts [`corp`].
+pub(crate) fn partner() -> DomainSpec {
+    DomainSpec {
+        netbios: "PARTNER".into(),
+        dns: "partner.example".into(),
+        trusts: vec![trust("CORP", "corp.example")],
+        ..DomainSpec::default()
+    }
+}
+
+fn trust(netbios: &str, dns: &str) -> TrustSpec {
+    TrustSpec { netbios: netbios.into(), dns: dns.into(), password: "trust-pw".into() }
+}
+
+/// A clock that is that many seconds ahead.
+struct Ahead(WallClock, u64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.epoch() + self.1
+    }
+}
