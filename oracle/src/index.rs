@@ -284,6 +284,7 @@ impl<'t> Index<'t> {
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
             | What::Decision { .. }
+            | What::ServerTicket { .. }
             | What::FlowOpened { .. } => {}
         }
     }

@@ -12,7 +12,7 @@ use stickler_auth::ntlm::profile::Profile;
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::action::AppAnswer;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,7 +46,13 @@ pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
 
 fn server() -> ServerSpec {
     let providers = vec![Provider::Negotiate, Provider::Ntlm];
-    ServerSpec { name: Name::from("iis1"), providers, version: IisVersion::Iis10, acceptor: Acceptor::Connection }
+    ServerSpec {
+        name: Name::from("iis1"),
+        providers,
+        version: IisVersion::Iis10,
+        acceptor: Acceptor::Connection,
+        site: SiteSpec::default(),
+    }
 }
 
 /// What runs on loopback.
