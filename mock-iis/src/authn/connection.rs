@@ -177,7 +177,7 @@ impl ConnectionAuth {
     /// Whether whoever is on the connection stays beyond the request under way.
     fn persists(&self) -> bool {
         let rules = &self.config.rules;
-        !rules.single_request && !(rules.via_ends_persistence && self.via)
+        !(rules.single_request || (rules.via_ends_persistence && self.via))
     }
 
     fn refuse(&mut self, win32: u32, challenge: Option<AuthToken>, ticket: Option<TicketSeen>) -> Decision {

@@ -67,11 +67,10 @@ impl Role {
     /// The role of a token, by its kind and its scheme. A NegTokenResp is never a first token.
     pub(super) fn of(token: &AuthToken, kind: TokenKind) -> Self {
         match kind {
-            TokenKind::NtlmNegotiate => Self::Begins,
             TokenKind::NtlmAuthenticate => Self::Continues,
             TokenKind::Kerberos | TokenKind::Spnego if token.scheme == Scheme::Ntlm => Self::Stray,
             TokenKind::Spnego if token.token.first() == Some(&0xA1) => Self::Continues,
-            TokenKind::Spnego | TokenKind::Kerberos => Self::Begins,
+            TokenKind::NtlmNegotiate | TokenKind::Spnego | TokenKind::Kerberos => Self::Begins,
             TokenKind::NtlmChallenge | TokenKind::Unknown => Self::Stray,
         }
     }

@@ -81,6 +81,24 @@ impl Bench {
         accounts: impl FnOnce(SocketAddr) -> Accounts,
         change: impl FnOnce(Site) -> Site,
     ) -> Self {
+        Self::build(domain, accounts, server(), change).await
+    }
+
+    /// A joined server of other settings.
+    pub(crate) async fn with_spec(
+        domain: DomainSpec,
+        spec: impl FnOnce(ServerSpec) -> ServerSpec,
+        change: impl FnOnce(Site) -> Site,
+    ) -> Self {
+        Self::build(domain, |dc| Accounts::dc(dc, SECRET), spec(server()), change).await
+    }
+
+    async fn build(
+        domain: DomainSpec,
+        accounts: impl FnOnce(SocketAddr) -> Accounts,
+        spec: ServerSpec,
+        change: impl FnOnce(Site) -> Site,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Noon);
         let journal = Journal::new(Arc::clone(&clock));
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -91,7 +109,7 @@ impl Bench {
         }
         let env = env("dc", &clock, &journal);
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env, Arc::new(controller)));
-        let site = Arc::new(change(Site::new(&server(), &domain, accounts(dc))));
+        let site = Arc::new(change(Site::new(&spec, &domain, accounts(dc))));
         let (web, web_task) = serve(&site, &clock, &journal).await;
         Self { journal, web, dc, web_task, site, clock }
     }
