@@ -7,6 +7,7 @@ use http::Method;
 use proptest::prelude::*;
 use stickler_auth::FileTime;
 use stickler_auth::http::{AuthToken, Scheme};
+use stickler_auth::kerberos::ap;
 use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{self, Acceptor, AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::initiator::{Credentials, InitiatorConfig, Nonces};
@@ -69,28 +70,45 @@ fn exchange(agent: UserAgent, method: &Method) -> Exchange {
     Exchange::new(Arc::new(agent), Some(initiator), MethodKind::of(method))
 }
 
-fn fresh() -> Fresh {
-    Fresh {
-        nonces: Nonces { client_challenge: [1; 8], exported_session_key: [2; 16] },
-        now: FileTime(133_000_000_000_000_000),
+const NOW: FileTime = FileTime(133_000_000_000_000_000);
+
+/// The same at any time.
+struct Fixed;
+
+impl Fresh for Fixed {
+    fn ntlm(&self) -> Nonces {
+        Nonces { client_challenge: [1; 8], exported_session_key: [2; 16] }
+    }
+
+    fn kerberos(&self) -> ap::Nonces {
+        ap::Nonces { confounder: [3; 16], cred_confounder: [4; 16], subkey: [5; 32], sequence: 6 }
+    }
+
+    fn now(&self) -> FileTime {
+        NOW
+    }
+}
+
+fn sent(step: Step) -> Option<Send> {
+    match step {
+        Step::Send(send) => Some(send),
+        Step::Ticket => panic!("no tickets here"),
+        Step::Answer => None,
     }
 }
 
 fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
     if let Back::Lost(lost) = back {
-        return exchange.lost(*lost);
+        return exchange.lost(*lost).and_then(sent);
     }
     let (status, offers, keeps_alive) = back.parts();
-    match exchange.heard(Heard { status, offers: &offers, keeps_alive }, fresh) {
-        Step::Send(send) => Some(send),
-        Step::Answer => None,
-    }
+    sent(exchange.heard(Heard { status, offers: &offers, keeps_alive }, &Fixed))
 }
 
 /// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
 fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
     let mut text = String::new();
-    let mut send = Some(exchange.begin(authenticated));
+    let mut send = sent(exchange.begin(authenticated));
     let mut backs = backs.iter();
     while let Some(Send { leg, token, body, connection }) = send {
         let scheme = token.map_or(String::new(), |token| format!(":{}", token.scheme));
@@ -224,19 +242,19 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         };
         let mut server = Acceptor::new(AcceptorConfig { names, joined: true, ..AcceptorConfig::default() }, None);
         let mut client = exchange(agent, &Method::GET);
-        let mut send = client.begin(false);
+        let mut send = sent(client.begin(false)).unwrap();
         if send.leg == Leg::Anonymous {
             send = next(&mut client, &Offers(BOTH.into())).unwrap();
         }
-        let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], fresh().now) else {
+        let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], NOW) else {
             panic!("a Challenge is due");
         };
         let offers = [AuthToken { scheme, token }];
         let heard = Heard { status: 401, offers: &offers, keeps_alive: true };
-        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, fresh) else {
+        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, &Fixed) else {
             panic!("an Authenticate is due");
         };
-        let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], fresh().now) else {
+        let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], NOW) else {
             panic!("a logon is due");
         };
         let keys =
@@ -282,7 +300,7 @@ proptest! {
     ) {
         let agent = if browser { UserAgent::browser() } else { UserAgent::curl() };
         let mut exchange = exchange(UserAgent { close_after_first_401, ..agent }, &method);
-        let mut send = exchange.begin(authenticated);
+        let mut send = sent(exchange.begin(authenticated)).unwrap();
         let mut sent = 1;
         for back in &backs {
             let Some(next) = next(&mut exchange, back) else { break };
