@@ -362,7 +362,7 @@ impl Exchange {
 }
 
 /// The token of an answer in this scheme.
-fn token_of<'a>(heard: Heard<'a>, scheme: Scheme) -> Option<&'a [u8]> {
+fn token_of(heard: Heard<'_>, scheme: Scheme) -> Option<&[u8]> {
     let found = heard.offers.iter().find(|offer| offer.scheme == scheme && !offer.token.is_empty());
     found.map(|offer| offer.token.as_slice())
 }

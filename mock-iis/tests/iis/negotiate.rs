@@ -141,7 +141,10 @@ async fn a_client_whose_ticket_is_no_use_here_is_switched_to_ntlm_within_spnego(
         channel_binding: None,
     };
     let (credential, _) = Realm::new().ticket("alice", MACHINE);
-    let offer = stickler_auth::spnego::KerberosOffer { config: Default::default(), credential };
+    let offer = stickler_auth::spnego::KerberosOffer {
+        config: stickler_auth::kerberos::ap::InitiatorConfig::default(),
+        credential,
+    };
     let mut initiator = Initiator::new(InitiatorConfig::windows(Some(Arc::new(offer)), Some(Arc::new(ntlm))));
     let mut leg = initiator.start(fresh(1), NOW).unwrap();
     let mut last = 0;
