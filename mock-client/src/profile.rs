@@ -106,14 +106,15 @@ impl UserAgent {
     /// A browser, after Chromium.
     ///
     /// It prefers Negotiate, with Kerberos where it gets a ticket, else with raw NTLM, as Windows makes
-    /// it. `Persistent-Auth` it does not read, unless that denies. A real browser prompts for another
+    /// it; `Nego2`, which Chromium lacks, it knows for sites that offer nothing else, as WinINet does.
+    /// `Persistent-Auth` it does not read, unless that denies. A real browser prompts for another
     /// password after a 401 to the Authenticate leg; this one has one password, tries it once, and
     /// takes that 401 for the answer.
     pub fn browser() -> Self {
         Self {
             product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
             preemptive: false,
-            schemes: &[Scheme::Negotiate, Scheme::Ntlm],
+            schemes: &[Scheme::Negotiate, Scheme::Ntlm, Scheme::Nego2],
             negotiate_body: NegotiateBody::Whole,
             starts_over: true,
             close_after_first_401: false,

@@ -136,7 +136,7 @@ impl Site {
             codes: LogCodes::of(spec.version),
             ntlm: Arc::new(acceptor(&spec.name, domain, joined)),
             kerberos: None,
-            kerberos_only: !spec.providers.contains(&Provider::Negotiate),
+            kerberos_only: only_kerberos(&spec.providers),
             domains: vec![(domain.dns.to_uppercase(), domain.netbios.clone())],
             rules: Rules {
                 single_request: spec.site.single_request,
@@ -255,6 +255,10 @@ impl Site {
     }
 }
 
+fn only_kerberos(providers: &[Provider]) -> bool {
+    providers.contains(&Provider::NegotiateKerberos) && !providers.contains(&Provider::Negotiate)
+}
+
 /// `Negotiate:Kerberos` is `Negotiate` on the wire; a scheme is offered once.
 fn schemes(providers: &[Provider]) -> Vec<Scheme> {
     let mut schemes = Vec::new();
@@ -262,6 +266,7 @@ fn schemes(providers: &[Provider]) -> Vec<Scheme> {
         let scheme = match provider {
             Provider::Ntlm => Scheme::Ntlm,
             Provider::Negotiate | Provider::NegotiateKerberos => Scheme::Negotiate,
+            Provider::Nego2 => Scheme::Nego2,
         };
         if !schemes.contains(&scheme) {
             schemes.push(scheme);

@@ -159,9 +159,11 @@ pub enum Provider {
     Ntlm,
     /// `WWW-Authenticate: Negotiate`.
     Negotiate,
-    /// The same, with Kerberos alone behind it.
+    /// The same on the wire, with Kerberos alone behind it. IIS asks for `useKernelMode` off with it.
     #[serde(rename = "Negotiate:Kerberos")]
     NegotiateKerberos,
+    /// `WWW-Authenticate: Nego2` (MS-N2HT): as `Negotiate`, under a name that balancers rarely know.
+    Nego2,
 }
 
 /// A generation of IIS, for what differs in its log (`reference: Microsoft, HTTP status codes in IIS`).

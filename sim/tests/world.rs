@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};
+use stickler_model::topology::{
+    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec,
+};
 use stickler_model::{
     Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec,
     Topology, Trace, What, World, WorldError,

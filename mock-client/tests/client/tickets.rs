@@ -289,6 +289,18 @@ async fn against_kerberos_alone_a_client_without_a_ticket_ends_in_401_after_boun
 }
 
 #[tokio::test]
+async fn nego2_carries_either_package_under_its_own_name() {
+    for (no_kerberos, requests) in [(false, 2), (true, 3)] {
+        let client: fn(ClientSpec) -> ClientSpec =
+            if no_kerberos { |spec| ClientSpec { no_kerberos: true, ..spec } } else { |spec| spec };
+        let bench = Setup { providers: vec![Provider::Nego2], client, ..Setup::of(Profile::BROWSER) }.start().await;
+        let answer = bench.get(1).await;
+        assert_eq!((answer.status, answer.requests), (Some(200), requests));
+        assert_eq!(bench.get(2).await.requests, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_refused_by_the_kdc_and_then_by_the_fallback() {
     let bench = Setup { password: "guess", ..Setup::of(Profile::BROWSER) }.start().await;
     let answer = bench.get(1).await;
