@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Under `NTLM` speaks NTLM; under `Negotiate` SPNEGO with either package in it, raw NTLM, or raw
-//! Kerberos ([`handshake`]). A ticket needs no DC and takes one leg; whether it then authenticates the
+//! Kerberos (`handshake`). A ticket needs no DC and takes one leg; whether it then authenticates the
 //! connection, as NTLM always does, is `authPersistNonNTLM`. [`Rules`] holds the switches, and what is
 //! not measured on IIS. [`ConnectionAuth`] is the machine.
 
