@@ -11,17 +11,16 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use stickler_auth::FileTime;
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
-use stickler_auth::ntlm::initiator::Nonces;
 use stickler_model::{Env, Identity, Leg};
 use stickler_net::Net;
 
-use crate::agent::{Exchange, Fresh, Heard, MethodKind, On, Send, Step};
+use crate::agent::{Exchange, Heard, MethodKind, On, Send, Step};
 use crate::connection::MAX_HEAD;
 use crate::message::{describe, keeps_alive};
-use crate::profile::UserAgent;
+use crate::profile::{Packages, UserAgent};
 use crate::seat::initiator;
+use crate::tickets::Host;
 
 /// Longest body of an answer that is read past to go on with the handshake, in bytes.
 const MAX_PASSED: usize = 64 * 1024;
@@ -85,16 +84,15 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
         product: "stickler-check",
         preemptive: false,
         schemes: &[Scheme::Negotiate, Scheme::Ntlm],
+        negotiate: Packages::KerberosOrNtlm,
         ..UserAgent::curl()
     };
     let initiator = check.identity.map(|identity| Arc::new(initiator(identity, &agent, check.host)));
     let product = HeaderValue::from_static(agent.product);
     let mut exchange = Exchange::new(Arc::new(agent), initiator, MethodKind::of(&Method::GET));
-    let fresh = || Fresh {
-        nonces: Nonces { client_challenge: env.entropy.bytes(), exported_session_key: env.entropy.bytes() },
-        now: FileTime(env.clock.filetime()),
-    };
-    let mut send = exchange.begin(false);
+    let fresh = Host { net: &(), env, skew: 0 };
+    // Without tickets, and no token before it is asked for.
+    let Step::Send(mut send) = exchange.begin(false) else { return Err("a check begins with a request".into()) };
     loop {
         sender.ready().await.map_err(|error| format!("no answer: {}", describe(&error)))?;
         let answer = sender.send_request(request(check, &send, &product)?).await;
@@ -102,13 +100,13 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
         let (status, open) = (answer.status().as_u16(), keeps_alive(&answer));
         let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
         let offers = parse_challenges(challenges, DEFAULT_TOKEN_LIMIT).unwrap_or_default();
-        match exchange.heard(Heard { status, offers: &offers, keeps_alive: open }, fresh) {
+        match exchange.heard(Heard { status, offers: &offers, keeps_alive: open }, &fresh) {
             Step::Send(next) if next.connection == On::Same => {
                 pass(answer).await?;
                 send = next;
             }
             // There is no other connection, so a handshake that wants one is over.
-            Step::Send(_) | Step::Answer => {
+            Step::Send(_) | Step::Ticket | Step::Answer => {
                 let mut body = start(answer, check.keep.max(PAGE)).await?;
                 let acl = status == 401 && body.windows(5).any(|five| five == b"401.3");
                 let logged_on = send.leg == Leg::Authenticate && (status != 401 || acl);

@@ -6,6 +6,9 @@
 //!
 //! When another user takes the seat, a connection that the one before had authenticated is
 //! authenticated anew with its next request: that begins with the Negotiate leg at once.
+//!
+//! With a KDC ([`Client::with_kdc`]) it gets tickets for `HTTP/` and the site's name, and keeps them as
+//! long as the user stays.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +17,9 @@ use std::time::Duration;
 use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
-use stickler_auth::FileTime;
-use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, parse_challenges};
-use stickler_auth::ntlm::initiator::Nonces;
+use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, parse_challenges};
+use stickler_auth::kerberos::PrincipalName;
+use stickler_auth::spnego::KerberosOffer;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
@@ -24,12 +27,13 @@ use stickler_model::{Answer, ClientSpec, Env, Identity, Leg, RequestId, RequestS
 use stickler_net::Net;
 use tokio::time::timeout;
 
-use crate::agent::{Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
+use crate::agent::{Exchange, Heard, Lost, MethodKind, On, Send, Step};
 use crate::connection::{Connection, Connections};
 use crate::cookies::Jar;
 use crate::message::{Received, Template, describe, echoed, keeps_alive, read};
 use crate::profile::UserAgent;
-use crate::seat::{Holder, Seat, Watch};
+use crate::seat::{Holder, Seat, Watch, host_name};
+use crate::tickets::{Host, Kdcs, service};
 
 /// A user agent on one host. Clones are handles on the same one.
 #[derive(Clone)]
@@ -37,6 +41,7 @@ pub struct Client<N> {
     inner: Arc<Inner<N>>,
     limits: Limits,
     watch: Arc<Watch>,
+    kdcs: Arc<Kdcs>,
 }
 
 /// What a request may take.
@@ -67,6 +72,11 @@ struct Inner<N> {
     target: SocketAddr,
     host_header: String,
     host: Option<HeaderValue>,
+    /// The site's name to a KDC; `None` where it has none, or the client may not use Kerberos.
+    service: Option<PrincipalName>,
+    delegates: bool,
+    /// Seconds that its clock is ahead.
+    skew: i64,
     connections: Arc<Connections>,
 }
 
@@ -75,6 +85,7 @@ struct Task<'a> {
     template: Template<'a>,
     seat: Arc<Seat>,
     watch: &'a Watch,
+    kdcs: &'a Kdcs,
 }
 
 /// An answer to one leg, read to its end.
@@ -108,10 +119,13 @@ impl<N: Net> Client<N> {
             turn: spec.port.map(|_| tokio::sync::Mutex::default()),
             target,
             host: HeaderValue::try_from(host_header.as_str()).ok(),
+            service: service(host_name(&host_header)).filter(|_| !spec.no_kerberos),
+            delegates: spec.delegates,
+            skew: spec.clock_skew,
             host_header,
             connections: Arc::default(),
         };
-        Self { inner: Arc::new(inner), limits: Limits::default(), watch: Arc::default() }
+        Self { inner: Arc::new(inner), limits: Limits::default(), watch: Arc::default(), kdcs: Arc::default() }
     }
 
     /// The same client, which notes what it receives and sends of the site's persistence cookie and
@@ -119,6 +133,14 @@ impl<N: Net> Client<N> {
     #[must_use]
     pub fn with_promises(mut self, promises: &Promises) -> Self {
         self.watch = Arc::new(Watch::new(promises));
+        self
+    }
+
+    /// The same client, which knows the KDC of this realm, at a TCP port. The first that it is told of
+    /// is that of its user's realm; others are asked when the first refers to them.
+    #[must_use]
+    pub fn with_kdc(mut self, address: SocketAddr, realm: &str) -> Self {
+        Arc::make_mut(&mut self.kdcs).add(realm, address);
         self
     }
 
@@ -136,9 +158,9 @@ impl<N: Net> Client<N> {
         let Inner { env, .. } = &*self.inner;
         let started = env.clock.now();
         let seat = Arc::clone(&self.inner.seat());
-        self.inner.record_start(id, spec, credentials, &seat);
+        self.inner.record_start(id, spec, credentials, (&seat, &self.kdcs));
         let mut requests = 0;
-        let run = self.inner.run((id, spec), (seat, &self.watch), &mut requests, self.limits.requests);
+        let run = self.inner.run((id, spec), (seat, &self.watch, &self.kdcs), &mut requests, self.limits.requests);
         let outcome = timeout(self.limits.time, run).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {} s", self.limits.time.as_secs_f64())));
         let mut answer = Answer {
@@ -183,48 +205,63 @@ impl<N: Net> Inner<N> {
     async fn run(
         &self,
         (id, spec): (RequestId, &RequestSpec),
-        (seat, watch): (Arc<Seat>, &Watch),
+        (seat, watch, kdcs): (Arc<Seat>, &Watch, &Kdcs),
         requests: &mut u32,
         most: u32,
     ) -> Result<Response, String> {
-        let task = Task { template: Template::new(id, spec)?, seat, watch };
+        let task = Task { template: Template::new(id, spec)?, seat, watch, kdcs };
         let _turn = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
         let kind = MethodKind::of(task.template.method());
-        let mut exchange = Exchange::new(self.agent.clone(), task.seat.initiator.clone(), kind);
+        let exchange = Exchange::new(self.agent.clone(), task.seat.initiator.clone(), kind);
+        let mut exchange = exchange.with_kerberos(self.service.is_some() && !kdcs.is_empty());
         let mut connection = match self.connections.idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         let others = connection.holder.filter(|holder| connection.authenticated && holder.seat != task.seat.number);
-        let mut send = match others {
-            Some(Holder { scheme, .. }) => exchange.begin_anew(scheme),
-            None => exchange.begin(connection.authenticated),
+        let (mut step, mut heard) = match others {
+            Some(Holder { scheme, .. }) => (exchange.begin_anew(scheme), None),
+            None => (exchange.begin(connection.authenticated), None),
         };
         loop {
-            if *requests == most {
-                return Err(format!("gave up after {most} HTTP requests"));
-            }
-            send = match self.leg(&task, &send, &mut connection, requests).await {
-                Ok(response) => match exchange.heard(response.heard(), || self.fresh()) {
-                    Step::Send(next) => next,
-                    Step::Answer => {
-                        if response.keeps_alive {
-                            self.connections.keep(connection);
-                        }
-                        return Ok(response);
-                    }
-                },
-                Err(Failure::Lost(lost, why)) => exchange.lost(lost).ok_or(why)?,
-                Err(Failure::Final(why)) => return Err(why),
+            let send = match step {
+                Step::Send(send) => send,
+                Step::Ticket => {
+                    step = exchange.ticket(self.offer(&task).await, &self.here());
+                    continue;
+                }
+                Step::Answer => break,
             };
             if send.connection == On::New {
                 drop(connection);
                 connection = self.connect().await?;
             }
+            if *requests == most {
+                return Err(format!("gave up after {most} HTTP requests"));
+            }
+            step = match self.leg(&task, &send, &mut connection, requests).await {
+                Ok(response) => exchange.heard(heard.insert(response).heard(), &self.here()),
+                Err(Failure::Lost(lost, why)) => exchange.lost(lost).ok_or(why)?,
+                Err(Failure::Final(why)) => return Err(why),
+            };
         }
+        if let (true, Some(wallet), Some(service)) = (exchange.ticket_refused(), &task.seat.wallet, &self.service) {
+            wallet.forget(service).await;
+        }
+        let response = heard.ok_or("nothing was sent, so nothing came back")?;
+        if response.keeps_alive {
+            self.connections.keep(connection);
+        }
+        Ok(response)
+    }
+
+    /// The user's ticket for the site, if there is one to be had.
+    async fn offer(&self, task: &Task<'_>) -> Option<Arc<KerberosOffer>> {
+        let (wallet, service) = (task.seat.wallet.as_ref()?, self.service.as_ref()?);
+        wallet.ticket(&self.here(), task.kdcs, service, self.delegates).await
     }
 
     /// Sends one HTTP request, and reads the answer to its end.
@@ -253,8 +290,9 @@ impl<N: Net> Inner<N> {
             lost(connection, Lost { proven, unsent }, error.error())
         })?;
         connection.proven = true;
-        if send.leg == Leg::Authenticate {
-            connection.authenticated = answer.status() != StatusCode::UNAUTHORIZED;
+        if matches!(send.leg, Leg::Authenticate | Leg::Ticket) {
+            let stays = send.leg == Leg::Authenticate || self.persists(answer.headers());
+            connection.authenticated = stays && answer.status() != StatusCode::UNAUTHORIZED;
             connection.holder =
                 send.token.as_ref().map(|token| Holder { seat: task.seat.number, scheme: token.scheme });
         }
@@ -300,10 +338,14 @@ impl<N: Net> Inner<N> {
         opened.map_err(|error| format!("no connection to {}: {}", self.target, describe(&error)))
     }
 
-    fn fresh(&self) -> Fresh {
-        let nonces =
-            Nonces { client_challenge: self.env.entropy.bytes(), exported_session_key: self.env.entropy.bytes() };
-        Fresh { nonces, now: FileTime(self.env.clock.filetime()) }
+    /// Whether a ticket has authenticated its connection, as the answer says (MS-N2HT 3.1.5).
+    fn persists(&self, headers: &HeaderMap) -> bool {
+        let said = headers.get("persistent-auth").map(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+        said.unwrap_or(self.agent.presumes_persistence)
+    }
+
+    fn here(&self) -> Host<'_, N> {
+        Host { net: &self.net, env: &self.env, skew: self.skew }
     }
 
     /// No code that can panic runs under these locks.
@@ -315,12 +357,13 @@ impl<N: Net> Inner<N> {
         self.jar.as_ref().map(|jar| jar.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn record_start(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials, seat: &Seat) {
+    fn record_start(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials, (seat, kdcs): (&Seat, &Kdcs)) {
+        let ready = self.agent.schemes.first() == Some(&Scheme::Ntlm) || (self.service.is_some() && !kdcs.is_empty());
         self.env.record(What::RequestStarted {
             request: id,
             identity: seat.identity.clone(),
             credentials,
-            preemptive: self.agent.preemptive && seat.initiator.is_some(),
+            preemptive: self.agent.preemptive && seat.initiator.is_some() && ready,
             method: spec.method.clone(),
             path: spec.path.clone(),
             length: spec.body.len(),

@@ -5,7 +5,8 @@
 //!   back ([`Exchange`]). It is given randomness and time, and knows no connection.
 //! * [`client`]: the [`Client`], which sends what an exchange says over connections of its own, and
 //!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `message`
-//!   (requests and bodies on their way out and in), `seat` (who sits there), `cookies`.
+//!   (requests and bodies on their way out and in), `seat` (who sits there), `tickets` (of
+//!   Kerberos), `cookies`.
 //! * [`check`](mod@check): one request on a connection of its own that is nobody's, for health checks.
 
 pub mod agent;
@@ -16,6 +17,7 @@ mod cookies;
 mod message;
 pub mod profile;
 mod seat;
+mod tickets;
 
 pub use agent::Exchange;
 pub use check::{Check, Checked, check};

@@ -2,7 +2,8 @@
 //!
 //! Sources: curl 7.88.1, run against a server that keeps state per connection, and its source
 //! (`lib/http.c`, `lib/http_ntlm.c`, `tests/data/test176`); Chromium's source (`net/http`,
-//! `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
+//! `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first. curl
+//! `--negotiate`: its source (`lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`).
 
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm;
@@ -29,6 +30,14 @@ pub struct UserAgent {
     /// Whether it closes the connection after a 401 without a challenge and starts the handshake on
     /// a new one.
     pub close_after_first_401: bool,
+    /// What it can do under `Negotiate`.
+    pub negotiate: Packages,
+    /// Whether it takes a connection for authenticated by a ticket where the answer does not say
+    /// (`Persistent-Auth`, MS-N2HT).
+    pub presumes_persistence: bool,
+    /// Whether it tries once more with the server's clock when that finds its own too far off
+    /// (MS-KILE 3.4.5, KRB_AP_ERR_SKEW).
+    pub corrects_clock: bool,
     /// The habits of its NTLM.
     pub ntlm: ntlm::profile::Profile,
 }
@@ -44,11 +53,21 @@ pub enum NegotiateBody {
     Whole,
 }
 
+/// The packages that a user agent has under `Negotiate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packages {
+    /// Kerberos in SPNEGO, as MIT krb5 makes it; without a ticket it sends none.
+    Kerberos,
+    /// What Windows has: Kerberos before NTLM in SPNEGO; without a ticket, raw NTLM.
+    KerberosOrNtlm,
+}
+
 impl UserAgent {
     /// The user agent that a profile names.
     pub fn of(profile: Profile) -> Self {
         let agent = match profile.agent {
             Agent::Curl => Self::curl(),
+            Agent::CurlNegotiate => Self::curl_negotiate(),
             Agent::Browser => Self::browser(),
         };
         Self { close_after_first_401: profile.close_after_first_401, ..agent }
@@ -67,23 +86,41 @@ impl UserAgent {
             negotiate_body: NegotiateBody::Probe,
             starts_over: false,
             close_after_first_401: false,
+            negotiate: Packages::Kerberos,
+            presumes_persistence: false,
+            corrects_clock: false,
             ntlm: ntlm::profile::Profile::curl(),
         }
     }
 
+    /// curl 7.88.1 `--negotiate -u :`, with MIT krb5.
+    ///
+    /// With one scheme to choose from it sends a ticket at once, and the body with it. Afterwards it
+    /// sends a fresh ticket with every request, unless the answer said `Persistent-Auth: true`: then
+    /// none, until a 401. Without a ticket it goes on without credentials (since 7.64.1), and GSS-API
+    /// does not try again with another clock.
+    pub fn curl_negotiate() -> Self {
+        Self { schemes: &[Scheme::Negotiate], negotiate_body: NegotiateBody::Whole, ..Self::curl() }
+    }
+
     /// A browser, after Chromium.
     ///
-    /// It prefers Negotiate, whose token here is raw NTLM. A real browser prompts for another
+    /// It prefers Negotiate, with Kerberos where it gets a ticket, else with raw NTLM, as Windows makes
+    /// it; `Nego2`, which Chromium lacks, it knows for sites that offer nothing else, as WinINet does.
+    /// `Persistent-Auth` it does not read, unless that denies. A real browser prompts for another
     /// password after a 401 to the Authenticate leg; this one has one password, tries it once, and
     /// takes that 401 for the answer.
     pub fn browser() -> Self {
         Self {
             product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
             preemptive: false,
-            schemes: &[Scheme::Negotiate, Scheme::Ntlm],
+            schemes: &[Scheme::Negotiate, Scheme::Ntlm, Scheme::Nego2],
             negotiate_body: NegotiateBody::Whole,
             starts_over: true,
             close_after_first_401: false,
+            negotiate: Packages::KerberosOrNtlm,
+            presumes_persistence: true,
+            corrects_clock: true,
             ntlm: ntlm::profile::Profile::browser(),
         }
     }

@@ -10,6 +10,7 @@ use stickler_model::{Env, Identity, Principal, RequestId, What};
 
 use crate::cookies;
 use crate::profile::UserAgent;
+use crate::tickets::Wallet;
 
 /// A user at a client, until another takes the seat.
 pub(crate) struct Seat {
@@ -19,6 +20,8 @@ pub(crate) struct Seat {
     pub(crate) identity: Option<Principal>,
     /// What makes the user's tokens.
     pub(crate) initiator: Option<Arc<InitiatorConfig>>,
+    /// The user's tickets.
+    pub(crate) wallet: Option<Wallet>,
 }
 
 /// By whom a connection was authenticated, and how.
@@ -37,19 +40,30 @@ impl Seat {
             number,
             identity: identity.map(|identity| identity.principal.clone()),
             initiator: identity.map(|identity| Arc::new(initiator(identity, agent, host))),
+            wallet: identity.map(Wallet::new),
         }
     }
 }
 
 /// How a user agent makes the tokens of a user, for the site in `host`, a `Host` header.
 pub(crate) fn initiator(identity: &Identity, agent: &UserAgent, host: &str) -> InitiatorConfig {
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let host = host_name(host);
     let Identity { principal, password } = identity;
     InitiatorConfig {
         profile: agent.ntlm.clone(),
         credentials: initiator::Credentials::new(principal.user(), principal.domain(), password),
         target_name: Some(format!("HTTP/{host}")),
         channel_binding: None,
+    }
+}
+
+/// The name in `Host`, without the port.
+pub(crate) fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // An IPv6 address has colons of its own, in brackets.
+        Some((_, port)) if port.ends_with(']') => host,
+        Some((host, _)) => host,
+        None => host,
     }
 }
 

@@ -4,23 +4,23 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use stickler_auth::http::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, Principal, RequestId, What};
 
 use crate::Site;
 use crate::app::text;
-use crate::authn::{AuthConfig, ConnectionAuth, Unauthorized};
-use crate::authority::Authority;
+use crate::authn::{AuthConfig, Completed, ConnectionAuth, Replays, Unauthorized};
+use crate::authority::{Authority, Granted};
 use crate::credentials::Presented;
 use crate::tracker::{Sender, TOKEN_COOKIE, Tracker};
 
 /// What all connections of a site share.
 #[derive(Clone)]
 pub(crate) enum Acceptance {
-    /// Nothing: each has its own state.
-    Connection(Arc<AuthConfig>),
+    /// The tickets that the host has seen; for the rest, each has its own state.
+    Connection(Arc<AuthConfig>, Replays, Option<ChannelBinding>),
     /// The table.
     Tracked(Arc<Tracker>),
     /// The header's name; `None` where HTTP does not allow it, so that it never comes.
@@ -51,8 +51,10 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Accepted {
     /// `None`: nobody that is known.
     pub(crate) user: Option<Principal>,
-    /// The scheme of the handshake that the request ends on its connection.
-    pub(crate) completes: Option<Scheme>,
+    /// Whether the application can act in the user's name elsewhere.
+    pub(crate) delegated: bool,
+    /// The handshake that the request ends on its connection.
+    pub(crate) completes: Option<Completed>,
     /// A cookie that the answer sets.
     pub(crate) cookie: Option<HeaderValue>,
 }
@@ -75,14 +77,19 @@ impl Acceptance {
                 Self::Tracked(Arc::new(Tracker::new(rule, Arc::clone(&site.auth), site.limits.sessions)))
             }
             Acceptor::TrustedHeader(name) => Self::Trusted(HeaderName::try_from(name.as_str()).ok()),
-            Acceptor::Connection | Acceptor::Rogue(_) => Self::Connection(Arc::clone(&site.auth)),
+            Acceptor::Connection | Acceptor::Rogue(_) => {
+                Self::Connection(Arc::clone(&site.auth), Replays::default(), site.binding)
+            }
         }
     }
 
     /// For a connection just accepted.
     pub(crate) fn decider(&self) -> Decider {
         match self {
-            Self::Connection(config) => Decider::Own(Mutex::new(ConnectionAuth::new(Arc::clone(config)))),
+            Self::Connection(config, replays, binding) => {
+                let auth = ConnectionAuth::new(Arc::clone(config), replays).bound_to(*binding);
+                Decider::Own(Mutex::new(auth))
+            }
             Self::Tracked(tracker) => Decider::Tracked(Arc::clone(tracker)),
             Self::Trusted(name) => Decider::Trusted(name.clone()),
         }
@@ -98,14 +105,16 @@ impl Decider {
         authority: &Authority,
         asked: &Asked<'_>,
     ) -> Result<Accepted, Denied> {
+        let (request, given) =
+            ((asked.connection, asked.id), (asked.presented, asked.headers.contains_key(header::VIA)));
         match self {
             Self::Own(auth) => {
                 // A panic elsewhere cannot leave it half changed in a way that serves: the state fails to nobody.
                 let turn =
                     |turn: crate::authn::Turn<'_>| auth.lock().unwrap_or_else(PoisonError::into_inner).turn(turn);
-                let decided = authority.decide((asked.connection, asked.id), asked.presented, turn).await;
-                let (user, completes) = decided.map_err(Denied::Unauthorized)?;
-                Ok(Accepted { user, completes, cookie: None })
+                let decided = authority.decide(request, given, turn).await;
+                let Granted { user, delegated, completes } = decided.map_err(Denied::Unauthorized)?;
+                Ok(Accepted { user, delegated, completes, cookie: None })
             }
             Self::Tracked(tracker) => {
                 let sender = tracker.sender(asked.headers, asked.peer).map_err(|_| Denied::Unacceptable)?;
@@ -113,17 +122,17 @@ impl Decider {
                     asked.trusts(env, sender.key.clone());
                 }
                 let turn = |turn: crate::authn::Turn<'_>| tracker.turn(&sender, turn);
-                let decided = authority.decide((asked.connection, asked.id), asked.presented, turn).await;
-                let (user, completes) = decided.map_err(Denied::Unauthorized)?;
+                let decided = authority.decide(request, given, turn).await;
+                let Granted { user, delegated, completes } = decided.map_err(Denied::Unauthorized)?;
                 let cookie = completes.and_then(|_| give_token(env, tracker, &sender));
-                Ok(Accepted { user, completes: None, cookie })
+                Ok(Accepted { user, delegated, completes: None, cookie })
             }
             Self::Trusted(name) => {
                 let value = name.as_ref().and_then(|name| asked.headers.get(name)).map(|value| text(value.as_bytes()));
                 let value = value.filter(|value| !value.is_empty()).ok_or(Denied::Unnamed)?;
                 asked.trusts(env, value.clone().into_owned());
                 let user = Principal::parse(&value).unwrap_or_else(|| Principal::new(domain, &value));
-                Ok(Accepted { user: Some(user), completes: None, cookie: None })
+                Ok(Accepted { user: Some(user), delegated: false, completes: None, cookie: None })
             }
         }
     }

@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use stickler_auth::http::{AuthToken, Scheme, format_token};
 use stickler_model::Payload;
 
-use crate::authn::Unauthorized;
+use crate::authn::{Completed, Unauthorized};
 use crate::codes::ACL;
 
 const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
@@ -108,24 +108,35 @@ pub(crate) fn not_found() -> Response<AnswerBody> {
     iis(StatusCode::NOT_FOUND, HTML, AnswerBody::whole(NOT_FOUND_PAGE))
 }
 
-/// A 401: with the Challenge in the request's scheme, or with every scheme of the site, bare. The
-/// reason is never on the wire, only in the log.
+/// A 401: with a token in the request's scheme, or with every scheme of the site. Why a password was
+/// refused is never on the wire, only in the log; why a ticket was, KRB-ERROR says.
 pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Response<AnswerBody> {
     let page = if answer.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
     let mut response = iis(StatusCode::UNAUTHORIZED, HTML, AnswerBody::whole(page));
-    for value in challenges(answer.challenge.as_ref(), schemes) {
+    for value in challenges(Some(answer), schemes) {
         response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
     response
 }
 
-/// The values of a 401's `WWW-Authenticate`.
-pub(crate) fn challenges(challenge: Option<&AuthToken>, schemes: &[Scheme]) -> Vec<HeaderValue> {
-    if let Some(AuthToken { scheme, token }) = challenge {
-        let value = HeaderValue::try_from(format_token(*scheme, token));
-        return vec![value.expect("a scheme and base64 are visible ASCII")];
+/// The values of a 401's `WWW-Authenticate`. A handshake that goes on has its token alone; one that is
+/// over leaves the client every scheme (which of them IIS repeats beside KRB-ERROR is not measured).
+pub(crate) fn challenges(answer: Option<&Unauthorized>, schemes: &[Scheme]) -> Vec<HeaderValue> {
+    let challenge = answer.and_then(|answer| answer.challenge.as_ref());
+    match challenge {
+        Some(token) if answer.is_some_and(|answer| !answer.refused) => vec![with_token(token)],
+        _ => schemes
+            .iter()
+            .map(|scheme| match challenge.filter(|token| token.scheme == *scheme) {
+                Some(token) => with_token(token),
+                None => HeaderValue::from_static(scheme.as_str()),
+            })
+            .collect(),
     }
-    schemes.iter().map(|scheme| HeaderValue::from_static(scheme.as_str())).collect()
+}
+
+fn with_token(AuthToken { scheme, token }: &AuthToken) -> HeaderValue {
+    HeaderValue::try_from(format_token(*scheme, token)).expect("a scheme and base64 are visible ASCII")
 }
 
 /// A 403: nobody names the user, and there is nothing to authenticate with.
@@ -145,11 +156,16 @@ pub(crate) fn bad_request(too_long: bool) -> Response<AnswerBody> {
     response
 }
 
-/// Tells the client that the identity stays with the connection (MS-N2HT 3.2.5): on the answer that
-/// ends a Negotiate handshake, and on no other.
-pub(crate) fn persistent_auth(response: &mut Response<AnswerBody>, persists: bool) {
-    let value = HeaderValue::from_static(if persists { "true" } else { "false" });
-    response.headers_mut().insert(PERSISTENT_AUTH, value);
+/// Tells the client whether the identity stays with the connection (MS-N2HT 3.2.5), and gives it the
+/// last token (RFC 4559 4.2): on the answer that ends a Negotiate handshake, and on no other.
+pub(crate) fn completes(response: &mut Response<AnswerBody>, done: &Completed) {
+    let value = HeaderValue::from_static(if done.persists { "true" } else { "false" });
+    let headers = response.headers_mut();
+    headers.insert(PERSISTENT_AUTH, value);
+    if !done.token.is_empty() {
+        let token = HeaderValue::try_from(format_token(done.scheme, &done.token));
+        headers.insert(WWW_AUTHENTICATE, token.expect("a scheme and base64 are visible ASCII"));
+    }
 }
 
 /// Lets the answer close its connection.

@@ -3,14 +3,16 @@
 use std::sync::{Arc, PoisonError};
 
 use stickler_auth::FileTime;
-use stickler_auth::http::Scheme;
+use stickler_auth::http::TokenKind;
+use stickler_auth::kerberos::ap;
 use stickler_auth::logon::{LogonReply, LogonRequest};
+use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
-use stickler_model::{Env, Principal, RequestId, What};
+use stickler_model::{Entropy, Env, Principal, RequestId, What};
 use stickler_net::Net;
 
 use crate::Site;
-use crate::authn::{Decision, Turn, Unauthorized};
+use crate::authn::{Completed, Decision, Request, TicketSeen, Turn, Unauthorized};
 use crate::credentials::Presented;
 use crate::netlogon::SecureChannel;
 
@@ -21,8 +23,13 @@ pub(crate) struct Authority {
     dc: Option<SecureChannel>,
 }
 
-/// Who a request is from, and the scheme of the handshake that it ends.
-pub(crate) type Granted = (Option<Principal>, Option<Scheme>);
+/// Who a request is from, and the handshake that it ends.
+pub(crate) struct Granted {
+    pub(crate) user: Option<Principal>,
+    /// Whether the application can act in the user's name elsewhere.
+    pub(crate) delegated: bool,
+    pub(crate) completes: Option<Completed>,
+}
 
 impl Authority {
     /// Starts the secure channel of a site's machine, where it is joined.
@@ -31,7 +38,7 @@ impl Authority {
         Self { env, site, dc }
     }
 
-    /// Decides on a request of this connection. `turn` is the state machine's; its lock must not be
+    /// Decides on a request of this connection, which has `Via` or not. `turn` is the state machine's; its lock must not be
     /// held between two calls.
     ///
     /// # Errors
@@ -39,23 +46,36 @@ impl Authority {
     pub(crate) async fn decide(
         &self,
         (connection, id): (u32, Option<RequestId>),
-        presented: &Presented,
+        (presented, via): (&Presented, bool),
         turn: impl Fn(Turn<'_>) -> Decision + Send,
     ) -> Result<Granted, Unauthorized> {
-        let (nonce, now) = match presented {
-            Presented::Token { .. } => (self.env.entropy.bytes(), FileTime(self.env.clock.filetime())),
-            _ => ([0; 8], FileTime(0)),
+        let now = match presented {
+            Presented::Token { .. } => FileTime(self.env.clock.filetime()),
+            _ => FileTime(0),
         };
-        let mut decision = turn(Turn::Request { presented, nonce, now });
+        let nonces = nonces(presented, &self.env.entropy);
+        let mut decision = turn(Turn::Request(Request { presented, nonces, now, via }));
         loop {
             match decision {
-                Decision::Serve { user, completes } => return Ok((user, completes)),
-                Decision::Unauthorized(refused) => return Err(refused),
+                Decision::Serve { user, delegated, completes } => {
+                    self.note(connection, id, completes.as_ref().and_then(|done| done.ticket.as_ref()));
+                    return Ok(Granted { user, delegated, completes });
+                }
+                Decision::Unauthorized(refused) => {
+                    self.note(connection, id, refused.ticket.as_ref());
+                    return Err(refused);
+                }
                 Decision::NeedLogon(request) => {
                     let reply = self.logon(request, connection, id).await;
                     decision = turn(Turn::Logon(&reply));
                 }
             }
+        }
+    }
+
+    fn note(&self, connection: u32, request: Option<RequestId>, ticket: Option<&TicketSeen>) {
+        if let Some(TicketSeen { client, service, error }) = ticket.cloned() {
+            self.env.record(What::ServerTicket { connection, request, client, service, error });
         }
     }
 
@@ -84,5 +104,26 @@ impl Authority {
 
     fn sam(&self, request: &LogonRequest) -> LogonReply {
         self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner).logon(request)
+    }
+}
+
+/// Random bytes for what a request presents, and none beyond that: NTLM draws the same with and without
+/// Kerberos beside it.
+fn nonces(presented: &Presented, entropy: &Entropy) -> Nonces {
+    let nothing = ap::Nonces { confounder: [0; 16], cred_confounder: [0; 16], subkey: [0; 32], sequence: 0 };
+    match presented {
+        Presented::Token { kind, .. } => Nonces {
+            server_challenge: entropy.bytes(),
+            kerberos: match kind {
+                TokenKind::Spnego | TokenKind::Kerberos => ap::Nonces {
+                    confounder: entropy.bytes(),
+                    subkey: entropy.bytes(),
+                    sequence: u32::from_le_bytes(entropy.bytes()),
+                    ..nothing
+                },
+                _ => nothing,
+            },
+        },
+        _ => Nonces { server_challenge: [0; 8], kerberos: nothing },
     }
 }

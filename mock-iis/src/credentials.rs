@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, HeaderError, TokenKind, parse_authorization, token_kind};
+use stickler_auth::spnego::token::Token;
 use stickler_model::Leg;
 
 /// The credentials of one request.
@@ -45,10 +46,34 @@ impl Presented {
     pub fn leg(&self) -> Leg {
         match self {
             Self::Nothing => Leg::Anonymous,
-            Self::Token { kind: TokenKind::NtlmNegotiate, .. } => Leg::Negotiate,
-            Self::Token { kind: TokenKind::NtlmAuthenticate, .. } => Leg::Authenticate,
-            Self::Token { .. } | Self::Malformed | Self::Unacceptable => Leg::Malformed,
+            Self::Token { token, kind: TokenKind::Spnego } => spnego_leg(&token.token),
+            Self::Token { kind, .. } => leg_of(*kind),
+            Self::Malformed | Self::Unacceptable => Leg::Malformed,
         }
+    }
+}
+
+fn leg_of(kind: TokenKind) -> Leg {
+    match kind {
+        TokenKind::NtlmNegotiate => Leg::Negotiate,
+        TokenKind::NtlmAuthenticate => Leg::Authenticate,
+        TokenKind::Kerberos => Leg::Ticket,
+        TokenKind::NtlmChallenge | TokenKind::Spnego | TokenKind::Unknown => Leg::Malformed,
+    }
+}
+
+/// The leg by the token within. Without one, a NegTokenInit begins a handshake, and a NegTokenResp, which
+/// then carries the MIC, ends it.
+fn spnego_leg(token: &[u8]) -> Leg {
+    let (inner, without) = match Token::decode(token) {
+        Ok(Token::Init(init)) => (init.mech_token, Leg::Negotiate),
+        Ok(Token::Resp(resp)) => (resp.response_token, Leg::Authenticate),
+        Err(_) => return Leg::Malformed,
+    };
+    // A first token of a mechanism that is not known here (NEGOEX) is an offer like none.
+    match inner.map(token_kind) {
+        None | Some(TokenKind::Unknown) => without,
+        Some(kind) => leg_of(kind),
     }
 }
 

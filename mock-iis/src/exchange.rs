@@ -11,12 +11,13 @@ use stickler_auth::status::Win32;
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
 use stickler_model::payload::Digest;
+use stickler_model::topology::KeepAlive;
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
 use crate::Site;
 use crate::acceptance::{Accepted, Asked, Decider, Denied};
 use crate::answer::{self, AnswerBody};
-use crate::app::{self, Resource};
+use crate::app::{self, Opened, Resource};
 use crate::authn::Unauthorized;
 use crate::authority::Authority;
 use crate::body::{self, BodyError, Received};
@@ -128,21 +129,24 @@ impl Connection {
     async fn process(
         &self,
         head: &Head,
-        Accepted { user, completes, cookie }: Accepted,
+        Accepted { user, delegated, completes, cookie }: Accepted,
         body: &mut Incoming,
     ) -> Result<(Outcome, Received), BodyError> {
-        let resource = Resource::of(head.uri.path());
-        let forbidden =
-            resource == Resource::Forbidden || user.as_ref().is_some_and(|user| self.site.forbidden.contains(user));
+        let (resource, opened) = self.resource(head.uri.path(), user.as_ref());
+        let forbidden = resource == Resource::Forbidden
+            || opened == Some(Opened::Refused)
+            || user.as_ref().is_some_and(|user| self.site.forbidden.contains(user));
         let (mut outcome, received) = if forbidden {
-            let refused = Unauthorized { substatus: ACL, win32: Win32::ACCESS_DENIED.0, challenge: None };
+            let (win32, challenge, ticket) = (Win32::ACCESS_DENIED.0, None, None);
+            let refused = Unauthorized { substatus: ACL, win32, challenge, refused: false, ticket };
             self.refuse(&refused, user, body).await?
         } else {
             let received = self.read(body, u64::MAX).await?;
-            (self.run(head, resource, user, &received), received)
+            let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
+            (self.run(head, resource, (user, hop), &received), received)
         };
-        if completes == Some(Scheme::Negotiate) && !forbidden {
-            answer::persistent_auth(&mut outcome.response, !self.site.auth.rules.single_request);
+        if let Some(done) = completes.filter(|done| done.scheme != Scheme::Ntlm && !forbidden) {
+            answer::completes(&mut outcome.response, &done);
         }
         if let Some(cookie) = cookie {
             outcome.response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -150,7 +154,24 @@ impl Connection {
         Ok((outcome, received))
     }
 
-    fn run(&self, head: &Head, resource: Resource, user: Option<Principal>, received: &Received) -> Outcome {
+    /// What a path names, and what came of opening it as the user, where it is a file.
+    fn resource(&self, path: &str, user: Option<&Principal>) -> (Resource, Option<Opened>) {
+        match Resource::of(path) {
+            Resource::File => match app::open(&self.site.files, path, user) {
+                Opened::Missing => (Resource::Missing, None),
+                opened => (Resource::File, Some(opened)),
+            },
+            resource => (resource, None),
+        }
+    }
+
+    fn run(
+        &self,
+        head: &Head,
+        resource: Resource,
+        (user, hop): (Option<Principal>, Option<String>),
+        received: &Received,
+    ) -> Outcome {
         /// ERROR_FILE_NOT_FOUND, which IIS logs beside 404.
         const FILE_NOT_FOUND: u32 = 2;
         let (response, win32, processed) = match resource {
@@ -158,7 +179,7 @@ impl Connection {
                 (answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
             }
             Resource::Missing => (answer::not_found(), FILE_NOT_FOUND, false),
-            Resource::Echo | Resource::Forbidden => {
+            Resource::Echo | Resource::File | Resource::Hop | Resource::Forbidden => {
                 let path = head.uri.path_and_query().map_or(head.uri.path(), http::uri::PathAndQuery::as_str);
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
@@ -169,6 +190,7 @@ impl Connection {
                     path: path.to_owned(),
                     length: received.length,
                     digest: received.digest,
+                    hop,
                 });
                 (answer::application("application/json", AnswerBody::whole(json)), 0, true)
             }
@@ -183,9 +205,22 @@ impl Connection {
         user: Option<Principal>,
         body: &mut Incoming,
     ) -> Result<(Outcome, Received), BodyError> {
-        let response = answer::unauthorized(refused, &self.site.auth.schemes);
+        let mut response = answer::unauthorized(refused, &self.site.auth.schemes);
         let &Unauthorized { substatus, win32, .. } = refused;
+        if self.ends(refused) {
+            self.closes.store(true, Ordering::Relaxed);
+            answer::close(&mut response);
+        }
         self.after_body(Outcome { response, substatus, win32, user, processed: false }, body).await
+    }
+
+    /// Whether a 401 closes the connection, and with it any handshake.
+    fn ends(&self, refused: &Unauthorized) -> bool {
+        match self.site.keep_alive {
+            KeepAlive::Always => false,
+            KeepAlive::ClosedByFailure => refused.refused,
+            KeepAlive::ClosedByChallenge => refused.refused || refused.challenge.is_some(),
+        }
     }
 
     /// A 403 for a request in which the balancer names no user.

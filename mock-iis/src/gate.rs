@@ -1,4 +1,4 @@
-//! The authenticator of a balancer that ends authentication itself: NTLM, bound to the downstream
+//! The authenticator of a balancer that ends authentication itself, bound to the downstream
 //! connection as IIS binds it, and no server behind it.
 //!
 //! The balancer's machine is joined to the domain like a server's: its [`Site`] says how it
@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::header::HeaderValue;
+use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use lru::LruCache;
 use stickler_model::{Env, Principal, REQUEST_ID_HEADER, RequestId};
@@ -15,14 +15,15 @@ use stickler_net::Net;
 
 use crate::Site;
 use crate::answer::challenges;
-use crate::authn::{AuthConfig, ConnectionAuth, Decision, Turn};
-use crate::authority::Authority;
+use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
+use crate::authority::{Authority, Granted};
 use crate::credentials::Presented;
 
 /// Who may pass. Downstream connections are told apart by numbers of the balancer's choice.
 pub struct Gate {
     authority: Authority,
     config: Arc<AuthConfig>,
+    replays: Replays,
     /// By the downstream connection's number.
     connections: Mutex<LruCache<u64, ConnectionAuth>>,
 }
@@ -46,7 +47,7 @@ impl Gate {
     pub fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
         let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
         let authority = Authority::new(net, env, site);
-        Self { authority, config, connections: Mutex::new(LruCache::new(capacity)) }
+        Self { authority, config, replays: Replays::default(), connections: Mutex::new(LruCache::new(capacity)) }
     }
 
     /// Decides on a request on a downstream connection.
@@ -57,10 +58,11 @@ impl Gate {
         }
         let id = headers.get(REQUEST_ID_HEADER).and_then(|id| RequestId::parse(id.as_bytes()));
         let turn = |turn: Turn<'_>| self.turn(connection, turn);
-        let refused = match self.authority.decide((connection as u32, id), &presented, turn).await {
-            Ok((Some(user), _)) => return Admission::Admitted(user),
-            Ok((None, _)) => None,
-            Err(refused) => refused.challenge,
+        let given = (&presented, headers.contains_key(header::VIA));
+        let refused = match self.authority.decide((connection as u32, id), given, turn).await {
+            Ok(Granted { user: Some(user), .. }) => return Admission::Admitted(user),
+            Ok(Granted { user: None, .. }) => None,
+            Err(refused) => Some(refused),
         };
         let challenges = challenges(refused.as_ref(), &self.config.schemes);
         Admission::Refused { status: StatusCode::UNAUTHORIZED, challenges }
@@ -73,14 +75,14 @@ impl Gate {
 
     fn turn(&self, connection: u64, turn: Turn<'_>) -> Decision {
         let mut connections = self.connections();
-        let fresh = || ConnectionAuth::new(Arc::clone(&self.config));
+        let fresh = || ConnectionAuth::new(Arc::clone(&self.config), &self.replays);
         match turn {
             // One that was closed, or forgotten for others, while its logon was under way stays so.
             Turn::Logon(_) => match connections.get_mut(&connection) {
                 Some(auth) => auth.turn(turn),
                 None => fresh().turn(turn),
             },
-            Turn::Request { .. } => connections.get_or_insert_mut(connection, fresh).turn(turn),
+            Turn::Request(_) => connections.get_or_insert_mut(connection, fresh).turn(turn),
         }
     }
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Pure: [`authn`] (who is on this connection), [`tracker`] (who is who by a table, in place of the
-//! connection), [`credentials`] (what a request presents), [`app`] (what the application answers),
-//! [`codes`] (what the log says), [`sam`] (local accounts), [`log`].
+//! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, as whom it opens files),
+//! [`codes`] (what the log says), [`sam`] (local accounts), `protection` (extended protection), [`log`].
 //! Shell: [`server`] (connections), `exchange` (one request on one), `acceptance` (who sends it, by
 //! what the site ties a user to), `body` (reading it), `authority` and `netlogon` (the channel to the
 //! DC), [`answer`] (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the
@@ -29,6 +29,7 @@ mod exchange;
 pub mod gate;
 pub mod log;
 mod netlogon;
+mod protection;
 mod rogue;
 pub mod sam;
 pub mod server;

@@ -7,16 +7,20 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::Scheme;
+use stickler_auth::kerberos::ap;
+use stickler_auth::kerberos::keys::ServiceKeys;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
-use stickler_model::topology::{Acceptor, DomainSpec, Provider, ServerSpec};
+use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
 
 use crate::Sam;
 use crate::authn::{AuthConfig, Rules};
 use crate::codes::LogCodes;
 use crate::log::Entry;
+use crate::protection::Protection;
 
 /// Takes each line of the W3C log.
 pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
@@ -32,6 +36,13 @@ pub struct Site {
     /// The domain of a user who is named without one.
     pub(crate) domain: String,
     pub(crate) forbidden: Vec<Principal>,
+    pub(crate) files: Vec<FileSpec>,
+    pub(crate) keep_alive: KeepAlive,
+    /// That of the certificate that its connections have TLS with.
+    pub(crate) binding: Option<ChannelBinding>,
+    spec: SiteSpec,
+    /// Names that the machine goes by in the domain.
+    hosts: [String; 2],
     pub(crate) limits: Limits,
     pub(crate) log: Option<LogSink>,
     connections: AtomicU32,
@@ -120,24 +131,74 @@ impl Site {
         let forbidden = forbidden.map(|user| Principal::new(owner, &user.name)).collect();
         let domain_name = owner.clone();
         let auth = AuthConfig {
-            schemes: spec.providers.iter().map(|provider| scheme(*provider)).collect(),
+            schemes: schemes(&spec.providers),
             anonymous: false,
             codes: LogCodes::of(spec.version),
             ntlm: Arc::new(acceptor(&spec.name, domain, joined)),
-            rules: Rules::default(),
+            kerberos: None,
+            kerberos_only: only_kerberos(&spec.providers),
+            domains: vec![(domain.dns.to_uppercase(), domain.netbios.clone())],
+            rules: Rules {
+                single_request: spec.site.single_request,
+                persist_non_ntlm: spec.site.persist_non_ntlm,
+                via_ends_persistence: spec.site.via_ends_persistence,
+                ..Rules::default()
+            },
         };
-        Self {
+        let site = Self {
             name: spec.name.clone(),
             auth: Arc::new(auth),
             acceptor: spec.acceptor.clone(),
             accounts,
             domain: domain_name,
             forbidden,
+            files: spec.site.files.clone(),
+            keep_alive: spec.site.keep_alive,
+            binding: None,
+            spec: spec.site.clone(),
+            hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
             limits: Limits::default(),
             log: None,
             connections: AtomicU32::new(0),
             logons: AtomicU64::new(0),
-        }
+        };
+        site.protected()
+    }
+
+    /// The account whose keys [`Site::with_kerberos`] is to be given.
+    pub fn ticket_account(&self) -> &AppPool {
+        self.spec.ticket_account()
+    }
+
+    /// Accepts tickets under `Negotiate`, with the keys of [`Site::ticket_account`]. Without, there is
+    /// NTLM alone.
+    #[must_use]
+    pub fn with_kerberos(mut self, keys: ServiceKeys) -> Self {
+        let auth = Arc::make_mut(&mut self.auth);
+        auth.kerberos = Some(Arc::new(ap::AcceptorConfig::new(keys)));
+        self.protected()
+    }
+
+    /// Names the users of another realm by their domain's NetBIOS name; those of the site's own domain
+    /// are known.
+    #[must_use]
+    pub fn with_domain(self, realm: &str, netbios: &str) -> Self {
+        self.with_auth(|auth| auth.domains.push((realm.to_uppercase(), netbios.to_owned())))
+    }
+
+    /// Says that connections have TLS, with a certificate of this binding.
+    #[must_use]
+    pub fn with_binding(mut self, binding: ChannelBinding) -> Self {
+        self.binding = Some(binding);
+        self.protected()
+    }
+
+    /// The same, with what extended protection comes to in either package.
+    fn protected(mut self) -> Self {
+        let protection = Protection::of(&self.spec.protection, self.binding.is_some(), &self.hosts);
+        let auth = Arc::make_mut(&mut self.auth);
+        protection.apply(Arc::make_mut(&mut auth.ntlm), auth.kerberos.as_mut().map(Arc::make_mut));
+        self
     }
 
     /// Changes how the site authenticates.
@@ -194,11 +255,24 @@ impl Site {
     }
 }
 
-const fn scheme(provider: Provider) -> Scheme {
-    match provider {
-        Provider::Ntlm => Scheme::Ntlm,
-        Provider::Negotiate => Scheme::Negotiate,
+fn only_kerberos(providers: &[Provider]) -> bool {
+    providers.contains(&Provider::NegotiateKerberos) && !providers.contains(&Provider::Negotiate)
+}
+
+/// `Negotiate:Kerberos` is `Negotiate` on the wire; a scheme is offered once.
+fn schemes(providers: &[Provider]) -> Vec<Scheme> {
+    let mut schemes = Vec::new();
+    for provider in providers {
+        let scheme = match provider {
+            Provider::Ntlm => Scheme::Ntlm,
+            Provider::Negotiate | Provider::NegotiateKerberos => Scheme::Negotiate,
+            Provider::Nego2 => Scheme::Nego2,
+        };
+        if !schemes.contains(&scheme) {
+            schemes.push(scheme);
+        }
     }
+    schemes
 }
 
 fn acceptor(server: &Name, domain: &DomainSpec, joined: bool) -> AcceptorConfig {

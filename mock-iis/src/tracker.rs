@@ -8,7 +8,7 @@
 //! proxies in a row make clients share an address. The two cures that the thread names are the
 //! checks: the client's address, or a token, on each request.
 //!
-//! An entry begins with a Negotiate leg. A request without a good entry is nobody's; it does not
+//! An entry begins with a Negotiate leg or a ticket. A request without a good entry is nobody's; it does not
 //! touch an entry that is another's, but its Negotiate leg takes the key over. Keyed by the
 //! connection, an entry goes with it; keyed by a header, only when the table is full and it was
 //! unused for longest, since nobody tells the filter that a client has gone.
@@ -25,7 +25,7 @@ use stickler_model::Leg;
 use stickler_model::topology::{Tracked, TrackedBy, TrackedCheck};
 
 use crate::app::text;
-use crate::authn::{AuthConfig, ConnectionAuth, Decision, Turn};
+use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 
 /// The cookie that carries the token of [`TrackedCheck::Token`].
 pub const TOKEN_COOKIE: &str = "acceptor-token";
@@ -39,6 +39,7 @@ pub struct Tracker {
     header: Option<HeaderName>,
     check: TrackedCheck,
     config: Arc<AuthConfig>,
+    replays: Replays,
     sessions: Mutex<LruCache<String, Session>>,
     /// Logons asked for so far.
     logons: AtomicU64,
@@ -81,7 +82,7 @@ impl Tracker {
             TrackedBy::Header(name) => HeaderName::try_from(name.as_str()).ok(),
         };
         let (sessions, logons) = (Mutex::new(LruCache::new(capacity)), AtomicU64::new(0));
-        Self { header, check: rule.check, config, sessions, logons }
+        Self { header, check: rule.check, config, replays: Replays::default(), sessions, logons }
     }
 
     /// Who sends a request with these headers, over a connection from `peer`. Of a header that is
@@ -107,11 +108,12 @@ impl Tracker {
     /// Lets the sender's state machine take its turn.
     pub fn turn(&self, sender: &Sender, turn: Turn<'_>) -> Decision {
         let mut sessions = self.sessions();
-        let begins = matches!(turn, Turn::Request { presented, .. } if presented.leg() == Leg::Negotiate);
+        let begins =
+            matches!(turn, Turn::Request(request) if matches!(request.presented.leg(), Leg::Negotiate | Leg::Ticket));
         let asked = sender.logon.load(Ordering::Relaxed);
         if let Some(session) = sessions.get_mut(&sender.key)
             && match turn {
-                Turn::Request { .. } => session.proof.is_none() || session.proof == sender.proof,
+                Turn::Request(_) => session.proof.is_none() || session.proof == sender.proof,
                 Turn::Logon(_) => session.logon == asked,
             }
         {
@@ -122,7 +124,7 @@ impl Tracker {
             }
             return decision;
         }
-        let mut auth = ConnectionAuth::new(Arc::clone(&self.config));
+        let mut auth = ConnectionAuth::new(Arc::clone(&self.config), &self.replays);
         let decision = auth.turn(turn);
         if begins {
             // The token is given out at the handshake's end; the address is known from its start.

@@ -146,4 +146,8 @@ pub struct AppAnswer {
     pub length: u64,
     /// Digest of the request's body.
     pub digest: Digest,
+    /// Whom a second server would see if the application asked it in the user's name; `None` where the
+    /// path does not ask for that. `anonymous`: the application cannot act as the user elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<String>,
 }

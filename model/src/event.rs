@@ -50,6 +50,8 @@ pub enum Leg {
     Negotiate,
     /// The Authenticate leg (type 3).
     Authenticate,
+    /// A Kerberos ticket (AP-REQ): all in one leg.
+    Ticket,
     /// A token that is none of these, or not well-formed.
     Malformed,
 }
@@ -231,6 +233,19 @@ pub enum What {
         account: Principal,
         /// NTSTATUS; 0: success.
         status: u32,
+    },
+    /// A server decided on a Kerberos ticket by itself; noted before its answer.
+    ServerTicket {
+        /// For a request on this connection.
+        connection: u32,
+        /// With this id.
+        request: Option<RequestId>,
+        /// Whom the ticket authenticates, where it was accepted.
+        client: Option<Principal>,
+        /// The service that the ticket is for, `HTTP/app.corp.example`; empty where that cannot be read.
+        service: String,
+        /// 0: accepted; else the code of KRB-ERROR (below 128), or SSPI's where Kerberos has none for it.
+        error: u32,
     },
     /// A server answered a request.
     ServerAnswered {

@@ -13,6 +13,7 @@
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
+//! * [`site`]: how the site of a server is set up.
 //! * [`payload`]: bodies by recipe, and their digests.
 //! * [`world`]: the [`World`] trait that `sim` and `wire` implement.
 
@@ -21,6 +22,7 @@ pub mod env;
 pub mod event;
 pub mod name;
 pub mod payload;
+pub mod site;
 mod text;
 pub mod time;
 pub mod topology;

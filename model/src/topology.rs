@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::site::{AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
 use crate::{Name, Principal};
 
 /// Everything a world is built from.
@@ -91,6 +92,9 @@ pub struct ServerSpec {
     /// What it ties a user to.
     #[serde(default, skip_serializing_if = "Acceptor::is_connection")]
     pub acceptor: Acceptor,
+    /// Settings of its site.
+    #[serde(default, skip_serializing_if = "SiteSpec::is_default")]
+    pub site: SiteSpec,
 }
 
 /// What a server ties an authenticated user to.
@@ -185,6 +189,11 @@ pub enum Provider {
     Ntlm,
     /// `WWW-Authenticate: Negotiate`.
     Negotiate,
+    /// The same on the wire, with Kerberos alone behind it. IIS asks for `useKernelMode` off with it.
+    #[serde(rename = "Negotiate:Kerberos")]
+    NegotiateKerberos,
+    /// `WWW-Authenticate: Nego2` (MS-N2HT): as `Negotiate`, under a name that balancers rarely know.
+    Nego2,
 }
 
 /// A generation of IIS, for what differs in its log (`reference: Microsoft, HTTP status codes in IIS`).
@@ -229,13 +238,32 @@ pub struct ClientSpec {
     /// connection. With a port it has one connection at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Whether it may not use Kerberos, though its user agent could.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_kerberos: bool,
+    /// Whether it hands servers a ticket-granting ticket, to act on its user's behalf.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delegates: bool,
+    /// Seconds that its clock is ahead of the world's; negative: behind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_skew: i64,
 }
 
 impl ClientSpec {
     /// A client on a host of its own.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
-        Self { name, profile, identity, at: None, port: None }
+        Self { name, profile, identity, at: None, port: None, no_kerberos: false, delegates: false, clock_skew: 0 }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_zero(value: &i64) -> bool {
+    *value == 0
 }
 
 /// Credentials that a client was given.
@@ -263,6 +291,8 @@ pub struct Profile {
 impl Profile {
     /// curl without a cookie jar.
     pub const CURL: Self = Self { agent: Agent::Curl, close_after_first_401: false, cookies: false };
+    /// curl with `--negotiate`.
+    pub const CURL_NEGOTIATE: Self = Self { agent: Agent::CurlNegotiate, close_after_first_401: false, cookies: false };
     /// A browser.
     pub const BROWSER: Self = Self { agent: Agent::Browser, close_after_first_401: false, cookies: true };
 }
@@ -273,6 +303,9 @@ impl Profile {
 pub enum Agent {
     /// curl 7.88 `--ntlm`: sends the Negotiate leg at once, with an empty body.
     Curl,
-    /// A browser: asks anonymously first, and sends the whole body on each leg.
+    /// curl 7.88 `--negotiate -u :` with MIT krb5: sends a ticket at once, and no NTLM ever.
+    CurlNegotiate,
+    /// A browser: asks anonymously first, and sends the whole body on each leg. Under `Negotiate` it
+    /// prefers Kerberos, and falls back to NTLM where it gets no ticket.
     Browser,
 }

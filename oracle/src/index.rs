@@ -285,6 +285,7 @@ impl<'t> Index<'t> {
             | What::DcLogon { .. }
             | What::DcTicket { .. }
             | What::Decision { .. }
+            | What::ServerTicket { .. }
             | What::FlowOpened { .. } => {}
         }
     }

@@ -71,6 +71,7 @@ impl fmt::Display for Saw<'_> {
             | What::ServerReceived { .. }
             | What::ServerTrusted { .. }
             | What::ServerLogon { .. }
+            | What::ServerTicket { .. }
             | What::ServerAnswered { .. } => server_line(f, self.0),
             What::Decision { downstream, upstream, backend, request, decision } => {
                 write!(f, "downstream {downstream}")?;
@@ -147,6 +148,19 @@ fn server_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
         What::ServerLogon { connection, request, account, status, .. } => {
             write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))
         }
+        What::ServerTicket { connection, request, client, service, error } => {
+            write!(
+                f,
+                "connection {connection}: ticket of {} for {service:?} with {}",
+                client.as_ref().map_or("somebody", Principal::as_str),
+                id(*request)
+            )?;
+            match error {
+                0 => f.write_str(": accepted"),
+                1..128 => write!(f, ": refused with Kerberos error {error}"),
+                _ => write!(f, ": refused with {error:08X}"),
+            }
+        }
         What::ServerAnswered {
             connection, number, request, status, substatus, win32, user: taken, processed, ..
         } => {
@@ -202,6 +216,7 @@ const fn leg_name(leg: Leg) -> &'static str {
         Leg::Anonymous => "no credentials",
         Leg::Negotiate => "the Negotiate leg",
         Leg::Authenticate => "the Authenticate leg",
+        Leg::Ticket => "a ticket",
         Leg::Malformed => "a malformed token",
     }
 }

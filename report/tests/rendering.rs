@@ -180,3 +180,18 @@ fn a_matrix_cell_has_the_worst_grade_of_all_scenarios() {
     let json: serde_json::Value = serde_json::from_str(&matrix.json()).expect("it is JSON");
     assert_eq!(json["rows"][1]["cells"]["ID-2"]["broken"][0]["scenario"], "anonymous");
 }
+
+#[test]
+fn a_ticket_is_told_with_its_user_its_service_and_why_it_was_refused() {
+    let told = |client: Option<&str>, error| {
+        let client = client.map(|user| Principal::new("CORP", user));
+        let service = "HTTP/www.corp.example".into();
+        let what = What::ServerTicket { connection: 1, request: Some(RequestId(2)), client, service, error };
+        let line = transcript::line(&Event { at: Time::default(), by: "iis1".into(), what });
+        line.split_once("iis1").unwrap().1.trim_start().to_owned()
+    };
+    let of = |who: &str| format!("connection 1: ticket of {who} for \"HTTP/www.corp.example\" with r2: ");
+    assert_eq!(told(Some("alice"), 0), of("CORP\\alice") + "accepted");
+    assert_eq!(told(None, 41), of("somebody") + "refused with Kerberos error 41");
+    assert_eq!(told(None, 0x8009_0346), of("somebody") + "refused with 80090346");
+}

@@ -1,6 +1,6 @@
 //! The accounts that every scenario finds: the domain `CORP`, `corp.example`.
 
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{Identity, Name, Principal, Topology};
 
 /// Most backends that a site may have.
@@ -51,6 +51,7 @@ pub(crate) fn servers(count: u32) -> Vec<ServerSpec> {
         providers: vec![Provider::Ntlm],
         version: IisVersion::default(),
         acceptor: Acceptor::default(),
+        site: SiteSpec::default(),
     };
     (1..=count).map(server).collect()
 }

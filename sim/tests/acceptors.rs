@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use stickler_model::topology::{
-    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, Rogue, ServerSpec, Tracked, TrackedBy, TrackedCheck,
-    UserSpec,
+    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, Rogue, ServerSpec, SiteSpec, Tracked, TrackedBy,
+    TrackedCheck, UserSpec,
 };
 use stickler_model::{
     Action, Answer, ClientSpec, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
@@ -30,6 +30,7 @@ impl Stage {
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
                 acceptor,
+                site: SiteSpec::default(),
             }],
             balancer: balancer.into(),
             front: None,

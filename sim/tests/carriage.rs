@@ -8,7 +8,7 @@ use stickler_mock_client::{Check, Client, check};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::event::{Closed, Credentials};
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
     Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Name, Principal, Profile, RequestId, RequestSpec, Time,
     What,
@@ -102,6 +102,7 @@ impl Stage {
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
                 acceptor: Acceptor::Connection,
+                site: SiteSpec::default(),
             };
             let site = Arc::new(Site::new(&spec, &domain, Accounts::dc(DC.into(), b"secret")));
             let address = SocketAddr::from(([10, 0, 1, n], 80));

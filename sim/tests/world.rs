@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{
+    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec,
+};
 use stickler_model::{
     Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec,
     Topology, Trace, What, World, WorldError,
@@ -25,6 +27,7 @@ fn topology(balancer: &str, backends: usize) -> Topology {
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
                 acceptor: Acceptor::Connection,
+                site: SiteSpec::default(),
             })
             .collect(),
         balancer: balancer.into(),

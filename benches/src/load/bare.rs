@@ -195,6 +195,7 @@ impl Page {
                 path: "/".into(),
                 length: 0,
                 digest: Digest::EMPTY,
+                hop: None,
             }),
             Work::Authentications => Self::Bytes(vec![b'x'; length as usize].into()),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stickler_lb_core::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
     Action, Answer, ClientSpec, Identity, Name, Payload, Principal, Profile, RequestId, RequestSpec, Topology,
     World as _,
@@ -50,6 +50,7 @@ pub fn standard_topology(balancer: &str) -> Topology {
                 providers: vec![Provider::Ntlm],
                 version: IisVersion::Iis10,
                 acceptor: Acceptor::Connection,
+                site: SiteSpec::default(),
             })
             .collect(),
         balancer: balancer.into(),

@@ -7,10 +7,14 @@ use http::Method;
 use proptest::prelude::*;
 use stickler_auth::FileTime;
 use stickler_auth::http::{AuthToken, Scheme};
+use stickler_auth::kerberos::crypto::{Etype, Key};
+use stickler_auth::kerberos::{Credential, KerberosTime, Principal, PrincipalName, ap};
 use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{self, Acceptor, AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::initiator::{Credentials, InitiatorConfig, Nonces};
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
+use stickler_auth::spnego::token::{NegState, NegTokenResp};
+use stickler_auth::spnego::{KerberosOffer, Mechanism};
 use stickler_auth::status::NtStatus;
 use stickler_mock_client::UserAgent;
 use stickler_mock_client::agent::{Body, Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
@@ -29,6 +33,8 @@ enum Back {
     Challenge(Scheme),
     /// A 401 with a challenge that is none.
     Rubbish(Scheme),
+    /// A 401 with this token.
+    Token(Scheme, Vec<u8>),
     /// The same, and the connection closes.
     Closing(Box<Back>),
     /// No answer: the connection is lost.
@@ -49,6 +55,7 @@ impl Back {
             Offers(schemes) => (401, schemes.iter().flat_map(|&scheme| token(scheme, b"")).collect(), true),
             Challenge(scheme) => (401, token(*scheme, &challenge()), true),
             Rubbish(scheme) => (401, token(*scheme, b"rubbish"), true),
+            Back::Token(scheme, bytes) => (401, token(*scheme, bytes), true),
             Closing(back) => (back.parts().0, back.parts().1, false),
             Back::Lost(_) => unreachable!("a lost connection has no answer"),
         }
@@ -69,28 +76,45 @@ fn exchange(agent: UserAgent, method: &Method) -> Exchange {
     Exchange::new(Arc::new(agent), Some(initiator), MethodKind::of(method))
 }
 
-fn fresh() -> Fresh {
-    Fresh {
-        nonces: Nonces { client_challenge: [1; 8], exported_session_key: [2; 16] },
-        now: FileTime(133_000_000_000_000_000),
+const NOW: FileTime = FileTime(133_000_000_000_000_000);
+
+/// The same at any time.
+struct Fixed;
+
+impl Fresh for Fixed {
+    fn ntlm(&self) -> Nonces {
+        Nonces { client_challenge: [1; 8], exported_session_key: [2; 16] }
+    }
+
+    fn kerberos(&self) -> ap::Nonces {
+        ap::Nonces { confounder: [3; 16], cred_confounder: [4; 16], subkey: [5; 32], sequence: 6 }
+    }
+
+    fn now(&self) -> FileTime {
+        NOW
+    }
+}
+
+fn sent(step: Step) -> Option<Send> {
+    match step {
+        Step::Send(send) => Some(send),
+        Step::Ticket => panic!("no tickets here"),
+        Step::Answer => None,
     }
 }
 
 fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
     if let Back::Lost(lost) = back {
-        return exchange.lost(*lost);
+        return exchange.lost(*lost).and_then(sent);
     }
     let (status, offers, keeps_alive) = back.parts();
-    match exchange.heard(Heard { status, offers: &offers, keeps_alive }, fresh) {
-        Step::Send(send) => Some(send),
-        Step::Answer => None,
-    }
+    sent(exchange.heard(Heard { status, offers: &offers, keeps_alive }, &Fixed))
 }
 
 /// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
 fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
     let mut text = String::new();
-    let mut send = Some(exchange.begin(authenticated));
+    let mut send = sent(exchange.begin(authenticated));
     let mut backs = backs.iter();
     while let Some(Send { leg, token, body, connection }) = send {
         let scheme = token.map_or(String::new(), |token| format!(":{}", token.scheme));
@@ -224,19 +248,19 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         };
         let mut server = Acceptor::new(AcceptorConfig { names, joined: true, ..AcceptorConfig::default() }, None);
         let mut client = exchange(agent, &Method::GET);
-        let mut send = client.begin(false);
+        let mut send = sent(client.begin(false)).unwrap();
         if send.leg == Leg::Anonymous {
             send = next(&mut client, &Offers(BOTH.into())).unwrap();
         }
-        let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], fresh().now) else {
+        let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], NOW) else {
             panic!("a Challenge is due");
         };
         let offers = [AuthToken { scheme, token }];
         let heard = Heard { status: 401, offers: &offers, keeps_alive: true };
-        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, fresh) else {
+        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, &Fixed) else {
             panic!("an Authenticate is due");
         };
-        let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], fresh().now) else {
+        let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], NOW) else {
             panic!("a logon is due");
         };
         let keys =
@@ -282,7 +306,7 @@ proptest! {
     ) {
         let agent = if browser { UserAgent::browser() } else { UserAgent::curl() };
         let mut exchange = exchange(UserAgent { close_after_first_401, ..agent }, &method);
-        let mut send = exchange.begin(authenticated);
+        let mut send = sent(exchange.begin(authenticated)).unwrap();
         let mut sent = 1;
         for back in &backs {
             let Some(next) = next(&mut exchange, back) else { break };
@@ -296,5 +320,110 @@ proptest! {
             prop_assert!(send.body == Body::Whole || send.leg == Leg::Negotiate);
         }
         prop_assert!(sent <= 8, "{} sent", sent);
+    }
+}
+
+/// A ticket that no server takes.
+fn stray_ticket() -> Arc<KerberosOffer> {
+    let principal = |name| Principal::new(PrincipalName::parse(name), "CORP.EXAMPLE");
+    let credential = Credential {
+        client: principal("alice"),
+        server: principal("HTTP/app.corp.example"),
+        key: Key::from_random(Etype::Aes256Sha1, &[1; 32]),
+        ticket: vec![0x30, 0],
+        flags: 0,
+        auth_time: KerberosTime(0),
+        start_time: KerberosTime(0),
+        end_time: KerberosTime::MAX,
+        renew_till: None,
+    };
+    Arc::new(KerberosOffer { config: ap::InitiatorConfig::default(), credential })
+}
+
+/// The next request, with a ticket where one is wanted.
+fn presented(exchange: &mut Exchange, step: Step, ticket: bool) -> Option<Send> {
+    match step {
+        Step::Ticket => {
+            let step = exchange.ticket(ticket.then(stray_ticket), &Fixed);
+            assert_ne!(step, Step::Ticket, "one is enough");
+            sent(step)
+        }
+        step => sent(step),
+    }
+}
+
+#[test]
+fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
+    let curl = || exchange(UserAgent::curl_negotiate(), &Method::POST).with_kerberos(true);
+    let mut first = curl();
+    let step = first.begin(false);
+    let send = presented(&mut first, step, false).unwrap();
+    assert_eq!((send.leg, send.body), (Leg::Anonymous, Body::Whole));
+    let heard = Offers(BOTH.into()).parts();
+    let step = first.heard(Heard { status: 401, offers: &heard.1, keeps_alive: true }, &Fixed);
+    assert_eq!(presented(&mut first, step, false), None);
+    let mut second = curl();
+    let step = second.begin(false);
+    let send = presented(&mut second, step, true).unwrap();
+    assert_eq!((send.leg, send.body), (Leg::Ticket, Body::Whole));
+    // Without a KDC it does not even ask for a ticket.
+    assert!(matches!(exchange(UserAgent::curl_negotiate(), &Method::GET).begin(false), Step::Send(_)));
+}
+
+/// What comes back to a client that may have sent SPNEGO.
+fn spnego_back() -> impl Strategy<Value = Back> {
+    let mechanism = prop::sample::select(vec![Mechanism::Ntlm, Mechanism::Kerberos, Mechanism::NegoEx]);
+    let state = prop::sample::select(vec![
+        NegState::AcceptCompleted,
+        NegState::AcceptIncomplete,
+        NegState::Reject,
+        NegState::RequestMic,
+    ]);
+    let resp =
+        (state, prop::option::of(mechanism), prop::option::of(any::<bool>())).prop_map(|(state, mechanism, token)| {
+            let token = token.map(|good| if good { challenge() } else { b"rubbish".to_vec() });
+            let resp = NegTokenResp {
+                state: Some(state),
+                supported_mech: mechanism.map(Mechanism::oid),
+                response_token: token.as_deref(),
+                mech_list_mic: None,
+            };
+            Back::Token(Negotiate, resp.encode())
+        });
+    prop_oneof![2 => resp, 1 => back()]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_back_an_exchange_with_tickets_ends_soon_too(
+        browser in any::<bool>(),
+        authenticated in any::<bool>(),
+        tickets in any::<[bool; 4]>(),
+        backs in prop::collection::vec(spnego_back(), 16),
+    ) {
+        let agent = if browser { UserAgent::browser() } else { UserAgent::curl_negotiate() };
+        let mut exchange = exchange(agent, &Method::GET).with_kerberos(true);
+        let mut tickets = tickets.into_iter().cycle();
+        let step = exchange.begin(authenticated);
+        let mut send = presented(&mut exchange, step, tickets.next() == Some(true)).unwrap();
+        let mut sent = 1;
+        for back in &backs {
+            let step = match back {
+                Back::Lost(lost) => match exchange.lost(*lost) {
+                    Some(step) => step,
+                    None => break,
+                },
+                back => {
+                    let (status, offers, keeps_alive) = back.parts();
+                    exchange.heard(Heard { status, offers: &offers, keeps_alive }, &Fixed)
+                }
+            };
+            let Some(next) = presented(&mut exchange, step, tickets.next() == Some(true)) else { break };
+            sent += 1;
+            send = next;
+            prop_assert_eq!(send.token.is_some(), send.leg != Leg::Anonymous);
+            prop_assert!(send.leg != Leg::Authenticate || send.connection == On::Same);
+        }
+        prop_assert!(sent <= 9, "{} sent, the last {:?}", sent, send.leg);
     }
 }

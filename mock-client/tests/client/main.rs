@@ -6,4 +6,5 @@ mod connections;
 mod exchange;
 mod peer;
 mod seats;
+mod tickets;
 mod transcripts;

@@ -12,7 +12,7 @@ use stickler_auth::ntlm::profile::Profile;
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::action::AppAnswer;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -47,7 +47,13 @@ pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
 
 fn server() -> ServerSpec {
     let providers = vec![Provider::Negotiate, Provider::Ntlm];
-    ServerSpec { name: Name::from("iis1"), providers, version: IisVersion::Iis10, acceptor: Acceptor::Connection }
+    ServerSpec {
+        name: Name::from("iis1"),
+        providers,
+        version: IisVersion::Iis10,
+        acceptor: Acceptor::Connection,
+        site: SiteSpec::default(),
+    }
 }
 
 /// What runs on loopback.
@@ -76,6 +82,24 @@ impl Bench {
         accounts: impl FnOnce(SocketAddr) -> Accounts,
         change: impl FnOnce(Site) -> Site,
     ) -> Self {
+        Self::build(domain, accounts, server(), change).await
+    }
+
+    /// A joined server of other settings.
+    pub(crate) async fn with_spec(
+        domain: DomainSpec,
+        spec: impl FnOnce(ServerSpec) -> ServerSpec,
+        change: impl FnOnce(Site) -> Site,
+    ) -> Self {
+        Self::build(domain, |dc| Accounts::dc(dc, SECRET), spec(server()), change).await
+    }
+
+    async fn build(
+        domain: DomainSpec,
+        accounts: impl FnOnce(SocketAddr) -> Accounts,
+        spec: ServerSpec,
+        change: impl FnOnce(Site) -> Site,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Noon);
         let journal = Journal::new(Arc::clone(&clock));
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -86,7 +110,7 @@ impl Bench {
         }
         let env = env("dc", &clock, &journal);
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env, Arc::new(controller)));
-        let site = Arc::new(change(Site::new(&server(), &domain, accounts(dc))));
+        let site = Arc::new(change(Site::new(&spec, &domain, accounts(dc))));
         let (web, web_task) = serve(&site, &clock, &journal).await;
         Self { journal, web, dc, web_task, site, clock }
     }

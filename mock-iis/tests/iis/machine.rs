@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use stickler_auth::http::{AuthToken, Scheme, token_kind};
+use stickler_auth::kerberos::ap;
 use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::Directory;
-use stickler_mock_iis::authn::{AuthConfig, ConnectionAuth, Decision, Rules};
+use stickler_mock_iis::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Request, Rules};
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::credentials::Presented;
 use stickler_model::topology::IisVersion;
@@ -48,8 +50,20 @@ pub(crate) fn config(rules: Rules) -> Arc<AuthConfig> {
         anonymous: false,
         codes: LogCodes::of(IisVersion::Iis10),
         ntlm: Arc::new(AcceptorConfig { names, joined: true, ..AcceptorConfig::default() }),
+        kerberos: None,
+        kerberos_only: false,
+        domains: Vec::new(),
         rules,
     })
+}
+
+/// A request at a fixed time, with random bytes made of a number.
+pub(crate) fn request(presented: &Presented, number: u64) -> Request<'_> {
+    let low = number.to_le_bytes()[0];
+    let kerberos =
+        ap::Nonces { confounder: [low; 16], cred_confounder: [low; 16], subkey: [low; 32], sequence: low.into() };
+    let nonces = Nonces { server_challenge: number.to_le_bytes(), kerberos };
+    Request { presented, nonces, now: NOW, via: false }
 }
 
 /// The machine, its DC, its client, and what must hold.
@@ -70,7 +84,7 @@ struct Play {
 impl Play {
     fn new(rules: Rules) -> Self {
         Self {
-            auth: ConnectionAuth::new(config(rules)),
+            auth: ConnectionAuth::new(config(rules), &Replays::default()),
             directory: Directory::new(&domain(None)),
             rules,
             nonce: 0,
@@ -90,7 +104,7 @@ impl Play {
     /// A request, with the DC's answer where it is asked.
     fn request(&mut self, presented: &Presented) -> Decision {
         self.nonce += 1;
-        let decision = self.auth.request(presented, self.nonce.to_le_bytes(), NOW);
+        let decision = self.auth.request(&request(presented, self.nonce));
         let Decision::NeedLogon(request) = decision else { return decision };
         assert!(self.auth.identity().is_none() || !self.rules.negotiate_clears_identity);
         let reply = self.directory.logon(&request, NOW).reply;
@@ -150,7 +164,7 @@ impl Play {
 
     fn expect_bare(&mut self) {
         match (self.request(&Presented::Nothing), &self.identity) {
-            (Decision::Serve { user: Some(user), completes: None }, Some(name)) => assert_eq!(user.as_str(), name),
+            (Decision::Serve { user: Some(user), completes: None, .. }, Some(name)) => assert_eq!(user.as_str(), name),
             (Decision::Unauthorized(answer), None) => assert_eq!((answer.substatus, answer.challenge), (2, None)),
             (decision, identity) => panic!("{decision:?} for {identity:?}"),
         }
@@ -163,8 +177,8 @@ impl Play {
         }
         self.pending = None;
         let name = format!("CORP\\{}", self.user);
-        let Decision::Serve { user: Some(user), completes } = decision else { panic!("{decision:?} for {name}") };
-        assert_eq!((user.as_str(), completes), (name.as_str(), Some(scheme)));
+        let Decision::Serve { user: Some(user), completes, .. } = decision else { panic!("{decision:?} for {name}") };
+        assert_eq!((user.as_str(), completes.map(|done| done.scheme)), (name.as_str(), Some(scheme)));
         self.identity = Some(name);
     }
 
@@ -250,10 +264,10 @@ fn each_scheme_may_have_its_own_handshake_where_the_rules_say_so() {
 fn a_scheme_that_the_site_does_not_offer_is_passed_over() {
     let mut config = Arc::unwrap_or_clone(config(Rules::default()));
     config.schemes = vec![Scheme::Ntlm];
-    let mut auth = ConnectionAuth::new(Arc::new(config));
+    let mut auth = ConnectionAuth::new(Arc::new(config), &Replays::default());
     let (token, _) = initiator("CORP", "alice", "alice-pw", Profile::windows());
     let kind = token_kind(&token);
     let presented = Presented::Token { token: AuthToken { scheme: Scheme::Negotiate, token }, kind };
-    let Decision::Unauthorized(answer) = auth.request(&presented, [1; 8], NOW) else { panic!("a 401 is due") };
+    let Decision::Unauthorized(answer) = auth.request(&request(&presented, 1)) else { panic!("a 401 is due") };
     assert_eq!((answer.substatus, answer.challenge), (2, None));
 }

@@ -1,6 +1,7 @@
 //! The server from outside: whole handshakes on real sockets, with a real DC behind it.
 //!
 //! * [`bench`]: a DC and a server on loopback, a raw HTTP client, and the NTLM initiator.
+//! * [`realm`]: a KDC in memory, and its clients' tokens.
 //! * [`machine`]: the authentication state machine alone, under random sequences.
 
 mod accounts;
@@ -9,6 +10,8 @@ mod gate;
 mod handshake;
 mod hostile;
 mod machine;
+mod negotiate;
+mod realm;
 mod requests;
 mod rogue;
 mod tracked;

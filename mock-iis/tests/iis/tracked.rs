@@ -17,7 +17,7 @@ use stickler_model::What;
 use stickler_model::topology::{Acceptor, Tracked, TrackedBy, TrackedCheck};
 
 use crate::bench::{Bench, Http, NOW, authenticate, authorization, domain, initiator, token};
-use crate::machine::config;
+use crate::machine::{config, request};
 
 const KEY: &str = "Jespa-Connection-Id: 10.1.0.1:50000\r\n";
 const OTHER_KEY: &str = "Jespa-Connection-Id: 10.1.0.2:50000\r\n";
@@ -124,7 +124,7 @@ impl Table {
     }
 
     fn present(&self, sender: &Sender, presented: &Presented) -> Decision {
-        self.tracker.turn(sender, Turn::Request { presented, nonce: [9; 8], now: NOW })
+        self.tracker.turn(sender, Turn::Request(request(presented, 9)))
     }
 
     /// Both legs, up to the logon.

@@ -43,7 +43,7 @@ pub(crate) fn legs_stay_together(index: &Index<'_>) -> Finding {
                     );
                     finding.violate(summary, there.map(|(event, _)| event).into_iter().chain([event]).collect());
                 }
-                (Leg::Anonymous | Leg::Malformed, _) => {}
+                (Leg::Anonymous | Leg::Ticket | Leg::Malformed, _) => {}
             }
         }
     }

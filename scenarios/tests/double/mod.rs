@@ -115,6 +115,7 @@ impl Double {
             path: spec.path.clone(),
             length: spec.body.len(),
             digest: spec.body.digest(),
+            hop: None,
         });
         self.started += 1;
         self.pass(Duration::from_millis(1));

@@ -10,7 +10,7 @@ use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
-use stickler_model::topology::{Acceptor, IisVersion, ServerSpec};
+use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, SiteSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Entropy, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
@@ -173,6 +173,7 @@ impl Machines {
             providers,
             version: IisVersion::default(),
             acceptor: Acceptor::Connection,
+            site: SiteSpec::default(),
         };
         Arc::new(Site::new(&spec, &topology.domain, self.account(name, envs)))
     }
