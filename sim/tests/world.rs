@@ -306,7 +306,7 @@ fn what_makes_no_sense_is_refused_by_name() {
 #[test]
 fn a_drained_backend_gets_no_new_client_until_it_is_undrained() {
     let mut stage = Stage::new("l4-nat", 2);
-    let mut served = |stage: &mut Stage, name: &str| {
+    let served = |stage: &mut Stage, name: &str| {
         stage.client(name, Agent::Curl, Some("alice"));
         stage.get(name, "/").application.map(|application| application.server)
     };

@@ -147,6 +147,7 @@ fn topology(balancer: &str) -> Topology {
         providers: vec![Provider::Ntlm],
         version: IisVersion::Iis10,
         acceptor: Acceptor::Connection,
+        site: stickler_model::topology::SiteSpec::default(),
     };
     Topology {
         domain: DomainSpec {
@@ -154,6 +155,7 @@ fn topology(balancer: &str) -> Topology {
             dns: "corp.example".into(),
             users: vec![user("alice", "Alice-Pa55word"), user("probe", PASSWORD)],
             lockout_threshold: None,
+            ..DomainSpec::default()
         },
         servers: (1..=2).map(server).collect(),
         balancer: balancer.into(),

@@ -144,7 +144,13 @@ impl Setup {
         let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
         let users = vec![user("alice"), user("bob")];
         let sam = Sam::new("corp", &users);
-        let domain = DomainSpec { netbios: "CORP".into(), dns: "corp.example".into(), users, lockout_threshold: None };
+        let domain = DomainSpec {
+            netbios: "CORP".into(),
+            dns: "corp.example".into(),
+            users,
+            lockout_threshold: None,
+            ..DomainSpec::default()
+        };
         let spec = ServerSpec {
             name: Name::from("iis1"),
             providers: self.providers,
