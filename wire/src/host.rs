@@ -67,7 +67,7 @@ mod tests {
         let (before, ended) = oneshot::channel::<()>();
         host.spawn(async move {
             let _before = before;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         host.spawn(async {});
         tokio::task::yield_now().await;
@@ -76,7 +76,7 @@ mod tests {
         let (after, ended) = oneshot::channel::<()>();
         host.spawn(async move {
             let _after = after;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         assert!(ended.await.is_err(), "dropped, not sent");
         assert!(host.0.lock().unwrap().running.is_empty());

@@ -4,7 +4,9 @@
 //! run. `STICKLER_SAVE_BASELINE=1` makes this run the baseline of later ones.
 
 mod auth;
+mod decisions;
 mod exchanges;
+mod plane;
 mod worlds;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::Criterion;
+use criterion::measurement::{Measurement, WallTime};
 use mimalloc::MiMalloc;
 use stickler_benches::cpu_time::CpuTime;
 use stickler_benches::report::{Baseline, Estimates, Figure, Report, ReportError};
@@ -24,21 +27,16 @@ fn main() -> ExitCode {
     let target = target_directory();
     let output = target.join("criterion");
     let mut bench = Bench {
-        criterion: Criterion::default()
-            .with_measurement(CpuTime)
-            .warm_up_time(Duration::from_millis(500))
-            .measurement_time(Duration::from_secs(2))
-            .nresamples(2000)
-            .sample_size(20)
-            .without_plots()
-            .output_directory(&output)
-            .configure_from_args(),
+        criterion: criterion(CpuTime, &output),
+        wall: criterion(WallTime, &output),
         estimates: Estimates::new(output),
         figures: Vec::new(),
     };
     auth::measure(&mut bench);
+    decisions::measure(&mut bench);
     exchanges::measure(&mut bench);
     worlds::measure(&mut bench);
+    plane::measure(&mut bench);
     if !measures() {
         return ExitCode::SUCCESS;
     }
@@ -54,6 +52,8 @@ fn main() -> ExitCode {
 /// What all groups share.
 struct Bench {
     criterion: Criterion<CpuTime>,
+    /// For what several threads and processes do.
+    wall: Criterion<WallTime>,
     estimates: Estimates,
     figures: Vec<Figure>,
 }
@@ -69,6 +69,18 @@ impl Bench {
         println!("{}\n{}", report.to_markdown(), directory.join("report.md").display());
         Ok(())
     }
+}
+
+fn criterion<M: Measurement + 'static>(clock: M, output: &Path) -> Criterion<M> {
+    Criterion::default()
+        .with_measurement(clock)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .nresamples(2000)
+        .sample_size(20)
+        .without_plots()
+        .output_directory(output)
+        .configure_from_args()
 }
 
 /// Whether criterion measures: `cargo test` and `--test` run each benchmark once, `--list` none.

@@ -6,9 +6,9 @@ use super::{Report, Row};
 
 const HEAD: &str = "# Benchmarks
 
-Processor time of one thread, medians. *Beside* is what the figure is compared with, measured in the same run;
-*speed* is the figure's as a multiple of its. *To aim* is the figure as a multiple of what is aimed at. *Change*
-is that of the relative speed since the stored baseline (`benches/baseline.json`).
+Processor time of one thread, medians; on loopback, wall time. *Beside* is what the figure is compared with, measured
+in the same run; *speed* is the figure's as a multiple of its. *To aim* is the figure as a multiple of what is aimed
+at. *Change* is that of the relative speed since the stored baseline (`benches/baseline.json`).
 
 | what | figure | beside | speed | aim | to aim | met | change |
 |---|---:|---:|---:|---|---:|---|---:|

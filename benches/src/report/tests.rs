@@ -57,9 +57,9 @@ fn figures_are_judged_by_their_kind_of_aim() {
     insta::assert_snapshot!(report.to_markdown(), @r"
     # Benchmarks
 
-    Processor time of one thread, medians. *Beside* is what the figure is compared with, measured in the same run;
-    *speed* is the figure's as a multiple of its. *To aim* is the figure as a multiple of what is aimed at. *Change*
-    is that of the relative speed since the stored baseline (`benches/baseline.json`).
+    Processor time of one thread, medians; on loopback, wall time. *Beside* is what the figure is compared with, measured
+    in the same run; *speed* is the figure's as a multiple of its. *To aim* is the figure as a multiple of what is aimed
+    at. *Change* is that of the relative speed since the stored baseline (`benches/baseline.json`).
 
     | what | figure | beside | speed | aim | to aim | met | change |
     |---|---:|---:|---:|---|---:|---|---:|

@@ -1,0 +1,153 @@
+//! A balancer's decisions alone, among many downstream connections that are open and hold what state they can.
+//!
+//! * [`Desk`]: a policy with its connections; [`Desk::decide`] is one decision from its beginning to its end.
+//! * `flows` and `exchanges`: what that is at L4 and at L7.
+//! * [`Table`]: a yardstick: how much dearer one look into a table becomes when the table outgrows the caches.
+//!
+//! The connections take turns in an order that has nothing to do with the order in which they came, so that nothing is
+//! in a cache because its neighbour was needed before.
+
+mod exchanges;
+mod flows;
+
+use std::net::SocketAddr;
+
+use indexmap::IndexMap;
+use stickler_lb_core::{Backend, Farm, Mechanism, mechanisms};
+use stickler_model::Entropy;
+
+use self::exchanges::Exchanges;
+use self::flows::Flows;
+
+/// Backends of the farm: constant, since a decision may well depend on their number.
+const BACKENDS: u8 = 8;
+
+/// The mechanisms, without those that decide as one before them does: how a connection is carried, who checks the
+/// backends, and who authenticates, is not the policy's to decide.
+pub fn distinct() -> Vec<&'static Mechanism> {
+    let all = mechanisms();
+    let is_new = |index: usize| !all[..index].iter().any(|before| before.kind == all[index].kind);
+    (0..all.len()).filter(|&index| is_new(index)).map(|index| &all[index]).collect()
+}
+
+/// A policy, and the downstream connections that are open to it.
+pub enum Desk {
+    /// It is asked once for each connection.
+    L4(Box<Flows>),
+    /// It is asked for each request.
+    L7(Box<Exchanges>),
+}
+
+impl Desk {
+    /// A mechanism's policy over eight backends, with so many downstream connections open. So many of these, at most,
+    /// take turns; the others are open, and idle.
+    ///
+    /// # Panics
+    /// When the mechanism does not fit its own farm, which would be a bug of it.
+    pub fn new(mechanism: &Mechanism, connections: usize, asking: usize) -> Self {
+        let (farm, entropy) = (farm(), Entropy::new(1, "lb"));
+        if let Some(policy) = mechanism.l4(&farm, entropy.clone()).expect("a mechanism fits any farm") {
+            return Self::L4(Box::new(Flows::new(policy, connections, asking)));
+        }
+        let policy = mechanism.l7(&farm, entropy).expect("a mechanism fits any farm");
+        let policy = policy.expect("a mechanism works at L4 or at L7");
+        Self::L7(Box::new(Exchanges::new(policy, connections, asking)))
+    }
+
+    /// One decision. At L4 a connection ends and another begins; at L7 a request comes, its answer, and their end. What
+    /// the data plane asks besides, when there will be work and which, is asked here too.
+    ///
+    /// # Panics
+    /// When a connection that was served before is turned away, which would be a bug of the policy.
+    pub fn decide(&mut self) {
+        match self {
+            Self::L4(flows) => flows.decide(),
+            Self::L7(exchanges) => exchanges.decide(),
+        }
+    }
+
+    /// How many connections the mechanism has served; it may make others wait, or turn them away.
+    pub fn served(&self) -> usize {
+        match self {
+            Self::L4(flows) => flows.served(),
+            Self::L7(exchanges) => exchanges.served(),
+        }
+    }
+}
+
+/// A table as large as a policy's tables are, and nothing else.
+pub struct Table {
+    entries: IndexMap<u32, [u64; 12]>,
+    keys: Vec<u32>,
+    next: usize,
+}
+
+impl Table {
+    /// With so many entries.
+    pub fn new(entries: usize) -> Self {
+        let keys = shuffled(entries);
+        Self { entries: (0..entries as u32).map(|key| (key, [0; 12])).collect(), keys, next: 0 }
+    }
+
+    /// Looks one entry up, reads it, and writes it.
+    ///
+    /// # Panics
+    /// Never: all keys are there.
+    pub fn look(&mut self) -> u64 {
+        let key = self.keys[self.next];
+        self.next = (self.next + 1) % self.keys.len();
+        let entry = self.entries.get_mut(&key).expect("no entry leaves");
+        entry[5] += 1;
+        entry[5]
+    }
+}
+
+fn farm() -> Farm {
+    let backend =
+        |index: u8| Backend { name: format!("iis{index}").into(), address: SocketAddr::from(([10, 0, 1, index], 80)) };
+    Farm { backends: (1..=BACKENDS).map(backend).collect() }
+}
+
+/// The address of a client; every one has its own.
+fn address(client: u32, port: u16) -> SocketAddr {
+    SocketAddr::from(((0x0A10_0000 + client).to_be_bytes(), port))
+}
+
+/// The numbers below `count`, in an order of their own that is always the same (Fisher and Yates).
+fn shuffled(count: usize) -> Vec<u32> {
+    let entropy = Entropy::new(1, "order");
+    let mut all: Vec<u32> = (0..count as u32).collect();
+    for last in (1..all.len()).rev() {
+        all.swap(last, entropy.below(last as u64 + 1) as usize);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_distinct_mechanism_decides_among_connections_that_it_serves() {
+        let distinct = distinct();
+        assert!(distinct.iter().any(|mechanism| mechanism.name == "pin-on-401"));
+        assert!(!distinct.iter().any(|mechanism| mechanism.name == "l4-dsr"), "it decides as l4-nat does");
+        for mechanism in distinct {
+            for asking in [12, 3] {
+                let mut desk = Desk::new(mechanism, 12, asking);
+                assert_eq!(desk.served(), 12, "{}", mechanism.name);
+                for _ in 0..50 {
+                    desk.decide();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_has_each_number_once_and_is_no_order_of_theirs() {
+        let mut all = shuffled(100);
+        assert!(all.windows(2).any(|pair| pair[0] > pair[1]));
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+    }
+}

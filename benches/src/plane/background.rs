@@ -1,0 +1,52 @@
+//! A thread with a runtime of its own.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+/// Serves in a thread of its own until it is dropped.
+#[derive(Debug)]
+pub(super) struct Background {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Gives what `setup` came to. Tasks that it starts go on until this is dropped.
+    ///
+    /// # Panics
+    /// When there can be no thread or no runtime, or `setup` panics.
+    pub(super) fn start<T: Send + 'static>(setup: impl Future<Output = T> + Send + 'static) -> (Self, T) {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, result) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            runtime().block_on(async {
+                // Who waits for it is there, or has panicked.
+                let _ = ready.send(setup.await);
+                let _ = stopped.await;
+            });
+        });
+        let result = result.recv().expect("the setup does not panic");
+        (Self { stop: Some(stop), thread: Some(thread) }, result)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It may have panicked, which it has told.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A runtime on the current thread.
+///
+/// # Panics
+/// When the system gives none.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system gives a runtime")
+}

@@ -1,0 +1,267 @@
+//! nginx and HAProxy as child processes, with configurations made for the purpose.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use stickler_net::{Net as _, TokioNet};
+use tokio::time::{Instant, sleep};
+
+use super::background::runtime;
+
+/// Time to start in.
+const START: Duration = Duration::from_secs(10);
+
+/// Most of what a child said that an error shows, in bytes.
+const SAID: usize = 2048;
+
+/// A product that can stand beside ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// nginx, with one worker.
+    Nginx,
+    /// HAProxy, with one thread.
+    HaProxy,
+}
+
+/// A product that runs on loopback until it is dropped.
+#[derive(Debug)]
+pub struct Peer {
+    version: String,
+    fronts: Vec<SocketAddr>,
+    child: Child,
+    directory: PathBuf,
+}
+
+/// Why a product does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// It is not installed; nothing is wrong.
+    #[error("{0} is not installed")]
+    Missing(&'static str),
+    /// The system did not let it.
+    #[error("{0}: {1}")]
+    Io(&'static str, io::Error),
+    /// It ended, or did not listen in time.
+    #[error("{0} did not start: {1}")]
+    Start(&'static str, String),
+}
+
+impl Product {
+    /// Its name, which is that of its program too, but for case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::HaProxy => "HAProxy",
+        }
+    }
+
+    /// Its ways to carry a request, each at a front end of its own: as our benchmarks call them.
+    pub const fn ways(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx => &["nginx-keepalive"],
+            Self::HaProxy => &["haproxy-safe", "haproxy-always", "haproxy-tcp"],
+        }
+    }
+
+    /// Its program, found by `PATH` or where distributions put it, and what it says of its version.
+    fn program(self) -> Result<(PathBuf, String), PeerError> {
+        let program = self.name().to_ascii_lowercase();
+        for place in [PathBuf::from(&program), Path::new("/usr/sbin").join(&program)] {
+            match Command::new(&place).arg("-v").stdin(Stdio::null()).output() {
+                Ok(said) => {
+                    // nginx tells it by standard error.
+                    let said = [said.stdout, said.stderr].concat();
+                    let line = String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned();
+                    return Ok((place, line));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(PeerError::Io(self.name(), error)),
+            }
+        }
+        Err(PeerError::Missing(self.name()))
+    }
+
+    fn configuration(self, fronts: &[SocketAddr], servers: &[SocketAddr]) -> String {
+        match self {
+            Self::Nginx => nginx(fronts, servers),
+            Self::HaProxy => haproxy(self.ways(), fronts, servers),
+        }
+    }
+
+    fn command(self, program: &Path, directory: &Path, configuration: &Path) -> Command {
+        let mut command = Command::new(program);
+        match self {
+            Self::Nginx => {
+                command.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(configuration);
+            }
+            // In the foreground.
+            Self::HaProxy => {
+                command.arg("-db").arg("-f").arg(configuration);
+            }
+        }
+        command
+    }
+}
+
+impl Peer {
+    /// In front of these servers; it listens when this returns.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn start(product: Product, servers: &[SocketAddr]) -> Result<Self, PeerError> {
+        let (program, version) = product.program()?;
+        let failed = |error| PeerError::Io(product.name(), error);
+        let directory = std::env::temp_dir().join(format!("stickler-{}-{}", product.name(), std::process::id()));
+        std::fs::create_dir_all(&directory).map_err(failed)?;
+        let runtime = runtime();
+        let fronts = runtime.block_on(free_ports(product.ways().len())).map_err(failed)?;
+        let configuration = directory.join("configuration");
+        std::fs::write(&configuration, product.configuration(&fronts, servers)).map_err(failed)?;
+        let said = directory.join("said");
+        let log = std::fs::File::create(&said).map_err(failed)?;
+        let mut command = product.command(&program, &directory, &configuration);
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        let mut peer = Self { version, fronts, child: command.spawn().map_err(failed)?, directory };
+        match runtime.block_on(peer.listens()) {
+            Ok(()) => Ok(peer),
+            Err(reason) => {
+                let said = std::fs::read(&said).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said[..said.len().min(SAID)]).into_owned();
+                Err(PeerError::Start(product.name(), format!("{reason}; it said: {}", said.trim_end())))
+            }
+        }
+    }
+
+    /// What it says of its version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Where clients connect, for each of [`Product::ways`].
+    pub fn fronts(&self) -> &[SocketAddr] {
+        &self.fronts
+    }
+
+    async fn listens(&mut self) -> Result<(), String> {
+        let until = Instant::now() + START;
+        for &front in &self.fronts {
+            while TokioNet.connect(front).await.is_err() {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return Err(format!("it ended with {status}"));
+                }
+                if Instant::now() > until {
+                    return Err(format!("it did not listen on {front} within {START:?}"));
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Either it has ended, or it ends now; what it leaves in the temporary directory is no harm.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Ports that are free now. Another process may take one before the child does; it then says so.
+async fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        held.push(TokioNet.bind((Ipv4Addr::LOCALHOST, 0).into()).await?);
+    }
+    held.iter().map(stickler_net::Listener::local_addr).collect()
+}
+
+/// One process (`master_process off`), so that to end it is to end all of it; upstream connections are kept.
+fn nginx(fronts: &[SocketAddr], servers: &[SocketAddr]) -> String {
+    let mut text = String::from(
+        "daemon off;\nmaster_process off;\nworker_processes 1;\nerror_log stderr;\npid nginx.pid;\n\
+         events { worker_connections 4096; }\nhttp {\naccess_log off;\nkeepalive_requests 1000000000;\n\
+         client_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\nuwsgi_temp_path uwsgi;\n\
+         scgi_temp_path scgi;\nupstream farm {\n",
+    );
+    for server in servers {
+        let _ = writeln!(text, "server {server};");
+    }
+    text.push_str("keepalive 256;\nkeepalive_requests 1000000000;\n}\n");
+    for front in fronts {
+        let _ = writeln!(
+            text,
+            "server {{ listen {front} backlog=1024; location / {{ proxy_pass http://farm; proxy_http_version 1.1; \
+             proxy_set_header Connection \"\"; }} }}"
+        );
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn haproxy(ways: &[&str], fronts: &[SocketAddr], servers: &[SocketAddr]) -> String {
+    let mut text = String::from(
+        "global\nnbthread 1\nmaxconn 8192\ndefaults\ntimeout connect 5s\ntimeout client 60s\ntimeout server 60s\n\
+         balance roundrobin\n",
+    );
+    for (way, front) in ways.iter().zip(fronts) {
+        let mode = match *way {
+            "haproxy-safe" => "mode http\nhttp-reuse safe",
+            "haproxy-always" => "mode http\nhttp-reuse always",
+            _ => "mode tcp",
+        };
+        let _ = writeln!(text, "listen {way}\nbind {front}\n{mode}");
+        for (index, server) in servers.iter().enumerate() {
+            let _ = writeln!(text, "server origin{index} {server}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Connections, Load, Origin};
+    use super::*;
+
+    /// Where the products have to be, their absence fails the test.
+    #[test]
+    fn each_product_that_is_installed_serves_in_each_of_its_ways_and_ends() {
+        let origin = Origin::start(2);
+        for product in [Product::Nginx, Product::HaProxy] {
+            let peer = match Peer::start(product, origin.addresses()) {
+                Ok(peer) => peer,
+                Err(missing @ PeerError::Missing(_)) if std::env::var_os("STICKLER_REQUIRE_PEERS").is_none() => {
+                    eprintln!("SKIPPED: {missing}");
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(peer.fronts().len(), product.ways().len());
+            for (way, &front) in product.ways().iter().zip(peer.fronts()) {
+                for connections in [Connections::Kept, Connections::Fresh] {
+                    assert_eq!(Load::new(front, connections, 2, 5).round(), 10, "{way} {connections:?}");
+                }
+            }
+            let (front, directory) = (peer.fronts()[0], peer.directory.clone());
+            drop(peer);
+            assert!(runtime().block_on(TokioNet.connect(front)).is_err(), "{} has ended", product.name());
+            assert!(!directory.exists());
+        }
+    }
+
+    #[test]
+    fn configurations_name_every_server_and_one_thread() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (fronts, servers) = ([address(1), address(2), address(3)], [address(4), address(5)]);
+        let (nginx, haproxy) = (nginx(&fronts[..1], &servers), haproxy(Product::HaProxy.ways(), &fronts, &servers));
+        assert!(nginx.contains("worker_processes 1;") && haproxy.contains("nbthread 1\n"));
+        assert!(nginx.contains("server 127.0.0.1:4;\nserver 127.0.0.1:5;\n"));
+        assert_eq!(haproxy.matches("server origin1 127.0.0.1:5\n").count(), 3);
+        assert!(haproxy.contains("listen haproxy-tcp\nbind 127.0.0.1:3\nmode tcp\n"));
+    }
+}
