@@ -47,9 +47,7 @@ impl Suite {
         let name = name.replace('_', "-");
         let played = self.played(&name);
         let report = played.report();
-        if !report.as_expected() {
-            panic!("{}", told(report, &report.surprises));
-        }
+        assert!(report.as_expected(), "{}", told(report, &report.surprises));
         for verdict in report.graded(Grade::NonStrict) {
             println!("note: {} ({}) is not followed in {name}", verdict.requirement, verdict.requirement.text());
         }

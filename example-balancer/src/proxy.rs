@@ -11,11 +11,11 @@ use tokio::io::copy_bidirectional;
 ///
 /// Generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's simulated network.
 pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm) {
-    let next = Arc::new(AtomicUsize::new(0));
+    let turns = Arc::new(AtomicUsize::new(0));
     while let Some((mut client, _)) = next_connection(&listener).await {
-        let (own, backends, next) = (net.clone(), farm.backends.clone(), Arc::clone(&next));
+        let (own, backends, turns) = (net.clone(), farm.backends.clone(), Arc::clone(&turns));
         net.spawn(async move {
-            let first = next.fetch_add(1, Ordering::Relaxed);
+            let first = turns.fetch_add(1, Ordering::Relaxed);
             for offset in 0..backends.len() {
                 let backend = &backends[(first + offset) % backends.len()];
                 if let Ok(mut server) = own.connect(backend.address).await {

@@ -32,10 +32,13 @@ pub(super) enum Make {
     /// Decisions for the byte data plane.
     Splice(Arc<dyn Fn(Farm, Entropy, Control) -> Result<FlowService, RuleError> + Send + Sync>),
     /// Decisions for a packet router, which has no host.
-    Packets(PacketMode, Arc<dyn Fn(Farm, Entropy) -> Result<Box<dyn L4Policy>, RuleError> + Send + Sync>),
+    Packets(PacketMode, Arc<FlowPolicy>),
     /// A whole proxy, which does everything by itself.
     Proxy(Arc<dyn Fn(SimNet, SimListener, Env, Farm) -> Running + Send + Sync>),
 }
+
+/// Makes the decisions of a packet router.
+type FlowPolicy = dyn Fn(Farm, Entropy) -> Result<Box<dyn L4Policy>, RuleError> + Send + Sync;
 
 /// A proxy that runs until it is dropped.
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -53,7 +53,7 @@ enum Process {
     },
     Balancer {
         host: HostId,
-        proxy: Proxy,
+        proxy: Box<Proxy>,
     },
     /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
     /// backends sits elsewhere.
@@ -160,7 +160,7 @@ impl Machines {
             let host = add_host(engine, address)?;
             let header = balancer.ends_authentication;
             let doorkeeper = header.map(|header| (self.join(&name, topology, envs), header));
-            Process::Balancer { host, proxy: Proxy { balancer, doorkeeper, farm, control, checks } }
+            Process::Balancer { host, proxy: Box::new(Proxy { balancer, doorkeeper, farm, control, checks }) }
         };
         self.add(name, address, process)
     }
@@ -202,9 +202,9 @@ impl Machines {
             WorldError::Unknown { kind: "backend", name: name.to_string(), known }
         })?;
         if on {
-            self.control.drain(index)
+            self.control.drain(index);
         } else {
-            self.control.undrain(index)
+            self.control.undrain(index);
         }
         Ok(())
     }
