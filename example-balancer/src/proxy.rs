@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use stickler_lb_core::Farm;
+use stickler_lb_core::{BackendState, Control, Farm};
 use stickler_net::{Net, next_connection};
 use tokio::io::copy_bidirectional;
 
-/// Carries each connection to a backend, in turn, or to the next one that answers. Runs until it is dropped.
+/// Carries each connection to a backend that is up, in turn, or to the next one that answers. Runs until it is dropped.
+///
+/// `control` says which backends an operator drains: those keep what they have, and get nothing new.
 ///
 /// Generic over [`Net`], so that the same code serves real sockets (`TokioNet`) and Stickler's simulated network.
-pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm) {
+pub async fn forward<N: Net>(net: N, listener: N::Listener, farm: Farm, control: Control) {
     let turns = Arc::new(AtomicUsize::new(0));
     while let Some((mut client, _)) = next_connection(&listener).await {
-        let (own, backends, turns) = (net.clone(), farm.backends.clone(), Arc::clone(&turns));
+        let (own, backends, turns, control) = (net.clone(), farm.backends.clone(), Arc::clone(&turns), control.clone());
         net.spawn(async move {
             let first = turns.fetch_add(1, Ordering::Relaxed);
-            for offset in 0..backends.len() {
-                let backend = &backends[(first + offset) % backends.len()];
-                if let Ok(mut server) = own.connect(backend.address).await {
+            for index in (first..first + backends.len()).map(|index| index % backends.len()) {
+                if control.state(index) != BackendState::Up {
+                    continue;
+                }
+                if let Ok(mut server) = own.connect(backends[index].address).await {
                     // However it ends, both sides are dropped, and so closed.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                     return;

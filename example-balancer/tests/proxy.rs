@@ -3,7 +3,7 @@
 use stickler_conformance::Balancer;
 
 fn proxy() -> Balancer {
-    Balancer::proxy(|net, listener, _env, farm| example_balancer::forward(net, listener, farm))
+    Balancer::proxy(|net, listener, _env, farm, control| example_balancer::forward(net, listener, farm, control))
 }
 
 stickler_conformance::suite!(proxy);

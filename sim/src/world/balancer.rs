@@ -34,7 +34,7 @@ pub(super) enum Make {
     /// Decisions for a packet router, which has no host.
     Packets(PacketMode, Arc<FlowPolicy>),
     /// A whole proxy, which does everything by itself.
-    Proxy(Arc<dyn Fn(SimNet, SimListener, Env, Farm) -> Running + Send + Sync>),
+    Proxy(Arc<dyn Fn(SimNet, SimListener, Env, Farm, Control) -> Running + Send + Sync>),
 }
 
 /// Makes the decisions of a packet router.
@@ -111,13 +111,14 @@ impl Balancer {
     }
 
     /// A whole proxy of your own, generic over [`stickler_net::Net`]: it accepts from the listener and connects by the
-    /// net, and is dropped when its host ends.
-    pub fn proxy<F>(serve: impl Fn(SimNet, SimListener, Env, Farm) -> F + Send + Sync + 'static) -> Self
+    /// net, and is dropped when its host ends. The last argument says which backends an operator drains, and what
+    /// health checks find ([`Control::state`], [`Control::attach`]).
+    pub fn proxy<F>(serve: impl Fn(SimNet, SimListener, Env, Farm, Control) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::declaring_nothing(Make::Proxy(Arc::new(move |net, listener, env, farm| {
-            Box::pin(serve(net, listener, env, farm))
+        Self::declaring_nothing(Make::Proxy(Arc::new(move |net, listener, env, farm, control| {
+            Box::pin(serve(net, listener, env, farm, control))
         })))
     }
 

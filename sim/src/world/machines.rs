@@ -314,7 +314,7 @@ impl Proxy {
             }
             Make::Proxy(make) => {
                 let make = Arc::clone(make);
-                on_listener(net, address, move |net, listener| make(net, listener, env, farm));
+                on_listener(net, address, move |net, listener| make(net, listener, env, farm, control));
             }
             Make::Packets(..) => {}
         }
