@@ -110,6 +110,6 @@ mod tests {
             Requirement::all().map(|id| id.to_string().replace('-', "_").to_ascii_lowercase()).collect();
         let tested = requirements!([names] all);
         let untested: Vec<_> = ids.iter().filter(|id| !tested.contains(&id.as_str())).collect();
-        assert_eq!(untested, ["tl_1", "tl_2"], "these wait for TLS and HTTP/2");
+        assert!(untested.is_empty(), "{untested:?}");
     }
 }

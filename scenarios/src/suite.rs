@@ -254,9 +254,9 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use stickler_lb_core::names;
 
-    const BALANCERS: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
+    use super::*;
 
     #[test]
     fn every_script_in_the_folders_is_shipped_with_a_title_and_a_description() {
@@ -273,7 +273,7 @@ mod tests {
             folders.push(folder);
         }
         assert_eq!(folders.len(), SHIPPED.len());
-        for case in shipped(&BALANCERS).unwrap() {
+        for case in shipped(&names()).unwrap() {
             assert!(!case.scenario.title().is_empty(), "{} has no title", case.scenario.name());
             assert!(!case.scenario.description().is_empty(), "{} has no description", case.scenario.name());
         }
@@ -281,24 +281,24 @@ mod tests {
 
     #[test]
     fn a_shipped_scenario_is_found_by_name_and_a_slip_gets_a_hint() {
-        let found = select(&["parity".into()], &BALANCERS).unwrap();
+        let found = select(&["parity".into()], &names()).unwrap();
         assert_eq!(found.iter().map(|case| case.scenario.name()).collect::<Vec<_>>(), ["parity"]);
-        let error = select(&["parrity".into()], &BALANCERS).unwrap_err().to_string();
+        let error = select(&["parrity".into()], &names()).unwrap_err().to_string();
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
     }
 
     #[test]
     fn a_folder_and_a_script_are_loaded_with_the_names_of_their_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/handshake").display().to_string();
-        let all = select(std::slice::from_ref(&folder), &BALANCERS).unwrap();
+        let all = select(std::slice::from_ref(&folder), &names()).unwrap();
         assert_eq!((all.len(), &*all[0].group), (SHIPPED[0].scripts.len(), "handshake"));
-        let one = select(&[format!("{folder}/lockout.star")], &BALANCERS).unwrap();
+        let one = select(&[format!("{folder}/lockout.star")], &names()).unwrap();
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
     }
 
     #[test]
     fn a_folder_without_scripts_is_never_a_silent_green() {
         let folder = format!("{}/src", env!("CARGO_MANIFEST_DIR"));
-        assert!(matches!(select(&[folder], &BALANCERS), Err(SuiteError::NothingMatched { .. })));
+        assert!(matches!(select(&[folder], &names()), Err(SuiteError::NothingMatched { .. })));
     }
 }
