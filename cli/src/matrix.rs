@@ -10,14 +10,10 @@ use crate::args::{self, TableFormat};
 use crate::balancers;
 use crate::jobs::{self, Done};
 
-/// The groups of scenarios that are about a balancer in front of IIS. The others have servers of another kind, whose
-/// faults are not the balancer's.
-const GROUPS: [&str; 5] = ["handshake", "identity", "affinity", "failover", "health"];
-
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<Mechanism>>();
     let mut cases = jobs::cases(&[])?;
-    cases.retain(|case| GROUPS.contains(&&*case.group));
+    cases.retain(jobs::is_about_iis);
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     let matrices = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
         Done::Broken { error, context } => Err((error, context)),

@@ -31,12 +31,16 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     }
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let all = evidence || arguments.format == Format::Json;
-    let done = jobs::perform(&jobs, arguments.jobs, |_, done| match done {
+    // The table is about balancers in front of IIS, unless somebody asks for these very scenarios.
+    let asked = !arguments.paths.is_empty();
+    let done = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
         Done::Broken { error, context } => Err((error, context)),
         Done::Report(report) => {
             let mut one = Matrix::default();
             let subject = Subject { name: report.balancer.clone(), product: String::new(), config: String::new() };
-            one.add(&subject, &report.scenario, &report.trace, &report.verdicts, &report.replay);
+            if asked || jobs::is_about_iis(job.case) {
+                one.add(&subject, &report.scenario, &report.trace, &report.verdicts, &report.replay);
+            }
             let mut report = report;
             if !all && report.as_expected() {
                 // Thousands of traces that nobody will look at would fill the memory.
@@ -79,7 +83,14 @@ fn show(reports: &[RunReport], matrix: &Matrix, evidence: bool, arguments: &args
         if matrix.rows().len() <= FEW_BALANCERS {
             writeln!(out, "{}{}", pretty::table(reports, color), pretty::legend(reports))?;
         } else {
-            writeln!(out, "{}{}", matrix.text(color), pretty::count(reports))?;
+            writeln!(out, "{}", matrix.text(color))?;
+            if arguments.paths.is_empty() {
+                writeln!(
+                    out,
+                    "Scenarios whose servers are not IIS (groups acceptor, hostile) are judged, and not in the table."
+                )?;
+            }
+            writeln!(out, "{}", pretty::count(reports))?;
         }
     }
     Ok(())
