@@ -35,7 +35,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Scripts, folders of scripts (*.star), or names of shipped scenarios; all shipped ones by default.
+    /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups; all shipped ones by
+    /// default.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// A mechanism or a product profile to run over, with faults on top if you like (pin-on-401+B6); may be given more

@@ -43,7 +43,7 @@ fn catalogue() -> Result<Catalogue, Failure> {
     let cases = jobs::cases(&[])?;
     let scenario = |case: &stickler_scenarios::Case| Entry {
         name: case.scenario.name().into(),
-        summary: case.scenario.title().into(),
+        summary: format!("{}: {}", case.group, case.scenario.title()),
         description: case.scenario.description().into(),
     };
     Ok(Catalogue {
@@ -68,7 +68,7 @@ fn entry(name: &str, label: Option<&str>, summary: &str) -> Entry {
 
 fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
     for (title, entries) in [
-        ("SCENARIOS (stickler run NAME)", &catalogue.scenarios),
+        ("SCENARIOS (stickler run NAME, or a GROUP)", &catalogue.scenarios),
         ("MECHANISMS (--balancer NAME)", &catalogue.mechanisms),
         ("PRODUCT PROFILES (--balancer NAME, stickler matrix, stickler explain NAME)", &catalogue.profiles),
         ("FAULTS (--balancer MECHANISM+FAULT)", &catalogue.faults),

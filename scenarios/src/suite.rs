@@ -159,8 +159,8 @@ pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
 ///
-/// An argument is a script, a folder (its `*.star`, by name, not those in folders below), or the
-/// name of a shipped scenario; a path that exists wins. Beside a script may stand an
+/// An argument is a script, a folder (its `*.star`, by name, not those in folders below), the name of
+/// a shipped scenario, or that of a group of them; a path that exists wins. Beside a script may stand an
 /// `expected.toml`; without it, no MUST may be violated and the script's expectations must hold.
 ///
 /// # Errors
@@ -178,8 +178,12 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
             let folder = path.parent().unwrap_or(Path::new(""));
             cases.extend(load(folder, &[path.to_owned()], balancers)?);
         } else {
-            let found = shipped(balancers)?.into_iter().find(|case| case.scenario.name() == pattern);
-            cases.push(found.ok_or_else(|| nothing_matched(pattern))?);
+            let before = cases.len();
+            let named = |case: &Case| case.scenario.name() == pattern || case.group == *pattern;
+            cases.extend(shipped(balancers)?.into_iter().filter(named));
+            if cases.len() == before {
+                return Err(nothing_matched(pattern));
+            }
         }
     }
     Ok(cases)
@@ -237,7 +241,8 @@ fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
 }
 
 fn nothing_matched(pattern: &str) -> SuiteError {
-    let names = SHIPPED.iter().flat_map(|group| group.scripts).map(|(name, _)| *name);
+    let scenarios = SHIPPED.iter().flat_map(|group| group.scripts).map(|(name, _)| *name);
+    let names = scenarios.chain(SHIPPED.iter().map(|group| group.name));
     SuiteError::NothingMatched { pattern: pattern.to_owned(), nearest: nearest(pattern, names).map(str::to_owned) }
 }
 
@@ -283,6 +288,8 @@ mod tests {
     fn a_shipped_scenario_is_found_by_name_and_a_slip_gets_a_hint() {
         let found = select(&["parity".into()], &names()).unwrap();
         assert_eq!(found.iter().map(|case| case.scenario.name()).collect::<Vec<_>>(), ["parity"]);
+        let group = select(&["identity".into()], &names()).unwrap();
+        assert!(group.len() > 1 && group.iter().all(|case| case.group == "identity"));
         let error = select(&["parrity".into()], &names()).unwrap_err().to_string();
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
     }
