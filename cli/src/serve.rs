@@ -36,6 +36,7 @@ fn options(arguments: &Serve) -> Options {
     options.port = arguments.port;
     options.seed = arguments.seed;
     options.check_command.clone_from(&arguments.check_command);
+    options.check_failed = Some(Arc::new(|failure| drop(writeln!(io::stderr(), "stickler: {failure}"))));
     if arguments.log {
         options.log = Some(Arc::new(move |entry| print(entry.to_string())));
     }
