@@ -33,12 +33,6 @@ pub(crate) enum Done {
     },
 }
 
-/// Whether a scenario is about a balancer in front of IIS. The other groups have servers of another kind, whose faults
-/// are not the balancer's.
-pub(crate) fn is_about_iis(case: &Case) -> bool {
-    ["handshake", "identity", "affinity", "failover", "health"].contains(&&*case.group)
-}
-
 /// The scripts that the arguments mean.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     stickler_scenarios::select(paths, &stickler_lb_core::names()).map_err(|error| match error {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use stickler_lb_core::{Mechanism, Profile, mechanisms};
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_scenarios::Case;
 
 use crate::Failure;
 use crate::args::{self, TableFormat};
@@ -13,7 +14,7 @@ use crate::jobs::{self, Done};
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<Mechanism>>();
     let mut cases = jobs::cases(&[])?;
-    cases.retain(jobs::is_about_iis);
+    cases.retain(Case::is_about_iis);
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     let matrices = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
         Done::Broken { error, context } => Err((error, context)),

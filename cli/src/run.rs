@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         Done::Report(report) => {
             let mut one = Matrix::default();
             let subject = Subject { name: report.balancer.clone(), product: String::new(), config: String::new() };
-            if asked || jobs::is_about_iis(job.case) {
+            if asked || job.case.is_about_iis() {
                 one.add(&subject, &report.scenario, &report.trace, &report.verdicts, &report.replay);
             }
             let mut report = report;

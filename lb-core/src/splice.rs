@@ -179,10 +179,7 @@ impl<N: Net> Splice<N> {
     fn apply(&self, backend: usize, change: Change) {
         let mut state = self.lock();
         let now = self.env.clock.now();
-        match change {
-            Change::State(to) => state.policy.set_state(now, backend, to),
-            Change::Share(percent) => state.policy.set_share(now, backend, percent),
-        }
+        state.policy.change(now, backend, change);
         self.arm(&mut state);
     }
 

@@ -14,7 +14,7 @@ use bytes::{Buf as _, BytesMut};
 use indexmap::IndexMap;
 use stickler_auth::FileTime;
 use stickler_auth::logon::{FRAME_PREFIX, LogonError, LogonServer, frame_len};
-use stickler_model::{Env, Name, What};
+use stickler_model::{Entropy, Env, Name, What};
 use stickler_net::{Net, Stream, next_connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -56,6 +56,13 @@ impl DomainController {
         self.directory().add_machine(name.as_str(), secret);
         lock(&self.machines)
             .insert(name.as_str().to_lowercase(), Machine { name: name.clone(), secret: secret.into() });
+    }
+
+    /// Joins a machine with a secret that a world's seed has for it, and hands that out, 32 bytes.
+    pub fn enroll(&self, name: &Name, seed: u64) -> [u8; 32] {
+        let secret = Entropy::new(seed, &format!("machine account of {name}")).bytes();
+        self.join(name, &secret);
+        secret
     }
 
     /// The directory, to look into or to change. Do not hold it across an `.await`.

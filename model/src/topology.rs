@@ -26,6 +26,15 @@ pub struct Topology {
     pub link: LinkSpec,
 }
 
+impl Topology {
+    /// Sets up its IIS servers to believe whoever authenticates in front of them, and names the user in this header.
+    pub fn trust(&mut self, header: &str) {
+        for server in self.servers.iter_mut().filter(|server| server.acceptor.is_connection()) {
+            server.acceptor = Acceptor::TrustedHeader(header.into());
+        }
+    }
+}
+
 /// An Active Directory domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainSpec {

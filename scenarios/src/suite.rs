@@ -21,6 +21,14 @@ pub struct Case {
     pub expectations: Arc<Expectations>,
 }
 
+impl Case {
+    /// Whether it is about a balancer in front of IIS, of the shipped ones. The other groups have servers of another
+    /// kind, whose faults are not the balancer's.
+    pub fn is_about_iis(&self) -> bool {
+        ["handshake", "identity", "affinity", "failover", "health"].contains(&&*self.group)
+    }
+}
+
 /// Why a selection of scenarios cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {

@@ -99,9 +99,7 @@ impl Site {
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let mechanism = find(&options.topology.balancer)?;
         if let Some(header) = mechanism.ends_authentication {
-            for server in &mut options.topology.servers {
-                server.acceptor = Acceptor::TrustedHeader(header.into());
-            }
+            options.topology.trust(header);
         }
         let checks = Checks::of(&mut options, &mechanism)?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
@@ -120,11 +118,7 @@ impl Site {
         let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
         let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
 
-        let join = |name: &Name| {
-            let secret: [u8; 32] = Entropy::new(options.seed, &format!("machine account of {name}")).bytes();
-            controller.join(name, &secret);
-            Accounts::dc(dc, &secret)
-        };
+        let join = |name: &Name| Accounts::dc(dc, &controller.enroll(name, options.seed));
         let mut farm = Farm::default();
         for spec in &options.topology.servers {
             let mut site = stickler_mock_iis::Site::new(spec, &options.topology.domain, join(&spec.name));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use stickler_model::Time;
 
-use crate::BackendState;
+use crate::{BackendState, Change};
 
 /// What tells one TCP connection from another at the front end. The protocol, fifth of the five, is always TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,14 @@ pub trait L4Policy: Send {
     /// not override it gives it all at once.
     fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
         let _ = (now, backend, percent);
+    }
+
+    /// Says one of the two above, as a [`crate::Control`] tells it.
+    fn change(&mut self, now: Time, backend: usize, change: Change) {
+        match change {
+            Change::State(state) => self.set_state(now, backend, state),
+            Change::Share(percent) => self.set_share(now, backend, percent),
+        }
     }
 
     /// The next piece of unsolicited work that is due; `None` when there is no more for now.

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use stickler_model::Time;
 
-use crate::BackendState;
+use crate::{BackendState, Change};
 
 /// The number of a downstream connection, from 1, in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,6 +229,14 @@ pub trait L7Policy: Send {
     /// not override it gives it all at once.
     fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
         let _ = (now, backend, percent);
+    }
+
+    /// Says one of the two above, as a [`crate::Control`] tells it.
+    fn change(&mut self, now: Time, backend: usize, change: Change) {
+        match change {
+            Change::State(state) => self.set_state(now, backend, state),
+            Change::Share(percent) => self.set_share(now, backend, percent),
+        }
     }
 
     /// The next piece of unsolicited work that is due; `None` when there is no more for now.

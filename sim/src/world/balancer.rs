@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{
-    Carriage, Control, Farm, FlowService, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service, find,
+    Carriage, Control, Farm, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service, find,
 };
 use stickler_model::trace::Promises;
 use stickler_model::{Entropy, Env, WorldError};
@@ -27,10 +27,8 @@ pub struct Balancer {
 /// How it comes into being.
 #[derive(Clone)]
 pub(super) enum Make {
-    /// Decisions for the HTTP data plane.
-    Http(Arc<dyn Fn(Farm, Entropy, Control) -> Result<Service, RuleError> + Send + Sync>),
-    /// Decisions for the byte data plane.
-    Splice(Arc<dyn Fn(Farm, Entropy, Control) -> Result<FlowService, RuleError> + Send + Sync>),
+    /// Decisions for the HTTP or the byte data plane.
+    Plane(Arc<dyn Fn(Farm, Entropy, Control) -> Result<Plane, RuleError> + Send + Sync>),
     /// Decisions for a packet router, which has no host.
     Packets(PacketMode, Arc<FlowPolicy>),
     /// A whole proxy, which does everything by itself.
@@ -70,21 +68,12 @@ impl Balancer {
             Make::Packets(mode, Arc::new(policy))
         };
         let make = match (mechanism.layer, mechanism.carriage) {
-            (Layer::L7, _) => {
-                Make::Http(Arc::new(move |farm, entropy, control| match own.plane(farm, entropy, control)? {
-                    Plane::L7(service) => Ok(service),
-                    Plane::L4(_) => unreachable!("a mechanism at L7 has a service of the HTTP data plane"),
-                }))
+            (Layer::L7, _) | (Layer::L4, Carriage::Splice { .. }) => {
+                Make::Plane(Arc::new(move |farm, entropy, control| own.plane(farm, entropy, control)))
             }
             (Layer::L4, Carriage::SourceNat) => packets(PacketMode::Source),
             (Layer::L4, Carriage::DestinationNat) => packets(PacketMode::Destination),
             (Layer::L4, Carriage::DirectReturn) => packets(PacketMode::DirectReturn),
-            (Layer::L4, Carriage::Splice { .. }) => {
-                Make::Splice(Arc::new(move |farm, entropy, control| match own.plane(farm, entropy, control)? {
-                    Plane::L4(service) => Ok(service),
-                    Plane::L7(_) => unreachable!("a mechanism at L4 has a service of the byte data plane"),
-                }))
-            }
         };
         Self {
             promises: Arc::new(move |farm| shared.promises(farm)),
@@ -96,11 +85,11 @@ impl Balancer {
 
     /// Decisions of your own for the HTTP data plane. It declares nothing; see [`Balancer::promising`].
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
-        Self::declaring_nothing(Make::Http(Arc::new(move |farm, entropy, control| {
+        Self::declaring_nothing(Make::Plane(Arc::new(move |farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
             let mut service = Service::new(farm, policy);
             service.control = control;
-            Ok(service)
+            Ok(Plane::L7(service))
         })))
     }
 
@@ -138,8 +127,7 @@ impl Balancer {
     pub(super) fn check(&self, farm: &Farm, env: &Env) -> Result<(), RuleError> {
         let (farm, entropy, control) = (farm.clone(), env.entropy.clone(), Control::new());
         match &self.make {
-            Make::Http(make) => make(farm, entropy, control).map(drop),
-            Make::Splice(make) => make(farm, entropy, control).map(drop),
+            Make::Plane(make) => make(farm, entropy, control).map(drop),
             Make::Packets(_, make) => make(farm, entropy).map(drop),
             Make::Proxy(_) => Ok(()),
         }

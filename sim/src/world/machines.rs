@@ -7,12 +7,12 @@ use indexmap::IndexMap;
 use stickler_agents::{Doorkeeper, Monitor};
 use stickler_auth::FileTime;
 use stickler_lb_core::health::{self, CheckRule, Probe};
-use stickler_lb_core::{Backend, Control, Farm, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Control, Farm, Plane, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, SiteSpec};
 use stickler_model::trace::Promises;
-use stickler_model::{Clock, Entropy, Env, Identity, Name, Topology, WorldError};
+use stickler_model::{Clock, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
 
 use super::Envs;
@@ -180,9 +180,7 @@ impl Machines {
 
     /// Joins a machine to the domain.
     fn account(&self, name: &Name, envs: &Envs) -> Accounts {
-        let secret: [u8; 32] = Entropy::new(envs.seed, &format!("machine account of {name}")).bytes();
-        self.dc.join(name, &secret);
-        Accounts::dc(addresses::DC, &secret)
+        Accounts::dc(addresses::DC, &self.dc.enroll(name, envs.seed))
     }
 
     /// What clients connect to.
@@ -300,18 +298,18 @@ impl Proxy {
         let (env, farm, control) = (env.clone(), self.farm.clone(), self.control.clone());
         let entropy = env.entropy.clone();
         match &self.balancer.make {
-            Make::Http(make) => {
-                let mut service = make(farm, entropy, control).expect(CHECKED);
-                if let Some((site, header)) = &self.doorkeeper {
-                    let gate = Doorkeeper::gate(net, env.clone(), Arc::clone(site), header);
-                    service.gate = Some(gate.expect("a mechanism's header has a field's name"));
+            Make::Plane(make) => match make(farm, entropy, control).expect(CHECKED) {
+                Plane::L7(mut service) => {
+                    if let Some((site, header)) = &self.doorkeeper {
+                        let gate = Doorkeeper::gate(net, env.clone(), Arc::clone(site), header);
+                        service.gate = Some(gate.expect("a mechanism's header has a field's name"));
+                    }
+                    on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
                 }
-                on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
-            }
-            Make::Splice(make) => {
-                let service = make(farm, entropy, control).expect(CHECKED);
-                on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
-            }
+                Plane::L4(service) => {
+                    on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
+                }
+            },
             Make::Proxy(make) => {
                 let make = Arc::clone(make);
                 on_listener(net, address, move |net, listener| make(net, listener, env, farm, control));

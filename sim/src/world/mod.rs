@@ -20,7 +20,6 @@ use indexmap::IndexMap;
 use stickler_mock_client::Client;
 use stickler_model::action::RawSpec;
 use stickler_model::event::Credentials;
-use stickler_model::topology::Acceptor;
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec,
@@ -78,10 +77,7 @@ impl SimWorld {
     fn build(mut topology: Topology, balancer: Option<Balancer>, seed: u64) -> Result<Self, WorldError> {
         let balancer = balancer.map_or_else(|| Balancer::named(&topology.balancer), Ok)?;
         if let Some(header) = balancer.ends_authentication {
-            // Whoever authenticates in front of the servers sets them up to believe it.
-            for server in topology.servers.iter_mut().filter(|server| server.acceptor.is_connection()) {
-                server.acceptor = Acceptor::TrustedHeader(header.into());
-            }
+            topology.trust(header);
         }
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };

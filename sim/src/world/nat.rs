@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stickler_lb_core::{Attached, Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
-use stickler_model::{Clock, Env, Time, What};
+use stickler_lb_core::{Attached, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
+use stickler_model::{Env, Time, What};
 
 use crate::engine::{Closing, FlowRecord, Kick, NatDecision, NatPolicy};
 
@@ -26,7 +26,7 @@ impl NatAdapter {
         let policy = Arc::new(Mutex::new(policy));
         let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
         let attached = control.attach(move |backend, change| {
-            tell(&told, &*clock, backend, change);
+            lock(&told).change(clock.now(), backend, change);
             // A dead backend's flows may have to end.
             kick.kick();
         });
@@ -35,13 +35,6 @@ impl NatAdapter {
 
     fn policy(&self) -> MutexGuard<'_, Box<dyn L4Policy>> {
         lock(&self.policy)
-    }
-}
-
-fn tell(policy: &SharedPolicy, clock: &dyn Clock, backend: usize, change: Change) {
-    match change {
-        Change::State(state) => lock(policy).set_state(clock.now(), backend, state),
-        Change::Share(percent) => lock(policy).set_share(clock.now(), backend, percent),
     }
 }
 
