@@ -113,6 +113,15 @@ pub enum What {
         /// The client's end.
         local: std::net::SocketAddr,
     },
+    /// A client has TLS on a connection.
+    ClientSecured {
+        /// Its number of the connection.
+        connection: u32,
+        /// The certificate that it was shown (digest of the DER).
+        certificate: Digest,
+        /// Whether HTTP/2 was agreed on.
+        http2: bool,
+    },
     /// A client's connection is gone.
     ClientClosed {
         /// Its number of the connection.
@@ -190,6 +199,13 @@ pub enum What {
         connection: u32,
         /// The peer as the server sees it.
         peer: std::net::SocketAddr,
+    },
+    /// A server has TLS on a connection.
+    ServerSecured {
+        /// Its number of the connection.
+        connection: u32,
+        /// The certificate that it shows (digest of the DER).
+        certificate: Digest,
     },
     /// A server's connection is gone.
     ServerClosed {

@@ -8,7 +8,7 @@ pub use crate::site::{AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, Si
 use crate::{Name, Principal};
 
 /// Everything a world is built from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
     /// The domain and its users.
     pub domain: DomainSpec,
@@ -24,6 +24,9 @@ pub struct Topology {
     pub monitor: Option<Identity>,
     /// Every link between two hosts.
     pub link: LinkSpec,
+    /// TLS, from the clients on; `None`: plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
 }
 
 impl Topology {
@@ -216,6 +219,31 @@ pub enum IisVersion {
     Iis10,
 }
 
+/// TLS on the way from the clients to the servers. All certificates are of one authority, which everybody trusts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsSpec {
+    /// What is between the balancer and the servers.
+    pub upstream: UpstreamTls,
+    /// Whether the balancer offers HTTP/2 to the clients (by ALPN), where TLS ends at it. It speaks HTTP/1.1 to the
+    /// servers all the same.
+    #[serde(default)]
+    pub http2: bool,
+}
+
+/// What a balancer at which TLS ends has between it and the servers. One that passes bytes or packets on passes TLS
+/// on too (passthrough): then the clients meet the server's certificate, whatever is said here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamTls {
+    /// TLS again, with a certificate of each server's own (re-encryption, bridging).
+    #[default]
+    Own,
+    /// TLS again, where servers and balancer have the same certificate and key.
+    Same,
+    /// Plain HTTP (termination, offloading).
+    Plain,
+}
+
 /// A link between any two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSpec {
@@ -256,12 +284,46 @@ pub struct ClientSpec {
     /// Seconds that its clock is ahead of the world's; negative: behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
+    /// What it does with HTTP/2, where TLS offers that.
+    #[serde(default, skip_serializing_if = "Http2::is_never")]
+    pub http2: Http2,
 }
 
 impl ClientSpec {
     /// A client on a host of its own.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
-        Self { name, profile, identity, at: None, port: None, no_kerberos: false, delegates: false, clock_skew: 0 }
+        Self {
+            name,
+            profile,
+            identity,
+            at: None,
+            port: None,
+            no_kerberos: false,
+            delegates: false,
+            clock_skew: 0,
+            http2: Http2::Never,
+        }
+    }
+}
+
+/// What a client does with HTTP/2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Http2 {
+    /// It does not speak it.
+    #[default]
+    Never,
+    /// It speaks it until it meets a challenge of NTLM or Negotiate: then it goes over to HTTP/1.1 (Chromium, source).
+    UntilChallenged,
+    /// It authenticates over HTTP/2, and goes over to HTTP/1.1 only where a server asks for that
+    /// (`HTTP_1_1_REQUIRED`, RFC 9113 7).
+    Always,
+}
+
+impl Http2 {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+    fn is_never(&self) -> bool {
+        *self == Self::Never
     }
 }
 

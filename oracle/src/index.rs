@@ -280,7 +280,9 @@ impl<'t> Index<'t> {
             }
             // A balancer explains, it gives no evidence; connections come by their requests.
             What::ClientConnected { .. }
+            | What::ClientSecured { .. }
             | What::ServerAccepted { .. }
+            | What::ServerSecured { .. }
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
             | What::DcTicket { .. }

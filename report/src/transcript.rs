@@ -59,6 +59,13 @@ impl fmt::Display for Saw<'_> {
             What::ClientClosed { connection, how } | What::ServerClosed { connection, how } => {
                 write!(f, "connection {connection} is gone ({})", closed(*how))
             }
+            What::ClientSecured { connection, certificate, http2 } => {
+                let protocol = if *http2 { "HTTP/2" } else { "HTTP/1.1" };
+                write!(f, "TLS on connection {connection} with certificate {certificate}, {protocol}")
+            }
+            What::ServerSecured { connection, certificate } => {
+                write!(f, "TLS on connection {connection} as certificate {certificate}")
+            }
             What::DcLogon { server, account, status, bad_count, .. } => write!(
                 f,
                 "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::event::{Credentials, Leg};
 use stickler_model::payload::Digest;
-use stickler_model::topology::{DomainSpec, LinkSpec};
+use stickler_model::topology::DomainSpec;
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
@@ -29,9 +29,7 @@ fn trace() -> Trace {
                 },
                 servers: Vec::new(),
                 balancer: "shared-pool".into(),
-                front: None,
-                monitor: None,
-                link: LinkSpec::default(),
+                ..Topology::default()
             },
             promises: Promises::default(),
         },

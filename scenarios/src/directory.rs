@@ -1,6 +1,6 @@
 //! The accounts that every scenario finds: the domain `CORP`, `corp.example`.
 
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{Identity, Name, Principal, Topology};
 
 /// Most backends that a site may have.
@@ -34,14 +34,7 @@ pub fn site(balancer: &str, backends: u32) -> Topology {
     let domain = standard();
     let password = domain.users.iter().find(|user| user.name == MONITOR).map(|user| user.password.clone());
     let monitor = password.map(|password| Identity { principal: Principal::new(&domain.netbios, MONITOR), password });
-    Topology {
-        domain,
-        monitor,
-        servers: servers(backends),
-        balancer: balancer.into(),
-        front: None,
-        link: LinkSpec::default(),
-    }
+    Topology { domain, monitor, servers: servers(backends), balancer: balancer.into(), ..Topology::default() }
 }
 
 /// Servers `iis1`, `iis2` ...

@@ -17,7 +17,6 @@ impl Stage {
     fn new(balancer: &str, acceptor: Acceptor) -> Self {
         let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
         let topology = Topology {
-            monitor: None,
             domain: DomainSpec {
                 netbios: "CORP".into(),
                 dns: "corp.example".into(),
@@ -33,8 +32,7 @@ impl Stage {
                 site: SiteSpec::default(),
             }],
             balancer: balancer.into(),
-            front: None,
-            link: LinkSpec::default(),
+            ..Topology::default()
         };
         Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
     }

@@ -31,9 +31,8 @@ fn topology(balancer: &str, backends: usize) -> Topology {
             })
             .collect(),
         balancer: balancer.into(),
-        front: None,
-        monitor: None,
         link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::from_micros(100) },
+        ..Topology::default()
     }
 }
 

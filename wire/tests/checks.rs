@@ -9,7 +9,7 @@ use std::time::Duration;
 use stickler_lb_core::Backend;
 use stickler_lb_core::health::{CheckRule, Expect, Probe, Prober};
 use stickler_mock_client::{Check, check};
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, UserSpec};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology};
 use stickler_net::TokioNet;
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
@@ -159,9 +159,8 @@ fn topology(balancer: &str) -> Topology {
         },
         servers: (1..=2).map(server).collect(),
         balancer: balancer.into(),
-        front: None,
         monitor: Some(monitor()),
-        link: LinkSpec::default(),
+        ..Topology::default()
     }
 }
 

@@ -54,9 +54,8 @@ pub fn standard_topology(balancer: &str) -> Topology {
             })
             .collect(),
         balancer: balancer.into(),
-        front: None,
-        monitor: None,
         link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO },
+        ..Topology::default()
     }
 }
 

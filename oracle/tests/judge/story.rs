@@ -338,6 +338,6 @@ pub(crate) fn trace(events: Vec<Event>) -> Trace {
         ..DomainSpec::default()
     };
     let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO };
-    let topology = Topology { domain, servers: Vec::new(), balancer: "any".into(), front: None, monitor: None, link };
+    let topology = Topology { domain, balancer: "any".into(), link, ..Topology::default() };
     Trace { header: Header { seed: 1, topology, promises: Promises::default() }, events }
 }

@@ -138,7 +138,7 @@ async fn a_client_follows_a_referral_to_the_trusted_realm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_site_has_a_kdc() {
     let (balancer, link) = ("shared-pool".into(), LinkSpec::default());
-    let topology = Topology { domain: corp(), servers: Vec::new(), balancer, front: None, monitor: None, link };
+    let topology = Topology { domain: corp(), balancer, link, ..Topology::default() };
     let (events, seen) = std::sync::mpsc::channel();
     let options = Options { events: Box::new(move |event| drop(events.send(event))), ..Options::new(topology) };
     let site = Site::start(options).await.unwrap();
