@@ -343,6 +343,7 @@ impl<'t> Index<'t> {
             | Action::Start(_)
             | Action::Await(_)
             | Action::Advance(_)
+            | Action::MakeToken(_)
             | Action::SendRaw(_)
             | Action::SwitchUser(..)
             | Action::Drain(_)
