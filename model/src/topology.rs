@@ -194,7 +194,7 @@ pub enum Rogue {
 }
 
 /// A provider of Windows authentication, as IIS lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Provider {
     /// `WWW-Authenticate: NTLM`.
     #[serde(rename = "NTLM")]
