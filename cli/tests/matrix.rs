@@ -251,7 +251,7 @@ impl Suite {
     fn differs(&self, &(balancer, site, works, users, source): &Fact) -> Option<String> {
         let (logon, apart) = site.scenarios();
         let [logon, apart] = [logon, apart].map(|scenarios| self.row(scenarios, balancer));
-        let mixed_up = [&logon, &apart].into_iter().flatten().any(|row| row.mixes_up_users());
+        let mixed_up = [&logon, &apart].into_iter().flatten().any(Row::mixes_up_users);
         let (ntlm, apart) = (
             logon.map(|row| row.logons(Provider::Ntlm).works).unwrap_or_default(),
             if mixed_up { MixedUp } else { Apart },
