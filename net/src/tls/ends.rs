@@ -51,7 +51,8 @@ impl ServerTls {
     /// `tokio::time::timeout`. Dropping it drops the connection.
     ///
     /// # Errors
-    /// What the client did wrong, or did not like; the client has been sent an alert.
+    /// `InvalidData` for what the client did wrong (it has been sent an alert), `ConnectionAborted` where the client
+    /// refused, `UnexpectedEof` where it closed, and whatever else the connection says.
     pub async fn accept<S: Stream>(&self, stream: S) -> io::Result<Secured<S>> {
         let handshake = drawing(&self.random, || self.acceptor.accept(stream));
         let stream = run(&self.random, handshake).await.map_err(|error| explain("TLS with a client", &error))?;
@@ -103,8 +104,9 @@ impl ClientTls {
     /// limit of its own: wrap the call in `tokio::time::timeout`. Dropping it drops the connection.
     ///
     /// # Errors
-    /// What was wrong: an authority that is not trusted, a certificate of another name, an end of the connection, ...;
-    /// the server has been sent an alert.
+    /// `InvalidData` for an authority that is not trusted, a certificate of another name, ... (the server has been sent
+    /// an alert), `ConnectionAborted` where the server refused, `UnexpectedEof` where it closed, `InvalidInput` for what is
+    /// no name, and whatever else the connection says.
     pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
         let what = format!("TLS with {name}");
         let server = ServerName::try_from(name.to_owned())
@@ -152,5 +154,7 @@ fn explain(what: &str, error: &io::Error) -> io::Error {
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the peer closed during the handshake".into(),
         None => error.to_string(),
     };
-    io::Error::new(error.kind(), format!("{what}: {why}"))
+    let kind =
+        if matches!(tls, Some(Error::AlertReceived(_))) { io::ErrorKind::ConnectionAborted } else { error.kind() };
+    io::Error::new(kind, format!("{what}: {why}"))
 }

@@ -15,7 +15,15 @@ mod key;
 mod random;
 mod stream;
 
+use sha2::{Digest, Sha256};
+
 pub use authority::{Authority, Certified, TODAY};
 pub use ends::{ClientTls, ServerTls};
 pub use random::Random;
 pub use stream::{Secured, Tls};
+
+/// The hash of a certificate (DER) that goes into a `tls-server-end-point` binding (RFC 5929 4.1): SHA-256, that of the
+/// signature on all certificates of an [`Authority`].
+pub fn end_point(certificate: &[u8]) -> [u8; 32] {
+    Sha256::digest(certificate).into()
+}
