@@ -3,7 +3,8 @@
 //! A server numbers the logons on its secure channel, the DC notes the same number, and the server
 //! notes the request that it asked for: so a decision of the DC leads back to a user. The numbers
 //! begin again when a server restarts, therefore a server's note belongs to the *latest* decision
-//! with its number that has no note yet.
+//! with its number that has no note yet. Where one DC asked another, its note leads from the other's
+//! decision to the server's question.
 
 use std::collections::BTreeMap;
 
@@ -125,6 +126,12 @@ fn tie(trace: &Trace) -> Vec<Logon<'_>> {
                 waiting.insert((server, *logon), logons.len());
                 let cause = Cause::NotFailed;
                 logons.push(Logon { decided: event, noted: None, account, request: None, cause });
+            }
+            // The server knows a decision that was made elsewhere by the number of its own question.
+            What::DcPassedOn { server, logon, passed, .. } => {
+                if let Some(place) = waiting.remove(&(&seen.by, *passed)) {
+                    waiting.insert((server, *logon), place);
+                }
             }
             What::ServerLogon { logon, request, .. } => {
                 if let Some(place) = waiting.remove(&(&seen.by, *logon)) {
