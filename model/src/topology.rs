@@ -254,7 +254,7 @@ pub enum Rogue {
 }
 
 /// A provider of Windows authentication, as IIS lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Provider {
     /// `WWW-Authenticate: NTLM`.
     #[serde(rename = "NTLM")]
@@ -344,6 +344,10 @@ pub struct ClientSpec {
     /// Seconds that its clock is ahead of the world's; negative: behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
+    /// What it calls the site, in `Host` and in the name of the service that it wants a ticket for; `None`: by the
+    /// site's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// What it does with HTTP/2, where TLS offers that.
     #[serde(default, skip_serializing_if = "Http2::is_never")]
     pub http2: Http2,
@@ -361,6 +365,7 @@ impl ClientSpec {
             no_kerberos: false,
             delegates: false,
             clock_skew: 0,
+            host: None,
             http2: Http2::Never,
         }
     }

@@ -196,6 +196,7 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         }
         Action::Start(spec) => write!(f, "{} starts {} {}", spec.client, spec.method, spec.path),
         Action::Await(request) => write!(f, "wait for {request}"),
+        Action::MakeToken(name) => write!(f, "{name} makes a token, and does not send it"),
         Action::SendRaw(raw) => write!(f, "{} sends {} bytes on a bare connection", raw.client, raw.bytes.len()),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),

@@ -7,6 +7,9 @@ use stickler_model::WorldError;
 /// The domain controller's logon service.
 pub(super) const DC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 445);
 
+/// The domain controller's KDC, over TCP.
+pub(super) const KDC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 88);
+
 /// The balancer's front end: what clients connect to.
 pub(super) const FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 80)), 80);
 

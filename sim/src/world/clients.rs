@@ -27,6 +27,8 @@ pub(super) struct Clients {
     hosts: usize,
     /// What they connect to.
     front_end: SocketAddr,
+    /// The realm of their KDC.
+    realm: String,
 }
 
 /// A client, and the host that it sits at.
@@ -40,8 +42,8 @@ pub(super) struct Seat {
 
 impl Clients {
     /// Nobody yet.
-    pub(super) fn new(front_end: SocketAddr) -> Self {
-        Self { seats: IndexMap::new(), hosts: 0, front_end }
+    pub(super) fn new(front_end: SocketAddr, realm: &str) -> Self {
+        Self { seats: IndexMap::new(), hosts: 0, front_end, realm: realm.to_uppercase() }
     }
 
     /// Adds a client on a host of its own, or on that of the client it sits at.
@@ -63,8 +65,9 @@ impl Clients {
             engine.net(host)
         };
         let own = spec.port.map_or(Ok(net.clone()), |port| net.from_port(port)).map_err(invalid)?;
-        let client = Client::new(own, env, &spec, self.front_end, addresses::HOST_HEADER.to_owned());
-        let client = client.with_promises(promises);
+        let host = spec.host.clone().unwrap_or_else(|| addresses::HOST_HEADER.to_owned());
+        let client = Client::new(own, env, &spec, self.front_end, host);
+        let client = client.with_promises(promises).with_kdc(addresses::KDC, &self.realm);
         self.seats.insert(spec.name.clone(), Seat { client, net, spec, front_end: self.front_end });
         Ok(())
     }

@@ -8,9 +8,9 @@ use stickler_agents::{Doorkeeper, Monitor};
 use stickler_auth::FileTime;
 use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, Plane, serve_l4, serve_l7};
-use stickler_mock_dc::{Directory, DomainController};
+use stickler_mock_dc::{Directory, DomainController, kdc};
 use stickler_mock_iis::{Accounts, Site};
-use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, SiteSpec};
+use stickler_model::topology::{Acceptor, AppPool, IisVersion, Provider, ServerSpec, SiteSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
@@ -20,6 +20,10 @@ use super::addresses;
 use super::balancer::{Balancer, Make};
 use super::nat::NatAdapter;
 use crate::engine::{Engine, HostId, Nat, SimListener, SimNet};
+
+/// Iterations of string-to-key in the simulated domain, which its KDC tells clients (RFC 3962 4). Windows' 4,096
+/// would be most of what a small world costs.
+const ITERATIONS: u32 = 16;
 
 /// Connections that the packet-level balancer translates at a time.
 const MOST_FLOWS: usize = 60_000;
@@ -89,7 +93,8 @@ impl Machines {
         balancer: Balancer,
         envs: &Envs,
     ) -> Result<Self, WorldError> {
-        let dc = Arc::new(DomainController::new(Directory::new(&topology.domain)));
+        let directory = Directory::new(&topology.domain).with_iterations(ITERATIONS);
+        let dc = Arc::new(DomainController::new(directory));
         let mut machines = Self {
             by_name: IndexMap::new(),
             dc: Arc::clone(&dc),
@@ -122,7 +127,7 @@ impl Machines {
         for (index, spec) in topology.servers.iter().enumerate() {
             let address = addresses::server(index)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
-            let site = Arc::new(Site::new(spec, &topology.domain, self.account(&spec.name, envs)));
+            let site = Arc::new(self.site(spec, topology, envs)?);
             let host = add_host(engine, address)?;
             self.add(spec.name.clone(), address, Process::Server { host, site })?;
         }
@@ -158,24 +163,41 @@ impl Machines {
             // Whether the rules fit this farm is known before the first client comes.
             balancer.check(&farm, &env).map_err(invalid)?;
             let host = add_host(engine, address)?;
-            let header = balancer.ends_authentication;
-            let doorkeeper = header.map(|header| (self.join(&name, topology, envs), header));
+            let doorkeeper = match balancer.ends_authentication {
+                Some(header) => Some((Arc::new(self.gate(&name, topology, envs)?), header)),
+                None => None,
+            };
             Process::Balancer { host, proxy: Box::new(Proxy { balancer, doorkeeper, farm, control, checks }) }
         };
         self.add(name, address, process)
     }
 
     /// The account and providers of a balancer that authenticates by itself.
-    fn join(&self, name: &Name, topology: &Topology, envs: &Envs) -> Arc<Site> {
-        let providers = topology.servers.first().map_or_else(Vec::new, |server| server.providers.clone());
+    fn gate(&self, name: &Name, topology: &Topology, envs: &Envs) -> Result<Site, WorldError> {
+        let first = topology.servers.first();
         let spec = ServerSpec {
             name: name.clone(),
-            providers,
+            providers: first.map_or_else(Vec::new, |server| server.providers.clone()),
             version: IisVersion::default(),
             acceptor: Acceptor::Connection,
-            site: SiteSpec::default(),
+            site: first.map_or_else(SiteSpec::default, |server| server.site.clone()),
         };
-        Arc::new(Site::new(&spec, &topology.domain, self.account(name, envs)))
+        self.site(&spec, topology, envs)
+    }
+
+    /// A site on a machine that is joined to the domain, with the keys for tickets where it takes any.
+    fn site(&self, spec: &ServerSpec, topology: &Topology, envs: &Envs) -> Result<Site, WorldError> {
+        let site = Site::new(spec, &topology.domain, self.account(&spec.name, envs));
+        if spec.providers.iter().all(|provider| *provider == Provider::Ntlm) {
+            return Ok(site);
+        }
+        let account = match site.ticket_account() {
+            AppPool::Machine => format!("{}$", spec.name),
+            AppPool::Service(account) => account.clone(),
+        };
+        let keys = self.dc.directory().service_keys(&account);
+        let keys = keys.ok_or_else(|| WorldError::Invalid(format!("the domain has no account `{account}`")))?;
+        Ok(site.with_kerberos(keys))
     }
 
     /// Joins a machine to the domain.
@@ -256,8 +278,9 @@ impl Machine {
         let address = self.address;
         match &self.process {
             Process::Dc { controller, .. } => {
-                let controller = Arc::clone(controller);
-                on_listener(net, address, |net, listener| stickler_mock_dc::serve(net, listener, env, controller));
+                let (logons, tickets, own) = (Arc::clone(controller), Arc::clone(controller), env.clone());
+                on_listener(net, address, |net, listener| stickler_mock_dc::serve(net, listener, own, logons));
+                on_listener(net, addresses::KDC, |net, listener| kdc::serve(net, listener, env, tickets));
             }
             Process::Server { site, .. } => {
                 let site = Arc::clone(site);

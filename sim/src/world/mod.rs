@@ -88,7 +88,7 @@ impl SimWorld {
         let machines = Machines::start(&mut engine, &topology, balancer, &envs)?;
         let promises = machines.promises();
         let mut world = Self {
-            clients: Clients::new(machines.front_end()),
+            clients: Clients::new(machines.front_end(), &topology.domain.dns),
             under_way: IndexMap::new(),
             machines,
             engine,
@@ -166,6 +166,21 @@ impl SimWorld {
             Ok(answer) => Ok(Outcome::Answered(Box::new(answer))),
             Err(_) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
         }
+    }
+
+    fn make_token(&mut self, name: &Name) -> Result<Outcome, WorldError> {
+        let seat = self.clients.seat(name)?;
+        let (client, net) = (seat.client.clone(), seat.net.clone());
+        let (sender, token) = oneshot::channel();
+        {
+            use stickler_net::Net as _;
+            net.spawn(async move {
+                // Nobody waits where the script ended meanwhile.
+                let _ = sender.send(client.first_token().await);
+            });
+        }
+        let token = self.run(|engine| engine.run_until(token, AWAIT_LIMIT))?;
+        Ok(Outcome::Token(token.ok().flatten()))
     }
 
     fn send_raw(&mut self, spec: RawSpec) -> Result<Outcome, WorldError> {
@@ -250,6 +265,7 @@ impl World for SimWorld {
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
+            Action::MakeToken(name) => self.make_token(&name),
             Action::SendRaw(spec) => self.send_raw(spec),
             Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
             Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
@@ -264,6 +280,10 @@ impl World for SimWorld {
 
     fn promises(&self) -> Promises {
         self.header.promises.clone()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.journal.visit(see);
     }
 
     fn finish(mut self: Box<Self>) -> Trace {
