@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, Name, Principal, RequestId, Trace, What};
+use stickler_model::{Leg, Name, Principal, RequestId, Topology, Trace, What};
 
 use crate::index::{Index, Request};
 
@@ -67,7 +67,7 @@ impl Cause {
 pub(crate) fn read<'t>(index: &Index<'t>) -> (Vec<Logon<'t>>, Vec<(usize, &'t Principal)>) {
     let mut logons = tie(index.trace);
     let mut tickets = index.trace.events.iter().enumerate().peekable();
-    let mut count = Failures { threshold: index.trace.header.topology.domain.lockout_threshold, ..Failures::default() };
+    let mut count = Failures { topology: Some(&index.trace.header.topology), ..Failures::default() };
     for logon in &mut logons {
         while let Some((event, seen)) = tickets.next_if(|&(event, _)| event < logon.decided) {
             count.ticket(event, &seen.what);
@@ -81,8 +81,8 @@ pub(crate) fn read<'t>(index: &Index<'t>) -> (Vec<Logon<'t>>, Vec<(usize, &'t Pr
 /// Failed logons so far.
 #[derive(Default)]
 struct Failures<'t> {
-    /// How many lock an account.
-    threshold: Option<u32>,
+    /// Whose domains say how many lock an account.
+    topology: Option<&'t Topology>,
     /// By account: those that users may have caused since its last good one.
     by_users: BTreeMap<String, u32>,
     /// Of each request.
@@ -97,7 +97,12 @@ impl<'t> Failures<'t> {
     }
 
     fn is_locked_by_users(&mut self, account: &Principal) -> bool {
-        self.threshold.is_some_and(|threshold| *self.by_users(account) >= threshold)
+        let domain = self.topology.map(|topology| match &topology.partner {
+            Some(partner) if partner.domain.netbios.eq_ignore_ascii_case(account.domain()) => &partner.domain,
+            _ => &topology.domain,
+        });
+        let threshold = domain.and_then(|domain| domain.lockout_threshold);
+        threshold.is_some_and(|threshold| *self.by_users(account) >= threshold)
     }
 
     /// The KDC's answers count too. A client asks it by itself: no balancer fails there. That a ticket
