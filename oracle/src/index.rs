@@ -304,6 +304,7 @@ impl<'t> Index<'t> {
             | What::ServerSecured { .. }
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
+            | What::DcPassedOn { .. }
             | What::DcTicket { .. }
             | What::Decision { .. }
             | What::FlowOpened { .. } => {}

@@ -70,6 +70,9 @@ impl fmt::Display for Saw<'_> {
                 f,
                 "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"
             ),
+            What::DcPassedOn { server, account, to, status, .. } => {
+                write!(f, "logon of {account} at {server}: passed on to {to}, NTSTATUS {status:08X}")
+            }
             What::DcTicket { client, service, etype, error } => {
                 write!(f, "ticket of {} for {service:?}: ", client.as_ref().map_or("nobody", Principal::as_str))?;
                 if *error == 0 { write!(f, "issued, etype {etype}") } else { write!(f, "KRB-ERROR {error}") }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::addresses;
+use super::domains::Domains;
 use crate::engine::{Engine, SimNet};
 
 /// Most bytes that are read on a bare connection.
@@ -27,8 +28,6 @@ pub(super) struct Clients {
     hosts: usize,
     /// What they connect to.
     front_end: SocketAddr,
-    /// The realm of their KDC.
-    realm: String,
 }
 
 /// A client, and the host that it sits at.
@@ -42,8 +41,8 @@ pub(super) struct Seat {
 
 impl Clients {
     /// Nobody yet.
-    pub(super) fn new(front_end: SocketAddr, realm: &str) -> Self {
-        Self { seats: IndexMap::new(), hosts: 0, front_end, realm: realm.to_uppercase() }
+    pub(super) fn new(front_end: SocketAddr) -> Self {
+        Self { seats: IndexMap::new(), hosts: 0, front_end }
     }
 
     /// Adds a client on a host of its own, or on that of the client it sits at.
@@ -53,6 +52,7 @@ impl Clients {
         spec: ClientSpec,
         env: Env,
         promises: &Promises,
+        domains: &Domains,
     ) -> Result<(), WorldError> {
         let invalid = |error: crate::engine::EngineError| WorldError::Invalid(error.to_string());
         // Whatever is wrong is said before there is a host.
@@ -67,7 +67,11 @@ impl Clients {
         let own = spec.port.map_or(Ok(net.clone()), |port| net.from_port(port)).map_err(invalid)?;
         let host = spec.host.clone().unwrap_or_else(|| addresses::HOST_HEADER.to_owned());
         let client = Client::new(own, env, &spec, self.front_end, host);
-        let client = client.with_promises(promises).with_kdc(addresses::KDC, &self.realm);
+        let user = spec.identity.as_ref().map(|identity| &identity.principal);
+        let client = domains
+            .kdcs(user)?
+            .into_iter()
+            .fold(client.with_promises(promises), |client, (address, realm)| client.with_kdc(address, &realm));
         self.seats.insert(spec.name.clone(), Seat { client, net, spec, front_end: self.front_end });
         Ok(())
     }

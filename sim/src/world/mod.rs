@@ -3,6 +3,7 @@
 //! * [`SimWorld`]: the [`World`] trait, action by action.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
+//! * `domains.rs`: the DCs of the site's domain, and that of its partner.
 //! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
@@ -10,6 +11,7 @@
 mod addresses;
 mod balancer;
 mod clients;
+mod domains;
 mod machines;
 mod nat;
 
@@ -88,7 +90,7 @@ impl SimWorld {
         let machines = Machines::start(&mut engine, &topology, balancer, &envs)?;
         let promises = machines.promises();
         let mut world = Self {
-            clients: Clients::new(machines.front_end(), &topology.domain.dns),
+            clients: Clients::new(machines.front_end()),
             under_way: IndexMap::new(),
             machines,
             engine,
@@ -129,7 +131,7 @@ impl SimWorld {
             return Err(WorldError::Duplicate(spec.name.to_string()));
         }
         let env = self.envs().of(&spec.name);
-        self.clients.add(&mut self.engine, spec, env, &self.header.promises)?;
+        self.clients.add(&mut self.engine, spec, env, &self.header.promises, self.machines.domains())?;
         Ok(Outcome::Done)
     }
 
@@ -155,7 +157,7 @@ impl SimWorld {
     fn credentials(&self, spec: &ClientSpec) -> Credentials {
         match &spec.identity {
             None => Credentials::None,
-            Some(identity) if self.machines.would_accept(identity, &*self.clock) => Credentials::Valid,
+            Some(identity) if self.machines.domains().would_accept(identity, &*self.clock) => Credentials::Valid,
             Some(_) => Credentials::Wrong,
         }
     }
