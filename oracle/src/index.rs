@@ -304,6 +304,7 @@ impl<'t> Index<'t> {
             | What::ServerSecured { .. }
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
+            | What::DcPassedOn { .. }
             | What::DcTicket { .. }
             | What::Decision { .. }
             | What::FlowOpened { .. } => {}
@@ -361,6 +362,7 @@ impl<'t> Index<'t> {
             | Action::Start(_)
             | Action::Await(_)
             | Action::Advance(_)
+            | Action::MakeToken(_)
             | Action::SendRaw(_)
             | Action::SwitchUser(..)
             | Action::Drain(_)

@@ -3,12 +3,13 @@
 //! A server numbers the logons on its secure channel, the DC notes the same number, and the server
 //! notes the request that it asked for: so a decision of the DC leads back to a user. The numbers
 //! begin again when a server restarts, therefore a server's note belongs to the *latest* decision
-//! with its number that has no note yet.
+//! with its number that has no note yet. Where one DC asked another, its note leads from the other's
+//! decision to the server's question.
 
 use std::collections::BTreeMap;
 
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, Name, Principal, RequestId, Trace, What};
+use stickler_model::{Leg, Name, Principal, RequestId, Topology, Trace, What};
 
 use crate::index::{Index, Request};
 
@@ -66,7 +67,7 @@ impl Cause {
 pub(crate) fn read<'t>(index: &Index<'t>) -> (Vec<Logon<'t>>, Vec<(usize, &'t Principal)>) {
     let mut logons = tie(index.trace);
     let mut tickets = index.trace.events.iter().enumerate().peekable();
-    let mut count = Failures { threshold: index.trace.header.topology.domain.lockout_threshold, ..Failures::default() };
+    let mut count = Failures { topology: Some(&index.trace.header.topology), ..Failures::default() };
     for logon in &mut logons {
         while let Some((event, seen)) = tickets.next_if(|&(event, _)| event < logon.decided) {
             count.ticket(event, &seen.what);
@@ -80,8 +81,8 @@ pub(crate) fn read<'t>(index: &Index<'t>) -> (Vec<Logon<'t>>, Vec<(usize, &'t Pr
 /// Failed logons so far.
 #[derive(Default)]
 struct Failures<'t> {
-    /// How many lock an account.
-    threshold: Option<u32>,
+    /// Whose domains say how many lock an account.
+    topology: Option<&'t Topology>,
     /// By account: those that users may have caused since its last good one.
     by_users: BTreeMap<String, u32>,
     /// Of each request.
@@ -96,7 +97,12 @@ impl<'t> Failures<'t> {
     }
 
     fn is_locked_by_users(&mut self, account: &Principal) -> bool {
-        self.threshold.is_some_and(|threshold| *self.by_users(account) >= threshold)
+        let domain = self.topology.map(|topology| match &topology.partner {
+            Some(partner) if partner.domain.netbios.eq_ignore_ascii_case(account.domain()) => &partner.domain,
+            _ => &topology.domain,
+        });
+        let threshold = domain.and_then(|domain| domain.lockout_threshold);
+        threshold.is_some_and(|threshold| *self.by_users(account) >= threshold)
     }
 
     /// The KDC's answers count too. A client asks it by itself: no balancer fails there. That a ticket
@@ -160,6 +166,12 @@ pub(crate) fn tie(trace: &Trace) -> Vec<Logon<'_>> {
                 waiting.insert((server, *logon), logons.len());
                 let cause = Cause::NotFailed;
                 logons.push(Logon { decided: event, noted: None, account, request: None, cause });
+            }
+            // The server knows a decision that was made elsewhere by the number of its own question.
+            What::DcPassedOn { server, logon, passed, .. } => {
+                if let Some(place) = waiting.remove(&(&seen.by, *passed)) {
+                    waiting.insert((server, *logon), place);
+                }
             }
             What::ServerLogon { logon, request, .. } => {
                 if let Some(place) = waiting.remove(&(&seen.by, *logon)) {

@@ -14,6 +14,9 @@ use stickler_model::{Action, ClientSpec, Leg, Name, Trace, What};
 use crate::index::{Index, Request, is_proof};
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, NO_LOGON_SERVERS};
 
+/// STATUS_NO_TRUST_SAM_ACCOUNT, STATUS_TRUSTED_RELATIONSHIP_FAILURE, STATUS_DOMAIN_TRUST_INCONSISTENT (MS-ERREF 2.3.1).
+const NO_TRUST: [u32; 3] = [0xC000_018B, 0xC000_018D, 0xC000_019B];
+
 /// Settings of servers and clients, by name.
 pub(crate) struct Site<'t> {
     servers: BTreeMap<&'t Name, &'t ServerSpec>,
@@ -30,11 +33,13 @@ pub(crate) struct Packages {
 /// Whether the request was refused for what the site did, not the balancer:
 /// * its account is locked out by wrong passwords that users sent, or a fault keeps the DC from
 ///   answering a server, or a client that can log on with a ticket alone;
+/// * a machine or a domain is not trusted, or not believed: no balancer brings that about;
 /// * or nobody could log on so: see [`is_barred`].
 pub(crate) fn refused_by_site(index: &Index<'_>, request: &Request<'_>) -> bool {
     let logon = request.events.iter().any(|&event| match *index.what(event) {
         What::ServerLogon { status: ACCOUNT_LOCKED_OUT, .. } => index.cause(event) == Cause::User,
         What::ServerLogon { status: NO_LOGON_SERVERS, .. } => index.explained(request),
+        What::ServerLogon { status, .. } => NO_TRUST.contains(&status),
         _ => false,
     });
     logon || lacks_ticket(index, request) || is_barred(index, request)
