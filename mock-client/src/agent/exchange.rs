@@ -143,19 +143,13 @@ impl Exchange {
             self.state = State::Idle;
             return None;
         }
-        Some(self.anew())
-    }
-
-    /// All over again on a new connection, since the server takes the request over HTTP/1.1 only, and has done nothing with it
-    /// (RFC 9113 7, 8.7).
-    pub fn anew(&mut self) -> Step {
         let mut step = self.begin(false);
         match (&mut step, &mut self.state) {
             (Step::Send(Send { connection, .. }), _) => *connection = On::New,
             (Step::Ticket(on), State::Wanting { connection, .. }) => (*on, *connection) = (On::New, On::New),
             _ => {}
         }
-        step
+        Some(step)
     }
 
     /// A 401 to a request without a token: begin the handshake, if the server offers one.
