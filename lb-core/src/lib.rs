@@ -46,8 +46,8 @@ pub use policy::backends::BackendState;
 pub use policy::error::RuleError;
 pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};
 pub use policy::l7::{
-    Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, RequestHead, ResponseHead,
-    Route, UpstreamId, Work,
+    Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, Protocol, RequestHead,
+    ResponseHead, Route, UpstreamId, Work,
 };
 pub use profile::{Profile, ProfileError, profiles};
 pub use proxy::{Limits, Pipelining, Service, serve_l7};

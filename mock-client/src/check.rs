@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
 use stickler_model::{Env, Identity, Leg};
-use stickler_net::Net;
+use stickler_net::{Net, Stream};
 
 use crate::agent::{Exchange, Heard, MethodKind, On, Send, Step};
 use crate::connection::MAX_HEAD;
@@ -63,6 +63,14 @@ pub struct Checked {
 /// A sentence on why there is no answer.
 pub async fn check<N: Net>(net: &N, env: &Env, target: SocketAddr, check: &Check<'_>) -> Result<Checked, String> {
     let stream = net.connect(target).await.map_err(|error| format!("no connection to {target}: {error}"))?;
+    check_on(stream, env, check).await
+}
+
+/// The same on a connection that is there already, with TLS perhaps. A check's tokens are not bound to it.
+///
+/// # Errors
+/// A sentence on why there is no answer.
+pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Result<Checked, String> {
     let http = Builder::new().title_case_headers(true).max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream));
     let (sender, connection) = http.await.map_err(|error| describe(&error))?;
     let (mut connection, mut asking) = (pin!(connection), pin!(ask(sender, env, check)));
@@ -90,7 +98,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
     let initiator = check.identity.map(|identity| Arc::new(initiator(identity, &agent, check.host)));
     let product = HeaderValue::from_static(agent.product);
     let mut exchange = Exchange::new(Arc::new(agent), initiator, MethodKind::of(&Method::GET));
-    let fresh = Host { net: &(), env, skew: 0 };
+    let fresh = Host { net: &(), env, skew: 0, binding: None };
     // Without tickets, and no token before it is asked for.
     let Step::Send(mut send) = exchange.begin(false) else { return Err("a check begins with a request".into()) };
     loop {
@@ -106,7 +114,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
                 send = next;
             }
             // There is no other connection, so a handshake that wants one is over.
-            Step::Send(_) | Step::Ticket | Step::Answer => {
+            Step::Send(_) | Step::Ticket(_) | Step::Answer => {
                 let mut body = start(answer, check.keep.max(PAGE)).await?;
                 let acl = status == 401 && body.windows(5).any(|five| five == b"401.3");
                 let logged_on = send.leg == Leg::Authenticate && (status != 401 || acl);

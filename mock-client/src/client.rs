@@ -7,6 +7,9 @@
 //! When another user takes the seat, a connection that the one before had authenticated is
 //! authenticated anew with its next request: that begins with the Negotiate leg at once.
 //!
+//! With TLS ([`Client::with_tls`]) its tokens are bound to the certificate that it was shown, where the agent does that;
+//! requests share one connection of HTTP/2, as far as [`ClientSpec::http2`] goes.
+//!
 //! With a KDC ([`Client::with_kdc`]) it gets tickets for `HTTP/` and the site's name, and keeps them as
 //! long as the user stays.
 
@@ -14,25 +17,30 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use h2::Reason;
 use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
 use stickler_auth::kerberos::PrincipalName;
 use stickler_auth::spnego::KerberosOffer;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
+use stickler_model::topology::Http2;
 use stickler_model::trace::Promises;
 use stickler_model::{Answer, ClientSpec, Env, Identity, Leg, RequestId, RequestSpec, What};
 use stickler_net::Net;
+use stickler_net::tls::ClientTls;
 use tokio::time::timeout;
 
 use crate::agent::{Exchange, Heard, Lost, MethodKind, On, Send, Step};
 use crate::connection::{Connection, Connections};
 use crate::cookies::Jar;
-use crate::message::{Received, Template, describe, echoed, keeps_alive, read};
+use crate::message::{Received, Template, describe, echoed, http2, keeps_alive, read};
 use crate::profile::UserAgent;
 use crate::seat::{Holder, Seat, Watch, host_name};
+use crate::secure::{Secure, reset_by_peer};
 use crate::tickets::{Host, Kdcs, service};
 
 /// A user agent on one host. Clones are handles on the same one.
@@ -40,8 +48,15 @@ use crate::tickets::{Host, Kdcs, service};
 pub struct Client<N> {
     inner: Arc<Inner<N>>,
     limits: Limits,
+    around: Around,
+}
+
+/// What a client is told of its surroundings.
+#[derive(Clone, Default)]
+struct Around {
     watch: Arc<Watch>,
     kdcs: Arc<Kdcs>,
+    tls: Option<Arc<Secure>>,
 }
 
 /// What a request may take.
@@ -77,6 +92,7 @@ struct Inner<N> {
     delegates: bool,
     /// Seconds that its clock is ahead.
     skew: i64,
+    http2: Http2,
     connections: Arc<Connections>,
 }
 
@@ -84,14 +100,23 @@ struct Inner<N> {
 struct Task<'a> {
     template: Template<'a>,
     seat: Arc<Seat>,
-    watch: &'a Watch,
-    kdcs: &'a Kdcs,
+    around: &'a Around,
+}
+
+/// Which way a request goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Over a connection of HTTP/2 that it shares, if the server has that.
+    Shared,
+    /// Over a connection of HTTP/1.1 of its own.
+    Own,
 }
 
 /// An answer to one leg, read to its end.
 struct Response {
     status: u16,
     offers: Vec<AuthToken>,
+    /// Whether what follows may go over its connection.
     keeps_alive: bool,
     content: Received,
 }
@@ -100,6 +125,8 @@ struct Response {
 enum Failure {
     /// The connection was lost before an answer came.
     Lost(Lost, String),
+    /// The server wants it over HTTP/1.1, and has done nothing with it.
+    Http1Required,
     /// Anything that another connection would not mend.
     Final(String),
 }
@@ -122,17 +149,18 @@ impl<N: Net> Client<N> {
             service: service(host_name(&host_header)).filter(|_| !spec.no_kerberos),
             delegates: spec.delegates,
             skew: spec.clock_skew,
+            http2: spec.http2,
             host_header,
             connections: Arc::default(),
         };
-        Self { inner: Arc::new(inner), limits: Limits::default(), watch: Arc::default(), kdcs: Arc::default() }
+        Self { inner: Arc::new(inner), limits: Limits::default(), around: Around::default() }
     }
 
     /// The same client, which notes what it receives and sends of the site's persistence cookie and
     /// trusted header, as the balancer's promises name them.
     #[must_use]
     pub fn with_promises(mut self, promises: &Promises) -> Self {
-        self.watch = Arc::new(Watch::new(promises));
+        self.around.watch = Arc::new(Watch::new(promises));
         self
     }
 
@@ -140,7 +168,16 @@ impl<N: Net> Client<N> {
     /// is that of its user's realm; others are asked when the first refers to them.
     #[must_use]
     pub fn with_kdc(mut self, address: SocketAddr, realm: &str) -> Self {
-        Arc::make_mut(&mut self.kdcs).add(realm, address);
+        Arc::make_mut(&mut self.around.kdcs).add(realm, address);
+        self
+    }
+
+    /// The same client, which has TLS with the server that goes by its `Host`. HTTP/2 is offered where both `tls`
+    /// and [`ClientSpec::http2`] have it.
+    #[must_use]
+    pub fn with_tls(mut self, tls: ClientTls) -> Self {
+        let secure = Secure::new(tls, host_name(&self.inner.host_header), self.inner.http2);
+        self.around.tls = Some(Arc::new(secure));
         self
     }
 
@@ -158,9 +195,9 @@ impl<N: Net> Client<N> {
         let Inner { env, .. } = &*self.inner;
         let started = env.clock.now();
         let seat = Arc::clone(&self.inner.seat());
-        self.inner.record_start(id, spec, credentials, (&seat, &self.kdcs));
+        self.inner.record_start(id, spec, credentials, (&seat, &self.around.kdcs));
         let mut requests = 0;
-        let run = self.inner.run((id, spec), (seat, &self.watch, &self.kdcs), &mut requests, self.limits.requests);
+        let run = self.inner.run((id, spec), (seat, &self.around), &mut requests, self.limits.requests);
         let outcome = timeout(self.limits.time, run).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {} s", self.limits.time.as_secs_f64())));
         let mut answer = Answer {
@@ -228,45 +265,64 @@ impl<N: Net> Inner<N> {
     async fn run(
         &self,
         (id, spec): (RequestId, &RequestSpec),
-        (seat, watch, kdcs): (Arc<Seat>, &Watch, &Kdcs),
+        (seat, around): (Arc<Seat>, &Around),
         requests: &mut u32,
         most: u32,
     ) -> Result<Response, String> {
-        let task = Task { template: Template::new(id, spec)?, seat, watch, kdcs };
+        let task = Task { template: Template::new(id, spec)?, seat, around };
         let _turn = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
         let kind = MethodKind::of(task.template.method());
         let exchange = Exchange::new(self.agent.clone(), task.seat.initiator.clone(), kind);
-        let mut exchange = exchange.with_kerberos(self.service.is_some() && !kdcs.is_empty());
-        let mut connection = match self.connections.idle().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        let others = connection.holder.filter(|holder| connection.authenticated && holder.seat != task.seat.number);
+        let mut exchange = exchange.with_kerberos(self.service.is_some() && !around.kdcs.is_empty());
+        let mut way = self.way(&task);
+        let mut connection = self.connection(&task, way).await?;
+        let known = connection.known();
+        let others = known.holder.filter(|holder| known.authenticated && holder.seat != task.seat.number);
         let (mut step, mut heard) = match others {
             Some(Holder { scheme, .. }) => (exchange.begin_anew(scheme), None),
-            None => (exchange.begin(connection.authenticated), None),
+            None => (exchange.begin(known.authenticated), None),
         };
         loop {
             let send = match step {
                 Step::Send(send) => send,
-                Step::Ticket => {
-                    step = exchange.ticket(self.offer(&task).await, &self.here());
+                Step::Ticket(on) => {
+                    let offer = self.offer(&task).await;
+                    let anew = on == On::New && offer.is_some();
+                    if anew {
+                        drop(connection);
+                        connection = self.connect(&task, way).await?;
+                    }
+                    step = exchange.ticket(offer, &self.here(connection.binding));
+                    if let (true, Step::Send(send)) = (anew, &mut step) {
+                        send.connection = On::Same;
+                    }
                     continue;
                 }
                 Step::Answer => break,
             };
             if send.connection == On::New {
                 drop(connection);
-                connection = self.connect().await?;
+                connection = self.connect(&task, way).await?;
             }
             if *requests == most {
                 return Err(format!("gave up after {most} HTTP requests"));
             }
             step = match self.leg(&task, &send, &mut connection, requests).await {
-                Ok(response) => exchange.heard(heard.insert(response).heard(), &self.here()),
+                Ok(response) => {
+                    let leaves = connection.is_shared() && !response.keeps_alive;
+                    let step = exchange.heard(heard.insert(response).heard(), &self.here(connection.binding));
+                    if leaves && step != Step::Answer {
+                        way = self.leave(&task, &connection);
+                    }
+                    step
+                }
+                Err(Failure::Http1Required) => {
+                    way = self.leave(&task, &connection);
+                    exchange.anew()
+                }
                 Err(Failure::Lost(lost, why)) => exchange.lost(lost).ok_or(why)?,
                 Err(Failure::Final(why)) => return Err(why),
             };
@@ -284,7 +340,25 @@ impl<N: Net> Inner<N> {
     /// The user's ticket for the site, if there is one to be had.
     async fn offer(&self, task: &Task<'_>) -> Option<Arc<KerberosOffer>> {
         let (wallet, service) = (task.seat.wallet.as_ref()?, self.service.as_ref()?);
-        wallet.ticket(&self.here(), task.kdcs, service, self.delegates).await
+        wallet.ticket(&self.here(None), &task.around.kdcs, service, self.delegates).await
+    }
+
+    /// Which way a request goes at first.
+    fn way(&self, task: &Task<'_>) -> Way {
+        let preemptive = self.agent.preemptive && task.seat.initiator.is_some();
+        let multiplex = task.around.tls.as_ref().is_some_and(|tls| tls.may_multiplex(preemptive));
+        if multiplex { Way::Shared } else { Way::Own }
+    }
+
+    /// A request leaves HTTP/2. Where there can be one connection only, that one closes.
+    fn leave(&self, task: &Task<'_>, connection: &Connection) -> Way {
+        if let Some(tls) = &task.around.tls {
+            tls.left(self.turn.is_some());
+        }
+        if self.turn.is_some() {
+            connection.close();
+        }
+        Way::Own
     }
 
     /// Sends one HTTP request, and reads the answer to its end.
@@ -299,26 +373,30 @@ impl<N: Net> Inner<N> {
         let host = host.ok_or_else(|| Failure::Final("the host header is not valid in HTTP".into()))?;
         let id = task.template.id();
         let cookie = self.jar().and_then(|jar| jar.header());
-        let (request, length) = task.template.request(send, host, &self.product, cookie);
-        let proven = connection.proven;
+        let (mut request, length) = task.template.request(send, host, &self.product, cookie);
+        if connection.is_shared() {
+            request = http2(request).map_err(Failure::Final)?;
+        }
+        let proven = connection.known().proven;
         // After an early answer the rest of the request's body may still be on its way out.
-        let ready = connection.sender.ready().await;
+        let ready = connection.ready().await;
         ready.map_err(|error| lost(connection, Lost { proven, unsent: true }, &error))?;
         *requests += 1;
-        connection.authenticated &= send.leg == Leg::Anonymous;
-        task.watch.sending(&self.env, connection.number, id, request.headers());
+        connection.learn(|known| known.authenticated &= send.leg == Leg::Anonymous);
+        task.around.watch.sending(&self.env, connection.number, id, request.headers());
         self.env.record(What::ClientSent { connection: connection.number, request: id, leg: send.leg, length });
-        let answer = connection.sender.try_send_request(request).await.map_err(|mut error| {
+        let answer = connection.send(request).await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             lost(connection, Lost { proven, unsent }, error.error())
         })?;
-        connection.proven = true;
-        if matches!(send.leg, Leg::Authenticate | Leg::Ticket) {
-            let stays = send.leg == Leg::Authenticate || self.persists(answer.headers());
-            connection.authenticated = stays && answer.status() != StatusCode::UNAUTHORIZED;
-            connection.holder =
-                send.token.as_ref().map(|token| Holder { seat: task.seat.number, scheme: token.scheme });
-        }
+        connection.learn(|known| {
+            known.proven = true;
+            if matches!(send.leg, Leg::Authenticate | Leg::Ticket) {
+                let stays = send.leg == Leg::Authenticate || self.persists(answer.headers());
+                known.authenticated = stays && answer.status() != StatusCode::UNAUTHORIZED;
+                known.holder = send.token.as_ref().map(|token| Holder { seat: task.seat.number, scheme: token.scheme });
+            }
+        });
         self.receive(task, connection, answer).await.map_err(Failure::Final)
     }
 
@@ -340,7 +418,7 @@ impl<N: Net> Inner<N> {
         if let Some(mut jar) = self.jar() {
             answer.headers().get_all(SET_COOKIE).iter().for_each(|cookie| jar.keep(cookie.as_bytes()));
         }
-        let cookies = task.watch.received(answer.headers());
+        let cookies = task.around.watch.received(answer.headers());
         let content = read(answer).await?;
         for value in cookies {
             self.env.record(What::CookieReceived { connection: connection.number, request, value });
@@ -353,11 +431,36 @@ impl<N: Net> Inner<N> {
             challenge: offers.iter().any(|offer| !offer.token.is_empty()),
             user: content.application.as_ref().and_then(|application| application.user.clone()),
         });
+        let tls = task.around.tls.as_ref().filter(|_| connection.is_shared() && status == StatusCode::UNAUTHORIZED);
+        let keeps_alive = keeps_alive && !tls.is_some_and(|tls| tls.leaves_when_challenged());
         Ok(Response { status: status.as_u16(), offers, keeps_alive, content })
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
-        let opened = self.connections.open(&self.net, &self.env, self.target).await;
+    /// A connection for a request: one that is there, or a new one.
+    async fn connection(&self, task: &Task<'_>, way: Way) -> Result<Connection, String> {
+        let _turn = self.connections.turn(way == Way::Shared).await;
+        let mut there = self.connections.shared().filter(|_| way == Way::Shared);
+        if there.is_none() {
+            there = self.connections.idle().await;
+        }
+        match there {
+            Some(connection) => Ok(connection),
+            None => self.open(task, way).await,
+        }
+    }
+
+    /// A new connection; but where there is one to share, that is it.
+    async fn connect(&self, task: &Task<'_>, way: Way) -> Result<Connection, String> {
+        let _turn = self.connections.turn(way == Way::Shared).await;
+        match self.connections.shared().filter(|_| way == Way::Shared) {
+            Some(connection) => Ok(connection),
+            None => self.open(task, way).await,
+        }
+    }
+
+    async fn open(&self, task: &Task<'_>, way: Way) -> Result<Connection, String> {
+        let tls = task.around.tls.as_ref().map(|tls| tls.handshake(way == Way::Shared));
+        let opened = self.connections.open(&self.net, &self.env, self.target, tls).await;
         opened.map_err(|error| format!("no connection to {}: {}", self.target, describe(&error)))
     }
 
@@ -367,8 +470,9 @@ impl<N: Net> Inner<N> {
         said.unwrap_or(self.agent.presumes_persistence)
     }
 
-    fn here(&self) -> Host<'_, N> {
-        Host { net: &self.net, env: &self.env, skew: self.skew }
+    /// The host, with a connection of this binding in use.
+    fn here(&self, binding: Option<ChannelBinding>) -> Host<'_, N> {
+        Host { net: &self.net, env: &self.env, skew: self.skew, binding }
     }
 
     /// No code that can panic runs under these locks.
@@ -409,7 +513,13 @@ fn offers(headers: &HeaderMap) -> Vec<AuthToken> {
 
 /// What hyper's error on a connection means.
 fn lost(connection: &Connection, how: Lost, error: &hyper::Error) -> Failure {
-    if connection.closed_here() {
+    let reset = reset_by_peer(error);
+    if reset == Some(Reason::HTTP_1_1_REQUIRED) {
+        Failure::Http1Required
+    } else if reset == Some(Reason::REFUSED_STREAM) {
+        // RFC 9113 8.7: none of it was processed.
+        Failure::Lost(Lost { unsent: true, ..how }, format!("no answer: {}", describe(error)))
+    } else if connection.closed_here() {
         Failure::Final("the client closed its connections".into())
     } else if error.is_parse() {
         Failure::Final(format!("the answer is not HTTP: {}", describe(error)))

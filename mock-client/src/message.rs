@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, USER_AGENT,
 };
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -74,7 +75,7 @@ impl<'a> Template<'a> {
         &self.method
     }
 
-    /// The HTTP request of one leg, and the length of its body in bytes. A script's headers take the
+    /// The HTTP request of one leg over HTTP/1.1, and the length of its body in bytes. A script's headers take the
     /// place of the client's own, its `Cookie` that of the jar's.
     pub(crate) fn request(
         &self,
@@ -116,6 +117,19 @@ impl<'a> Template<'a> {
         }
         (request, length)
     }
+}
+
+/// The same over HTTP/2: the site is named in `:authority`, and not by `Host` (RFC 9113 8.3.1).
+///
+/// # Errors
+/// `Host` is no authority.
+pub(crate) fn http2(mut request: Request<Outgoing>) -> Result<Request<Outgoing>, String> {
+    let host = request.headers_mut().remove(HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::HTTPS);
+    parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "the host header is not an authority".to_owned())?;
+    Ok(request)
 }
 
 /// The headers that a script adds.
@@ -189,7 +203,7 @@ pub(crate) fn keeps_alive(response: &Response<Incoming>) -> bool {
                 .any(|text| text.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
         })
     };
-    if response.version() == Version::HTTP_11 { !says("close") } else { says("keep-alive") }
+    if response.version() == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
 }
 
 /// The id that a server echoed.

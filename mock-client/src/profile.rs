@@ -38,6 +38,8 @@ pub struct UserAgent {
     /// Whether it tries once more with the server's clock when that finds its own too far off
     /// (MS-KILE 3.4.5, KRB_AP_ERR_SKEW).
     pub corrects_clock: bool,
+    /// Whether it binds its tokens to TLS (RFC 5929), in either package.
+    pub binds: bool,
     /// The habits of its NTLM.
     pub ntlm: ntlm::profile::Profile,
 }
@@ -89,6 +91,7 @@ impl UserAgent {
             negotiate: Packages::Kerberos,
             presumes_persistence: false,
             corrects_clock: false,
+            binds: false,
             ntlm: ntlm::profile::Profile::curl(),
         }
     }
@@ -98,7 +101,8 @@ impl UserAgent {
     /// With one scheme to choose from it sends a ticket at once, and the body with it. Afterwards it
     /// sends a fresh ticket with every request, unless the answer said `Persistent-Auth: true`: then
     /// none, until a 401. Without a ticket it goes on without credentials (since 7.64.1), and GSS-API
-    /// does not try again with another clock.
+    /// does not try again with another clock. It binds nothing to TLS: with GSS-API curl does so since
+    /// 8.10 (pull request 13098), with its own NTLM never.
     pub fn curl_negotiate() -> Self {
         Self { schemes: &[Scheme::Negotiate], negotiate_body: NegotiateBody::Whole, ..Self::curl() }
     }
@@ -121,6 +125,7 @@ impl UserAgent {
             negotiate: Packages::KerberosOrNtlm,
             presumes_persistence: true,
             corrects_clock: true,
+            binds: true,
             ntlm: ntlm::profile::Profile::browser(),
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_auth::FileTime;
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::kerberos::client::{Acquire, ClientConfig, ClientError, CredentialCache, Nonces, Secret, Step};
 use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::kerberos::{Credential, KerberosTime, Principal, PrincipalName, ap};
@@ -36,11 +37,13 @@ const MOST_REPLY: u32 = 64 * 1024;
 #[derive(Clone, Default)]
 pub(crate) struct Kdcs(Vec<(String, SocketAddr)>);
 
-/// A client's host: its network, its surroundings, and how far its clock is ahead, in seconds.
+/// A client's host: its network, its surroundings, how far its clock is ahead, in seconds, and the binding of the
+/// connection in use.
 pub(crate) struct Host<'a, N> {
     pub(crate) net: &'a N,
     pub(crate) env: &'a Env,
     pub(crate) skew: i64,
+    pub(crate) binding: Option<ChannelBinding>,
 }
 
 /// What one user has of Kerberos.
@@ -224,6 +227,10 @@ impl<N> Fresh for Host<'_, N> {
     fn now(&self) -> FileTime {
         let ahead = self.skew.saturating_mul(FileTime::TICKS_PER_SECOND.cast_signed());
         FileTime(self.env.clock.filetime().saturating_add_signed(ahead))
+    }
+
+    fn binding(&self) -> Option<ChannelBinding> {
+        self.binding
     }
 }
 

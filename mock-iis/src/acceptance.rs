@@ -137,6 +137,11 @@ impl Decider {
         }
     }
 
+    /// Whether a user is tied to the connection.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
     /// Forgets what was tied to a connection that is gone.
     pub(crate) fn closed(&self, peer: SocketAddr) {
         if let Self::Tracked(tracker) = self {

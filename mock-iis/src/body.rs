@@ -17,20 +17,23 @@ pub(crate) struct Received {
     pub(crate) whole: bool,
 }
 
-/// Why a body was not read: its connection is closed.
+/// Why a request gets no answer: its connection is closed, or its stream reset (HTTP/2).
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
+pub(crate) enum Unanswered {
     #[error("the request's body broke off: {0}")]
     Broken(#[from] hyper::Error),
     #[error("the request's body stalled")]
     Stalled(#[from] tokio::time::error::Elapsed),
+    /// hyper resets the stream with the reason that it finds among the sources.
+    #[error("Windows authentication is for HTTP/1.1")]
+    Http1Required(#[source] h2::Error),
 }
 
 /// Reads a body of up to `limit` bytes, each part of which may take `patience`.
 ///
 /// The first read lets hyper send `100 Continue` to a client that waits for it (RFC 9110 10.1.1). A
 /// body that announces more than `limit` is not begun.
-pub(crate) async fn read(body: &mut Incoming, limit: u64, patience: Duration) -> Result<Received, BodyError> {
+pub(crate) async fn read(body: &mut Incoming, limit: u64, patience: Duration) -> Result<Received, Unanswered> {
     if body.is_end_stream() {
         return Ok(Received { length: 0, digest: Digest::EMPTY, whole: true });
     }

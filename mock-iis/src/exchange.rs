@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use stickler_auth::http::Scheme;
 use stickler_auth::status::Win32;
@@ -20,7 +20,7 @@ use crate::answer::{self, AnswerBody};
 use crate::app::{self, Opened, Resource};
 use crate::authn::Unauthorized;
 use crate::authority::Authority;
-use crate::body::{self, BodyError, Received};
+use crate::body::{self, Received, Unanswered};
 use crate::codes::ACL;
 use crate::credentials::Presented;
 use crate::log::Entry;
@@ -73,7 +73,10 @@ impl Connection {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<AnswerBody>, Unanswered> {
         let (parts, mut body) = request.into_parts();
         let echo = parts.headers.get(REQUEST_ID_HEADER).cloned();
         let presented = Presented::read(&parts.headers);
@@ -94,6 +97,12 @@ impl Connection {
             request: head.id,
             leg: head.leg,
         });
+        // Neither a token nor a request for one goes over HTTP/2, whose streams may be anybody's: http.sys has the client come
+        // back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
+        let http1_only = parts.version == Version::HTTP_2 && self.decider.is_own();
+        if http1_only && head.leg != Leg::Anonymous {
+            return Err(Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()));
+        }
         let (outcome, received) = if too_long || presented == Presented::Unacceptable {
             self.refuse_head(too_long)
         } else {
@@ -104,7 +113,30 @@ impl Connection {
                 Err(Denied::Unacceptable) => self.refuse_head(true),
             }
         };
+        if http1_only && outcome.response.status() == StatusCode::UNAUTHORIZED {
+            return Err(Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()));
+        }
         Ok(self.conclude(&head, outcome, &received, echo))
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The site that it is a connection of.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The server's surroundings.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Whether this side ended the connection.
@@ -131,7 +163,7 @@ impl Connection {
         head: &Head,
         Accepted { user, delegated, completes, cookie }: Accepted,
         body: &mut Incoming,
-    ) -> Result<(Outcome, Received), BodyError> {
+    ) -> Result<(Outcome, Received), Unanswered> {
         let (resource, opened) = self.resource(head.uri.path(), user.as_ref());
         let forbidden = resource == Resource::Forbidden
             || opened == Some(Opened::Refused)
@@ -204,7 +236,7 @@ impl Connection {
         refused: &Unauthorized,
         user: Option<Principal>,
         body: &mut Incoming,
-    ) -> Result<(Outcome, Received), BodyError> {
+    ) -> Result<(Outcome, Received), Unanswered> {
         let mut response = answer::unauthorized(refused, &self.site.auth.schemes);
         let &Unauthorized { substatus, win32, .. } = refused;
         if self.ends(refused) {
@@ -224,14 +256,14 @@ impl Connection {
     }
 
     /// A 403 for a request in which the balancer names no user.
-    async fn refuse_unnamed(&self, body: &mut Incoming) -> Result<(Outcome, Received), BodyError> {
+    async fn refuse_unnamed(&self, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
         let (response, win32) = (answer::forbidden(), Win32::ACCESS_DENIED.0);
         self.after_body(Outcome { response, substatus: 0, win32, user: None, processed: false }, body).await
     }
 
     /// A refusal, after the request's body is out of the way: hyper would otherwise close the
     /// connection, and the handshake with it. A body beyond the limit does end it.
-    async fn after_body(&self, mut outcome: Outcome, body: &mut Incoming) -> Result<(Outcome, Received), BodyError> {
+    async fn after_body(&self, mut outcome: Outcome, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
         let received = self.read(body, self.site.limits.drain).await?;
         if !received.whole {
             self.closes.store(true, Ordering::Relaxed);
@@ -248,9 +280,9 @@ impl Connection {
         (outcome, Received { length: 0, digest: Digest::EMPTY, whole: false })
     }
 
-    async fn read(&self, incoming: &mut Incoming, limit: u64) -> Result<Received, BodyError> {
+    async fn read(&self, incoming: &mut Incoming, limit: u64) -> Result<Received, Unanswered> {
         let received = body::read(incoming, limit, self.site.limits.body).await;
-        if matches!(received, Err(BodyError::Stalled(_))) {
+        if matches!(received, Err(Unanswered::Stalled(_))) {
             self.closes.store(true, Ordering::Relaxed);
         }
         received

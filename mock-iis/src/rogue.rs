@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::Site;
 use crate::credentials::Presented;
+use crate::server::secure;
 
 /// Bytes of endless headers, after which the rest of them never comes.
 const FLOOD: usize = 16 * 1024 * 1024;
@@ -28,15 +29,16 @@ pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site:
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
-        let rogue = Conversation {
-            stream,
-            input: BytesMut::new(),
-            env: env.clone(),
-            site: Arc::clone(&site),
-            number,
-            requests: 0,
-        };
-        net.spawn(rogue.run(kind));
+        let (env, site) = (env.clone(), Arc::clone(&site));
+        net.spawn(async move {
+            match secure(&site, &env, number, stream).await {
+                Ok(stream) => {
+                    let input = BytesMut::new();
+                    Conversation { stream, input, env, site, number, requests: 0 }.run(kind).await;
+                }
+                Err(how) => env.record(What::ServerClosed { connection: number, how }),
+            }
+        });
     }
 }
 
@@ -158,7 +160,9 @@ impl<S: Stream> Conversation<S> {
     }
 
     async fn write(&mut self, parts: &[&[u8]]) -> Result<(), Closed> {
-        self.stream.write_all(&parts.concat()).await.map_err(|_| Closed::Broken)
+        let written = self.stream.write_all(&parts.concat()).await;
+        // TLS holds back what did not fit.
+        written.and(self.stream.flush().await).map_err(|_| Closed::Broken)
     }
 }
 

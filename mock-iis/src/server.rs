@@ -1,16 +1,21 @@
-//! Connections: accept, number, serve by hyper, note how each ended.
+//! Connections: accept, number, secure, serve by hyper, note how each ended.
 
 use std::error::Error as _;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
-use hyper::server::conn::http1;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stickler_model::event::Closed;
+use stickler_model::payload::BodyHasher;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
-use stickler_net::{Net, Stream as _, next_connection};
+use stickler_net::tls::Secured;
+use stickler_net::{Net, Stream, next_connection};
+use tokio::time::{sleep, timeout};
 
 use crate::acceptance::Acceptance;
 use crate::authority::Authority;
@@ -18,7 +23,7 @@ use crate::exchange::Connection;
 use crate::{Site, rogue};
 
 /// Serves a site until the task is dropped, or the listener has failed for good. What the site ties a
-/// user to is its [`Acceptor`]; a [`Acceptor::Rogue`] is served on bare sockets.
+/// user to is its [`Acceptor`]; a [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;
@@ -32,8 +37,36 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Si
         let local = stream.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
         let (authority, decider) = (Arc::clone(&authority), acceptance.decider());
         let connection = Connection::new(env.clone(), Arc::clone(&site), (authority, decider), number, (local, peer));
-        net.spawn(serve_connection(http.clone(), stream, Arc::new(connection)));
+        net.spawn(serve_connection(net.clone(), http.clone(), stream, Arc::new(connection)));
     }
+}
+
+async fn serve_connection<N: Net>(net: N, http: http1::Builder, stream: N::Stream, connection: Arc<Connection>) {
+    let how = match secure(connection.site(), connection.env(), connection.number(), stream).await {
+        Ok(stream) if stream.http2() => serve_http2(net, stream, &connection).await,
+        Ok(stream) => serve_http1(http, stream, &connection).await,
+        Err(how) => how,
+    };
+    connection.closed(how);
+}
+
+/// Does the handshake of TLS on a connection of this number, where the site has that, and notes it. It takes no longer
+/// than a head may.
+///
+/// # Errors
+/// How the connection ended.
+pub(crate) async fn secure<S: Stream>(site: &Site, env: &Env, number: u32, stream: S) -> Result<Secured<S>, Closed> {
+    let Some(tls) = &site.tls else { return Ok(Secured::Plain(stream)) };
+    let secured = timeout(site.limits.idle, tls.accept(stream)).await.map_err(|_| Closed::Here)?;
+    let secured = secured.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => Closed::ByPeer,
+        io::ErrorKind::InvalidData => Closed::Here,
+        _ => Closed::Broken,
+    })?;
+    let mut hasher = BodyHasher::default();
+    hasher.update(tls.certificate());
+    env.record(What::ServerSecured { connection: number, certificate: hasher.finish().1 });
+    Ok(secured)
 }
 
 fn http(site: &Site) -> http1::Builder {
@@ -47,15 +80,53 @@ fn http(site: &Site) -> http1::Builder {
     http
 }
 
-async fn serve_connection(http: http1::Builder, stream: impl stickler_net::Stream, connection: Arc<Connection>) {
-    let service = service_fn(|request| Arc::clone(&connection).answer(request));
-    let ended = http.serve_connection(TokioIo::new(stream), service).await;
-    let how = match ended {
+async fn serve_http1(http: http1::Builder, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
+    let service = service_fn(|request| Arc::clone(connection).answer(request));
+    match http.serve_connection(TokioIo::new(stream), service).await {
         _ if connection.closes() => Closed::Here,
         Ok(()) => Closed::ByPeer,
         Err(error) => how(&error),
-    };
-    connection.closed(how);
+    }
+}
+
+/// Serves the streams of a connection side by side. One without a new request for as long as a connection may be
+/// idle is closed, once what is under way is answered.
+async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
+    let limits = connection.site().limits;
+    let service = service_fn(|request| Arc::clone(connection).answer(request));
+    let mut http = http2::Builder::new(Tasks(net));
+    http.auto_date_header(false).max_header_list_size(u32::try_from(limits.head_read).unwrap_or(u32::MAX));
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let (mut requests, mut closes) = (0, false);
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = serving.as_mut() => ended,
+            () = sleep(limits.idle), if !closes => {
+                closes = connection.requests() == requests;
+                requests = connection.requests();
+                if closes {
+                    serving.as_mut().graceful_shutdown();
+                }
+                continue;
+            }
+        };
+        return match ended {
+            _ if closes => Closed::Here,
+            Ok(()) => Closed::ByPeer,
+            Err(error) => how(&error),
+        };
+    }
+}
+
+/// Has hyper start its tasks on a host.
+#[derive(Clone)]
+struct Tasks<N>(N);
+
+impl<N: Net, F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks<N> {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
 }
 
 /// How a connection ended that hyper gave up.
@@ -65,7 +136,9 @@ fn how(error: &hyper::Error) -> Closed {
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        if cause.downcast_ref::<io::Error>().is_some() {
+        // An error of HTTP/2 holds that of the stream within.
+        let broken = cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_io);
+        if broken || cause.downcast_ref::<io::Error>().is_some() {
             return Closed::Broken;
         }
         source = cause.source();

@@ -15,6 +15,7 @@ use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
+use stickler_net::tls::{self, ServerTls};
 use stickler_netlogon::LogonNumbers;
 
 use crate::Sam;
@@ -37,7 +38,9 @@ pub struct Site {
     pub(crate) forbidden: Vec<Principal>,
     pub(crate) files: Vec<FileSpec>,
     pub(crate) keep_alive: KeepAlive,
-    /// That of the certificate that its connections have TLS with.
+    /// What its connections have TLS with.
+    pub(crate) tls: Option<ServerTls>,
+    /// That of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
     /// Names that the machine goes by in the domain.
@@ -165,6 +168,7 @@ impl Site {
             forbidden,
             files: spec.site.files.clone(),
             keep_alive: spec.site.keep_alive,
+            tls: None,
             binding: None,
             spec: spec.site.clone(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
@@ -197,7 +201,14 @@ impl Site {
         self.with_auth(|auth| auth.domains.push((realm.to_uppercase(), netbios.to_owned())))
     }
 
-    /// Says that connections have TLS, with a certificate of this binding.
+    /// Serves over TLS alone; extended protection compares with the binding of its certificate.
+    #[must_use]
+    pub fn with_tls(self, tls: ServerTls) -> Self {
+        let binding = ChannelBinding::tls_server_end_point(&tls::end_point(tls.certificate()));
+        Self { tls: Some(tls), ..self }.with_binding(binding)
+    }
+
+    /// Says that connections have TLS, with a certificate of this binding, and that somebody else sees to it.
     #[must_use]
     pub fn with_binding(mut self, binding: ChannelBinding) -> Self {
         self.binding = Some(binding);

@@ -111,10 +111,14 @@ pub(super) static FAULTS: [Fault; 20] = [
     Fault {
         id: "B8",
         name: "pin-missing-on-one-protocol",
-        summary: "clients of one front-end protocol have no pin at all",
+        summary: "what comes by HTTP/2 is never pinned, and goes over shared connections",
         source: "traefik#13812",
-        needs: Some("HTTP/2"),
-        apply: |_| Err("it is not there yet"),
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            rules(it)?.flaws.no_pin_on_http2 = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B9",
@@ -173,10 +177,14 @@ pub(super) static FAULTS: [Fault; 20] = [
     Fault {
         id: "B13",
         name: "streams-share-a-connection",
-        summary: "streams of several clients go over one authenticated upstream connection",
-        source: "HTTP/2 front ends, measured: five requests at once gave one 200 and four 401",
-        needs: Some("HTTP/2"),
-        apply: |_| Err("it is not there yet"),
+        summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
+        source: "a known mistake of multiplexing front ends; that streams at a time need several pins is measured",
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            rules(it)?.flaws.streams_share_pin = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B14",

@@ -28,6 +28,8 @@ pub struct Service {
     pub accept_proxy: bool,
     /// What becomes of a request that comes before the one before it is answered.
     pub pipelining: Pipelining,
+    /// Whether clients may speak HTTP/2 without TLS, from the first byte on (prior knowledge, RFC 9113 3.3).
+    pub http2: bool,
 }
 
 impl Service {
@@ -43,6 +45,7 @@ impl Service {
             send_proxy: None,
             accept_proxy: false,
             pipelining: Pipelining::default(),
+            http2: false,
         }
     }
 }
@@ -69,7 +72,8 @@ pub struct Limits {
     /// Time without progress of an answer's body, while the client would take more; then both connections are closed.
     pub body: Duration,
     /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
-    /// protocol header, where one has to come first.
+    /// protocol header, where one has to come first, that from an HTTP/2 connection's first byte to its first request,
+    /// and that for its end once it was told to go.
     pub request_head: Duration,
     /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated
     /// connection may be idle for as long as its user.
@@ -80,6 +84,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Field lines of a message's head, either way; likewise.
     pub fields: usize,
+    /// Streams of an HTTP/2 connection at a time; more are refused, and may be tried again.
+    pub streams: u32,
     /// Bytes of a request's body that are read to keep the connection of a request that a [`Gate`] answers.
     pub drain: usize,
     /// Downstream connections at a time; more are closed at once.
@@ -99,6 +105,7 @@ impl Default for Limits {
             wait: Duration::from_secs(5),
             head_bytes: 64 * 1024,
             fields: 100,
+            streams: 100,
             drain: 256 * 1024,
             downstreams: 65_536,
             attempts: 8,

@@ -30,7 +30,7 @@ fn all_twenty_are_listed_in_order_and_sit_somewhere_unless_they_need_what_is_not
     let ids: Vec<_> = faults().iter().map(|fault| fault.id.to_owned()).collect();
     assert_eq!(ids, (1..=20).map(|number| format!("B{number}")).collect::<Vec<_>>());
     let later: Vec<_> = faults().iter().filter(|fault| fault.needs.is_some()).map(|fault| fault.id).collect();
-    assert_eq!(later, ["B8", "B13", "B19"]);
+    assert_eq!(later, ["B19"]);
     for fault in faults() {
         assert_eq!(fault.sits_on().is_empty(), fault.needs.is_some(), "{fault:?}");
         for name in fault.sits_on() {
@@ -136,6 +136,21 @@ fn b7_a_request_for_another_service_goes_over_the_connection_of_the_first() {
 }
 
 #[test]
+fn b8_a_client_that_speaks_http2_is_not_pinned() {
+    for name in ["pin-on-401", "pin-on-authorization"] {
+        let legs = |front: Front| {
+            let mut front = front;
+            handshake(&mut front, 1);
+            [front.route(2), front.route(1)]
+        };
+        let faulty = format!("{name}+B8");
+        assert_eq!(legs(Front::http2(name, 1)), [Route::Open(0), pinned(1)], "{name}");
+        assert_eq!(legs(Front::http2(&faulty, 1)), [reuse(1), reuse(1)], "whoever comes next gets what {name} left");
+        assert_eq!(legs(Front::of(&faulty, 1)), [Route::Open(0), pinned(1)], "{name} by HTTP/1.1");
+    }
+}
+
+#[test]
 fn b9_a_second_handshake_takes_the_only_slot_from_the_first_in_silence() {
     let mut sound = Front::of("pin-slots", 1);
     handshake(&mut sound, 1);
@@ -179,6 +194,32 @@ fn b12_failures_count_against_the_backend_that_was_picked_last() {
     assert_eq!(blame("pin-passive"), Some(Blame::Carrier));
     assert_eq!(blame("pin-passive+B12"), Some(Blame::PickedLast));
     assert_eq!(blame("pin-on-401+B12"), Some(Blame::PickedLast));
+}
+
+#[test]
+fn b13_a_stream_in_the_same_place_of_another_connection_gets_the_pin() {
+    for (balancer, expected) in [("pin-on-401", Route::Open(0)), ("pin-on-401+B13", pinned(1))] {
+        let mut front = Front::http2(balancer, 1);
+        assert_eq!(handshake(&mut front, 1), [Route::Open(0), pinned(1)], "{balancer}");
+        assert_eq!(front.route(2), expected, "{balancer}");
+        assert_eq!(front.route(1), pinned(1), "{balancer}: and back");
+        front.close_client(1);
+        assert_eq!(front.route(2) == Route::Open(0), balancer == "pin-on-401+B13");
+        assert_eq!(handshake(&mut Front::of(balancer, 1), 1), [Route::Open(0), pinned(1)], "{balancer} by HTTP/1.1");
+    }
+}
+
+#[test]
+fn b13_a_pin_whose_place_is_busy_is_not_taken_and_stays_after_its_owner() {
+    let mut front = Front::http2("pin-on-401+B13", 1);
+    handshake(&mut front, 1);
+    front.request(1, &Ask::default());
+    assert_eq!(front.route(2), Route::Open(0));
+    front.answer(1, OK);
+    front.finish(1);
+    assert_eq!(front.route(2), pinned(1), "it is with the second client now");
+    assert_eq!(front.close_client(1), [], "so the end of the first does not end it");
+    assert_eq!(front.route(2), pinned(1));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use stickler_auth::FileTime;
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::{AuthToken, Scheme};
 use stickler_auth::kerberos::ap;
 use stickler_auth::kerberos::status::KrbErrorCode;
-use stickler_auth::ntlm::initiator::{AwaitingChallenge, Initiator, InitiatorConfig, Nonces};
+use stickler_auth::ntlm::initiator::{Initiator, InitiatorConfig, Nonces};
 use stickler_auth::spnego::{self, InitiatorError, InitiatorNonces, InitiatorStep, KerberosOffer, Package};
 use stickler_model::Leg;
 
@@ -40,10 +41,11 @@ enum State {
     Idle,
     /// Sent without a token.
     Asked,
-    /// A ticket is wanted, to be sent there; and whether an answer came that would do without.
-    Wanting { scheme: Scheme, connection: On, answered: bool },
+    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which clock, if not by
+    /// the client's own.
+    Wanting { scheme: Scheme, connection: On, answered: bool, at: Option<FileTime> },
     /// The Negotiate leg is out.
-    Negotiated { scheme: Scheme, initiator: Initiator<AwaitingChallenge>, probe: bool },
+    Negotiated { scheme: Scheme, probe: bool },
     /// A token of SPNEGO is out.
     Spnego { scheme: Scheme, initiator: Box<spnego::Initiator> },
     /// The Authenticate leg is out.
@@ -101,11 +103,12 @@ impl Exchange {
 
     /// Takes the ticket that [`Step::Ticket`] asked for, or that there is none to be had.
     pub fn ticket(&mut self, offer: Option<Arc<KerberosOffer>>, fresh: &impl Fresh) -> Step {
-        let State::Wanting { scheme, connection, answered } = std::mem::replace(&mut self.state, State::Idle) else {
+        let State::Wanting { scheme, connection, answered, at } = std::mem::replace(&mut self.state, State::Idle)
+        else {
             return Step::Answer;
         };
         self.offer = offer;
-        if let Some(send) = self.present(scheme, connection, fresh, fresh.now()) {
+        if let Some(send) = self.present(scheme, connection, fresh, at.unwrap_or_else(|| fresh.now())) {
             return Step::Send(send);
         }
         match (&self.agent.negotiate, self.initiator.clone()) {
@@ -119,7 +122,7 @@ impl Exchange {
     pub fn heard(&mut self, heard: Heard<'_>, fresh: &impl Fresh) -> Step {
         match (std::mem::replace(&mut self.state, State::Idle), heard.status) {
             (State::Asked, 401) => self.offered(heard),
-            (State::Negotiated { scheme, initiator, .. }, 401) => self.challenged(scheme, initiator, heard, fresh),
+            (State::Negotiated { scheme, .. }, 401) => self.challenged(scheme, heard, fresh),
             (State::Spnego { scheme, initiator }, 401) => self.continued(scheme, initiator, heard, fresh),
             // curl, test176: the server asks for no authentication, so the body follows. Once only:
             // a server that then asks after all could else play this game for ever.
@@ -140,13 +143,19 @@ impl Exchange {
             self.state = State::Idle;
             return None;
         }
+        Some(self.anew())
+    }
+
+    /// All over again on a new connection, since the server takes the request over HTTP/1.1 only, and has done nothing with it
+    /// (RFC 9113 7, 8.7).
+    pub fn anew(&mut self) -> Step {
         let mut step = self.begin(false);
         match (&mut step, &mut self.state) {
-            (Step::Send(send), _) => send.connection = On::New,
-            (_, State::Wanting { connection, .. }) => *connection = On::New,
+            (Step::Send(Send { connection, .. }), _) => *connection = On::New,
+            (Step::Ticket(on), State::Wanting { connection, .. }) => (*on, *connection) = (On::New, On::New),
             _ => {}
         }
-        Some(step)
+        step
     }
 
     /// A 401 to a request without a token: begin the handshake, if the server offers one.
@@ -161,13 +170,7 @@ impl Exchange {
     }
 
     /// A 401 to the Negotiate leg: answer the Challenge, if there is one that can be answered.
-    fn challenged(
-        &mut self,
-        scheme: Scheme,
-        initiator: Initiator<AwaitingChallenge>,
-        heard: Heard<'_>,
-        fresh: &impl Fresh,
-    ) -> Step {
+    fn challenged(&mut self, scheme: Scheme, heard: Heard<'_>, fresh: &impl Fresh) -> Step {
         let Some(challenge) = token_of(heard, scheme) else { return Step::Answer };
         if !heard.keeps_alive {
             // The challenge is bound to a connection that is gone.
@@ -178,6 +181,9 @@ impl Exchange {
                 _ => Step::Answer,
             };
         }
+        let Some(initiator) = self.bound(fresh) else { return Step::Answer };
+        // The Negotiate that is out is the same one: it says nothing of the binding.
+        let (_, initiator) = Initiator::new(initiator).negotiate();
         match initiator.authenticate(challenge, fresh.ntlm(), fresh.now()) {
             Ok((token, _)) => {
                 self.state = State::Authenticated;
@@ -218,8 +224,12 @@ impl Exchange {
                 if !clock || !self.agent.corrects_clock || std::mem::replace(&mut self.corrected, true) {
                     return Step::Answer;
                 }
-                let connection = if heard.keeps_alive { On::Same } else { On::New };
-                self.present(scheme, connection, fresh, server_time).map_or(Step::Answer, Step::Send)
+                if heard.keeps_alive {
+                    return self.present(scheme, On::Same, fresh, server_time).map_or(Step::Answer, Step::Send);
+                }
+                let (connection, at) = (On::New, Some(server_time));
+                self.state = State::Wanting { scheme, connection, answered: true, at };
+                Step::Ticket(connection)
             }
             Ok(InitiatorStep::Continue(_) | InitiatorStep::Done(_)) | Err(_) => Step::Answer,
         }
@@ -230,8 +240,8 @@ impl Exchange {
         let negotiates = scheme != Scheme::Ntlm;
         match self.initiator.clone() {
             _ if negotiates && self.kerberos => {
-                self.state = State::Wanting { scheme, connection, answered };
-                Step::Ticket
+                self.state = State::Wanting { scheme, connection, answered, at: None };
+                Step::Ticket(connection)
             }
             Some(initiator) if !negotiates || self.agent.negotiate == Packages::KerberosOrNtlm => {
                 Step::Send(self.negotiate(scheme, initiator, connection))
@@ -243,10 +253,13 @@ impl Exchange {
 
     /// The ticket in use, in a token of a new handshake.
     fn present(&mut self, scheme: Scheme, connection: On, fresh: &impl Fresh, now: FileTime) -> Option<Send> {
-        let offer = self.offer.clone()?;
+        let mut offer = self.offer.clone()?;
+        if let Some(binding) = self.binding(fresh) {
+            Arc::make_mut(&mut offer).config.channel_binding = Some(binding);
+        }
         let config = match self.agent.negotiate {
             Packages::Kerberos => spnego::InitiatorConfig::mit(offer),
-            Packages::KerberosOrNtlm => spnego::InitiatorConfig::windows(Some(offer), self.initiator.clone()),
+            Packages::KerberosOrNtlm => spnego::InitiatorConfig::windows(Some(offer), self.bound(fresh)),
         };
         let mut initiator = Box::new(spnego::Initiator::new(config));
         // NTLM's are for its last leg: the first token needs none of them.
@@ -256,15 +269,29 @@ impl Exchange {
         Some(Send { leg: Leg::Ticket, token: Some(AuthToken { scheme, token }), body: Body::Whole, connection })
     }
 
+    /// What makes the user's NTLM tokens, on the connection in use.
+    fn bound(&self, fresh: &impl Fresh) -> Option<Arc<InitiatorConfig>> {
+        let mut initiator = self.initiator.clone()?;
+        if let Some(binding) = self.binding(fresh) {
+            Arc::make_mut(&mut initiator).channel_binding = Some(binding);
+        }
+        Some(initiator)
+    }
+
+    /// The binding of the connection in use, for an agent that binds.
+    fn binding(&self, fresh: &impl Fresh) -> Option<ChannelBinding> {
+        fresh.binding().filter(|_| self.agent.binds)
+    }
+
     fn ask(&mut self, connection: On) -> Send {
         self.state = State::Asked;
         Send { leg: Leg::Anonymous, token: None, body: Body::Whole, connection }
     }
 
     fn negotiate(&mut self, scheme: Scheme, initiator: Arc<InitiatorConfig>, connection: On) -> Send {
-        let (token, initiator) = Initiator::new(initiator).negotiate();
+        let (token, _) = Initiator::new(initiator).negotiate();
         let probe = self.agent.negotiate_body == NegotiateBody::Probe && !self.method.fetches;
-        self.state = State::Negotiated { scheme, initiator, probe };
+        self.state = State::Negotiated { scheme, probe };
         let body = if probe { Body::Empty } else { Body::Whole };
         let token = Some(AuthToken { scheme, token });
         Send { leg: Leg::Negotiate, token, body, connection }

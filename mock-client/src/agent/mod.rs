@@ -10,6 +10,7 @@
 //! on only if the server asks for more: for another package, for a signature, for another clock.
 
 use stickler_auth::FileTime;
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::AuthToken;
 use stickler_auth::kerberos::ap;
 use stickler_auth::ntlm::initiator::Nonces;
@@ -24,8 +25,9 @@ pub use exchange::Exchange;
 pub enum Step {
     /// Send this.
     Send(Send),
-    /// Get a ticket for the site, and call [`Exchange::ticket`].
-    Ticket,
+    /// Get a ticket for the site, have this connection where there is one, and call [`Exchange::ticket`]: a ticket's token
+    /// is bound to the connection that it goes out on.
+    Ticket(On),
     /// Nothing: the answer that just came is the request's answer.
     Answer,
 }
@@ -82,7 +84,7 @@ pub struct Lost {
     pub unsent: bool,
 }
 
-/// Random bytes and the time, drawn as a token needs them.
+/// Random bytes, the time and the connection's binding, as a token needs them.
 pub trait Fresh {
     /// For an Authenticate.
     fn ntlm(&self) -> Nonces;
@@ -90,6 +92,10 @@ pub trait Fresh {
     fn kerberos(&self) -> ap::Nonces;
     /// Now, by the client's clock.
     fn now(&self) -> FileTime;
+    /// That of the connection in use, where it has TLS.
+    fn binding(&self) -> Option<ChannelBinding> {
+        None
+    }
 }
 
 /// What matters of a request's method.
