@@ -229,20 +229,20 @@ impl<N: Net> Client<N> {
         let inner = &*self.inner;
         let seat = Arc::clone(&inner.seat());
         let exchange = Exchange::new(inner.agent.clone(), seat.initiator.clone(), MethodKind::of(&Method::GET));
-        let mut exchange = exchange.with_kerberos(inner.service.is_some() && !self.kdcs.is_empty());
+        let mut exchange = exchange.with_kerberos(inner.service.is_some() && !self.around.kdcs.is_empty());
         let mut step = exchange.begin_anew(Scheme::Negotiate);
-        if let Step::Ticket = step {
+        if let Step::Ticket(_) = step {
             let offer = match (&seat.wallet, &inner.service) {
                 (Some(wallet), Some(service)) => {
-                    wallet.ticket(&inner.here(), &self.kdcs, service, inner.delegates).await
+                    wallet.ticket(&inner.here(None), &self.around.kdcs, service, inner.delegates).await
                 }
                 _ => None,
             };
-            step = exchange.ticket(offer, &inner.here());
+            step = exchange.ticket(offer, &inner.here(None));
         }
         match step {
             Step::Send(Send { token: Some(token), .. }) => Some(format_token(token.scheme, &token.token)),
-            Step::Send(_) | Step::Ticket | Step::Answer => None,
+            Step::Send(_) | Step::Ticket(_) | Step::Answer => None,
         }
     }
 

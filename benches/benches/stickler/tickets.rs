@@ -50,10 +50,11 @@ fn verification(bench: &mut Bench, etype: Etype) {
         beside: Some(Sample::one(format!("kerberos/{bare}"))),
         aim: Some(Aim::TimeWithin(1.5)),
         as_rate: false,
-        note: "The service's keys are derived beforehand, those of the ticket's session key are not: neither beside it, \
+        note:
+            "The service's keys are derived beforehand, those of the ticket's session key are not: neither beside it, \
                where the ciphers and HMACs stand that ticket, authenticator and AP-REP need, over inputs of the same \
                lengths. The ticket has no PAC, with which the primitives would weigh more."
-            .into(),
+                .into(),
     });
 }
 
