@@ -59,6 +59,11 @@ impl SecureChannel {
                     return Some(Outcome { number, reply, answered: true });
                 }
                 Ok(reply) => (Telling::Unsure, reply),
+                // No DC could be asked that.
+                Err(Nothing::TooLong) => {
+                    let reply = LogonReply::refused(NtStatus::INVALID_PARAMETER, true);
+                    return Some(Outcome { number, reply, answered: false });
+                }
                 Err(nothing) => {
                     self.leave(index);
                     told(nothing)
@@ -96,8 +101,7 @@ enum Telling {
 /// What is made of the lack of an answer.
 fn told(nothing: Nothing) -> (Telling, LogonReply) {
     let (telling, status) = match nothing {
-        Nothing::Unreachable => (Telling::Nobody, NtStatus::NO_LOGON_SERVERS),
-        Nothing::TooLong => (Telling::Denied, NtStatus::INVALID_PARAMETER),
+        Nothing::Unreachable | Nothing::TooLong => (Telling::Nobody, NtStatus::NO_LOGON_SERVERS),
         // The secrets differ: whichever side says so.
         Nothing::BadReply | Nothing::Denied(NtStatus::ACCESS_DENIED) => {
             (Telling::Denied, NtStatus::TRUSTED_RELATIONSHIP_FAILURE)
