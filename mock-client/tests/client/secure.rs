@@ -212,7 +212,7 @@ async fn over_http2(profile: Profile, http2: Http2, change: fn(Site) -> Site) ->
         Http2::Always => |spec| ClientSpec { no_kerberos: true, http2: Http2::Always, ..spec },
     };
     let (providers, tls) = (vec![Provider::Ntlm], Some(ends(Meets::Servers, true)));
-    Setup { providers, tls, client, change, ..Setup::of(profile) }.start().await
+    Setup { providers, change, tls, client, ..Setup::of(profile) }.start().await
 }
 
 #[tokio::test]
