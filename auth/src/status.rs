@@ -68,8 +68,12 @@ codes! {
         TIME_DIFFERENCE_AT_DC = 0xC000_0133, "STATUS_TIME_DIFFERENCE_AT_DC";
         /// The machine account has no trust relationship with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 0xC000_018D, "STATUS_TRUSTED_RELATIONSHIP_FAILURE";
+        /// The domain controller has no account for the machine, or the domain, that asks.
+        NO_TRUST_SAM_ACCOUNT = 0xC000_018B, "STATUS_NO_TRUST_SAM_ACCOUNT";
         /// The account has expired.
         ACCOUNT_EXPIRED = 0xC000_0193, "STATUS_ACCOUNT_EXPIRED";
+        /// Name or SID of a domain are not those that the trust with it says.
+        DOMAIN_TRUST_INCONSISTENT = 0xC000_019B, "STATUS_DOMAIN_TRUST_INCONSISTENT";
         /// The user must change the password first.
         PASSWORD_MUST_CHANGE = 0xC000_0224, "STATUS_PASSWORD_MUST_CHANGE";
         /// The account is locked out.
@@ -138,10 +142,14 @@ codes! {
         ACCOUNT_DISABLED = 1331, "ERROR_ACCOUNT_DISABLED";
         /// The clocks of client and server differ too much.
         TIME_SKEW = 1398, "ERROR_TIME_SKEW";
+        /// No account for the machine or the domain that asks.
+        NO_TRUST_SAM_ACCOUNT = 1787, "ERROR_NO_TRUST_SAM_ACCOUNT";
         /// No trust with the domain.
         TRUSTED_RELATIONSHIP_FAILURE = 1789, "ERROR_TRUSTED_RELATIONSHIP_FAILURE";
         /// The account has expired.
         ACCOUNT_EXPIRED = 1793, "ERROR_ACCOUNT_EXPIRED";
+        /// A domain is not the one that the trust is with.
+        DOMAIN_TRUST_INCONSISTENT = 1810, "ERROR_DOMAIN_TRUST_INCONSISTENT";
         /// The user must change the password first.
         PASSWORD_MUST_CHANGE = 1907, "ERROR_PASSWORD_MUST_CHANGE";
         /// The account is locked out.
@@ -188,6 +196,8 @@ impl NtStatus {
             Self::NO_LOGON_SERVERS => Win32::NO_LOGON_SERVERS,
             Self::TIME_DIFFERENCE_AT_DC => Win32::TIME_SKEW,
             Self::TRUSTED_RELATIONSHIP_FAILURE => Win32::TRUSTED_RELATIONSHIP_FAILURE,
+            Self::NO_TRUST_SAM_ACCOUNT => Win32::NO_TRUST_SAM_ACCOUNT,
+            Self::DOMAIN_TRUST_INCONSISTENT => Win32::DOMAIN_TRUST_INCONSISTENT,
             Self::NTLM_BLOCKED => Win32::NTLM_BLOCKED,
             _ => return SecStatus::LOGON_DENIED.0,
         };

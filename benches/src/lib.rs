@@ -1,6 +1,7 @@
 //! Benchmarks: what they drive, how they measure, and the report on them.
 //!
 //! * [`handshake`]: NTLM in memory, and the bare primitives that its verification needs.
+//! * [`tickets`]: Kerberos in memory, and the bare primitives of its verification.
 //! * [`load`]: clients on the simulated world ([`load::Site`]), and the same exchanges without any of
 //!   it ([`load::Bare`]): hyper over the same engine, network and number of hops.
 //! * [`decisions`]: a balancer's decisions alone, among up to 100,000 open connections.
@@ -19,4 +20,5 @@ pub mod handshake;
 pub mod load;
 pub mod plane;
 pub mod report;
+pub mod tickets;
 pub mod worlds;

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use stickler_model::topology::Provider;
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
 #[derive(Debug, Parser)]
@@ -120,6 +121,12 @@ pub(crate) struct Serve {
     /// The address to listen on. The users and passwords are public: leave it on loopback unless you mean it.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
+    /// What the servers offer, in order: NTLM, Negotiate, Negotiate:Kerberos, Nego2; may be given more than once.
+    /// Negotiate and then NTLM by default, as IIS has it.
+    #[arg(long, value_name = "NAME", value_parser = provider)]
+    pub(crate) provider: Vec<Provider>,
+    #[command(flatten)]
+    pub(crate) kerberos: Kerberos,
     /// Seeds the servers' challenges.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -133,6 +140,72 @@ pub(crate) struct Serve {
     /// Print what servers, balancer and DC see.
     #[arg(long)]
     pub(crate) transcript: bool,
+}
+
+/// What a site of IIS has to do with Kerberos.
+#[derive(Debug, Args)]
+pub(crate) struct Kerberos {
+    /// The KDC's port, for TCP and UDP; 0 picks a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(crate) kdc_port: u16,
+    /// Write a krb5.conf for kinit and curl to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) krb5_conf: Option<PathBuf>,
+    /// authPersistNonNTLM: whether a ticket authenticates its connection, as NTLM always does, or its request alone.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) persist_non_ntlm: Switch,
+    /// Whom the application pools run as, and who so has the service names: each server's machine account (the names are
+    /// those of the first, and the others refuse its tickets), or the common account svc-web.
+    #[arg(long, value_enum, default_value_t = PoolIdentity::Service)]
+    pub(crate) pool_identity: PoolIdentity,
+    /// useKernelMode: http.sys authenticates, as the machine.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) kernel_mode: Switch,
+    /// useAppPoolCredentials: in kernel mode, tickets are decrypted with the pool's key after all. (IIS has it off by
+    /// default, and refuses each ticket for a service account until it is on.)
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) app_pool_credentials: Switch,
+    /// A service name (SPN) beside HTTP/localhost and HTTP/www.corp.example; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) spn: Vec<String>,
+}
+
+/// A setting of IIS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    /// Whether it is on.
+    pub(crate) const fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
+}
+
+/// Whom application pools run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoolIdentity {
+    /// ApplicationPoolIdentity or NetworkService: the machine's account.
+    Machine,
+    /// A service account that the whole farm shares.
+    Service,
+}
+
+/// A provider by the name that IIS has for it, in any case.
+fn provider(name: &str) -> Result<Provider, String> {
+    const PROVIDERS: [(&str, Provider); 4] = [
+        ("NTLM", Provider::Ntlm),
+        ("Negotiate", Provider::Negotiate),
+        ("Negotiate:Kerberos", Provider::NegotiateKerberos),
+        ("Nego2", Provider::Nego2),
+    ];
+    let found = PROVIDERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, provider)| *provider).ok_or_else(|| {
+        let names: Vec<&str> = PROVIDERS.iter().map(|(known, _)| *known).collect();
+        format!("the providers are {}", names.join(", "))
+    })
 }
 
 /// How to show something.

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use stickler_lb_core::{Mechanism, Profile, mechanisms};
 use stickler_report::matrix::{Matrix, Subject};
-use stickler_scenarios::Case;
 
 use crate::Failure;
 use crate::args::{self, TableFormat};
@@ -14,7 +13,7 @@ use crate::jobs::{self, Done};
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<Mechanism>>();
     let mut cases = jobs::cases(&[])?;
-    cases.retain(Case::is_about_iis);
+    cases.retain(|case| case.takes().is_some());
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     let matrices = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
         Done::Broken { error, context } => Err((error, context)),
@@ -22,7 +21,10 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         Done::Report(report) => {
             let index = balancers.iter().position(|balancer| balancer.name == job.balancer.name).unwrap_or_default();
             let mut one = Matrix::default();
-            one.add(&subjects[index], &report.scenario, &report.trace, &report.verdicts, &report.replay);
+            if let Some(takes) = job.case.takes() {
+                let about = (report.scenario.as_str(), takes);
+                one.add(&subjects[index], about, &report.trace, &report.verdicts, &report.replay);
+            }
             Ok(one)
         }
     });

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use stickler_lb_core::Profile;
+use stickler_model::Trace;
+use stickler_model::topology::Provider;
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{RunReport, json, pretty};
 
@@ -38,8 +40,9 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         Done::Report(report) => {
             let mut one = Matrix::default();
             let subject = Subject { name: report.balancer.clone(), product: String::new(), config: String::new() };
-            if asked || job.case.is_about_iis() {
-                one.add(&subject, &report.scenario, &report.trace, &report.verdicts, &report.replay);
+            if let Some(takes) = job.case.takes().or(asked.then(|| offered(&report.trace))) {
+                let about = (report.scenario.as_str(), takes);
+                one.add(&subject, about, &report.trace, &report.verdicts, &report.replay);
             }
             let mut report = report;
             if !all && report.as_expected() {
@@ -62,6 +65,16 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     show(&reports, &matrix, evidence, arguments)?;
     jobs::broken(broken)?;
     if reports.iter().all(RunReport::as_expected) { Ok(()) } else { Err(Failure::NotAsExpected) }
+}
+
+/// What the first server of a run offered.
+fn offered(trace: &Trace) -> Provider {
+    let first = trace.header.topology.servers.first().and_then(|server| server.providers.first());
+    match first {
+        None | Some(Provider::Ntlm) => Provider::Ntlm,
+        Some(Provider::NegotiateKerberos) => Provider::NegotiateKerberos,
+        Some(Provider::Negotiate | Provider::Nego2) => Provider::Negotiate,
+    }
 }
 
 fn show(reports: &[RunReport], matrix: &Matrix, evidence: bool, arguments: &args::Run) -> Result<(), Failure> {
@@ -87,7 +100,7 @@ fn show(reports: &[RunReport], matrix: &Matrix, evidence: bool, arguments: &args
             if arguments.paths.is_empty() {
                 writeln!(
                     out,
-                    "Scenarios whose servers are not IIS (groups acceptor, hostile) are judged, and not in the table."
+                    "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, and not in the table."
                 )?;
             }
             writeln!(out, "{}", pretty::count(reports))?;

@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 17] = [
+const LEVELS: [(&str, u8); 18] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
     ("oracle", 1),
     ("mock-client", 1),
-    ("mock-dc", 1),
-    ("mock-iis", 1),
     ("lb-core", 1),
-    ("agents", 2),
-    ("wire", 3),
-    ("sim", 3),
-    ("report", 4),
-    ("scenarios", 4),
-    ("benches", 5),
-    ("conformance", 5),
-    ("cli", 5),
-    ("example-balancer", 6),
+    ("netlogon", 1),
+    ("mock-dc", 2),
+    ("mock-iis", 2),
+    ("agents", 3),
+    ("wire", 4),
+    ("sim", 4),
+    ("report", 5),
+    ("scenarios", 5),
+    ("benches", 6),
+    ("conformance", 6),
+    ("cli", 6),
+    ("example-balancer", 7),
 ];
 
 fn root() -> PathBuf {

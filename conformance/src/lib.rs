@@ -89,6 +89,7 @@ macro_rules! requirements {
             st_1 st_2 st_3 st_4
             fo_1 fo_2 fo_3 fo_4 fo_5 fo_6 fo_7
             hc_1 hc_2
+            tl_1 tl_2
         }
     };
 }

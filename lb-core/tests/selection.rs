@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use stickler_lb_core::policy::backends::Backends;
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule, Selection, Subject};
-use stickler_lb_core::{BackendState, Layer, RequestHead, RuleError};
+use stickler_lb_core::{BackendState, Layer, Protocol, RequestHead, RuleError};
 use stickler_model::Entropy;
 
 const ALGORITHMS: [Algorithm; 7] = [
@@ -167,7 +167,8 @@ fn one_key_stays_and_only_its_own_part_of_the_request_counts() {
     let pick = |key: HashKey, uri: &str, host: &'static str, port: u16| {
         let (uri, headers): (Uri, _) = (uri.parse().unwrap(), headers(host));
         let client = SocketAddr::from(([10, 0, 0, 9], port));
-        let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client };
+        let head =
+            RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client, protocol: Protocol::Http1 };
         let subject = Subject { client, front: None, head: Some(&head) };
         selection(&rule(Algorithm::Hash(key), &[256, 1, 255]), 3, 0).pick(&Backends::new(3, None), &subject, None)
     };

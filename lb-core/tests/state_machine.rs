@@ -9,8 +9,8 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use proptest::prelude::*;
 use stickler_lb_core::{
-    Backend, Bond, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead, ResponseHead,
-    Route, UpstreamId, Work, find,
+    Backend, Bond, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, Protocol, RequestHead,
+    ResponseHead, Route, UpstreamId, Work, find,
 };
 use stickler_model::{Entropy, Name, Time};
 
@@ -271,7 +271,8 @@ impl Model {
 }
 
 fn view<'a>(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> RequestHead<'a> {
-    RequestHead { method, uri, headers, client: SocketAddr::from(([10, 0, 0, 9], 40_000)) }
+    let client = SocketAddr::from(([10, 0, 0, 9], 40_000));
+    RequestHead { method, uri, headers, client, protocol: Protocol::Http1 }
 }
 
 proptest! {

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use h2::Reason;
 use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use stickler_auth::channel_binding::ChannelBinding;
-use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, parse_challenges};
+use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
 use stickler_auth::kerberos::PrincipalName;
 use stickler_auth::spnego::KerberosOffer;
 use stickler_model::event::Credentials;
@@ -221,6 +221,29 @@ impl<N: Net> Client<N> {
         let (status, error) = (answer.status, answer.error.clone());
         env.record(What::RequestEnded { request: id, status, error });
         answer
+    }
+
+    /// The token with which it would begin to authenticate under `Negotiate`, as `Authorization` carries it; `None`
+    /// where it has no credentials, or neither a ticket nor anything in its place. Nothing is sent but to a KDC.
+    pub async fn first_token(&self) -> Option<String> {
+        let inner = &*self.inner;
+        let seat = Arc::clone(&inner.seat());
+        let exchange = Exchange::new(inner.agent.clone(), seat.initiator.clone(), MethodKind::of(&Method::GET));
+        let mut exchange = exchange.with_kerberos(inner.service.is_some() && !self.around.kdcs.is_empty());
+        let mut step = exchange.begin_anew(Scheme::Negotiate);
+        if let Step::Ticket(_) = step {
+            let offer = match (&seat.wallet, &inner.service) {
+                (Some(wallet), Some(service)) => {
+                    wallet.ticket(&inner.here(None), &self.around.kdcs, service, inner.delegates).await
+                }
+                _ => None,
+            };
+            step = exchange.ticket(offer, &inner.here(None));
+        }
+        match step {
+            Step::Send(Send { token: Some(token), .. }) => Some(format_token(token.scheme, &token.token)),
+            Step::Send(_) | Step::Ticket(_) | Step::Answer => None,
+        }
     }
 
     /// Another user takes the seat: later requests are this one's. Those under way stay the other's.

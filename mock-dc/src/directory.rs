@@ -6,14 +6,14 @@ use indexmap::IndexMap;
 use stickler_auth::FileTime;
 use stickler_auth::kerberos::kdc::{self, KdcConfig};
 use stickler_auth::logon::{LogonReply, LogonRequest};
-use stickler_auth::ntlm::verify::{LmCompatibilityLevel, SessionKeys, check_target_info};
+use stickler_auth::ntlm::verify::{LmCompatibilityLevel, SessionKeys, check_target_domain, check_target_info};
 use stickler_auth::status::NtStatus;
-use stickler_model::topology::{DomainSpec, UserSpec};
+use stickler_model::topology::{ControllerSpec, DomainSpec, UserSpec};
 use stickler_model::{Identity, Principal};
 
 use crate::account::{Account, AccountState, Kind};
-use crate::services::Trust;
 use crate::spn::SpnTable;
+use crate::trust::Trust;
 
 /// RID of the first account that an administrator creates (MS-DTYP 2.4.2.4: below are the built-in ones).
 const FIRST_RID: usize = 1_000;
@@ -29,6 +29,8 @@ pub struct Directory {
     level: LmCompatibilityLevel,
     pub(crate) lockout_threshold: Option<u32>,
     guest: bool,
+    /// The domain that it says its users are of, where it lies.
+    claims: Option<String>,
     /// By the account's name in lower case.
     pub(crate) accounts: IndexMap<String, Account>,
     pub(crate) spns: SpnTable,
@@ -41,6 +43,29 @@ pub struct Directory {
     pub(crate) iterations: Option<u32>,
     /// The keys of the ticket-granting service, once it has been asked for something.
     pub(crate) krbtgt: Option<Arc<kdc::Account>>,
+}
+
+/// Who asks a DC for a logon, over which channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asker {
+    /// A member of the domain, for itself.
+    Member,
+    /// Another DC of the domain, for a member.
+    Controller,
+    /// A DC of this trusted domain (NetBIOS name), for a member of that.
+    Trusted(String),
+}
+
+/// What a DC does about a logon.
+#[derive(Debug)]
+pub enum Course {
+    /// It has decided, and counted.
+    Decided(Logon),
+    /// The user is of this trusted domain (NetBIOS name), whose DC decides.
+    Trusted(String),
+    /// The password looks wrong here, but the PDC emulator may know a newer one. Nothing is counted yet:
+    /// see [`Directory::count_wrong_password`].
+    Doubtful(Logon),
 }
 
 /// How a logon was decided: what goes back, and what a trace should tell.
@@ -65,6 +90,7 @@ impl Directory {
             level: LmCompatibilityLevel::default(),
             lockout_threshold: spec.lockout_threshold,
             guest: false,
+            claims: None,
             accounts: IndexMap::with_capacity(spec.users.len()),
             spns: SpnTable::default(),
             delegates: Vec::new(),
@@ -76,6 +102,21 @@ impl Directory {
         spec.users.iter().for_each(|user| directory.add_user(user));
         spec.services.iter().for_each(|service| directory.add_service(service));
         spec.trusts.iter().for_each(|trust| directory.add_trust(trust));
+        directory
+    }
+
+    /// The same domain as a DC has it that replication has not reached: without the accounts that it lacks,
+    /// and with an older password of those that are outdated.
+    pub fn replica(spec: &DomainSpec, of: &ControllerSpec) -> Self {
+        let named = |names: &[String], name: &str| names.iter().any(|listed| same_name(listed, name));
+        let mut directory = Self::new(spec);
+        for user in &spec.users {
+            if named(&of.outdated, &user.name) {
+                directory.add_user(&UserSpec { password: format!("{} of before", user.password), ..user.clone() });
+            }
+        }
+        // Last, since RIDs count the accounts.
+        directory.accounts.retain(|name, _| !named(&of.lacks, name));
         directory
     }
 
@@ -115,6 +156,13 @@ impl Directory {
         self
     }
 
+    /// Makes the DC lie: it says that its users are of the domain of this NetBIOS name.
+    #[must_use]
+    pub fn with_claims(mut self, netbios: &str) -> Self {
+        self.claims = Some(netbios.to_owned());
+        self
+    }
+
     /// The state of an account, to be changed; `None` where there is no such account.
     pub fn account_mut(&mut self, user: &str) -> Option<&mut AccountState> {
         self.accounts.get_mut(&user.to_lowercase()).map(|account| &mut account.state)
@@ -150,31 +198,101 @@ impl Directory {
         })
     }
 
-    /// Decides a logon, and counts it.
+    /// Decides a logon of a member, and counts it, as the domain's only DC.
     ///
     /// Order: the response is for the server that asks (MS-APDS 3.1.5.2; a frame for another machine
     /// is refused before any account is looked at, so it counts against none), the domain, the
     /// account's state, the response, Protected Users. Only a wrong response raises the count;
     /// a good logon resets it.
     pub fn logon(&mut self, request: &LogonRequest, now: FileTime) -> Logon {
+        let target = self.check_target(request, &Asker::Member);
+        let (mut logon, response) = self.examine(request, target, now);
+        self.count(&mut logon, response);
+        logon
+    }
+
+    /// What this DC does about a logon: as [`Directory::logon`], unless another DC knows better.
+    ///
+    /// A member's logon goes on to a trusted domain. That of another asker never does: trusts are not
+    /// transitive here, and a logon does not go in circles.
+    ///
+    /// `asks_pdc`: whether there is a PDC emulator that this DC can ask. Such a DC
+    /// * asks it before it reports a wrong password, and leaves the count to it: "if a logon authentication fails at a
+    ///   given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC emulator";
+    ///   "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
+    /// * says of an account that it does not know that it is not authoritative: the account may not have
+    ///   reached it.
+    pub fn course(&mut self, request: &LogonRequest, asker: &Asker, asks_pdc: bool, now: FileTime) -> Course {
+        let target = self.check_target(request, asker);
+        if target.is_ok()
+            && *asker == Asker::Member
+            && let Some(trust) = self.trusted(&request.logon_domain, &request.user)
+        {
+            return Course::Trusted(trust.netbios().to_owned());
+        }
+        let (mut logon, response) = self.examine(request, target, now);
+        if asks_pdc && logon.reply.status == NtStatus::WRONG_PASSWORD {
+            return Course::Doubtful(logon);
+        }
+        if asks_pdc && logon.reply.status == NtStatus::NO_SUCH_USER {
+            logon.reply.authoritative = false;
+        }
+        self.count(&mut logon, response);
+        Course::Decided(logon)
+    }
+
+    /// Counts a [`Course::Doubtful`] logon that is decided here after all.
+    pub fn count_wrong_password(&mut self, mut logon: Logon) -> Logon {
+        self.count(&mut logon, Some(false));
+        logon
+    }
+
+    /// Whether a response was made for a server that this asker may ask for.
+    fn check_target(&self, request: &LogonRequest, asker: &Asker) -> Result<(), NtStatus> {
+        match asker {
+            Asker::Member => check_target_info(request, &self.netbios),
+            // It has checked that itself.
+            Asker::Controller => Ok(()),
+            Asker::Trusted(netbios) => check_target_domain(request, netbios),
+        }
+    }
+
+    /// Decides, without counting; and whether the response was right, where it came to that.
+    fn examine(
+        &mut self,
+        request: &LogonRequest,
+        target: Result<(), NtStatus>,
+        now: FileTime,
+    ) -> (Logon, Option<bool>) {
         let known = self.find(request);
-        let target = check_target_info(request, &self.netbios);
         let Some(index) = known else {
             let status = target.err().unwrap_or(NtStatus::NO_SUCH_USER);
-            return self.unknown_user(request, status);
+            return (self.unknown_user(request, status), None);
         };
         let (threshold, level) = (self.lockout_threshold, self.level);
         let account = &mut self.accounts[index];
-        let outcome = target
-            .and_then(|()| account.check(&request.workstation, threshold, now))
-            .and_then(|()| count(account, request, level))
-            .and_then(|keys| if account.state.protected { Err(NtStatus::ACCOUNT_RESTRICTION) } else { Ok(keys) });
-        let (account, bad_count) = (&self.accounts[index], self.accounts[index].bad_count);
-        let reply = match outcome {
+        let allowed = target.and_then(|()| account.check(&request.workstation, threshold, now));
+        let verified = allowed.map(|()| account.secret().verify(request, level));
+        let response = verified.as_ref().ok().map(Result::is_ok);
+        let account = &self.accounts[index];
+        let reply = match verified.flatten() {
+            Ok(_) if account.state.protected => self.refused(NtStatus::ACCOUNT_RESTRICTION, true),
             Ok(keys) => self.success(account, &keys),
-            Err(status) => LogonReply { logon_server: self.dc.clone(), ..LogonReply::refused(status, true) },
+            Err(status) => self.refused(status, true),
         };
-        Logon { reply, account: account.principal.clone(), bad_count }
+        (Logon { reply, account: account.principal.clone(), bad_count: account.bad_count }, response)
+    }
+
+    fn count(&mut self, logon: &mut Logon, response: Option<bool>) {
+        let account = self.accounts.get_mut(&logon.account.user().to_lowercase());
+        if let (Some(account), Some(good)) = (account, response) {
+            account.count(good);
+            logon.bad_count = account.bad_count;
+        }
+    }
+
+    fn refused(&self, status: NtStatus, authoritative: bool) -> LogonReply {
+        LogonReply { logon_server: self.dc.clone(), ..LogonReply::refused(status, authoritative) }
     }
 
     fn success(&self, account: &Account, keys: &SessionKeys) -> LogonReply {
@@ -185,7 +303,7 @@ impl Directory {
             lm_key: keys.lm_key,
             user_flags: 0,
             effective_name: account.principal.user().to_owned(),
-            domain: self.netbios.clone(),
+            domain: self.claims.as_ref().unwrap_or(&self.netbios).clone(),
             sids: account.sids.clone(),
             logon_server: self.dc.clone(),
         }
@@ -210,7 +328,7 @@ impl Directory {
                 ..LogonReply::default()
             }
         } else {
-            LogonReply { logon_server: self.dc.clone(), ..LogonReply::refused(status, ours.is_some()) }
+            self.refused(status, ours.is_some())
         };
         Logon { reply, account, bad_count: 0 }
     }
@@ -236,15 +354,8 @@ pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }
 
-/// Verifies the response, and counts it.
-fn count(account: &mut Account, request: &LogonRequest, level: LmCompatibilityLevel) -> Result<SessionKeys, NtStatus> {
-    let outcome = account.secret().verify(request, level);
-    account.count(outcome.is_ok());
-    outcome
-}
-
 /// `S-1-5-21-...` for a domain: one sub-authority from its name (FNV-1a), so that two domains differ.
-fn domain_sid(netbios: &str) -> String {
+pub(crate) fn domain_sid(netbios: &str) -> String {
     let hash = netbios
         .to_uppercase()
         .bytes()

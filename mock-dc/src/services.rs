@@ -1,16 +1,16 @@
-//! Services, machines and trusts: what an administrator does for Kerberos, and the keys that come of it.
+//! Services and machines: what an administrator does for Kerberos, and the keys that come of it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use stickler_auth::kerberos::crypto::{Key, MAX_ITERATIONS};
 use stickler_auth::kerberos::kdc::{self, KdcConfig};
-use stickler_auth::kerberos::keys::{Keytab, KeytabEntry, LongTermKey, ServiceKeys, keys_from_password};
+use stickler_auth::kerberos::keys::{Keytab, KeytabEntry, LongTermKey, ServiceKeys};
 use stickler_auth::kerberos::{Principal, PrincipalName};
 use stickler_model::Entropy;
-use stickler_model::topology::{ServiceSpec, TrustSpec};
+use stickler_model::topology::ServiceSpec;
 
 use crate::account::{FIRST_KVNO, KeyRules, Kind};
-use crate::directory::{Directory, same_name};
+use crate::directory::Directory;
 use crate::spn::DuplicateSpn;
 
 impl Directory {
@@ -62,11 +62,6 @@ impl Directory {
     /// The names that several accounts have (`setspn -X`).
     pub fn duplicate_spns(&self) -> Vec<DuplicateSpn> {
         self.spns.duplicates().collect()
-    }
-
-    /// Adds a trust with another domain.
-    pub fn add_trust(&mut self, trust: &TrustSpec) {
-        self.trusts.push(Trust::new(trust));
     }
 
     /// The keys that a service decrypts tickets with which runs as this account: `svc-web`, or `iis1$`
@@ -129,48 +124,5 @@ impl Directory {
             Arc::new(kdc::Account::new(PrincipalName::krbtgt(&rules.realm), keys, &rules.realm))
         };
         Arc::clone(self.krbtgt.get_or_insert_with(make))
-    }
-}
-
-/// A trust, and the account that both domains have for it.
-pub(crate) struct Trust {
-    spec: TrustSpec,
-    realm: String,
-    /// Made when somebody first asks.
-    account: OnceLock<Arc<kdc::Account>>,
-}
-
-impl Trust {
-    pub(crate) fn new(spec: &TrustSpec) -> Self {
-        Self { spec: spec.clone(), realm: spec.dns.to_uppercase(), account: OnceLock::new() }
-    }
-
-    /// The other domain's realm.
-    pub(crate) fn realm(&self) -> &str {
-        &self.realm
-    }
-
-    /// Whether this is a name of the other domain.
-    pub(crate) fn is(&self, name: &str) -> bool {
-        same_name(name, &self.spec.dns) || same_name(name, &self.spec.netbios)
-    }
-
-    /// Whether a host belongs to the other domain by its DNS name.
-    pub(crate) fn has_host(&self, host: &str) -> bool {
-        let (host, dns) = (host.to_lowercase(), self.spec.dns.to_lowercase());
-        host.strip_suffix(&dns).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    }
-
-    /// Its keys, the same for both directions, so that the salt names the realms in alphabetical order.
-    /// (Windows keeps two passwords, MS-KILE 3.1.1.2.)
-    pub(crate) fn account(&self, rules: &KeyRules<'_>) -> Arc<kdc::Account> {
-        let make = || {
-            let (first, last) = (rules.realm.min(&self.realm), rules.realm.max(&self.realm));
-            let salt = format!("{first}krbtgt{last}");
-            let keys = keys_from_password(&self.spec.password, &salt, 1, rules.etypes, rules.iterations)
-                .expect("fails for iterations out of bounds only, which the directory does not take");
-            Arc::new(kdc::Account::new(PrincipalName::krbtgt(&self.realm), keys, &salt))
-        };
-        Arc::clone(self.account.get_or_init(make))
     }
 }

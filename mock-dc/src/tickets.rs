@@ -13,7 +13,7 @@ use stickler_model::{Entropy, Principal};
 
 use crate::account::Account;
 use crate::directory::Directory;
-use crate::services::Trust;
+use crate::trust::Trust;
 
 /// How a request for a ticket was decided: what goes back, and what a trace should tell.
 #[derive(Debug)]

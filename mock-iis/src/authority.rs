@@ -10,13 +10,13 @@ use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_model::{Entropy, Env, Principal, RequestId, What};
 use stickler_net::Net;
+use stickler_netlogon::{SecureChannel, Way};
 
 use crate::Site;
 use crate::authn::{Completed, Decision, Request, TicketSeen, Turn, Unauthorized};
 use crate::credentials::Presented;
-use crate::netlogon::SecureChannel;
 
-/// Who decides logons: the DC over one secure channel, and the machine's own accounts.
+/// Who decides logons: the domain's DCs over the machine's secure channel, and its own accounts.
 pub(crate) struct Authority {
     env: Env,
     site: Arc<Site>,
@@ -34,7 +34,15 @@ pub(crate) struct Granted {
 impl Authority {
     /// Starts the secure channel of a site's machine, where it is joined.
     pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
-        let dc = site.accounts.dc.clone().map(|link| SecureChannel::new(net, link, Arc::clone(&site)));
+        let dc = site.accounts.dc.as_ref().map(|link| {
+            let way = Way {
+                machine: site.machine(),
+                secret: Arc::clone(&link.secret),
+                controllers: link.addresses.clone(),
+                limits: site.limits.netlogon(),
+            };
+            SecureChannel::new(net, &way, &site.logons)
+        });
         Self { env, site, dc }
     }
 
@@ -83,8 +91,8 @@ impl Authority {
     async fn logon(&self, request: LogonRequest, connection: u32, id: Option<RequestId>) -> LogonReply {
         let Some(dc) = &self.dc else { return self.sam(&request) };
         let account = Principal::new(&request.logon_domain, &request.user);
-        let outcome = dc.logon(request.clone()).await;
-        // The channel's task ends with its host, and so does this one: `None` is seen by nobody.
+        let outcome = dc.logon(&request).await;
+        // The channel's tasks end with their host, and so does this one: `None` is seen by nobody.
         let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
         self.env.record(What::ServerLogon {
             connection,

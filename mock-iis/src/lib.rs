@@ -10,8 +10,8 @@
 //! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, as whom it opens files),
 //! [`codes`] (what the log says), [`sam`] (local accounts), `protection` (extended protection), [`log`].
 //! Shell: [`server`] (connections), `exchange` (one request on one), `acceptance` (who sends it, by
-//! what the site ties a user to), `body` (reading it), `authority` and `netlogon` (the channel to the
-//! DC), [`answer`] (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the
+//! what the site ties a user to), `body` (reading it), `authority` (who asks the DCs, by
+//! `stickler_netlogon`), [`answer`] (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the
 //! configuration of all. [`gate`]: the same authentication for a balancer that ends it itself.
 //!
 //! The server never sees a password or a hash of a domain account: it forwards the response, and
@@ -28,7 +28,6 @@ pub mod credentials;
 mod exchange;
 pub mod gate;
 pub mod log;
-mod netlogon;
 mod protection;
 mod rogue;
 pub mod sam;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use stickler_auth::ntlm::wire::Version;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
 use stickler_net::tls::{self, ServerTls};
+use stickler_netlogon::LogonNumbers;
 
 use crate::Sam;
 use crate::authn::{AuthConfig, Rules};
@@ -27,8 +28,6 @@ use crate::protection::Protection;
 pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
 
 /// One server's configuration, and the counters of its connections and logons.
-///
-/// One [`crate::serve`] at a time may run on it: the numbers of a secure channel's logons are successive.
 pub struct Site {
     pub(crate) name: Name,
     pub(crate) auth: Arc<AuthConfig>,
@@ -49,7 +48,7 @@ pub struct Site {
     pub(crate) limits: Limits,
     pub(crate) log: Option<LogSink>,
     connections: AtomicU32,
-    logons: AtomicU64,
+    pub(crate) logons: Arc<LogonNumbers>,
 }
 
 /// Where the server has its accounts from.
@@ -58,11 +57,10 @@ pub struct Accounts {
     pub(crate) sam: Mutex<Sam>,
 }
 
-/// The way to the domain controller.
-#[derive(Clone)]
+/// The way to the domain controllers.
 pub(crate) struct DcLink {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where they listen, in the order in which they are asked.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The secret of this machine's account in the domain.
     pub(crate) secret: Arc<[u8]>,
 }
@@ -84,9 +82,10 @@ pub struct Limits {
     pub sessions: NonZeroUsize,
     /// A body whose next part takes longer than this ends its connection.
     pub body: Duration,
-    /// Connecting to the DC.
+    /// Connecting to a DC, after which the next one is asked.
     pub connect: Duration,
-    /// The DC's reply.
+    /// A DC's reply, after which the next one is asked. With `connect`, over all DCs, it should stay below
+    /// what user agents wait: two DCs of which none answers take 20 s by default.
     pub logon: Duration,
 }
 
@@ -105,10 +104,22 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    pub(crate) fn netlogon(&self) -> stickler_netlogon::Limits {
+        stickler_netlogon::Limits { connect: self.connect, reply: self.logon }
+    }
+}
+
 impl Accounts {
-    /// The domain's accounts: the machine is joined.
+    /// The accounts of a domain with one DC: the machine is joined.
     pub fn dc(address: SocketAddr, secret: &[u8]) -> Self {
-        Self { dc: Some(DcLink { address, secret: secret.into() }), sam: Mutex::new(Sam::new("", &[])) }
+        Self::domain(vec![address], secret)
+    }
+
+    /// The accounts of a domain with several DCs, which are asked in this order until one knows
+    /// ([`stickler_netlogon::SecureChannel`]).
+    pub fn domain(addresses: Vec<SocketAddr>, secret: &[u8]) -> Self {
+        Self { dc: Some(DcLink { addresses, secret: secret.into() }), sam: Mutex::new(Sam::new("", &[])) }
     }
 
     /// Local accounts alone: the machine is in no domain.
@@ -164,7 +175,7 @@ impl Site {
             limits: Limits::default(),
             log: None,
             connections: AtomicU32::new(0),
-            logons: AtomicU64::new(0),
+            logons: Arc::default(),
         };
         site.protected()
     }
@@ -253,16 +264,6 @@ impl Site {
     /// The number of a connection just accepted, from 1.
     pub(crate) fn next_connection(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    /// The number of a logon just sent, from 1.
-    pub(crate) fn next_logon(&self) -> u64 {
-        self.logons.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    /// The number that [`Site::next_logon`] will give.
-    pub(crate) fn coming_logon(&self) -> u64 {
-        self.logons.load(Ordering::Relaxed).wrapping_add(1)
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Action {
     /// Sends bytes on a bare connection, and reads what comes, until the connection ends or is quiet.
     /// Outcome: [`Outcome::Bytes`].
     SendRaw(RawSpec),
+    /// Makes the token with which the client would begin to authenticate under `Negotiate`, and does not send it.
+    /// Outcome: [`Outcome::Token`].
+    MakeToken(Name),
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
     Advance(Duration),
     /// The client closes its connections; it may ask again on new ones.
@@ -102,6 +105,8 @@ pub enum Outcome {
     Answered(Box<Answer>),
     /// What came back, 64 KiB at most.
     Bytes(Vec<u8>),
+    /// The token, as `Authorization` carries it with its scheme; `None` where the client has none to offer.
+    Token(Option<String>),
     /// There is nothing more to say.
     Done,
 }

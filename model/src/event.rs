@@ -302,6 +302,22 @@ pub enum What {
         /// Failed logons that the account has counted since its last good one.
         bad_count: u32,
     },
+    /// The DC passed a logon on to another one, and this came back: for a user of a trusted domain, or for a
+    /// password that looked wrong to it.
+    DcPassedOn {
+        /// The server (secure channel) that asked.
+        server: Name,
+        /// Its number on that secure channel.
+        logon: u64,
+        /// The account as the client named it.
+        account: Principal,
+        /// NetBIOS name of the domain whose DC was asked: a trusted one, or its own (the PDC emulator).
+        to: String,
+        /// The number of its own question; the [`What::DcLogon`] of the DC that it asked last has the same.
+        passed: u64,
+        /// NTSTATUS that it answered the server; 0: success.
+        status: u32,
+    },
     /// The DC answered a request for a Kerberos ticket, with a ticket or with an error.
     DcTicket {
         /// The client, as the directory spells it where it knows it; `None` where the request does not tell.

@@ -24,6 +24,12 @@ pub struct Topology {
     pub monitor: Option<Identity>,
     /// Every link between two hosts.
     pub link: LinkSpec,
+    /// The DCs of the domain, in the order in which servers ask them; empty: one, `dc`, which is in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<ControllerSpec>,
+    /// A second domain, with its DC `dc-partner`. Whether the two trust each other is said in their `trusts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<PartnerSpec>,
     /// TLS, from the clients on; `None`: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
@@ -55,6 +61,60 @@ pub struct DomainSpec {
     /// Domains that this one has a trust with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusts: Vec<TrustSpec>,
+}
+
+/// A domain controller, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerSpec {
+    /// The host's name. The first of the domain's DCs that is not stale holds the role of the PDC emulator.
+    pub name: Name,
+    /// How long each logon waits at it before it is decided; `None`: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Duration>,
+    /// Accounts that have not been replicated to it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+    /// Accounts of which it has an older password.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdated: Vec<String>,
+}
+
+impl ControllerSpec {
+    /// One that is in order.
+    pub fn new(name: Name) -> Self {
+        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new() }
+    }
+
+    /// Whether its directory is behind.
+    pub fn is_stale(&self) -> bool {
+        !self.lacks.is_empty() || !self.outdated.is_empty()
+    }
+}
+
+/// A second domain, with a DC of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerSpec {
+    /// The domain. A trust holds where the domains list each other in their `trusts` with one password; it
+    /// is broken where the passwords differ.
+    pub domain: DomainSpec,
+    /// The NetBIOS name of the domain that its DC claims its users to be of: a DC that vouches for names
+    /// which are not its own. `None`: its own domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<String>,
+}
+
+impl PartnerSpec {
+    /// The partner in order: another domain and a trust between the two, which is added to `domain` as well.
+    pub fn trusted(domain: &mut DomainSpec, mut partner: DomainSpec, password: &str) -> Self {
+        let trust = |with: &DomainSpec| TrustSpec {
+            netbios: with.netbios.clone(),
+            dns: with.dns.clone(),
+            password: password.to_owned(),
+        };
+        domain.trusts.push(trust(&partner));
+        partner.trusts.push(trust(domain));
+        Self { domain: partner, claims: None }
+    }
 }
 
 /// What an account is as a Kerberos service.
@@ -194,7 +254,7 @@ pub enum Rogue {
 }
 
 /// A provider of Windows authentication, as IIS lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Provider {
     /// `WWW-Authenticate: NTLM`.
     #[serde(rename = "NTLM")]
@@ -284,6 +344,10 @@ pub struct ClientSpec {
     /// Seconds that its clock is ahead of the world's; negative: behind.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew: i64,
+    /// What it calls the site, in `Host` and in the name of the service that it wants a ticket for; `None`: by the
+    /// site's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// What it does with HTTP/2, where TLS offers that.
     #[serde(default, skip_serializing_if = "Http2::is_never")]
     pub http2: Http2,
@@ -301,6 +365,7 @@ impl ClientSpec {
             no_kerberos: false,
             delegates: false,
             clock_skew: 0,
+            host: None,
             http2: Http2::Never,
         }
     }

@@ -156,6 +156,14 @@ impl Journal {
         }
     }
 
+    /// Shows each event kept so far, in order. `see` must not note any.
+    pub fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        if let Sink::Keep(events) = &self.sink {
+            let events = lock(events);
+            events.full.iter().flatten().chain(&events.last).for_each(see);
+        }
+    }
+
     /// Takes all events kept so far.
     pub fn take(&self) -> Vec<Event> {
         match &self.sink {

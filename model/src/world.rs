@@ -1,7 +1,7 @@
 //! The seam between a script and whatever carries it out.
 
 use crate::trace::Promises;
-use crate::{Action, Outcome, Time, Trace};
+use crate::{Action, Event, Outcome, Time, Trace};
 
 /// A network with clients, a balancer, servers and a DC: simulated, or on real sockets.
 ///
@@ -18,6 +18,9 @@ pub trait World {
 
     /// What the balancer declares about itself.
     fn promises(&self) -> Promises;
+
+    /// Shows each event noted so far, in order.
+    fn visit(&self, see: &mut dyn FnMut(&Event));
 
     /// Ends the world: open connections close, and the trace is complete.
     fn finish(self: Box<Self>) -> Trace;

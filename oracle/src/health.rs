@@ -6,8 +6,8 @@
 //! **HC-1** applies where health checks are declared.
 //! * A backend *cannot authenticate* from the first time that it finds no logon server (C000005E)
 //!   until a logon of its comes to another end. While another backend is up and can, and the DC and
-//!   all else are well, this is put to the test by each client's request that a server receives with a
-//!   token and that was started more than fall x interval + timeout later. It is violated when the
+//!   all else are well, this is put to the test by each client's request that a server receives with an
+//!   Authenticate leg (a ticket needs no logon server) and that was started more than fall x interval + timeout later. It is violated when the
 //!   request's own logon fails in the same way: the check had only asked whether the backend answers.
 //! * Where no check's account is declared, a check that a backend answers with 401 has found it
 //!   alive. Each client's request that is received, or answered with 503 by the balancer itself,
@@ -15,7 +15,8 @@
 //!   the backend, nor to anything elsewhere. There, 401 was taken for "down".
 //!
 //! **HC-2** applies where a check's account is declared. A server's connection belongs to a check
-//! when an Authenticate leg of an unknown sender was taken there for that account. HC-2 is put to
+//! when an Authenticate leg or a ticket of an unknown sender was taken there for that account, and the
+//! connection is authenticated by it (`Site::persists`). HC-2 is put to
 //! the test by each such logon. It is violated by each request of a client that is received there
 //! afterwards, with a token or without.
 
@@ -118,7 +119,7 @@ pub(crate) fn checks_keep_to_themselves(index: &Index<'_>) -> Finding {
             What::ServerAccepted { connection, .. } => _ = checked.remove(&(&seen.by, *connection)),
             What::ServerAnswered { .. } => {
                 let Some(answer) = index.answer(event) else { continue };
-                let by_check = answer.leg == Leg::Authenticate && index.request(answer.request).is_none();
+                let by_check = index.authenticates(&answer) && index.request(answer.request).is_none();
                 if by_check && answer.taken_for() == Some(user) {
                     finding.exercise();
                     checked.insert(answer.at, event);

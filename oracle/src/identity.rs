@@ -14,9 +14,10 @@
 //! answers. It is violated when the server takes it for a user, or the answer names one.
 //!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the
-//! Authenticate leg went out, until a later Authenticate leg authenticates it anew. A Negotiate leg
-//! alone does not end the identity here: should a server go on serving under the old one, that is
-//! what the requirement forbids. ID-3 is put to the test by each client's connection that is gone
+//! Authenticate leg or the ticket went out, until a later one authenticates it anew. Where the site
+//! takes it for its request alone (`Site::persists`), it authenticates no connection, and ends what
+//! there was. A Negotiate leg alone does not end the identity here: should a server go on serving
+//! under the old one, that is what the requirement forbids. ID-3 is put to the test by each client's connection that is gone
 //! while a server's connection has its identity from it, if any server receives anything
 //! afterwards. It is violated by each request that a server receives afterwards on the server's
 //! connection and takes for a user without authenticating it anew: whoever sent it, the same client
@@ -27,9 +28,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, Name, Principal, RequestId, What};
+use stickler_model::{Name, Principal, RequestId, What};
 
-use crate::index::{Answered, Index, Request, ServerConnection};
+use crate::index::{Answered, ClientConnection, Index, Request, ServerConnection, is_proof};
 use crate::judge::Finding;
 
 /// ID-1.
@@ -62,7 +63,7 @@ pub(crate) fn the_departed_serve_nobody(index: &Index<'_>) -> Finding {
         match &seen.what {
             What::ClientSent { connection, request, leg, .. } => {
                 reader.sent_on.entry(*request).or_default().insert(*connection);
-                if *leg == Leg::Authenticate {
+                if is_proof(*leg) {
                     reader.authenticates_on.insert(*request, (&seen.by, *connection));
                 }
             }
@@ -158,15 +159,12 @@ fn receipts<'t>(index: &Index<'t>, request: &Request<'t>) -> impl Iterator<Item 
     })
 }
 
-/// A client's connection: the client, and its number of the connection.
-type ClientConnection<'t> = (&'t Name, u32);
-
 /// What ID-3 needs to know while it reads a trace from start to end.
 #[derive(Default)]
 struct Departures<'t> {
     /// On which of its client's connections a request was sent so far.
     sent_on: BTreeMap<RequestId, BTreeSet<u32>>,
-    /// On which connection a request's latest Authenticate leg was sent.
+    /// On which connection a request's latest Authenticate leg or ticket was sent.
     authenticates_on: BTreeMap<RequestId, ClientConnection<'t>>,
     /// Since when a client's connection is gone.
     closed: BTreeMap<ClientConnection<'t>, usize>,
@@ -185,8 +183,8 @@ impl<'t> Departures<'t> {
 
     fn answered(&mut self, index: &Index<'t>, answer: Answered<'t>, finding: &mut Finding) {
         let Some(user) = answer.taken_for() else { return };
-        if answer.leg == Leg::Authenticate {
-            self.authenticated(answer);
+        if answer.is_logon() {
+            self.authenticated(index, answer);
             return;
         }
         let Some(&(giver, since)) = self.identity.get(&answer.at) else { return };
@@ -214,10 +212,10 @@ impl<'t> Departures<'t> {
         finding.violate(summary, [since, closed].into_iter().chain(received).chain([answer.event]).collect());
     }
 
-    fn authenticated(&mut self, answer: Answered<'t>) {
+    fn authenticated(&mut self, index: &Index<'t>, answer: Answered<'t>) {
         // An unknown sender's connection cannot be seen to go: the identity has no giver then.
         let giver = answer.request.and_then(|id| self.authenticates_on.get(&id).copied());
-        let before = match giver {
+        let before = match giver.filter(|_| index.authenticates(&answer)) {
             Some(giver) => {
                 *self.given.entry(giver).or_default() += 1;
                 self.identity.insert(answer.at, (giver, answer.event))

@@ -15,9 +15,14 @@ use stickler_model::{Action, Event, Fault, Leg, Name, Principal, RequestId, Time
 
 use crate::farm::Farm;
 use crate::logons::{self, Cause, Logon};
+use crate::secured::Secured;
+use crate::site::Site;
 
 /// A server's connection: the server, and its number of the connection.
 pub(crate) type ServerConnection<'t> = (&'t Name, u32);
+
+/// A client's connection: the client, and its number of the connection.
+pub(crate) type ClientConnection<'t> = (&'t Name, u32);
 
 /// The trace by request and by client. A `usize` is an index into the trace's events.
 pub(crate) struct Index<'t> {
@@ -27,14 +32,21 @@ pub(crate) struct Index<'t> {
     pub(crate) requests: IndexMap<RequestId, Request<'t>>,
     /// Decisions of the DC, in order.
     pub(crate) logons: Vec<Logon<'t>>,
+    /// Where the KDC refused an account because users had locked it, in order.
+    pub(crate) locked: Vec<(usize, &'t Principal)>,
     /// What became of the backends.
     pub(crate) farm: Farm<'t>,
+    /// How servers and clients are set up.
+    pub(crate) site: Site<'t>,
+    /// Which connections have TLS.
+    pub(crate) secured: Secured<'t>,
     causes: BTreeMap<usize, Cause>,
     clients: IndexMap<&'t Name, Client>,
     faults: Vec<Breakage<'t>>,
     last_received: Option<usize>,
-    /// Where a server's connection got an identity by an Authenticate leg.
-    authenticated: BTreeMap<ServerConnection<'t>, Vec<usize>>,
+    /// Where a server took an Authenticate leg or a ticket on its connection, and whether the
+    /// connection is authenticated from then on.
+    authenticated: BTreeMap<ServerConnection<'t>, Vec<(usize, bool)>>,
 }
 
 /// A request, from its start at the client to its end there.
@@ -99,7 +111,10 @@ impl<'t> Index<'t> {
             trace,
             requests: IndexMap::new(),
             logons: Vec::new(),
+            locked: Vec::new(),
             farm: Farm::new(trace),
+            site: Site::new(trace),
+            secured: Secured::new(trace),
             causes: BTreeMap::new(),
             clients: IndexMap::new(),
             faults: Vec::new(),
@@ -109,7 +124,7 @@ impl<'t> Index<'t> {
         for (position, event) in trace.events.iter().enumerate() {
             index.note(position, event);
         }
-        index.logons = logons::read(&index);
+        (index.logons, index.locked) = logons::read(&index);
         index.causes = index.logons.iter().filter_map(|logon| Some((logon.noted?, logon.cause))).collect();
         index
     }
@@ -222,7 +237,13 @@ impl<'t> Index<'t> {
     /// The answer that gave a server's connection the identity that it has just before this event.
     pub(crate) fn authenticated_before(&self, at: ServerConnection<'t>, event: usize) -> Option<usize> {
         let answers = self.authenticated.get(&at)?;
-        answers.partition_point(|&answer| answer < event).checked_sub(1).map(|last| answers[last])
+        let last = answers.partition_point(|&(answer, _)| answer < event).checked_sub(1)?;
+        Some(answers[last]).filter(|&(_, persists)| persists).map(|(answer, _)| answer)
+    }
+
+    /// Whether the answer took a proof of identity, and leaves its connection authenticated.
+    pub(crate) fn authenticates(&self, answer: &Answered<'t>) -> bool {
+        answer.is_logon() && self.site.persists(answer.at.0, answer.leg)
     }
 
     fn fault_before(&self, request: &Request<'t>, end: usize) -> bool {
@@ -266,16 +287,14 @@ impl<'t> Index<'t> {
             What::CookieReceived { request, .. }
             | What::CookieSent { request, .. }
             | What::ClientClaimed { request, .. } => self.note_for(position, Some(*request)),
-            What::ServerLogon { request, .. } | What::ServerTrusted { request, .. } => {
-                self.note_for(position, *request);
-            }
+            What::ServerLogon { request, .. }
+            | What::ServerTicket { request, .. }
+            | What::ServerTrusted { request, .. } => self.note_for(position, *request),
             What::ServerAnswered { request, .. } => {
                 self.note_for(position, *request);
-                if let Some(answer) = self.answer(position)
-                    && answer.leg == Leg::Authenticate
-                    && answer.taken_for().is_some()
-                {
-                    self.authenticated.entry(answer.at).or_default().push(position);
+                if let Some(answer) = self.answer(position).filter(Answered::is_logon) {
+                    let persists = self.authenticates(&answer);
+                    self.authenticated.entry(answer.at).or_default().push((position, persists));
                 }
             }
             // A balancer explains, it gives no evidence; connections come by their requests.
@@ -285,9 +304,9 @@ impl<'t> Index<'t> {
             | What::ServerSecured { .. }
             | What::ServerClosed { .. }
             | What::DcLogon { .. }
+            | What::DcPassedOn { .. }
             | What::DcTicket { .. }
             | What::Decision { .. }
-            | What::ServerTicket { .. }
             | What::FlowOpened { .. } => {}
         }
     }
@@ -343,6 +362,7 @@ impl<'t> Index<'t> {
             | Action::Start(_)
             | Action::Await(_)
             | Action::Advance(_)
+            | Action::MakeToken(_)
             | Action::SendRaw(_)
             | Action::SwitchUser(..)
             | Action::Drain(_)
@@ -357,6 +377,17 @@ impl<'t> Answered<'t> {
     pub(crate) fn taken_for(&self) -> Option<&'t Principal> {
         self.user.filter(|_| self.processed || self.substatus == 3)
     }
+
+    /// Whether the server took a proof of identity: the request is its user's by itself, not by what
+    /// its connection was before.
+    pub(crate) fn is_logon(&self) -> bool {
+        is_proof(self.leg) && self.taken_for().is_some()
+    }
+}
+
+/// Whether a leg carries the proof of who sends it: the last of NTLM, or a ticket.
+pub(crate) fn is_proof(leg: Leg) -> bool {
+    matches!(leg, Leg::Authenticate | Leg::Ticket)
 }
 
 /// How many of these events, which are in order, lie strictly between `from` and `to`; an event

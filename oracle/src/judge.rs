@@ -5,7 +5,8 @@ use stickler_model::Trace;
 use crate::index::Index;
 use crate::requirement::Requirement;
 use crate::{
-    Evidence, Grade, Severity, Verdict, failover, handshake, health, identity, persistence, spread, stability, trust,
+    Evidence, Grade, Severity, Verdict, failover, handshake, health, identity, persistence, spread, stability, tls,
+    trust,
 };
 
 /// Judges a trace: one verdict for each requirement, in the order of [`Requirement::all`].
@@ -40,6 +41,8 @@ pub fn judge(trace: &Trace) -> Vec<Verdict> {
                 Requirement::Fo7 => failover::no_backend_is_told(&index),
                 Requirement::Hc1 => health::checks_tell_them_apart(&index),
                 Requirement::Hc2 => health::checks_keep_to_themselves(&index),
+                Requirement::Tl1 => tls::bindings_are_kept(&index),
+                Requirement::Tl2 => tls::streams_keep_apart(&index),
             };
             finding.verdict(requirement)
         })

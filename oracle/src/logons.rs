@@ -3,21 +3,26 @@
 //! A server numbers the logons on its secure channel, the DC notes the same number, and the server
 //! notes the request that it asked for: so a decision of the DC leads back to a user. The numbers
 //! begin again when a server restarts, therefore a server's note belongs to the *latest* decision
-//! with its number that has no note yet.
+//! with its number that has no note yet. Where one DC asked another, its note leads from the other's
+//! decision to the server's question.
 
 use std::collections::BTreeMap;
 
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, Name, Principal, RequestId, Trace, What};
+use stickler_model::{Leg, Name, Principal, RequestId, Topology, Trace, What};
 
 use crate::index::{Index, Request};
+
+// RFC 4120 7.5.9: a password that is wrong, and an account that may not log on, or is locked out.
+const KDC_PREAUTH_FAILED: u32 = 24;
+const KDC_CLIENT_REVOKED: u32 = 18;
 
 // MS-ERREF 2.3.1. The failures that a DC holds against an account (MS-SAMR 3.1.5.14.7), and what an
 // account that has had too many of them answers.
 const NO_SUCH_USER: u32 = 0xC000_0064;
 const WRONG_PASSWORD: u32 = 0xC000_006A;
 const LOGON_FAILURE: u32 = 0xC000_006D;
-const ACCOUNT_LOCKED_OUT: u32 = 0xC000_0234;
+pub(crate) const ACCOUNT_LOCKED_OUT: u32 = 0xC000_0234;
 pub(crate) const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 
 /// One decision of the DC.
@@ -58,49 +63,84 @@ impl Cause {
     }
 }
 
-/// All decisions of the DC, in order.
-pub(crate) fn read<'t>(index: &Index<'t>) -> Vec<Logon<'t>> {
+/// All decisions of the DC, in order; and where its KDC refused an account that users had locked.
+pub(crate) fn read<'t>(index: &Index<'t>) -> (Vec<Logon<'t>>, Vec<(usize, &'t Principal)>) {
     let mut logons = tie(index.trace);
-    let threshold = index.trace.header.topology.domain.lockout_threshold;
-    let mut counted: BTreeMap<String, u32> = BTreeMap::new();
-    let mut failures: BTreeMap<RequestId, usize> = BTreeMap::new();
+    let mut tickets = index.trace.events.iter().enumerate().peekable();
+    let mut count = Failures { topology: Some(&index.trace.header.topology), ..Failures::default() };
     for logon in &mut logons {
-        let What::DcLogon { status, .. } = *index.what(logon.decided) else { continue };
-        let by_users = counted.entry(logon.account.as_str().to_ascii_lowercase()).or_default();
-        match status {
-            0 => *by_users = 0,
-            NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE => {
-                logon.cause = index.request(logon.request).map_or(Cause::Unknown, |request| {
-                    let failures = failures.entry(request.id).or_default();
-                    *failures += 1;
-                    cause(index, request, logon.decided, *failures)
-                });
-                // Who is unknown may be a user: only what is proven counts against a balancer.
-                *by_users += u32::from(!logon.cause.is_nobody());
-            }
-            ACCOUNT_LOCKED_OUT => {
-                let locked_by_users = threshold.is_some_and(|threshold| *by_users >= threshold);
-                logon.cause = match index.request(logon.request).map(|request| request.credentials) {
-                    None => Cause::Unknown,
-                    Some(Credentials::Valid) if !locked_by_users => Cause::Valid,
-                    Some(Credentials::None) => Cause::Anonymous,
-                    Some(Credentials::Valid | Credentials::Wrong) => Cause::User,
-                };
-            }
+        while let Some((event, seen)) = tickets.next_if(|&(event, _)| event < logon.decided) {
+            count.ticket(event, &seen.what);
+        }
+        decide(index, logon, &mut count);
+    }
+    tickets.for_each(|(event, seen)| count.ticket(event, &seen.what));
+    (logons, count.locked)
+}
+
+/// Failed logons so far.
+#[derive(Default)]
+struct Failures<'t> {
+    /// Whose domains say how many lock an account.
+    topology: Option<&'t Topology>,
+    /// By account: those that users may have caused since its last good one.
+    by_users: BTreeMap<String, u32>,
+    /// Of each request.
+    of: BTreeMap<RequestId, usize>,
+    /// Where the KDC refused an account that users had locked.
+    locked: Vec<(usize, &'t Principal)>,
+}
+
+impl<'t> Failures<'t> {
+    fn by_users(&mut self, account: &Principal) -> &mut u32 {
+        self.by_users.entry(account.as_str().to_ascii_lowercase()).or_default()
+    }
+
+    fn is_locked_by_users(&mut self, account: &Principal) -> bool {
+        let domain = self.topology.map(|topology| match &topology.partner {
+            Some(partner) if partner.domain.netbios.eq_ignore_ascii_case(account.domain()) => &partner.domain,
+            _ => &topology.domain,
+        });
+        let threshold = domain.and_then(|domain| domain.lockout_threshold);
+        threshold.is_some_and(|threshold| *self.by_users(account) >= threshold)
+    }
+
+    /// The KDC's answers count too. A client asks it by itself: no balancer fails there. That a ticket
+    /// was issued resets nothing here, for it does not tell whether a password was proven with it.
+    fn ticket(&mut self, event: usize, what: &'t What) {
+        let What::DcTicket { client: Some(account), error, .. } = what else { return };
+        match *error {
+            KDC_PREAUTH_FAILED => *self.by_users(account) += 1,
+            KDC_CLIENT_REVOKED if self.is_locked_by_users(account) => self.locked.push((event, account)),
             _ => {}
         }
     }
-    logons
 }
 
-/// Whether the request was refused for what the site did, not the balancer: its account is locked
-/// out by wrong passwords that users sent, or a fault keeps the DC from answering.
-pub(crate) fn refused_by_site(index: &Index<'_>, request: &Request<'_>) -> bool {
-    request.events.iter().any(|&event| match *index.what(event) {
-        What::ServerLogon { status: ACCOUNT_LOCKED_OUT, .. } => index.cause(event) == Cause::User,
-        What::ServerLogon { status: NO_LOGON_SERVERS, .. } => index.explained(request),
-        _ => false,
-    })
+fn decide<'t>(index: &Index<'t>, logon: &mut Logon<'t>, count: &mut Failures<'t>) {
+    let What::DcLogon { status, .. } = *index.what(logon.decided) else { return };
+    match status {
+        0 => *count.by_users(logon.account) = 0,
+        NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE => {
+            logon.cause = index.request(logon.request).map_or(Cause::Unknown, |request| {
+                let failures = count.of.entry(request.id).or_default();
+                *failures += 1;
+                cause(index, request, logon.decided, *failures)
+            });
+            // Who is unknown may be a user: only what is proven counts against a balancer.
+            *count.by_users(logon.account) += u32::from(!logon.cause.is_nobody());
+        }
+        ACCOUNT_LOCKED_OUT => {
+            let locked_by_users = count.is_locked_by_users(logon.account);
+            logon.cause = match index.request(logon.request).map(|request| request.credentials) {
+                None => Cause::Unknown,
+                Some(Credentials::Valid) if !locked_by_users => Cause::Valid,
+                Some(Credentials::None) => Cause::Anonymous,
+                Some(Credentials::Valid | Credentials::Wrong) => Cause::User,
+            };
+        }
+        _ => {}
+    }
 }
 
 /// The cause of a failed logon of a known request, the `nth` that failed for it.
@@ -116,7 +156,8 @@ fn cause(index: &Index<'_>, request: &Request<'_>, decided: usize, nth: usize) -
     }
 }
 
-fn tie(trace: &Trace) -> Vec<Logon<'_>> {
+/// All decisions of the DC with the requests that they were for; no causes yet.
+pub(crate) fn tie(trace: &Trace) -> Vec<Logon<'_>> {
     let mut logons: Vec<Logon<'_>> = Vec::new();
     let mut waiting: BTreeMap<(&Name, u64), usize> = BTreeMap::new();
     for (event, seen) in trace.events.iter().enumerate() {
@@ -125,6 +166,12 @@ fn tie(trace: &Trace) -> Vec<Logon<'_>> {
                 waiting.insert((server, *logon), logons.len());
                 let cause = Cause::NotFailed;
                 logons.push(Logon { decided: event, noted: None, account, request: None, cause });
+            }
+            // The server knows a decision that was made elsewhere by the number of its own question.
+            What::DcPassedOn { server, logon, passed, .. } => {
+                if let Some(place) = waiting.remove(&(&seen.by, *passed)) {
+                    waiting.insert((server, *logon), place);
+                }
             }
             What::ServerLogon { logon, request, .. } => {
                 if let Some(place) = waiting.remove(&(&seen.by, *logon)) {

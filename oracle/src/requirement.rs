@@ -89,6 +89,12 @@ pub enum Requirement {
     /// A health check's connection never serves a client.
     #[serde(rename = "HC-2")]
     Hc2,
+    /// Extended protection holds over TLS.
+    #[serde(rename = "TL-1")]
+    Tl1,
+    /// HTTP/2 streams of two clients share no authenticated connection.
+    #[serde(rename = "TL-2")]
+    Tl2,
 }
 
 /// One line of the table below.
@@ -100,10 +106,10 @@ struct Row {
     source: &'static str,
 }
 
-const TABLE: [Row; 24] = {
+const TABLE: [Row; 26] = {
     use Requirement::{
         Fo1, Fo2, Fo3, Fo4, Fo5, Fo6, Fo7, Hc1, Hc2, Hs1, Hs2, Hs3, Hs4, Hs5, Hs6, Id1, Id2, Id3, Id4, Id5, St1, St2,
-        St3, St4,
+        St3, St4, Tl1, Tl2,
     };
     use Severity::{Must, Should};
     const fn row(
@@ -120,7 +126,7 @@ const TABLE: [Row; 24] = {
             Hs1,
             "HS-1",
             Must,
-            "A client with valid credentials gets its answer within the requests its scheme needs (NTLM 3, pre-emptive 2)",
+            "A client with valid credentials gets its answer within the requests its scheme needs (NTLM 3, pre-emptive 2; Kerberos 2, pre-emptive 1; each package tried costs its own)",
             "MS-NTHT 1.3, RFC 4559 5",
         ),
         row(
@@ -226,8 +232,8 @@ const TABLE: [Row; 24] = {
             Fo2,
             "FO-2",
             Must,
-            "No Authenticate leg is replayed on another connection",
-            "MS-NLMP 3.2.5.1.2, RFC 4559 6",
+            "No Authenticate leg and no ticket is replayed on another connection",
+            "MS-NLMP 3.2.5.1.2, RFC 4559 6, RFC 4120 3.2.3",
         ),
         row(Fo3, "FO-3", Must, "A request that is not idempotent is processed at most once", "RFC 9110 9.2.2"),
         row(
@@ -266,6 +272,20 @@ const TABLE: [Row; 24] = {
             "RFC 9110 15.5.2",
         ),
         row(Hc2, "HC-2", Must, "A connection authenticated by a health check never serves a client", "RFC 4559 6"),
+        row(
+            Tl1,
+            "TL-1",
+            Must,
+            "With extended protection required, passthrough works, and termination fails closed",
+            "Microsoft, IIS extendedProtection; RFC 5929 4; haproxy#1828",
+        ),
+        row(
+            Tl2,
+            "TL-2",
+            Must,
+            "An HTTP/2 front end never puts two clients on one authenticated connection",
+            "RFC 9113 7 (HTTP_1_1_REQUIRED), RFC 4559 6, measured",
+        ),
     ]
 };
 

@@ -1,12 +1,14 @@
 //! ST-2: an authenticated connection is not asked to authenticate again.
 //!
 //! A client's connection counts as authenticated from the first answer on it to a request that a
-//! server took for the client's own user. ST-2 is put to the test by each later request that a
+//! server took for the client's own user, if what the client sent for it authenticates a connection of
+//! that site: a ticket does not without `authPersistNonNTLM`, and nothing does with
+//! `authPersistSingleRequest` (`Site::persists`). ST-2 is put to the test by each later request that a
 //! client with valid credentials sends on it without a token, and that is answered there. It is not
 //! followed when that answer is 401 (or 407): the connection was not the client's to keep. A 401.3
-//! is the user's refusal and asks for nothing. A request with a token starts a handshake of its own
-//! accord; until its Authenticate leg is through the connection is not authenticated, by the
-//! client's own wish.
+//! is the user's refusal and asks for nothing. A request with a token, be it a fresh ticket
+//! each time, starts a handshake of its own accord; until its Authenticate leg or ticket is through the
+//! connection is not authenticated, by the client's own wish.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,16 @@ use stickler_model::{Leg, Name, RequestId, What};
 use crate::index::{Index, asks_for_credentials};
 use crate::judge::Finding;
 
+/// A server took a request for its client's own user.
+#[derive(Clone, Copy)]
+struct Taken {
+    answer: usize,
+    /// It refused that user.
+    forbidden: bool,
+    /// The connection is the user's beyond the request.
+    persists: bool,
+}
+
 /// ST-2.
 pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
@@ -23,11 +35,14 @@ pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
     let mut authenticated: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
     // Of each request that is under way without a token on such a connection: when it was sent.
     let mut asked: BTreeMap<(&Name, u32), (RequestId, usize)> = BTreeMap::new();
-    let mut taken: BTreeMap<RequestId, (usize, bool)> = BTreeMap::new();
+    let mut taken: BTreeMap<RequestId, Taken> = BTreeMap::new();
+    // What each request was last sent with: a server gets something else where the balancer authenticates.
+    let mut sent_with: BTreeMap<RequestId, Leg> = BTreeMap::new();
     for (event, seen) in index.trace.events.iter().enumerate() {
         match &seen.what {
             What::ClientSent { connection, request, leg, .. } => {
                 let on = (&seen.by, *connection);
+                sent_with.insert(*request, *leg);
                 asked.remove(&on);
                 if *leg != Leg::Anonymous {
                     authenticated.remove(&on);
@@ -44,13 +59,15 @@ pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
                 let Some(request) = index.request(answer.request) else { continue };
                 let own = answer.taken_for().is_some() && answer.taken_for() == request.identity;
                 if own && request.credentials == Credentials::Valid {
-                    taken.insert(request.id, (event, answer.substatus == 3));
+                    let leg = sent_with.get(&request.id).copied().unwrap_or(answer.leg);
+                    let persists = index.site.persists(answer.at.0, leg);
+                    taken.insert(request.id, Taken { answer: event, forbidden: answer.substatus == 3, persists });
                 }
             }
             What::ClientReceived { connection, request, status, .. } => {
                 let on = (&seen.by, *connection);
                 let shown = taken.remove(request);
-                let refused = shown.is_some_and(|(_, forbidden)| forbidden);
+                let refused = shown.is_some_and(|shown| shown.forbidden);
                 if let Some((asked, sent)) = asked.remove(&on)
                     && let Some(&proof) = authenticated.get(&on)
                     && asked == *request
@@ -66,8 +83,8 @@ pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
                         finding.violate(summary, between.chain([proof, sent, event]).collect());
                     }
                 }
-                if let Some((proof, _)) = shown {
-                    authenticated.entry(on).or_insert(proof);
+                if let Some(shown) = shown.filter(|shown| shown.persists) {
+                    authenticated.entry(on).or_insert(shown.answer);
                 }
             }
             _ => {}

@@ -7,16 +7,16 @@
 //! from the client. A client that claims what is true proves nothing, for the balancer may have
 //! written the same.
 //!
-//! **ID-5** is put to the test by each Authenticate leg that is taken for the client's user, where
-//! the client was taken for another user of its own before. It is violated when
+//! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user,
+//! where the client was taken for another user of its own before. It is violated when
 //! * a later request of the client, in the name of the new user, is taken for the one before; or
-//! * the connection that got its identity so serves another client's request under an identity
+//! * the connection that got its identity so, and keeps it, serves another client's request under an identity
 //!   that is not that client's.
 
 use std::collections::BTreeMap;
 
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, Name, Principal, What};
+use stickler_model::{Name, Principal, What};
 
 use crate::index::{Answered, Index, Request, ServerConnection};
 use crate::judge::Finding;
@@ -72,11 +72,11 @@ pub(crate) fn another_user_at_the_same_client(index: &Index<'_>) -> Finding {
         }
         let Some(answer) = index.answer(event) else { continue };
         let (Some(user), Some(request)) = (answer.taken_for(), index.request(answer.request)) else { continue };
-        if answer.leg == Leg::Authenticate {
+        if answer.is_logon() {
             reader.changed_on.remove(&answer.at);
         }
         if is_own(request, &answer) {
-            reader.own(request, user, &answer, &mut finding);
+            reader.own(index, request, &answer, &mut finding);
         } else {
             reader.another(request, user, &answer, &mut finding);
         }
@@ -100,14 +100,17 @@ struct Seats<'t> {
 }
 
 impl<'t> Seats<'t> {
-    fn own(&mut self, request: &Request<'t>, user: &'t Principal, answer: &Answered<'t>, finding: &mut Finding) {
+    fn own(&mut self, index: &Index<'t>, request: &Request<'t>, answer: &Answered<'t>, finding: &mut Finding) {
+        let Some(user) = answer.taken_for() else { return };
         let current = self.current.entry(request.client).or_insert(user);
-        if *current == user || answer.leg != Leg::Authenticate {
+        if *current == user || !answer.is_logon() {
             return;
         }
         finding.exercise();
         self.before.insert(request.client, (*current, answer.event));
-        self.changed_on.insert(answer.at, (request.client, answer.event));
+        if index.authenticates(answer) {
+            self.changed_on.insert(answer.at, (request.client, answer.event));
+        }
         *current = user;
     }
 

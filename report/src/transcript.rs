@@ -70,6 +70,9 @@ impl fmt::Display for Saw<'_> {
                 f,
                 "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"
             ),
+            What::DcPassedOn { server, account, to, status, .. } => {
+                write!(f, "logon of {account} at {server}: passed on to {to}, NTSTATUS {status:08X}")
+            }
             What::DcTicket { client, service, etype, error } => {
                 write!(f, "ticket of {} for {service:?}: ", client.as_ref().map_or("nobody", Principal::as_str))?;
                 if *error == 0 { write!(f, "issued, etype {etype}") } else { write!(f, "KRB-ERROR {error}") }
@@ -193,6 +196,7 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         }
         Action::Start(spec) => write!(f, "{} starts {} {}", spec.client, spec.method, spec.path),
         Action::Await(request) => write!(f, "wait for {request}"),
+        Action::MakeToken(name) => write!(f, "{name} makes a token, and does not send it"),
         Action::SendRaw(raw) => write!(f, "{} sends {} bytes on a bare connection", raw.client, raw.bytes.len()),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::event::{Credentials, Leg};
 use stickler_model::payload::Digest;
-use stickler_model::topology::DomainSpec;
+use stickler_model::topology::{DomainSpec, Provider};
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
@@ -159,7 +159,7 @@ fn matrix() -> Matrix {
         (subject("leaky", "pool"), run("anonymous", "leaky", Grade::Violated, Vec::new())),
     ];
     for (subject, run) in runs {
-        matrix.add(&subject, &run.scenario, &run.trace, &run.verdicts, &run.replay);
+        matrix.add(&subject, (&run.scenario, Provider::Ntlm), &run.trace, &run.verdicts, &run.replay);
     }
     matrix
 }
@@ -168,8 +168,8 @@ fn matrix() -> Matrix {
 fn a_matrix_cell_has_the_worst_grade_of_all_scenarios() {
     let matrix = matrix();
     let [kept, leaky] = matrix.rows() else { panic!("two balancers") };
-    assert_eq!((kept.ntlm, kept.mixes_up_users, kept.scenarios), (Works::Yes, false, 1));
-    assert_eq!((leaky.ntlm, leaky.mixes_up_users, leaky.scenarios), (Works::Yes, true, 2));
+    assert_eq!((kept.logons(Provider::Ntlm).works, kept.mixes_up_users(), kept.scenarios), (Works::Yes, false, 1));
+    assert_eq!((leaky.logons(Provider::Ntlm).works, leaky.mixes_up_users(), leaky.scenarios), (Works::Yes, true, 2));
     let cell = &leaky.cells[&Requirement::Id2];
     assert_eq!((cell.grade, &cell.kept[..], cell.broken.len()), (Some(Grade::Violated), &["lone".to_owned()][..], 1));
     insta::assert_snapshot!("matrix_text", matrix.text(false));

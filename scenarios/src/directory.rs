@@ -49,7 +49,8 @@ pub(crate) fn servers(count: u32) -> Vec<ServerSpec> {
     (1..=count).map(server).collect()
 }
 
-fn account(name: String) -> UserSpec {
+/// An account with the password of its name.
+pub(crate) fn account(name: String) -> UserSpec {
     let mut letters = name.chars();
     let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
     let password = capital.into_iter().chain(letters).chain("-Pa55word".chars()).collect();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use stickler_model::topology::Provider;
+
 use crate::expected::{Expectations, ExpectedError};
 use crate::{Scenario, ScenarioError};
 
@@ -22,10 +24,16 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether it is about a balancer in front of IIS, of the shipped ones. The other groups have servers of another
-    /// kind, whose faults are not the balancer's.
-    pub fn is_about_iis(&self) -> bool {
-        ["handshake", "identity", "affinity", "failover", "health"].contains(&&*self.group)
+    /// What the site takes, of the shipped scenarios in which a well set-up IIS stands behind the balancer: NTLM;
+    /// Kerberos alone; or Negotiate, where some clients fall back to NTLM. What goes wrong there is the balancer's doing.
+    /// `None`: another kind of server, or a site that is set up wrong.
+    pub fn takes(&self) -> Option<Provider> {
+        match &*self.group {
+            "handshake" | "identity" | "affinity" | "failover" | "health" => Some(Provider::Ntlm),
+            "kerberos" => Some(Provider::NegotiateKerberos),
+            "negotiate" => Some(Provider::Negotiate),
+            _ => None,
+        }
     }
 }
 
@@ -123,6 +131,34 @@ const SHIPPED: &[Group] = &[
         "dc-unreachable-from-one",
         "dc-down",
         "connection-of-the-check",
+    ),
+    group!("kerberos":
+        "service-account",
+        "machine-account-alone",
+        "kernel-mode-pool-credentials",
+        "clock-skew",
+        "one-shot",
+        "persisted",
+        "not-persisted",
+        "effort-not-persisted",
+        "spread-by-request",
+        "replayed-ticket",
+    ),
+    group!("negotiate":
+        "falls-back",
+        "kdc-out-of-reach",
+        "name-missing",
+        "name-twice",
+        "by-address",
+        "nego2",
+        "effort",
+        "second-hop",
+    ),
+    group!("setup":
+        "machine-accounts",
+        "kernel-mode",
+        "kerberos-only",
+        "single-request",
     ),
     group!("acceptor":
         "by-connection",

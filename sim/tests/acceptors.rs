@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use stickler_model::topology::{
-    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, Rogue, ServerSpec, SiteSpec, Tracked, TrackedBy,
-    TrackedCheck, UserSpec,
+    Acceptor, Agent, DomainSpec, IisVersion, Provider, Rogue, ServerSpec, SiteSpec, Tracked, TrackedBy, TrackedCheck,
+    UserSpec,
 };
 use stickler_model::{
     Action, Answer, ClientSpec, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,

@@ -14,7 +14,7 @@ use stickler_lb_core::{
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
-use stickler_model::topology::{Acceptor, Identity, ServerSpec};
+use stickler_model::topology::{Acceptor, AppPool, DomainSpec, Identity, Provider, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
@@ -79,6 +79,14 @@ pub enum StartError {
     /// The checks cannot keep what they promise.
     #[error(transparent)]
     Checks(#[from] CheckError),
+    /// A site is to run as an account that there is not.
+    #[error("`{name}` cannot run as `{account}`: the domain has no such account")]
+    Account {
+        /// The server.
+        name: Name,
+        /// The account.
+        account: String,
+    },
     /// A port could not be had.
     #[error("cannot listen on {address} for `{name}`: {error}")]
     Listen {
@@ -118,10 +126,10 @@ impl Site {
         let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
         let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
 
-        let join = |name: &Name| Accounts::dc(dc, &controller.enroll(name, options.seed));
+        let domain = Domain { spec: &options.topology.domain, controller: &controller, dc, seed: options.seed };
         let mut farm = Farm::default();
         for spec in &options.topology.servers {
-            let mut site = stickler_mock_iis::Site::new(spec, &options.topology.domain, join(&spec.name));
+            let mut site = domain.join(spec)?;
             if let Some(sink) = &options.log {
                 site = site.with_log(Arc::clone(sink));
             }
@@ -134,12 +142,13 @@ impl Site {
         let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
         let control = Control::new();
-        let gate = |env: &Env| {
-            let (header, server) = (mechanism.ends_authentication?, options.topology.servers.first()?);
-            let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-            let site = stickler_mock_iis::Site::new(&spec, &options.topology.domain, join(&env.name));
-            let gate = Doorkeeper::gate(&TokioNet, env.clone(), Arc::new(site), header);
-            Some(gate.expect("a mechanism's header has a field's name"))
+        let gate = match (mechanism.ends_authentication, options.topology.servers.first()) {
+            (Some(header), Some(server)) => {
+                let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
+                let gate = Doorkeeper::gate(&TokioNet, env(&name), Arc::new(domain.join(&spec)?), header);
+                Some(gate.expect("a mechanism's header has a field's name"))
+            }
+            _ => None,
         };
         balance(&mechanism, listener, env(&name), &farm, &control, gate)?;
         if let Some(checks) = checks {
@@ -154,6 +163,37 @@ impl Site {
     }
 }
 
+/// The domain that machines are joined to.
+struct Domain<'a> {
+    spec: &'a DomainSpec,
+    controller: &'a DomainController,
+    /// Its logon service.
+    dc: SocketAddr,
+    seed: u64,
+}
+
+impl Domain<'_> {
+    /// A machine with an account of its own, and with the keys of whoever its site runs as where it takes tickets.
+    fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
+        let accounts = Accounts::dc(self.dc, &self.controller.enroll(&spec.name, self.seed));
+        let mut site = stickler_mock_iis::Site::new(spec, self.spec, accounts);
+        for trust in &self.spec.trusts {
+            site = site.with_domain(&trust.dns, &trust.netbios);
+        }
+        if spec.providers.iter().all(|provider| *provider == Provider::Ntlm) {
+            return Ok(site);
+        }
+        let account = match site.ticket_account() {
+            AppPool::Machine => format!("{}$", spec.name),
+            AppPool::Service(account) => account.clone(),
+        };
+        match self.controller.directory().service_keys(&account) {
+            Some(keys) => Ok(site.with_kerberos(keys)),
+            None => Err(StartError::Account { name: spec.name.clone(), account }),
+        }
+    }
+}
+
 /// Starts the balancer.
 fn balance(
     mechanism: &Mechanism,
@@ -161,11 +201,11 @@ fn balance(
     env: Env,
     farm: &Farm,
     control: &Control,
-    gate: impl FnOnce(&Env) -> Option<Arc<dyn Gate>>,
+    gate: Option<Arc<dyn Gate>>,
 ) -> Result<(), RuleError> {
     match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
         Plane::L7(mut service) => {
-            service.gate = gate(&env);
+            service.gate = gate;
             TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
         }
         Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),

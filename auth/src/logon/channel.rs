@@ -5,13 +5,17 @@
 //! | bytes | holds |
 //! |---|---|
 //! | 1 | protocol version, 1 |
-//! | 1 | kind: 1 request, 2 reply |
+//! | 1 | kind: 1 request, 2 reply, 3 denial |
 //! | 8 | sequence number, big-endian, from 0, each direction its own |
 //! | n | the body, see `codec.rs` |
 //! | 32 | HMAC-SHA256 over all of the above but the length |
 //!
 //! The key is HMAC-SHA256(secret, label, machine in upper case). What it leaves open: a frame recorded
 //! on one channel verifies as the same number of a later channel of that machine. Bodies travel in clear.
+//!
+//! A denial says that there is no such channel, as NetrServerAuthenticate3 does before there is a session
+//! key (MS-NRPC 3.5.4.4.2). Its body is an NTSTATUS, its number and MAC are zero: there is no key that both
+//! sides have. Whoever can forge it could as well cut the connection.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -19,6 +23,7 @@ use sha2::Sha256;
 use super::codec::{Fields, decode_reply, decode_request, encode_reply, encode_request};
 use super::{LogonError, LogonReply, LogonRequest};
 use crate::ntlm::text::{same_name, upcase};
+use crate::status::NtStatus;
 
 /// Bytes of the length prefix that precedes each frame (big-endian, not counting itself).
 pub const FRAME_PREFIX: usize = 4;
@@ -30,6 +35,7 @@ pub const MAX_FRAME: usize = 128 * 1024;
 const VERSION: u8 = 1;
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
+const DENIAL: u8 = 3;
 /// Version, kind and sequence number.
 const HEADER: usize = 10;
 const MAC: usize = 32;
@@ -45,6 +51,25 @@ pub fn frame_len(prefix: [u8; FRAME_PREFIX]) -> Result<usize, LogonError> {
 
 fn bounded(len: usize) -> Result<usize, LogonError> {
     if len > MAX_FRAME { Err(LogonError::TooLong { len, limit: MAX_FRAME }) } else { Ok(len) }
+}
+
+/// The frame, with its length prefix, that denies a channel; the connection is closed after it.
+///
+/// `status` is STATUS_ACCESS_DENIED where the secrets differ, and STATUS_NO_TRUST_SAM_ACCOUNT where
+/// nobody of that name has one.
+pub fn denial(status: NtStatus) -> Vec<u8> {
+    let mut frame = begin(DENIAL, 0);
+    frame.extend_from_slice(&status.0.to_be_bytes());
+    frame.extend_from_slice(&[0; MAC]);
+    let len = (frame.len() - FRAME_PREFIX) as u32;
+    frame[..FRAME_PREFIX].copy_from_slice(&len.to_be_bytes());
+    frame
+}
+
+/// What a frame denies, where it is a denial.
+fn denied(frame: &[u8]) -> Option<NtStatus> {
+    let (_, body, _) = split(frame, DENIAL).ok()?;
+    Some(NtStatus(u32::from_be_bytes(body.try_into().ok()?)))
 }
 
 /// The server's (IIS machine's) half of a logon channel.
@@ -75,8 +100,12 @@ impl LogonClient {
     /// Opens the next reply; `frame` is without the length prefix.
     ///
     /// # Errors
-    /// Any [`LogonError`]; a reply that no request waits for is out of sequence.
+    /// Any [`LogonError`]; a reply that no request waits for is out of sequence, a denial
+    /// is [`LogonError::Denied`].
     pub fn decode_reply(&mut self, frame: &[u8]) -> Result<LogonReply, LogonError> {
+        if let Some(status) = denied(frame) {
+            return Err(LogonError::Denied(status));
+        }
         let (got, body) = open(&self.keyed, frame, REPLY)?;
         in_sequence(got, self.received)?;
         if self.received >= self.sent {

@@ -7,7 +7,7 @@
 mod channel;
 mod codec;
 
-pub use channel::{FRAME_PREFIX, LogonClient, LogonServer, MAX_FRAME, frame_len};
+pub use channel::{FRAME_PREFIX, LogonClient, LogonServer, MAX_FRAME, denial, frame_len};
 
 use crate::ntlm::text::Hidden;
 use crate::status::NtStatus;
@@ -125,6 +125,10 @@ pub enum LogonError {
     /// A reply where a request belongs, or the reverse.
     #[error("logon frame is of the wrong kind for this side of the channel")]
     Kind,
+    /// The other side has no such channel: STATUS_ACCESS_DENIED for a secret that is not its own, or
+    /// STATUS_NO_TRUST_SAM_ACCOUNT.
+    #[error("the other side denies the channel: {0}")]
+    Denied(NtStatus),
     /// The frame was not made with this machine's secret, or was altered.
     #[error("logon frame does not verify: the machine secret differs or the frame was altered")]
     BadMac,

@@ -193,16 +193,26 @@ fn lm_response(request: &LogonRequest) -> Option<&[u8]> {
 /// # Errors
 /// [`NtStatus::LOGON_FAILURE`].
 pub fn check_target_info(request: &LogonRequest, domain: &str) -> Result<(), NtStatus> {
+    check_names(request, Some(&request.channel_machine), domain)
+}
+
+/// The domain alone, for a request that comes from another domain's controller: that one knows which
+/// machine asked it, and has checked the machine.
+///
+/// # Errors
+/// [`NtStatus::LOGON_FAILURE`].
+pub fn check_target_domain(request: &LogonRequest, domain: &str) -> Result<(), NtStatus> {
+    check_names(request, None, domain)
+}
+
+fn check_names(request: &LogonRequest, machine: Option<&str>, domain: &str) -> Result<(), NtStatus> {
     let Ok(NtResponse::V2(response)) = NtResponse::decode(&request.nt_response) else {
         return Ok(());
     };
     let pairs = response.av_pairs;
     let agrees = |sent: Option<String>, ours: &str| sent.is_none_or(|name| same_name(&name, ours));
-    if agrees(pairs.nb_computer_name(), &request.channel_machine) && agrees(pairs.nb_domain_name(), domain) {
-        Ok(())
-    } else {
-        Err(NtStatus::LOGON_FAILURE)
-    }
+    let machine_agrees = machine.is_none_or(|machine| agrees(pairs.nb_computer_name(), machine));
+    if machine_agrees && agrees(pairs.nb_domain_name(), domain) { Ok(()) } else { Err(NtStatus::LOGON_FAILURE) }
 }
 
 impl fmt::Debug for StoredSecret {

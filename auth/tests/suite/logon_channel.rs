@@ -1,7 +1,7 @@
 //! The logon channel: order, replay, wrong keys, altered and truncated frames.
 
 use stickler_auth::logon::{
-    FRAME_PREFIX, LogonClient, LogonError, LogonReply, LogonRequest, LogonServer, MAX_FRAME, frame_len,
+    FRAME_PREFIX, LogonClient, LogonError, LogonReply, LogonRequest, LogonServer, MAX_FRAME, denial, frame_len,
 };
 use stickler_auth::status::NtStatus;
 
@@ -110,6 +110,17 @@ fn another_secret_machine_direction_or_version_is_refused() {
         server.decode_request(body(&frame)),
         Err(LogonError::WrongMachine { got: "WEB2".into(), expected: "web1".into() })
     );
+}
+
+#[test]
+fn a_denial_says_why_and_is_no_reply() {
+    let (mut client, mut server) = channel();
+    let frame = denial(NtStatus::ACCESS_DENIED);
+    assert_eq!(frame_len(*frame.first_chunk().unwrap()), Ok(body(&frame).len()));
+    // Even where nothing was asked: there is no channel that could be out of step.
+    assert_eq!(client.decode_reply(body(&frame)), Err(LogonError::Denied(NtStatus::ACCESS_DENIED)));
+    assert_eq!(server.decode_request(body(&frame)), Err(LogonError::Kind));
+    assert!(client.decode_reply(&body(&frame)[1..]).is_err());
 }
 
 #[test]

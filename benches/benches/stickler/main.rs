@@ -7,6 +7,7 @@ mod auth;
 mod decisions;
 mod exchanges;
 mod plane;
+mod tickets;
 mod worlds;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         figures: Vec::new(),
     };
     auth::measure(&mut bench);
+    tickets::measure(&mut bench);
     decisions::measure(&mut bench);
     exchanges::measure(&mut bench);
     worlds::measure(&mut bench);

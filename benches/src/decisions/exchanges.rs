@@ -8,7 +8,9 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::{Method, StatusCode, Uri};
-use stickler_lb_core::{DownstreamId, Edit, Exchange, L7Policy, RequestHead, ResponseHead, Route, UpstreamId, Work};
+use stickler_lb_core::{
+    DownstreamId, Edit, Exchange, L7Policy, Protocol, RequestHead, ResponseHead, Route, UpstreamId, Work,
+};
 use stickler_model::Time;
 
 use super::{address, shuffled};
@@ -136,7 +138,8 @@ impl Exchanges {
             headers
         });
         let headers = with_leg.as_ref().unwrap_or(&self.sent[sends]);
-        let head = RequestHead { method: &Method::GET, uri: &self.uris[asks], headers, client: address };
+        let protocol = Protocol::Http1;
+        let head = RequestHead { method: &Method::GET, uri: &self.uris[asks], headers, client: address, protocol };
         let fresh = UpstreamId(self.last_upstream.wrapping_add(1));
         let upstream = match self.policy.request(self.now, id, fresh, &head).verdict {
             Route::Pinned(upstream) | Route::Reuse(upstream) => Some(upstream),

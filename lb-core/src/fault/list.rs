@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::Fault;
 use crate::Mechanism;
 use crate::Pipelining;
@@ -9,7 +11,7 @@ use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::mechanism::Kind;
 use crate::policy::composed::{Lost, PreferLast, QueueRule, RetryRule, Rules};
 use crate::policy::persist::{CookieRule, PersistRule};
-use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
+use crate::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Schemes, Trigger};
 use crate::policy::pool::{PoolRule, Share};
 
 pub(super) static FAULTS: [Fault; 20] = [
@@ -18,8 +20,15 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "one-shot-stays-shared",
         summary: "a pre-emptive Kerberos request, answered without a 401, leaves an authenticated connection in the pool",
         source: "HAProxy 2.6.12 and 3.5-dev5, measured; haproxy#2985; Traefik before #13902",
-        needs: Some("Kerberos"),
-        apply: |_| None,
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            if pin.trigger != Trigger::Request {
+                return Err("its pin waits for a challenge anyway and so has this hole already");
+            }
+            (pin.trigger, pin.applied) = (Trigger::Response(StatusCode::UNAUTHORIZED), Applied::AtOnce);
+            Ok(())
+        },
     },
     Fault {
         id: "B2",
@@ -33,7 +42,7 @@ pub(super) static FAULTS: [Fault; 20] = [
                 pin.trigger = Trigger::Challenge;
             }
             pin.applied = Applied::Dedicated;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -45,7 +54,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let pin = pin(it)?;
             (pin.key, pin.coupling.upstream_follows) = (PinKey::Client, false);
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -57,7 +66,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             pin(it)?;
             rules(it)?.flaws.cleanup_drops_another = true;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -72,7 +81,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             rules.flaws.pool_steals_pinned = true;
             let pool = rules.pool.get_or_insert(PoolRule::shared(Duration::from_mins(1)));
             pool.share = Share::Always;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -83,7 +92,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         needs: None,
         apply: |it| {
             pin(it)?.host = Host::Repicked;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -96,16 +105,20 @@ pub(super) static FAULTS: [Fault; 20] = [
             let pinned_host = pin(it)?.host == Host::Pinned;
             let rules = rules(it)?;
             rules.flaws.pin_crosses_services = true;
-            (pinned_host && !rules.services.is_empty()).then_some(())
+            (pinned_host && !rules.services.is_empty()).then_some(()).ok_or("its pins are not kept apart by service")
         },
     },
     Fault {
         id: "B8",
         name: "pin-missing-on-one-protocol",
-        summary: "clients of one front-end protocol have no pin at all",
+        summary: "what comes by HTTP/2 is never pinned, and goes over shared connections",
         source: "traefik#13812",
-        needs: Some("HTTP/2"),
-        apply: |_| None,
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            rules(it)?.flaws.no_pin_on_http2 = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B9",
@@ -116,7 +129,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let pin = pin(it)?;
             (pin.slots, pin.coupling.downstream_follows) = (Some(1), false);
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -128,7 +141,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let retry = RetryRule { lost_elsewhere: true, carries_authenticate: true, ..retry_lost(it)? };
             uncoupled(it)?.retry = retry;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -140,7 +153,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let retry = retry_lost(it)?;
             uncoupled(it)?.retry = retry;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -158,16 +171,20 @@ pub(super) static FAULTS: [Fault; 20] = [
             };
             rules(it)?;
             it.passive = Some(PassiveRule { blame: Blame::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
-            Some(())
+            Ok(())
         },
     },
     Fault {
         id: "B13",
         name: "streams-share-a-connection",
-        summary: "streams of several clients go over one authenticated upstream connection",
-        source: "HTTP/2 front ends, measured: five requests at once gave one 200 and four 401",
-        needs: Some("HTTP/2"),
-        apply: |_| None,
+        summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
+        source: "a known mistake of multiplexing front ends; that streams at a time need several pins is measured",
+        needs: None,
+        apply: |it| {
+            pin(it)?;
+            rules(it)?.flaws.streams_share_pin = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B14",
@@ -177,12 +194,12 @@ pub(super) static FAULTS: [Fault; 20] = [
         needs: None,
         apply: |it| {
             let rules = rules(it)?;
-            let pool = rules.pool.as_mut()?;
+            let pool = rules.pool.as_mut().ok_or(NO_POOL)?;
             (pool.share, pool.per_key, rules.pin) = (Share::Always, Some(1), None);
             (rules.prefer_last, rules.own_idle) = (PreferLast::Never, None);
             rules.select.max_connections = Some(1);
             rules.queue = Some(QueueRule { length: 1024 });
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -196,7 +213,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             pin(it)?.host = Host::Repicked;
             let rules = rules(it)?;
             (rules.persist, rules.prefer_last) = (Some(PersistRule::Cookie(COOKIE)), PreferLast::Never);
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -207,9 +224,9 @@ pub(super) static FAULTS: [Fault; 20] = [
         needs: None,
         apply: |it| {
             let rules = rules(it)?;
-            rules.pool.as_mut()?.idle = Duration::from_hours(1);
+            rules.pool.as_mut().ok_or(NO_POOL)?.idle = Duration::from_hours(1);
             rules.retry.lost = Lost::Never;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -221,7 +238,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             pin(it)?;
             it.pipelining = Pipelining::Overtakes;
-            Some(())
+            Ok(())
         },
     },
     Fault {
@@ -233,49 +250,64 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let probe = Probe::Http { uri: "/", expect: Expect::Success };
             it.checks = Some(CheckRule { probe, ..it.checks.unwrap_or(CheckRule::TCP) });
-            Some(())
+            Ok(())
         },
     },
     Fault {
         id: "B19",
         name: "tls-drifts",
-        summary: "a dedicated transport has another TLS configuration than the shared one",
+        summary: "a client's dedicated connections have lost the authority to trust that shared ones have: 502",
         source: "traefik#13838",
-        needs: Some("TLS"),
-        apply: |_| None,
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            if pin.applied != Applied::Dedicated && pin.host != Host::Repicked {
+                return Err("its pins take the connection that there is, and not another transport");
+            }
+            it.tls_drifts = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B20",
         name: "exact-scheme-match",
-        summary: "a challenge or a credential counts only if it is the bare scheme: with a token behind it, it is missed",
+        summary: "an exact list of schemes: a challenge or a credential with a token behind it is missed, and so is Nego2",
         source: "haproxy#581",
         needs: None,
         apply: |it| {
-            pin(it)?.schemes.extent = Extent::Whole;
-            Some(())
+            let schemes = &mut pin(it)?.schemes;
+            if schemes.names == Schemes::HAPROXY.names {
+                // What an exact list has in place of the prefix `Nego`, so that `Nego2` is missed and `Negotiate` is not.
+                schemes.names = &["NTLM", "Negotiate"];
+            }
+            schemes.extent = Extent::Whole;
+            Ok(())
         },
     },
 ];
 
+/// Why a fault does not sit on a mechanism, to go before "so it cannot".
+const NO_POOL: &str = "the mechanism has no pool";
+
 /// The rules of a mechanism with a pin, which from now on replaces a pinned connection that is lost.
-fn uncoupled(mechanism: &mut Mechanism) -> Option<&mut Rules> {
+fn uncoupled(mechanism: &mut Mechanism) -> Result<&mut Rules, &'static str> {
     pin(mechanism)?.coupling.downstream_follows = false;
     rules(mechanism)
 }
 
 /// What the mechanism tries again, and idempotent requests whose connection was lost.
-fn retry_lost(mechanism: &mut Mechanism) -> Option<RetryRule> {
+fn retry_lost(mechanism: &mut Mechanism) -> Result<RetryRule, &'static str> {
     let retry = rules(mechanism)?.retry;
-    Some(RetryRule { lost: Lost::Idempotent, lost_elsewhere: false, carries_authenticate: false, ..retry })
+    Ok(RetryRule { lost: Lost::Idempotent, lost_elsewhere: false, carries_authenticate: false, ..retry })
 }
 
-fn rules(mechanism: &mut Mechanism) -> Option<&mut Rules> {
+fn rules(mechanism: &mut Mechanism) -> Result<&mut Rules, &'static str> {
     match &mut mechanism.kind {
-        Kind::Composed(rules) => Some(rules),
-        Kind::PerConnection(_) => None,
+        Kind::Composed(rules) => Ok(rules),
+        Kind::PerConnection(_) => Err("the mechanism does not read HTTP"),
     }
 }
 
-fn pin(mechanism: &mut Mechanism) -> Option<&mut PinRule> {
-    rules(mechanism)?.pin.as_mut()
+fn pin(mechanism: &mut Mechanism) -> Result<&mut PinRule, &'static str> {
+    rules(mechanism)?.pin.as_mut().ok_or("the mechanism pins nothing")
 }

@@ -2,7 +2,7 @@
 //!
 //! A fault is a change of a mechanism's rules: `pin-on-401+B6` is the sound mechanism with one thing wrong. What rules
 //! cannot express is a flag among them ([`crate::policy::composed::Flaws`]), or the data plane's to do
-//! ([`crate::Pipelining`]).
+//! ([`crate::Pipelining`], [`crate::Service::tls_drifts`]).
 
 mod list;
 
@@ -22,8 +22,8 @@ pub struct Fault {
     pub source: &'static str,
     /// What has to be there first, where it cannot be put on anything yet: `Kerberos`, `TLS`, `HTTP/2`.
     pub needs: Option<&'static str>,
-    /// Changes the mechanism; `None` where it does not have what the fault breaks.
-    apply: fn(&mut Mechanism) -> Option<()>,
+    /// Changes the mechanism; an error says why it does not have what the fault breaks.
+    apply: fn(&mut Mechanism) -> Result<(), &'static str>,
 }
 
 /// Why a fault is not on a mechanism.
@@ -46,7 +46,7 @@ pub enum Misfit {
         needs: &'static str,
     },
     /// The mechanism does not have what it breaks.
-    #[error("fault {fault} ({name}) cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
+    #[error("fault {fault} ({name}): {why}, so it cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
     Inapplicable {
         /// Its number.
         fault: &'static str,
@@ -54,6 +54,8 @@ pub enum Misfit {
         name: &'static str,
         /// The mechanism's name.
         mechanism: &'static str,
+        /// What that lacks.
+        why: &'static str,
         /// The mechanisms that have it.
         sits_on: Vec<&'static str>,
     },
@@ -89,16 +91,19 @@ impl Fault {
             return Err(Misfit::Needs { fault, name, needs });
         }
         let mut changed = mechanism.clone();
-        if (self.apply)(&mut changed).is_none() {
-            return Err(Misfit::Inapplicable { fault, name, mechanism: mechanism.name, sits_on: self.sits_on() });
+        match (self.apply)(&mut changed) {
+            Ok(()) => *mechanism = changed,
+            Err(why) => {
+                let (mechanism, sits_on) = (mechanism.name, self.sits_on());
+                return Err(Misfit::Inapplicable { fault, name, mechanism, why, sits_on });
+            }
         }
-        *mechanism = changed;
         Ok(())
     }
 
     /// The names of the mechanisms that it can be put on.
     pub fn sits_on(&self) -> Vec<&'static str> {
-        let fits = |mechanism: &&Mechanism| self.needs.is_none() && (self.apply)(&mut (*mechanism).clone()).is_some();
+        let fits = |mechanism: &&Mechanism| self.needs.is_none() && (self.apply)(&mut (*mechanism).clone()).is_ok();
         mechanisms().iter().filter(fits).map(|mechanism| mechanism.name).collect()
     }
 }

@@ -162,7 +162,8 @@ mod tests {
             "there is no balancer called `pin-on-401+B99`: there is no fault called `B99`; there are B1 to B20, for \
              example `pin-on-401+B6`"
         );
-        assert!(told("pin-on-401+B1").ends_with("needs Kerberos, which the bench does not have yet"));
+        let has_it = told("pin-on-401+B1");
+        assert!(has_it.contains("so has this hole already, so it cannot sit on `pin-on-401`; it can"), "{has_it}");
         let out_of_place = told("shared-pool+B6");
         assert!(out_of_place.contains("cannot sit on `shared-pool`; it can sit on: "), "{out_of_place}");
         assert!(out_of_place.contains("pin-on-401"), "{out_of_place}");

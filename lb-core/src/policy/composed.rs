@@ -30,7 +30,7 @@ use super::backends::{BackendState, Backends};
 use super::error::RuleError;
 use super::grouped::Pools;
 use super::persist::{CookieJar, PersistRule, SourceTable};
-use super::pin::{Applied, Host, PinKey, PinRule};
+use super::pin::{Applied, Host, PinKey, PinRule, Streams};
 use super::pool::{PoolRule, Put, Share};
 use super::select::Selection;
 use crate::{
@@ -55,6 +55,8 @@ pub struct Composed {
     downstreams: IndexMap<DownstreamId, Downstream>,
     /// Pinned connections whose owner is gone, by its address ([`PinKey::Client`] without coupling).
     orphans: IndexMap<SocketAddr, UpstreamId>,
+    /// Pinned connections by a stream's place ([`Flaws::streams_share_pin`]).
+    by_stream: IndexMap<u32, UpstreamId>,
     /// How many upstream connections are pinned.
     pins: u32,
     resting: Resting,
@@ -95,6 +97,7 @@ impl Composed {
             upstreams: IndexMap::new(),
             downstreams: IndexMap::new(),
             orphans: IndexMap::new(),
+            by_stream: IndexMap::new(),
             pins: 0,
             resting: Resting::default(),
             due: VecDeque::new(),
@@ -104,6 +107,10 @@ impl Composed {
 }
 
 impl L7Policy for Composed {
+    fn takes_streams(&self) -> bool {
+        self.rules.pin.is_none_or(|pin| pin.streams == Streams::Apart)
+    }
+
     fn request(
         &mut self,
         now: Time,
@@ -136,6 +143,11 @@ impl L7Policy for Composed {
         }
         self.settled(now);
         decision
+    }
+
+    fn is_dedicated(&self, upstream: UpstreamId) -> bool {
+        self.upstreams.get(&upstream).is_some_and(|upstream| upstream.tie == Tie::Pinned)
+            && self.couples(|pin| pin.applied == Applied::Dedicated || pin.host == Host::Repicked)
     }
 
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId> {
@@ -203,18 +215,19 @@ impl Composed {
 
     /// What an answer's head does to the bond, and what is changed in it.
     fn judge(&mut self, now: Time, at: Exchange, head: &ResponseHead<'_>) -> Decision<Bond> {
-        let Some(holder) = self.downstreams.get_mut(&at.downstream) else { return Bond::Keep.into() };
         let mut decision = Decision::from(Bond::Keep);
         // A connection that ended while its last answer was still on the way cannot be pinned any more.
-        let present = self.upstreams.get(&at.upstream).filter(|_| holder.busy == Some(at.upstream));
-        if let Some(&Upstream { backend, tie, .. }) = present {
+        let present = self.upstreams.get(&at.upstream).copied();
+        let rule = self.pin_rule(present.and_then(|upstream| upstream.stream));
+        let Some(holder) = self.downstreams.get_mut(&at.downstream) else { return decision };
+        if let Some(Upstream { backend, tie, .. }) = present.filter(|_| holder.carries(at.upstream)) {
             if holder.needs_cookie
                 && let Some(jar) = self.cookies.as_ref().filter(|jar| jar.sets_on(head.status))
             {
                 holder.needs_cookie = false;
                 decision.edits.extend(jar.set(now, backend).map(|value| Edit::Append(SET_COOKIE, value)));
             }
-            if let Some(pin) = self.rules.pin.filter(|pin| tie != Tie::Pinned && pin.matches(head)) {
+            if let Some(pin) = rule.filter(|pin| tie != Tie::Pinned && pin.matches(head)) {
                 holder.prefers_last |= self.rules.prefer_last == PreferLast::AfterChallenge;
                 holder.dedicated |= pin.applied == Applied::Dedicated || pin.host == Host::Repicked;
                 if pin.applied == Applied::AtOnce && self.pin_if_possible(now, at.downstream, at.upstream) {
@@ -239,9 +252,7 @@ impl Composed {
         else {
             return Finish::Close;
         };
-        if holder.busy == Some(at.upstream) {
-            holder.busy = None;
-        }
+        holder.end(at.upstream);
         upstream.served = upstream.served.saturating_add(1);
         if upstream.tie == Tie::Pinned {
             if !self.rules.flaws.pool_steals_pinned {
@@ -279,7 +290,7 @@ impl Composed {
             upstream.tie = Tie::Private;
         }
         let private = |id: &UpstreamId| self.upstreams.get(id).is_some_and(|upstream| upstream.tie == Tie::Private);
-        let idle: Vec<_> = holder.own.iter().copied().filter(private).collect();
+        let idle: Vec<_> = holder.own.iter().copied().filter(|id| private(id) && !holder.carries(*id)).collect();
         self.rest(now, at.upstream);
         if idle.len() > slots {
             // The oldest: used ones are put at the end.
@@ -315,11 +326,15 @@ impl Composed {
         if self.rules.flaws.cleanup_drops_another && entry.pinned.is_some() {
             self.drop_another(now);
         }
-        let mut held: Vec<_> = entry.pinned.into_iter().chain(entry.own).collect();
-        held.extend(entry.busy.filter(|busy| !held.contains(busy)));
+        let mut held: Vec<_> = entry.pinned.iter().chain(&entry.own).copied().collect();
+        for busy in entry.busy.iter().chain(&entry.others) {
+            if !held.contains(busy) {
+                held.push(*busy);
+            }
+        }
         held.retain(|&id| {
             let Some(upstream) = self.upstreams.get(&id) else { return false };
-            let released = upstream.tie == Tie::Pinned && entry.busy != Some(id);
+            let released = upstream.tie == Tie::Pinned && !entry.carries(id);
             let down = self.backends.state(upstream.backend) == BackendState::Down;
             if down || !released || self.couples(|pin| pin.coupling.upstream_follows) {
                 self.forget(id);

@@ -38,6 +38,32 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// The client's end of the downstream connection.
     pub client: SocketAddr,
+    /// What that connection speaks.
+    pub protocol: Protocol,
+}
+
+/// What a downstream connection speaks. The policy sees the same requests either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1: one request at a time.
+    #[default]
+    Http1,
+    /// HTTP/2: each stream brings a request, and several are open at a time.
+    Http2 {
+        /// The stream's place in the connection's table of open streams, from 0: the first that was free. It tells the
+        /// open streams of one connection apart, and nothing more: each connection counts anew.
+        stream: u32,
+    },
+}
+
+impl Protocol {
+    /// The stream's place, where there are streams.
+    pub const fn stream(self) -> Option<u32> {
+        match self {
+            Self::Http1 => None,
+            Self::Http2 { stream } => Some(stream),
+        }
+    }
 }
 
 /// A final answer's head as it came from the backend, hop-by-hop fields removed.
@@ -113,13 +139,15 @@ pub enum FailureKind {
     Malformed,
     /// No answer came within its time limit.
     Silent,
+    /// The connection is open, but TLS on it did not come about: another authority, another name, no TLS at all.
+    Tls,
 }
 
 impl FailureKind {
     /// The status of a balancer's answer that reports it: RFC 9110 15.6.3 (502) and 15.6.5 (504).
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::Refused | Self::Lost | Self::Malformed => StatusCode::BAD_GATEWAY,
+            Self::Refused | Self::Lost | Self::Malformed | Self::Tls => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -182,16 +210,24 @@ pub enum Work {
     CloseUpstream(UpstreamId),
     /// Close this downstream connection, after the answer under way if there is one.
     CloseDownstream(DownstreamId),
-    /// Ask again about the request of this downstream connection that was told to [`Route::Wait`].
+    /// Ask again about the request of this downstream connection that was told to [`Route::Wait`]; about each, where
+    /// it has several.
     Resume(DownstreamId),
 }
 
 /// The decisions of a balancer that reads HTTP.
 ///
 /// The data plane ([`crate::serve_l7`]) calls it under one lock and obeys. Pure: the same calls give the same answers.
-/// A downstream connection has one exchange at a time (HTTP/1.1): the next request is put to the policy when the one
-/// before was reported finished, failed or closed, or was answered by the balancer itself.
+/// A downstream connection has one exchange at a time: the next request is put to the policy when the one before was
+/// reported finished, failed or closed, or was answered by the balancer itself. The streams of an HTTP/2 connection take
+/// turns, too, unless [`L7Policy::takes_streams`].
 pub trait L7Policy: Send {
+    /// Whether it can decide on several requests of one downstream connection at a time, which only HTTP/2 brings
+    /// ([`Protocol::Http2`]). If not, each waits for the one before it. Asked once, at the start.
+    fn takes_streams(&self) -> bool {
+        false
+    }
+
     /// A request's head has come. `fresh` is the number that a [`Route::Open`] will give to the new connection.
     fn request(
         &mut self,
@@ -210,6 +246,13 @@ pub trait L7Policy: Send {
     /// No answer came. The upstream connection is gone. A [`Route::Open`] or [`Route::Reuse`] sends the request once
     /// more; without [`Failure::again`] that is not possible, and becomes the status of its kind.
     fn failed(&mut self, now: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route>;
+
+    /// Whether this upstream connection is some client's own from its first request on, as one opened for that purpose
+    /// is: a dedicated transport. Asked before it is opened, and only where that makes a difference to the data plane.
+    fn is_dedicated(&self, upstream: UpstreamId) -> bool {
+        let _ = upstream;
+        false
+    }
 
     /// A downstream connection is gone. Returns the upstream connections to close with it; the policy has forgotten
     /// them. The one that carries an unfinished exchange is always reported by [`L7Policy::upstream_closed`] first.

@@ -11,7 +11,7 @@ use crate::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
 use crate::policy::composed::{Connect, Lost, PreferLast, RetryRule, Rules};
 use crate::policy::per_connection::FlowRules;
 use crate::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
-use crate::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Trigger};
+use crate::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use crate::policy::pool::{Order, Overflow, PoolRule, Share};
 use crate::policy::select::{Algorithm, HashKey, SelectRule, Selection};
 use crate::{Carriage, Layer, Mechanism, ProxyProtocol, intern, mechanisms};
@@ -267,6 +267,7 @@ fn pin(reader: &mut Reader<'_>, section: Spanned<schema::Pin>) -> Read<(PinRule,
         },
         slots: reader.plain("pin.slots", section.slots)?,
         picks_anyway: reader.plain("pin.picks_anyway", section.picks_anyway)?.unwrap_or(false),
+        streams: Streams::Apart,
     };
     Ok((rule, reader.time("pin.idle", section.idle)?))
 }

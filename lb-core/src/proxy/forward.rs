@@ -22,7 +22,7 @@ use super::lease::Lease;
 use super::shell::Step;
 use super::upstream::Sender;
 use super::{Proxy, headers, upstream};
-use crate::{DownstreamId, Edit, Failure, FailureKind, RequestHead, ResponseHead};
+use crate::{DownstreamId, Edit, Failure, FailureKind, Protocol, RequestHead, ResponseHead};
 
 /// The client's side of a downstream connection.
 #[derive(Clone)]
@@ -31,6 +31,7 @@ pub(super) struct Peer {
     pub(super) client: SocketAddr,
     /// Where it connected to; known where upstream connections tell it.
     pub(super) front: Option<SocketAddr>,
+    pub(super) protocol: Protocol,
     pub(super) head: Arc<HeadWatch>,
 }
 
@@ -43,15 +44,16 @@ pub(super) struct CloseDownstream;
 pub(super) async fn forward<N: Net>(
     proxy: Arc<Proxy<N>>,
     peer: Peer,
+    busy: Busy,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
-    let busy = peer.head.begin();
-    if let Some(unfinished) = proxy.shell.unfinished(peer.id) {
+    let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
+    if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
         // It ends when the other side drops it.
         let _ = unfinished.await;
     }
     let (mut parts, mut body) = request.into_parts();
-    if let Err(status) = headers::prepare_request(&mut parts, &body) {
+    if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.shell.limits.fields) {
         return Ok(own_answer(status, &[], busy));
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
@@ -130,11 +132,8 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
     let (mut sender, reused) = match target {
         Target::Idle(sender) => (sender, true),
         Target::Backend(backend) => {
-            let Some(address) = proxy.shell.farm.backends.get(backend).map(|backend| backend.address) else {
-                return Attempt::Failed(lease, FailureKind::Refused, Some(held));
-            };
             // Boxed: it is large and rare, and every request's future would have to carry it.
-            match Box::pin(upstream::open(&proxy, lease.at, backend, address, peer)).await {
+            match Box::pin(upstream::open(&lease, backend, peer)).await {
                 Ok(sender) => (sender, false),
                 Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
             }
@@ -251,7 +250,8 @@ impl<N: Net> Answer<N> {
 }
 
 pub(super) fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
-    RequestHead { method: &parts.method, uri: &parts.uri, headers: &parts.headers, client: peer.client }
+    let (client, protocol) = (peer.client, peer.protocol);
+    RequestHead { method: &parts.method, uri: &parts.uri, headers: &parts.headers, client, protocol }
 }
 
 /// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.
@@ -260,16 +260,20 @@ fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Respons
         StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
         StatusCode::REQUEST_TIMEOUT => "408: the rest of the request did not come in time\n",
         StatusCode::NOT_IMPLEMENTED => "501: the balancer does not open tunnels\n",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "431: the request has more header fields than the balancer takes\n"
+        }
         StatusCode::BAD_GATEWAY => "502: the backend gave the balancer no usable answer\n",
         StatusCode::SERVICE_UNAVAILABLE => "503: the balancer has no backend for this request\n",
         StatusCode::GATEWAY_TIMEOUT => "504: the backend did not answer the balancer in time\n",
         _ => "",
     };
+    let framed_by_lines = !busy.is_stream();
     let mut response = Response::new(AnswerBody::short(Bytes::from_static(text.as_bytes()), busy));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    if status.is_client_error() {
+    if framed_by_lines && status.is_client_error() {
         // What follows on the connection may not be a request at all.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -4,7 +4,7 @@
 //! persistence, and so NTLM, for a request that carries it; HAProxy, nginx and the cloud balancers send none either.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, StatusCode, Version, request, response};
@@ -13,18 +13,28 @@ use hyper::body::{Body as _, Incoming};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Makes a client's request one that may go upstream: origin form, one `Host`, framing of its own.
+/// Makes a client's request one that may go upstream, by HTTP/1.1 whatever it came by: origin form, one `Host`, framing
+/// of its own.
 ///
 /// # Errors
 /// The status to answer with where it may not.
-pub(super) fn prepare_request(parts: &mut request::Parts, body: &Incoming) -> Result<(), StatusCode> {
+pub(super) fn prepare_request(parts: &mut request::Parts, body: &Incoming, fields: usize) -> Result<(), StatusCode> {
     if parts.method == Method::CONNECT {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
     let hosts = parts.headers.get_all(HOST).iter().count();
-    // RFC 9112 3.2: 400 to any HTTP/1.1 request without Host, or with more than one.
-    if hosts > 1 || (hosts == 0 && parts.version >= Version::HTTP_11) {
+    // RFC 9112 3.2: 400 to any HTTP/1.1 request without Host, or with more than one. RFC 9113 8.3.1: HTTP/2 has
+    // `:authority` in its place, which is in the target now.
+    let named = hosts == 1 || (parts.version >= Version::HTTP_2 && parts.uri.authority().is_some());
+    if hosts > 1 || (!named && parts.version >= Version::HTTP_11) {
         return Err(StatusCode::BAD_REQUEST);
+    }
+    if parts.version >= Version::HTTP_2 {
+        // HTTP/1.1 is counted as it is parsed.
+        if parts.headers.len() > fields {
+            return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        join_cookies(&mut parts.headers);
     }
     to_origin_form(parts)?;
     strip_hop_by_hop(&mut parts.headers);
@@ -69,6 +79,16 @@ fn to_origin_form(parts: &mut request::Parts) -> Result<(), StatusCode> {
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     parts.uri = Uri::from(path);
     Ok(())
+}
+
+/// RFC 9113 8.2.3: a cookie that came in crumbs is one line again before it goes into HTTP/1.1.
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// Removes the fields that are for this connection alone: the known ones, and those that `Connection` names.
@@ -149,6 +169,13 @@ mod tests {
         assert!(!says_close(Version::HTTP_11, &map(&[])));
         assert!(says_close(Version::HTTP_10, &map(&[])));
         assert!(!says_close(Version::HTTP_10, &map(&[("connection", "Keep-Alive")])));
+    }
+
+    #[test]
+    fn the_crumbs_of_a_cookie_are_one_line_again() {
+        let mut headers = map(&[("cookie", "a=1"), ("host", "site"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! The HTTP/1.1 data plane: obeys an [`L7Policy`](crate::L7Policy), and follows HTTP.
+//! The HTTP data plane: obeys an [`L7Policy`](crate::L7Policy), and follows HTTP.
 //!
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
 //!   └─ downstream: one task for each client connection (hyper server), and its time limit for slow heads
+//!        │ http2: one that speaks HTTP/2, whose streams are so many requests; rewind: how it is told from HTTP/1.1
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
 //!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
 //!             ├─ upstream: one connection, its one sender, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ body: both directions, frame by frame
+//! secure: TLS, in front and behind
 //! pipelining: a fault, in place of the hyper server
 //! service: what a balancer is made of
 //! shell: the one lock around the policy and all connections
 //! ```
 //!
+//! Clients speak HTTP/1.1 or HTTP/2; backends are spoken to by HTTP/1.1 alone, as IIS needs it for Windows authentication.
 //! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
 //! connection is the policy's decision alone.
 
@@ -22,8 +25,11 @@ mod body;
 mod downstream;
 mod forward;
 mod headers;
+mod http2;
 mod lease;
 mod pipelining;
+mod rewind;
+mod secure;
 mod service;
 mod shell;
 mod tap;
@@ -33,32 +39,40 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use stickler_model::{Env, Time};
+use stickler_net::tls::ServerTls;
 use stickler_net::{Net, next_connection};
 use tokio::time::{Instant, sleep_until};
 
-use self::downstream::Registered;
+use self::downstream::{Arrival, Registered};
+use self::secure::Transports;
 use self::shell::Shell;
 use crate::health::Traffic;
 use crate::{Gate, ProxyProtocol};
 
+pub use secure::UpstreamTls;
 pub use service::{Limits, Pipelining, Service};
 
 /// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
-    let Service { farm, policy, limits, control, passive, gate, send_proxy, accept_proxy, pipelining } = service;
+    let Service { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
+    let shell = Shell::new(env, farm, policy, limits);
     let proxy = Arc::new(Proxy {
         net,
         client: upstream::builder(&limits),
         server: downstream::builder(&limits),
+        in_turn: gate.is_some() || !shell.takes_streams,
         gate,
-        announces: send_proxy,
-        accepts: accept_proxy,
-        pipelining,
+        announces: service.send_proxy,
+        accepts: service.accept_proxy,
+        pipelining: service.pipelining,
+        http2: service.http2,
+        tls: service.tls,
+        upstream_tls: service.upstream_tls.map(|tls| Transports::new(tls, service.tls_drifts)),
         traffic,
-        shell: Shell::new(env, farm, policy, limits),
+        shell,
     });
     // Weak, since the proxy must not outlive its connections for the handle's sake.
     let told = Arc::downgrade(&proxy);
@@ -95,6 +109,12 @@ struct Proxy<N> {
     announces: Option<ProxyProtocol>,
     accepts: bool,
     pipelining: Pipelining,
+    /// By prior knowledge.
+    http2: bool,
+    tls: Option<ServerTls>,
+    upstream_tls: Option<Transports>,
+    /// Streams of one connection take turns, since the policy or the gate is asked one request at a time.
+    in_turn: bool,
     traffic: Option<Traffic>,
     shell: Shell,
 }
@@ -111,8 +131,8 @@ impl<N> Proxy<N> {
 async fn accept<N: Net>(proxy: &Arc<Proxy<N>>, listener: &N::Listener) {
     while let Some((stream, client)) = next_connection(listener).await {
         if let Some((id, close)) = proxy.shell.connected() {
-            let registered = Registered::new(proxy, id);
-            proxy.net.spawn(downstream::serve(registered, stream, client, close));
+            let arrival = Arrival { registered: Registered::new(proxy, id), client, front: None, close };
+            proxy.net.spawn(downstream::serve(arrival, stream));
         }
     }
 }

@@ -27,10 +27,10 @@ use tokio::io::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::downstream::{HeadWatch, Registered};
+use super::downstream::{Arrival, HeadWatch, Registered};
 use super::forward::{Peer, forward};
 use super::service::Limits;
-use super::shell::CloseSignal;
+use crate::Protocol;
 
 /// Requests under way on one downstream connection; the next is read when one of them is answered.
 const LANES: usize = 16;
@@ -42,13 +42,8 @@ const ANSWER_HEAD: usize = 128 * 1024;
 const FIELDS: usize = 100;
 
 /// Serves one client's connection until either side is done with it.
-pub(super) async fn serve<N: Net>(
-    registered: Registered<N>,
-    stream: N::Stream,
-    client: SocketAddr,
-    front: Option<SocketAddr>,
-    close: CloseSignal,
-) {
+pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite>(arrival: Arrival<N>, stream: S) {
+    let Arrival { registered, client, front, close } = arrival;
     let (read, write) = split(stream);
     let (lanes, answers) = mpsc::channel(LANES);
     let reader =
@@ -121,11 +116,12 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         let registered =
             if pinned { Arc::clone(&self.own) } else { Arc::new(Registered::new(&proxy, proxy.shell.connected()?.0)) };
         let head = Arc::<HeadWatch>::default();
-        let peer = Peer { id: registered.id(), client: self.client, front: self.front, head };
+        let protocol = Protocol::Http1;
+        let peer = Peer { id: registered.id(), client: self.client, front: self.front, protocol, head };
         let busy = Arc::clone(&self.busy);
         let owner = Arc::clone(&proxy);
         proxy.net.spawn(async move {
-            let service = service_fn(|request| forward(Arc::clone(&owner), peer.clone(), request));
+            let service = service_fn(|request| forward(Arc::clone(&owner), peer.clone(), peer.head.begin(), request));
             let served = owner.server.serve_connection(TokioIo::new(theirs), service).await;
             if pinned {
                 busy.store(false, Ordering::Relaxed);

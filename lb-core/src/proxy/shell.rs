@@ -23,6 +23,8 @@ pub(super) struct Shell {
     pub(super) limits: Limits,
     /// The policy's next deadline came nearer.
     pub(super) wake: Notify,
+    /// Whether the policy decides on several requests of one downstream connection at a time.
+    pub(super) takes_streams: bool,
     state: Mutex<State>,
 }
 
@@ -50,7 +52,8 @@ struct Upstream {
 
 struct Downstream {
     close: Option<oneshot::Sender<()>>,
-    resume: Option<oneshot::Sender<()>>,
+    /// Requests that wait: one, or several streams.
+    resume: Vec<oneshot::Sender<()>>,
     finishing: Option<oneshot::Receiver<()>>,
 }
 
@@ -76,6 +79,7 @@ pub(super) type CloseSignal = oneshot::Receiver<()>;
 
 impl Shell {
     pub(super) fn new(env: Env, farm: Farm, policy: Box<dyn L7Policy>, limits: Limits) -> Self {
+        let takes_streams = policy.takes_streams();
         let state = State {
             policy,
             upstreams: IndexMap::new(),
@@ -84,7 +88,7 @@ impl Shell {
             last_upstream: 0,
             armed: None,
         };
-        Self { env, farm, limits, wake: Notify::new(), state: Mutex::new(state) }
+        Self { env, farm, limits, wake: Notify::new(), takes_streams, state: Mutex::new(state) }
     }
 
     /// The operator, a health check or live traffic says this of a backend.
@@ -104,7 +108,7 @@ impl Shell {
         state.last_downstream = state.last_downstream.wrapping_add(1);
         let id = DownstreamId(state.last_downstream);
         let (close, signal) = oneshot::channel();
-        state.downstreams.insert(id, Downstream { close: Some(close), resume: None, finishing: None });
+        state.downstreams.insert(id, Downstream { close: Some(close), resume: Vec::new(), finishing: None });
         Some((id, signal))
     }
 
@@ -158,6 +162,16 @@ impl Shell {
             }
             _ => self.follow(&mut state, at.downstream, request, fresh, decision),
         }
+    }
+
+    /// Whether a connection that was decided on is to be some client's own.
+    pub(super) fn is_dedicated(&self, id: UpstreamId) -> bool {
+        self.lock().policy.is_dedicated(id)
+    }
+
+    /// TLS did not come about on a connection that was decided on.
+    pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
+        self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, "tls failed");
     }
 
     /// A connection that was decided on is open; `spawn` starts its task.
@@ -253,7 +267,8 @@ impl Shell {
                 }
                 Work::CloseDownstream(id) => self.close_downstream(&mut state, Some(id)),
                 Work::Resume(id) => {
-                    if let Some(resume) = state.downstreams.get_mut(&id).and_then(|entry| entry.resume.take()) {
+                    let waiting = state.downstreams.get_mut(&id).map(|entry| std::mem::take(&mut entry.resume));
+                    for resume in waiting.into_iter().flatten() {
                         // The client may have gone meanwhile.
                         let _ = resume.send(());
                     }
@@ -283,7 +298,8 @@ impl Shell {
             Route::Wait => {
                 let (resume, resumed) = oneshot::channel();
                 if let Some(entry) = state.downstreams.get_mut(&id) {
-                    entry.resume = Some(resume);
+                    entry.resume.retain(|other| !other.is_closed());
+                    entry.resume.push(resume);
                 }
                 ("wait", None, Some(Step::Wait(resumed)))
             }

@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use stickler_lb_core::health::rule::{Blame, Expect, Probe};
-use stickler_lb_core::{FailureKind, Finish, Pipelining, Route, UpstreamId, faults, find, mechanisms};
+use stickler_lb_core::{
+    FailureKind, Finish, L7Policy as _, Mechanism, Pipelining, Route, UpstreamId, fault, faults, find, mechanisms,
+};
 
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
 
@@ -24,13 +26,11 @@ fn handshake(front: &mut Front, client: u32) -> [Route; 2] {
 }
 
 #[test]
-fn all_twenty_are_listed_in_order_and_sit_somewhere_unless_they_need_what_is_not_there() {
+fn all_twenty_are_listed_in_order_and_sit_somewhere() {
     let ids: Vec<_> = faults().iter().map(|fault| fault.id.to_owned()).collect();
     assert_eq!(ids, (1..=20).map(|number| format!("B{number}")).collect::<Vec<_>>());
-    let later: Vec<_> = faults().iter().filter(|fault| fault.needs.is_some()).map(|fault| fault.id).collect();
-    assert_eq!(later, ["B1", "B8", "B13", "B19"]);
     for fault in faults() {
-        assert_eq!(fault.sits_on().is_empty(), fault.needs.is_some(), "{fault:?}");
+        assert!(fault.needs.is_none() && !fault.sits_on().is_empty(), "{fault:?}");
         for name in fault.sits_on() {
             let faulty = find(&format!("{name}+{}", fault.id)).unwrap();
             if let Some(rules) = faulty.rules() {
@@ -39,6 +39,41 @@ fn all_twenty_are_listed_in_order_and_sit_somewhere_unless_they_need_what_is_not
         }
     }
     assert!(mechanisms().iter().all(|mechanism| mechanism.faults.is_empty()));
+}
+
+/// A ticket without a challenge before it, and an answer that is none either.
+const ONE_SHOT: Ask = Ask { path: "/", authorization: Some("Negotiate YIIGhgYGKwYBBQUC"), cookie: None, claim: None };
+
+#[test]
+fn b1_a_one_shot_logon_leaves_its_connection_to_the_next() {
+    for name in ["pin-on-authorization", "pin-by-address", "pin-coupled"] {
+        let next = |balancer: &str| {
+            let mut front = Front::of(balancer, 1);
+            front.exchange(1, &ONE_SHOT, OK);
+            (front.route(2), front.route(1))
+        };
+        assert_eq!(next(name), (Route::Open(0), pinned(1)), "{name}");
+        assert_eq!(next(&format!("{name}+B1")), (reuse(1), reuse(1)), "{name}");
+        let mut front = Front::of(&format!("{name}+B1"), 1);
+        assert_eq!(handshake(&mut front, 1), [Route::Open(0), pinned(1)], "a challenge pins {name}");
+    }
+}
+
+#[test]
+fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
+    let has_hole = |mechanism: &&Mechanism| {
+        let mut front = Front::of(mechanism.name, 1);
+        front.exchange(1, &ONE_SHOT, OK);
+        // Where a connection's first request is never sent over a shared one, the second is.
+        front.route(2);
+        front.route(2) == reuse(1) || front.served[&UpstreamId(1)].len() > 1
+    };
+    let pins = |mechanism: &&Mechanism| mechanism.rules().is_some_and(|rules| rules.pin.is_some());
+    let (holed, sound): (Vec<_>, Vec<_>) = mechanisms().iter().filter(pins).partition(has_hole);
+    let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name).collect::<Vec<_>>();
+    assert_eq!(names(&sound), ["pin-on-authorization", "pin-by-address", "pin-coupled"]);
+    assert!(names(&holed).contains(&"pin-on-401") && names(&holed).contains(&"pin-next-request"));
+    assert_eq!(fault::find("B1").unwrap().sits_on(), names(&sound));
 }
 
 #[test]
@@ -99,6 +134,21 @@ fn b7_a_request_for_another_service_goes_over_the_connection_of_the_first() {
 }
 
 #[test]
+fn b8_a_client_that_speaks_http2_is_not_pinned() {
+    for name in ["pin-on-401", "pin-on-authorization"] {
+        let legs = |front: Front| {
+            let mut front = front;
+            handshake(&mut front, 1);
+            [front.route(2), front.route(1)]
+        };
+        let faulty = format!("{name}+B8");
+        assert_eq!(legs(Front::http2(name, 1)), [Route::Open(0), pinned(1)], "{name}");
+        assert_eq!(legs(Front::http2(&faulty, 1)), [reuse(1), reuse(1)], "whoever comes next gets what {name} left");
+        assert_eq!(legs(Front::of(&faulty, 1)), [Route::Open(0), pinned(1)], "{name} by HTTP/1.1");
+    }
+}
+
+#[test]
 fn b9_a_second_handshake_takes_the_only_slot_from_the_first_in_silence() {
     let mut sound = Front::of("pin-slots", 1);
     handshake(&mut sound, 1);
@@ -142,6 +192,32 @@ fn b12_failures_count_against_the_backend_that_was_picked_last() {
     assert_eq!(blame("pin-passive"), Some(Blame::Carrier));
     assert_eq!(blame("pin-passive+B12"), Some(Blame::PickedLast));
     assert_eq!(blame("pin-on-401+B12"), Some(Blame::PickedLast));
+}
+
+#[test]
+fn b13_a_stream_in_the_same_place_of_another_connection_gets_the_pin() {
+    for (balancer, expected) in [("pin-on-401", Route::Open(0)), ("pin-on-401+B13", pinned(1))] {
+        let mut front = Front::http2(balancer, 1);
+        assert_eq!(handshake(&mut front, 1), [Route::Open(0), pinned(1)], "{balancer}");
+        assert_eq!(front.route(2), expected, "{balancer}");
+        assert_eq!(front.route(1), pinned(1), "{balancer}: and back");
+        front.close_client(1);
+        assert_eq!(front.route(2) == Route::Open(0), balancer == "pin-on-401+B13");
+        assert_eq!(handshake(&mut Front::of(balancer, 1), 1), [Route::Open(0), pinned(1)], "{balancer} by HTTP/1.1");
+    }
+}
+
+#[test]
+fn b13_a_pin_whose_place_is_busy_is_not_taken_and_stays_after_its_owner() {
+    let mut front = Front::http2("pin-on-401+B13", 1);
+    handshake(&mut front, 1);
+    front.request(1, &Ask::default());
+    assert_eq!(front.route(2), Route::Open(0));
+    front.answer(1, OK);
+    front.finish(1);
+    assert_eq!(front.route(2), pinned(1), "it is with the second client now");
+    assert_eq!(front.close_client(1), [], "so the end of the first does not end it");
+    assert_eq!(front.route(2), pinned(1));
 }
 
 #[test]
@@ -191,6 +267,31 @@ fn b18_a_401_counts_as_a_failure() {
     };
     assert!(holds("pin-checked-http") && !holds("pin-checked-http+B18") && !holds("pin-checked-http-2xx"));
     assert!(!Expect::Success.holds(StatusCode::UNAUTHORIZED));
+}
+
+#[test]
+fn b19_is_left_to_the_data_plane_which_is_told_what_is_dedicated() {
+    let drifts = |balancer| find(balancer).map(|mechanism| mechanism.tls_drifts);
+    assert_eq!((drifts("pin-on-authorization"), drifts("pin-on-authorization+B19")), (Ok(false), Ok(true)));
+    let refused = drifts("pin-on-401+B19").unwrap_err().to_string();
+    assert!(refused.contains("its pins take the connection that there is, and not another transport"), "{refused}");
+    let mut front = Front::of("pin-on-authorization+B19", 1);
+    front.request(1, &Ask::default());
+    front.request(2, &TYPE1);
+    assert_eq!([1, 2].map(|id| front.policy.is_dedicated(UpstreamId(id))), [false, true]);
+    assert_eq!(front.fail(2, FailureKind::Tls), Route::Reject(StatusCode::BAD_GATEWAY));
+}
+
+#[test]
+fn b20_a_challenge_for_nego2_does_not_pin() {
+    for (challenge, missed) in [("NTLM", false), ("Negotiate", false), ("Nego2", true), ("Nego2 oYH", true)] {
+        for (balancer, missed) in [("pin-on-401", false), ("pin-on-401+B20", missed)] {
+            let mut front = Front::of(balancer, 1);
+            front.exchange(1, &Ask::default(), Answer { status: 401, challenge: Some(challenge) });
+            let next = if missed { reuse(1) } else { pinned(1) };
+            assert_eq!(front.route(1), next, "{balancer} {challenge}");
+        }
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::{
-    Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead,
-    ResponseHead, Route, UpstreamId, Work, find,
+    Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, Protocol,
+    RequestHead, ResponseHead, Route, UpstreamId, Work, find,
 };
 use stickler_model::{Entropy, Name, Time};
 
@@ -41,7 +41,10 @@ pub(crate) struct Answer {
 pub(crate) const OK: Answer = Answer { status: 200, challenge: None };
 pub(crate) const CHALLENGE: Answer = Answer { status: 401, challenge: Some("NTLM TlRMTVNTUAAC") };
 
+/// Clients are numbers. Where they speak HTTP/2, the number is that of a stream of a client: the last digit says whose,
+/// those before it which place the stream has ([`Protocol::Http2`]).
 pub(crate) struct Front {
+    pub(crate) http2: bool,
     pub(crate) policy: Composed,
     pub(crate) now: Time,
     pub(crate) fresh: u32,
@@ -60,6 +63,7 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn new(rules: Rules, backends: usize) -> Self {
         Self {
+            http2: false,
             policy: Composed::new(rules, &farm(backends), Entropy::new(1, "test")).unwrap(),
             now: Time(0),
             fresh: 1,
@@ -77,7 +81,22 @@ impl Front {
         Self::new(find(balancer).unwrap().rules().expect("it works at L7").clone(), backends)
     }
 
+    /// Likewise, and clients speak HTTP/2 to it.
+    pub(crate) fn http2(balancer: &str, backends: usize) -> Self {
+        Self { http2: true, ..Self::of(balancer, backends) }
+    }
+
+    /// Whose stream this is.
+    fn owner(&self, client: u32) -> u32 {
+        if self.http2 { client % 10 } else { client }
+    }
+
+    fn protocol(&self, client: u32) -> Protocol {
+        if self.http2 { Protocol::Http2 { stream: client / 10 } } else { Protocol::Http1 }
+    }
+
     pub(crate) fn id(&mut self, client: u32) -> DownstreamId {
+        let client = self.owner(client);
         let last = &mut self.last_downstream;
         *self.downstream.entry(client).or_insert_with(|| {
             *last += 1;
@@ -89,7 +108,8 @@ impl Front {
     pub(crate) fn request(&mut self, client: u32, ask: &Ask) -> Decision<Route> {
         let id = self.id(client);
         let (uri, headers) = head(ask);
-        let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
+        let (protocol, client_end) = (self.protocol(client), address(self.owner(client)));
+        let head = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: client_end, protocol };
         let decision = self.policy.request(self.now, id, UpstreamId(self.fresh), &head);
         self.obey(client, decision.verdict);
         if decision.verdict == Route::Wait {
@@ -183,7 +203,8 @@ impl Front {
         self.open.remove(&upstream);
         let at = Exchange { downstream: self.id(client), upstream };
         let (uri, headers) = head(ask);
-        let again = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: address(client) };
+        let (protocol, client_end) = (self.protocol(client), address(self.owner(client)));
+        let again = RequestHead { method: &Method::GET, uri: &uri, headers: &headers, client: client_end, protocol };
         let failure = Failure { kind, attempts, again: Some(again) };
         let route = self.policy.failed(self.now, at, UpstreamId(self.fresh), &failure).verdict;
         self.obey(client, route);
@@ -193,11 +214,15 @@ impl Front {
 
     /// Returns the upstream connections that close with it.
     pub(crate) fn close_client(&mut self, client: u32) -> Vec<UpstreamId> {
-        if let Some(upstream) = self.busy.remove(&client) {
+        let client = self.owner(client);
+        let streams: Vec<u32> = self.busy.keys().copied().filter(|&stream| self.owner(stream) == client).collect();
+        for stream in streams {
+            let upstream = self.busy.remove(&stream).expect("a stream that is busy");
             self.open.remove(&upstream);
             self.policy.upstream_closed(self.now, upstream);
         }
-        self.waiting.remove(&client);
+        let http2 = self.http2;
+        self.waiting.retain(|&stream, _| if http2 { stream % 10 != client } else { stream != client });
         let Some(id) = self.downstream.remove(&client) else { return Vec::new() };
         let closes = self.policy.downstream_closed(self.now, id);
         for upstream in &closes {
@@ -246,9 +271,12 @@ impl Front {
                 Work::Resume(id) => {
                     let client = self.downstream.iter().find(|(_, other)| **other == id).map(|(client, _)| *client);
                     // One whose request was given up meanwhile does not come.
-                    let ask = client.and_then(|client| Some((client, self.waiting.remove(&client)?)));
-                    if let Some((client, ask)) = ask {
-                        self.request(client, &ask);
+                    let called = |stream: &u32| Some(self.owner(*stream)) == client;
+                    let streams: Vec<u32> = self.waiting.keys().copied().filter(called).collect();
+                    for stream in streams {
+                        if let Some(ask) = self.waiting.remove(&stream) {
+                            self.request(stream, &ask);
+                        }
                     }
                 }
             }

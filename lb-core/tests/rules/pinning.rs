@@ -108,3 +108,86 @@ fn challenges_are_stripped_and_still_pin() {
     front.finish(1);
     assert_eq!(front.route(1), pinned(1));
 }
+
+/// Streams 1, 11, 21 ... are those of the first client, in their places.
+#[test]
+fn streams_beside_a_busy_pin_open_further_connections_on_which_nobody_has_authenticated() {
+    let mut front = Front::http2("pin-on-401", 1);
+    front.exchange(1, &NTLM, CHALLENGE);
+    let routes: Vec<_> = [1, 11, 21].into_iter().map(|stream| front.request(stream, &Ask::default()).verdict).collect();
+    assert_eq!(routes, [pinned(1), Route::Open(0), Route::Open(0)]);
+    front.answer(1, OK);
+    front.finish(1);
+    for stream in [11, 21] {
+        front.answer(stream, CHALLENGE);
+        front.finish(stream);
+    }
+    assert_eq!(front.route(1), pinned(1), "the first stays the first");
+    assert_eq!(front.route(2), Route::Open(0), "and all three are the client's own");
+    let mut closed = front.close_client(1);
+    closed.sort_unstable();
+    assert_eq!(closed, [UpstreamId(1), UpstreamId(2), UpstreamId(3)]);
+}
+
+#[test]
+fn the_legs_of_streams_at_a_time_find_their_connections_in_order() {
+    let mut front = Front::http2("pin-on-401", 1);
+    let all = |front: &mut Front, answer: Answer| -> Vec<Route> {
+        let routes = [1, 11, 21].map(|stream| front.request(stream, &NTLM).verdict);
+        for stream in [1, 11, 21] {
+            front.answer(stream, answer);
+            front.finish(stream);
+        }
+        routes.to_vec()
+    };
+    assert_eq!(all(&mut front, CHALLENGE), [Route::Open(0); 3]);
+    assert_eq!(all(&mut front, OK), [pinned(1), pinned(2), pinned(3)]);
+}
+
+#[test]
+fn the_end_of_any_connection_that_is_pinned_beside_another_ends_the_client() {
+    let mut front = Front::http2("pin-on-401", 1);
+    for stream in [1, 11] {
+        front.request(stream, &NTLM);
+    }
+    for stream in [1, 11] {
+        front.answer(stream, CHALLENGE);
+        front.finish(stream);
+    }
+    assert!(front.close_upstream(UpstreamId(2)));
+    assert!(!front.open.contains_key(&UpstreamId(1)));
+}
+
+#[test]
+fn private_connections_of_streams_are_kept_within_their_slots() {
+    let mut front = Front::http2("private-slot", 1);
+    for stream in [1, 11] {
+        front.request(stream, &Ask::default());
+    }
+    for stream in [1, 11] {
+        front.answer(stream, OK);
+        front.finish(stream);
+    }
+    assert_eq!(front.open.len(), 1, "one slot");
+    front.request(1, &Ask::default());
+    assert_eq!(front.route(11), Route::Open(0));
+    front.answer(1, OK);
+    front.finish(1);
+    assert_eq!(front.open.len(), 1);
+}
+
+#[test]
+fn streams_wait_each_for_itself() {
+    let mut front = Front::http2("pin-queue", 1);
+    let full: Vec<u32> = (0..64).map(|place| place * 10 + 1).collect();
+    for &stream in &full {
+        assert_eq!(front.request(stream, &Ask::default()).verdict, Route::Open(0));
+    }
+    assert_eq!(front.request(641, &Ask::default()).verdict, Route::Wait);
+    assert_eq!(front.request(651, &Ask::default()).verdict, Route::Wait);
+    for stream in [1, 11] {
+        front.answer(stream, OK);
+        front.finish(stream);
+    }
+    assert!(front.busy.contains_key(&641) && front.busy.contains_key(&651), "each was called");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use stickler_lb_core::policy::composed::{Connect, Flaws, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
-use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Trigger};
+use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
 use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, L7Policy as _, Route, UpstreamId};
@@ -18,9 +18,21 @@ const BACKENDS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Request { client: u32, credentials: bool, api: bool, cookie: bool },
-    Answer { client: u32, challenge: bool },
-    Fail { client: u32, refused: bool },
+    /// Where clients speak HTTP/2, the number is that of a stream.
+    Request {
+        client: u32,
+        credentials: bool,
+        api: bool,
+        cookie: bool,
+    },
+    Answer {
+        client: u32,
+        challenge: bool,
+    },
+    Fail {
+        client: u32,
+        refused: bool,
+    },
     CloseClient(u32),
     CloseUpstream(usize),
     State(usize, BackendState),
@@ -30,7 +42,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     const STATES: [BackendState; 3] = [BackendState::Up, BackendState::Drain, BackendState::Down];
-    let client = 1..5_u32;
+    let client = (1..5_u32, 0..3_u32).prop_map(|(client, place)| client + 10 * place);
     let flag = any::<bool>;
     prop_oneof![
         8 => (client.clone(), flag(), flag(), flag())
@@ -106,6 +118,7 @@ fn pin() -> impl Strategy<Value = PinRule> {
             coupling: Coupling { upstream_follows, downstream_follows },
             slots,
             picks_anyway,
+            streams: Streams::Apart,
         },
     )
 }
@@ -136,11 +149,15 @@ fn persist() -> impl Strategy<Value = Option<PersistRule>> {
 
 fn flaws() -> impl Strategy<Value = Flaws> {
     let flag = || prop::bool::weighted(0.1);
-    (flag(), flag(), flag()).prop_map(|(pool_steals_pinned, cleanup_drops_another, pin_crosses_services)| Flaws {
-        pool_steals_pinned,
-        cleanup_drops_another,
-        pin_crosses_services,
-    })
+    (flag(), flag(), flag(), flag(), flag()).prop_map(
+        |(pool_steals_pinned, cleanup_drops_another, pin_crosses_services, no_pin_on_http2, streams_share_pin)| Flaws {
+            pool_steals_pinned,
+            cleanup_drops_another,
+            pin_crosses_services,
+            no_pin_on_http2,
+            streams_share_pin,
+        },
+    )
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -196,17 +213,20 @@ struct Run {
 }
 
 impl Run {
-    fn new(rules: Rules) -> Self {
-        let front = Front::new(rules.clone(), BACKENDS);
+    fn new(rules: Rules, http2: bool) -> Self {
+        let mut front = Front::new(rules.clone(), BACKENDS);
+        front.http2 = http2;
         let (cookies, owners) = (BTreeMap::new(), BTreeMap::new());
         Self { rules, front, states: [BackendState::Up; BACKENDS], cookies, owners }
     }
 
     fn perform(&mut self, step: &Step) {
+        let one = |client: u32| if self.front.http2 { client } else { client % 10 };
         match *step {
-            Step::Request { client, credentials, api, cookie } => self.request(client, credentials, api, cookie),
-            Step::Answer { client, challenge } => self.answer(client, challenge),
+            Step::Request { client, credentials, api, cookie } => self.request(one(client), credentials, api, cookie),
+            Step::Answer { client, challenge } => self.answer(one(client), challenge),
             Step::Fail { client, refused } => {
+                let client = one(client);
                 if self.front.busy.contains_key(&client) {
                     let kind = if refused { FailureKind::Refused } else { FailureKind::Lost };
                     let route = self.front.fail(client, kind);
@@ -216,7 +236,7 @@ impl Run {
                     }
                 }
             }
-            Step::CloseClient(client) => drop(self.front.close_client(client)),
+            Step::CloseClient(client) => drop(self.front.close_client(one(client))),
             Step::CloseUpstream(index) => {
                 if let Some(&upstream) = self.front.open.keys().nth(index) {
                     self.front.close_upstream(upstream);
@@ -273,7 +293,10 @@ impl Run {
 
     /// Whether what was a client's own never becomes another's.
     fn sound(&self) -> bool {
-        !self.rules.flaws.pool_steals_pinned && self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
+        let shared = self.front.http2 && self.rules.flaws.streams_share_pin;
+        !shared
+            && !self.rules.flaws.pool_steals_pinned
+            && self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
     }
 
     fn check(&self) {
@@ -304,9 +327,10 @@ proptest! {
     #[test]
     fn any_rules_keep_each_connection_in_one_place_and_leave_none_behind(
         rules in rules(),
+        http2 in any::<bool>(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut run = Run::new(rules);
+        let mut run = Run::new(rules, http2);
         for step in &steps {
             run.perform(step);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::{Client, domain};
-use stickler_auth::logon::{FRAME_PREFIX, LogonClient, LogonReply, MAX_FRAME, frame_len};
+use stickler_auth::logon::{FRAME_PREFIX, LogonClient, LogonReply, MAX_FRAME, denial, frame_len};
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::{Directory, DomainController, serve};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
@@ -49,12 +49,17 @@ async fn read_reply(socket: &mut impl Socket, channel: &mut LogonClient) -> Logo
 
 /// Whether the DC closes the connection without a word after these bytes.
 async fn is_closed_after(bytes: &[u8]) -> bool {
+    after(bytes).await == (Vec::new(), 0)
+}
+
+/// What the DC answers to these bytes until it closes the connection, and how many logons it notes.
+async fn after(bytes: &[u8]) -> (Vec<u8>, usize) {
     let (mut socket, journal) = start().await;
     socket.write_all(bytes).await.unwrap();
     let mut rest = Vec::new();
     // A reset is a close, too: the DC may not have read all that was sent.
     let _ = socket.read_to_end(&mut rest).await;
-    rest.is_empty() && journal.take().is_empty()
+    (rest, journal.take().len())
 }
 
 fn frame(machine: &str, secret: &[u8]) -> Vec<u8> {
@@ -65,15 +70,17 @@ fn frame(machine: &str, secret: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn logons_are_pipelined_answered_in_order_and_numbered_from_where_the_server_says() {
+async fn logons_are_pipelined_answered_in_order_and_noted_under_the_numbers_that_the_server_gives() {
     let (mut socket, journal) = start().await;
     let mut channel = LogonClient::new("IIS1", SECRET);
-    let mut bytes = 41_u64.to_be_bytes().to_vec();
-    for client in [
+    let mut bytes = Vec::new();
+    let clients = [
         Client::alice(),
         Client { password: "guess", ..Client::alice() },
         Client { user: "mallory", ..Client::alice() },
-    ] {
+    ];
+    for (number, client) in [41_u64, 42, 7].into_iter().zip(clients) {
+        bytes.extend(number.to_be_bytes());
         bytes.extend(channel.encode_request(&client.request()).unwrap());
     }
     // Cut anywhere: frames need not arrive whole, nor alone.
@@ -95,14 +102,26 @@ async fn logons_are_pipelined_answered_in_order_and_numbered_from_where_the_serv
     };
     assert_eq!(
         noted,
-        [logon(41, "alice", expected[0], 0), logon(42, "alice", expected[1], 1), logon(43, "mallory", expected[2], 0)]
+        [logon(41, "alice", expected[0], 0), logon(42, "alice", expected[1], 1), logon(7, "mallory", expected[2], 0)]
     );
 }
 
 #[tokio::test]
-async fn a_machine_that_is_unknown_or_has_another_secret_is_cut_off() {
-    assert!(is_closed_after(&frame("IIS9", SECRET)).await);
-    assert!(is_closed_after(&frame("IIS1", b"another secret")).await);
+async fn a_machine_that_is_unknown_or_has_another_secret_is_told_so_and_cut_off() {
+    for (machine, secret, expected) in [
+        ("IIS9", SECRET, NtStatus::NO_TRUST_SAM_ACCOUNT),
+        ("IIS1", b"another secret".as_slice(), NtStatus::ACCESS_DENIED),
+        // Nor is there a trust with a domain of such a host.
+        ("dc.partner.example", SECRET, NtStatus::NO_TRUST_SAM_ACCOUNT),
+    ] {
+        let (rest, noted) = after(&frame(machine, secret)).await;
+        assert_eq!((rest, noted), (denial(expected), 0), "{machine}");
+    }
+    // Once there is a channel, a frame that does not verify was altered on its way, and the DC says nothing more.
+    let whole = frame("IIS1", SECRET);
+    let (rest, noted) = after(&[whole.as_slice(), &whole].concat()).await;
+    let reply = frame_len(*rest.first_chunk().unwrap()).unwrap();
+    assert_eq!((rest.len(), noted), (FRAME_PREFIX + reply, 1));
 }
 
 #[tokio::test]

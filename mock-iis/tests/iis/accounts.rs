@@ -65,10 +65,10 @@ async fn without_a_dc_nobody_logs_on_and_the_log_says_why() {
 }
 
 #[tokio::test]
-async fn a_machine_with_another_secret_gets_nothing_from_the_dc() {
+async fn a_machine_with_another_secret_has_no_trust_with_its_domain() {
     let bench = Bench::with_accounts(domain(None), |dc| Accounts::dc(dc, b"another"), |site| site).await;
     assert_eq!(bench.connect().await.login("alice", "alice-pw").await.status, 401);
-    assert_eq!(codes(&bench)[1], 1311);
+    assert_eq!(codes(&bench)[1], 1789);
 }
 
 #[tokio::test]

@@ -21,11 +21,11 @@
 use std::collections::BTreeMap;
 
 use stickler_model::trace::Checks;
-use stickler_model::{Leg, Name, What};
+use stickler_model::{Name, What};
 
 use crate::index::{End, Index, Request, asks_for_credentials, is_no_answer};
 use crate::judge::Finding;
-use crate::logons::refused_by_site;
+use crate::site::refused_by_site;
 
 /// FO-1.
 pub(crate) fn the_orphaned_are_served(index: &Index<'_>) -> Finding {
@@ -100,7 +100,7 @@ fn orphan(
         let summary = format!("{client}'s request {id} ended {how}, long after {dead} died, while {other} was up");
         finding.violate(summary, request.events.iter().copied().chain([death]).collect());
     }
-    for answer in index.answered(request).filter(|answer| answer.leg != Leg::Authenticate) {
+    for answer in index.answered(request).filter(|answer| !answer.is_logon()) {
         let Some(user) = answer.taken_for() else { continue };
         let Some(origin) = index.authenticated_before(answer.at, answer.event) else { continue };
         let giver = index.answer(origin).and_then(|answer| index.request(answer.request));

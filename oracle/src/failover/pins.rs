@@ -2,7 +2,8 @@
 //! or its backend, goes.
 //!
 //! A client's connection is *bound* to a server's connection once the server took an Authenticate
-//! leg from it for the client's user there; and *pinned* once a later request without a token was
+//! leg or a ticket from it for the client's user there, and that authenticates the connection, not the
+//! request alone (`Site::persists`); and *pinned* once a later request without a token was
 //! taken so, too, over the same pair. A token that the client sends anew, and a request taken
 //! elsewhere, end this.
 //!
@@ -27,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
-use crate::index::{Index, Request, ServerConnection, asks_for_credentials};
+use crate::index::{ClientConnection, Index, Request, ServerConnection, asks_for_credentials};
 use crate::judge::Finding;
 
 /// FO-4.
@@ -39,9 +40,6 @@ pub(crate) fn losses_are_told(index: &Index<'_>) -> Finding {
 pub(crate) fn draining_keeps_and_takes_nothing(index: &Index<'_>) -> Finding {
     read(index).drains
 }
-
-/// A client's connection: the client, and its number of the connection.
-type ClientConnection<'t> = (&'t Name, u32);
 
 /// A server's connection that a client's is bound to.
 struct Pin<'t> {
@@ -207,12 +205,15 @@ impl<'t> Reader<'t> {
         if !own {
             return;
         }
-        if answer.leg == Leg::Authenticate {
+        if answer.is_logon() {
             self.release(on);
-            if let Some(before) = self.bound.insert(answer.at, on) {
+            if let Some(before) = self.bound.remove(&answer.at) {
                 self.pins.remove(&before);
             }
-            self.pins.insert(on, Pin { at: answer.at, proof: event, proven: false, lost: None });
+            if index.authenticates(&answer) {
+                self.bound.insert(answer.at, on);
+                self.pins.insert(on, Pin { at: answer.at, proof: event, proven: false, lost: None });
+            }
         } else if let Some(pin) = self.pins.get_mut(&on) {
             if pin.at == answer.at {
                 pin.proven = true;

@@ -1,9 +1,10 @@
 //! FO-2 and FO-3: what a retry must not do.
 //!
-//! **FO-2** is put to the test by each Authenticate leg of a known request that a server receives.
-//! It is violated when the legs of the request have by then been received on more connections than
-//! its client has sent such legs: somebody else sent one again. A client may well send another
-//! leg by itself, on a new connection; this allows one connection more.
+//! **FO-2** is put to the test by each Authenticate leg and each ticket of a known request that a
+//! server receives. It is violated when such legs of the request have by then been received on more
+//! connections than its client has sent of them: somebody else sent one again. A client may well send
+//! another by itself, on a new connection; this allows one connection more. A replayed ticket is found
+//! by a server's replay cache (RFC 4120 3.2.3) on the same host alone, so what came of it does not count.
 //!
 //! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an
 //! application processed. It is violated when it was processed more than once. A client that lost a
@@ -14,45 +15,50 @@ use std::collections::BTreeSet;
 
 use stickler_model::{Leg, What};
 
-use crate::index::Index;
+use crate::index::{Index, Request};
 use crate::judge::Finding;
 
 /// FO-2.
 pub(crate) fn nothing_is_replayed(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     for request in index.requests.values() {
-        // The latest such leg that the client sent, and the latest that a server received.
-        let (mut from, mut before) = (None, None);
-        let mut sent = 0;
-        let mut received_on = BTreeSet::new();
-        for &event in &request.events {
-            match *index.what(event) {
-                What::ClientSent { leg: Leg::Authenticate, .. } => {
-                    from = Some(event);
-                    sent += 1;
-                }
-                What::ServerReceived { leg: Leg::Authenticate, connection, .. } => {
-                    finding.exercise();
-                    let server = index.by(event);
-                    if received_on.insert((server, connection)) && received_on.len() > sent {
-                        let summary = format!(
-                            "{}'s request {}: {server} received the Authenticate leg on connection {connection}, \
-                             where the client has sent {sent} and servers have received it on {} connections",
-                            request.client,
-                            request.id,
-                            received_on.len(),
-                        );
-                        finding.violate(summary, from.into_iter().chain(before).chain([event]).collect());
-                        // Told once: what follows has to exceed this.
-                        sent = received_on.len();
-                    }
-                    before = Some(event);
-                }
-                _ => {}
-            }
-        }
+        replayed(index, request, (Leg::Authenticate, "Authenticate leg"), &mut finding);
+        replayed(index, request, (Leg::Ticket, "ticket"), &mut finding);
     }
     finding
+}
+
+fn replayed(index: &Index<'_>, request: &Request<'_>, (proof, name): (Leg, &str), finding: &mut Finding) {
+    // The latest such leg that the client sent, and the latest that a server received.
+    let (mut from, mut before) = (None, None);
+    let mut sent = 0;
+    let mut received_on = BTreeSet::new();
+    for &event in &request.events {
+        match *index.what(event) {
+            What::ClientSent { leg, .. } if leg == proof => {
+                from = Some(event);
+                sent += 1;
+            }
+            What::ServerReceived { leg, connection, .. } if leg == proof => {
+                finding.exercise();
+                let server = index.by(event);
+                if received_on.insert((server, connection)) && received_on.len() > sent {
+                    let summary = format!(
+                        "{}'s request {}: {server} received the {name} on connection {connection}, \
+                         where the client has sent {sent} and servers have received it on {} connections",
+                        request.client,
+                        request.id,
+                        received_on.len(),
+                    );
+                    finding.violate(summary, from.into_iter().chain(before).chain([event]).collect());
+                    // Told once: what follows has to exceed this.
+                    sent = received_on.len();
+                }
+                before = Some(event);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// FO-3.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stickler_model::event::{Closed, Credentials};
+use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
+use stickler_model::topology::{Agent, Provider, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::trace::{Checks, Promises, Spread, SpreadUnit};
-use stickler_model::{Action, Event, Fault, Leg, Name, Payload, Principal, RequestId, Time, What};
-use stickler_oracle::{Grade, Requirement, judge};
+use stickler_model::{Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RequestId, Time, What};
+use stickler_oracle::{Effort, Grade, Requirement, judge};
 
-use crate::story::{Story, trace, user};
+use crate::story::{Story, digest, servers, trace, user};
 
 fn name() -> impl Strategy<Value = Name> {
     prop::sample::select(vec!["alice", "bob", "iis1", "iis2", "dc", "world"]).prop_map(Name::from)
@@ -19,7 +21,7 @@ fn principal() -> impl Strategy<Value = Option<Principal>> {
 }
 
 fn leg() -> impl Strategy<Value = Leg> {
-    prop::sample::select(vec![Leg::Anonymous, Leg::Negotiate, Leg::Authenticate, Leg::Malformed])
+    prop::sample::select(vec![Leg::Anonymous, Leg::Negotiate, Leg::Authenticate, Leg::Ticket, Leg::Malformed])
 }
 
 fn id() -> impl Strategy<Value = RequestId> {
@@ -40,7 +42,56 @@ fn action() -> impl Strategy<Value = Action> {
         (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Reset(a, b))),
         (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Hold(a, b))),
         (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Release(a, b))),
+        (name(), agent(), any::<bool>()).prop_map(|(name, agent, no_kerberos)| {
+            let profile = Profile { agent, ..Profile::BROWSER };
+            Action::AddClient(ClientSpec { no_kerberos, ..ClientSpec::new(name, profile, None) })
+        }),
     ]
+}
+
+fn agent() -> impl Strategy<Value = Agent> {
+    prop::sample::select(vec![Agent::Curl, Agent::CurlNegotiate, Agent::Browser])
+}
+
+/// Tickets, and TLS with either certificate.
+fn secured() -> impl Strategy<Value = What> {
+    let certificate = || prop::sample::select(vec![digest("lb"), digest("iis1")]);
+    let service = || "HTTP/www".to_owned();
+    let error = || prop::sample::select(vec![0, 18, 24, 34, 37, 41, 0x8009_0346]);
+    prop_oneof![
+        (0..3u32, certificate(), any::<bool>()).prop_map(|(connection, certificate, http2)| What::ClientSecured {
+            connection,
+            certificate,
+            http2
+        }),
+        (0..3u32, certificate()).prop_map(|(connection, certificate)| What::ServerSecured { connection, certificate }),
+        (0..3u32, prop::option::of(id()), principal(), error()).prop_map(
+            move |(connection, request, client, error)| {
+                What::ServerTicket { connection, request, client, service: service(), error }
+            }
+        ),
+        (principal(), error()).prop_map(move |(client, error)| What::DcTicket {
+            client,
+            service: service(),
+            etype: 0,
+            error
+        }),
+    ]
+}
+
+/// A site of any kind, with TLS in front or not.
+fn site() -> impl Strategy<Value = (Vec<ServerSpec>, Option<TlsSpec>)> {
+    let provider = prop::sample::select(vec![Provider::Ntlm, Provider::Negotiate, Provider::NegotiateKerberos]);
+    let upstream = prop::sample::select(vec![UpstreamTls::Own, UpstreamTls::Same, UpstreamTls::Plain]);
+    let tls = prop::option::of(upstream.prop_map(|upstream| TlsSpec { upstream, http2: true }));
+    (provider, any::<(bool, bool, bool)>(), tls).prop_map(
+        |(provider, (persist_non_ntlm, single_request, require), tls)| {
+            let checking = if require { Checking::Require } else { Checking::Allow };
+            let protection = ProtectionSpec { checking, ..ProtectionSpec::default() };
+            let site = SiteSpec { persist_non_ntlm, single_request, protection, ..SiteSpec::default() };
+            (servers(&[provider], &site), tls)
+        },
+    )
 }
 
 fn told() -> impl Strategy<Value = What> {
@@ -48,6 +99,7 @@ fn told() -> impl Strategy<Value = What> {
     let value = || prop::sample::select(vec!["one", "two"]).prop_map(str::to_owned);
     let local = ([10, 0, 0, 1], 50_000).into();
     prop_oneof![
+        secured(),
         (0..3u32).prop_map(move |connection| What::ClientConnected { connection, local }),
         (0..3u32).prop_map(move |connection| What::ServerAccepted { connection, peer: local }),
         (0..3u32, how).prop_map(|(connection, how)| What::ServerClosed { connection, how }),
@@ -155,13 +207,18 @@ fn what() -> impl Strategy<Value = What> {
 
 proptest! {
     #[test]
-    fn any_events_in_any_order_are_judged_with_evidence_that_holds_together(seen in prop::collection::vec((name(), what()), 0..120), promised: bool) {
+    fn any_events_in_any_order_are_judged_with_evidence_that_holds_together(seen in prop::collection::vec((name(), what()), 0..120), promised: bool, site in prop::option::of(site())) {
         let events: Vec<Event> =
             seen.into_iter().zip(0..).map(|((by, what), at)| Event { at: Time(at * 500_000_000), by, what }).collect();
         let mut trace = trace(events);
         if promised {
             trace.header.promises = promises();
         }
+        if let Some((servers, tls)) = site {
+            (trace.header.topology.servers, trace.header.topology.tls) = (servers, tls);
+        }
+        let counted = Effort::of(&trace);
+        prop_assert!(counted.by_request.values().map(|cost| cost.http_requests).sum::<u32>() == counted.total.http_requests);
         let verdicts = judge(&trace);
         prop_assert!(verdicts.iter().map(|verdict| verdict.requirement).eq(Requirement::all()));
         for verdict in verdicts {
@@ -206,4 +263,28 @@ fn a_hundred_thousand_events_of_interleaved_handshakes_are_judged() {
     }
     let grades: Vec<Grade> = story.judge().iter().map(|verdict| verdict.grade).collect();
     assert_eq!(grades[..3], [Grade::Ok, Grade::Ok, Grade::Ok]);
+}
+
+#[test]
+fn a_hundred_thousand_events_of_streams_and_tickets_are_judged() {
+    // Of 5,000 clients half come over HTTP/2, all to one server's connection.
+    let site = SiteSpec {
+        protection: ProtectionSpec { checking: Checking::Require, ..ProtectionSpec::default() },
+        ..SiteSpec::default()
+    };
+    let mut story = Story::at(&site);
+    story.promises = promises();
+    story.tls = Some(TlsSpec::default());
+    story.secure_server("iis1", 1, "iis1");
+    for number in 0..5_000 {
+        let client = format!("client{number}");
+        story.secure(&client, 1, "iis1", number % 2 == 0);
+        story.whole_ticket(&client, (1, "iis1", 1));
+        story.again(&client, (1, "iis1", 1));
+    }
+    let verdicts = story.judge();
+    let verdict = |wanted| verdicts.iter().find(|verdict| verdict.requirement == wanted).unwrap();
+    assert_eq!((verdict(Requirement::Tl1).grade, verdict(Requirement::Tl1).exercised), (Grade::Ok, 5_000));
+    assert_eq!(verdict(Requirement::Tl2).evidence.len(), 4_999);
+    assert_eq!(Effort::of(&story.trace()).total.ticket_checks, 5_000);
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use stickler_model::event::{Closed, Credentials};
-use stickler_model::topology::{DomainSpec, LinkSpec};
+use stickler_model::payload::Digest;
+use stickler_model::site::SiteSpec;
+use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Event, Fault, Header, Leg, Name, Payload, Principal, RequestId, Time, Topology, Trace, What,
+    Action, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time, Topology, Trace,
+    What,
 };
 use stickler_oracle::{Grade, Requirement, Verdict, judge};
 
@@ -20,6 +23,10 @@ pub(crate) struct Story {
     pub(crate) preemptive: bool,
     /// What the balancer declares.
     pub(crate) promises: Promises,
+    /// What the header says of the servers.
+    pub(crate) servers: Vec<ServerSpec>,
+    /// What it says of TLS.
+    pub(crate) tls: Option<TlsSpec>,
     pub(crate) events: Vec<Event>,
     /// Nanoseconds that have passed beside those of the events.
     passed: u64,
@@ -290,10 +297,63 @@ impl Story {
         RequestId(self.requests.len() as u32)
     }
 
-    pub(crate) fn judge(&self) -> Vec<Verdict> {
+    /// A story at this site.
+    pub(crate) fn at(site: &SiteSpec) -> Self {
+        Self { servers: servers(&[Provider::Negotiate, Provider::Ntlm], site), ..Self::default() }
+    }
+
+    /// A browser, or curl, that may use Kerberos or not.
+    pub(crate) fn add_client(&mut self, name: &str, agent: Agent, no_kerberos: bool) {
+        let profile = Profile { agent, ..Profile::BROWSER };
+        self.act(Action::AddClient(ClientSpec { no_kerberos, ..ClientSpec::new(name.into(), profile, None) }));
+    }
+
+    /// A request with a ticket alone, which the server accepts; not the end.
+    pub(crate) fn ticket(&mut self, id: RequestId, way: Way<'_>) {
+        self.present(id, way, 0, 200);
+    }
+
+    /// A request with a ticket, on which the server decides so.
+    pub(crate) fn present(&mut self, id: RequestId, (on, server, connection): Way<'_>, error: u32, status: u16) {
+        self.send(id, on, Leg::Ticket);
+        let client = self.request(id).identity.clone().filter(|_| error == 0);
+        let number = self.reach(id, (on, server, connection), Leg::Ticket);
+        let service = "HTTP/www.corp.example".into();
+        self.see(server, What::ServerTicket { connection, request: Some(id), client: client.clone(), service, error });
+        self.answer(Some(id), (on, server, connection), number, Leg::Ticket, status, client.clone(), &Payload::Empty);
+        self.receive(id, on, status, Some(id), client);
+    }
+
+    /// A whole request of a client that sends a ticket at once.
+    pub(crate) fn whole_ticket(&mut self, client: &str, way: Way<'_>) -> RequestId {
+        let id = self.start(client);
+        self.ticket(id, way);
+        self.end(id, 200);
+        id
+    }
+
+    /// The client has TLS on its connection, and was shown the certificate of that name.
+    pub(crate) fn secure(&mut self, client: &str, connection: u32, certificate: &str, http2: bool) {
+        let certificate = digest(certificate);
+        self.see(client, What::ClientSecured { connection, certificate, http2 });
+    }
+
+    /// The server has TLS on its connection, and shows the certificate of that name.
+    pub(crate) fn secure_server(&mut self, server: &str, connection: u32, certificate: &str) {
+        let certificate = digest(certificate);
+        self.see(server, What::ServerSecured { connection, certificate });
+    }
+
+    pub(crate) fn trace(&self) -> Trace {
         let mut trace = trace(self.events.clone());
         trace.header.promises = self.promises.clone();
-        judge(&trace)
+        trace.header.topology.servers.clone_from(&self.servers);
+        trace.header.topology.tls = self.tls;
+        trace
+    }
+
+    pub(crate) fn judge(&self) -> Vec<Verdict> {
+        judge(&self.trace())
     }
 
     /// The verdict on one requirement.
@@ -327,6 +387,23 @@ impl Story {
 
 pub(crate) fn user(name: &str) -> Principal {
     Principal::new("CORP", name)
+}
+
+/// The digest of the certificate of that name.
+pub(crate) fn digest(certificate: &str) -> Digest {
+    Payload::Text(certificate.into()).digest()
+}
+
+/// `iis1` and `iis2`, set up alike.
+pub(crate) fn servers(providers: &[Provider], site: &SiteSpec) -> Vec<ServerSpec> {
+    let server = |name: &str| ServerSpec {
+        name: name.into(),
+        providers: providers.to_vec(),
+        version: IisVersion::Iis10,
+        acceptor: Acceptor::Connection,
+        site: site.clone(),
+    };
+    vec![server("iis1"), server("iis2")]
 }
 
 pub(crate) fn trace(events: Vec<Event>) -> Trace {

@@ -12,6 +12,7 @@ const PAGE: &str = include_str!("matrix.html");
 
 #[derive(Serialize)]
 struct Page<'a> {
+    kinds: Vec<&'static str>,
     requirements: Vec<RequirementText>,
     rows: Vec<RowView<'a>>,
 }
@@ -21,8 +22,8 @@ struct RowView<'a> {
     name: &'a str,
     product: &'a str,
     config: &'a str,
-    ntlm: &'static str,
-    mixed: bool,
+    works: Vec<&'static str>,
+    mixed: String,
     cells: Vec<CellView>,
     findings: Vec<Finding<'a>>,
 }
@@ -48,14 +49,16 @@ pub(super) fn render(matrix: &Matrix) -> String {
         .into_iter()
         .filter(|text| columns.iter().any(|requirement| requirement.id() == text.id))
         .collect();
-    let rows: Vec<RowView<'_>> = matrix.rows().iter().map(|row| view(row, &columns)).collect();
+    let rows: Vec<RowView<'_>> = matrix.rows().iter().map(|row| view(row, matrix, &columns)).collect();
+    let kinds = matrix.kinds().map(|(_, heading)| heading).collect();
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let page = environment.template_from_str(PAGE).and_then(|page| page.render(Serde(Page { requirements, rows })));
+    let page =
+        environment.template_from_str(PAGE).and_then(|page| page.render(Serde(Page { kinds, requirements, rows })));
     page.expect("the template is part of the program, and every name in it is given")
 }
 
-fn view<'a>(row: &'a Row, columns: &[Requirement]) -> RowView<'a> {
+fn view<'a>(row: &'a Row, matrix: &Matrix, columns: &[Requirement]) -> RowView<'a> {
     let findings = row.cells.iter().flat_map(|(&id, cell)| {
         cell.broken.iter().map(move |sighting| Finding {
             id,
@@ -69,8 +72,8 @@ fn view<'a>(row: &'a Row, columns: &[Requirement]) -> RowView<'a> {
         name: &row.subject.name,
         product: &row.subject.product,
         config: &row.subject.config,
-        ntlm: row.ntlm.word(),
-        mixed: row.mixes_up_users,
+        works: matrix.kinds().map(|(kind, _)| row.logons(kind).works.word()).collect(),
+        mixed: row.mixed(),
         cells: columns.iter().map(|&requirement| cell(row.grade(requirement))).collect(),
         findings: findings.collect(),
     }

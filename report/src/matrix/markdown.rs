@@ -8,18 +8,27 @@ use super::{Matrix, Row};
 
 pub(super) fn render(matrix: &Matrix) -> String {
     let columns = matrix.columns();
-    let mut text = String::from("| balancer | product | configuration | NTLM | users mixed up |");
+    let kinds: Vec<_> = matrix.kinds().collect();
+    let mut text = String::from("| balancer | product | configuration |");
+    for (_, heading) in &kinds {
+        let _ = write!(text, " {heading} |");
+    }
+    text.push_str(" users mixed up |");
     for requirement in &columns {
         let _ = write!(text, " {requirement} |");
     }
-    text.push_str("\n|---|---|---|---|---|");
-    text.push_str(&"---|".repeat(columns.len()));
+    text.push_str("\n|---|---|---|---|");
+    text.push_str(&"---|".repeat(kinds.len() + columns.len()));
     text.push('\n');
     for row in matrix.rows() {
-        let Row { subject, ntlm, mixes_up_users, .. } = row;
-        let mixed = if *mixes_up_users { "**yes**" } else { "no" };
+        let Row { subject, .. } = row;
+        let mixed = if row.mixes_up_users() { format!("**{}**", row.mixed()) } else { "no".into() };
         let (name, product, config) = (escaped(&subject.name), escaped(&subject.product), escaped(&subject.config));
-        let _ = write!(text, "| {name} | {product} | {config} | {} | {mixed} |", ntlm.word());
+        let _ = write!(text, "| {name} | {product} | {config} |");
+        for &(kind, _) in &kinds {
+            let _ = write!(text, " {} |", row.logons(kind).works.word());
+        }
+        let _ = write!(text, " {mixed} |");
         for &requirement in &columns {
             let _ = write!(text, " {} |", mark(row.grade(requirement)));
         }

@@ -8,8 +8,11 @@ mod html;
 mod markdown;
 mod text;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde::Serialize;
+use stickler_model::topology::Provider;
 use stickler_model::{Action, Trace, What};
 use stickler_oracle::{Grade, Requirement, Verdict};
 
@@ -38,14 +41,21 @@ pub struct Row {
     /// Whose.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Whether NTLM works.
-    pub ntlm: Works,
-    /// Whether a request was ever served as somebody else.
-    pub mixes_up_users: bool,
+    /// What became of users, by what their site takes: NTLM; Kerberos alone; Negotiate, where some fall back to NTLM.
+    pub logons: BTreeMap<Provider, Logons>,
     /// By requirement; one that no scenario put to the test is missing.
     pub cells: IndexMap<Requirement, Cell>,
     /// Scenarios that were run.
     pub scenarios: usize,
+}
+
+/// What became of the users of sites of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Logons {
+    /// Whether they can log on.
+    pub works: Works,
+    /// Whether a request was ever served as somebody else.
+    pub mixes_up_users: bool,
     /// What scenarios without a fault showed of logging on: worked, and did not.
     #[serde(skip)]
     calm: (bool, bool),
@@ -91,6 +101,10 @@ pub struct Sighting {
     pub replay: String,
 }
 
+/// The kinds of sites that have a column, and its heading.
+const KINDS: [(Provider, &str); 3] =
+    [(Provider::Ntlm, "NTLM"), (Provider::NegotiateKerberos, "Kerberos"), (Provider::Negotiate, "Negotiate")];
+
 /// Requirements whose violation means that users are mixed up.
 const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirement::Id3];
 
@@ -98,14 +112,21 @@ const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirem
 const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
 
 impl Matrix {
-    /// Adds what one scenario showed of a balancer. Several seeds may be added.
-    pub fn add(&mut self, subject: &Subject, scenario: &str, trace: &Trace, verdicts: &[Verdict], replay: &str) {
+    /// Adds what one scenario, whose site takes this, showed of a balancer. Several seeds may be added.
+    pub fn add(
+        &mut self,
+        subject: &Subject,
+        (scenario, takes): (&str, Provider),
+        trace: &Trace,
+        verdicts: &[Verdict],
+        replay: &str,
+    ) {
         let known = self.rows.iter().position(|row| row.subject == *subject);
         let index = known.unwrap_or_else(|| {
             self.rows.push(Row::new(subject.clone()));
             self.rows.len() - 1
         });
-        self.rows[index].add(scenario, trace, verdicts, replay);
+        self.rows[index].add((scenario, takes), trace, verdicts, replay);
     }
 
     /// A table with a row for each of these, and nothing in it.
@@ -126,6 +147,11 @@ impl Matrix {
     /// A row for each balancer, in the order in which they were added.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// The kinds of sites that some scenario had, in order, with their headings.
+    fn kinds(&self) -> impl Iterator<Item = (Provider, &'static str)> {
+        KINDS.into_iter().filter(|(kind, _)| self.rows.iter().any(|row| row.logons.contains_key(kind)))
     }
 
     /// The requirements that some scenario put to the test, in order.
@@ -156,14 +182,23 @@ impl Matrix {
 
 impl Row {
     fn new(subject: Subject) -> Self {
-        Self {
-            subject,
-            ntlm: Works::Unknown,
-            mixes_up_users: false,
-            cells: IndexMap::new(),
-            scenarios: 0,
-            calm: (false, false),
-        }
+        Self { subject, logons: BTreeMap::new(), cells: IndexMap::new(), scenarios: 0 }
+    }
+
+    /// What became of the users of sites that take this.
+    pub fn logons(&self, takes: Provider) -> Logons {
+        self.logons.get(&takes).copied().unwrap_or_default()
+    }
+
+    /// Whether a request was ever served as somebody else.
+    pub fn mixes_up_users(&self) -> bool {
+        self.logons.values().any(|logons| logons.mixes_up_users)
+    }
+
+    /// At which sites users were mixed up; nothing where at none.
+    fn mixed(&self) -> String {
+        let mixed = KINDS.iter().filter(|(kind, _)| self.logons(*kind).mixes_up_users).map(|&(_, heading)| heading);
+        mixed.collect::<Vec<_>>().join(", ")
     }
 
     /// The grade of a requirement; not exercised where no scenario put it to the test.
@@ -171,15 +206,9 @@ impl Row {
         self.cells.get(&requirement).and_then(|cell| cell.grade).unwrap_or(Grade::NotExercised)
     }
 
-    fn add(&mut self, scenario: &str, trace: &Trace, verdicts: &[Verdict], replay: &str) {
+    fn add(&mut self, (scenario, takes): (&str, Provider), trace: &Trace, verdicts: &[Verdict], replay: &str) {
         self.scenarios += 1;
-        if !trace.events.iter().any(|event| matches!(event.what, What::Action(Action::Fault(_)))) {
-            let has = |ids: &[Requirement], grade| {
-                verdicts.iter().any(|verdict| ids.contains(&verdict.requirement) && verdict.grade == grade)
-            };
-            self.calm.0 |= has(&[Requirement::Hs1], Grade::Ok);
-            self.calm.1 |= has(&LOGON, Grade::Violated);
-        }
+        self.logons.entry(takes).or_default().add(trace, verdicts);
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
@@ -193,28 +222,44 @@ impl Row {
                 }),
             }
         }
-        self.conclude();
+        self.cells.sort_unstable_keys();
     }
 
     fn merge(&mut self, other: Self) {
         self.scenarios += other.scenarios;
-        self.calm = (self.calm.0 | other.calm.0, self.calm.1 | other.calm.1);
+        for (takes, logons) in other.logons {
+            self.logons.entry(takes).or_default().merge(logons);
+        }
         for (requirement, cell) in other.cells {
             let own = self.cells.entry(requirement).or_default();
             own.grade = own.grade.max(cell.grade);
             own.kept.extend(cell.kept);
             own.broken.extend(cell.broken);
         }
-        self.conclude();
-    }
-
-    fn conclude(&mut self) {
         self.cells.sort_unstable_keys();
-        self.mixes_up_users = IDENTITY.iter().any(|&id| self.grade(id) == Grade::Violated);
-        self.ntlm = self.works();
+    }
+}
+
+impl Logons {
+    fn add(&mut self, trace: &Trace, verdicts: &[Verdict]) {
+        let has = |ids: &[Requirement], grade| {
+            verdicts.iter().any(|verdict| ids.contains(&verdict.requirement) && verdict.grade == grade)
+        };
+        self.mixes_up_users |= has(&IDENTITY, Grade::Violated);
+        if !trace.events.iter().any(|event| matches!(event.what, What::Action(Action::Fault(_)))) {
+            self.calm.0 |= has(&[Requirement::Hs1], Grade::Ok);
+            self.calm.1 |= has(&LOGON, Grade::Violated);
+        }
+        self.works = self.works();
     }
 
-    fn works(&self) -> Works {
+    fn merge(&mut self, other: Self) {
+        self.mixes_up_users |= other.mixes_up_users;
+        self.calm = (self.calm.0 | other.calm.0, self.calm.1 | other.calm.1);
+        self.works = self.works();
+    }
+
+    fn works(self) -> Works {
         match self.calm {
             (false, false) => Works::Unknown,
             (true, false) => Works::Yes,

@@ -13,12 +13,16 @@ pub(super) fn render(matrix: &Matrix, color: bool) -> String {
     families.dedup();
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["balancer", "NTLM", "users mixed up"].into_iter().chain(families.iter().copied()));
+    let kinds: Vec<_> = matrix.kinds().collect();
+    let headings = kinds.iter().map(|&(_, heading)| heading);
+    let headings = std::iter::once("balancer").chain(headings).chain(["users mixed up"]);
+    table.set_header(headings.chain(families.iter().copied()));
     for row in matrix.rows() {
-        let ntlm = (row.ntlm.word(), row.ntlm == Works::Yes);
-        let mixed = (if row.mixes_up_users { "YES" } else { "no" }, !row.mixes_up_users);
         let named = std::iter::once(Cell::new(&row.subject.name));
-        let told = [ntlm, mixed].map(|(word, good)| painted(Cell::new(word), good, color));
+        let works = kinds.iter().map(|&(kind, _)| row.logons(kind).works);
+        let works = works.map(|works| painted(Cell::new(works.word()), works == Works::Yes, color));
+        let mixed = if row.mixes_up_users() { row.mixed() } else { "no".into() };
+        let told = works.chain([painted(Cell::new(mixed), !row.mixes_up_users(), color)]);
         let cells = families.iter().map(|&family| {
             let (text, good) = in_family(row, family);
             painted(Cell::new(text), good, color)

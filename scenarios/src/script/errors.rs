@@ -28,6 +28,10 @@ pub(super) enum ScriptError {
     BadPath(String),
     #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
     BadHeader(String),
+    #[error("`{0}` is not a host: letters, digits, - and ., at most 253")]
+    BadHost(String),
+    #[error("http2 = True needs tls: clients learn of HTTP/2 by ALPN")]
+    Http2WithoutTls,
     #[error("expected {expected}, found {found}")]
     Type { expected: &'static str, found: String },
     #[error("the script takes more than {} steps: is this loop endless?", limits::TICKS)]

@@ -18,15 +18,17 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
-use stickler_model::topology::{
-    self, IisVersion, LinkSpec, Provider, Rogue, Tracked, TrackedBy, TrackedCheck, UserSpec,
-};
-use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology};
+use stickler_model::topology::{self, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
+use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
 
 use super::errors::ScriptError;
 use super::session::Session;
-use super::values::{Acceptor, Body, Client, Pending, Response};
-use crate::directory::{self, MAX_BACKENDS};
+use super::site::{
+    CHECKINGS, CHECKS, HTTP2, KEEP_ALIVES, PROVIDERS, ROGUES, Site, UPSTREAMS, VERSIONS, check_name, flags, identity,
+    one_of, pool,
+};
+use super::values::{Acceptor, Body, Client, Pending, Response, Settings};
+use crate::directory::MAX_BACKENDS;
 
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
 const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
@@ -40,25 +42,36 @@ const MAX_BODY: u64 = 1 << 30;
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Describes the site; before the first client, and once. What is not given stays as it is:
-    /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter.
+    /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
+    /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
+    /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
+    /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
         #[starlark(require = named)] forbidden: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] services: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>,
+        #[starlark(require = named)] delegation: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named, default = NoneOr::None)] lockout: NoneOr<i64>,
         #[starlark(require = named, default = 250)] latency_us: i64,
         #[starlark(require = named, default = 0)] jitter_us: i64,
         #[starlark(require = named)] providers: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named, default = "iis10")] iis: &str,
+        #[starlark(require = named)] authentication: Option<&'v Settings>,
+        #[starlark(require = named)] files: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>,
         #[starlark(require = named)] acceptor: Option<&'v Acceptor>,
         #[starlark(require = named)] servers: Option<UnpackDictEntries<String, &'v Acceptor>>,
         #[starlark(require = named)] front: Option<String>,
+        #[starlark(require = named)] tls: Option<String>,
+        #[starlark(require = named, default = false)] http2: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
             backends: in_range("backends", backends, 1, MAX_BACKENDS.into())? as u32,
             users: users.map(|users| users.entries).unwrap_or_default(),
             forbidden: forbidden.map(|names| names.items).unwrap_or_default(),
+            services: lists(services),
+            delegation: delegation.map(|names| names.items).unwrap_or_default(),
             lockout: lockout
                 .into_option()
                 .map(|count| in_range("lockout", count, 1, 999))
@@ -72,6 +85,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|names| names.items.iter().map(|name| one_of("provider", name, &PROVIDERS)).collect())
                 .transpose()?,
             version: one_of("version of IIS", iis, &VERSIONS)?,
+            settings: authentication.map(|settings| settings.0.clone()).unwrap_or_default(),
+            files: lists(files),
             acceptor: acceptor.map(|acceptor| acceptor.0.clone()).unwrap_or_default(),
             servers: servers
                 .map(|servers| servers.entries)
@@ -80,10 +95,47 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|(name, acceptor)| (name, acceptor.0.clone()))
                 .collect(),
             front,
+            tls: match tls {
+                Some(upstream) => Some(TlsSpec { upstream: one_of("way of TLS", &upstream, &UPSTREAMS)?, http2 }),
+                None if http2 => return Err(ScriptError::Http2WithoutTls.into()),
+                None => None,
+            },
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
         Ok(checked.map(|()| NoneType)?)
+    }
+
+    /// How the servers authenticate (`<windowsAuthentication>`), each setting as IIS has it if unsaid. `pool` is `machine`,
+    /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure` or
+    /// `closed-by-challenge`; `token_checking` is `none`, `allow` or `require`.
+    fn windows_authentication(
+        #[starlark(require = named, default = "machine")] pool: &str,
+        #[starlark(require = named, default = true)] kernel_mode: bool,
+        #[starlark(require = named, default = false)] app_pool_credentials: bool,
+        #[starlark(require = named, default = true)] persist_non_ntlm: bool,
+        #[starlark(require = named, default = false)] single_request: bool,
+        #[starlark(require = named, default = false)] via_ends_persistence: bool,
+        #[starlark(require = named, default = "always")] keep_alive: &str,
+        #[starlark(require = named, default = "none")] token_checking: &str,
+        #[starlark(require = named)] protection_flags: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] service_names: Option<UnpackListOrTuple<String>>,
+    ) -> starlark::Result<Settings> {
+        Ok(Settings(SiteSpec {
+            pool: self::pool(pool),
+            kernel_mode,
+            app_pool_credentials,
+            persist_non_ntlm,
+            single_request,
+            via_ends_persistence,
+            keep_alive: one_of("way to keep connections", keep_alive, &KEEP_ALIVES)?,
+            protection: ProtectionSpec {
+                checking: one_of("way to check tokens", token_checking, &CHECKINGS)?,
+                flags: flags(&protection_flags.map(|flags| flags.items).unwrap_or_default())?,
+                service_names: service_names.map(|names| names.items).unwrap_or_default(),
+            },
+            files: Vec::new(),
+        }))
     }
 
     /// Adds a client that behaves as `curl --ntlm`. `user` is a name of the directory, the client's
@@ -100,10 +152,33 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         let profile = Profile { cookies, ..Profile::CURL };
-        Ok(add_client(eval, name, profile, user, password, seat(at, port)?)?)
+        Ok(add_client(eval, (name, user, password), |spec| {
+            (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
+            Ok(())
+        })?)
     }
 
-    /// Adds a client that behaves as a browser.
+    /// Adds a client that behaves as `curl --negotiate -u :`: it has tickets, and nothing else.
+    fn curl_negotiate<'v>(
+        name: &str,
+        #[starlark(require = named)] user: Option<NoneOr<String>>,
+        #[starlark(require = named)] password: Option<String>,
+        #[starlark(require = named, default = false)] delegates: bool,
+        #[starlark(require = named, default = 0)] clock_skew: i64,
+        #[starlark(require = named)] host: Option<String>,
+        #[starlark(require = named, default = "never")] http2: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Client> {
+        Ok(add_client(eval, (name, user, password), |spec| {
+            spec.profile = Profile::CURL_NEGOTIATE;
+            (spec.delegates, spec.clock_skew) = (delegates, skew(clock_skew)?);
+            (spec.host, spec.http2) = (host, one_of("way with HTTP/2", http2, &HTTP2)?);
+            Ok(())
+        })?)
+    }
+
+    /// Adds a client that behaves as a browser. Where `kerberos` is false it may not use that; `clock_skew` is how many
+    /// seconds its clock is ahead; `host` is what it calls the site; with `delegates` it lets servers act as its user.
     fn browser<'v>(
         name: &str,
         #[starlark(require = named)] user: Option<NoneOr<String>>,
@@ -112,10 +187,20 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = true)] cookies: bool,
         #[starlark(require = named)] at: Option<&'v Client>,
         #[starlark(require = named)] port: Option<i64>,
+        #[starlark(require = named, default = true)] kerberos: bool,
+        #[starlark(require = named, default = false)] delegates: bool,
+        #[starlark(require = named, default = 0)] clock_skew: i64,
+        #[starlark(require = named)] host: Option<String>,
+        #[starlark(require = named, default = "never")] http2: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         let profile = Profile { close_after_first_401, cookies, ..Profile::BROWSER };
-        Ok(add_client(eval, name, profile, user, password, seat(at, port)?)?)
+        Ok(add_client(eval, (name, user, password), |spec| {
+            (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
+            (spec.no_kerberos, spec.delegates, spec.clock_skew) = (!kerberos, delegates, skew(clock_skew)?);
+            (spec.host, spec.http2) = (host, one_of("way with HTTP/2", http2, &HTTP2)?);
+            Ok(())
+        })?)
     }
 
     /// For `site(acceptor=)` and `site(servers=)`: a server that looks users up in a table of its own, by the
@@ -163,6 +248,43 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             ("cookie", text(promises.cookie)),
             ("trusted_header", text(promises.trusted_header)),
         ])))
+    }
+
+    /// What was counted so far: HTTP `requests` that clients sent, pass-through `logons` at the DC, `tickets` that it was
+    /// asked for, and `ticket_checks`, tickets that servers decided on.
+    fn counts<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
+        let mut counts = [("requests", 0), ("logons", 0), ("tickets", 0), ("ticket_checks", 0)];
+        Session::of(eval).visit(&mut |event| {
+            let which = match event.what {
+                What::ClientSent { .. } => 0,
+                What::DcLogon { .. } => 1,
+                What::DcTicket { .. } => 2,
+                What::ServerTicket { .. } => 3,
+                _ => return,
+            };
+            counts[which].1 += 1;
+        })?;
+        Ok(eval.heap().alloc(AllocStruct(counts)))
+    }
+
+    /// What the application logged, request by request: the `id` that the request carried, the `user` that it was served
+    /// as, the `backend`. A response has the same `id`: so a mix-up is found in the field.
+    fn app_log<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Vec<Value<'v>>> {
+        let (heap, mut log) = (eval.heap(), Vec::new());
+        Session::of(eval).visit(&mut |Event { by, what, .. }| {
+            if let What::ServerAnswered { request, user, processed: true, .. } = what {
+                let text = |text: Option<&str>| text.map_or(Value::new_none(), |text| heap.alloc(text));
+                let id = request.map(|id| id.to_string());
+                let user = user.as_ref().map(Principal::as_str);
+                let backend = heap.alloc(by.as_str());
+                log.push(heap.alloc(AllocStruct([
+                    ("id", text(id.as_deref())),
+                    ("user", text(user)),
+                    ("backend", backend),
+                ])));
+            }
+        })?;
+        Ok(log)
     }
 
     /// A body of that many bytes, of a fixed pattern.
@@ -265,60 +387,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// What `site()` was given, checked one by one.
-struct Site {
-    backends: u32,
-    users: Vec<(String, String)>,
-    forbidden: Vec<String>,
-    lockout: Option<u32>,
-    link: LinkSpec,
-    providers: Option<Vec<Provider>>,
-    version: IisVersion,
-    acceptor: topology::Acceptor,
-    servers: Vec<(String, topology::Acceptor)>,
-    front: Option<String>,
-}
-
-impl Site {
-    fn apply(self, topology: &mut Topology) -> Result<(), ScriptError> {
-        let users = &mut topology.domain.users;
-        for (name, password) in self.users {
-            check_name(&name)?;
-            match users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name)) {
-                Some(user) => user.password = password,
-                None => users.push(UserSpec { name, password, forbidden: false }),
-            }
-        }
-        for name in self.forbidden {
-            let known = names(users);
-            let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
-            user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })?.forbidden = true;
-        }
-        topology.domain.lockout_threshold = self.lockout;
-        topology.link = self.link;
-        topology.servers = directory::servers(self.backends);
-        for server in &mut topology.servers {
-            server.version = self.version;
-            server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
-            server.acceptor = self.acceptor.clone();
-        }
-        for (name, acceptor) in self.servers {
-            let known = topology.servers.iter().map(|server| server.name.to_string()).collect();
-            let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
-            server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
-        }
-        topology.front = self.front;
-        Ok(())
-    }
-}
-
+/// Adds a client of that name; `describe` says what it is.
 fn add_client(
     eval: &Evaluator<'_, '_, '_>,
-    name: &str,
-    profile: Profile,
-    user: Option<NoneOr<String>>,
-    password: Option<String>,
-    (at, port): (Option<Name>, Option<u16>),
+    (name, user, password): (&str, Option<NoneOr<String>>, Option<String>),
+    describe: impl FnOnce(&mut ClientSpec) -> Result<(), ScriptError>,
 ) -> Result<Client, ScriptError> {
     check_name(name)?;
     let session = Session::of(eval);
@@ -329,25 +402,22 @@ fn add_client(
         None => Some(session.site(|topology| identity(topology, name, password))?),
     };
     let name = Name::from(name);
-    session.add_client(ClientSpec { at, port, ..ClientSpec::new(name.clone(), profile, identity) })?;
+    let mut spec = ClientSpec::new(name.clone(), Profile::CURL, identity);
+    describe(&mut spec)?;
+    if let Some(host) = &spec.host
+        && (host.is_empty()
+            || host.len() > 253
+            || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)))
+    {
+        return Err(ScriptError::BadHost(host.chars().take(40).collect()));
+    }
+    session.add_client(spec)?;
     Ok(Client { name })
 }
 
-/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
-pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
-    let domain = &topology.domain;
-    let principal = Principal::parse(user).unwrap_or_else(|| Principal::new(&domain.netbios, user));
-    let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
-    let account = domain.users.iter().find(|account| of_domain && account.name.eq_ignore_ascii_case(principal.user()));
-    let known = || account.map(|account| account.password.clone());
-    match password.or_else(known) {
-        Some(password) => Ok(Identity { principal, password }),
-        None => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
-    }
-}
-
-fn names(users: &[UserSpec]) -> Vec<String> {
-    users.iter().map(|user| user.name.clone()).collect()
+/// Dictionaries of lists, as plain ones.
+fn lists(given: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>) -> Vec<(String, Vec<String>)> {
+    given.map(|given| given.entries.into_iter().map(|(name, list)| (name, list.items)).collect()).unwrap_or_default()
 }
 
 fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneType> {
@@ -355,40 +425,15 @@ fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneTyp
     Ok(NoneType)
 }
 
-fn check_name(name: &str) -> Result<(), ScriptError> {
-    let fits = (1..=32).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if fits { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
+/// The port that a client connects from.
+fn port(given: Option<i64>) -> Result<Option<u16>, ScriptError> {
+    let port = given.map(|port| in_range("port", port, 1024, 65_535)).transpose()?;
+    Ok(port.map(|port| port as u16))
 }
 
-/// Where a client sits: at whose host, and the port that it connects from.
-fn seat(at: Option<&Client>, port: Option<i64>) -> Result<(Option<Name>, Option<u16>), ScriptError> {
-    let port = port.map(|port| in_range("port", port, 1024, 65_535)).transpose()?;
-    Ok((at.map(|client| client.name.clone()), port.map(|port| port as u16)))
-}
-
-const PROVIDERS: [(&str, Provider); 2] = [("NTLM", Provider::Ntlm), ("Negotiate", Provider::Negotiate)];
-const VERSIONS: [(&str, IisVersion); 2] = [("iis6", IisVersion::Iis6), ("iis10", IisVersion::Iis10)];
-const CHECKS: [(&str, TrackedCheck); 3] =
-    [("nothing", TrackedCheck::Nothing), ("address", TrackedCheck::ClientAddress), ("token", TrackedCheck::Token)];
-const ROGUES: [(&str, Rogue); 7] = [
-    ("garbage", Rogue::Garbage),
-    ("half-head", Rogue::HalfHead),
-    ("half-body", Rogue::HalfBody),
-    ("wrong-length", Rogue::WrongLength),
-    ("header-flood", Rogue::HeaderFlood),
-    ("silent", Rogue::Silent),
-    ("closes", Rogue::Closes),
-];
-
-/// What a name stands for.
-fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, ScriptError> {
-    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
-    found.ok_or_else(|| ScriptError::Unknown {
-        kind,
-        given: given.into(),
-        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
-    })
+/// How many seconds a clock is ahead, or behind.
+fn skew(given: i64) -> Result<i64, ScriptError> {
+    in_range("clock_skew, either way", given.saturating_abs(), 0, MAX_ADVANCE).map(|_| given)
 }
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {

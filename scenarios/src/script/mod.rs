@@ -2,6 +2,7 @@
 //!
 //! * [`session`]: the state behind a script: the world, built when first needed, and what failed.
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
+//! * [`site`]: what `site()` was given.
 //! * [`values`]: clients, requests under way, and answers, as a script sees them.
 //! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
 //! * [`nesting`]: how deep a script's syntax can nest.
@@ -13,6 +14,7 @@ mod errors;
 mod globals;
 mod nesting;
 mod session;
+mod site;
 mod values;
 
 use std::cell::Cell;

@@ -14,7 +14,8 @@ use starlark::values::ProvidesStaticType;
 use stickler_model::action::Fault;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, ClientSpec, Identity, Name, Outcome, RawSpec, RequestId, RequestSpec, Topology, World, WorldError,
+    Action, Answer, ClientSpec, Event, Identity, Name, Outcome, RawSpec, RequestId, RequestSpec, Topology, World,
+    WorldError,
 };
 
 use super::Played;
@@ -130,6 +131,20 @@ impl Session {
         self.done(Action::SwitchUser(client, identity))
     }
 
+    /// The token that a client would begin with.
+    pub(super) fn make_token(&self, client: Name) -> Result<Option<String>, ScriptError> {
+        match self.perform(Action::MakeToken(client))? {
+            Outcome::Token(token) => Ok(token),
+            other => Err(wrong_outcome(&other)),
+        }
+    }
+
+    /// Shows each event so far. There is a world from now on.
+    pub(super) fn visit(&self, see: &mut dyn FnMut(&Event)) -> Result<(), ScriptError> {
+        self.state.borrow_mut().world(self.seed)?.visit(see);
+        Ok(())
+    }
+
     /// What came back for bytes on a bare connection.
     pub(super) fn send_raw(&self, raw: RawSpec) -> Result<Vec<u8>, ScriptError> {
         self.state.borrow_mut().asked = true;
@@ -235,6 +250,7 @@ fn wrong_outcome(outcome: &Outcome) -> ScriptError {
         Outcome::Started(_) => "started",
         Outcome::Answered(_) => "answered",
         Outcome::Bytes(_) => "bytes",
+        Outcome::Token(_) => "token",
         Outcome::Done => "done",
     })
 }

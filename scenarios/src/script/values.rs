@@ -17,7 +17,7 @@ use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
 use starlark::values::dict::{DictRef, UnpackDictEntries};
 use starlark::values::list::ListRef;
-use starlark::values::none::NoneType;
+use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{
     AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
 };
@@ -65,6 +65,14 @@ pub(super) struct Acceptor(
     pub(super) topology::Acceptor,
 );
 
+/// How servers authenticate: `windows_authentication()`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Settings(
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) topology::SiteSpec,
+);
+
 methods_static!(CLIENT_METHODS = client_methods);
 methods_static!(PENDING_METHODS = pending_methods);
 methods_static!(RESPONSE_METHODS = response_methods);
@@ -103,6 +111,15 @@ impl<'v> StarlarkValue<'v> for Body {}
 
 #[starlark_value(type = "acceptor", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Acceptor {}
+
+#[starlark_value(type = "authentication", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Settings {}
+
+impl Client {
+    pub(super) fn name(&self) -> Name {
+        self.name.clone()
+    }
+}
 
 #[starlark_module]
 fn client_methods(builder: &mut MethodsBuilder) {
@@ -171,6 +188,12 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(String::from_utf8_lossy(&Session::of(eval).send_raw(raw)?).into_owned())
     }
 
+    /// The token with which it would begin to authenticate under `Negotiate`, as `Authorization` carries it, for
+    /// `send_raw`; None where it has none to offer. It is not sent.
+    fn make_token<'v>(this: &Client, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneOr<String>> {
+        Ok(NoneOr::from_option(Session::of(eval).make_token(this.name.clone())?))
+    }
+
     /// The user logs off, and another takes the seat; the client authenticates anew on the connections that it has.
     fn switch_user<'v>(
         this: &Client,
@@ -179,7 +202,7 @@ fn client_methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let session = Session::of(eval);
-        let identity = session.site(|topology| super::globals::identity(topology, user, password))?;
+        let identity = session.site(|topology| super::site::identity(topology, user, password))?;
         session.switch_user(this.name.clone(), identity)?;
         Ok(NoneType)
     }
@@ -223,7 +246,8 @@ fn response_methods(builder: &mut MethodsBuilder) {
 }
 
 /// What [`Response::attribute`] knows, for `dir()` and for hints.
-const ATTRIBUTES: [&str; 13] = [
+const ATTRIBUTES: [&str; 15] = [
+    "id",
     "status",
     "user",
     "backend",
@@ -237,6 +261,7 @@ const ATTRIBUTES: [&str; 13] = [
     "length",
     "digest",
     "body_length",
+    "hop",
 ];
 
 impl Response {
@@ -253,6 +278,7 @@ impl Response {
         let text = |text: Option<&str>| text.map_or(none, |text| heap.alloc(text));
         let number = |number: Option<u64>| number.map_or(none, |number| heap.alloc(number));
         Some(match name {
+            "id" => heap.alloc(answer.request.to_string()),
             "status" => number(answer.status.map(u64::from)),
             "user" => text(application.and_then(|app| app.user.as_ref()).map(Principal::as_str)),
             "backend" => text(application.map(|app| app.server.as_str())),
@@ -266,6 +292,7 @@ impl Response {
             "length" => number(application.map(|app| app.length)),
             "digest" => text(application.map(|app| app.digest.to_string()).as_deref()),
             "body_length" => number(Some(answer.body_length)),
+            "hop" => text(application.and_then(|app| app.hop.as_deref())),
             _ => return None,
         })
     }
@@ -416,6 +443,7 @@ allocated_and_shown!(
     this.answer.status.map_or("none".to_owned(), |status| status.to_string())
 );
 allocated_and_shown!(Acceptor, |this| "<acceptor {:?}>", this.0);
+allocated_and_shown!(Settings, |this| "<authentication {:?}>", this.0);
 allocated_and_shown!(Body, |this| "bytes_of({})", this.length);
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use stickler_model::action::AppAnswer;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, ClientSpec, Clock, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time, Topology,
-    Trace, What, World, WorldError,
+    Action, Answer, ClientSpec, Clock, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time,
+    Topology, Trace, What, World, WorldError,
 };
 
 #[derive(Default)]
@@ -73,6 +73,7 @@ impl World for Double {
             Action::Disconnect(client) => self.client(&client)?.1 = 0,
             Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
             Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
+            Action::MakeToken(_) => return Ok(Outcome::Token(None)),
             Action::SendRaw(raw) => return Ok(Outcome::Bytes(raw.bytes)),
             Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
         }
@@ -85,6 +86,10 @@ impl World for Double {
 
     fn promises(&self) -> Promises {
         self.header.promises.clone()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.journal.visit(see);
     }
 
     fn finish(self: Box<Self>) -> Trace {

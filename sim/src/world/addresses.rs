@@ -4,8 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use stickler_model::WorldError;
 
-/// The domain controller's logon service.
-pub(super) const DC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 445);
+/// Where a DC serves logons.
+const LOGONS: u16 = 445;
+
+/// Where a DC serves tickets, over TCP.
+const TICKETS: u16 = 88;
+
+/// The logon service of the partner's domain.
+pub(super) const PARTNER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 70)), LOGONS);
 
 /// The balancer's front end: what clients connect to.
 pub(super) const FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 80)), 80);
@@ -18,6 +24,16 @@ pub(super) const CHECKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(
 
 /// The site's name in `Host`.
 pub(super) const HOST_HEADER: &str = "www.corp.example";
+
+/// The logon service of the domain's DC of that index: 10.0.0.1 and on.
+pub(super) fn controller(index: usize) -> Result<SocketAddr, WorldError> {
+    Ok(SocketAddr::new(number(Ipv4Addr::new(10, 0, 0, 0), index, 60, "DCs")?, LOGONS))
+}
+
+/// The KDC of the DC whose logon service is this.
+pub(super) fn kdc(logons: SocketAddr) -> SocketAddr {
+    SocketAddr::new(logons.ip(), TICKETS)
+}
 
 /// The backend of that index: 10.0.1.1 and on.
 pub(super) fn server(index: usize) -> Result<SocketAddr, WorldError> {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::addresses;
+use super::domains::Domains;
 use crate::engine::{Engine, SimNet};
 
 /// Most bytes that are read on a bare connection.
@@ -51,6 +52,7 @@ impl Clients {
         spec: ClientSpec,
         env: Env,
         promises: &Promises,
+        domains: &Domains,
     ) -> Result<(), WorldError> {
         let invalid = |error: crate::engine::EngineError| WorldError::Invalid(error.to_string());
         // Whatever is wrong is said before there is a host.
@@ -63,8 +65,13 @@ impl Clients {
             engine.net(host)
         };
         let own = spec.port.map_or(Ok(net.clone()), |port| net.from_port(port)).map_err(invalid)?;
-        let client = Client::new(own, env, &spec, self.front_end, addresses::HOST_HEADER.to_owned());
-        let client = client.with_promises(promises);
+        let host = spec.host.clone().unwrap_or_else(|| addresses::HOST_HEADER.to_owned());
+        let client = Client::new(own, env, &spec, self.front_end, host);
+        let user = spec.identity.as_ref().map(|identity| &identity.principal);
+        let client = domains
+            .kdcs(user)?
+            .into_iter()
+            .fold(client.with_promises(promises), |client, (address, realm)| client.with_kdc(address, &realm));
         self.seats.insert(spec.name.clone(), Seat { client, net, spec, front_end: self.front_end });
         Ok(())
     }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_agents::{Doorkeeper, Monitor};
-use stickler_auth::FileTime;
 use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, Plane, serve_l4, serve_l7};
-use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
-use stickler_model::topology::{Acceptor, IisVersion, ServerSpec, SiteSpec};
+use stickler_mock_dc::{DomainController, kdc};
+use stickler_mock_iis::Site;
+use stickler_model::topology::{Acceptor, AppPool, IisVersion, Provider, ServerSpec, SiteSpec};
 use stickler_model::trace::Promises;
-use stickler_model::{Clock, Env, Identity, Name, Topology, WorldError};
+use stickler_model::{Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
 
 use super::Envs;
 use super::addresses;
 use super::balancer::{Balancer, Make};
+use super::domains::Domains;
 use super::nat::NatAdapter;
 use crate::engine::{Engine, HostId, Nat, SimListener, SimNet};
 
@@ -27,7 +27,7 @@ const MOST_FLOWS: usize = 60_000;
 /// The machines of a site, by name.
 pub(super) struct Machines {
     by_name: IndexMap<Name, Machine>,
-    dc: Arc<DomainController>,
+    domains: Domains,
     /// What clients connect to.
     front_end: SocketAddr,
     promises: Promises,
@@ -82,25 +82,26 @@ struct Checks {
 }
 
 impl Machines {
-    /// Builds and starts the DC, the servers and the balancer of a topology.
+    /// Builds and starts the DCs, the servers and the balancer of a topology.
     pub(super) fn start(
         engine: &mut Engine,
         topology: &Topology,
         balancer: Balancer,
         envs: &Envs,
     ) -> Result<Self, WorldError> {
-        let dc = Arc::new(DomainController::new(Directory::new(&topology.domain)));
         let mut machines = Self {
             by_name: IndexMap::new(),
-            dc: Arc::clone(&dc),
+            domains: Domains::new(topology, envs.seed)?,
             front_end: addresses::FRONT_END,
             promises: Promises::default(),
             farm: Farm::default(),
             control: Control::new(),
         };
-        let host = add_host(engine, addresses::DC)?;
-        machines.add(Name::from("dc"), addresses::DC, Process::Dc { host, controller: dc })?;
-        machines.add_servers(engine, topology, envs)?;
+        for (name, address, controller) in machines.domains.hosts()? {
+            let host = add_host(engine, address)?;
+            machines.add(name, address, Process::Dc { host, controller })?;
+        }
+        machines.add_servers(engine, topology)?;
         machines.promises = promises(&balancer, &machines.farm, topology);
         let (farm, control) = (machines.farm.clone(), machines.control.clone());
         machines.add_balancer(engine, "lb", addresses::FRONT_END, balancer, (farm, control), topology, envs)?;
@@ -118,11 +119,11 @@ impl Machines {
         Ok(machines)
     }
 
-    fn add_servers(&mut self, engine: &mut Engine, topology: &Topology, envs: &Envs) -> Result<(), WorldError> {
+    fn add_servers(&mut self, engine: &mut Engine, topology: &Topology) -> Result<(), WorldError> {
         for (index, spec) in topology.servers.iter().enumerate() {
             let address = addresses::server(index)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
-            let site = Arc::new(Site::new(spec, &topology.domain, self.account(&spec.name, envs)));
+            let site = Arc::new(self.site(spec, topology)?);
             let host = add_host(engine, address)?;
             self.add(spec.name.clone(), address, Process::Server { host, site })?;
         }
@@ -158,29 +159,42 @@ impl Machines {
             // Whether the rules fit this farm is known before the first client comes.
             balancer.check(&farm, &env).map_err(invalid)?;
             let host = add_host(engine, address)?;
-            let header = balancer.ends_authentication;
-            let doorkeeper = header.map(|header| (self.join(&name, topology, envs), header));
+            let doorkeeper = match balancer.ends_authentication {
+                Some(header) => Some((Arc::new(self.gate(&name, topology)?), header)),
+                None => None,
+            };
             Process::Balancer { host, proxy: Box::new(Proxy { balancer, doorkeeper, farm, control, checks }) }
         };
         self.add(name, address, process)
     }
 
     /// The account and providers of a balancer that authenticates by itself.
-    fn join(&self, name: &Name, topology: &Topology, envs: &Envs) -> Arc<Site> {
-        let providers = topology.servers.first().map_or_else(Vec::new, |server| server.providers.clone());
+    fn gate(&self, name: &Name, topology: &Topology) -> Result<Site, WorldError> {
+        let first = topology.servers.first();
         let spec = ServerSpec {
             name: name.clone(),
-            providers,
+            providers: first.map_or_else(Vec::new, |server| server.providers.clone()),
             version: IisVersion::default(),
             acceptor: Acceptor::Connection,
-            site: SiteSpec::default(),
+            site: first.map_or_else(SiteSpec::default, |server| server.site.clone()),
         };
-        Arc::new(Site::new(&spec, &topology.domain, self.account(name, envs)))
+        self.site(&spec, topology)
     }
 
-    /// Joins a machine to the domain.
-    fn account(&self, name: &Name, envs: &Envs) -> Accounts {
-        Accounts::dc(addresses::DC, &self.dc.enroll(name, envs.seed))
+    /// A site on a machine that is joined to the domain, with the keys for tickets where it takes any.
+    fn site(&self, spec: &ServerSpec, topology: &Topology) -> Result<Site, WorldError> {
+        let site = Site::new(spec, &topology.domain, self.domains.account(&spec.name)?);
+        let site = self.domains.introduce(site);
+        if spec.providers.iter().all(|provider| *provider == Provider::Ntlm) {
+            return Ok(site);
+        }
+        let account = match site.ticket_account() {
+            AppPool::Machine => format!("{}$", spec.name),
+            AppPool::Service(account) => account.clone(),
+        };
+        let keys = self.domains.pdc().directory().service_keys(&account);
+        let keys = keys.ok_or_else(|| WorldError::Invalid(format!("the domain has no account `{account}`")))?;
+        Ok(site.with_kerberos(keys))
     }
 
     /// What clients connect to.
@@ -207,9 +221,9 @@ impl Machines {
         Ok(())
     }
 
-    /// Whether the directory would let this identity log on now.
-    pub(super) fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
-        self.dc.directory().would_accept(identity, FileTime(clock.filetime()))
+    /// The domains, and their DCs.
+    pub(super) fn domains(&self) -> &Domains {
+        &self.domains
     }
 
     /// The machine's names, in order.
@@ -256,8 +270,9 @@ impl Machine {
         let address = self.address;
         match &self.process {
             Process::Dc { controller, .. } => {
-                let controller = Arc::clone(controller);
-                on_listener(net, address, |net, listener| stickler_mock_dc::serve(net, listener, env, controller));
+                let (logons, tickets, own) = (Arc::clone(controller), Arc::clone(controller), env.clone());
+                on_listener(net, address, |net, listener| stickler_mock_dc::serve(net, listener, own, logons));
+                on_listener(net, addresses::kdc(address), |net, listener| kdc::serve(net, listener, env, tickets));
             }
             Process::Server { site, .. } => {
                 let site = Arc::clone(site);

@@ -3,6 +3,7 @@
 //! * [`SimWorld`]: the [`World`] trait, action by action.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
+//! * `domains.rs`: the DCs of the site's domain, and that of its partner.
 //! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
@@ -10,6 +11,7 @@
 mod addresses;
 mod balancer;
 mod clients;
+mod domains;
 mod machines;
 mod nat;
 
@@ -129,7 +131,7 @@ impl SimWorld {
             return Err(WorldError::Duplicate(spec.name.to_string()));
         }
         let env = self.envs().of(&spec.name);
-        self.clients.add(&mut self.engine, spec, env, &self.header.promises)?;
+        self.clients.add(&mut self.engine, spec, env, &self.header.promises, self.machines.domains())?;
         Ok(Outcome::Done)
     }
 
@@ -155,7 +157,7 @@ impl SimWorld {
     fn credentials(&self, spec: &ClientSpec) -> Credentials {
         match &spec.identity {
             None => Credentials::None,
-            Some(identity) if self.machines.would_accept(identity, &*self.clock) => Credentials::Valid,
+            Some(identity) if self.machines.domains().would_accept(identity, &*self.clock) => Credentials::Valid,
             Some(_) => Credentials::Wrong,
         }
     }
@@ -166,6 +168,21 @@ impl SimWorld {
             Ok(answer) => Ok(Outcome::Answered(Box::new(answer))),
             Err(_) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
         }
+    }
+
+    fn make_token(&mut self, name: &Name) -> Result<Outcome, WorldError> {
+        let seat = self.clients.seat(name)?;
+        let (client, net) = (seat.client.clone(), seat.net.clone());
+        let (sender, token) = oneshot::channel();
+        {
+            use stickler_net::Net as _;
+            net.spawn(async move {
+                // Nobody waits where the script ended meanwhile.
+                let _ = sender.send(client.first_token().await);
+            });
+        }
+        let token = self.run(|engine| engine.run_until(token, AWAIT_LIMIT))?;
+        Ok(Outcome::Token(token.ok().flatten()))
     }
 
     fn send_raw(&mut self, spec: RawSpec) -> Result<Outcome, WorldError> {
@@ -250,6 +267,7 @@ impl World for SimWorld {
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
+            Action::MakeToken(name) => self.make_token(&name),
             Action::SendRaw(spec) => self.send_raw(spec),
             Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
             Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
@@ -264,6 +282,10 @@ impl World for SimWorld {
 
     fn promises(&self) -> Promises {
         self.header.promises.clone()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.journal.visit(see);
     }
 
     fn finish(mut self: Box<Self>) -> Trace {

@@ -34,9 +34,9 @@ impl Desk {
         if let Some(missing) = programs.iter().find(|program| find(program).is_none()) {
             assert!(
                 std::env::var_os("STICKLER_REQUIRE_PEERS").is_none(),
-                "`{missing}` is not installed (Debian: krb5-user, krb5-kdc, krb5-admin-server)"
+                "`{missing}` is not installed (Debian: curl, krb5-user, krb5-kdc, krb5-admin-server)"
             );
-            println!("skipped: `{missing}` is not installed (Debian: krb5-user, krb5-kdc, krb5-admin-server)");
+            println!("skipped: `{missing}` is not installed (Debian: curl, krb5-user, krb5-kdc, krb5-admin-server)");
             return None;
         }
         let desk = Self { directory: tempfile::tempdir().unwrap() };

@@ -21,6 +21,8 @@ pub(super) struct Upstream {
     pub(super) group: Option<IpAddr>,
     pub(super) place: Place,
     pub(super) tie: Tie,
+    /// The place of the stream that it carries, or carried last; `None` for HTTP/1.1.
+    pub(super) stream: Option<u32>,
     /// Since when it is idle, where that matters to its owner's limits.
     pub(super) rests: Option<Time>,
     /// It closes after the exchange under way, whatever the pool says.
@@ -54,7 +56,10 @@ pub(super) struct Downstream {
     pub(super) pinned: Option<UpstreamId>,
     /// What carries the request under way.
     pub(super) busy: Option<UpstreamId>,
-    /// Connections of its own, one at most for each backend and location: private, or pinned with the host re-picked.
+    /// What carries further requests at the same time, of other streams. None while `busy` is none.
+    pub(super) others: Vec<UpstreamId>,
+    /// Connections of its own besides: private, or pinned with the host re-picked, for another service, or while the
+    /// first was busy. One at most for each backend and location, but for streams.
     pub(super) own: Vec<UpstreamId>,
     /// From now on its requests go over connections of its own.
     pub(super) dedicated: bool,
@@ -64,6 +69,29 @@ pub(super) struct Downstream {
     pub(super) begun: bool,
     pub(super) needs_cookie: bool,
     pub(super) client: Option<SocketAddr>,
+}
+
+impl Downstream {
+    /// Whether this connection carries a request of its.
+    pub(super) fn carries(&self, id: UpstreamId) -> bool {
+        self.busy == Some(id) || self.others.contains(&id)
+    }
+
+    pub(super) fn begin(&mut self, id: UpstreamId) {
+        if self.busy.is_none() {
+            self.busy = Some(id);
+        } else {
+            self.others.push(id);
+        }
+    }
+
+    pub(super) fn end(&mut self, id: UpstreamId) {
+        if self.busy == Some(id) {
+            self.busy = self.others.pop();
+        } else {
+            self.others.retain(|other| *other != id);
+        }
+    }
 }
 
 impl Upstream {
@@ -100,15 +128,22 @@ impl Composed {
     /// Ties a connection that is with this downstream connection to it.
     pub(super) fn pin(&mut self, downstream: DownstreamId, id: UpstreamId) {
         self.wake(id);
+        let first = self.downstreams.get(&downstream).and_then(|holder| holder.pinned);
+        let beside_first = first.is_some_and(|first| first != id && self.serve_alike(first, id));
         let (Some(holder), Some(upstream)) = (self.downstreams.get_mut(&downstream), self.upstreams.get_mut(&id))
         else {
             return;
         };
+        if let Some(place) = upstream.stream.filter(|_| self.rules.flaws.streams_share_pin) {
+            self.by_stream.insert(place, id);
+        }
         if std::mem::replace(&mut upstream.tie, Tie::Pinned) != Tie::Pinned {
             self.pins += 1;
         }
-        if self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked) {
-            holder.dedicated = true;
+        let repicked = self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
+        holder.dedicated |= repicked;
+        if repicked || beside_first {
+            // The first stays what it is, with its user, and this is one more.
             if !holder.own.contains(&id) {
                 holder.own.push(id);
             }
@@ -117,6 +152,12 @@ impl Composed {
             // The one of another service stays its own.
             holder.own.extend(holder.pinned.replace(id).filter(|other| *other != id));
         }
+    }
+
+    /// Whether two connections lead to backends of the same service.
+    fn serve_alike(&self, one: UpstreamId, other: UpstreamId) -> bool {
+        let service = |id| self.upstreams.get(&id).map(|upstream| upstream.backend % self.selections.len());
+        service(one) == service(other)
     }
 
     /// Makes a connection nobody's in particular.
@@ -133,6 +174,9 @@ impl Composed {
     pub(super) fn forget(&mut self, id: UpstreamId) -> Option<DownstreamId> {
         self.wake(id);
         let entry = self.upstreams.swap_remove(&id)?;
+        if !self.by_stream.is_empty() {
+            self.by_stream.retain(|_, other| *other != id);
+        }
         if entry.tie == Tie::Pinned {
             self.pins -= 1;
         }
@@ -151,7 +195,7 @@ impl Composed {
                 self.backends.end(entry.backend);
                 let holder = self.downstreams.get_mut(&downstream)?;
                 holder.pinned = holder.pinned.filter(|pinned| *pinned != id);
-                holder.busy = holder.busy.filter(|busy| *busy != id);
+                holder.end(id);
                 holder.own.retain(|own| *own != id);
                 self.tidy(downstream);
                 (entry.tie == Tie::Pinned).then_some(downstream)
@@ -213,7 +257,7 @@ impl Composed {
         let most = self.rules.pin.and_then(|pin| pin.slots).unwrap_or(u32::MAX);
         assert!(self.pins <= most, "{pins} pins in {most} slots");
         let resting = self.upstreams.iter().filter(|(_, upstream)| upstream.rests.is_some());
-        let busy = |id| self.downstreams.values().any(|holder| holder.busy == Some(id));
+        let busy = |id| self.downstreams.values().any(|holder| holder.carries(id));
         assert!(resting.clone().all(|(id, _)| !busy(*id)), "what rests is idle");
         assert_eq!(self.resting.len(), resting.count(), "both sides know what rests");
         if let Some(queue) = &self.queue {
@@ -230,13 +274,15 @@ impl Composed {
                 Place::With(downstream) => {
                     loads[upstream.backend] += 1;
                     let holder = self.downstreams.get(&downstream).expect("a held connection has a holder");
-                    let held = holder.pinned == Some(*id) || holder.busy == Some(*id) || holder.own.contains(id);
+                    let held = holder.pinned == Some(*id) || holder.carries(*id) || holder.own.contains(id);
                     assert!(held, "{downstream} knows of {id}");
                 }
             }
         }
         for (id, downstream) in &self.downstreams {
-            let held = downstream.pinned.iter().chain(&downstream.busy).chain(&downstream.own);
+            let held =
+                downstream.pinned.iter().chain(&downstream.busy).chain(&downstream.others).chain(&downstream.own);
+            assert!(downstream.busy.is_some() || downstream.others.is_empty(), "{id} has a first if it has others");
             for upstream in held {
                 assert_eq!(self.upstreams[upstream].place, Place::With(*id), "{upstream} is with {id} alone");
             }

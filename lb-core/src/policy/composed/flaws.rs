@@ -2,8 +2,9 @@
 
 use stickler_model::Time;
 
+use super::super::pin::PinRule;
 use super::Composed;
-use super::books::Tie;
+use super::books::{Place, Tie};
 use crate::{DownstreamId, UpstreamId};
 
 /// Which mistakes are made.
@@ -16,12 +17,22 @@ pub struct Flaws {
     pub cleanup_drops_another: bool,
     /// A pinned connection carries requests of other services as well (B7).
     pub pin_crosses_services: bool,
+    /// What comes by HTTP/2 is never pinned (B8).
+    pub no_pin_on_http2: bool,
+    /// A pin that came about by HTTP/2 is kept by the stream's place in its connection's table
+    /// ([`crate::Protocol::Http2`]) alone, and every connection has a first place (B13).
+    pub streams_share_pin: bool,
 }
 
 impl Flaws {
     /// None.
-    pub const NONE: Self =
-        Self { pool_steals_pinned: false, cleanup_drops_another: false, pin_crosses_services: false };
+    pub const NONE: Self = Self {
+        pool_steals_pinned: false,
+        cleanup_drops_another: false,
+        pin_crosses_services: false,
+        no_pin_on_http2: false,
+        streams_share_pin: false,
+    };
 }
 
 impl Composed {
@@ -43,5 +54,25 @@ impl Composed {
         if let Some(id) = victim {
             self.close(now, id);
         }
+    }
+
+    /// B8: the pin's rule, as it holds for an exchange by this stream; `None` for HTTP/1.1.
+    pub(super) fn pin_rule(&self, stream: Option<u32>) -> Option<PinRule> {
+        self.rules.pin.filter(|_| !(self.rules.flaws.no_pin_on_http2 && stream.is_some()))
+    }
+
+    /// B13: what is pinned to a stream's place goes to whoever's stream is in such a place now, if it is idle.
+    pub(super) fn take_over(&mut self, downstream: DownstreamId, stream: Option<u32>) {
+        let Some(&id) = stream.and_then(|place| self.by_stream.get(&place)) else { return };
+        let Some(Place::With(owner)) = self.upstreams.get(&id).map(|upstream| upstream.place) else { return };
+        let Some(holder) = self.downstreams.get_mut(&owner).filter(|holder| owner != downstream && !holder.carries(id))
+        else {
+            return;
+        };
+        holder.pinned = holder.pinned.filter(|pinned| *pinned != id);
+        holder.own.retain(|own| *own != id);
+        self.tidy(owner);
+        self.place(id, Place::With(downstream));
+        self.pin(downstream, id);
     }
 }

@@ -12,13 +12,16 @@ use crate::DownstreamId;
 /// meanwhile does not come, and must not keep the place for ever.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// A request that waits: of this downstream connection, and of this stream, where it has streams.
+pub(super) type Waiter = (DownstreamId, Option<u32>);
+
 /// One queue for each service: first come, first served.
 #[derive(Debug)]
 pub(super) struct Queue {
     rule: QueueRule,
-    waiting: Vec<VecDeque<DownstreamId>>,
+    waiting: Vec<VecDeque<Waiter>>,
     /// Those whose turn it is, each until then, and of which service.
-    called: VecDeque<(Time, DownstreamId, usize)>,
+    called: VecDeque<(Time, Waiter, usize)>,
 }
 
 impl Queue {
@@ -27,25 +30,29 @@ impl Queue {
     }
 
     /// Whether this request may take one of so many free places: it was called, or nobody is before it.
-    pub(super) fn admits(&mut self, downstream: DownstreamId, service: usize, free: usize) -> bool {
-        let was_called = self.called.iter().any(|&(_, called, of)| called == downstream && of == service);
-        self.leave(downstream);
+    pub(super) fn admits(&mut self, who: Waiter, service: usize, free: usize) -> bool {
+        let was_called = self.called.iter().any(|&(_, called, of)| called == who && of == service);
+        self.drop_all(|waiter| waiter == who);
         if was_called { free > 0 } else { free > self.called_of(service) && self.waiting[service].is_empty() }
     }
 
     /// Whether there is room to wait; then it waits.
-    pub(super) fn joins(&mut self, downstream: DownstreamId, service: usize) -> bool {
+    pub(super) fn joins(&mut self, who: Waiter, service: usize) -> bool {
         let room = self.waiting[service].len() < self.rule.length as usize;
         if room {
-            self.waiting[service].push_back(downstream);
+            self.waiting[service].push_back(who);
         }
         room
     }
 
-    /// It does not wait any more. Costs the queue's length, which is bounded, and nothing while nobody waits.
+    /// Nothing of it waits any more. Costs the queue's length, which is bounded, and nothing while nobody waits.
     pub(super) fn leave(&mut self, downstream: DownstreamId) {
-        self.called.retain(|&(_, called, _)| called != downstream);
-        self.waiting.iter_mut().for_each(|queue| queue.retain(|&waiting| waiting != downstream));
+        self.drop_all(|(waiting, _)| waiting == downstream);
+    }
+
+    fn drop_all(&mut self, gone: impl Fn(Waiter) -> bool) {
+        self.called.retain(|&(_, called, _)| !gone(called));
+        self.waiting.iter_mut().for_each(|queue| queue.retain(|&waiting| !gone(waiting)));
     }
 
     /// The next whose turn it is, with so many places free in each service.
@@ -55,7 +62,7 @@ impl Queue {
             if !self.waiting[service].is_empty() && free(service) > self.called_of(service) {
                 let next = self.waiting[service].pop_front()?;
                 self.called.push_back((now + GRACE, next, service));
-                return Some(next);
+                return Some(next.0);
             }
         }
         None
@@ -84,9 +91,9 @@ impl Queue {
 mod tests {
     use super::*;
 
-    const ONE: DownstreamId = DownstreamId(1);
-    const TWO: DownstreamId = DownstreamId(2);
-    const THREE: DownstreamId = DownstreamId(3);
+    const ONE: Waiter = (DownstreamId(1), None);
+    const TWO: Waiter = (DownstreamId(2), None);
+    const THREE: Waiter = (DownstreamId(3), None);
 
     #[test]
     fn who_comes_first_is_called_first_and_nobody_slips_in_between() {
@@ -94,10 +101,10 @@ mod tests {
         assert!(!queue.admits(ONE, 0, 0) && queue.joins(ONE, 0));
         assert!(!queue.admits(TWO, 0, 0) && queue.joins(TWO, 0));
         assert!(!queue.admits(THREE, 0, 0) && !queue.joins(THREE, 0), "full");
-        assert_eq!((queue.call(Time(0), |_| 1), queue.call(Time(0), |_| 1)), (Some(ONE), None));
+        assert_eq!((queue.call(Time(0), |_| 1), queue.call(Time(0), |_| 1)), (Some(ONE.0), None));
         assert!(!queue.admits(THREE, 0, 1), "the place is taken");
         assert!(queue.admits(ONE, 0, 1));
-        assert_eq!(queue.call(Time(0), |_| 1), Some(TWO));
+        assert_eq!(queue.call(Time(0), |_| 1), Some(TWO.0));
     }
 
     #[test]
@@ -105,10 +112,10 @@ mod tests {
         let mut queue = Queue::new(QueueRule { length: 2 }, 1);
         queue.joins(ONE, 0);
         queue.joins(TWO, 0);
-        assert_eq!(queue.call(Time(0), |_| 1), Some(ONE));
+        assert_eq!(queue.call(Time(0), |_| 1), Some(ONE.0));
         let until = queue.next_deadline().unwrap();
-        assert_eq!(queue.call(until, |_| 1), Some(TWO));
-        queue.leave(TWO);
+        assert_eq!(queue.call(until, |_| 1), Some(TWO.0));
+        queue.leave(TWO.0);
         assert_eq!((queue.call(until, |_| 1), queue.next_deadline()), (None, None));
     }
 
@@ -117,6 +124,6 @@ mod tests {
         let mut queue = Queue::new(QueueRule { length: 2 }, 2);
         queue.joins(ONE, 0);
         queue.joins(TWO, 1);
-        assert_eq!(queue.call(Time(0), |service| service), Some(TWO));
+        assert_eq!(queue.call(Time(0), |service| service), Some(TWO.0));
     }
 }

@@ -10,6 +10,7 @@ use super::super::pool::{PoolKey, PoolRule, Share, longest_prefix};
 use super::super::select::Subject;
 use super::Composed;
 use super::books::{Place, Tie, Upstream};
+use super::queue::Waiter;
 use super::rules::{Connect, Lost, PreferLast};
 use crate::{Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, RequestHead, Route, UpstreamId};
 
@@ -21,8 +22,9 @@ impl Composed {
         fresh: UpstreamId,
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
+        let stream = head.protocol.stream();
         let holder = self.downstreams.entry(downstream).or_default();
-        if holder.busy.is_some() {
+        if holder.busy.is_some() && stream.is_none() {
             // The data plane does not ask before the last exchange is over. Were it to, fail closed.
             return Route::CloseDownstream.into();
         }
@@ -31,15 +33,16 @@ impl Composed {
         }
         let service = self.service(head);
         let cookie = self.cookies.as_ref().map(|jar| jar.get(now, head.headers));
-        if let Some((id, backend)) = self.pinned_for(downstream, service) {
+        self.take_over(downstream, stream);
+        if let Some((id, backend)) = self.pinned_for(downstream, service, stream) {
             if self.couples(|pin| pin.picks_anyway) {
                 let _ = self.pick(service, head, None);
             }
             self.settle(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
-            return self.send(downstream, id).into();
+            return self.send(downstream, id, stream).into();
         }
         let known = self.known(now, service, head, cookie.flatten(), None);
-        if let Some(turned_away) = self.queue_up(downstream, service, known) {
+        if let Some(turned_away) = self.queue_up((downstream, stream), service, known) {
             return turned_away.into();
         }
         let Some(backend) = known.or_else(|| self.choose(downstream, service, head, None)) else {
@@ -50,19 +53,36 @@ impl Composed {
         self.connect(now, downstream, fresh, backend, head)
     }
 
-    /// The connection that a request has to take, and its backend.
-    fn pinned_for(&self, downstream: DownstreamId, service: usize) -> Option<(UpstreamId, usize)> {
+    /// The connection that a request has to take, and its backend. One that is busy cannot be had.
+    fn pinned_for(&self, downstream: DownstreamId, service: usize, stream: Option<u32>) -> Option<(UpstreamId, usize)> {
         let holder = self.downstreams.get(&downstream)?;
+        let free = |id: &UpstreamId| !holder.carries(*id);
         let backend_of = |id: UpstreamId| self.upstreams.get(&id).map(|upstream| (id, upstream.backend, upstream.tie));
-        let pinned = holder.pinned.and_then(backend_of);
+        let first = match stream.filter(|_| self.rules.flaws.streams_share_pin) {
+            Some(place) => self.by_stream.get(&place).copied().filter(|id| self.is_with(*id, downstream)),
+            None => holder.pinned,
+        };
+        let pinned = first.filter(free).and_then(backend_of);
         let serves = |&(_, backend, _): &(UpstreamId, usize, Tie)| self.serves(service, backend);
         let found = match pinned {
             Some(pinned) if serves(&pinned) || self.rules.flaws.pin_crosses_services => Some(pinned),
-            _ if self.selections.len() == 1 || self.couples(|pin| pin.host == Host::Repicked) => None,
-            // Each service has a pinned connection of its own.
-            _ => holder.own.iter().copied().filter_map(backend_of).find(|it| it.2 == Tie::Pinned && serves(it)),
+            _ if (self.selections.len() == 1 && stream.is_none()) || self.couples(|pin| pin.host == Host::Repicked) => {
+                None
+            }
+            // Each service has a pinned connection of its own, and streams may have several.
+            _ => holder
+                .own
+                .iter()
+                .copied()
+                .filter(free)
+                .filter_map(backend_of)
+                .find(|it| it.2 == Tie::Pinned && serves(it)),
         };
         found.map(|(id, backend, _)| (id, backend))
+    }
+
+    fn is_with(&self, id: UpstreamId, downstream: DownstreamId) -> bool {
+        self.upstreams.get(&id).is_some_and(|upstream| upstream.place == Place::With(downstream))
     }
 
     /// Where the request goes after it got no answer.
@@ -101,7 +121,7 @@ impl Composed {
             failed.backend
         };
         let key = PoolKey { backend, proven: false, ..failed.key() };
-        let decision = self.open(now, at.downstream, fresh, key);
+        let decision = self.open(now, at.downstream, fresh, key, again.protocol.stream());
         if failed.tie == Tie::Pinned {
             self.pin_if_possible(now, at.downstream, fresh);
         } else {
@@ -127,7 +147,7 @@ impl Composed {
                 let there = rule.lost_elsewhere || self.backends.keeps_old(failed.backend);
                 (sent_again && allowed && there).then_some(rule.lost_elsewhere)
             }
-            FailureKind::Refused | FailureKind::ConnectTimeout => match rule.connect {
+            FailureKind::Refused | FailureKind::ConnectTimeout | FailureKind::Tls => match rule.connect {
                 Connect::Fail => None,
                 Connect::Same { retries } => {
                     (failure.attempts <= retries && self.backends.keeps_old(failed.backend)).then_some(false)
@@ -151,32 +171,56 @@ impl Composed {
         let first =
             self.downstreams.get_mut(&downstream).is_some_and(|holder| !std::mem::replace(&mut holder.begun, true));
         let dedicated = self.wants_own(downstream, head);
-        let tie = if dedicated { Tie::Pinned } else { Tie::Private };
-        let to_it = |id: &UpstreamId| {
-            let Some(own) = self.upstreams.get(id) else { return false };
-            own.tie == tie && (own.backend, own.location) == (key.backend, key.location)
-        };
-        let own = self.downstreams.get(&downstream).and_then(|holder| holder.own.iter().copied().find(to_it));
+        let stream = head.protocol.stream();
+        let own = self.own_to(downstream, &key, dedicated);
         let idle = if dedicated || own.is_some() { own } else { self.take(key, first) };
         if let Some(id) = idle {
             self.place(id, Place::With(downstream));
-            let route = self.send(downstream, id);
+            let route = self.send(downstream, id, stream);
             self.tie(now, downstream, id, head);
             return route.into();
         }
-        let decision = self.open(now, downstream, fresh, key);
+        let decision = self.open(now, downstream, fresh, key, stream);
         self.tie(now, downstream, fresh, head);
         decision
     }
 
-    fn open(&mut self, now: Time, downstream: DownstreamId, fresh: UpstreamId, key: PoolKey) -> Decision<Route> {
+    /// A connection of the client's own, and idle, that such a request can take.
+    fn own_to(&self, downstream: DownstreamId, key: &PoolKey, dedicated: bool) -> Option<UpstreamId> {
+        let holder = self.downstreams.get(&downstream)?;
+        let tie = if dedicated { Tie::Pinned } else { Tie::Private };
+        let to_it = |id: &UpstreamId| {
+            let own = self.upstreams.get(id);
+            own.is_some_and(|own| own.tie == tie && (own.backend, own.location) == (key.backend, key.location))
+        };
+        holder.own.iter().copied().find(|id| to_it(id) && !holder.carries(*id))
+    }
+
+    fn open(
+        &mut self,
+        now: Time,
+        downstream: DownstreamId,
+        fresh: UpstreamId,
+        key: PoolKey,
+        stream: Option<u32>,
+    ) -> Decision<Route> {
         let PoolKey { backend, location, group, .. } = key;
         let (place, tie) = (Place::With(downstream), Tie::Loose);
         self.backends.begin(backend);
-        let opened =
-            Upstream { backend, location, group, place, tie, rests: None, spent: false, served: 0, opened: now };
+        let opened = Upstream {
+            backend,
+            location,
+            group,
+            place,
+            tie,
+            stream,
+            rests: None,
+            spent: false,
+            served: 0,
+            opened: now,
+        };
         self.upstreams.insert(fresh, opened);
-        self.downstreams.entry(downstream).or_default().busy = Some(fresh);
+        self.downstreams.entry(downstream).or_default().begin(fresh);
         let mut decision = Decision::from(Route::Open(backend));
         if self.rules.pool.is_none() && self.rules.pin.is_none() {
             // The connection carries this request alone, and the backend is told so (RFC 9112 9.6).
@@ -188,7 +232,7 @@ impl Composed {
     /// Pins the connection that a request is about to take, where the request asks for it.
     fn tie(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
         let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
-        if dedicated || self.rules.pin.is_some_and(|pin| pin.matches_request(head)) {
+        if dedicated || self.pin_rule(head.protocol.stream()).is_some_and(|pin| pin.matches_request(head)) {
             self.pin_if_possible(now, downstream, id);
         }
     }
@@ -200,14 +244,18 @@ impl Composed {
             return false;
         }
         let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
-        dedicated || self.rules.pin.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
+        let rule = self.pin_rule(head.protocol.stream());
+        dedicated || rule.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
     }
 
     /// Sends over a connection that is with this downstream connection.
-    fn send(&mut self, downstream: DownstreamId, id: UpstreamId) -> Route {
+    fn send(&mut self, downstream: DownstreamId, id: UpstreamId, stream: Option<u32>) -> Route {
         self.wake(id);
+        if let Some(upstream) = self.upstreams.get_mut(&id) {
+            upstream.stream = stream;
+        }
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
-            holder.busy = Some(id);
+            holder.begin(id);
             if let Some(place) = holder.own.iter().position(|own| *own == id) {
                 // The one used last goes last.
                 holder.own[place..].rotate_left(1);
@@ -257,13 +305,10 @@ impl Composed {
             (holder.prefers_last || self.rules.prefer_last == PreferLast::Always) && !self.rules.select.hashes()
         };
         let holder = holder.filter(prefers);
-        let private = |it: usize| {
-            let to_it = |id: &UpstreamId| self.upstreams.get(id).is_some_and(|own| own.backend == it);
-            holder.is_some_and(|holder| holder.own.iter().any(to_it))
-        };
         let last = holder.and_then(|holder| holder.last);
         let open = |&it: &usize| {
-            let kept = || self.backends.state(it) != BackendState::Down && private(it);
+            let private = || self.own_to(downstream, &self.key(it, head), self.wants_own(downstream, head)).is_some();
+            let kept = || self.backends.state(it) != BackendState::Down && private();
             failed != Some(it) && self.serves(service, it) && (self.backends.takes_new(it) || kept())
         };
         last.filter(open).or_else(|| self.pick(service, head, failed))
@@ -286,7 +331,7 @@ impl Composed {
 
     /// Has a request wait where every backend is full, or turns it away; `None`: it goes on. A session on a backend
     /// that drains does not wait for the others.
-    fn queue_up(&mut self, downstream: DownstreamId, service: usize, known: Option<usize>) -> Option<Route> {
+    fn queue_up(&mut self, who: Waiter, service: usize, known: Option<usize>) -> Option<Route> {
         if known.is_some_and(|backend| self.backends.state(backend) == BackendState::Drain) {
             return None;
         }
@@ -294,10 +339,10 @@ impl Composed {
         let some_are_up = self.queue.is_some() && (0..self.backends.len()).any(up);
         let free = self.free(service);
         let queue = self.queue.as_mut()?;
-        if queue.admits(downstream, service, free) || !some_are_up {
+        if queue.admits(who, service, free) || !some_are_up {
             return None;
         }
-        let waits = queue.joins(downstream, service);
+        let waits = queue.joins(who, service);
         Some(if waits { Route::Wait } else { Route::Reject(StatusCode::SERVICE_UNAVAILABLE) })
     }
 

@@ -1,30 +1,26 @@
-//! The secure channel to the domain controller: one connection, opened when first needed, on which
-//! logons are pipelined.
+//! The link to one DC: one connection, opened when first needed, on which logons are pipelined.
 //!
-//! One task owns the connection. Requests that come while others are under way travel together;
-//! replies come back in order. Before its first frame a connection says which number its first logon
-//! has (8 bytes, big-endian), so that the trace can tie the DC's events to the server's.
+//! One task owns the connection. Requests that come while others are under way travel together; replies
+//! come back in order.
 //!
 //! A logon whose connection breaks before the reply is asked once more on a new one, as Netlogon does
-//! (the DC may have been restarted since the last logon). After that, and where the DC is out of reach
-//! or silent, the answer is STATUS_NO_LOGON_SERVERS.
+//! (the DC may have been restarted since the last logon).
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use stickler_auth::logon::{FRAME_PREFIX, LogonClient, LogonError, LogonReply, LogonRequest, frame_len};
 use stickler_auth::status::NtStatus;
-use stickler_net::Net;
+use stickler_net::{Net, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::site::{DcLink, Site};
-
-/// Logons under way at once; more wait their turn.
-const MAX_IN_FLIGHT: usize = 128;
+use crate::{LogonNumbers, MAX_IN_FLIGHT, Way};
 
 /// How often a logon is sent.
 const MAX_TRIES: u8 = 2;
@@ -32,24 +28,34 @@ const MAX_TRIES: u8 = 2;
 /// What a read asks for at a time, in bytes.
 const READ_SIZE: usize = 16 * 1024;
 
-/// A handle on the channel's task. The task ends when the last handle is gone.
-pub(crate) struct SecureChannel {
+/// A handle on the link's task, which ends when the handle is gone.
+pub(crate) struct Link {
     asks: mpsc::Sender<Ask>,
 }
 
-/// What came of a logon.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// The logon's number on the channel, from 1; the DC's event has the same.
+/// What came of a logon at one DC.
+pub(crate) struct Answer {
     pub(crate) number: u64,
-    /// The DC's reply, or a refusal that stands for the lack of one.
-    pub(crate) reply: LogonReply,
+    pub(crate) heard: Result<LogonReply, Nothing>,
+}
+
+/// Why there is no reply.
+#[derive(Clone, Copy)]
+pub(crate) enum Nothing {
+    /// The DC cannot be reached, or is silent.
+    Unreachable,
+    /// It says that there is no such channel.
+    Denied(NtStatus),
+    /// Its reply was not made with this machine's secret.
+    BadReply,
+    /// The request does not fit in a frame, which a genuine one does.
+    TooLong,
 }
 
 /// One logon, until it is answered.
 struct Ask {
     request: LogonRequest,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<Answer>,
     tries: u8,
 }
 
@@ -73,41 +79,42 @@ enum Lost {
     Frame(#[from] LogonError),
 }
 
-impl SecureChannel {
-    /// Starts the task on `net`. Nothing is connected before the first logon.
-    pub(crate) fn new<N: Net>(net: &N, link: DcLink, site: Arc<Site>) -> Self {
+impl Link {
+    /// Starts the task on `net`.
+    pub(crate) fn new<N: Net>(net: &N, way: &Way, address: SocketAddr, numbers: Arc<LogonNumbers>) -> Self {
         let (asks, queue) = mpsc::channel(MAX_IN_FLIGHT);
-        let channel = Channel { link, site, backlog: VecDeque::new(), in_flight: VecDeque::new() };
-        net.spawn(channel.run(net.clone(), queue));
+        let task = Task { way: way.clone(), address, numbers, backlog: VecDeque::new(), in_flight: VecDeque::new() };
+        net.spawn(task.run(net.clone(), queue));
         Self { asks }
     }
 
-    /// Asks the DC. Never fails: without a DC the reply says so.
-    pub(crate) async fn logon(&self, request: LogonRequest) -> Option<Outcome> {
-        let (answer, outcome) = oneshot::channel();
+    /// Asks the DC. `None` where the task has ended, with its host.
+    pub(crate) async fn logon(&self, request: LogonRequest) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
         self.asks.send(Ask { request, answer, tries: 0 }).await.ok()?;
-        outcome.await.ok()
+        answered.await.ok()
     }
 }
 
 /// The task's state.
-struct Channel {
-    link: DcLink,
-    site: Arc<Site>,
+struct Task {
+    way: Way,
+    address: SocketAddr,
+    numbers: Arc<LogonNumbers>,
     /// To be sent, again or for the first time.
     backlog: VecDeque<Ask>,
     /// Sent; replies come in this order.
     in_flight: VecDeque<InFlight>,
 }
 
-impl Channel {
+impl Task {
     async fn run<N: Net>(mut self, net: N, mut queue: mpsc::Receiver<Ask>) {
         loop {
             if self.backlog.is_empty() {
                 let Some(ask) = queue.recv().await else { return };
                 self.backlog.push_back(ask);
             }
-            let lost = match timeout(self.site.limits.connect, net.connect(self.link.address)).await {
+            let lost = match timeout(self.way.limits.connect, net.connect(self.address)).await {
                 Ok(Ok(stream)) => match self.converse(stream, &mut queue).await {
                     Err(lost) => lost,
                 },
@@ -121,15 +128,10 @@ impl Channel {
     }
 
     /// Moves frames both ways until the connection is of no more use.
-    async fn converse(
-        &mut self,
-        stream: impl stickler_net::Stream,
-        queue: &mut mpsc::Receiver<Ask>,
-    ) -> Result<std::convert::Infallible, Lost> {
+    async fn converse(&mut self, stream: impl Stream, queue: &mut mpsc::Receiver<Ask>) -> Result<Infallible, Lost> {
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut client = LogonClient::new(&self.site.machine(), &self.link.secret);
+        let mut client = LogonClient::new(&self.way.machine, &self.way.secret);
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-        output.put_u64(self.site.coming_logon());
         loop {
             while self.in_flight.len() < MAX_IN_FLIGHT
                 && let Some(ask) = self.backlog.pop_front()
@@ -163,13 +165,15 @@ impl Channel {
     fn send(&mut self, mut ask: Ask, client: &mut LogonClient, output: &mut BytesMut) {
         match client.encode_request(&ask.request) {
             Ok(frame) => {
+                let number = self.numbers.next();
+                output.put_u64(number);
                 output.put_slice(&frame);
                 ask.tries += 1;
-                let (number, deadline) = (self.site.next_logon(), Instant::now() + self.site.limits.logon);
+                let deadline = Instant::now() + self.way.limits.reply;
                 self.in_flight.push_back(InFlight { ask, number, deadline });
             }
-            // Too long for a frame: a genuine request is not, and the channel goes on without it.
-            Err(_) => self.refuse(ask, NtStatus::INVALID_PARAMETER),
+            // The channel goes on without it.
+            Err(_) => self.refuse(ask, Nothing::TooLong),
         }
     }
 
@@ -182,8 +186,8 @@ impl Channel {
             input.advance(FRAME_PREFIX);
             let reply = client.decode_reply(&input.split_to(length))?;
             let Some(sent) = self.in_flight.pop_front() else { return Err(LogonError::Kind.into()) };
-            // The request's connection may be gone; then nobody wants the outcome.
-            let _ = sent.ask.answer.send(Outcome { number: sent.number, reply });
+            // The request's connection may be gone; then nobody wants the answer.
+            let _ = sent.ask.answer.send(Answer { number: sent.number, heard: Ok(reply) });
         }
         Ok(())
     }
@@ -194,7 +198,7 @@ impl Channel {
             self.backlog.push_back(ask);
         }
         while let Some(ask) = self.backlog.pop_front() {
-            self.refuse(ask, NtStatus::NO_LOGON_SERVERS);
+            self.refuse(ask, Nothing::Unreachable);
         }
         lost
     }
@@ -202,23 +206,21 @@ impl Channel {
     /// Puts what was under way back into the backlog, or answers it. Whether the task is done.
     fn settle(&mut self, lost: &Lost) -> bool {
         while let Some(sent) = self.in_flight.pop_back() {
-            let status = match lost {
+            let nothing = match lost {
                 Lost::Broken(_) if sent.ask.tries < MAX_TRIES => {
                     self.backlog.push_front(sent.ask);
                     continue;
                 }
-                // The reply was not made with this machine's secret.
-                Lost::Frame(_) => NtStatus::TRUSTED_RELATIONSHIP_FAILURE,
-                _ => NtStatus::NO_LOGON_SERVERS,
+                Lost::Frame(LogonError::Denied(status)) => Nothing::Denied(*status),
+                Lost::Frame(_) => Nothing::BadReply,
+                Lost::Broken(_) | Lost::Silent | Lost::Unused => Nothing::Unreachable,
             };
-            let reply = LogonReply::refused(status, true);
-            let _ = sent.ask.answer.send(Outcome { number: sent.number, reply });
+            let _ = sent.ask.answer.send(Answer { number: sent.number, heard: Err(nothing) });
         }
         matches!(lost, Lost::Unused)
     }
 
-    fn refuse(&mut self, ask: Ask, status: NtStatus) {
-        let outcome = Outcome { number: self.site.next_logon(), reply: LogonReply::refused(status, true) };
-        let _ = ask.answer.send(outcome);
+    fn refuse(&mut self, ask: Ask, nothing: Nothing) {
+        let _ = ask.answer.send(Answer { number: self.numbers.next(), heard: Err(nothing) });
     }
 }

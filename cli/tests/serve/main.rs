@@ -1,0 +1,29 @@
+//! `stickler serve` with the real curl: the same verdicts on real sockets.
+
+mod kerberos;
+mod ntlm;
+mod served;
+
+use std::process::Command;
+
+use served::Served;
+
+#[test]
+fn ctrl_c_ends_it_cleanly() {
+    let (code, rest) = Served::start("pin-on-401", 2, &[]).interrupt();
+    assert_eq!((code, rest.as_str()), (Some(0), "stopped"));
+}
+
+#[test]
+fn what_cannot_be_is_said_and_ends_it() {
+    for (arguments, said) in [
+        (&["--krb5-conf", "/nowhere/krb5.conf"][..], "cannot write /nowhere/krb5.conf"),
+        (&["--provider", "Basic"], "the providers are NTLM, Negotiate, Negotiate:Kerberos, Nego2"),
+        (&["--balancer", "nothing"], "nothing"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_stickler")).arg("serve").args(arguments).output();
+        let output = output.expect("the command starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains(said), "{output:?}");
+    }
+}

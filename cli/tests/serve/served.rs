@@ -1,0 +1,85 @@
+//! A running `stickler serve`, and the real curl.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A site that runs until it is dropped.
+pub(crate) struct Served {
+    process: Child,
+    output: Option<BufReader<ChildStdout>>,
+    /// The balancer's, with a slash at its end.
+    pub(crate) url: String,
+}
+
+impl Served {
+    /// Starts it with this balancer, so many servers, and more arguments.
+    pub(crate) fn start(balancer: &str, servers: u32, more: &[&str]) -> Self {
+        let process = Command::new(env!("CARGO_BIN_EXE_stickler"))
+            .args(["serve", "--balancer", balancer, "--iis", &servers.to_string()])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        // Whole before anything can fail: dropping it ends the process.
+        let mut served = Self { process, output: None, url: String::new() };
+        let mut output = BufReader::new(served.process.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        while !line.starts_with("Ctrl-C") {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).expect("stdout is text"), 0, "serve ended early");
+            if let Some(rest) = line.strip_prefix("balancer") {
+                served.url.push_str(rest.split_whitespace().last().expect("an address"));
+            }
+        }
+        served.output = Some(output);
+        served
+    }
+
+    /// Status and body of a request by the real curl.
+    pub(crate) fn curl(&self, arguments: &[&str]) -> (String, String) {
+        let mut command = Command::new("curl");
+        command.args(arguments).arg(format!("{}path", self.url));
+        status_and_body(command)
+    }
+
+    /// The same with alice's password, by NTLM.
+    pub(crate) fn alice(&self, more: &[&str]) -> (String, String) {
+        self.curl(&[&["--ntlm", "-u", "CORP\\alice:Alice-Pa55word"], more].concat())
+    }
+
+    /// Ctrl-C, and waits for the end.
+    pub(crate) fn interrupt(mut self) -> (Option<i32>, String) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
+        let code = self.process.wait().expect("the process ends").code();
+        let rest =
+            self.output.take().expect("it was read from").lines().map_while(Result::ok).collect::<Vec<_>>().join("\n");
+        (code, rest)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Already ended, or ended now.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs a curl that has its arguments.
+pub(crate) fn status_and_body(mut curl: Command) -> (String, String) {
+    curl.args(["--silent", "--noproxy", "*", "--max-time", "20", "--write-out", "\n%{http_code}"]);
+    let output = curl.output().expect("curl starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').expect("curl writes the status last");
+    (status.to_owned(), body.to_owned())
+}
+
+/// Whether one of these programs is not there. Where they have to be, its absence fails the test.
+pub(crate) fn is_missing(programs: &[&str]) -> bool {
+    let absent = |program: &&&str| Command::new(program).arg("--version").output().is_err();
+    let Some(missing) = programs.iter().find(absent) else { return false };
+    assert!(std::env::var_os("STICKLER_REQUIRE_PEERS").is_none(), "{missing} is not installed");
+    eprintln!("SKIPPED: {missing} is not installed");
+    true
+}

@@ -1,0 +1,139 @@
+//! What a connection without TLS speaks: HTTP/2 begins with bytes that no HTTP/1.1 request can begin with (RFC 9113 3.4).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Reads until it is certain, and says whether it is HTTP/2; the result reads as if nothing had been read. `None`: the
+/// stream ended, or the time did: `idle` for the first byte, `rest` for those after it.
+pub(super) async fn preface<S>(mut stream: S, idle: Option<Duration>, rest: Duration) -> Option<(Rewind<S>, bool)>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut start = [0; PREFACE.len()];
+    let first = stream.read(&mut start);
+    let mut length = match idle {
+        Some(idle) => timeout(idle, first).await.ok()?,
+        None => first.await,
+    }
+    .ok()?;
+    let more = async {
+        while length > 0 && length < PREFACE.len() && start[..length] == PREFACE[..length] {
+            match stream.read(&mut start[length..]).await.ok()? {
+                0 => return None,
+                read => length += read,
+            }
+        }
+        (length > 0).then_some(())
+    };
+    timeout(rest, more).await.ok()??;
+    let is_http2 = start == *PREFACE;
+    Some((Rewind { stream, start, from: 0, to: length }, is_http2))
+}
+
+/// A stream whose first bytes were read before.
+pub(super) struct Rewind<S> {
+    stream: S,
+    start: [u8; PREFACE.len()],
+    from: usize,
+    to: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, start, from, to } = &mut *self;
+        let again = &start[*from..*to];
+        if again.is_empty() {
+            return Pin::new(stream).poll_read(cx, buf);
+        }
+        let count = again.len().min(buf.remaining());
+        buf.put_slice(&again[..count]);
+        *from += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What comes of these parts, sent one by one, and what can be read afterwards.
+    async fn told(parts: &[&[u8]]) -> Option<(bool, Vec<u8>)> {
+        let (mut near, far) = tokio::io::duplex(64);
+        let send = async {
+            for part in parts {
+                near.write_all(part).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(near);
+        };
+        let read = async {
+            let (mut stream, is_http2) = preface(far, None, SECOND).await?;
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            Some((is_http2, all))
+        };
+        tokio::join!(send, read).1
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_known_in_any_parts_and_read_again() {
+        assert_eq!(told(&[PREFACE]).await, Some((true, PREFACE.to_vec())));
+        let bytes: Vec<&[u8]> = PREFACE.chunks(1).collect();
+        assert_eq!(told(&bytes).await, Some((true, PREFACE.to_vec())));
+        assert_eq!(told(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\nx"]).await.unwrap().1.last(), Some(&b'x'));
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_told_at_the_first_byte_that_differs() {
+        assert_eq!(told(&[b"G"]).await, Some((false, b"G".to_vec())));
+        assert_eq!(told(&[b"PRI * HTTP/1.1\r\n"]).await, Some((false, b"PRI * HTTP/1.1\r\n".to_vec())));
+        assert_eq!(told(&[b"PRI", b""]).await, None, "it ends before anybody can tell");
+        assert_eq!(told(&[]).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_that_does_not_end_has_its_time() {
+        let (mut near, far) = tokio::io::duplex(64);
+        near.write_all(b"PRI").await.unwrap();
+        assert!(preface(far, None, SECOND).await.is_none());
+        let (_near, far) = tokio::io::duplex(64);
+        assert!(preface(far, Some(SECOND), SECOND).await.is_none());
+    }
+}

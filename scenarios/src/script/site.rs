@@ -1,0 +1,180 @@
+//! What `site()` and its parts were given, checked one by one.
+
+use stickler_model::topology::{
+    self, AppPool, Checking, FileSpec, IisVersion, KeepAlive, LinkSpec, ProtectionSpec, Provider, ServiceSpec,
+    SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
+};
+use stickler_model::topology::{Http2, Rogue};
+use stickler_model::{Identity, Principal, Topology};
+
+use super::errors::ScriptError;
+use crate::directory;
+
+/// What `site()` was given.
+pub(super) struct Site {
+    pub(super) backends: u32,
+    pub(super) users: Vec<(String, String)>,
+    pub(super) forbidden: Vec<String>,
+    pub(super) services: Vec<(String, Vec<String>)>,
+    pub(super) delegation: Vec<String>,
+    pub(super) lockout: Option<u32>,
+    pub(super) link: LinkSpec,
+    pub(super) providers: Option<Vec<Provider>>,
+    pub(super) version: IisVersion,
+    pub(super) settings: SiteSpec,
+    pub(super) files: Vec<(String, Vec<String>)>,
+    pub(super) acceptor: topology::Acceptor,
+    pub(super) servers: Vec<(String, topology::Acceptor)>,
+    pub(super) front: Option<String>,
+    pub(super) tls: Option<TlsSpec>,
+}
+
+impl Site {
+    /// Describes the topology anew.
+    pub(super) fn apply(mut self, topology: &mut Topology) -> Result<(), ScriptError> {
+        self.fill_directory(topology)?;
+        let netbios = topology.domain.netbios.clone();
+        self.settings.files = std::mem::take(&mut self.files)
+            .into_iter()
+            .map(|(name, readers)| FileSpec {
+                name,
+                readers: readers.iter().map(|name| member(&netbios, name)).collect(),
+            })
+            .collect();
+        topology.domain.lockout_threshold = self.lockout;
+        topology.link = self.link;
+        topology.tls = self.tls;
+        topology.servers = directory::servers(self.backends);
+        for server in &mut topology.servers {
+            server.version = self.version;
+            server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
+            server.acceptor = self.acceptor.clone();
+            server.site = self.settings.clone();
+        }
+        for (name, acceptor) in self.servers {
+            let known = topology.servers.iter().map(|server| server.name.to_string()).collect();
+            let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
+            server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
+        }
+        topology.front = self.front;
+        Ok(())
+    }
+
+    fn fill_directory(&mut self, topology: &mut Topology) -> Result<(), ScriptError> {
+        let users = &mut topology.domain.users;
+        for (name, password) in std::mem::take(&mut self.users) {
+            check_name(&name)?;
+            match users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name)) {
+                Some(user) => user.password = password,
+                None => users.push(UserSpec { name, password, forbidden: false }),
+            }
+        }
+        for name in std::mem::take(&mut self.forbidden) {
+            let known = names(users);
+            let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
+            user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })?.forbidden = true;
+        }
+        for (account, spns) in std::mem::take(&mut self.services) {
+            // A machine's account is there when it is joined; a service's comes with its names.
+            let (machine, known) = (account.ends_with('$'), users.iter().any(|user| user.name == account));
+            check_name(account.trim_end_matches('$'))?;
+            if !machine && !known {
+                users.push(directory::account(account.clone()));
+            }
+            let trusted_for_delegation = self.delegation.contains(&account);
+            topology.domain.services.push(ServiceSpec { account, spns, trusted_for_delegation });
+        }
+        let services = &topology.domain.services;
+        match self.delegation.iter().find(|name| services.iter().all(|service| service.account != **name)) {
+            None => Ok(()),
+            Some(name) => Err(ScriptError::Unknown {
+                kind: "service",
+                given: name.clone(),
+                known: services.iter().map(|service| service.account.clone()).collect(),
+            }),
+        }
+    }
+}
+
+/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
+pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
+    let domain = &topology.domain;
+    let principal = member(&domain.netbios, user);
+    let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
+    let account = domain.users.iter().find(|account| of_domain && account.name.eq_ignore_ascii_case(principal.user()));
+    let known = || account.map(|account| account.password.clone());
+    match password.or_else(known) {
+        Some(password) => Ok(Identity { principal, password }),
+        None => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
+    }
+}
+
+/// The flags of extended protection.
+pub(super) fn flags(given: &[String]) -> Result<u32, ScriptError> {
+    given.iter().try_fold(0, |flags, name| Ok(flags | one_of("flag of extended protection", name, &FLAGS)?))
+}
+
+/// The pool's identity: `machine`, or an account.
+pub(super) fn pool(name: &str) -> AppPool {
+    if name == "machine" { AppPool::Machine } else { AppPool::Service(name.to_owned()) }
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), ScriptError> {
+    let fits = (1..=32).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if fits { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
+}
+
+fn member(netbios: &str, user: &str) -> Principal {
+    Principal::parse(user).unwrap_or_else(|| Principal::new(netbios, user))
+}
+
+fn names(users: &[UserSpec]) -> Vec<String> {
+    users.iter().map(|user| user.name.clone()).collect()
+}
+
+pub(super) const PROVIDERS: [(&str, Provider); 4] = [
+    ("NTLM", Provider::Ntlm),
+    ("Negotiate", Provider::Negotiate),
+    ("Negotiate:Kerberos", Provider::NegotiateKerberos),
+    ("Nego2", Provider::Nego2),
+];
+pub(super) const VERSIONS: [(&str, IisVersion); 2] = [("iis6", IisVersion::Iis6), ("iis10", IisVersion::Iis10)];
+pub(super) const KEEP_ALIVES: [(&str, KeepAlive); 3] = [
+    ("always", KeepAlive::Always),
+    ("closed-by-failure", KeepAlive::ClosedByFailure),
+    ("closed-by-challenge", KeepAlive::ClosedByChallenge),
+];
+pub(super) const CHECKINGS: [(&str, Checking); 3] =
+    [("none", Checking::None), ("allow", Checking::Allow), ("require", Checking::Require)];
+const FLAGS: [(&str, u32); 4] = [
+    ("Proxy", ProtectionSpec::PROXY),
+    ("NoServiceNameCheck", ProtectionSpec::NO_SERVICE_NAME_CHECK),
+    ("AllowDotlessSpn", ProtectionSpec::ALLOW_DOTLESS_SPN),
+    ("ProxyCohosting", ProtectionSpec::PROXY_COHOSTING),
+];
+pub(super) const UPSTREAMS: [(&str, UpstreamTls); 3] =
+    [("own", UpstreamTls::Own), ("same", UpstreamTls::Same), ("plain", UpstreamTls::Plain)];
+pub(super) const HTTP2: [(&str, Http2); 3] =
+    [("never", Http2::Never), ("until-challenged", Http2::UntilChallenged), ("always", Http2::Always)];
+pub(super) const CHECKS: [(&str, TrackedCheck); 3] =
+    [("nothing", TrackedCheck::Nothing), ("address", TrackedCheck::ClientAddress), ("token", TrackedCheck::Token)];
+pub(super) const ROGUES: [(&str, Rogue); 7] = [
+    ("garbage", Rogue::Garbage),
+    ("half-head", Rogue::HalfHead),
+    ("half-body", Rogue::HalfBody),
+    ("wrong-length", Rogue::WrongLength),
+    ("header-flood", Rogue::HeaderFlood),
+    ("silent", Rogue::Silent),
+    ("closes", Rogue::Closes),
+];
+
+/// What a name stands for.
+pub(super) fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, ScriptError> {
+    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
+    found.ok_or_else(|| ScriptError::Unknown {
+        kind,
+        given: given.into(),
+        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
+    })
+}
