@@ -7,8 +7,8 @@
 //! When another user takes the seat, a connection that the one before had authenticated is
 //! authenticated anew with its next request: that begins with the Negotiate leg at once.
 //!
-//! With TLS ([`Client::with_tls`]) its tokens are bound to the certificate that it was shown, where the agent does that;
-//! requests share one connection of HTTP/2, as far as [`ClientSpec::http2`] goes.
+//! With TLS ([`Client::with_tls`]) its tokens are bound to the certificate that it was shown, where the
+//! agent does that. Requests share one connection of HTTP/2, as far as [`ClientSpec::http2`] goes.
 //!
 //! With a KDC ([`Client::with_kdc`]) it gets tickets for `HTTP/` and the site's name, and keeps them as
 //! long as the user stays.

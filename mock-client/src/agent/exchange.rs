@@ -41,8 +41,8 @@ enum State {
     Idle,
     /// Sent without a token.
     Asked,
-    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which clock, if not by
-    /// the client's own.
+    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which
+    /// clock, if not by the client's own.
     Wanting { scheme: Scheme, connection: On, answered: bool, at: Option<FileTime> },
     /// The Negotiate leg is out.
     Negotiated { scheme: Scheme, probe: bool },

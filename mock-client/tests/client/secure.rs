@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stickler_mock_client::{Check, check_on};
 use stickler_mock_iis::Site;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::topology::{
     Acceptor, Checking, Http2, ProtectionSpec, Provider, SiteSpec, Tracked, TrackedBy, TrackedCheck,
 };
-use stickler_model::{ClientSpec, Entropy, Payload, Profile, RequestId, RequestSpec, What};
+use stickler_model::{ClientSpec, Entropy, Identity, Payload, Principal, Profile, RequestId, RequestSpec, What};
 use stickler_net::tls::{Authority, Certified, ClientTls, Random, ServerTls};
 use stickler_net::{Listener as _, Net as _, TokioNet, next_connection};
 use tokio::time::sleep;
@@ -212,7 +213,7 @@ async fn over_http2(profile: Profile, http2: Http2, change: fn(Site) -> Site) ->
         Http2::Always => |spec| ClientSpec { no_kerberos: true, http2: Http2::Always, ..spec },
     };
     let (providers, tls) = (vec![Provider::Ntlm], Some(ends(Meets::Servers, true)));
-    Setup { providers, tls, client, change, ..Setup::of(profile) }.start().await
+    Setup { providers, change, tls, client, ..Setup::of(profile) }.start().await
 }
 
 #[tokio::test]
@@ -311,4 +312,45 @@ async fn a_lost_connection_of_http2_is_opened_anew() {
     assert_eq!(bench.get(2).await.status, Some(200));
     let story = bench.story();
     assert!(story.contains("connection 2 has TLS, and HTTP/2"), "{story}");
+}
+
+#[tokio::test]
+async fn a_client_with_one_port_closes_its_connection_of_http2_before_it_goes_over_to_http1() {
+    for (http2, name) in [(Http2::UntilChallenged, Profile::BROWSER), (Http2::Always, Profile::CURL)] {
+        let client: fn(ClientSpec) -> ClientSpec = match http2 {
+            Http2::Always => |spec| ClientSpec { port: Some(50_000), http2: Http2::Always, ..spec },
+            _ => |spec| ClientSpec { port: Some(50_000), http2: Http2::UntilChallenged, ..spec },
+        };
+        let (providers, tls) = (vec![Provider::Ntlm], Some(ends(Meets::Servers, true)));
+        let bench = Setup { providers, tls, client, ..Setup::of(name) }.start().await;
+        assert_eq!(bench.get(1).await.status, Some(200));
+        assert_eq!(bench.get(2).await.status, Some(200));
+        sleep(Duration::from_millis(30)).await;
+        let connections: Vec<_> = bench
+            .journal
+            .take()
+            .into_iter()
+            .filter_map(|event| match event.what {
+                What::ClientConnected { connection, .. } => Some((connection, true)),
+                What::ClientClosed { connection, .. } => Some((connection, false)),
+                _ => None,
+            })
+            .collect();
+        // Its own task closes it; what matters is that the second is the last.
+        assert_eq!(connections.iter().filter(|(_, opens)| *opens).count(), 2, "{connections:?}");
+        assert!(connections.contains(&(1, false)) && !connections.contains(&(2, false)), "{connections:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_logs_on_over_a_connection_that_has_tls() {
+    let ends = ends(Meets::Servers, false);
+    let tls = ends.client.clone();
+    let bench = Setup { tls: Some(ends), ..Setup::of(Profile::CURL) }.start().await;
+    let identity = Identity { principal: Principal::new("CORP", "alice"), password: "alice-pw".into() };
+    let asked = Check { host: SITE, uri: "/", identity: Some(&identity), keep: 0 };
+    let stream = TokioNet.connect(bench.address).await.unwrap();
+    let stream = tls.connect(SITE, stream).await.unwrap();
+    let checked = check_on(stream, &bench.env(), &asked).await.unwrap();
+    assert_eq!((checked.status, checked.logged_on), (200, true));
 }

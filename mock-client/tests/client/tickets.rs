@@ -186,12 +186,14 @@ impl Setup {
             client = client.with_tls(tls);
         }
         let client = client.with_kdc(self.kdc.unwrap_or(kdc), REALM);
-        Bench { client, journal, realm }
+        Bench { client, address, journal, realm }
     }
 }
 
 pub(crate) struct Bench {
     pub(crate) client: Client<TokioNet>,
+    /// Where it connects to.
+    pub(crate) address: SocketAddr,
     pub(crate) journal: Arc<Journal>,
     realm: Arc<Realm>,
 }
