@@ -18,16 +18,16 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
-use stickler_model::topology::{self, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
+use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
 
 use super::errors::ScriptError;
 use super::session::Session;
 use super::site::{
-    CHECKINGS, CHECKS, HTTP2, KEEP_ALIVES, PROVIDERS, ROGUES, Site, UPSTREAMS, VERSIONS, check_name, flags, identity,
-    one_of, pool,
+    self, CHECKINGS, CHECKS, HTTP2, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS, check_name,
+    flags, identity, one_of, pool,
 };
-use super::values::{Acceptor, Body, Client, Pending, Response, Settings};
+use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Response, Settings};
 use crate::directory::MAX_BACKENDS;
 
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
@@ -45,7 +45,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
     /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
-    /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`.
+    /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
+    /// the order in which servers ask them; `partner` is a second domain.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -64,6 +65,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] front: Option<String>,
         #[starlark(require = named)] tls: Option<String>,
         #[starlark(require = named, default = false)] http2: bool,
+        #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
+        #[starlark(require = named)] partner: Option<&'v Partner>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -100,6 +103,10 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 None if http2 => return Err(ScriptError::Http2WithoutTls.into()),
                 None => None,
             },
+            controllers: controllers
+                .map(|list| list.items.into_iter().map(|controller| controller.0.clone()).collect())
+                .unwrap_or_default(),
+            partner: partner.map(|partner| partner.0.clone()),
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
@@ -136,6 +143,35 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             },
             files: Vec::new(),
         }))
+    }
+
+    /// For `site(controllers=)`: a DC that takes `slow_ms` for each logon, that lacks accounts, or has older passwords of
+    /// accounts (`outdated`).
+    fn controller(
+        name: &str,
+        #[starlark(require = named, default = 0)] slow_ms: i64,
+        #[starlark(require = named)] lacks: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] outdated: Option<UnpackListOrTuple<String>>,
+    ) -> starlark::Result<Controller> {
+        check_name(name)?;
+        let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, 3_600_000)?);
+        Ok(Controller(ControllerSpec {
+            name: Name::from(name),
+            slow: (!slow.is_zero()).then_some(slow),
+            lacks: lacks.map(|names| names.items).unwrap_or_default(),
+            outdated: outdated.map(|names| names.items).unwrap_or_default(),
+        }))
+    }
+
+    /// For `site(partner=)`: the domain PARTNER with these users, on the DC `dc-partner`. Its trust with CORP `holds`, is
+    /// `broken`, or there is `none`. With `claims` its DC vouches for users of that domain.
+    fn partner(
+        users: UnpackListOrTuple<String>,
+        #[starlark(require = named, default = "holds")] trust: &str,
+        #[starlark(require = named)] claims: Option<String>,
+    ) -> starlark::Result<Partner> {
+        let trust = one_of("state of a trust", trust, &TRUSTS)?;
+        Ok(Partner(site::Partner { users: users.items, trust, claims }))
     }
 
     /// Adds a client that behaves as `curl --ntlm`. `user` is a name of the directory, the client's
@@ -282,6 +318,22 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                     ("user", text(user)),
                     ("backend", backend),
                 ])));
+            }
+        })?;
+        Ok(log)
+    }
+
+    /// What servers heard of the logons that they asked a DC for: `server`, `account`, and the NTSTATUS in hexadecimal.
+    fn logon_log<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Vec<Value<'v>>> {
+        let (heap, mut log) = (eval.heap(), Vec::new());
+        Session::of(eval).visit(&mut |Event { by, what, .. }| {
+            if let What::ServerLogon { account, status, .. } = what {
+                let entry = [
+                    ("server", heap.alloc(by.as_str())),
+                    ("account", heap.alloc(account.as_str())),
+                    ("status", heap.alloc(format!("{status:08X}"))),
+                ];
+                log.push(heap.alloc(AllocStruct(entry)));
             }
         })?;
         Ok(log)

@@ -1,10 +1,9 @@
 //! What `site()` and its parts were given, checked one by one.
 
 use stickler_model::topology::{
-    self, AppPool, Checking, FileSpec, IisVersion, KeepAlive, LinkSpec, ProtectionSpec, Provider, ServiceSpec,
-    SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
+    self, AppPool, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive, LinkSpec, PartnerSpec,
+    ProtectionSpec, Provider, Rogue, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
 };
-use stickler_model::topology::{Http2, Rogue};
 use stickler_model::{Identity, Principal, Topology};
 
 use super::errors::ScriptError;
@@ -27,6 +26,28 @@ pub(super) struct Site {
     pub(super) servers: Vec<(String, topology::Acceptor)>,
     pub(super) front: Option<String>,
     pub(super) tls: Option<TlsSpec>,
+    pub(super) controllers: Vec<ControllerSpec>,
+    pub(super) partner: Option<Partner>,
+}
+
+/// What `partner()` was given.
+#[derive(Debug, Clone)]
+pub(super) struct Partner {
+    /// The names of its users.
+    pub(super) users: Vec<String>,
+    pub(super) trust: Trust,
+    pub(super) claims: Option<String>,
+}
+
+/// A trust between two domains.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust {
+    /// Both sides have the same password for it.
+    Holds,
+    /// They do not.
+    Broken,
+    /// There is none.
+    None,
 }
 
 impl Site {
@@ -57,6 +78,11 @@ impl Site {
             server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
         }
         topology.front = self.front;
+        topology.controllers = self.controllers;
+        topology.partner = match self.partner {
+            Some(partner) => Some(partner.spec(&mut topology.domain)?),
+            None => None,
+        };
         Ok(())
     }
 
@@ -96,10 +122,39 @@ impl Site {
     }
 }
 
+impl Partner {
+    /// The domain `PARTNER`, `partner.example`, with what there is of a trust on both sides.
+    fn spec(self, domain: &mut DomainSpec) -> Result<PartnerSpec, ScriptError> {
+        self.users.iter().try_for_each(|name| check_name(name))?;
+        let own = DomainSpec {
+            netbios: "PARTNER".into(),
+            dns: "partner.example".into(),
+            users: self.users.into_iter().map(directory::account).collect(),
+            ..DomainSpec::default()
+        };
+        let mut spec = PartnerSpec::trusted(domain, own, "Trust-Pa55word");
+        match self.trust {
+            Trust::Holds => {}
+            Trust::Broken => {
+                spec.domain.trusts.iter_mut().for_each(|trust| trust.password = "Another-Pa55word".into());
+            }
+            Trust::None => {
+                spec.domain.trusts.clear();
+                domain.trusts.clear();
+            }
+        }
+        spec.claims = self.claims;
+        Ok(spec)
+    }
+}
+
 /// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
 pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
-    let domain = &topology.domain;
-    let principal = member(&domain.netbios, user);
+    let principal = member(&topology.domain.netbios, user);
+    let domain = match &topology.partner {
+        Some(partner) if principal.domain().eq_ignore_ascii_case(&partner.domain.netbios) => &partner.domain,
+        _ => &topology.domain,
+    };
     let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
     let account = domain.users.iter().find(|account| of_domain && account.name.eq_ignore_ascii_case(principal.user()));
     let known = || account.map(|account| account.password.clone());
@@ -157,6 +212,8 @@ pub(super) const UPSTREAMS: [(&str, UpstreamTls); 3] =
     [("own", UpstreamTls::Own), ("same", UpstreamTls::Same), ("plain", UpstreamTls::Plain)];
 pub(super) const HTTP2: [(&str, Http2); 3] =
     [("never", Http2::Never), ("until-challenged", Http2::UntilChallenged), ("always", Http2::Always)];
+pub(super) const TRUSTS: [(&str, Trust); 3] =
+    [("holds", Trust::Holds), ("broken", Trust::Broken), ("none", Trust::None)];
 pub(super) const CHECKS: [(&str, TrackedCheck); 3] =
     [("nothing", TrackedCheck::Nothing), ("address", TrackedCheck::ClientAddress), ("token", TrackedCheck::Token)];
 pub(super) const ROGUES: [(&str, Rogue); 7] = [

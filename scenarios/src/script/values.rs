@@ -73,6 +73,22 @@ pub(super) struct Settings(
     pub(super) topology::SiteSpec,
 );
 
+/// A domain controller: `controller("dc2")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Controller(
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) topology::ControllerSpec,
+);
+
+/// A second domain: `partner()`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Partner(
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) super::site::Partner,
+);
+
 methods_static!(CLIENT_METHODS = client_methods);
 methods_static!(PENDING_METHODS = pending_methods);
 methods_static!(RESPONSE_METHODS = response_methods);
@@ -111,6 +127,12 @@ impl<'v> StarlarkValue<'v> for Body {}
 
 #[starlark_value(type = "acceptor", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Acceptor {}
+
+#[starlark_value(type = "controller", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Controller {}
+
+#[starlark_value(type = "partner", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Partner {}
 
 #[starlark_value(type = "authentication", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Settings {}
@@ -443,6 +465,8 @@ allocated_and_shown!(
     this.answer.status.map_or("none".to_owned(), |status| status.to_string())
 );
 allocated_and_shown!(Acceptor, |this| "<acceptor {:?}>", this.0);
+allocated_and_shown!(Controller, |this| "<controller {:?}>", this.0);
+allocated_and_shown!(Partner, |this| "<partner {:?}>", this.0);
 allocated_and_shown!(Settings, |this| "<authentication {:?}>", this.0);
 allocated_and_shown!(Body, |this| "bytes_of({})", this.length);
 
