@@ -195,6 +195,14 @@ fn what() -> impl Strategy<Value = What> {
             account: user("alice"),
             status,
         }),
+        (name(), 0..3u64, 0..3u64, ntstatus.clone()).prop_map(|(server, logon, passed, status)| What::DcPassedOn {
+            server,
+            logon,
+            account: user("alice"),
+            to: "PARTNER".into(),
+            passed,
+            status,
+        }),
         (name(), 0..3u64, ntstatus).prop_map(|(server, logon, status)| What::DcLogon {
             server,
             logon,
