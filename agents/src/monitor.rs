@@ -1,13 +1,15 @@
 //! The user of a health check.
 
+use std::io;
 use std::sync::Arc;
 
 use http::StatusCode;
 use stickler_lb_core::health::{LogonAgent, LogonResult};
-use stickler_lb_core::{Backend, Boxed};
-use stickler_mock_client::{Check, check};
+use stickler_lb_core::{Backend, Boxed, UpstreamTls};
+use stickler_mock_client::{Check, check_on};
 use stickler_model::{Env, Identity};
 use stickler_net::Net;
+use stickler_net::tls::Secured;
 
 /// How much of a page a check reads, in bytes.
 const PAGE: usize = 64 * 1024;
@@ -19,12 +21,28 @@ pub struct Monitor<N> {
     env: Env,
     host: &'static str,
     identity: Identity,
+    tls: Option<UpstreamTls>,
 }
 
 impl<N: Net> Monitor<N> {
-    /// As `identity`, to the site that `Host` names so. Randomness and time for the tokens come from `env`.
-    pub fn agent(net: N, env: Env, host: &'static str, identity: Identity) -> Arc<dyn LogonAgent> {
-        Arc::new(Self { net, env, host, identity })
+    /// As `identity`, to the site that `Host` names so, over TLS where backends have it. Randomness and time for the
+    /// tokens come from `env`.
+    pub fn agent(
+        net: N,
+        env: Env,
+        host: &'static str,
+        identity: Identity,
+        tls: Option<UpstreamTls>,
+    ) -> Arc<dyn LogonAgent> {
+        Arc::new(Self { net, env, host, identity, tls })
+    }
+
+    async fn connect(&self, backend: &Backend) -> io::Result<Secured<N::Stream>> {
+        let stream = self.net.connect(backend.address).await?;
+        match &self.tls {
+            None => Ok(Secured::Plain(stream)),
+            Some(tls) => tls.connect(backend, stream).await,
+        }
     }
 }
 
@@ -32,9 +50,8 @@ impl<N: Net> LogonAgent for Monitor<N> {
     fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, LogonResult> {
         let wanted = Check { host: self.host, uri, identity: Some(&self.identity), keep: PAGE };
         Box::pin(async move {
-            let Ok(checked) = check(&self.net, &self.env, backend.address, &wanted).await else {
-                return LogonResult::Unanswered;
-            };
+            let Ok(stream) = self.connect(backend).await else { return LogonResult::Unanswered };
+            let Ok(checked) = check_on(stream, &self.env, &wanted).await else { return LogonResult::Unanswered };
             let Ok(status) = StatusCode::from_u16(checked.status) else { return LogonResult::Unanswered };
             LogonResult::Answered { status, logged_on: checked.logged_on, body: checked.body.into() }
         })

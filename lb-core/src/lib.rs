@@ -6,7 +6,7 @@
 //! balancer sees headers, not secrets.
 //!
 //! ```text
-//! downstream ══ proxy::serve_l7 (HTTP/1.1) ══ upstream       downstream ══ splice::serve_l4 (bytes) ══ upstream
+//! downstream ══ proxy::serve_l7 (HTTP) ══ upstream           downstream ══ splice::serve_l4 (bytes) ══ upstream
 //!                    │ ▲                                                      │ ▲
 //!            request │ │ Route: Pinned | Reuse | Open | ...         connect   │ │ Backend | Refuse | Drop
 //!                    ▼ │                                                      ▼ │
@@ -17,8 +17,8 @@
 //! * [`mechanism`]: the mechanisms by name; [`fault`]: the mistakes of real products, to be put on them.
 //! * [`profile`]: products by name, as data with sources.
 //! * [`farm`]: the backends.
-//! * [`proxy`]: the HTTP/1.1 data plane, [`serve_l7`].
-//! * [`splice`]: the byte data plane, [`serve_l4`].
+//! * [`proxy`]: the HTTP data plane, [`serve_l7`], at which TLS and HTTP/2 end.
+//! * [`splice`]: the byte data plane, [`serve_l4`], which passes them on.
 //! * [`control`]: the operator's and the health checks' handle on both; [`health`]: the checks; [`gate`]: who may answer
 //!   before a policy is asked.
 //!
@@ -50,6 +50,6 @@ pub use policy::l7::{
     ResponseHead, Route, UpstreamId, Work,
 };
 pub use profile::{Profile, ProfileError, profiles};
-pub use proxy::{Limits, Pipelining, Service, serve_l7};
+pub use proxy::{Limits, Pipelining, Service, UpstreamTls, serve_l7};
 pub use proxy_protocol::ProxyProtocol;
 pub use splice::{FlowLimits, FlowService, serve_l4};

@@ -7,8 +7,8 @@
 //! When another user takes the seat, a connection that the one before had authenticated is
 //! authenticated anew with its next request: that begins with the Negotiate leg at once.
 //!
-//! With TLS ([`Client::with_tls`]) its tokens are bound to the certificate that it was shown, where the agent does that;
-//! requests share one connection of HTTP/2, as far as [`ClientSpec::http2`] goes.
+//! With TLS ([`Client::with_tls`]) its tokens are bound to the certificate that it was shown, where the
+//! agent does that. Requests share one connection of HTTP/2, as far as [`ClientSpec::http2`] goes.
 //!
 //! With a KDC ([`Client::with_kdc`]) it gets tickets for `HTTP/` and the site's name, and keeps them as
 //! long as the user stays.
@@ -279,12 +279,7 @@ impl<N: Net> Inner<N> {
         let mut exchange = exchange.with_kerberos(self.service.is_some() && !around.kdcs.is_empty());
         let mut way = self.way(&task);
         let mut connection = self.connection(&task, way).await?;
-        let known = connection.known();
-        let others = known.holder.filter(|holder| known.authenticated && holder.seat != task.seat.number);
-        let (mut step, mut heard) = match others {
-            Some(Holder { scheme, .. }) => (exchange.begin_anew(scheme), None),
-            None => (exchange.begin(known.authenticated), None),
-        };
+        let (mut step, mut heard) = (task.begin(&mut exchange, &connection), None);
         loop {
             let send = match step {
                 Step::Send(send) => send,
@@ -321,7 +316,9 @@ impl<N: Net> Inner<N> {
                 }
                 Err(Failure::Http1Required) => {
                     way = self.leave(&task, &connection);
-                    exchange.anew()
+                    drop(connection);
+                    connection = self.connection(&task, way).await?;
+                    task.begin(&mut exchange, &connection)
                 }
                 Err(Failure::Lost(lost, why)) => exchange.lost(lost).ok_or(why)?,
                 Err(Failure::Final(why)) => return Err(why),
@@ -496,6 +493,17 @@ impl<N: Net> Inner<N> {
             length: spec.body.len(),
             digest: spec.body.digest(),
         });
+    }
+}
+
+impl Task<'_> {
+    /// Begins on this connection.
+    fn begin(&self, exchange: &mut Exchange, connection: &Connection) -> Step {
+        let known = connection.known();
+        match known.holder.filter(|holder| known.authenticated && holder.seat != self.seat.number) {
+            Some(Holder { scheme, .. }) => exchange.begin_anew(scheme),
+            None => exchange.begin(known.authenticated),
+        }
     }
 }
 

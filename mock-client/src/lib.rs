@@ -4,7 +4,7 @@
 //! * [`agent`]: one request's way through authentication, pure: what to send next, given what came
 //!   back ([`Exchange`]). It is given randomness and time, and knows no connection.
 //! * [`client`]: the [`Client`], which sends what an exchange says over connections of its own, and
-//!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `message`
+//!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `link` (how one ends), `message`
 //!   (requests and bodies on their way out and in), `seat` (who sits there), `secure` (TLS, and
 //!   what goes over HTTP/2), `tickets` (of Kerberos), `cookies`.
 //! * [`check`](mod@check): one request on a connection of its own that is nobody's, for health checks.
@@ -14,6 +14,7 @@ pub mod check;
 pub mod client;
 mod connection;
 mod cookies;
+mod link;
 mod message;
 pub mod profile;
 mod seat;

@@ -27,7 +27,7 @@ impl Secure {
 
     /// Whether a request may go over HTTP/2; one of an agent that sends tokens unasked, `preemptive`, or another.
     ///
-    /// An agent that leaves HTTP/2 at a challenge sends no token over it. (curl forces HTTP/1.1 where it has picked NTLM.)
+    /// An agent that leaves HTTP/2 at a challenge sends no token over it.
     pub(crate) fn may_multiplex(&self, preemptive: bool) -> bool {
         let may = match self.habit {
             Http2::Never => false,
@@ -42,8 +42,9 @@ impl Secure {
         self.habit == Http2::UntilChallenged
     }
 
-    /// A request has gone over to HTTP/1.1. Chromium remembers that of the site; curl forgets it after the transfer, and so does
-    /// [`Http2::Always`], unless the client can have one connection only (`alone`).
+    /// A request has gone over to HTTP/1.1. Chromium remembers that of the site (`SetHTTP11Required`); curl forgets it
+    /// after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have one connection
+    /// only (`alone`).
     pub(crate) fn left(&self, alone: bool) {
         if alone || self.leaves_when_challenged() {
             self.settled.store(true, Ordering::Relaxed);

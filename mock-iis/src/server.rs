@@ -90,7 +90,7 @@ async fn serve_http1(http: http1::Builder, stream: impl Stream, connection: &Arc
 }
 
 /// Serves the streams of a connection side by side. One without a new request for as long as a connection may be
-/// idle is closed, once what is under way is answered.
+/// idle is closed: it has as long again to end what is under way, and to acknowledge that.
 async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
     let limits = connection.site().limits;
     let service = service_fn(|request| Arc::clone(connection).answer(request));
@@ -102,7 +102,10 @@ async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Conne
         let ended = tokio::select! {
             biased;
             ended = serving.as_mut() => ended,
-            () = sleep(limits.idle), if !closes => {
+            () = sleep(limits.idle) => {
+                if closes {
+                    return Closed::Here;
+                }
                 closes = connection.requests() == requests;
                 requests = connection.requests();
                 if closes {

@@ -284,8 +284,8 @@ pub enum IisVersion {
 pub struct TlsSpec {
     /// What is between the balancer and the servers.
     pub upstream: UpstreamTls,
-    /// Whether the balancer offers HTTP/2 to the clients (by ALPN), where TLS ends at it. It speaks HTTP/1.1 to the
-    /// servers all the same.
+    /// Whether clients are offered HTTP/2 (by ALPN): by the balancer, where TLS ends at it, which speaks HTTP/1.1 to
+    /// the servers all the same; else by the servers.
     #[serde(default)]
     pub http2: bool,
 }

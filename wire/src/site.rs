@@ -239,7 +239,7 @@ impl Checks {
             let patient = CheckRule { timeout: rule.timeout + PATIENCE, ..rule };
             TokioNet.spawn(health::run_with(TokioNet, env, farm, patient, Arc::new(command), control));
         } else {
-            let agent = user.map(|user| Monitor::agent(TokioNet, env.clone(), HOST, user));
+            let agent = user.map(|user| Monitor::agent(TokioNet, env.clone(), HOST, user, None));
             TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
         }
     }

@@ -256,10 +256,17 @@ pub(super) static FAULTS: [Fault; 20] = [
     Fault {
         id: "B19",
         name: "tls-drifts",
-        summary: "a dedicated transport has another TLS configuration than the shared one",
+        summary: "a client's dedicated connections have lost the authority to trust that shared ones have: 502",
         source: "traefik#13838",
-        needs: Some("TLS"),
-        apply: |_| Err("it is not there yet"),
+        needs: None,
+        apply: |it| {
+            let pin = pin(it)?;
+            if pin.applied != Applied::Dedicated && pin.host != Host::Repicked {
+                return Err("its pins take the connection that there is, and not another transport");
+            }
+            it.tls_drifts = true;
+            Ok(())
+        },
     },
     Fault {
         id: "B20",

@@ -2,7 +2,7 @@
 //!
 //! A fault is a change of a mechanism's rules: `pin-on-401+B6` is the sound mechanism with one thing wrong. What rules
 //! cannot express is a flag among them ([`crate::policy::composed::Flaws`]), or the data plane's to do
-//! ([`crate::Pipelining`]).
+//! ([`crate::Pipelining`], [`crate::Service::tls_drifts`]).
 
 mod list;
 

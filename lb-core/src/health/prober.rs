@@ -7,10 +7,10 @@ use http::header::{CONNECTION, HOST};
 use http::{Request, StatusCode};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use stickler_net::Net;
+use stickler_net::{Net, Stream};
 
 use super::rule::Probe;
-use crate::{Backend, Boxed};
+use crate::{Backend, Boxed, UpstreamTls};
 
 /// Checks a backend once. [`probe`] gives those of [`Probe`]; a world may bring others, such as an external command.
 pub trait Prober: Send + Sync {
@@ -49,11 +49,24 @@ const HEAD: usize = 64 * 1024;
 
 /// The prober of this probe. `agent` is asked by [`Probe::Logon`] alone; where it is missing, such a check fails.
 pub fn probe<N: Net>(net: N, probe: Probe, agent: Option<Arc<dyn LogonAgent>>) -> Arc<dyn Prober> {
-    Arc::new(Own { net, probe, agent })
+    Arc::new(Own { net, tls: None, probe, agent })
+}
+
+/// Likewise, for backends that speak TLS: a check by a request is made over it, with the balancer's own settings; a check
+/// of the port stays one of TCP, and how an agent logs on is the agent's matter.
+pub fn secure_probe<N: Net>(
+    net: N,
+    tls: UpstreamTls,
+    probe: Probe,
+    agent: Option<Arc<dyn LogonAgent>>,
+) -> Arc<dyn Prober> {
+    let tls = Some(UpstreamTls { client: tls.client.http1(), ..tls });
+    Arc::new(Own { net, tls, probe, agent })
 }
 
 struct Own<N> {
     net: N,
+    tls: Option<UpstreamTls>,
     probe: Probe,
     agent: Option<Arc<dyn LogonAgent>>,
 }
@@ -65,9 +78,7 @@ impl<N: Net> Prober for Own<N> {
                 // Closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets (SO_LINGER of zero,
                 // haproxy issue 560), which costs the backend less and tells it no more.
                 Probe::Tcp => self.net.connect(backend.address).await.is_ok(),
-                Probe::Http { uri, expect } => {
-                    ask(&self.net, backend, uri).await.is_some_and(|status| expect.holds(status))
-                }
+                Probe::Http { uri, expect } => self.ask(backend, uri).await.is_some_and(|status| expect.holds(status)),
                 Probe::Logon { uri, find, forbidden_is_up } => {
                     let Some(agent) = &self.agent else { return false };
                     agent.log_on(backend, uri).await.is_up(find, forbidden_is_up)
@@ -77,9 +88,18 @@ impl<N: Net> Prober for Own<N> {
     }
 }
 
-/// Sends one anonymous request without an id, on a connection of its own, and reads the answer's head.
-async fn ask<N: Net>(net: &N, backend: &Backend, uri: &str) -> Option<StatusCode> {
-    let stream = net.connect(backend.address).await.ok()?;
+impl<N: Net> Own<N> {
+    /// Sends one anonymous request without an id, on a connection of its own, and reads the answer's head.
+    async fn ask(&self, backend: &Backend, uri: &str) -> Option<StatusCode> {
+        let stream = self.net.connect(backend.address).await.ok()?;
+        match &self.tls {
+            None => ask(stream, backend, uri).await,
+            Some(tls) => ask(tls.connect(backend, stream).await.ok()?, backend, uri).await,
+        }
+    }
+}
+
+async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str) -> Option<StatusCode> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD).max_header_size(HEAD);
     let (mut send, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;

@@ -48,6 +48,9 @@ pub struct Mechanism {
     pub ends_authentication: Option<&'static str>,
     /// What the data plane does with a request that comes before the answer to the one before it.
     pub pipelining: Pipelining,
+    /// A fault: connections dedicated to a client have lost the authority that they should trust
+    /// ([`crate::Service::tls_drifts`]).
+    pub tls_drifts: bool,
     /// The faults that were put on it, in the order of their numbers.
     pub faults: Vec<&'static Fault>,
 }
@@ -115,6 +118,7 @@ impl Mechanism {
             carriage: Carriage::SourceNat,
             ends_authentication: None,
             pipelining: Pipelining::InOrder,
+            tls_drifts: false,
             faults: Vec::new(),
         }
     }

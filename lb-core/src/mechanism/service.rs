@@ -16,7 +16,8 @@ pub enum Plane {
 impl Mechanism {
     /// The mechanism over this farm. What is random comes from `entropy`; `control` hears of drains and health checks.
     ///
-    /// A mechanism that ends authentication needs a [`crate::Gate`] besides, which only a world has.
+    /// A mechanism that ends authentication needs a [`crate::Gate`] besides, which only a world has. So it is with TLS: one
+    /// at L7 ends it, with what a world puts into [`Service::tls`] and [`Service::upstream_tls`]; one at L4 passes it on.
     ///
     /// # Errors
     /// The rules do not fit this farm.
@@ -26,6 +27,7 @@ impl Mechanism {
             service.control = control;
             service.passive = self.passive;
             service.pipelining = self.pipelining;
+            service.tls_drifts = self.tls_drifts;
             return Ok(Plane::L7(service));
         }
         let policy = self.l4(&farm, entropy)?.expect("a mechanism works at L7 or at L4");

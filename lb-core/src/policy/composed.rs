@@ -145,6 +145,11 @@ impl L7Policy for Composed {
         decision
     }
 
+    fn is_dedicated(&self, upstream: UpstreamId) -> bool {
+        self.upstreams.get(&upstream).is_some_and(|upstream| upstream.tie == Tie::Pinned)
+            && self.couples(|pin| pin.applied == Applied::Dedicated || pin.host == Host::Repicked)
+    }
+
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId> {
         let closes = self.part(now, downstream);
         self.settled(now);

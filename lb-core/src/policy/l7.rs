@@ -247,6 +247,13 @@ pub trait L7Policy: Send {
     /// more; without [`Failure::again`] that is not possible, and becomes the status of its kind.
     fn failed(&mut self, now: Time, at: Exchange, fresh: UpstreamId, failure: &Failure<'_>) -> Decision<Route>;
 
+    /// Whether this upstream connection is some client's own from its first request on, as one opened for that purpose
+    /// is: a dedicated transport. Asked before it is opened, and only where that makes a difference to the data plane.
+    fn is_dedicated(&self, upstream: UpstreamId) -> bool {
+        let _ = upstream;
+        false
+    }
+
     /// A downstream connection is gone. Returns the upstream connections to close with it; the policy has forgotten
     /// them. The one that carries an unfinished exchange is always reported by [`L7Policy::upstream_closed`] first.
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId>;

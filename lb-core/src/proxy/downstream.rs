@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use stickler_net::tls::ServerTls;
 use stickler_net::{Net, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -41,10 +42,26 @@ pub(super) async fn serve<N: Net>(mut arrival: Arrival<N>, mut stream: N::Stream
         arrival.client = named.unwrap_or(arrival.client);
     }
     arrival.front = proxy.announces.and_then(|_| stream.local_addr().ok());
+    // Boxed: what is not the usual way is not to make that one's future larger.
+    if let Some(tls) = &proxy.tls {
+        return Box::pin(by_handshake(arrival, tls, stream)).await;
+    }
     if proxy.http2 {
         return Box::pin(by_preface(arrival, stream)).await;
     }
     serve_http1(arrival, stream).await;
+}
+
+/// Serves a connection on which TLS has to come about first, and says what it speaks (ALPN, RFC 7301).
+async fn by_handshake<N: Net>(arrival: Arrival<N>, tls: &ServerTls, stream: N::Stream) {
+    let limit = arrival.registered.proxy().shell.limits.request_head;
+    // The client was sent an alert.
+    let Ok(Ok(stream)) = timeout(limit, tls.accept(stream)).await else { return };
+    if stream.http2() {
+        http2::serve(arrival, stream).await;
+    } else {
+        serve_http1(arrival, stream).await;
+    }
 }
 
 /// Serves a connection whose first bytes say what it speaks.

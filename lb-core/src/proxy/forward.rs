@@ -132,11 +132,8 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
     let (mut sender, reused) = match target {
         Target::Idle(sender) => (sender, true),
         Target::Backend(backend) => {
-            let Some(address) = proxy.shell.farm.backends.get(backend).map(|backend| backend.address) else {
-                return Attempt::Failed(lease, FailureKind::Refused, Some(held));
-            };
             // Boxed: it is large and rare, and every request's future would have to carry it.
-            match Box::pin(upstream::open(&proxy, lease.at, backend, address, peer)).await {
+            match Box::pin(upstream::open(&lease, backend, peer)).await {
                 Ok(sender) => (sender, false),
                 Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
             }

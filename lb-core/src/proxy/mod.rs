@@ -10,6 +10,7 @@
 //!             ├─ upstream: one connection, its one sender, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ body: both directions, frame by frame
+//! secure: TLS, in front and behind
 //! pipelining: a fault, in place of the hyper server
 //! service: what a balancer is made of
 //! shell: the one lock around the policy and all connections
@@ -28,6 +29,7 @@ mod http2;
 mod lease;
 mod pipelining;
 mod rewind;
+mod secure;
 mod service;
 mod shell;
 mod tap;
@@ -37,21 +39,24 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use stickler_model::{Env, Time};
+use stickler_net::tls::ServerTls;
 use stickler_net::{Net, next_connection};
 use tokio::time::{Instant, sleep_until};
 
 use self::downstream::{Arrival, Registered};
+use self::secure::Transports;
 use self::shell::Shell;
 use crate::health::Traffic;
 use crate::{Gate, ProxyProtocol};
 
+pub use secure::UpstreamTls;
 pub use service::{Limits, Pipelining, Service};
 
 /// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
-    let Service { farm, policy, limits, control, passive, gate, send_proxy, accept_proxy, pipelining, http2 } = service;
+    let Service { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let shell = Shell::new(env, farm, policy, limits);
     let proxy = Arc::new(Proxy {
@@ -60,10 +65,12 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         server: downstream::builder(&limits),
         in_turn: gate.is_some() || !shell.takes_streams,
         gate,
-        announces: send_proxy,
-        accepts: accept_proxy,
-        pipelining,
-        http2,
+        announces: service.send_proxy,
+        accepts: service.accept_proxy,
+        pipelining: service.pipelining,
+        http2: service.http2,
+        tls: service.tls,
+        upstream_tls: service.upstream_tls.map(|tls| Transports::new(tls, service.tls_drifts)),
         traffic,
         shell,
     });
@@ -104,6 +111,8 @@ struct Proxy<N> {
     pipelining: Pipelining,
     /// By prior knowledge.
     http2: bool,
+    tls: Option<ServerTls>,
+    upstream_tls: Option<Transports>,
     /// Streams of one connection take turns, since the policy or the gate is asked one request at a time.
     in_turn: bool,
     traffic: Option<Traffic>,

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stickler_net::tls::ServerTls;
+
+use super::UpstreamTls;
 use crate::health::PassiveRule;
 use crate::{Control, Farm, Gate, L7Policy, ProxyProtocol};
 
@@ -28,6 +31,14 @@ pub struct Service {
     pub accept_proxy: bool,
     /// What becomes of a request that comes before the one before it is answered.
     pub pipelining: Pipelining,
+    /// TLS ends here: each downstream connection has to begin with it (after a PROXY protocol header, where one has to
+    /// come), and by ALPN it speaks HTTP/2, where the [`ServerTls`] offers that. `None`: clients speak without.
+    pub tls: Option<ServerTls>,
+    /// TLS towards the backends. `None`: without.
+    pub upstream_tls: Option<UpstreamTls>,
+    /// A fault: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
+    /// the others trust. Without meaning where there is no TLS towards the backends.
+    pub tls_drifts: bool,
     /// Whether clients may speak HTTP/2 without TLS, from the first byte on (prior knowledge, RFC 9113 3.3).
     pub http2: bool,
 }
@@ -45,6 +56,9 @@ impl Service {
             send_proxy: None,
             accept_proxy: false,
             pipelining: Pipelining::default(),
+            tls: None,
+            upstream_tls: None,
+            tls_drifts: false,
             http2: false,
         }
     }
@@ -64,7 +78,7 @@ pub enum Pipelining {
 /// What a peer may use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Time to open an upstream connection; then 504.
+    /// Time to open an upstream connection, and as much again for TLS on it; then 504.
     pub connect: Duration,
     /// Time without progress, from the request's last byte to the head of the answer; then 504, or 408 where it is the
     /// client that does not send the rest of its request.
@@ -72,7 +86,7 @@ pub struct Limits {
     /// Time without progress of an answer's body, while the client would take more; then both connections are closed.
     pub body: Duration,
     /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
-    /// protocol header, where one has to come first, that from an HTTP/2 connection's first byte to its first request,
+    /// protocol header, where one has to come first, that for TLS to come about, that from an HTTP/2 connection's first byte to its first request,
     /// and that for its end once it was told to go.
     pub request_head: Duration,
     /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated

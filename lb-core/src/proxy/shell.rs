@@ -164,6 +164,16 @@ impl Shell {
         }
     }
 
+    /// Whether a connection that was decided on is to be some client's own.
+    pub(super) fn is_dedicated(&self, id: UpstreamId) -> bool {
+        self.lock().policy.is_dedicated(id)
+    }
+
+    /// TLS did not come about on a connection that was decided on.
+    pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
+        self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, "tls failed");
+    }
+
     /// A connection that was decided on is open; `spawn` starts its task.
     pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce() -> AbortHandle) {
         let mut state = self.lock();

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use stickler_net::Net;
+use stickler_net::{Net, Stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
+use super::Limits;
 use super::body::RequestBody;
 use super::forward::Peer;
+use super::lease::Lease;
 use super::tap::Tap;
-use super::{Limits, Proxy};
-use crate::{Exchange, FailureKind};
+use crate::FailureKind;
 
 /// The right to send requests on one upstream connection. There is never a second one.
 pub(super) struct Sender {
@@ -33,23 +34,40 @@ impl Sender {
     }
 }
 
-/// Opens a connection to a backend, and starts the task that drives it and reports its end.
+/// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
 /// # Errors
-/// [`FailureKind::Refused`] or [`FailureKind::ConnectTimeout`].
-pub(super) async fn open<N: Net>(
-    proxy: &Arc<Proxy<N>>,
-    at: Exchange,
-    backend: usize,
-    address: SocketAddr,
-    peer: &Peer,
-) -> Result<Sender, FailureKind> {
-    let connecting = timeout(proxy.shell.limits.connect, proxy.net.connect(address));
+/// [`FailureKind::Refused`], [`FailureKind::ConnectTimeout`] or [`FailureKind::Tls`].
+pub(super) async fn open<N: Net>(lease: &Lease<N>, backend: usize, peer: &Peer) -> Result<Sender, FailureKind> {
+    let (proxy, at) = (&lease.proxy, lease.at);
+    let limit = proxy.shell.limits.connect;
+    let server = proxy.shell.farm.backends.get(backend).ok_or(FailureKind::Refused)?;
+    let connecting = timeout(limit, proxy.net.connect(server.address));
     let mut stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
     if let (Some(version), Some(front)) = (proxy.announces, peer.front) {
         let header = version.header(peer.client, front);
         stream.write_all(&header).await.map_err(|_| FailureKind::Refused)?;
     }
+    let Some(transports) = &proxy.upstream_tls else { return drive(lease, backend, server.address, stream).await };
+    let dedicated = transports.tell_apart() && proxy.shell.is_dedicated(at.upstream);
+    match timeout(limit, transports.of(dedicated).connect(server, stream)).await {
+        Ok(Ok(secured)) => drive(lease, backend, server.address, secured).await,
+        Ok(Err(_)) => {
+            proxy.shell.unsecured(at, backend, lease.request);
+            Err(FailureKind::Tls)
+        }
+        Err(_) => Err(FailureKind::ConnectTimeout),
+    }
+}
+
+/// Makes a sender of an open connection.
+async fn drive<N: Net, S: Stream>(
+    lease: &Lease<N>,
+    backend: usize,
+    address: SocketAddr,
+    stream: S,
+) -> Result<Sender, FailureKind> {
+    let (proxy, at) = (&lease.proxy, lease.at);
     let received = Arc::new(AtomicU64::new(0));
     // An answer that broke off is not the same as none.
     let counted = Arc::clone(&received);

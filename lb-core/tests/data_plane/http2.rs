@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{Request, StatusCode};
 use hyper::body::{Body, Frame, Incoming};
@@ -76,16 +77,22 @@ impl Client {
     }
 
     /// A leg of a handshake; the status of its answer.
-    async fn leg(&mut self, token: &str) -> StatusCode {
+    pub(crate) async fn leg(&mut self, token: &str) -> StatusCode {
         let mut request = get("/");
         request.headers_mut().insert(AUTHORIZATION, token.parse().unwrap());
         self.ask(request).await.unwrap().0
     }
 
-    async fn handshake(&mut self) {
+    pub(crate) async fn handshake(&mut self) {
         assert_eq!(self.leg("NTLM TlRMTVNTUAAB").await, StatusCode::UNAUTHORIZED);
         assert_eq!(self.leg("NTLM TlRMTVNTUAAD").await, StatusCode::OK);
     }
+}
+
+/// So many requests at a time, and their answers.
+async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode, String)> {
+    let ask = |mut client: Client| async move { client.get("/").await };
+    join_all((0..count).map(|_| ask(client.clone()))).await
 }
 
 async fn text(mut body: Incoming) -> hyper::Result<String> {
@@ -141,7 +148,7 @@ async fn bed(mechanism: &str, backends: &[&Server]) -> Bed {
 }
 
 /// Authenticates connections, as IIS does, and says which one a request came by.
-async fn protected() -> Server {
+pub(crate) async fn protected() -> Server {
     let known: Mutex<BTreeSet<usize>> = Mutex::default();
     Server::start(move |seen: &Seen| {
         if seen.head.contains("TlRMTVNTUAAB") {
@@ -203,15 +210,8 @@ async fn one_of_five_streams_at_a_time_finds_the_authenticated_connection() {
     let (mut client, _ended) = Client::to(&bed).await;
     client.handshake().await;
     assert_eq!(client.get("/").await, (StatusCode::OK, "1".into()), "streams in turn are fine");
-    let mut five = Vec::new();
-    for _ in 0..5 {
-        let mut client = client.clone();
-        five.push(tokio::spawn(async move { client.get("/").await.0 }));
-    }
-    let mut statuses = Vec::new();
-    for answer in five {
-        statuses.push(answer.await.unwrap().as_u16());
-    }
+    let five = at_a_time(&client, 5).await;
+    let mut statuses: Vec<_> = five.into_iter().map(|(status, _)| status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401, 401, 401, 401]);
     assert_eq!(client.get("/").await, (StatusCode::OK, "1".into()), "the first stays the first");
@@ -227,14 +227,7 @@ async fn where_streams_take_turns_all_find_it() {
     let bed = Bed::with_service(Service { http2: true, ..Service::new(farm, Box::new(policy)) }).await;
     let (mut client, _ended) = Client::to(&bed).await;
     client.handshake().await;
-    let mut five = Vec::new();
-    for _ in 0..5 {
-        let mut client = client.clone();
-        five.push(tokio::spawn(async move { client.get("/").await }));
-    }
-    for answer in five {
-        assert_eq!(answer.await.unwrap(), (StatusCode::OK, "1".into()));
-    }
+    assert_eq!(at_a_time(&client, 5).await, vec![(StatusCode::OK, "1".to_owned()); 5]);
 }
 
 #[tokio::test]
@@ -290,7 +283,7 @@ async fn the_end_of_the_client_closes_what_was_pinned_and_what_was_under_way() {
     let (mut client, _ended) = Client::to(&bed).await;
     client.get("/").await;
     let mut other = client.clone();
-    let under_way = tokio::spawn(async move { other.ask(get("/")).await.map(|_| ()) });
+    let under_way = TokioNet.spawn(async move { drop(other.ask(get("/")).await) });
     while server.seen().len() < 2 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -307,31 +300,7 @@ async fn a_policy_that_knows_http_1_1_alone_is_asked_about_one_stream_at_a_time(
     let bed = Bed::with_service(Service { http2: true, ..Service::new(farm, policy) }).await;
     let (mut client, _ended) = Client::to(&bed).await;
     client.handshake().await;
-    let mut three = Vec::new();
-    for _ in 0..3 {
-        let mut client = client.clone();
-        three.push(tokio::spawn(async move { client.get("/").await.0 }));
-    }
-    for answer in three {
-        assert_eq!(answer.await.unwrap(), StatusCode::OK);
-    }
-}
-
-#[tokio::test]
-async fn a_head_that_is_too_large_is_told_so() {
-    let server = Server::telling().await;
-    let limits = Limits { head_bytes: 4096, fields: 20, ..Limits::default() };
-    let bed = Bed::with_service(Service { http2: true, limits, ..service("shared-pool", &[&server]) }).await;
-    let (mut client, _ended) = Client::to(&bed).await;
-    let mut long = get("/");
-    long.headers_mut().insert("x-long", "x".repeat(8192).parse().unwrap());
-    assert_eq!(client.ask(long).await.unwrap().0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    let mut many = get("/");
-    for _ in 0..30 {
-        many.headers_mut().append("x-many", "1".parse().unwrap());
-    }
-    assert_eq!(client.ask(many).await.unwrap().0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    assert_eq!(client.get("/").await.1, "1.1", "and the connection goes on");
+    assert_eq!(at_a_time(&client, 3).await, vec![(StatusCode::OK, "1".to_owned()); 3]);
 }
 
 #[tokio::test]
@@ -359,4 +328,21 @@ async fn a_failure_upstream_is_an_answer() {
     let (mut client, _ended) = Client::to(&bed).await;
     assert_eq!(client.get("/").await.0, StatusCode::BAD_GATEWAY);
     assert_eq!(client.get("/").await.0, StatusCode::BAD_GATEWAY, "and the connection goes on");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_told_so() {
+    let server = Server::telling().await;
+    let limits = Limits { head_bytes: 4096, fields: 20, ..Limits::default() };
+    let bed = Bed::with_service(Service { http2: true, limits, ..service("shared-pool", &[&server]) }).await;
+    let (mut client, _ended) = Client::to(&bed).await;
+    let mut long = get("/");
+    long.headers_mut().insert("x-long", "x".repeat(8192).parse().unwrap());
+    assert_eq!(client.ask(long).await.unwrap().0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let mut many = get("/");
+    for _ in 0..30 {
+        many.headers_mut().append("x-many", "1".parse().unwrap());
+    }
+    assert_eq!(client.ask(many).await.unwrap().0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(client.get("/").await.1, "1.1", "and the connection goes on");
 }

@@ -16,4 +16,5 @@ mod reuse;
 mod rules;
 mod splice;
 mod stalls;
+mod tls;
 mod waiting;

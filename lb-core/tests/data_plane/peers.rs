@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use stickler_lb_core::{Backend, Farm, FlowService, L4Policy, L7Policy, Limits, Service, find, serve_l4, serve_l7};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_net::tls::ServerTls;
 use stickler_net::{Listener as _, Net, TokioNet};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -167,6 +168,21 @@ impl Server {
         Self { seen, ..Self::accepting(serve).await }
     }
 
+    /// Likewise, over TLS.
+    pub(crate) async fn secured(tls: ServerTls, reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (log, reply) = (Arc::clone(&seen), Arc::new(reply));
+        let serve = move |socket, connection| {
+            let (log, reply, tls) = (Arc::clone(&log), Arc::clone(&reply), tls.clone());
+            async move {
+                if let Ok(socket) = tls.accept(socket).await {
+                    serve(socket, connection, &log, &*reply).await;
+                }
+            }
+        };
+        Self { seen, ..Self::accepting(serve).await }
+    }
+
     /// A backend that is no HTTP server at all.
     pub(crate) async fn raw<F>(serve: impl Fn(Socket) -> F + Send + 'static) -> Self
     where
@@ -227,7 +243,10 @@ impl Server {
     }
 }
 
-async fn serve(socket: Socket, connection: usize, log: &Mutex<Vec<Seen>>, reply: &(dyn Fn(&Seen) -> Reply + Sync)) {
+async fn serve<S>(socket: S, connection: usize, log: &Mutex<Vec<Seen>>, reply: &(dyn Fn(&Seen) -> Reply + Sync))
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut peer = Client::new(socket);
     for number in 1.. {
         let Some((head, body)) = peer.message(false).await else { return };
@@ -264,19 +283,20 @@ pub(crate) fn challenge(value: &str) -> Vec<u8> {
 }
 
 /// One end of a connection, reading HTTP messages as raw bytes.
-pub(crate) struct Client {
-    pub(crate) socket: Socket,
+pub(crate) struct Client<S = Socket> {
+    pub(crate) socket: S,
     buffer: Vec<u8>,
 }
 
-impl Client {
-    fn new(socket: Socket) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn new(socket: S) -> Self {
         Self { socket, buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The peer may close before it has read all: the test looks at what came back.
         let _ = self.socket.write_all(bytes).await;
+        let _ = self.socket.flush().await;
     }
 
     /// A GET, and its answer's head and body.

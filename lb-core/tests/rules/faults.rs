@@ -3,7 +3,7 @@
 use http::StatusCode;
 use stickler_lb_core::health::rule::{Blame, Expect, Probe};
 use stickler_lb_core::{
-    FailureKind, Finish, Mechanism, Pipelining, Route, UpstreamId, fault, faults, find, mechanisms,
+    FailureKind, Finish, L7Policy as _, Mechanism, Pipelining, Route, UpstreamId, fault, faults, find, mechanisms,
 };
 
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
@@ -26,13 +26,11 @@ fn handshake(front: &mut Front, client: u32) -> [Route; 2] {
 }
 
 #[test]
-fn all_twenty_are_listed_in_order_and_sit_somewhere_unless_they_need_what_is_not_there() {
+fn all_twenty_are_listed_in_order_and_sit_somewhere() {
     let ids: Vec<_> = faults().iter().map(|fault| fault.id.to_owned()).collect();
     assert_eq!(ids, (1..=20).map(|number| format!("B{number}")).collect::<Vec<_>>());
-    let later: Vec<_> = faults().iter().filter(|fault| fault.needs.is_some()).map(|fault| fault.id).collect();
-    assert_eq!(later, ["B19"]);
     for fault in faults() {
-        assert_eq!(fault.sits_on().is_empty(), fault.needs.is_some(), "{fault:?}");
+        assert!(fault.needs.is_none() && !fault.sits_on().is_empty(), "{fault:?}");
         for name in fault.sits_on() {
             let faulty = find(&format!("{name}+{}", fault.id)).unwrap();
             if let Some(rules) = faulty.rules() {
@@ -71,10 +69,10 @@ fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
         front.route(2) == reuse(1) || front.served[&UpstreamId(1)].len() > 1
     };
     let pins = |mechanism: &&Mechanism| mechanism.rules().is_some_and(|rules| rules.pin.is_some());
-    let (leaky, sound): (Vec<_>, Vec<_>) = mechanisms().iter().filter(pins).partition(has_hole);
+    let (holed, sound): (Vec<_>, Vec<_>) = mechanisms().iter().filter(pins).partition(has_hole);
     let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name).collect::<Vec<_>>();
     assert_eq!(names(&sound), ["pin-on-authorization", "pin-by-address", "pin-coupled"]);
-    assert!(names(&leaky).contains(&"pin-on-401") && names(&leaky).contains(&"pin-next-request"));
+    assert!(names(&holed).contains(&"pin-on-401") && names(&holed).contains(&"pin-next-request"));
     assert_eq!(fault::find("B1").unwrap().sits_on(), names(&sound));
 }
 
@@ -269,6 +267,19 @@ fn b18_a_401_counts_as_a_failure() {
     };
     assert!(holds("pin-checked-http") && !holds("pin-checked-http+B18") && !holds("pin-checked-http-2xx"));
     assert!(!Expect::Success.holds(StatusCode::UNAUTHORIZED));
+}
+
+#[test]
+fn b19_is_left_to_the_data_plane_which_is_told_what_is_dedicated() {
+    let drifts = |balancer| find(balancer).map(|mechanism| mechanism.tls_drifts);
+    assert_eq!((drifts("pin-on-authorization"), drifts("pin-on-authorization+B19")), (Ok(false), Ok(true)));
+    let refused = drifts("pin-on-401+B19").unwrap_err().to_string();
+    assert!(refused.contains("its pins take the connection that there is, and not another transport"), "{refused}");
+    let mut front = Front::of("pin-on-authorization+B19", 1);
+    front.request(1, &Ask::default());
+    front.request(2, &TYPE1);
+    assert_eq!([1, 2].map(|id| front.policy.is_dedicated(UpstreamId(id))), [false, true]);
+    assert_eq!(front.fail(2, FailureKind::Tls), Route::Reject(StatusCode::BAD_GATEWAY));
 }
 
 #[test]

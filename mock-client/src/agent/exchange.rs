@@ -41,8 +41,8 @@ enum State {
     Idle,
     /// Sent without a token.
     Asked,
-    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which clock, if not by
-    /// the client's own.
+    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which
+    /// clock, if not by the client's own.
     Wanting { scheme: Scheme, connection: On, answered: bool, at: Option<FileTime> },
     /// The Negotiate leg is out.
     Negotiated { scheme: Scheme, probe: bool },
@@ -143,19 +143,13 @@ impl Exchange {
             self.state = State::Idle;
             return None;
         }
-        Some(self.anew())
-    }
-
-    /// All over again on a new connection, since the server takes the request over HTTP/1.1 only, and has done nothing with it
-    /// (RFC 9113 7, 8.7).
-    pub fn anew(&mut self) -> Step {
         let mut step = self.begin(false);
         match (&mut step, &mut self.state) {
             (Step::Send(Send { connection, .. }), _) => *connection = On::New,
             (Step::Ticket(on), State::Wanting { connection, .. }) => (*on, *connection) = (On::New, On::New),
             _ => {}
         }
-        step
+        Some(step)
     }
 
     /// A 401 to a request without a token: begin the handshake, if the server offers one.

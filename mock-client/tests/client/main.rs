@@ -6,5 +6,6 @@ mod connections;
 mod exchange;
 mod peer;
 mod seats;
+mod secure;
 mod tickets;
 mod transcripts;

@@ -19,10 +19,13 @@ use stickler_model::{
     RequestSpec, Time, What,
 };
 use stickler_net::{Listener as _, Net as _, TokioNet, next_connection};
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-const REALM: &str = "CORP.EXAMPLE";
-const SITE: &str = "www.corp.example";
+use crate::secure::{Ends, terminate};
+
+pub(crate) const REALM: &str = "CORP.EXAMPLE";
+pub(crate) const SITE: &str = "www.corp.example";
 const BOTH: [Provider; 2] = [Provider::Negotiate, Provider::Ntlm];
 
 struct Noon;
@@ -103,26 +106,31 @@ impl Realm {
 }
 
 /// What a test sets up otherwise than usual.
-struct Setup {
-    profile: Profile,
-    providers: Vec<Provider>,
-    site: SiteSpec,
+pub(crate) struct Setup {
+    pub(crate) profile: Profile,
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) site: SiteSpec,
+    pub(crate) change: fn(Site) -> Site,
+    /// TLS.
+    pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
-    host: &'static str,
+    pub(crate) host: &'static str,
     /// Whose keys the server has.
-    account: &'static str,
-    password: &'static str,
-    client: fn(ClientSpec) -> ClientSpec,
+    pub(crate) account: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) client: fn(ClientSpec) -> ClientSpec,
     /// In place of the KDC's address.
-    kdc: Option<SocketAddr>,
+    pub(crate) kdc: Option<SocketAddr>,
 }
 
 impl Setup {
-    fn of(profile: Profile) -> Self {
+    pub(crate) fn of(profile: Profile) -> Self {
         Self {
             profile,
             providers: BOTH.to_vec(),
             site: SiteSpec::default(),
+            change: |site| site,
+            tls: None,
             host: SITE,
             account: "svc-web",
             password: "alice-pw",
@@ -131,7 +139,7 @@ impl Setup {
         }
     }
 
-    async fn start(self) -> Bench {
+    pub(crate) async fn start(self) -> Bench {
         let clock: Arc<dyn Clock> = Arc::new(Noon);
         let journal = Journal::new(Arc::clone(&clock));
         let env = |name: &str| Env {
@@ -159,26 +167,39 @@ impl Setup {
             site: self.site,
         };
         let keys = ServiceKeys::new(&account(self.account).keys);
-        let site = Site::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys);
+        let site = (self.change)(Site::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys));
+        let (site, tls) = match self.tls {
+            Some(Ends { server, proxy, client }) => (site.with_tls(server), Some((proxy, client))),
+            None => (site, None),
+        };
         let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         TokioNet.spawn(stickler_mock_iis::serve(TokioNet, listener, env("iis1"), Arc::new(site)));
         let identity = Identity { principal: Principal::new("CORP", "alice"), password: self.password.into() };
         let spec = (self.client)(ClientSpec::new("alice".into(), self.profile, Some(identity)));
-        let client = Client::new(TokioNet, env("alice"), &spec, address, self.host.into());
+        let address = match &tls {
+            Some((Some(proxy), client)) => terminate(proxy.clone(), client.clone(), address).await,
+            _ => address,
+        };
+        let mut client = Client::new(TokioNet, env("alice"), &spec, address, self.host.into());
+        if let Some((_, tls)) = tls {
+            client = client.with_tls(tls);
+        }
         let client = client.with_kdc(self.kdc.unwrap_or(kdc), REALM);
-        Bench { client, journal, realm }
+        Bench { client, address, journal, realm }
     }
 }
 
-struct Bench {
-    client: Client<TokioNet>,
-    journal: Arc<Journal>,
+pub(crate) struct Bench {
+    pub(crate) client: Client<TokioNet>,
+    /// Where it connects to.
+    pub(crate) address: SocketAddr,
+    pub(crate) journal: Arc<Journal>,
     realm: Arc<Realm>,
 }
 
 impl Bench {
-    async fn get(&self, number: u32) -> Answer {
+    pub(crate) async fn get(&self, number: u32) -> Answer {
         self.ask(number, RequestSpec::new("alice".into(), "GET", "/")).await
     }
 
@@ -186,14 +207,23 @@ impl Bench {
         self.client.request(RequestId(number), &spec, Credentials::Valid).await
     }
 
+    /// The surroundings of another client.
+    pub(crate) fn env(&self) -> Env {
+        let (clock, journal) = (Arc::new(Noon), Arc::clone(&self.journal));
+        Env { name: "bob".into(), clock, entropy: Entropy::new(1, "bob"), journal }
+    }
+
     /// What client and server noted of requests and tickets, one event to a line.
-    fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let mut text = String::new();
         for event in self.journal.take() {
             let _ = match event.what {
                 What::RequestStarted { request, preemptive: true, .. } => writeln!(text, "{request} is pre-emptive"),
                 What::ClientSent { connection, request, leg, length } => {
                     writeln!(text, "{request} sent on {connection}: {leg:?}, {length} bytes")
+                }
+                What::ClientSecured { connection, http2, .. } => {
+                    writeln!(text, "connection {connection} has TLS{}", if http2 { ", and HTTP/2" } else { "" })
                 }
                 What::ServerTicket { client, service, error, .. } => {
                     let client = client.map_or("somebody".into(), |client| client.to_string());

@@ -14,6 +14,7 @@ mod negotiate;
 mod realm;
 mod requests;
 mod rogue;
+mod secure;
 mod tracked;
 mod trusted;
 mod walkthrough;

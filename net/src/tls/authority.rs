@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use super::Random;
 use super::key::Key;
 
-/// Seconds since 1970 that every check of a certificate takes for now: 2026-01-01. All certificates are of 2020 to 2040,
-/// so what the clock says makes no difference to a client of the world outside.
+/// Seconds since 1970 that every check of a certificate takes for now: 2026-01-01. All certificates are of 2020 to
+/// 2040, so what the clock says makes no difference to a client of the world outside.
 pub const TODAY: u64 = 1_767_225_600;
 
 /// A certificate authority, with a key of its own. Keys are drawn anew for every certificate.

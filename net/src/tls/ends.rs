@@ -105,8 +105,8 @@ impl ClientTls {
     ///
     /// # Errors
     /// `InvalidData` for an authority that is not trusted, a certificate of another name, ... (the server has been sent
-    /// an alert), `ConnectionAborted` where the server refused, `UnexpectedEof` where it closed, `InvalidInput` for what is
-    /// no name, and whatever else the connection says.
+    /// an alert), `ConnectionAborted` where the server refused, `UnexpectedEof` where it closed, `InvalidInput` for
+    /// what is no name, and whatever else the connection says.
     pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
         let what = format!("TLS with {name}");
         let server = ServerName::try_from(name.to_owned())

@@ -84,8 +84,8 @@ impl<S: Stream> AsyncRead for Secured<S> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(tls) => match ready!(Pin::new(&mut tls.stream).poll_read(context, buffer)) {
-                // A FIN without close_notify. That somebody cut the stream short (RFC 8446 6.1) is no concern of HTTP/1.1
-                // messages, which have lengths; to tell it from the plain stream's end would be.
+                // A FIN without close_notify. Whether somebody cut the stream short (RFC 8446 6.1) is no concern
+                // here: HTTP's messages have lengths, and the end is to look as it does without TLS.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 other => Poll::Ready(other),
             },

@@ -15,7 +15,8 @@
 //!   unless the client is pre-emptive; so NTLM has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM
 //!   after a refused ticket 4. A pre-emptive client that takes its connection for authenticated asks
 //!   first where the site authenticates each request (`authPersistSingleRequest`). A ticket refused for
-//!   the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more. One more is allowed where
+//!   the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more, and so may what a server
+//!   reset on a stream of HTTP/2 for the client to go over to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113 7). One more is allowed where
 //!   the client lost a connection meanwhile or since its last request, because the first try may
 //!   have gone into the void (RFC 9112 9.3.1). Where a fault explains the loss, each lost connection
 //!   allows a whole new handshake.
@@ -104,7 +105,23 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
     let (ticket, ntlm) = (has(Leg::Ticket), has(Leg::Negotiate));
     let anonymous = !request.preemptive || asked() && single();
     let ntlm = if ntlm || !ticket { 2 } else { 0 };
-    usize::from(anonymous) + usize::from(ticket) + ntlm + usize::from(skewed)
+    usize::from(anonymous) + usize::from(ticket) + ntlm + usize::from(skewed) + usize::from(went_over(index, request))
+}
+
+/// Whether a stream of HTTP/2 had no answer, and the client went over to HTTP/1.1.
+fn went_over(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut unanswered = false;
+    request.events.iter().any(|&event| match *index.what(event) {
+        What::ClientSent { connection, .. } => {
+            let http2 = index.secured.is_http2((index.by(event), connection));
+            std::mem::replace(&mut unanswered, http2) && !http2
+        }
+        What::ClientReceived { .. } => {
+            unanswered = false;
+            false
+        }
+        _ => false,
+    })
 }
 
 /// How many HTTP requests it may take, where `needed` would do on a sound connection.

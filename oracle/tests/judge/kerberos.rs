@@ -145,6 +145,17 @@ fn hs1_excuses_a_client_that_needs_a_ticket_while_a_fault_keeps_the_kdc_away() {
 }
 
 #[test]
+fn hs1_does_not_excuse_a_refused_ticket_by_a_kdc_that_is_away() {
+    let mut story = Story::at(&SiteSpec::default());
+    story.add_client("alice", Agent::CurlNegotiate, false);
+    story.fault(Fault::Crash("dc".into()));
+    let id = story.start("alice");
+    story.present(id, (1, "iis1", 1), MODIFIED, 401);
+    story.end(id, 401);
+    assert_eq!(story.grade(Hs1), Violated);
+}
+
+#[test]
 fn hs1_excuses_a_client_whose_account_users_have_locked_at_the_kdc_and_hs6_counts_its_failures_as_theirs() {
     for (mistakes, excused) in [(LOCKOUT, Ok), (LOCKOUT - 1, Violated)] {
         let told = |story: &mut Story, error| {

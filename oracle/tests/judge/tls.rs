@@ -180,6 +180,25 @@ fn hs1_and_hs3_do_not_blame_a_termination_that_fails_closed_or_a_client_that_can
     assert_eq!(allowed.grade(Fo1), NotApplicable);
 }
 
+#[test]
+fn hs1_lets_a_client_send_again_over_http1_what_was_reset_over_http2_and_no_more() {
+    for (resets, answered, expected) in [(1, false, Ok), (2, false, Violated), (1, true, Violated), (0, false, Ok)] {
+        let mut story = Story::default();
+        story.secure("alice", 1, "lb", true);
+        story.secure("alice", 2, "lb", false);
+        let id = story.start("alice");
+        for _ in 0..resets {
+            story.send(id, 1, Leg::Anonymous);
+        }
+        if answered {
+            story.receive(id, 1, 401, Some(id), None);
+        }
+        story.handshake(id, (2, "iis1", 1));
+        story.end(id, 200);
+        assert_eq!(story.grade(Hs1), expected, "{resets} {answered}");
+    }
+}
+
 /// alice's ticket authenticates connection 1 of iis1; each client's protocol.
 fn streams(site: &SiteSpec, alice: bool, bob: bool) -> Story {
     let mut story = Story::at(site);

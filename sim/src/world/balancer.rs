@@ -21,6 +21,8 @@ pub struct Balancer {
     promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
     pub(super) checks: Option<CheckRule>,
     pub(super) ends_authentication: Option<&'static str>,
+    /// Whether TLS ends at it; else it passes TLS on, unread.
+    pub(super) ends_tls: bool,
     pub(super) make: Make,
 }
 
@@ -79,18 +81,20 @@ impl Balancer {
             promises: Arc::new(move |farm| shared.promises(farm)),
             checks: mechanism.checks,
             ends_authentication: mechanism.ends_authentication,
+            ends_tls: mechanism.layer == Layer::L7,
             make,
         }
     }
 
     /// Decisions of your own for the HTTP data plane. It declares nothing; see [`Balancer::promising`].
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
-        Self::declaring_nothing(Make::Plane(Arc::new(move |farm, entropy, control| {
+        let plane = Make::Plane(Arc::new(move |farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
             let mut service = Service::new(farm, policy);
             service.control = control;
             Ok(Plane::L7(service))
-        })))
+        }));
+        Self { ends_tls: true, ..Self::declaring_nothing(plane) }
     }
 
     /// Decisions of your own for connections; packets are translated from and to the balancer's address.
@@ -100,7 +104,7 @@ impl Balancer {
     }
 
     /// A whole proxy of your own, generic over [`stickler_net::Net`]: it accepts from the listener and connects by the
-    /// net, and is dropped when its host ends. The last argument says which backends an operator drains, and what
+    /// net, and is dropped when its host ends. TLS it is to pass on. The last argument says which backends an operator drains, and what
     /// health checks find ([`Control::state`], [`Control::attach`]).
     pub fn proxy<F>(serve: impl Fn(SimNet, SimListener, Env, Farm, Control) -> F + Send + Sync + 'static) -> Self
     where
@@ -140,7 +144,13 @@ impl Balancer {
     }
 
     fn declaring_nothing(make: Make) -> Self {
-        Self { promises: Arc::new(|_| Promises::default()), checks: None, ends_authentication: None, make }
+        Self {
+            promises: Arc::new(|_| Promises::default()),
+            checks: None,
+            ends_authentication: None,
+            ends_tls: false,
+            make,
+        }
     }
 }
 

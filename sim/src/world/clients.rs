@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
 use stickler_model::action::RawSpec;
-use stickler_model::trace::Promises;
 use stickler_model::{ClientSpec, Env, Identity, Name, WorldError};
 use stickler_net::Net as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::addresses;
-use super::domains::Domains;
+use super::machines::Machines;
 use crate::engine::{Engine, SimNet};
 
 /// Most bytes that are read on a bare connection.
@@ -51,8 +50,7 @@ impl Clients {
         engine: &mut Engine,
         spec: ClientSpec,
         env: Env,
-        promises: &Promises,
-        domains: &Domains,
+        machines: &Machines,
     ) -> Result<(), WorldError> {
         let invalid = |error: crate::engine::EngineError| WorldError::Invalid(error.to_string());
         // Whatever is wrong is said before there is a host.
@@ -68,10 +66,13 @@ impl Clients {
         let host = spec.host.clone().unwrap_or_else(|| addresses::HOST_HEADER.to_owned());
         let client = Client::new(own, env, &spec, self.front_end, host);
         let user = spec.identity.as_ref().map(|identity| &identity.principal);
-        let client = domains
-            .kdcs(user)?
-            .into_iter()
-            .fold(client.with_promises(promises), |client, (address, realm)| client.with_kdc(address, &realm));
+        let mut client = client.with_promises(&machines.promises());
+        for (address, realm) in machines.domains().kdcs(user)? {
+            client = client.with_kdc(address, &realm);
+        }
+        if let Some(tls) = machines.client_tls(&spec.name) {
+            client = client.with_tls(tls);
+        }
         self.seats.insert(spec.name.clone(), Seat { client, net, spec, front_end: self.front_end });
         Ok(())
     }

@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_agents::{Doorkeeper, Monitor};
+use stickler_auth::channel_binding::ChannelBinding;
 use stickler_lb_core::health::{self, CheckRule, Probe};
-use stickler_lb_core::{Backend, Control, Farm, Plane, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Control, Farm, Plane, UpstreamTls, serve_l4, serve_l7};
 use stickler_mock_dc::{DomainController, kdc};
 use stickler_mock_iis::Site;
 use stickler_model::topology::{Acceptor, AppPool, IisVersion, Provider, ServerSpec, SiteSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
+use stickler_net::tls::{ClientTls, ServerTls, end_point};
 
 use super::Envs;
 use super::addresses;
 use super::balancer::{Balancer, Make};
 use super::domains::Domains;
+use super::invalid;
 use super::nat::NatAdapter;
+use super::security::Security;
 use crate::engine::{Engine, HostId, Nat, SimListener, SimNet};
 
 /// Connections that the packet-level balancer translates at a time.
@@ -28,6 +32,7 @@ const MOST_FLOWS: usize = 60_000;
 pub(super) struct Machines {
     by_name: IndexMap<Name, Machine>,
     domains: Domains,
+    security: Option<Security>,
     /// What clients connect to.
     front_end: SocketAddr,
     promises: Promises,
@@ -65,6 +70,8 @@ enum Process {
 /// A balancer with a process.
 struct Proxy {
     balancer: Balancer,
+    /// TLS in front of it and behind it.
+    tls: (Option<ServerTls>, Option<UpstreamTls>),
     /// How it authenticates, and the header in which it names the user, where it ends authentication.
     doorkeeper: Option<(Arc<Site>, &'static str)>,
     farm: Farm,
@@ -79,6 +86,8 @@ struct Checks {
     farm: Farm,
     control: Control,
     monitor: Option<Identity>,
+    /// TLS of the backends.
+    tls: Option<UpstreamTls>,
 }
 
 impl Machines {
@@ -92,6 +101,7 @@ impl Machines {
         let mut machines = Self {
             by_name: IndexMap::new(),
             domains: Domains::new(topology, envs.seed)?,
+            security: Security::new(topology, balancer.ends_tls, envs.seed)?,
             front_end: addresses::FRONT_END,
             promises: Promises::default(),
             farm: Farm::default(),
@@ -123,7 +133,12 @@ impl Machines {
         for (index, spec) in topology.servers.iter().enumerate() {
             let address = addresses::server(index)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
-            let site = Arc::new(self.site(spec, topology)?);
+            let mut site = self.site(spec, topology)?;
+            if let Some(tls) = self.security.as_ref().map(|security| security.server(&spec.name)).transpose()?.flatten()
+            {
+                site = site.with_tls(tls);
+            }
+            let site = Arc::new(site);
             let host = add_host(engine, address)?;
             self.add(spec.name.clone(), address, Process::Server { host, site })?;
         }
@@ -144,7 +159,13 @@ impl Machines {
         let name = Name::from(name);
         let env = envs.of(&name);
         let monitor = topology.monitor.clone();
-        let checks = balancer.checks.map(|rule| Checks { rule, farm: farm.clone(), control: control.clone(), monitor });
+        let security = self.security.as_ref();
+        let front = security.and_then(|security| security.front_end(&name));
+        let behind = security.and_then(|security| security.towards_servers(&name));
+        let checks = balancer.checks.map(|rule| {
+            let (farm, control, tls) = (farm.clone(), control.clone(), behind.clone());
+            Checks { rule, farm, control, monitor, tls }
+        });
         let process = if let Make::Packets(mode, policy) = &balancer.make {
             let policy = policy(farm.clone(), env.entropy.clone()).map_err(invalid)?;
             let adapter = NatAdapter::new(policy, farm, env, &control, engine.kick());
@@ -160,16 +181,17 @@ impl Machines {
             balancer.check(&farm, &env).map_err(invalid)?;
             let host = add_host(engine, address)?;
             let doorkeeper = match balancer.ends_authentication {
-                Some(header) => Some((Arc::new(self.gate(&name, topology)?), header)),
+                Some(header) => Some((Arc::new(self.gate(&name, topology, front.as_ref())?), header)),
                 None => None,
             };
-            Process::Balancer { host, proxy: Box::new(Proxy { balancer, doorkeeper, farm, control, checks }) }
+            let tls = (front, behind);
+            Process::Balancer { host, proxy: Box::new(Proxy { balancer, tls, doorkeeper, farm, control, checks }) }
         };
         self.add(name, address, process)
     }
 
     /// The account and providers of a balancer that authenticates by itself.
-    fn gate(&self, name: &Name, topology: &Topology) -> Result<Site, WorldError> {
+    fn gate(&self, name: &Name, topology: &Topology, tls: Option<&ServerTls>) -> Result<Site, WorldError> {
         let first = topology.servers.first();
         let spec = ServerSpec {
             name: name.clone(),
@@ -178,7 +200,11 @@ impl Machines {
             acceptor: Acceptor::Connection,
             site: first.map_or_else(SiteSpec::default, |server| server.site.clone()),
         };
-        self.site(&spec, topology)
+        let site = self.site(&spec, topology)?;
+        Ok(match tls {
+            Some(tls) => site.with_binding(ChannelBinding::tls_server_end_point(&end_point(tls.certificate()))),
+            None => site,
+        })
     }
 
     /// A site on a machine that is joined to the domain, with the keys for tickets where it takes any.
@@ -219,6 +245,11 @@ impl Machines {
             self.control.undrain(index);
         }
         Ok(())
+    }
+
+    /// How clients have TLS, where there is any.
+    pub(super) fn client_tls(&self, name: &Name) -> Option<ClientTls> {
+        self.security.as_ref().map(|security| security.client(name))
     }
 
     /// The domains, and their DCs.
@@ -319,6 +350,7 @@ impl Proxy {
                         let gate = Doorkeeper::gate(net, env.clone(), Arc::clone(site), header);
                         service.gate = Some(gate.expect("a mechanism's header has a field's name"));
                     }
+                    (service.tls, service.upstream_tls) = self.tls.clone();
                     on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
                 }
                 Plane::L4(service) => {
@@ -339,14 +371,19 @@ const CHECKED: &str = "the rules fitted this farm when the world was built";
 
 impl Checks {
     fn boot(&self, net: &SimNet, env: Env) {
-        let Self { rule, farm, control, monitor } = self.clone();
+        let Self { rule, farm, control, monitor, tls } = self.clone();
         for index in 0..farm.backends.len() {
             // What a process knew that has ended is forgotten.
             control.set_health(index, true);
             control.set_share(index, 100);
         }
-        let agent = monitor.map(|monitor| Monitor::agent(net.clone(), env.clone(), addresses::HOST_HEADER, monitor));
-        net.spawn(health::run(net.clone(), env, farm, rule, agent, control));
+        let agent = monitor
+            .map(|monitor| Monitor::agent(net.clone(), env.clone(), addresses::HOST_HEADER, monitor, tls.clone()));
+        let prober = match tls {
+            Some(tls) => health::secure_probe(net.clone(), tls, rule.probe, agent),
+            None => health::probe(net.clone(), rule.probe, agent),
+        };
+        net.spawn(health::run_with(net.clone(), env, farm, rule, prober, control));
     }
 }
 
@@ -376,8 +413,4 @@ where
 
 fn add_host(engine: &mut Engine, address: SocketAddr) -> Result<HostId, WorldError> {
     engine.add_host(address.ip()).map_err(invalid)
-}
-
-fn invalid(error: impl std::fmt::Display) -> WorldError {
-    WorldError::Invalid(error.to_string())
 }

@@ -6,6 +6,7 @@
 //! * `domains.rs`: the DCs of the site's domain, and that of its partner.
 //! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
+//! * `security.rs`: TLS, and who shows which certificate.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
@@ -14,6 +15,7 @@ mod clients;
 mod domains;
 mod machines;
 mod nat;
+mod security;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +133,7 @@ impl SimWorld {
             return Err(WorldError::Duplicate(spec.name.to_string()));
         }
         let env = self.envs().of(&spec.name);
-        self.clients.add(&mut self.engine, spec, env, &self.header.promises, self.machines.domains())?;
+        self.clients.add(&mut self.engine, spec, env, &self.machines)?;
         Ok(Outcome::Done)
     }
 
@@ -325,4 +327,8 @@ impl stickler_model::Clock for WorldClock {
     fn epoch(&self) -> u64 {
         EPOCH
     }
+}
+
+fn invalid(error: impl std::fmt::Display) -> WorldError {
+    WorldError::Invalid(error.to_string())
 }

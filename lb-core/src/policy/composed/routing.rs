@@ -147,14 +147,14 @@ impl Composed {
                 let there = rule.lost_elsewhere || self.backends.keeps_old(failed.backend);
                 (sent_again && allowed && there).then_some(rule.lost_elsewhere)
             }
-            FailureKind::Refused | FailureKind::ConnectTimeout => match rule.connect {
+            FailureKind::Refused | FailureKind::ConnectTimeout | FailureKind::Tls => match rule.connect {
                 Connect::Fail => None,
                 Connect::Same { retries } => {
                     (failure.attempts <= retries && self.backends.keeps_old(failed.backend)).then_some(false)
                 }
                 Connect::Other => ((failure.attempts as usize) < self.backends.len()).then_some(true),
             },
-            FailureKind::Malformed | FailureKind::Silent | FailureKind::Tls => None,
+            FailureKind::Malformed | FailureKind::Silent => None,
         }
     }
 

@@ -83,7 +83,7 @@ pub struct HeaderRule {
 /// Which failures are hidden from the client by another attempt. A connection whose close is coupled is never replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryRule {
-    /// A connection that could not be opened. Nothing has been sent, so trying again is safe for every request.
+    /// A connection that could not be opened, or on which TLS did not come about. Nothing has been sent, so trying again is safe for every request.
     pub connect: Connect,
     /// A connection that ended before any byte of an answer came. The request may have been processed.
     pub lost: Lost,
