@@ -140,6 +140,15 @@ fn a_request_for_a_ticket_is_a_line() {
 }
 
 #[test]
+fn a_logon_that_another_dc_decided_is_a_line() {
+    let account = Principal::new("PARTNER", "paula");
+    let to = "PARTNER".to_owned();
+    let what = What::DcPassedOn { server: Name::from("iis1"), logon: 1, account, to, passed: 1, status: 0xC000_018D };
+    let line = transcript::line(&Event { at: Time::default(), by: Name::from("dc"), what });
+    assert!(line.ends_with(r"dc         logon of PARTNER\paula at iis1: passed on to PARTNER, NTSTATUS C000018D"));
+}
+
+#[test]
 fn the_json_document_is_complete() {
     let text = stickler_report::json::document(&[run("anonymous", "shared-pool", Grade::Violated, Vec::new())], true);
     let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");

@@ -111,13 +111,12 @@ impl Seen {
 
     /// Status and code in the log of each refusal of an Authenticate leg.
     fn refusals(&self) -> Vec<(u16, u32)> {
-        let refused = self.pick(|_, what| match what {
+        self.pick(|_, what| match what {
             What::ServerAnswered {
                 status: 401, substatus: 1, win32, leg: stickler_model::Leg::Authenticate, ..
             } => Some((401, *win32)),
             _ => None,
-        });
-        refused
+        })
     }
 
     /// Who decided which account's logon how, and what it counted.

@@ -139,7 +139,7 @@ async fn a_partner_is_believed_about_its_own_users_and_groups_alone() {
         (
             with(|reply| {
                 let sid = reply.sids[1].replace("-0-0-", "-0-01-");
-                reply.sids.push(sid)
+                reply.sids.push(sid);
             }),
             NtStatus::SUCCESS,
             2,

@@ -65,6 +65,35 @@ async fn without_a_dc_nobody_logs_on_and_the_log_says_why() {
 }
 
 #[tokio::test]
+async fn the_next_dc_is_asked_where_the_first_is_not_there_and_the_log_shows_nothing_of_it() {
+    let nowhere = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap().local_addr().unwrap();
+    let both = |dc| Accounts::domain(vec![nowhere, dc], SECRET);
+    let bench = Bench::with_accounts(domain(None), both, |site| site).await;
+    assert_eq!(bench.connect().await.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
+    assert_eq!(bench.connect().await.login("alice", "wrong").await.status, 401);
+    let logons = bench.journal.take().into_iter().filter_map(|event| match event.what {
+        What::DcLogon { logon, status, bad_count, .. } => Some((logon, status, Some(bad_count))),
+        What::ServerLogon { logon, status, .. } => Some((logon, status, None)),
+        _ => None,
+    });
+    // The first number was for the DC that is not there.
+    let wrong = NtStatus::WRONG_PASSWORD.0;
+    assert_eq!(logons.collect::<Vec<_>>(), [(2, 0, Some(0)), (2, 0, None), (3, wrong, Some(1)), (3, wrong, None)]);
+}
+
+#[tokio::test]
+async fn a_joined_machine_asks_its_own_accounts_only_when_no_dc_knows_the_domain() {
+    let bench = Bench::start().await;
+    let other = bench.dc;
+    let both = |dc| Accounts::domain(vec![dc, other], SECRET).with_sam(local_users());
+    let web = Bench::with_accounts(domain(None), both, |site| site).await;
+    let local = web.connect().await.login_as("NTLM", "IIS1", "admin", "local", Profile::windows()).await;
+    assert_eq!(local.user().as_deref(), Some("IIS1\\Admin"));
+    let decided = |bench: &Bench| bench.take(|what| matches!(what, What::DcLogon { .. }).then_some(())).len();
+    assert_eq!((decided(&web), decided(&bench)), (1, 1));
+}
+
+#[tokio::test]
 async fn a_machine_with_another_secret_has_no_trust_with_its_domain() {
     let bench = Bench::with_accounts(domain(None), |dc| Accounts::dc(dc, b"another"), |site| site).await;
     assert_eq!(bench.connect().await.login("alice", "alice-pw").await.status, 401);

@@ -195,6 +195,21 @@ fn what() -> impl Strategy<Value = What> {
             account: user("alice"),
             status,
         }),
+        decision(ntstatus),
+    ]
+}
+
+/// What a DC notes.
+fn decision(ntstatus: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = What> {
+    prop_oneof![
+        (name(), 0..3u64, 0..3u64, ntstatus.clone()).prop_map(|(server, logon, passed, status)| What::DcPassedOn {
+            server,
+            logon,
+            account: user("alice"),
+            to: "PARTNER".into(),
+            passed,
+            status,
+        }),
         (name(), 0..3u64, ntstatus).prop_map(|(server, logon, status)| What::DcLogon {
             server,
             logon,

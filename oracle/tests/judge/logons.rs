@@ -109,6 +109,39 @@ fn a_logon_number_that_begins_again_after_a_restart_is_tied_to_the_latest_decisi
 }
 
 #[test]
+fn a_decision_that_another_dc_was_asked_for_is_tied_to_the_servers_request() {
+    let mut story = Story::default();
+    let id = story.start("alice");
+    story.send(id, 1, Leg::Authenticate);
+    // The first decision is for somebody else, though it has the number that the server gave its own question.
+    for (by, server, logon) in [("dc-partner", "dc", 1), ("dc-partner", "dc", 2)] {
+        let account = user("alice");
+        story.see(by, What::DcLogon { server: server.into(), logon, account, status: WRONG_PASSWORD, bad_count: 1 });
+    }
+    let (account, to) = (user("alice"), "PARTNER".to_owned());
+    let passed = What::DcPassedOn { server: "iis1".into(), logon: 1, account, to, passed: 2, status: WRONG_PASSWORD };
+    story.see("dc", passed);
+    let account = user("alice");
+    story
+        .see("iis1", What::ServerLogon { connection: 1, request: Some(id), logon: 1, account, status: WRONG_PASSWORD });
+    let verdict = story.verdict(Hs6);
+    assert_eq!((verdict.grade, verdict.exercised), (Violated, 1));
+    // The leg, the second decision, the server's note.
+    assert_eq!(verdict.evidence[0].events, [1, 3, 5]);
+}
+
+#[test]
+fn a_401_for_want_of_a_trust_is_not_the_balancers() {
+    for (status, expected) in [(0xC000_018B, Ok), (0xC000_018D, Ok), (0xC000_019B, Ok), (0xC000_0001, Violated)] {
+        let mut story = Story::default();
+        let id = story.start("alice");
+        story.logon(id, "iis1", 1, "alice", status);
+        story.end(id, 401);
+        assert_eq!((story.grade(Hs1), story.grade(Hs6)), (expected, Ok), "{status:08X}");
+    }
+}
+
+#[test]
 fn a_401_because_a_fault_keeps_the_dc_away_is_not_the_balancers() {
     for (fault, expected) in [(true, Ok), (false, Violated)] {
         let mut story = Story::default();

@@ -63,7 +63,7 @@ enum Process {
     /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
     /// backends sits elsewhere.
     Router {
-        checker: Option<(HostId, Checks)>,
+        checker: Option<Box<(HostId, Checks)>>,
     },
 }
 
@@ -172,7 +172,7 @@ impl Machines {
             let nat = Nat::new(address, mode.nat(address), MOST_FLOWS, adapter);
             engine.add_router(&[address.ip()], Box::new(nat)).map_err(invalid)?;
             let checker = match checks {
-                Some(checks) => Some((add_host(engine, addresses::CHECKER)?, checks)),
+                Some(checks) => Some(Box::new((add_host(engine, addresses::CHECKER)?, checks))),
                 None => None,
             };
             Process::Router { checker }
@@ -316,8 +316,8 @@ impl Machine {
                 }
             }
             Process::Router { checker } => {
-                if let Some((_, checks)) = checker {
-                    checks.boot(net, env);
+                if let Some(checker) = checker {
+                    checker.1.boot(net, env);
                 }
             }
         }
@@ -329,7 +329,7 @@ impl Process {
     fn host(&self) -> Option<HostId> {
         match self {
             Self::Dc { host, .. } | Self::Server { host, .. } | Self::Balancer { host, .. } => Some(*host),
-            Self::Router { checker } => checker.as_ref().map(|(host, _)| *host),
+            Self::Router { checker } => checker.as_ref().map(|checker| checker.0),
         }
     }
 
