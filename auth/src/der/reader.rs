@@ -55,34 +55,38 @@ impl fmt::Display for Fault {
     }
 }
 
+/// In an identifier octet: the tag's number stands in the bytes behind it (X.690 8.1.2.4).
+const LONG_TAG: Tag = 0x1F;
+
 /// Reads the values of one constructed value, or of a whole input, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    input: &'a [u8],
+    /// What is not yet read.
+    rest: &'a [u8],
+    /// Its position in the outermost input.
     at: usize,
-    end: usize,
     depth: u8,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `input` from its start.
     pub const fn new(input: &'a [u8]) -> Self {
-        Self { input, at: 0, end: input.len(), depth: MAX_DEPTH }
+        Self { rest: input, at: 0, depth: MAX_DEPTH }
     }
 
     /// Whether all was read.
     pub const fn is_empty(&self) -> bool {
-        self.at == self.end
+        self.rest.is_empty()
     }
 
     /// The bytes not yet read.
-    pub fn rest(&self) -> &'a [u8] {
-        &self.input[self.at..self.end]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next value's tag, `None` at the end.
     pub fn peek(&self) -> Option<Tag> {
-        self.rest().first().copied()
+        self.rest.first().copied()
     }
 
     /// Refuses bytes behind the last value read.
@@ -100,31 +104,30 @@ impl<'a> Reader<'a> {
 
     /// The next value whatever it is: its tag and contents.
     pub fn any(&mut self) -> Result<(Tag, &'a [u8]), DerError> {
-        let (found, contents) = self.header()?;
-        self.at = contents.1;
-        Ok((found, &self.input[contents.0..contents.1]))
+        let (found, contents) = self.take()?;
+        Ok((found, contents.rest))
     }
 
     /// The next value with its tag and length, as it stands in the input.
     pub fn raw(&mut self) -> Result<&'a [u8], DerError> {
-        let start = self.at;
-        self.any()?;
-        Ok(&self.input[start..self.at])
+        let before = self.rest;
+        self.take()?;
+        Ok(&before[..before.len() - self.rest.len()])
     }
 
     /// The contents of the next value, which must have the tag `expected`.
+    #[inline]
     pub fn value(&mut self, expected: Tag) -> Result<&'a [u8], DerError> {
         self.check(expected)?;
         Ok(self.any()?.1)
     }
 
     /// A reader of the next value's contents; the value must have the tag `expected`.
+    #[inline]
     pub fn nested(&mut self, expected: Tag) -> Result<Self, DerError> {
         self.check(expected)?;
         let depth = self.depth.checked_sub(1).ok_or(self.error(Fault::TooDeep))?;
-        let (_, (start, end)) = self.header()?;
-        self.at = end;
-        Ok(Self { input: self.input, at: start, end, depth })
+        Ok(Self { depth, ..self.take()?.1 })
     }
 
     /// As [`Self::nested`], if the next value has that tag; else nothing is read.
@@ -133,6 +136,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The field `[number]`, explicitly tagged, which holds one value that `read` takes.
+    #[inline]
     pub fn field<T>(&mut self, number: u8, read: impl FnOnce(&mut Self) -> Result<T, DerError>) -> Result<T, DerError> {
         let mut inner = self.nested(tag::context(number))?;
         let value = read(&mut inner)?;
@@ -141,6 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Self::field`] for an optional field.
+    #[inline]
     pub fn field_if<T>(
         &mut self,
         number: u8,
@@ -175,6 +180,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An INTEGER of up to 64 bits.
+    #[inline]
     pub fn integer(&mut self) -> Result<i64, DerError> {
         let before = *self;
         let contents = self.value(tag::INTEGER)?;
@@ -232,6 +238,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| before.error(Fault::Value("a string that is not UTF-8")))
     }
 
+    #[inline]
     fn check(&self, expected: Tag) -> Result<(), DerError> {
         match self.peek() {
             Some(got) if got == expected => Ok(()),
@@ -240,23 +247,39 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next value's tag, and where its contents begin and end.
-    fn header(&self) -> Result<(Tag, (usize, usize)), DerError> {
-        let (found, length, rest) = match *self.rest() {
-            [found, ..] if found & 0x1F == 0x1F => return Err(self.error(Fault::LongTag)),
-            [found, length, ref rest @ ..] => (found, length, rest),
+    /// The next value's tag, and a reader of its contents.
+    #[inline]
+    fn take(&mut self) -> Result<(Tag, Self), DerError> {
+        // As most are: a short length, all there.
+        if let [found, length @ 0..0x80, rest @ ..] = self.rest
+            && found & LONG_TAG != LONG_TAG
+            && let Some((contents, rest)) = rest.split_at_checked(usize::from(*length))
+        {
+            let contents = Self { rest: contents, at: self.at + 2, depth: self.depth };
+            (self.rest, self.at) = (rest, contents.at + contents.rest.len());
+            return Ok((*found, contents));
+        }
+        self.take_long()
+    }
+
+    /// As [`Self::take`], for lengths of several bytes and for errors.
+    #[inline(never)]
+    fn take_long(&mut self) -> Result<(Tag, Self), DerError> {
+        let (found, bytes, length, rest) = match *self.rest {
+            [found, ..] if found & LONG_TAG == LONG_TAG => return Err(self.error(Fault::LongTag)),
+            [_, 0x80, ..] => return Err(self.error(Fault::Indefinite)),
+            // Short, and beyond the input.
+            [_, 0..0x80, ..] => return Err(self.error(Fault::Truncated)),
+            [found, length, ref rest @ ..] => {
+                let (bytes, length) = self.long_length(usize::from(length & 0x7F), rest)?;
+                (found, bytes, length, &rest[bytes..])
+            }
             _ => return Err(self.error(Fault::Truncated)),
         };
-        let (bytes, length) = match length {
-            0x80 => return Err(self.error(Fault::Indefinite)),
-            0..0x80 => (0, usize::from(length)),
-            _ => self.long_length(usize::from(length & 0x7F), rest)?,
-        };
-        let start = self.at + 2 + bytes;
-        if length > self.end - start {
-            return Err(self.error(Fault::Truncated));
-        }
-        Ok((found, (start, start + length)))
+        let (contents, rest) = rest.split_at_checked(length).ok_or(self.error(Fault::Truncated))?;
+        let contents = Self { rest: contents, at: self.at + 2 + bytes, depth: self.depth };
+        (self.rest, self.at) = (rest, contents.at + length);
+        Ok((found, contents))
     }
 
     /// A length in `bytes` bytes of its own (X.690 8.1.3.5), as few as can be.

@@ -35,9 +35,14 @@ impl Writer {
         let start = self.out.len();
         self.out.push(0);
         write(self);
-        let (digits, skip) = length(self.out.len() - start - 1);
         // The length is known last: most are short and fit the byte that was left for them.
-        self.out.splice(start..=start, digits[skip..].iter().copied());
+        match self.out.len() - start - 1 {
+            short @ 0..0x80 => self.out[start] = short as u8,
+            long => {
+                let (digits, skip) = length(long);
+                self.out.splice(start..=start, digits[skip..].iter().copied());
+            }
+        }
     }
 
     /// A SEQUENCE whose contents `write` writes.

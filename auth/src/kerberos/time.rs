@@ -64,18 +64,20 @@ impl KerberosTime {
 
     /// The time of a `YYYYMMDDHHMMSSZ`; nothing before 1970.
     fn parse(text: &[u8]) -> Option<Self> {
-        let [digits @ .., b'Z'] = text else { return None };
-        if digits.len() != 14 || !digits.iter().all(u8::is_ascii_digit) {
+        let (digits, b"Z") = text.split_first_chunk::<14>()? else { return None };
+        if !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let number = |from: usize, to: usize| digits[from..to].iter().fold(0, |n, d| n * 10 + u64::from(d - b'0'));
-        let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
-        let (hour, minute, second) = (number(8, 10), number(10, 12), number(12, 14));
-        if year < 1970 || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+        let pair = |at: usize| u64::from(digits[at] - b'0') * 10 + u64::from(digits[at + 1] - b'0');
+        let (year, month, day) = (pair(0) * 100 + pair(2), pair(4), pair(6));
+        let (hour, minute, second) = (pair(8), pair(10), pair(12));
+        if year < 1970 || !(1..=12).contains(&month) || day == 0 || hour > 23 || minute > 59 || second > 60 {
             return None;
         }
         let days = days_from_civil(year, month, day);
-        (civil(days) == (year, month, day)).then_some(Self(days * DAY + hour * 3600 + minute * 60 + second))
+        // Each month has 28 days; what is beyond may be the next month's.
+        let real = day <= 28 || civil(days) == (year, month, day);
+        real.then_some(Self(days * DAY + hour * 3600 + minute * 60 + second))
     }
 
     pub(super) fn write(self, w: &mut Writer) {

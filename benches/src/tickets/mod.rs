@@ -18,7 +18,7 @@ use stickler_auth::kerberos::gss::unframe;
 use stickler_auth::kerberos::kdc::{self, Account, Answer, KdcConfig, Lookup, Principals};
 use stickler_auth::kerberos::keys::{LongTermKey, ServiceKeys};
 use stickler_auth::kerberos::message::{ApRep, ApReq};
-use stickler_auth::kerberos::{Credential, Principal, PrincipalName};
+use stickler_auth::kerberos::{Credential, KerberosTime, Principal, PrincipalName};
 use stickler_auth::spnego::Mechanism;
 use stickler_auth::spnego::token::{NegState, NegTokenResp, encode_init, mech_types_der};
 
@@ -45,6 +45,8 @@ pub struct Realm {
     ticket: Credential,
     /// The AP-REQ token.
     token: Vec<u8>,
+    /// What a host remembers that has accepted another one.
+    replays: ReplayCache,
 }
 
 /// Three accounts.
@@ -93,9 +95,9 @@ impl Realm {
             key: user.keys[0].key,
             ticket: Vec::new(),
             flags: 0,
-            auth_time: Default::default(),
-            start_time: Default::default(),
-            end_time: Default::default(),
+            auth_time: KerberosTime::default(),
+            start_time: KerberosTime::default(),
+            end_time: KerberosTime::default(),
             renew_till: None,
         };
         let mut realm = Self {
@@ -108,13 +110,24 @@ impl Realm {
             granting: CredentialCache::default(),
             ticket: placeholder,
             token: Vec::new(),
+            replays: ReplayCache::default(),
         };
         let granting = realm.authentication();
         realm.granting.insert(granting.server.name.clone(), granting);
         realm.ticket = realm.ticket_granting();
-        realm.token = Initiator::start(&InitiatorConfig::default(), &realm.ticket, AP_NONCES, NOW).0;
-        realm.verify(&mut ReplayCache::default());
+        let mut replays = ReplayCache::default();
+        for confounder in [[9; 16], AP_NONCES.confounder] {
+            realm.replays = replays.clone();
+            let nonces = ap::Nonces { confounder, ..AP_NONCES };
+            realm.token = Initiator::start(&InitiatorConfig::default(), &realm.ticket, nonces, NOW).0;
+            realm.verify(&mut replays);
+        }
         realm
+    }
+
+    /// The replay cache of a host that has accepted another AP-REQ.
+    pub fn host(&self) -> ReplayCache {
+        self.replays.clone()
     }
 
     /// An AS exchange with pre-authentication, both sides: a ticket-granting ticket.
@@ -148,7 +161,7 @@ impl Realm {
         kdc::answer(&self.rules, &self.directory, request, KDC_NONCES, NOW)
     }
 
-    /// Verifies the AP-REQ and makes the AP-REP, as for a host that has accepted what `replays` holds.
+    /// Verifies the AP-REQ and makes the AP-REP, at the host that this replay cache is of ([`Realm::host`]).
     ///
     /// # Panics
     /// When the ticket is refused.
@@ -163,7 +176,7 @@ impl Realm {
     pub fn primitives(&self) -> Primitives {
         let (_, message) = unframe(&self.token).expect("the token is one of Kerberos");
         let (request, ticket) = ApReq::decode(message).expect("it holds an AP-REQ");
-        let reply = self.verify(&mut ReplayCache::default()).reply.expect("the client asks for it");
+        let reply = self.verify(&mut self.host()).reply.expect("the client asks for it");
         let (_, reply) = unframe(&reply).expect("the reply is one of Kerberos");
         let reply = ApRep::decode(reply).expect("it holds an AP-REP");
         let lengths = [ticket.enc_part.cipher, request.authenticator.cipher, reply.enc_part.cipher].map(<[u8]>::len);
@@ -177,7 +190,7 @@ impl Realm {
     pub fn negotiation(&self) -> [Vec<u8>; 2] {
         let mechanisms = [Mechanism::MsKerberos, Mechanism::Kerberos, Mechanism::NegoEx, Mechanism::Ntlm];
         let init = encode_init(&mech_types_der(&mechanisms), Some(&self.token));
-        let reply = self.verify(&mut ReplayCache::default()).reply;
+        let reply = self.verify(&mut self.host()).reply;
         let resp = NegTokenResp {
             state: Some(NegState::AcceptCompleted),
             supported_mech: Some(Mechanism::MsKerberos.oid()),
@@ -217,7 +230,7 @@ mod tests {
             for request in [realm.as_request(), realm.tgs_request()] {
                 assert_eq!(realm.answer(&request).outcome.result.unwrap().ticket_etype, etype);
             }
-            let accepted = realm.verify(&mut ReplayCache::default());
+            let accepted = realm.verify(&mut realm.host());
             assert_eq!(accepted.client.to_string(), "alice@CORP.EXAMPLE");
             assert!(accepted.reply.is_some() && accepted.ticket_etype == etype);
             let mut primitives = realm.primitives();

@@ -3,7 +3,7 @@
 use super::{Nonces, ReplayCache};
 use crate::FileTime;
 use crate::channel_binding::ChannelBinding;
-use crate::kerberos::crypto::{CryptoError, Etype, Key};
+use crate::kerberos::crypto::{BaseKey, CryptoError, Etype, Key};
 use crate::kerberos::gss::{CHECKSUM_TYPE, GssChecksum, GssContext, GssFlags, TokenId, frame, unframe};
 use crate::kerberos::keys::ServiceKeys;
 use crate::kerberos::message::{
@@ -177,9 +177,9 @@ fn verify(
     let opened = open_ticket(&config.keys, ticket)?;
     let ticket_part = EncTicketPart::decode(&opened.plain)?;
     let session_key = ticket_part.key.key().map_err(|_| KrbErrorCode::ETYPE_NOSUPP)?;
-    let plain = session_key
-        .decrypt(usage::AP_REQ_AUTHENTICATOR, request.authenticator.cipher)
-        .map_err(|_| KrbErrorCode::MODIFIED)?;
+    let base = BaseKey::new(&session_key);
+    let plain = base.decrypt(usage::AP_REQ_AUTHENTICATOR, request.authenticator.cipher);
+    let plain = plain.map_err(|_| KrbErrorCode::MODIFIED)?;
     let authenticator = Authenticator::decode(&plain)?;
     if (authenticator.crealm, &authenticator.cname) != (ticket_part.crealm, &ticket_part.cname) {
         return Err(KrbErrorCode::BADMATCH.into());
@@ -195,7 +195,7 @@ fn verify(
     }
     let subkey = authenticator.subkey.map(|key| key.key()).transpose().map_err(|_| KrbErrorCode::ETYPE_NOSUPP)?;
     let mutual = request.options & flags::MUTUAL_REQUIRED != 0;
-    let (reply, context) = answer(config, mutual, &session_key, subkey, &authenticator, nonces);
+    let (reply, context) = answer(config, mutual, (&session_key, &base), subkey, &authenticator, nonces);
     Ok(Accepted {
         client: Principal::new(ticket_part.cname, ticket_part.crealm),
         server: Principal::new(ticket.sname.clone(), ticket.realm),
@@ -298,7 +298,7 @@ fn check_binding(
 fn answer(
     config: &AcceptorConfig,
     mutual: bool,
-    session_key: &Key,
+    (session_key, base): (&Key, &BaseKey),
     initiator_key: Option<Key>,
     authenticator: &Authenticator<'_>,
     nonces: Nonces,
@@ -316,7 +316,7 @@ fn answer(
         subkey: own.as_ref().map(Typed::of_key),
         seq_number: Some(nonces.sequence()),
     };
-    let cipher = session_key.encrypt(usage::AP_REP, &nonces.confounder, &part.encode());
+    let cipher = base.encrypt(usage::AP_REP, &nonces.confounder, &part.encode());
     let enc_part = EncryptedData { etype: session_key.etype().number(), kvno: None, cipher: &cipher };
     let context = GssContext {
         key: own.unwrap_or(key),

@@ -12,17 +12,16 @@ pub struct AesCts(Cipher);
 
 #[derive(Clone)]
 enum Cipher {
-    Aes128(Box<Aes128>),
-    Aes256(Box<Aes256>),
+    Aes128(Aes128),
+    Aes256(Aes256),
 }
 
 impl AesCts {
     /// With a key of 16 bytes, else of the first 32.
     pub(super) fn new(key: &[u8]) -> Self {
-        let key256 = super::padded(key);
         Self(match <&[u8; 16]>::try_from(key) {
-            Ok(key) => Cipher::Aes128(Box::new(Aes128::new(&Array(*key)))),
-            Err(_) => Cipher::Aes256(Box::new(Aes256::new(&Array(key256)))),
+            Ok(key) => Cipher::Aes128(Aes128::new(&Array(*key))),
+            Err(_) => Cipher::Aes256(Aes256::new(&Array(super::padded(key)))),
         })
     }
 

@@ -6,7 +6,7 @@ use sha2::{Sha256, Sha384};
 use subtle::ConstantTimeEq;
 
 use super::aes_cts::{AesCts, BLOCK};
-use super::derive::{Purpose, derive, derived_len};
+use super::derive::{Base, Purpose, derived_len};
 use super::{Confounder, CryptoError, Etype, Key};
 
 /// HMAC with the hash of an encryption type, keyed.
@@ -34,9 +34,9 @@ impl KeyedMac {
         }
     }
 
-    fn derived(key: &Key, usage: u32, purpose: Purpose) -> Self {
-        let bytes = derive(key, usage, purpose);
-        Self::new(key.etype, &bytes[..derived_len(key.etype, purpose)])
+    fn derived(base: &Base, etype: Etype, usage: u32, purpose: Purpose) -> Self {
+        let bytes = base.derive(etype, usage, purpose);
+        Self::new(etype, &bytes[..derived_len(etype, purpose)])
     }
 
     /// Bytes of the tag that is sent (RFC 3962 6, RFC 8009 5).
@@ -62,9 +62,11 @@ pub(super) struct AesUsage {
 }
 
 impl AesUsage {
-    pub(super) fn new(key: &Key, usage: u32) -> Self {
-        let ke = derive(key, usage, Purpose::Encryption);
-        Self { cipher: AesCts::new(&ke[..key.etype.key_len()]), mac: KeyedMac::derived(key, usage, Purpose::Integrity) }
+    /// Those of a key of this type.
+    pub(super) fn new(base: &Base, etype: Etype, usage: u32) -> Self {
+        let ke = base.derive(etype, usage, Purpose::Encryption);
+        let mac = KeyedMac::derived(base, etype, usage, Purpose::Integrity);
+        Self { cipher: AesCts::new(&ke[..etype.key_len()]), mac }
     }
 
     pub(super) fn encrypt(&self, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
@@ -105,6 +107,6 @@ impl AesUsage {
 
 /// The keyed checksum (RFC 3961 5.4, RFC 8009 6): 12, 16 or 24 bytes.
 pub(super) fn checksum(key: &Key, usage: u32, parts: &[&[u8]]) -> Vec<u8> {
-    let mac = KeyedMac::derived(key, usage, Purpose::Checksum);
+    let mac = KeyedMac::derived(&Base::new(key), key.etype, usage, Purpose::Checksum);
     mac.finish(parts)[..mac.tag_len()].to_vec()
 }

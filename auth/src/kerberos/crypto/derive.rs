@@ -94,14 +94,30 @@ const fn constant(usage: u32, purpose: Purpose) -> [u8; 5] {
     [a, b, c, d, purpose as u8]
 }
 
-/// The bytes of a key derived from `key` for `usage`; the first [`derived_len`] count, the rest is 0.
-pub(super) fn derive(key: &Key, usage: u32, purpose: Purpose) -> [u8; 32] {
-    match key.etype {
-        Etype::Aes128Sha256 | Etype::Aes256Sha384 => {
-            let len = derived_len(key.etype, purpose);
-            kdf_hmac_sha2(key.etype, key.as_bytes(), &constant(usage, purpose), len)
+/// A base key (RFC 3961 5.3), ready to derive others from: to get it ready takes longer than that.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one message; a box would cost more")]
+pub(super) enum Base {
+    /// Types 17 and 18.
+    Cipher(AesCts),
+    /// Types 19 and 20.
+    Mac(KeyedMac),
+}
+
+impl Base {
+    pub(super) fn new(key: &Key) -> Self {
+        match key.etype {
+            Etype::Aes128Sha256 | Etype::Aes256Sha384 => Self::Mac(KeyedMac::new(key.etype, key.as_bytes())),
+            Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => Self::Cipher(AesCts::new(key.as_bytes())),
         }
-        Etype::Aes128Sha1 | Etype::Aes256Sha1 | Etype::Rc4Hmac => dk(key.as_bytes(), folded(usage, purpose)),
+    }
+
+    /// The bytes of the key of `etype` for `usage`; the first [`derived_len`] count, the rest is 0.
+    pub(super) fn derive(&self, etype: Etype, usage: u32, purpose: Purpose) -> [u8; 32] {
+        let len = derived_len(etype, purpose);
+        match self {
+            Self::Cipher(cipher) => dk(cipher, folded(usage, purpose), len),
+            Self::Mac(mac) => kdf_hmac_sha2(mac, &constant(usage, purpose), len),
+        }
     }
 }
 
@@ -114,22 +130,20 @@ pub(super) const fn derived_len(etype: Etype, purpose: Purpose) -> usize {
 }
 
 /// DK of the AES types (RFC 3961 5.1): a folded constant, encrypted over and over.
-pub(super) fn dk(key: &[u8], mut block: [u8; BLOCK]) -> [u8; 32] {
-    let cipher = AesCts::new(key);
+pub(super) fn dk(cipher: &AesCts, mut block: [u8; BLOCK], len: usize) -> [u8; 32] {
     let mut out = [0; 32];
-    for chunk in out[..key.len()].chunks_mut(BLOCK) {
+    for chunk in out[..len].as_chunks_mut().0 {
         cipher.encrypt_chained(&mut block, &[0; BLOCK]);
-        chunk.copy_from_slice(&block[..chunk.len()]);
+        *chunk = block;
     }
     out
 }
 
 /// KDF-HMAC-SHA2 (RFC 8009 3), without a context: one round gives enough for every key.
-pub(super) fn kdf_hmac_sha2(etype: Etype, key: &[u8], label: &[u8], len: usize) -> [u8; 32] {
+pub(super) fn kdf_hmac_sha2(mac: &KeyedMac, label: &[u8], len: usize) -> [u8; 32] {
     let bits = (8 * len as u32).to_be_bytes();
     let mut out = [0; 32];
-    let parts = [&1_u32.to_be_bytes(), label, &[0], &bits];
-    let block = KeyedMac::new(etype, key).finish(&parts);
+    let block = mac.finish(&[&1_u32.to_be_bytes(), label, &[0], &bits]);
     out[..len].copy_from_slice(&block[..len]);
     out
 }

@@ -14,8 +14,11 @@
 use std::fmt;
 
 use aes_profile::AesUsage;
+use derive::Base;
 use rc4_profile::Rc4Usage;
 use subtle::ConstantTimeEq;
+
+use crate::ntlm::crypto::{HmacMd5, hmac_md5};
 
 mod aes_cts;
 mod aes_profile;
@@ -185,20 +188,17 @@ impl Key {
 
     /// The keys that encrypt and protect under `usage` (RFC 4120 7.5.1), derived once for many uses.
     pub fn for_usage(&self, usage: u32) -> UsageKey {
-        UsageKey(match self.etype {
-            Etype::Rc4Hmac => Profile::Rc4(Rc4Usage::new(self.as_bytes(), usage)),
-            _ => Profile::Aes(Box::new(AesUsage::new(self, usage))),
-        })
+        BaseKey::new(self).for_usage(usage)
     }
 
     /// Encrypts under `usage`; see [`UsageKey::encrypt`].
     pub fn encrypt(&self, usage: u32, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
-        self.for_usage(usage).encrypt(confounder, plaintext)
+        BaseKey::new(self).encrypt(usage, confounder, plaintext)
     }
 
     /// Decrypts under `usage`; see [`UsageKey::decrypt`].
     pub fn decrypt(&self, usage: u32, ciphertext: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        self.for_usage(usage).decrypt(ciphertext)
+        BaseKey::new(self).decrypt(usage, ciphertext)
     }
 
     /// The checksum of `parts`, one after the other, under `usage`: 12, 16 or 24 bytes.
@@ -218,6 +218,48 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.etype)
+    }
+}
+
+/// A [`Key`] that has several usages in turn: what their derivations have in common is done once.
+pub(super) struct BaseKey(BaseProfile);
+
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one message; a box would cost more")]
+enum BaseProfile {
+    Aes(Etype, Base),
+    Rc4(HmacMd5),
+}
+
+impl BaseKey {
+    pub(super) fn new(key: &Key) -> Self {
+        Self(match key.etype {
+            Etype::Rc4Hmac => BaseProfile::Rc4(hmac_md5(key.as_bytes())),
+            etype => BaseProfile::Aes(etype, Base::new(key)),
+        })
+    }
+
+    /// As [`Key::for_usage`].
+    fn for_usage(&self, usage: u32) -> UsageKey {
+        UsageKey(match &self.0 {
+            BaseProfile::Aes(etype, base) => Profile::Aes(Box::new(AesUsage::new(base, *etype, usage))),
+            BaseProfile::Rc4(key) => Profile::Rc4(Rc4Usage::new(key, usage)),
+        })
+    }
+
+    /// As [`UsageKey::encrypt`], for a usage that comes once.
+    pub(super) fn encrypt(&self, usage: u32, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
+        match &self.0 {
+            BaseProfile::Aes(etype, base) => AesUsage::new(base, *etype, usage).encrypt(confounder, plaintext),
+            BaseProfile::Rc4(key) => Rc4Usage::new(key, usage).encrypt(confounder, plaintext),
+        }
+    }
+
+    /// As [`UsageKey::decrypt`], for a usage that comes once.
+    pub(super) fn decrypt(&self, usage: u32, ciphertext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            BaseProfile::Aes(etype, base) => AesUsage::new(base, *etype, usage).decrypt(ciphertext),
+            BaseProfile::Rc4(key) => Rc4Usage::new(key, usage).decrypt(ciphertext),
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 
+use super::aes_cts::AesCts;
+use super::aes_profile::KeyedMac;
 use super::derive::{dk, kdf_hmac_sha2, n_fold};
 use super::{CryptoError, Etype, Key};
 use crate::ntlm::crypto::ntowf_v1;
@@ -42,15 +44,15 @@ pub(super) fn string_to_key(
         Etype::Rc4Hmac => random.copy_from_slice(&ntowf_v1(password)),
         Etype::Aes128Sha1 | Etype::Aes256Sha1 => {
             pbkdf2_hmac::<Sha1>(password_bytes, salt, iterations, random);
-            buffer = dk(random, n_fold(LABEL));
+            buffer = dk(&AesCts::new(random), n_fold(LABEL), etype.key_len());
         }
         Etype::Aes128Sha256 => {
             pbkdf2_hmac::<Sha256>(password_bytes, &named(etype, salt), iterations, random);
-            buffer = kdf_hmac_sha2(etype, random, LABEL, etype.key_len());
+            buffer = kdf_hmac_sha2(&KeyedMac::new(etype, random), LABEL, etype.key_len());
         }
         Etype::Aes256Sha384 => {
             pbkdf2_hmac::<Sha384>(password_bytes, &named(etype, salt), iterations, random);
-            buffer = kdf_hmac_sha2(etype, random, LABEL, etype.key_len());
+            buffer = kdf_hmac_sha2(&KeyedMac::new(etype, random), LABEL, etype.key_len());
         }
     }
     Ok(Key::from_random(etype, &buffer))

@@ -19,8 +19,9 @@ pub(super) struct Rc4Usage {
 }
 
 impl Rc4Usage {
-    pub(super) fn new(key: &[u8], usage: u32) -> Self {
-        let k1 = keyed(&hmac_md5(key), &[&microsoft_usage(usage).to_le_bytes()]);
+    /// That of a key, which comes keyed.
+    pub(super) fn new(key: &HmacMd5, usage: u32) -> Self {
+        let k1 = keyed(key, &[&microsoft_usage(usage).to_le_bytes()]);
         Self { mac: hmac_md5(&k1) }
     }
 
