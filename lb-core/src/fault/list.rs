@@ -178,7 +178,7 @@ pub(super) static FAULTS: [Fault; 20] = [
         id: "B13",
         name: "streams-share-a-connection",
         summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
-        source: "a known mistake of multiplexing front ends; that streams at a time need several pins is measured",
+        source: "a known mistake of front ends that multiplex; no product is on record",
         needs: None,
         apply: |it| {
             pin(it)?;

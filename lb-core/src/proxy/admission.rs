@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::forward::{Peer, view};
 use super::shell::Shell;
-use crate::{Admission, Gate};
+use crate::{Admission, Gate, Protocol};
 
 /// Asks the gate. A request that passes has its changes made, and its body back; another is answered.
 pub(super) async fn admit(
@@ -33,9 +33,9 @@ pub(super) async fn admit(
         Admission::Answer(mut answer) => {
             shell.gated(peer.id, id);
             let limits = &shell.limits;
-            // What is left of it would be taken for the next request.
+            // What is left of it would be taken for the next request, but for HTTP/2, which has frames.
             let drained = timeout(limits.request_head, drain(body, limits.drain)).await;
-            if drained != Ok(true) {
+            if drained != Ok(true) && peer.protocol == Protocol::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Err(answer)

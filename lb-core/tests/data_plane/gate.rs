@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{Admission, Boxed, DownstreamId, Edit, Gate, Limits, RequestHead, Service};
 use tokio::time::{Duration, sleep};
 
+use crate::http2;
 use crate::peers::{Bed, Server, service};
 
 /// Lets a connection pass once it has shown any credentials, and tells the backend so.
@@ -14,12 +15,18 @@ use crate::peers::{Bed, Server, service};
 struct Doorman {
     known: Mutex<Vec<DownstreamId>>,
     closed: Mutex<Vec<DownstreamId>>,
+    /// Of each downstream connection it is to be asked one request at a time.
+    asked: Mutex<Vec<DownstreamId>>,
 }
 
 impl Gate for Doorman {
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, Admission> {
         Box::pin(async move {
+            let twice = self.asked.lock().unwrap().contains(&downstream);
+            assert!(!twice, "{downstream} is asked about already");
+            self.asked.lock().unwrap().push(downstream);
             sleep(Duration::from_millis(1)).await; // as one that asks a domain controller
+            self.asked.lock().unwrap().retain(|other| *other != downstream);
             let mut known = self.known.lock().unwrap();
             if head.headers.contains_key(AUTHORIZATION) {
                 known.push(downstream);
@@ -41,7 +48,7 @@ impl Gate for Doorman {
 async fn guarded(server: &Server, limits: Limits) -> (Bed, Arc<Doorman>) {
     let doorman = Arc::new(Doorman::default());
     let gate: Arc<dyn Gate> = Arc::<Doorman>::clone(&doorman);
-    let service = Service { gate: Some(gate), limits, ..service("shared-pool", &[server]) };
+    let service = Service { gate: Some(gate), limits, http2: true, ..service("shared-pool", &[server]) };
     (Bed::with_service(service).await, doorman)
 }
 
@@ -89,4 +96,16 @@ async fn a_client_that_waits_for_100_continue_is_refused_on_a_connection_that_go
     assert!(client.message(true).await.unwrap().0.starts_with("HTTP/1.1 100 "));
     assert!(client.ask("12345").await.0.starts_with("HTTP/1.1 401"));
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: s\r\nAuthorization: NTLM x\r\n\r\n").await.1, "1.1");
+}
+
+#[tokio::test]
+async fn streams_are_put_to_it_one_at_a_time_and_what_it_refuses_does_not_end_the_connection() {
+    let server = Server::telling().await;
+    let (bed, _doorman) = guarded(&server, Limits { drain: 1, ..Limits::default() }).await;
+    let (mut client, _ended) = http2::Client::to(&bed).await;
+    let statuses = |answers: Vec<(StatusCode, String)>| answers.into_iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!(statuses(http2::at_a_time(&client, 4).await), [StatusCode::UNAUTHORIZED; 4]);
+    assert_eq!(client.ask(http2::post("/", "too much")).await.unwrap().0, StatusCode::UNAUTHORIZED);
+    assert_eq!(client.leg("NTLM x").await, StatusCode::OK);
+    assert_eq!(statuses(http2::at_a_time(&client, 4).await), [StatusCode::OK; 4]);
 }

@@ -62,7 +62,7 @@ impl Client {
         (Self(send), ended)
     }
 
-    async fn to(bed: &Bed) -> (Self, oneshot::Receiver<()>) {
+    pub(crate) async fn to(bed: &Bed) -> (Self, oneshot::Receiver<()>) {
         Self::on(TokioNet.connect(bed.front).await.unwrap()).await
     }
 
@@ -90,7 +90,7 @@ impl Client {
 }
 
 /// So many requests at a time, and their answers.
-async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode, String)> {
+pub(crate) async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode, String)> {
     let ask = |mut client: Client| async move { client.get("/").await };
     join_all((0..count).map(|_| ask(client.clone()))).await
 }
@@ -141,6 +141,10 @@ impl L7Policy for OneAtATime {
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId> {
         self.policy.upstream_closed(now, upstream)
     }
+}
+
+pub(crate) fn post(path: &str, body: &'static str) -> Request<Whole> {
+    Request::post(format!("http://site.example{path}")).body(Whole(Some(Bytes::from(body)))).unwrap()
 }
 
 async fn bed(mechanism: &str, backends: &[&Server]) -> Bed {
