@@ -180,8 +180,8 @@ pub(crate) struct Tls {
     /// Serve over TLS, on loopback alone. A balancer of connections (l4-...) passes it on to the servers; one of requests
     /// ends it, and speaks to the servers over TLS again, with a certificate of each one's own (the default) or the same
     /// as its own, or without (plain).
-    #[arg(long, value_enum, value_name = "UPSTREAM", num_args = 0..=1, default_missing_value = "own")]
-    pub(crate) tls: Option<Upstream>,
+    #[arg(id = "tls", long = "tls", value_enum, value_name = "UPSTREAM", num_args = 0..=1, default_missing_value = "own")]
+    pub(crate) upstream: Option<Upstream>,
     /// Write the authority's certificate, a fresh one, to this file, for curl --cacert.
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub(crate) ca_file: Option<PathBuf>,

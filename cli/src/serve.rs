@@ -115,7 +115,7 @@ fn protection(arguments: &Protection, names: &[String]) -> ProtectionSpec {
 }
 
 fn tls(arguments: &Tls) -> Option<TlsSpec> {
-    let upstream = match arguments.tls? {
+    let upstream = match arguments.upstream? {
         Upstream::Own => UpstreamTls::Own,
         Upstream::Same => UpstreamTls::Same,
         Upstream::Plain => UpstreamTls::Plain,
