@@ -2,11 +2,14 @@
 //!
 //! * [`Monitor`]: logs on for the health checks.
 //! * [`Doorkeeper`]: authenticates clients for a balancer that ends authentication itself (M20).
+//! * [`Security`]: issues the certificates, to balancer and servers.
 //!
-//! Both are generic over the network, and serve the simulated world and real sockets alike.
+//! All are independent of the network, and serve the simulated world and real sockets alike.
 
 mod doorkeeper;
 mod monitor;
+mod security;
 
 pub use doorkeeper::Doorkeeper;
 pub use monitor::Monitor;
+pub use security::Security;

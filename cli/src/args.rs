@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stickler_model::topology::Provider;
+use stickler_model::topology::{ProtectionSpec, Provider};
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
 #[derive(Debug, Parser)]
@@ -127,6 +127,10 @@ pub(crate) struct Serve {
     pub(crate) provider: Vec<Provider>,
     #[command(flatten)]
     pub(crate) kerberos: Kerberos,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) protection: Protection,
     /// Seeds the servers' challenges.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -170,6 +174,57 @@ pub(crate) struct Kerberos {
     pub(crate) spn: Vec<String>,
 }
 
+/// TLS of the site.
+#[derive(Debug, Args)]
+pub(crate) struct Tls {
+    /// Serve over TLS, on loopback alone. A balancer of connections (l4-...) passes it on to the servers; one of requests
+    /// ends it, and speaks to the servers over TLS again, with a certificate of each one's own (the default) or the same
+    /// as its own, or without (plain).
+    #[arg(id = "tls", long = "tls", value_enum, value_name = "UPSTREAM", num_args = 0..=1, default_missing_value = "own")]
+    pub(crate) upstream: Option<Upstream>,
+    /// Write the authority's certificate, a fresh one, to this file, for curl --cacert.
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Offer HTTP/2 to clients.
+    #[arg(long, requires = "tls")]
+    pub(crate) http2: bool,
+}
+
+/// What is between the balancer and the servers, where TLS ends at the balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Upstream {
+    /// TLS with a certificate of each server's own.
+    Own,
+    /// TLS with the balancer's certificate.
+    Same,
+    /// Plain HTTP.
+    Plain,
+}
+
+/// Extended protection of the sites (EPA).
+#[derive(Debug, Args)]
+pub(crate) struct Protection {
+    /// tokenChecking: whether tokens have to be bound to the certificate, or, without TLS or with the flag Proxy, to a
+    /// name of the site: those with a dot, or all of them with the flag AllowDotlessSpn. none by default.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) token_checking: Option<TokenChecking>,
+    /// A flag of extendedProtection: Proxy, NoServiceNameCheck, AllowDotlessSpn, ProxyCohosting; may be given more than
+    /// once.
+    #[arg(long, value_name = "FLAG", value_parser = protection_flag, requires = "token_checking")]
+    pub(crate) protection_flag: Vec<u32>,
+}
+
+/// `tokenChecking` of `<extendedProtection>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenChecking {
+    /// Tokens are not checked.
+    None,
+    /// What a token says is checked.
+    Allow,
+    /// It is checked, and has to be there.
+    Require,
+}
+
 /// A setting of IIS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
@@ -201,10 +256,25 @@ fn provider(name: &str) -> Result<Provider, String> {
         ("Negotiate:Kerberos", Provider::NegotiateKerberos),
         ("Nego2", Provider::Nego2),
     ];
-    let found = PROVIDERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    found.map(|(_, provider)| *provider).ok_or_else(|| {
-        let names: Vec<&str> = PROVIDERS.iter().map(|(known, _)| *known).collect();
-        format!("the providers are {}", names.join(", "))
+    one_of("providers", name, &PROVIDERS)
+}
+
+/// A flag of extended protection by the name that IIS has for it, in any case.
+fn protection_flag(name: &str) -> Result<u32, String> {
+    const FLAGS: [(&str, u32); 4] = [
+        ("Proxy", ProtectionSpec::PROXY),
+        ("NoServiceNameCheck", ProtectionSpec::NO_SERVICE_NAME_CHECK),
+        ("AllowDotlessSpn", ProtectionSpec::ALLOW_DOTLESS_SPN),
+        ("ProxyCohosting", ProtectionSpec::PROXY_COHOSTING),
+    ];
+    one_of("flags", name, &FLAGS)
+}
+
+fn one_of<T: Copy>(kind: &str, name: &str, all: &[(&str, T)]) -> Result<T, String> {
+    let found = all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
+        format!("the {kind} are {}", names.join(", "))
     })
 }
 

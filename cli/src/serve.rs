@@ -1,16 +1,19 @@
 //! The mocks and a balancer on real sockets, for real clients.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use stickler_model::Topology;
-use stickler_model::topology::{AppPool, Provider, ServiceSpec, SiteSpec, UserSpec};
+use stickler_model::topology::{
+    AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
+};
 use stickler_report::transcript;
 use stickler_scenarios::directory;
 use stickler_wire::{Options, Site};
 
 use crate::Failure;
-use crate::args::{PoolIdentity, Serve};
+use crate::args::{PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 
 /// The account that the servers share.
 const SERVICE: &str = "svc-web";
@@ -30,14 +33,20 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
         let topology = options.topology.clone();
         let site = Site::start(options).await.map_err(|error| Failure::Wrong(error.to_string()))?;
         if let Some(file) = &arguments.kerberos.krb5_conf {
-            std::fs::write(file, site.kdc.krb5_conf())
-                .map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))?;
+            write(file, &site.kdc.krb5_conf())?;
+        }
+        if let (Some(file), Some(tls)) = (&arguments.tls.ca_file, &site.tls) {
+            write(file, &tls.authority.pem())?;
         }
         announce(&site, &topology, arguments)?;
         end_asked_for().await.map_err(|error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}")))?;
         writeln!(io::stdout(), "stopped")?;
         Ok(())
     })
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))
 }
 
 fn options(arguments: &Serve) -> Options {
@@ -67,12 +76,12 @@ fn topology(arguments: &Serve) -> Topology {
         PoolIdentity::Machine => (AppPool::Machine, topology.servers.first().map(|server| format!("{}$", server.name))),
         PoolIdentity::Service => (AppPool::Service(SERVICE.into()), Some(SERVICE.into())),
     };
-    let names = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned());
+    let names: Vec<String> = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned()).collect();
     let password = SERVICE_PASSWORD.into();
     topology.domain.users.push(UserSpec { name: SERVICE.into(), password, forbidden: false });
     topology.domain.services.extend(account.map(|account| ServiceSpec {
         account,
-        spns: names.collect(),
+        spns: names.clone(),
         trusted_for_delegation: false,
     }));
     for server in &mut topology.servers {
@@ -85,17 +94,42 @@ fn topology(arguments: &Serve) -> Topology {
             kernel_mode: kerberos.kernel_mode.is_on(),
             app_pool_credentials: kerberos.app_pool_credentials.is_on(),
             persist_non_ntlm: kerberos.persist_non_ntlm.is_on(),
+            protection: protection(&arguments.protection, &names),
             ..SiteSpec::default()
         };
     }
+    topology.tls = tls(&arguments.tls);
     topology
+}
+
+/// Extended protection, with the site's names in its list as an administrator enters them: a server knows its own alone.
+fn protection(arguments: &Protection, names: &[String]) -> ProtectionSpec {
+    let checking = match arguments.token_checking {
+        None => return ProtectionSpec::default(),
+        Some(TokenChecking::None) => Checking::None,
+        Some(TokenChecking::Allow) => Checking::Allow,
+        Some(TokenChecking::Require) => Checking::Require,
+    };
+    let flags = arguments.protection_flag.iter().fold(0, |flags, flag| flags | flag);
+    ProtectionSpec { checking, flags, service_names: names.to_vec() }
+}
+
+fn tls(arguments: &Tls) -> Option<TlsSpec> {
+    let upstream = match arguments.upstream? {
+        Upstream::Own => UpstreamTls::Own,
+        Upstream::Same => UpstreamTls::Same,
+        Upstream::Plain => UpstreamTls::Plain,
+    };
+    Some(TlsSpec { upstream, http2: arguments.http2 })
 }
 
 fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "balancer  {:<18} http://{}/", topology.balancer, site.front_end)?;
+    let curl = Curl::of(site, arguments);
+    writeln!(out, "balancer  {:<18} {}://{}/", topology.balancer, curl.scheme, site.front_end)?;
+    let scheme = if site.tls.as_ref().is_some_and(|tls| tls.servers) { "https" } else { "http" };
     for (name, address) in &site.servers {
-        writeln!(out, "server    {name:<18} http://{address}/")?;
+        writeln!(out, "server    {name:<18} {scheme}://{address}/")?;
     }
     writeln!(out, "DC        {:<18} {}", topology.domain.dns, site.dc)?;
     writeln!(out, "KDC       {:<18} {}, TCP and UDP", site.kdc.realm, site.kdc.address)?;
@@ -112,12 +146,18 @@ fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<(
     if let Some(user) = topology.domain.users.first() {
         writeln!(
             out,
-            "try       curl --ntlm -u '{domain}\\{}:{}' http://{}/",
-            user.name, user.password, site.front_end
+            "try       {} --ntlm -u '{domain}\\{}:{}' {}://{}/",
+            curl.command, user.name, user.password, curl.scheme, site.front_end
         )?;
     }
     if topology.servers.iter().any(|server| server.providers.iter().any(|provider| *provider != Provider::Ntlm)) {
-        try_kerberos(&mut out, site, topology, arguments)?;
+        try_kerberos(&mut out, &curl, site, topology, arguments)?;
+    }
+    if site.tls.is_some() && arguments.tls.ca_file.is_none() {
+        writeln!(
+            out,
+            "          --ca-file FILE writes the authority's certificate, for curl --cacert in place of --insecure"
+        )?;
     }
     if arguments.log {
         writeln!(out, "{}", stickler_mock_iis::log::FIELDS)?;
@@ -127,7 +167,13 @@ fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<(
 }
 
 /// What a client with tickets is to do.
-fn try_kerberos(out: &mut impl io::Write, site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<()> {
+fn try_kerberos(
+    out: &mut impl io::Write,
+    curl: &Curl,
+    site: &Site,
+    topology: &Topology,
+    arguments: &Serve,
+) -> io::Result<()> {
     let Some(file) = &arguments.kerberos.krb5_conf else {
         return writeln!(out, "          --krb5-conf FILE writes what kinit and curl --negotiate need");
     };
@@ -135,7 +181,26 @@ fn try_kerberos(out: &mut impl io::Write, site: &Site, topology: &Topology, argu
     if let Some(user) = topology.domain.users.first() {
         writeln!(out, "try       {environment} kinit {}@{}   # {}", user.name, site.kdc.realm, user.password)?;
     }
-    writeln!(out, "          {environment} curl --negotiate -u : http://localhost:{}/", site.front_end.port())
+    let (Curl { command, scheme }, port) = (curl, site.front_end.port());
+    writeln!(out, "          {environment} {command} --negotiate -u : {scheme}://localhost:{port}/")
+}
+
+/// How curl reaches the balancer.
+struct Curl {
+    command: String,
+    scheme: &'static str,
+}
+
+impl Curl {
+    fn of(site: &Site, arguments: &Serve) -> Self {
+        let command = match (&site.tls, &arguments.tls.ca_file) {
+            (Some(_), Some(file)) => format!("curl --cacert {}", file.display()),
+            // Without the authority's certificate curl checks nothing (-k).
+            (Some(_), None) => "curl --insecure".to_owned(),
+            (None, _) => "curl".to_owned(),
+        };
+        Self { command, scheme: if site.tls.is_some() { "https" } else { "http" } }
+    }
 }
 
 /// Ctrl-C, or the signal that service managers and shells send.

@@ -1,16 +1,20 @@
 //! The world on real sockets: mock servers and a balancer on loopback.
 //!
 //! [`Site`] starts a DC, a farm of IIS servers and one balancer, with the very code that the simulated
-//! world runs, for real clients to talk to. [`Kdc`] is the DC's Kerberos service alone. Its health checks may be a
-//! command of the operator's: [`command`].
+//! world runs, for real clients to talk to; over TLS where its topology says so. Its health checks may be a command of
+//! the operator's: [`command`]. [`Kdc`] is the DC's Kerberos service alone.
 
+mod checks;
 mod clock;
 pub mod command;
+mod error;
 mod host;
 mod kdc;
+mod security;
 mod site;
 
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
+pub use error::StartError;
 pub use kdc::{Kdc, krb5_conf};
-pub use site::{Options, Site, StartError};
+pub use site::{Options, Site, SiteTls};

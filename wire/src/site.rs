@@ -1,35 +1,31 @@
 //! A DC, a farm and a balancer on sockets of this machine.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use stickler_agents::{Doorkeeper, Monitor};
-use stickler_lb_core::health::{CheckError, CheckRule};
-use stickler_lb_core::{
-    Backend, Control, Farm, Gate, Mechanism, Plane, RuleError, UnknownBalancer, find, health, serve_l4, serve_l7,
-};
+use stickler_agents::{Doorkeeper, Security};
+use stickler_auth::channel_binding::ChannelBinding;
+use stickler_lb_core::health::CheckRule;
+use stickler_lb_core::{Backend, Control, Farm, Gate, Layer, Mechanism, Plane, find, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
-use stickler_model::topology::{Acceptor, AppPool, DomainSpec, Identity, Provider, ServerSpec};
+use stickler_model::topology::{Acceptor, AppPool, DomainSpec, Provider, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
+use stickler_net::tls::{Authority, ServerTls, end_point};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
+use crate::checks::Checks;
+use crate::error::refuse_unsupported;
 use crate::host::Host;
-use crate::{CheckCommand, CheckSink, Kdc, WallClock};
-
-/// What health checks call the site.
-const HOST: &str = "localhost";
-
-/// Time that a check by command has beyond its limit, to kill the command and to tell of it.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::security::security;
+use crate::{CheckSink, Kdc, StartError, WallClock};
 
 /// What to start, and where.
 pub struct Options {
-    /// The domain, the servers and the balancer's name. Links are as real as they are.
+    /// The domain, the servers, the balancer's name and TLS. Links are as real as they are. More than one DC, domain or
+    /// balancer is refused.
     pub topology: Topology,
     /// Where everything listens. The default of the command is loopback; anything else is the user's word.
     pub address: IpAddr,
@@ -37,13 +33,14 @@ pub struct Options {
     pub port: u16,
     /// The KDC's port, for TCP and UDP; 0 picks a free one.
     pub kdc_port: u16,
-    /// Seeds challenges and secrets.
+    /// Seeds challenges and secrets, but nothing of TLS: its keys are the operating system's.
     pub seed: u64,
     /// How the backends are checked, in place of the mechanism's own checks. `None`: as the mechanism has it.
     pub check: Option<CheckRule>,
     /// Checks the backends in place of the rule's probe ([`crate::command`]), as the topology's monitor where it has
     /// one. Times, counts, URI and the string to find are the rule's; where neither `check` nor the mechanism has one,
-    /// [`CheckRule::TCP`] with its every 2 s, fall 3, rise 2. A path without `/` is looked for in `PATH`.
+    /// [`CheckRule::TCP`] with its every 2 s, fall 3, rise 2. A path without `/` is looked for in `PATH`. Whether servers
+    /// have TLS it has to know itself.
     pub check_command: Option<PathBuf>,
     /// Is told of each check by command that failed, with what the command said.
     pub check_failed: Option<CheckSink>,
@@ -65,38 +62,19 @@ pub struct Site {
     dc_host: Host,
     /// The DC's Kerberos service.
     pub kdc: Kdc,
+    /// Where there is TLS; clients have it then.
+    pub tls: Option<SiteTls>,
 }
 
-/// Why a site could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No such balancer.
-    #[error(transparent)]
-    Balancer(#[from] UnknownBalancer),
-    /// The balancer's rules do not fit this farm.
-    #[error(transparent)]
-    Rules(#[from] RuleError),
-    /// The checks cannot keep what they promise.
-    #[error(transparent)]
-    Checks(#[from] CheckError),
-    /// A site is to run as an account that there is not.
-    #[error("`{name}` cannot run as `{account}`: the domain has no such account")]
-    Account {
-        /// The server.
-        name: Name,
-        /// The account.
-        account: String,
-    },
-    /// A port could not be had.
-    #[error("cannot listen on {address} for `{name}`: {error}")]
-    Listen {
-        /// Which part of the site.
-        name: Name,
-        /// Where.
-        address: SocketAddr,
-        /// The operating system's word.
-        error: io::Error,
-    },
+/// What whoever talks to a site with TLS has to know.
+#[derive(Debug, Clone)]
+pub struct SiteTls {
+    /// Who issued the certificates; its own is what clients have to trust ([`Authority::pem`]). All are for `localhost`,
+    /// `127.0.0.1`, where the site listens, and `www.` with the domain's DNS name; the servers' own are for the server's
+    /// name too.
+    pub authority: Authority,
+    /// Whether the servers speak it too: not where it ends at the balancer, and goes on plain.
+    pub servers: bool,
 }
 
 impl Site {
@@ -105,11 +83,13 @@ impl Site {
     /// # Errors
     /// [`StartError`].
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
+        refuse_unsupported(&options.topology, options.address)?;
         let mechanism = find(&options.topology.balancer)?;
         if let Some(header) = mechanism.ends_authentication {
             options.topology.trust(header);
         }
         let checks = Checks::of(&mut options, &mechanism)?;
+        let security = security(&options.topology, mechanism.layer == Layer::L7, options.address)?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), options.events);
         let env = |name: &Name| Env {
@@ -126,10 +106,11 @@ impl Site {
         let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
         let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
 
-        let domain = Domain { spec: &options.topology.domain, controller: &controller, dc, seed: options.seed };
+        let (spec, security) = (&options.topology.domain, security.as_ref());
+        let domain = Domain { spec, controller: &controller, dc, seed: options.seed, security };
         let mut farm = Farm::default();
         for spec in &options.topology.servers {
-            let mut site = domain.join(spec)?;
+            let mut site = domain.server(spec)?;
             if let Some(sink) = &options.log {
                 site = site.with_log(Arc::clone(sink));
             }
@@ -142,24 +123,24 @@ impl Site {
         let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
         let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
         let control = Control::new();
-        let gate = match (mechanism.ends_authentication, options.topology.servers.first()) {
-            (Some(header), Some(server)) => {
-                let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-                let gate = Doorkeeper::gate(&TokioNet, env(&name), Arc::new(domain.join(&spec)?), header);
-                Some(gate.expect("a mechanism's header has a field's name"))
-            }
-            _ => None,
-        };
-        balance(&mechanism, listener, env(&name), &farm, &control, gate)?;
+        domain.balance(&mechanism, listener, env(&name), (&farm, &control), options.topology.servers.first())?;
         if let Some(checks) = checks {
-            checks.start(env(&name), farm, control);
+            let tls = security.and_then(|security| security.towards_servers(&name));
+            checks.start(env(&name), farm, control, tls);
         }
-        Ok(Self { front_end, servers, dc, dc_host, kdc })
+        let tls = security.map(SiteTls::of);
+        Ok(Self { front_end, servers, dc, dc_host, kdc, tls })
     }
 
     /// Ends the DC for good: its service and its connections. The servers are left to find out.
     pub fn stop_dc(&self) {
         self.dc_host.switch_off();
+    }
+}
+
+impl SiteTls {
+    fn of(security: &Security) -> Self {
+        Self { authority: security.authority().clone(), servers: security.secures_servers() }
     }
 }
 
@@ -170,9 +151,21 @@ struct Domain<'a> {
     /// Its logon service.
     dc: SocketAddr,
     seed: u64,
+    /// Its certificates, where there are any.
+    security: Option<&'a Security>,
 }
 
 impl Domain<'_> {
+    /// A server, with its certificate where it speaks TLS.
+    fn server(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
+        let site = self.join(spec)?;
+        let Some(security) = self.security else { return Ok(site) };
+        Ok(match security.server(&spec.name).map_err(StartError::Certificate)? {
+            Some(tls) => site.with_tls(tls),
+            None => site,
+        })
+    }
+
     /// A machine with an account of its own, and with the keys of whoever its site runs as where it takes tickets.
     fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&spec.name, self.seed));
@@ -192,56 +185,46 @@ impl Domain<'_> {
             None => Err(StartError::Account { name: spec.name.clone(), account }),
         }
     }
-}
 
-/// Starts the balancer.
-fn balance(
-    mechanism: &Mechanism,
-    listener: TokioListener,
-    env: Env,
-    farm: &Farm,
-    control: &Control,
-    gate: Option<Arc<dyn Gate>>,
-) -> Result<(), RuleError> {
-    match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
-        Plane::L7(mut service) => {
-            service.gate = gate;
-            TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
-        }
-        Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
-    };
-    Ok(())
-}
-
-/// What checks the backends.
-struct Checks {
-    rule: CheckRule,
-    command: Option<CheckCommand>,
-    user: Option<Identity>,
-}
-
-impl Checks {
-    /// As the options have it, or else the mechanism; `None`: nobody checks.
-    fn of(options: &mut Options, mechanism: &Mechanism) -> Result<Option<Self>, CheckError> {
-        let (command, user) = (options.check_command.take(), options.topology.monitor.clone());
-        let own = options.check.or(mechanism.checks);
-        let Some(rule) = own.or_else(|| command.as_ref().map(|_| CheckRule::TCP)) else { return Ok(None) };
-        rule.check()?;
-        let failed = options.check_failed.take();
-        let command = command.map(|program| CheckCommand::new(program, &rule, user.as_ref(), failed));
-        Ok(Some(Self { rule, command, user }))
+    /// Starts the balancer. Where it ends authentication, it does so as the `first` server would.
+    fn balance(
+        &self,
+        mechanism: &Mechanism,
+        listener: TokioListener,
+        env: Env,
+        (farm, control): (&Farm, &Control),
+        first: Option<&ServerSpec>,
+    ) -> Result<(), StartError> {
+        match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
+            Plane::L7(mut service) => {
+                service.tls = self.security.and_then(|security| security.front_end(&env.name));
+                service.upstream_tls = self.security.and_then(|security| security.towards_servers(&env.name));
+                if let (Some(header), Some(server)) = (mechanism.ends_authentication, first) {
+                    let shown = service.tls.as_ref().map(ServerTls::certificate);
+                    service.gate = Some(self.gate(server, &env, header, shown)?);
+                }
+                TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
+            }
+            Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
+        };
+        Ok(())
     }
 
-    fn start(self, env: Env, farm: Farm, control: Control) {
-        let Self { rule, command, user } = self;
-        if let Some(command) = command {
-            // It has the rule's time limit itself, and tells what it heard by then; the other limit is for the rest.
-            let patient = CheckRule { timeout: rule.timeout + PATIENCE, ..rule };
-            TokioNet.spawn(health::run_with(TokioNet, env, farm, patient, Arc::new(command), control));
-        } else {
-            let agent = user.map(|user| Monitor::agent(TokioNet, env.clone(), HOST, user, None));
-            TokioNet.spawn(health::run(TokioNet, env, farm, rule, agent, control));
+    /// Authenticates for a balancer that names users in `header`, and shows this certificate.
+    fn gate(
+        &self,
+        server: &ServerSpec,
+        env: &Env,
+        header: &'static str,
+        shown: Option<&[u8]>,
+    ) -> Result<Arc<dyn Gate>, StartError> {
+        let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
+        let mut site = self.join(&spec)?;
+        if let Some(certificate) = shown {
+            site = site.with_binding(ChannelBinding::tls_server_end_point(&end_point(certificate)));
         }
+        let gate = Doorkeeper::gate(&TokioNet, env.clone(), Arc::new(site), header);
+        Ok(gate.expect("a mechanism's header has a field's name"))
     }
 }
 

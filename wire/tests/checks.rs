@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use stickler_lb_core::Backend;
 use stickler_lb_core::health::{CheckRule, Expect, Probe, Prober};
-use stickler_mock_client::{Check, check};
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, UserSpec};
+use stickler_mock_client::{Check, check_on};
+use stickler_model::topology::{
+    Acceptor, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, TlsSpec, UpstreamTls, UserSpec,
+};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology};
-use stickler_net::TokioNet;
+use stickler_net::tls::{ClientTls, Secured};
+use stickler_net::{Net as _, TokioNet};
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -170,6 +173,14 @@ fn quick(probe: Probe) -> CheckRule {
     CheckRule { probe, interval: pace, timeout: pace, rise: 1, fall: 2, ..CheckRule::TCP }
 }
 
+/// A site that has TLS, or not.
+async fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
+    let mut options = Options::new(topology(balancer));
+    options.topology.tls = tls.map(|upstream| TlsSpec { upstream, http2: false });
+    options.check = Some(quick(probe));
+    Site::start(options).await.expect("the site starts")
+}
+
 async fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>>) -> Site {
     let sink = Arc::clone(told);
     let mut options = Options::new(topology("pin-on-401"));
@@ -185,7 +196,16 @@ async fn status(site: &Site) -> u16 {
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
     let env = Env { name: "client".into(), clock, entropy: Entropy::new(1, "client"), journal };
     let asked = Check { host: "localhost", uri: "/", identity: None, keep: 0 };
-    check(&TokioNet, &env, site.front_end, &asked).await.expect("the balancer answers").status
+    let stream = TokioNet.connect(site.front_end).await.expect("the balancer accepts");
+    let stream = match &site.tls {
+        None => Secured::Plain(stream),
+        Some(tls) => {
+            let entropy = env.entropy.clone();
+            let client = ClientTls::new(&tls.authority, false, Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes)));
+            client.connect("127.0.0.1", stream).await.expect("the certificate is good")
+        }
+    };
+    check_on(stream, &env, &asked).await.expect("the balancer answers").status
 }
 
 /// Waits for this status.
@@ -223,18 +243,58 @@ async fn a_rule_that_cannot_be_kept_is_refused() {
 /// HC-1: the port and the 401 of a server are as they were, but nobody can log on any more.
 #[tokio::test]
 async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_one_that_logs_on() {
-    let told = Arc::default();
-    let plain = site(quick(Probe::Http { uri: "/", expect: Expect::Alive }), None, &told).await;
+    tokio::join!(
+        hc_1(None),
+        hc_1(Some(UpstreamTls::Own)),
+        hc_1(Some(UpstreamTls::Same)),
+        hc_1(Some(UpstreamTls::Plain))
+    );
+}
+
+/// The same with or without TLS in front of the servers.
+async fn hc_1(tls: Option<UpstreamTls>) {
+    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/", expect: Expect::Alive }).await;
     let logon = Probe::Logon { uri: "/", find: "CORP\\\\probe", forbidden_is_up: true };
-    let logs_on = site(quick(logon), None, &told).await;
+    let logs_on = secured(tls, "pin-on-401", logon).await;
     // More than fall x interval: each check has spoken, and none against a backend.
     for _ in 0..20 {
         sleep(Duration::from_millis(100)).await;
-        assert_eq!((status(&plain).await, status(&logs_on).await), (401, 401));
+        assert_eq!((status(&plain).await, status(&logs_on).await), (401, 401), "{tls:?}");
     }
     plain.stop_dc();
     logs_on.stop_dc();
     becomes(&logs_on, 503).await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!((status(&plain).await, status(&logs_on).await), (401, 503));
+    assert_eq!((status(&plain).await, status(&logs_on).await), (401, 503), "{tls:?}");
+}
+
+#[tokio::test]
+async fn what_there_is_in_the_simulated_world_alone_is_refused() {
+    let refused = async |change: fn(&mut Topology)| {
+        let mut options = Options::new(topology("l4-nat"));
+        change(&mut options.topology);
+        Site::start(options).await.expect_err("it is not there").to_string()
+    };
+    let of = |has: &str, field: &str| {
+        format!("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")
+    };
+    let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into()))).await;
+    assert_eq!(controllers, of("one DC, which is in order", "controllers"));
+    assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())).await, of("one domain", "partner"));
+    assert_eq!(refused(|it| it.front = Some("l4-nat".into())).await, of("one balancer", "front"));
+}
+
+#[tokio::test]
+async fn tls_is_served_on_loopback_alone_and_its_keys_are_not_the_seeds() {
+    let mut options = Options::new(topology("l4-nat"));
+    options.topology.tls = Some(TlsSpec::default());
+    options.address = [0, 0, 0, 0].into();
+    let error = Site::start(options).await.expect_err("anybody could connect");
+    assert!(matches!(error, StartError::NotLoopback(_)), "{error}");
+    let (one, other) = (secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp).await, {
+        secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp).await
+    });
+    let pem = |site: &Site| site.tls.as_ref().expect("it has TLS").authority.pem();
+    assert_ne!(pem(&one), pem(&other), "both have seed 0");
+    assert_eq!((status(&one).await, status(&other).await), (401, 401), "by the server's certificate");
 }

@@ -11,21 +11,25 @@ const PROGRAMS: [&str; 2] = ["curl", "kinit"];
 const ALICE: &str = r#""user":"CORP\\alice""#;
 
 /// A site, and a directory with alice's tickets.
-struct Realm {
-    served: Served,
+pub(crate) struct Realm {
+    pub(crate) served: Served,
     desk: TempDir,
 }
 
 impl Realm {
     /// A site, and alice logged on. `None` where the programs are not installed.
     fn start(balancer: &str, servers: u32, more: &[&str]) -> Option<Self> {
+        Self::of(|conf| Served::start(balancer, servers, &[conf, more].concat()))
+    }
+
+    /// The same, with a site that is started with these arguments.
+    pub(crate) fn of(site: impl FnOnce(&[&str]) -> Served) -> Option<Self> {
         if is_missing(&PROGRAMS) {
             return None;
         }
         let desk = tempfile::tempdir().expect("a directory");
         let conf = desk.path().join("krb5.conf").display().to_string();
-        let served = Served::start(balancer, servers, &[&["--krb5-conf", conf.as_str()], more].concat());
-        let realm = Self { served, desk };
+        let realm = Self { served: site(&["--krb5-conf", &conf]), desk };
         realm.kinit("alice@CORP.EXAMPLE", "Alice-Pa55word");
         Some(realm)
     }
@@ -51,12 +55,13 @@ impl Realm {
     }
 
     /// Status and body of `curl --negotiate`.
-    fn negotiate(&self, more: &[&str]) -> (String, String) {
+    pub(crate) fn negotiate(&self, more: &[&str]) -> (String, String) {
         self.negotiate_at(&self.url(), more)
     }
 
     fn negotiate_at(&self, url: &str, more: &[&str]) -> (String, String) {
         let mut curl = self.command("curl");
+        self.served.introduce(&mut curl);
         curl.args(["--negotiate", "-u", ":"]).args(more).arg(url);
         status_and_body(curl)
     }
@@ -77,7 +82,7 @@ impl Realm {
     }
 }
 
-fn assert_alice((status, body): (String, String), when: &str) {
+pub(crate) fn assert_alice((status, body): (String, String), when: &str) {
     assert!(status == "200" && body.contains(ALICE), "{when}: {status} {body}");
 }
 

@@ -3,6 +3,7 @@
 mod kerberos;
 mod ntlm;
 mod served;
+mod tls;
 
 use std::process::Command;
 
@@ -20,6 +21,15 @@ fn what_cannot_be_is_said_and_ends_it() {
         (&["--krb5-conf", "/nowhere/krb5.conf"][..], "cannot write /nowhere/krb5.conf"),
         (&["--provider", "Basic"], "the providers are NTLM, Negotiate, Negotiate:Kerberos, Nego2"),
         (&["--balancer", "nothing"], "nothing"),
+        (&["--tls", "--ca-file", "/nowhere/authority.pem"], "cannot write /nowhere/authority.pem"),
+        (&["--tls", "--listen", "0.0.0.0"], "TLS is served on loopback alone, and not on 0.0.0.0"),
+        (&["--http2"], "--tls"),
+        (&["--ca-file", "authority.pem"], "--tls"),
+        (&["--protection-flag", "proxy"], "--token-checking"),
+        (
+            &["--token-checking", "allow", "--protection-flag", "none"],
+            "the flags are Proxy, NoServiceNameCheck, AllowDotlessSpn, ProxyCohosting",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_stickler")).arg("serve").args(arguments).output();
         let output = output.expect("the command starts");

@@ -3,12 +3,18 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use tempfile::TempDir;
+
 /// A site that runs until it is dropped.
 pub(crate) struct Served {
     process: Child,
     output: Option<BufReader<ChildStdout>>,
     /// The balancer's, with a slash at its end.
     pub(crate) url: String,
+    /// The servers', likewise.
+    pub(crate) servers: Vec<String>,
+    /// What curl is to trust, and where that lies, where there is TLS.
+    authority: Option<TempDir>,
 }
 
 impl Served {
@@ -21,23 +27,43 @@ impl Served {
             .spawn()
             .expect("the command starts");
         // Whole before anything can fail: dropping it ends the process.
-        let mut served = Self { process, output: None, url: String::new() };
+        let mut served = Self { process, output: None, url: String::new(), servers: Vec::new(), authority: None };
         let mut output = BufReader::new(served.process.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
         while !line.starts_with("Ctrl-C") {
             line.clear();
             assert_ne!(output.read_line(&mut line).expect("stdout is text"), 0, "serve ended early");
-            if let Some(rest) = line.strip_prefix("balancer") {
-                served.url.push_str(rest.split_whitespace().last().expect("an address"));
+            let url = || line.split_whitespace().last().expect("an address").to_owned();
+            if line.starts_with("balancer ") {
+                served.url = url();
+            } else if line.starts_with("server ") {
+                served.servers.push(url());
             }
         }
         served.output = Some(output);
         served
     }
 
+    /// The same over TLS, with this towards the servers.
+    pub(crate) fn secure(balancer: &str, servers: u32, upstream: &str, more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = certificate(&directory);
+        let mut served = Self::start(balancer, servers, &[&["--tls", upstream, "--ca-file", &file], more].concat());
+        served.authority = Some(directory);
+        served
+    }
+
+    /// Has a curl trust this site.
+    pub(crate) fn introduce(&self, curl: &mut Command) {
+        if let Some(directory) = &self.authority {
+            curl.args(["--cacert", &certificate(directory)]);
+        }
+    }
+
     /// Status and body of a request by the real curl.
     pub(crate) fn curl(&self, arguments: &[&str]) -> (String, String) {
         let mut command = Command::new("curl");
+        self.introduce(&mut command);
         command.args(arguments).arg(format!("{}path", self.url));
         status_and_body(command)
     }
@@ -64,6 +90,10 @@ impl Drop for Served {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn certificate(directory: &TempDir) -> String {
+    directory.path().join("authority.pem").display().to_string()
 }
 
 /// Runs a curl that has its arguments.

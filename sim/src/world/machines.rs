@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use stickler_agents::{Doorkeeper, Monitor};
+use stickler_agents::{Doorkeeper, Monitor, Security};
 use stickler_auth::channel_binding::ChannelBinding;
 use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, Plane, UpstreamTls, serve_l4, serve_l7};
@@ -22,7 +22,7 @@ use super::balancer::{Balancer, Make, TlsAt};
 use super::domains::Domains;
 use super::invalid;
 use super::nat::NatAdapter;
-use super::security::Security;
+use super::security::security;
 use crate::engine::{Engine, HostId, Nat, SimListener, SimNet};
 
 /// Connections that the packet-level balancer translates at a time.
@@ -101,7 +101,7 @@ impl Machines {
         let mut machines = Self {
             by_name: IndexMap::new(),
             domains: Domains::new(topology, envs.seed)?,
-            security: Security::new(topology, balancer.tls == TlsAt::Ends, envs.seed)?,
+            security: security(topology, balancer.tls == TlsAt::Ends, envs.seed)?,
             front_end: addresses::FRONT_END,
             promises: Promises::default(),
             farm: Farm::default(),
@@ -134,7 +134,8 @@ impl Machines {
             let address = addresses::server(index)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
             let mut site = self.site(spec, topology)?;
-            if let Some(tls) = self.security.as_ref().map(|security| security.server(&spec.name)).transpose()?.flatten()
+            if let Some(security) = &self.security
+                && let Some(tls) = security.server(&spec.name).map_err(invalid)?
             {
                 site = site.with_tls(tls);
             }

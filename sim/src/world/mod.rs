@@ -6,7 +6,7 @@
 //! * `domains.rs`: the DCs of the site's domain, and that of its partner.
 //! * [`Balancer`]: one of ours by name, or a stranger's.
 //! * `addresses.rs`: who has which address.
-//! * `security.rs`: TLS, and who shows which certificate.
+//! * `security.rs`: TLS, drawn from the seed.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;

@@ -1,0 +1,71 @@
+//! Why a site does not start.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use stickler_lb_core::health::CheckError;
+use stickler_lb_core::{RuleError, UnknownBalancer};
+use stickler_model::{Name, Topology};
+
+/// Why a site could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No such balancer.
+    #[error(transparent)]
+    Balancer(#[from] UnknownBalancer),
+    /// The balancer's rules do not fit this farm.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    /// The checks cannot keep what they promise.
+    #[error(transparent)]
+    Checks(#[from] CheckError),
+    /// The topology has what there is in the simulated world alone.
+    #[error("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")]
+    Unsupported {
+        /// The topology's field.
+        field: &'static str,
+        /// What there is in its place.
+        has: &'static str,
+    },
+    /// TLS is for this machine alone, as whoever trusts the authority does so on the word of a test bench.
+    #[error("TLS is served on loopback alone, and not on {0}: leave out the address, or TLS")]
+    NotLoopback(IpAddr),
+    /// A name that no certificate can hold.
+    #[error("TLS cannot start: {0}")]
+    Certificate(io::Error),
+    /// A site is to run as an account that there is not.
+    #[error("`{name}` cannot run as `{account}`: the domain has no such account")]
+    Account {
+        /// The server.
+        name: Name,
+        /// The account.
+        account: String,
+    },
+    /// A port could not be had.
+    #[error("cannot listen on {address} for `{name}`: {error}")]
+    Listen {
+        /// Which part of the site.
+        name: Name,
+        /// Where.
+        address: SocketAddr,
+        /// The operating system's word.
+        error: io::Error,
+    },
+}
+
+/// Refuses a topology with more than there is here, rather than to leave some of it out without a word.
+pub(crate) fn refuse_unsupported(topology: &Topology, address: IpAddr) -> Result<(), StartError> {
+    for (wanted, field, has) in [
+        (!topology.controllers.is_empty(), "controllers", "one DC, which is in order"),
+        (topology.partner.is_some(), "partner", "one domain"),
+        (topology.front.is_some(), "front", "one balancer"),
+    ] {
+        if wanted {
+            return Err(StartError::Unsupported { field, has });
+        }
+    }
+    if topology.tls.is_some() && !address.is_loopback() {
+        return Err(StartError::NotLoopback(address));
+    }
+    Ok(())
+}
