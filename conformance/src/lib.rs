@@ -26,8 +26,10 @@ pub use stickler_net as net;
 pub use stickler_sim::Balancer;
 pub use suite::Suite;
 
-/// The groups of scenarios that hold for every balancer in front of IIS. (Group `acceptor` has servers of another kind.)
-pub const GROUPS: [&str; 6] = ["handshake", "identity", "affinity", "failover", "health", "hostile"];
+/// The groups of scenarios that hold for every balancer in front of IIS. (Group `acceptor` has servers of another kind, group
+/// `setup` sites that no balancer can mend, and group `claims` compares kinds of balancers.)
+pub const GROUPS: [&str; 10] =
+    ["handshake", "identity", "affinity", "failover", "health", "kerberos", "negotiate", "domain", "tls", "hostile"];
 
 /// Makes one `#[test]` for each scenario and each requirement, of a function that returns a [`Balancer`].
 #[macro_export]
@@ -72,6 +74,11 @@ macro_rules! scenarios {
             restart backend_crash power_loss hang crash_between_legs post_in_flight pinned_reset blame keep_alive_race
             drain all_down recovery flapping
             protected_site dc_unreachable_from_one dc_down connection_of_the_check
+            service_account machine_account_alone kernel_mode_pool_credentials clock_skew one_shot persisted
+            not_persisted replayed_ticket
+            falls_back kdc_out_of_reach name_missing name_twice by_address nego2 second_hop
+            trusted_user broken_trust partner_out_of_reach name_filtered slow_dc wrong_dc
+            epa_none epa_require epa_require_same_certificate epa_proxy offloaded http2_alone http2_given_up
             rogue_backends half_an_answer not_http header_flood silent_backend big_cookie pipelining
             pipelining_with_credentials garbage_client
         }

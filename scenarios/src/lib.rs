@@ -24,18 +24,26 @@
 //! |---|---|
 //! | `site(backends=2, users={name: password}, forbidden=[], lockout=None, latency_us=250, jitter_us=0, providers=["NTLM"], iis="iis10")` | describes the site; optional, before the first client, once |
 //! | `site(..., acceptor=tracked(header=, check="nothing"), servers={name: rogue("garbage")}, front=None)` | other servers than IIS: `tracked()` looks users up in a table of its own (`check`: `nothing`, `address`, `token`), `trusted_header(name)` believes a header, `rogue(how)` misbehaves; a second balancer in front |
+//! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"`, `token_checking="none"`, `protection_flags=[]`, `service_names=[]`; providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
+//! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
+//! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
+//! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[])], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
+//! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
 //! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends bytes on a bare connection; what came back |
+//! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
 //! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |
 //! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
 //! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
 //! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `cookie`, `trusted_header`; `None` where nothing |
+//! | `counts()` | so far: `requests`, `logons` at the DC, `tickets` asked of it, `ticket_checks` at servers |
+//! | `app_log()`, `logon_log()` | what the application logged (`id`, `user`, `backend`), what servers heard of logons (`server`, `account`, `status`) |
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
-//! | `r.status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length` | what came of a request; `None` where the application did not answer |
+//! | `r.id`, `status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length`, `hop` | what came of a request; `None` where the application did not answer |
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
 //! | `print(...)` | kept in [`Run::printed`] |
 //!

@@ -140,8 +140,6 @@ const SHIPPED: &[Group] = &[
         "one-shot",
         "persisted",
         "not-persisted",
-        "effort-not-persisted",
-        "spread-by-request",
         "replayed-ticket",
     ),
     group!("negotiate":
@@ -151,7 +149,6 @@ const SHIPPED: &[Group] = &[
         "name-twice",
         "by-address",
         "nego2",
-        "effort",
         "second-hop",
     ),
     group!("setup":
@@ -159,6 +156,15 @@ const SHIPPED: &[Group] = &[
         "kernel-mode",
         "kerberos-only",
         "single-request",
+        "epa-allow",
+        "http2-at-once",
+    ),
+    group!("claims":
+        "l4-without-persistence",
+        "persistence-unusable",
+        "spread-by-request",
+        "effort",
+        "effort-not-persisted",
     ),
     group!("domain":
         "trusted-user",
@@ -172,12 +178,10 @@ const SHIPPED: &[Group] = &[
         "epa-none",
         "epa-require",
         "epa-require-same-certificate",
-        "epa-allow",
         "epa-proxy",
         "offloaded",
         "http2-alone",
         "http2-given-up",
-        "http2-at-once",
     ),
     group!("acceptor":
         "by-connection",

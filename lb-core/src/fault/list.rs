@@ -20,7 +20,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "one-shot-stays-shared",
         summary: "a pre-emptive Kerberos request, answered without a 401, leaves an authenticated connection in the pool",
         source: "HAProxy 2.6.12 and 3.5-dev5, measured; haproxy#2985; Traefik before #13902",
-        needs: None,
         apply: |it| {
             let pin = pin(it)?;
             if pin.trigger != Trigger::Request {
@@ -35,7 +34,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "dedicated-too-late",
         summary: "the Negotiate leg goes over a shared connection, and the Authenticate leg over a dedicated one",
         source: "Traefik, source; traefik#11037",
-        needs: None,
         apply: |it| {
             let pin = pin(it)?;
             if pin.trigger == Trigger::Request {
@@ -50,7 +48,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "pin-key-reused",
         summary: "the pin is kept by the client's address and port, and whoever connects from there next gets it",
         source: "Caddy's NTLM transport (address:port), nginx NTLM modules (recycled pointer), source",
-        needs: None,
         apply: |it| {
             let pin = pin(it)?;
             (pin.key, pin.coupling.upstream_follows) = (PinKey::Client, false);
@@ -62,7 +59,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "clean-up-drops-another",
         summary: "when a client that had a pin leaves, the clean-up drops the oldest pin of another client as well",
         source: "a known mistake of pin tables whose keys are used again; no product is on record",
-        needs: None,
         apply: |it| {
             pin(it)?;
             rules(it)?.flaws.cleanup_drops_another = true;
@@ -74,7 +70,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "pool-steals-pinned",
         summary: "a pool around the pin takes the pinned connection after each exchange, for whoever comes next",
         source: "nginx NTLM module with `keepalive` after `ntlm`, measured; ntlm-module#19",
-        needs: None,
         apply: |it| {
             pin(it)?;
             let rules = rules(it)?;
@@ -89,7 +84,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "host-not-pinned",
         summary: "the client has connections of its own, but each request chooses a backend anew",
         source: "Traefik and Caddy's NTLM transport, source",
-        needs: None,
         apply: |it| {
             pin(it)?.host = Host::Repicked;
             Ok(())
@@ -100,7 +94,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "pin-crosses-services",
         summary: "the connection pinned for one service carries the client's requests for the others too",
         source: "traefik#13838",
-        needs: None,
         apply: |it| {
             let pinned_host = pin(it)?.host == Host::Pinned;
             let rules = rules(it)?;
@@ -113,7 +106,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "pin-missing-on-one-protocol",
         summary: "what comes by HTTP/2 is never pinned, and goes over shared connections",
         source: "traefik#13812",
-        needs: None,
         apply: |it| {
             pin(it)?;
             rules(it)?.flaws.no_pin_on_http2 = true;
@@ -125,7 +117,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "slots-run-out",
         summary: "one pin at most: the next client's handshake takes the slot of one that is half-way, and nobody is told",
         source: "nginx NTLM module: least recently used of 100, source",
-        needs: None,
         apply: |it| {
             let pin = pin(it)?;
             (pin.slots, pin.coupling.downstream_follows) = (Some(1), false);
@@ -137,7 +128,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "retry-replays-authenticate",
         summary: "a request whose connection was lost is sent to another backend, with the Authenticate leg that it carries",
         source: "nginx: an error on a cached connection gives a free extra try, whatever `Authorization` says, source",
-        needs: None,
         apply: |it| {
             let retry = RetryRule { lost_elsewhere: true, carries_authenticate: true, ..retry_lost(it)? };
             uncoupled(it)?.retry = retry;
@@ -149,7 +139,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "retry-hides-reset",
         summary: "a pinned connection that was lost is replaced in silence, so that its client meets a 401, not a close",
         source: "a retry behind a pin whose close is not coupled; Squid forbids it, source",
-        needs: None,
         apply: |it| {
             let retry = retry_lost(it)?;
             uncoupled(it)?.retry = retry;
@@ -161,7 +150,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "wrong-server-blamed",
         summary: "a failure counts against the backend that was picked last, not against the one that failed",
         source: "nginx NTLM module: the pick stays in accounting while the pinned connection overrides it, source",
-        needs: None,
         apply: |it| {
             const ONE_IN_TEN_SECONDS: PassiveRule = PassiveRule {
                 fails: 1,
@@ -179,7 +167,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "streams-share-a-connection",
         summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
         source: "a known mistake of front ends that multiplex; no product is on record",
-        needs: None,
         apply: |it| {
             pin(it)?;
             rules(it)?.flaws.streams_share_pin = true;
@@ -191,7 +178,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "legs-interleave",
         summary: "one connection to each backend and no pin: the legs of two users meet on it, and both fail",
         source: "Ocelot#2121, with authPersistSingleRequest",
-        needs: None,
         apply: |it| {
             let rules = rules(it)?;
             let pool = rules.pool.as_mut().ok_or(NO_POOL)?;
@@ -207,7 +193,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "cookie-alone",
         summary: "the host is chosen by a cookie that the 401 sets: legs of a client without cookies go to two backends",
         source: "Traefik with a sticky cookie: the host is picked anew for each request, source",
-        needs: None,
         apply: |it| {
             const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
             pin(it)?.host = Host::Repicked;
@@ -221,7 +206,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "keep-alive-race",
         summary: "idle connections are kept for longer than the server keeps them, and a lost race is not run again",
         source: "a pool's idle limit beyond the 120 s of IIS, without a retry",
-        needs: None,
         apply: |it| {
             let rules = rules(it)?;
             rules.pool.as_mut().ok_or(NO_POOL)?.idle = Duration::from_hours(1);
@@ -234,7 +218,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "pipelining-overtakes",
         summary: "a pipelined request does not wait for the pinned connection, and goes over another",
         source: "what Squid forbids on pinned connections, source",
-        needs: None,
         apply: |it| {
             pin(it)?;
             it.pipelining = Pipelining::Overtakes;
@@ -246,7 +229,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "check-wants-2xx",
         summary: "the health check takes the 401 of a protected site for a failure, and every backend is down",
         source: "HAProxy `option httpchk` without `http-check expect`, source",
-        needs: None,
         apply: |it| {
             let probe = Probe::Http { uri: "/", expect: Expect::Success };
             it.checks = Some(CheckRule { probe, ..it.checks.unwrap_or(CheckRule::TCP) });
@@ -258,7 +240,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "tls-drifts",
         summary: "a client's dedicated connections have lost the authority to trust that shared ones have: 502",
         source: "traefik#13838",
-        needs: None,
         apply: |it| {
             let pin = pin(it)?;
             if pin.applied != Applied::Dedicated && pin.host != Host::Repicked {
@@ -273,7 +254,6 @@ pub(super) static FAULTS: [Fault; 20] = [
         name: "exact-scheme-match",
         summary: "an exact list of schemes: a challenge or a credential with a token behind it is missed, and so is Nego2",
         source: "haproxy#581",
-        needs: None,
         apply: |it| {
             let schemes = &mut pin(it)?.schemes;
             if schemes.names == Schemes::HAPROXY.names {

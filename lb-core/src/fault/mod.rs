@@ -20,8 +20,6 @@ pub struct Fault {
     pub summary: &'static str,
     /// Which product had it, and where that is told.
     pub source: &'static str,
-    /// What has to be there first, where it cannot be put on anything yet: `Kerberos`, `TLS`, `HTTP/2`.
-    pub needs: Option<&'static str>,
     /// Changes the mechanism; an error says why it does not have what the fault breaks.
     apply: fn(&mut Mechanism) -> Result<(), &'static str>,
 }
@@ -34,16 +32,6 @@ pub enum Misfit {
     Unknown {
         /// The name given, cut to a sensible length.
         name: String,
-    },
-    /// What it breaks is not there yet.
-    #[error("fault {fault} ({name}) needs {needs}, which the bench does not have yet")]
-    Needs {
-        /// Its number.
-        fault: &'static str,
-        /// Its name.
-        name: &'static str,
-        /// What it needs.
-        needs: &'static str,
     },
     /// The mechanism does not have what it breaks.
     #[error("fault {fault} ({name}): {why}, so it cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
@@ -84,12 +72,9 @@ impl Fault {
     /// Changes a mechanism so that it makes this mistake. Its name stays.
     ///
     /// # Errors
-    /// The mechanism does not have what the fault breaks, or nothing has yet.
+    /// The mechanism does not have what the fault breaks.
     pub fn put_on(&self, mechanism: &mut Mechanism) -> Result<(), Misfit> {
         let (fault, name) = (self.id, self.name);
-        if let Some(needs) = self.needs {
-            return Err(Misfit::Needs { fault, name, needs });
-        }
         let mut changed = mechanism.clone();
         match (self.apply)(&mut changed) {
             Ok(()) => *mechanism = changed,
@@ -103,7 +88,7 @@ impl Fault {
 
     /// The names of the mechanisms that it can be put on.
     pub fn sits_on(&self) -> Vec<&'static str> {
-        let fits = |mechanism: &&Mechanism| self.needs.is_none() && (self.apply)(&mut (*mechanism).clone()).is_ok();
+        let fits = |mechanism: &&Mechanism| (self.apply)(&mut (*mechanism).clone()).is_ok();
         mechanisms().iter().filter(fits).map(|mechanism| mechanism.name).collect()
     }
 }

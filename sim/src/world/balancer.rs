@@ -21,8 +21,7 @@ pub struct Balancer {
     promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
     pub(super) checks: Option<CheckRule>,
     pub(super) ends_authentication: Option<&'static str>,
-    /// Whether TLS ends at it; else it passes TLS on, unread.
-    pub(super) ends_tls: bool,
+    pub(super) tls: TlsAt,
     pub(super) make: Make,
 }
 
@@ -42,6 +41,17 @@ type FlowPolicy = dyn Fn(Farm, Entropy) -> Result<Box<dyn L4Policy>, RuleError> 
 
 /// A proxy that runs until it is dropped.
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a balancer does with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TlsAt {
+    /// It passes TLS on, unread.
+    Passes,
+    /// TLS ends at it.
+    Ends,
+    /// It reads HTTP, and knows no TLS.
+    Nowhere,
+}
 
 /// Which addresses a packet router rewrites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +91,7 @@ impl Balancer {
             promises: Arc::new(move |farm| shared.promises(farm)),
             checks: mechanism.checks,
             ends_authentication: mechanism.ends_authentication,
-            ends_tls: mechanism.layer == Layer::L7,
+            tls: if mechanism.layer == Layer::L7 { TlsAt::Ends } else { TlsAt::Passes },
             make,
         }
     }
@@ -94,7 +104,7 @@ impl Balancer {
             service.control = control;
             Ok(Plane::L7(service))
         }));
-        Self { ends_tls: true, ..Self::declaring_nothing(plane) }
+        Self { tls: TlsAt::Ends, ..Self::declaring_nothing(plane) }
     }
 
     /// Decisions of your own for connections; packets are translated from and to the balancer's address.
@@ -104,7 +114,7 @@ impl Balancer {
     }
 
     /// A whole proxy of your own, generic over [`stickler_net::Net`]: it accepts from the listener and connects by the
-    /// net, and is dropped when its host ends. TLS it is to pass on. The last argument says which backends an operator drains, and what
+    /// net, and is dropped when its host ends. TLS it has to pass on, or see [`Balancer::without_tls`]. The last argument says which backends an operator drains, and what
     /// health checks find ([`Control::state`], [`Control::attach`]).
     pub fn proxy<F>(serve: impl Fn(SimNet, SimListener, Env, Farm, Control) -> F + Send + Sync + 'static) -> Self
     where
@@ -119,6 +129,12 @@ impl Balancer {
     #[must_use]
     pub fn promising(self, promises: Promises) -> Self {
         Self { promises: Arc::new(move |_| promises.clone()), ..self }
+    }
+
+    /// The same, a proxy that reads HTTP and knows no TLS: worlds with TLS leave it out.
+    #[must_use]
+    pub fn without_tls(self) -> Self {
+        Self { tls: TlsAt::Nowhere, ..self }
     }
 
     /// The same, with Stickler's health checks in front of its decisions. They count as declared.
@@ -148,7 +164,7 @@ impl Balancer {
             promises: Arc::new(|_| Promises::default()),
             checks: None,
             ends_authentication: None,
-            ends_tls: false,
+            tls: TlsAt::Passes,
             make,
         }
     }

@@ -18,7 +18,7 @@ use stickler_net::tls::{ClientTls, ServerTls, end_point};
 
 use super::Envs;
 use super::addresses;
-use super::balancer::{Balancer, Make};
+use super::balancer::{Balancer, Make, TlsAt};
 use super::domains::Domains;
 use super::invalid;
 use super::nat::NatAdapter;
@@ -101,7 +101,7 @@ impl Machines {
         let mut machines = Self {
             by_name: IndexMap::new(),
             domains: Domains::new(topology, envs.seed)?,
-            security: security(topology, balancer.ends_tls, envs.seed)?,
+            security: security(topology, balancer.tls == TlsAt::Ends, envs.seed)?,
             front_end: addresses::FRONT_END,
             promises: Promises::default(),
             farm: Farm::default(),

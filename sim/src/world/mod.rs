@@ -32,6 +32,7 @@ use stickler_model::{
 use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, Link, Settings, SimNet, Stopped};
+use balancer::TlsAt;
 use clients::Clients;
 use machines::Machines;
 
@@ -82,6 +83,9 @@ impl SimWorld {
         let balancer = balancer.map_or_else(|| Balancer::named(&topology.balancer), Ok)?;
         if let Some(header) = balancer.ends_authentication {
             topology.trust(header);
+        }
+        if balancer.tls == TlsAt::Nowhere {
+            topology.tls = None;
         }
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
