@@ -3,15 +3,18 @@
 //! | module | holds |
 //! |---|---|
 //! | [`Reader`] | reads tags, definite lengths and the few types that those protocols use |
+//! | [`Primitive`] | those of these types that Rust has a type for |
 //! | [`Writer`] | writes them |
 //!
 //! The reader borrows, allocates nothing, and goes no deeper than [`MAX_DEPTH`]. It refuses what DER
 //! forbids and a hostile peer may send: indefinite and non-minimal lengths, lengths beyond the input,
 //! tags of several bytes.
 
+mod primitive;
 mod reader;
 mod writer;
 
+pub use primitive::Primitive;
 pub use reader::{DerError, Fault, Reader};
 pub use writer::Writer;
 

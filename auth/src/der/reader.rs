@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_DEPTH, Tag, tag};
+use super::{MAX_DEPTH, Primitive, Tag, tag};
 
 /// Why bytes are not the DER that is due, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -179,42 +179,60 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
-    /// An INTEGER of up to 64 bits.
+    /// The next value, which must be of the type `P`.
     #[inline]
-    pub fn integer(&mut self) -> Result<i64, DerError> {
-        let before = *self;
-        let contents = self.value(tag::INTEGER)?;
-        match *contents {
-            [first, second, ..] if (first == 0 && second < 0x80) || (first == 0xFF && second >= 0x80) => {
-                Err(before.error(Fault::Value("an integer in more bytes than needed")))
-            }
-            [first, ..] if contents.len() <= 8 => {
-                let sign = if first >= 0x80 { -1 } else { 0 };
-                Ok(contents.iter().fold(sign, |value, byte| value << 8 | i64::from(*byte)))
-            }
-            _ => Err(before.error(Fault::Value("an integer of no bytes, or more than 8"))),
+    pub fn primitive<P: Primitive<'a>>(&mut self) -> Result<P, DerError> {
+        let at = self.at;
+        P::parse(self.value(P::TAG)?).map_err(|what| DerError { at, fault: Fault::Value(what) })
+    }
+
+    /// The field `[number]`, explicitly tagged, which holds one value of the type `P`: as [`Self::field`] with
+    /// [`Self::primitive`], and faster, for most fields of Kerberos are these.
+    #[inline]
+    pub fn primitive_field<P: Primitive<'a>>(&mut self, number: u8) -> Result<P, DerError> {
+        // As most are: both lengths short, the one agreeing with the other, all there.
+        if let [outer, outer_len, inner, inner_len @ 0..0x7E, rest @ ..] = self.rest
+            && (*outer, *inner, *outer_len) == (tag::context(number), P::TAG, inner_len + 2)
+            && let Some((contents, rest)) = rest.split_at_checked(usize::from(*inner_len))
+            && self.depth > 0
+            && let Ok(value) = P::parse(contents)
+        {
+            (self.rest, self.at) = (rest, self.at + 4 + contents.len());
+            return Ok(value);
         }
+        self.field(number, Self::primitive)
+    }
+
+    /// As [`Self::primitive_field`] for an optional field.
+    #[inline]
+    pub fn primitive_field_if<P: Primitive<'a>>(&mut self, number: u8) -> Result<Option<P>, DerError> {
+        if self.peek() == Some(tag::context(number)) { self.primitive_field(number).map(Some) } else { Ok(None) }
+    }
+
+    /// An INTEGER of up to 64 bits.
+    pub fn integer(&mut self) -> Result<i64, DerError> {
+        self.primitive()
     }
 
     /// An INTEGER of 32 bits with a sign.
     pub fn int32(&mut self) -> Result<i32, DerError> {
-        let before = *self;
-        i32::try_from(self.integer()?).map_err(|_| before.error(Fault::Value("an integer outside of 32 bits")))
+        self.primitive()
     }
 
     /// An INTEGER of 32 bits without a sign. A negative one stands for its two's complement: some
     /// implementations encode sequence numbers and nonces so.
     pub fn uint32(&mut self) -> Result<u32, DerError> {
-        let before = *self;
-        let value = self.integer()?;
-        u32::try_from(value)
-            .or_else(|_| i32::try_from(value).map(i32::cast_unsigned))
-            .map_err(|_| before.error(Fault::Value("an integer outside of 32 bits")))
+        self.primitive()
     }
 
     /// An OCTET STRING.
     pub fn octets(&mut self) -> Result<&'a [u8], DerError> {
-        self.value(tag::OCTET_STRING)
+        self.primitive()
+    }
+
+    /// A GeneralString, read as UTF-8: that is what Windows and MIT put into it.
+    pub fn string(&mut self) -> Result<&'a str, DerError> {
+        self.primitive()
     }
 
     /// A BIT STRING of flags: its first 32 bits, the first of them highest; absent ones are 0.
@@ -229,13 +247,6 @@ impl<'a> Reader<'a> {
             }
             _ => Err(before.error(Fault::Value("a malformed bit string"))),
         }
-    }
-
-    /// A GeneralString, read as UTF-8: that is what Windows and MIT put into it.
-    pub fn string(&mut self) -> Result<&'a str, DerError> {
-        let before = *self;
-        str::from_utf8(self.value(tag::GENERAL_STRING)?)
-            .map_err(|_| before.error(Fault::Value("a string that is not UTF-8")))
     }
 
     #[inline]
@@ -270,6 +281,11 @@ impl<'a> Reader<'a> {
             [_, 0x80, ..] => return Err(self.error(Fault::Indefinite)),
             // Short, and beyond the input.
             [_, 0..0x80, ..] => return Err(self.error(Fault::Truncated)),
+            // As those of tickets and what holds them.
+            [found, 0x81, length @ 0x80..=0xFF, ref rest @ ..] => (found, 1, usize::from(length), rest),
+            [found, 0x82, high @ 1..=0xFF, low, ref rest @ ..] => {
+                (found, 2, usize::from(u16::from_be_bytes([high, low])), rest)
+            }
             [found, length, ref rest @ ..] => {
                 let (bytes, length) = self.long_length(usize::from(length & 0x7F), rest)?;
                 (found, bytes, length, &rest[bytes..])

@@ -40,7 +40,11 @@ impl Writer {
             short @ 0..0x80 => self.out[start] = short as u8,
             long => {
                 let (digits, skip) = length(long);
-                self.out.splice(start..=start, digits[skip..].iter().copied());
+                let end = self.out.len();
+                // One of the digits has its place already.
+                self.raw(&digits[skip + 1..]);
+                self.out.copy_within(start + 1..end, start + digits.len() - skip);
+                self.out[start..][..digits.len() - skip].copy_from_slice(&digits[skip..]);
             }
         }
     }

@@ -38,11 +38,16 @@ impl TokenId {
 
 /// A token: the OID, the token id, and the message (RFC 2743 3.1, RFC 4121 4.1).
 pub fn frame(id: TokenId, message: &[u8]) -> Vec<u8> {
+    frame_with(id, |w| w.raw(message))
+}
+
+/// As [`frame`], for a message that `write` writes.
+pub(super) fn frame_with(id: TokenId, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     Writer::encode(|w| {
         w.nested(tag::application(0), |w| {
             w.value(tag::OBJECT_IDENTIFIER, KRB5_OID);
             w.raw(&id.bytes());
-            w.raw(message);
+            write(w);
         });
     })
 }

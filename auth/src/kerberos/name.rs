@@ -72,6 +72,11 @@ impl PrincipalName {
             && self.parts.iter().zip(&other.parts).all(|(a, b)| crate::ntlm::text::same_name(a, b))
     }
 
+    /// The name, which is left without components here.
+    pub(super) fn take(&mut self) -> Self {
+        Self { kind: self.kind, parts: std::mem::take(&mut self.parts) }
+    }
+
     pub(super) fn write(&self, w: &mut Writer) {
         w.sequence(|w| {
             w.field(0, |w| w.integer(self.kind.into()));
@@ -81,7 +86,7 @@ impl PrincipalName {
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DerError> {
         let mut r = r.nested(crate::der::tag::SEQUENCE)?;
-        let kind = r.field(0, Reader::int32)?;
+        let kind = r.primitive_field(0)?;
         let parts = r.field(1, |r| r.list(MAX_PARTS, |r| Ok(r.string()?.to_owned())))?;
         if parts.is_empty() {
             return Err(r.error(Fault::Value("a principal's name without components")));

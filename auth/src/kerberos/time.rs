@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::FileTime;
-use crate::der::{DerError, Fault, Reader, Writer, tag};
+use crate::der::{Primitive, Tag, Writer, tag};
 
 /// A KerberosTime (RFC 4120 5.2.3): whole seconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +63,7 @@ impl KerberosTime {
     }
 
     /// The time of a `YYYYMMDDHHMMSSZ`; nothing before 1970.
-    fn parse(text: &[u8]) -> Option<Self> {
+    fn from_text(text: &[u8]) -> Option<Self> {
         let (digits, b"Z") = text.split_first_chunk::<14>()? else { return None };
         if !digits.iter().all(u8::is_ascii_digit) {
             return None;
@@ -83,10 +83,14 @@ impl KerberosTime {
     pub(super) fn write(self, w: &mut Writer) {
         w.value(tag::GENERALIZED_TIME, &self.text());
     }
+}
 
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DerError> {
-        let before = *r;
-        Self::parse(r.value(tag::GENERALIZED_TIME)?).ok_or(before.error(Fault::Value("not a time of Kerberos")))
+impl Primitive<'_> for KerberosTime {
+    const TAG: Tag = tag::GENERALIZED_TIME;
+
+    #[inline]
+    fn parse(contents: &[u8]) -> Result<Self, &'static str> {
+        Self::from_text(contents).ok_or("not a time of Kerberos")
     }
 }
 

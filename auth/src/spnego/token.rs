@@ -98,13 +98,13 @@ impl<'a> NegTokenInit<'a> {
             Ok((again.raw()?, list))
         })?;
         r.skip_field(1)?;
-        let mech_token = r.field_if(2, Reader::octets)?;
+        let mech_token = r.primitive_field_if(2)?;
         // [3] is the MIC in RFC 4178, and the hints in MS-SPNG, where the MIC is [4].
         let third = r.field_if(3, |r| match r.peek() {
             Some(tag::SEQUENCE) => r.raw().map(|_| None),
             _ => r.octets().map(Some),
         })?;
-        let fourth = r.field_if(4, Reader::octets)?;
+        let fourth = r.primitive_field_if(4)?;
         r.finish()?;
         Ok(Self { mech_types, mech_types_der, mech_token, mech_list_mic: third.flatten().or(fourth) })
     }
@@ -152,8 +152,8 @@ impl<'a> NegTokenResp<'a> {
         let token = Self {
             state: r.field_if(0, NegState::read)?,
             supported_mech: r.field_if(1, |r| r.value(tag::OBJECT_IDENTIFIER))?,
-            response_token: r.field_if(2, Reader::octets)?,
-            mech_list_mic: r.field_if(3, Reader::octets)?,
+            response_token: r.primitive_field_if(2)?,
+            mech_list_mic: r.primitive_field_if(3)?,
         };
         r.finish()?;
         Ok(token)

@@ -1,7 +1,11 @@
 //! DER: integers, flags, lengths and times at their limits.
 
+use std::fmt::Debug;
+
+use proptest::collection::vec;
 use proptest::prelude::*;
-use stickler_auth::der::{DerError, Fault, MAX_DEPTH, Reader, Writer, tag};
+use proptest::sample::Index;
+use stickler_auth::der::{DerError, Fault, MAX_DEPTH, Primitive, Reader, Writer, tag};
 use stickler_auth::kerberos::KerberosTime;
 use stickler_auth::kerberos::message::PaEncTsEnc;
 
@@ -110,6 +114,42 @@ proptest! {
         let der = Writer::encode(|w| w.integer(value));
         prop_assert_eq!(Reader::new(&der).integer(), Ok(value));
         prop_assert_eq!(Reader::new(&der).int32().ok(), i32::try_from(value).ok());
+    }
+
+    #[test]
+    fn a_field_read_in_one_step_is_the_field_read_in_two(
+        mut der in prop_oneof![
+            any::<i64>().prop_map(|value| Writer::encode(|w| w.field(1, |w| w.integer(value)))),
+            vec(any::<u8>(), 0..300).prop_map(|bytes| Writer::encode(|w| w.field(1, |w| w.octets(&bytes)))),
+            "\\PC{0,70}".prop_map(|text| Writer::encode(|w| w.field(1, |w| w.string(&text)))),
+        ],
+        at: Index,
+        byte: u8,
+        change: bool,
+        cut: Index,
+    ) {
+        fn same<'a, P: Primitive<'a> + PartialEq + Debug>(der: &'a [u8]) {
+            let (mut one, mut two) = (Reader::new(der), Reader::new(der));
+            let read = one.primitive_field::<P>(1);
+            assert_eq!(read, two.field(1, Reader::primitive));
+            if read.is_ok() {
+                assert_eq!((one.rest(), one.error(Fault::Trailing)), (two.rest(), two.error(Fault::Trailing)));
+            }
+        }
+        if change {
+            // Mostly of the heads, where lengths and tags are.
+            let at = at.index(der.len().min(6));
+            der[at] = byte;
+        } else {
+            der.extend_from_slice(&[byte; 3]);
+        }
+        for der in [&der[..], &der[..cut.index(der.len() + 1)]] {
+            same::<i64>(der);
+            same::<i32>(der);
+            same::<u32>(der);
+            same::<&[u8]>(der);
+            same::<&str>(der);
+        }
     }
 
     #[test]

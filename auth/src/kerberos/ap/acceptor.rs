@@ -4,7 +4,7 @@ use super::{Nonces, ReplayCache};
 use crate::FileTime;
 use crate::channel_binding::ChannelBinding;
 use crate::kerberos::crypto::{BaseKey, CryptoError, Etype, Key};
-use crate::kerberos::gss::{CHECKSUM_TYPE, GssChecksum, GssContext, GssFlags, TokenId, frame, unframe};
+use crate::kerberos::gss::{CHECKSUM_TYPE, GssChecksum, GssContext, GssFlags, TokenId, frame, frame_with, unframe};
 use crate::kerberos::keys::ServiceKeys;
 use crate::kerberos::message::{
     ApRep, ApReq, Authenticator, EncApRepPart, EncTicketPart, EncryptedData, KrbError, MessageError, Ticket, Typed,
@@ -148,8 +148,8 @@ pub fn accept(
 ) -> Result<Accepted, Rejected> {
     let bare = |refusal| Rejected { refusal, token: Vec::new() };
     let Some((TokenId::ApReq, message)) = unframe(token) else { return Err(bare(Refusal::NotApReq)) };
-    let (request, ticket) = ApReq::decode(message).map_err(|error| bare(error.into()))?;
-    verify(config, binding, &request, &ticket, nonces, now, replays).map_err(|refusal| {
+    let (request, mut ticket) = ApReq::decode(message).map_err(|error| bare(error.into()))?;
+    verify(config, binding, &request, &mut ticket, nonces, now, replays).map_err(|refusal| {
         let error = refusal.krb_error().map(|code| error_token(code, ticket.realm, &ticket.sname, now));
         Rejected { refusal, token: error.unwrap_or_default() }
     })
@@ -162,11 +162,12 @@ fn error_token(code: KrbErrorCode, realm: &str, sname: &PrincipalName, now: File
     frame(TokenId::Error, &error.encode())
 }
 
+/// The ticket's name is taken once nothing can be refused any more.
 fn verify(
     config: &AcceptorConfig,
     binding: Option<ChannelBinding>,
     request: &ApReq<'_>,
-    ticket: &Ticket<'_>,
+    ticket: &mut Ticket<'_>,
     nonces: Nonces,
     now: FileTime,
     replays: &mut ReplayCache,
@@ -198,7 +199,7 @@ fn verify(
     let (reply, context) = answer(config, mutual, (&session_key, &base), subkey, &authenticator, nonces);
     Ok(Accepted {
         client: Principal::new(ticket_part.cname, ticket_part.crealm),
-        server: Principal::new(ticket.sname.clone(), ticket.realm),
+        server: Principal::new(ticket.sname.take(), ticket.realm),
         ticket_flags: ticket_part.flags,
         auth_time: ticket_part.auth_time,
         end_time: ticket_part.end_time,
@@ -324,5 +325,5 @@ fn answer(
         acceptor_seq: nonces.sequence(),
         ..without
     };
-    (Some(frame(TokenId::ApRep, &ApRep { enc_part }.encode())), context)
+    (Some(frame_with(TokenId::ApRep, |w| ApRep { enc_part }.write(w))), context)
 }

@@ -177,8 +177,8 @@ pub(super) fn options(config: &ClientConfig) -> u32 {
 pub(super) fn refused(error: &KrbError<'_>) -> ClientError {
     let status = error.e_data.and_then(|data| {
         let mut r = Reader::new(data).nested(tag::SEQUENCE).ok()?;
-        let kind = r.field(1, Reader::int32).ok()?;
-        let value = r.field(2, Reader::octets).ok()?;
+        let kind = r.primitive_field::<i32>(1).ok()?;
+        let value = r.primitive_field(2).ok()?;
         if kind == PaData::PW_SALT { extended_status(value) } else { None }
     });
     ClientError::Refused { code: error.code, status }

@@ -1,7 +1,8 @@
 //! The client's request to a server and its answer (RFC 4120 5.5).
 
 use super::{
-    EncryptedData, KerberosTime, MessageError, Reader, Ticket, Typed, encode, message, micros, read_head, write_head,
+    EncryptedData, KerberosTime, MessageError, Reader, Ticket, Typed, Writer, encode, message, micros, read_head,
+    write, write_head,
 };
 
 /// An AP-REQ: a ticket and an authenticator.
@@ -37,9 +38,9 @@ impl<'a> ApReq<'a> {
             read_head(r, 0, Self::APPLICATION)?;
             let options = r.field(2, Reader::flags)?;
             let (raw, ticket) = r.field(3, |r| {
-                let mut again = *r;
+                let before = r.rest();
                 let ticket = Ticket::read(r)?;
-                Ok((again.raw()?, ticket))
+                Ok((&before[..before.len() - r.rest().len()], ticket))
             })?;
             let authenticator = r.field(4, EncryptedData::read)?;
             Ok((Self { options, ticket: raw, authenticator }, ticket))
@@ -59,10 +60,14 @@ impl<'a> ApRep<'a> {
 
     /// The message's DER.
     pub fn encode(&self) -> Vec<u8> {
-        encode(Self::APPLICATION, |w| {
+        Writer::encode(|w| self.write(w))
+    }
+
+    pub(in crate::kerberos) fn write(&self, w: &mut Writer) {
+        write(w, Self::APPLICATION, |w| {
             write_head(w, 0, Self::APPLICATION);
             w.field(2, |w| self.enc_part.write(w));
-        })
+        });
     }
 
     /// Reads the message.
@@ -110,10 +115,10 @@ impl<'a> EncApRepPart<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         message(bytes, "EncAPRepPart", Self::APPLICATION, |r| {
             Ok(Self {
-                ctime: r.field(0, KerberosTime::read)?,
+                ctime: r.primitive_field(0)?,
                 cusec: r.field(1, micros)?,
                 subkey: r.field_if(2, Typed::read)?,
-                seq_number: r.field_if(3, Reader::uint32)?,
+                seq_number: r.primitive_field_if(3)?,
             })
         })
     }

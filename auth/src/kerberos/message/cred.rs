@@ -115,14 +115,14 @@ impl<'a> KrbCredInfo<'a> {
     fn read(r: &mut Reader<'a>) -> Result<Self, crate::der::DerError> {
         sequence(r, |r| {
             let key = r.field(0, Typed::read)?;
-            let crealm = r.field(1, Reader::string)?;
+            let crealm = r.primitive_field(1)?;
             let cname = r.field(2, PrincipalName::read)?;
             let flags = r.field_if(3, Reader::flags)?.unwrap_or(0);
             r.skip_field(4)?;
             r.skip_field(5)?;
-            let end_time = r.field(6, KerberosTime::read)?;
+            let end_time = r.primitive_field(6)?;
             r.skip_field(7)?;
-            let srealm = r.field(8, Reader::string)?;
+            let srealm = r.primitive_field(8)?;
             let sname = r.field(9, PrincipalName::read)?;
             r.skip_field(10)?;
             Ok(Self { key, crealm, cname, flags, end_time, srealm, sname })

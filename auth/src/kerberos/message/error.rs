@@ -1,8 +1,6 @@
 //! KRB-ERROR (RFC 4120 5.9.1).
 
-use super::{
-    KerberosTime, MessageError, PrincipalName, Reader, Writer, encode, message, micros, read_head, write_head,
-};
+use super::{KerberosTime, MessageError, PrincipalName, Writer, encode, message, micros, read_head, write_head};
 use crate::kerberos::status::KrbErrorCode;
 
 /// An error, from a KDC or a server. It is not authenticated.
@@ -54,17 +52,17 @@ impl<'a> KrbError<'a> {
             r.skip_field(2)?;
             r.skip_field(3)?;
             let error = Self {
-                stime: r.field(4, KerberosTime::read)?,
+                stime: r.primitive_field(4)?,
                 susec: r.field(5, micros)?,
-                code: KrbErrorCode(r.field(6, Reader::uint32)?),
-                crealm: r.field_if(7, Reader::string)?,
+                code: KrbErrorCode(r.primitive_field(6)?),
+                crealm: r.primitive_field_if(7)?,
                 cname: r.field_if(8, PrincipalName::read)?,
-                realm: r.field(9, Reader::string)?,
+                realm: r.primitive_field(9)?,
                 sname: r.field(10, PrincipalName::read)?,
                 e_data: None,
             };
             r.skip_field(11)?;
-            Ok(Self { e_data: r.field_if(12, Reader::octets)?, ..error })
+            Ok(Self { e_data: r.primitive_field_if(12)?, ..error })
         })
     }
 }

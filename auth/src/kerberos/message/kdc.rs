@@ -122,7 +122,7 @@ impl<'a> KdcReqBody<'a> {
         sequence(r, |r| {
             let options = r.field(0, Reader::flags)?;
             let cname = r.field_if(1, PrincipalName::read)?;
-            let realm = r.field(2, Reader::string)?;
+            let realm = r.primitive_field(2)?;
             let sname = r.field_if(3, PrincipalName::read)?;
             r.skip_field(4)?;
             let body = Self {
@@ -130,9 +130,9 @@ impl<'a> KdcReqBody<'a> {
                 cname,
                 realm,
                 sname,
-                till: r.field(5, KerberosTime::read)?,
-                rtime: r.field_if(6, KerberosTime::read)?,
-                nonce: r.field(7, Reader::uint32)?,
+                till: r.primitive_field(5)?,
+                rtime: r.primitive_field_if(6)?,
+                nonce: r.primitive_field(7)?,
                 etypes: r.field(8, |r| r.list(MAX_LIST, Reader::int32))?,
             };
             for number in 9..=11 {
@@ -183,7 +183,7 @@ impl<'a> KdcRep<'a> {
         message(bytes, "KDC reply", exchange.reply(), |r| {
             read_head(r, 0, exchange.reply())?;
             let padata = PaData::read_list(r, 2)?;
-            let crealm = r.field(3, Reader::string)?;
+            let crealm = r.primitive_field(3)?;
             let cname = r.field(4, PrincipalName::read)?;
             let (raw, ticket) = r.field(5, |r| {
                 let mut again = *r;
@@ -258,17 +258,17 @@ impl<'a> EncKdcRepPart<'a> {
     fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
         let key = r.field(0, Typed::read)?;
         r.skip_field(1)?;
-        let nonce = r.field(2, Reader::uint32)?;
+        let nonce = r.primitive_field(2)?;
         r.skip_field(3)?;
         let part = Self {
             key,
             nonce,
             flags: r.field(4, Reader::flags)?,
-            auth_time: r.field(5, KerberosTime::read)?,
-            start_time: r.field_if(6, KerberosTime::read)?,
-            end_time: r.field(7, KerberosTime::read)?,
-            renew_till: r.field_if(8, KerberosTime::read)?,
-            srealm: r.field(9, Reader::string)?,
+            auth_time: r.primitive_field(5)?,
+            start_time: r.primitive_field_if(6)?,
+            end_time: r.primitive_field(7)?,
+            renew_till: r.primitive_field_if(8)?,
+            srealm: r.primitive_field(9)?,
             sname: r.field(10, PrincipalName::read)?,
         };
         r.skip_field(11)?;

@@ -119,11 +119,7 @@ impl<'a> EncryptedData<'a> {
 
     fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
         sequence(r, |r| {
-            Ok(Self {
-                etype: r.field(0, Reader::int32)?,
-                kvno: r.field_if(1, Reader::uint32)?,
-                cipher: r.field(2, Reader::octets)?,
-            })
+            Ok(Self { etype: r.primitive_field(0)?, kvno: r.primitive_field_if(1)?, cipher: r.primitive_field(2)? })
         })
     }
 
@@ -169,7 +165,7 @@ impl<'a> Typed<'a> {
     }
 
     fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
-        sequence(r, |r| Ok(Self { kind: r.field(0, Reader::int32)?, value: r.field(1, Reader::octets)? }))
+        sequence(r, |r| Ok(Self { kind: r.primitive_field(0)?, value: r.primitive_field(1)? }))
     }
 }
 
@@ -219,9 +215,14 @@ fn application<'a, T>(
     Ok(value)
 }
 
-/// A message: the application tag `number` around a SEQUENCE that `write` writes.
-fn encode(number: u8, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    Writer::encode(|w| w.nested(tag::application(number), |w| w.sequence(write)))
+/// A message: the application tag `number` around a SEQUENCE that `fields` writes.
+fn encode(number: u8, fields: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    Writer::encode(|w| write(w, number, fields))
+}
+
+/// Writes what [`encode`] gives.
+fn write(w: &mut Writer, number: u8, fields: impl FnOnce(&mut Writer)) {
+    w.nested(tag::application(number), |w| w.sequence(fields));
 }
 
 /// The two fields with which most messages begin: version and type, from field `first` on.
@@ -239,7 +240,7 @@ fn read_head(r: &mut Reader<'_>, first: u8, kind: u8) -> Result<(), DerError> {
 /// The field `[number]` with an integer that is known.
 fn expect(r: &mut Reader<'_>, number: u8, value: i64, else_what: &'static str) -> Result<(), DerError> {
     let before = *r;
-    if r.field(number, Reader::integer)? == value { Ok(()) } else { Err(before.error(Fault::Value(else_what))) }
+    if r.primitive_field::<i64>(number)? == value { Ok(()) } else { Err(before.error(Fault::Value(else_what))) }
 }
 
 /// Microseconds, 0 to 999,999 (RFC 4120 5.2.4).

@@ -33,7 +33,7 @@ impl<'a> PaData<'a> {
     }
 
     fn read(r: &mut Reader<'a>) -> Result<Self, DerError> {
-        sequence(r, |r| Ok(Self { kind: r.field(1, Reader::int32)?, value: r.field(2, Reader::octets)? }))
+        sequence(r, |r| Ok(Self { kind: r.primitive_field(1)?, value: r.primitive_field(2)? }))
     }
 
     /// METHOD-DATA: a list of these, as the e-data of an error.
@@ -88,9 +88,9 @@ impl<'a> EtypeInfo2Entry<'a> {
             r.list(MAX_LIST, |r| {
                 sequence(r, |r| {
                     Ok(Self {
-                        etype: r.field(0, Reader::int32)?,
-                        salt: r.field_if(1, Reader::string)?,
-                        s2kparams: r.field_if(2, Reader::octets)?,
+                        etype: r.primitive_field(0)?,
+                        salt: r.primitive_field_if(1)?,
+                        s2kparams: r.primitive_field_if(2)?,
                     })
                 })
             })
@@ -125,7 +125,7 @@ impl PaEncTsEnc {
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         whole(bytes, "PA-ENC-TS-ENC", |r| {
             sequence(r, |r| {
-                let time = r.field(0, KerberosTime::read)?;
+                let time = r.primitive_field(0)?;
                 Ok(Self { time, micros: r.field_if(1, micros)?.unwrap_or(0) })
             })
         })

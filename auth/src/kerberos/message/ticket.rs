@@ -41,7 +41,7 @@ impl<'a> Ticket<'a> {
         application(r, Self::APPLICATION, |r| {
             expect(r, 0, PVNO, "a ticket's version other than 5")?;
             Ok(Self {
-                realm: r.field(1, Reader::string)?,
+                realm: r.primitive_field(1)?,
                 sname: r.field(2, PrincipalName::read)?,
                 enc_part: r.field(3, EncryptedData::read)?,
             })
@@ -102,13 +102,13 @@ impl<'a> EncTicketPart<'a> {
             let part = Self {
                 flags: r.field(0, Reader::flags)?,
                 key: r.field(1, Typed::read)?,
-                crealm: r.field(2, Reader::string)?,
+                crealm: r.primitive_field(2)?,
                 cname: r.field(3, PrincipalName::read)?,
                 transited: r.field(4, Typed::read)?,
-                auth_time: r.field(5, KerberosTime::read)?,
-                start_time: r.field_if(6, KerberosTime::read)?,
-                end_time: r.field(7, KerberosTime::read)?,
-                renew_till: r.field_if(8, KerberosTime::read)?,
+                auth_time: r.primitive_field(5)?,
+                start_time: r.primitive_field_if(6)?,
+                end_time: r.primitive_field(7)?,
+                renew_till: r.primitive_field_if(8)?,
                 authorization_data: Vec::new(),
             };
             r.skip_field(9)?;
@@ -161,13 +161,13 @@ impl<'a> Authenticator<'a> {
         message(bytes, "Authenticator", Self::APPLICATION, |r| {
             expect(r, 0, PVNO, "an authenticator's version other than 5")?;
             let authenticator = Self {
-                crealm: r.field(1, Reader::string)?,
+                crealm: r.primitive_field(1)?,
                 cname: r.field(2, PrincipalName::read)?,
                 checksum: r.field_if(3, Typed::read)?,
                 cusec: r.field(4, micros)?,
-                ctime: r.field(5, KerberosTime::read)?,
+                ctime: r.primitive_field(5)?,
                 subkey: r.field_if(6, Typed::read)?,
-                seq_number: r.field_if(7, Reader::uint32)?,
+                seq_number: r.primitive_field_if(7)?,
             };
             r.skip_field(8)?;
             Ok(authenticator)
