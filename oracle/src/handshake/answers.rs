@@ -14,7 +14,8 @@
 //!   for NTLM, also where no token was ever sent, 1 for Kerberos. An anonymous request goes before,
 //!   unless the client is pre-emptive; so NTLM has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM
 //!   after a refused ticket 4. A pre-emptive client that takes its connection for authenticated asks
-//!   first where the site authenticates each request (`authPersistSingleRequest`). A ticket refused for
+//!   first: that may be where it has a ticket and nothing else (that it was asked again is for ST-2 to say), or where
+//!   the site authenticates each request (`authPersistSingleRequest`). A ticket refused for
 //!   the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more, and so may what a server
 //!   reset on a stream of HTTP/2 for the client to go over to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113 7). One more is allowed where
 //!   the client lost a connection meanwhile or since its last request, because the first try may
@@ -103,7 +104,7 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
         .iter()
         .any(|&event| matches!(*index.what(event), What::ServerTicket { error: KRB_AP_ERR_SKEW, .. }));
     let (ticket, ntlm) = (has(Leg::Ticket), has(Leg::Negotiate));
-    let anonymous = !request.preemptive || asked() && single();
+    let anonymous = !request.preemptive || asked() && (single() || ticket && !ntlm);
     let ntlm = if ntlm || !ticket { 2 } else { 0 };
     usize::from(anonymous) + usize::from(ticket) + ntlm + usize::from(skewed) + usize::from(went_over(index, request))
 }

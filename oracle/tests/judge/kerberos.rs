@@ -40,7 +40,10 @@ const REFUSED: (Leg, u32) = (Leg::Ticket, MODIFIED);
 fn hs1_expects_of_each_package_its_own_legs() {
     for (preemptive, legs, expected) in [
         (true, &[TICKET][..], Ok),
-        (true, &[ANONYMOUS, TICKET], Violated),
+        (true, &[TICKET, TICKET], Violated),
+        // It took its connection for authenticated.
+        (true, &[ANONYMOUS, TICKET], Ok),
+        (true, &[ANONYMOUS, ANONYMOUS, TICKET], Violated),
         (false, &[ANONYMOUS, TICKET], Ok),
         (false, &[ANONYMOUS, ANONYMOUS, TICKET], Violated),
         (false, &[ANONYMOUS, TICKET, TICKET], Violated),
@@ -59,7 +62,7 @@ fn hs1_expects_of_each_package_its_own_legs() {
 
 #[test]
 fn hs1_says_how_many_requests_a_ticket_may_take() {
-    let summary = over(true, &[ANONYMOUS, TICKET]).summary(Hs1);
+    let summary = over(true, &[TICKET, TICKET]).summary(Hs1);
     assert_eq!(summary, "alice's request r1 took 2 HTTP requests, not the 1 it may");
 }
 
