@@ -1,7 +1,7 @@
 //! The same for programs: one JSON document.
 
 use serde::Serialize;
-use stickler_oracle::{Requirement, Severity, Verdict};
+use stickler_oracle::{Effort, Requirement, Severity, Verdict};
 
 use crate::{RunReport, transcript};
 
@@ -22,6 +22,7 @@ struct Run<'a> {
     printed: &'a [String],
     reason: Option<&'a str>,
     verdicts: Vec<GradedVerdict<'a>>,
+    effort: Effort,
     trace_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<Vec<String>>,
@@ -88,6 +89,7 @@ fn run_value(run: &RunReport, everything: bool) -> Run<'_> {
                 transcript: verdict.evidence.iter().map(|evidence| lines(&evidence.events)).collect(),
             })
             .collect(),
+        effort: Effort::of(&run.trace),
         trace_hash: run.trace.hash(),
         transcript: everything.then(|| run.trace.events.iter().map(transcript::line).collect()),
         replay: &run.replay,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
-use stickler_oracle::{Grade, Severity};
+use stickler_oracle::{Cost, Effort, Grade, Severity};
 
 use crate::{RunReport, transcript};
 
@@ -96,6 +96,12 @@ pub fn details(run: &RunReport, everything: bool) -> String {
             .collect();
         marked.sort_unstable();
         text.push_str(&transcript::whole(&run.trace, &marked));
+        let Cost { http_requests, ticket_checks, logons, dc_tickets } = Effort::of(&run.trace).total;
+        let _ = writeln!(
+            text,
+            "cost: {http_requests} HTTP requests, {ticket_checks} tickets checked; of the DC, {logons} logons and \
+             {dc_tickets} requests for tickets"
+        );
     }
     let _ = writeln!(text, "replay: {}", run.replay);
     text
