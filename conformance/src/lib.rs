@@ -76,7 +76,7 @@ macro_rules! scenarios {
             protected_site dc_unreachable_from_one dc_down connection_of_the_check
             service_account machine_account_alone kernel_mode_pool_credentials clock_skew one_shot persisted
             not_persisted replayed_ticket
-            falls_back kdc_out_of_reach name_missing name_twice by_address nego2 second_hop
+            falls_back kdc_out_of_reach name_missing name_twice by_address second_hop
             trusted_user broken_trust partner_out_of_reach name_filtered slow_dc wrong_dc
             epa_none epa_require epa_require_same_certificate epa_proxy offloaded http2_alone http2_given_up
             rogue_backends half_an_answer not_http header_flood silent_backend big_cookie pipelining

@@ -148,7 +148,6 @@ const SHIPPED: &[Group] = &[
         "name-missing",
         "name-twice",
         "by-address",
-        "nego2",
         "second-hop",
     ),
     group!("setup":
@@ -165,6 +164,7 @@ const SHIPPED: &[Group] = &[
         "spread-by-request",
         "effort",
         "effort-not-persisted",
+        "nego2",
     ),
     group!("domain":
         "trusted-user",
