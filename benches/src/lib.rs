@@ -11,7 +11,7 @@
 //!   measured by the wall clock: it is the work of several threads and processes.
 //! * [`report`]: figures against their aims and against a stored baseline.
 //!
-//! The bench target `stickler` joins them. `cargo bench -p stickler-benches` writes `benchmark-report/report.md` and
+//! The bench target `stickler` joins them. `cargo bench` writes `benchmark-report/report.md` and
 //! `report.json` into the target directory; with `STICKLER_SAVE_BASELINE=1` also `baseline.json` here.
 
 pub mod cpu_time;

@@ -1,4 +1,4 @@
-//! `cargo bench -p stickler-benches`: measures, and then writes the benchmark report.
+//! `cargo bench`: measures, and then writes the benchmark report.
 //!
 //! Criterion's own switches work: a filter, `--quick`, `--test`, `--list`. The report covers what has
 //! run. `STICKLER_SAVE_BASELINE=1` makes this run the baseline of later ones.
