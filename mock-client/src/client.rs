@@ -232,13 +232,7 @@ impl<N: Net> Client<N> {
         let mut exchange = exchange.with_kerberos(inner.service.is_some() && !self.around.kdcs.is_empty());
         let mut step = exchange.begin_anew(Scheme::Negotiate);
         if let Step::Ticket(_) = step {
-            let offer = match (&seat.wallet, &inner.service) {
-                (Some(wallet), Some(service)) => {
-                    wallet.ticket(&inner.here(None), &self.around.kdcs, service, inner.delegates).await
-                }
-                _ => None,
-            };
-            step = exchange.ticket(offer, &inner.here(None));
+            step = exchange.ticket(inner.offer(&seat, &self.around).await, &inner.here(None));
         }
         match step {
             Step::Send(Send { token: Some(token), .. }) => Some(format_token(token.scheme, &token.token)),
@@ -284,7 +278,7 @@ impl<N: Net> Inner<N> {
             let send = match step {
                 Step::Send(send) => send,
                 Step::Ticket(on) => {
-                    let offer = self.offer(&task).await;
+                    let offer = self.offer(&task.seat, task.around).await;
                     let anew = on == On::New && offer.is_some();
                     if anew {
                         drop(connection);
@@ -335,9 +329,9 @@ impl<N: Net> Inner<N> {
     }
 
     /// The user's ticket for the site, if there is one to be had.
-    async fn offer(&self, task: &Task<'_>) -> Option<Arc<KerberosOffer>> {
-        let (wallet, service) = (task.seat.wallet.as_ref()?, self.service.as_ref()?);
-        wallet.ticket(&self.here(None), &task.around.kdcs, service, self.delegates).await
+    async fn offer(&self, seat: &Seat, around: &Around) -> Option<Arc<KerberosOffer>> {
+        let (wallet, service) = (seat.wallet.as_ref()?, self.service.as_ref()?);
+        wallet.ticket(&self.here(None), &around.kdcs, service, self.delegates).await
     }
 
     /// Which way a request goes at first.

@@ -151,7 +151,7 @@ impl Site {
             ntlm: Arc::new(acceptor(&spec.name, domain, joined)),
             kerberos: None,
             kerberos_only: only_kerberos(&spec.providers),
-            domains: vec![(domain.dns.to_uppercase(), domain.netbios.clone())],
+            domains: names_of_realms(domain),
             rules: Rules {
                 single_request: spec.site.single_request,
                 persist_non_ntlm: spec.site.persist_non_ntlm,
@@ -204,8 +204,14 @@ impl Site {
     /// Serves over TLS alone; extended protection compares with the binding of its certificate.
     #[must_use]
     pub fn with_tls(self, tls: ServerTls) -> Self {
-        let binding = ChannelBinding::tls_server_end_point(&tls::end_point(tls.certificate()));
-        Self { tls: Some(tls), ..self }.with_binding(binding)
+        let site = self.with_certificate(tls.certificate());
+        Self { tls: Some(tls), ..site }
+    }
+
+    /// Says that connections have TLS with this certificate (DER), and that somebody else sees to it.
+    #[must_use]
+    pub fn with_certificate(self, certificate: &[u8]) -> Self {
+        self.with_binding(ChannelBinding::tls_server_end_point(&tls::end_point(certificate)))
     }
 
     /// Says that connections have TLS, with a certificate of this binding, and that somebody else sees to it.
@@ -265,6 +271,13 @@ impl Site {
     pub(crate) fn next_connection(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
+}
+
+/// The NetBIOS names of the domain and those that it trusts, by realm.
+fn names_of_realms(domain: &DomainSpec) -> Vec<(String, String)> {
+    let trusted = domain.trusts.iter().map(|trust| (&trust.dns, &trust.netbios));
+    let all = std::iter::once((&domain.dns, &domain.netbios)).chain(trusted);
+    all.map(|(dns, netbios)| (dns.to_uppercase(), netbios.clone())).collect()
 }
 
 fn only_kerberos(providers: &[Provider]) -> bool {

@@ -169,6 +169,21 @@ pub struct ServerSpec {
     pub site: SiteSpec,
 }
 
+impl ServerSpec {
+    /// Whether it offers anything that a Kerberos ticket can answer.
+    pub fn takes_tickets(&self) -> bool {
+        self.providers.iter().any(|provider| *provider != Provider::Ntlm)
+    }
+
+    /// The account whose keys decrypt those tickets: the machine's own, `iis1$`, or a service's.
+    pub fn ticket_account(&self) -> String {
+        match self.site.ticket_account() {
+            AppPool::Machine => format!("{}$", self.name),
+            AppPool::Service(account) => account.clone(),
+        }
+    }
+}
+
 /// What a server ties an authenticated user to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

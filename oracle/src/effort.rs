@@ -40,16 +40,14 @@ impl Effort {
     pub fn of(trace: &Trace) -> Self {
         let mut effort = Self::default();
         for event in &trace.events {
-            match event.what {
-                What::ClientSent { request, .. } => {
-                    effort.add(Some(request), Cost { http_requests: 1, ..Cost::default() });
-                }
-                What::ServerTicket { request, .. } => {
-                    effort.add(request, Cost { ticket_checks: 1, ..Cost::default() });
-                }
-                What::DcTicket { .. } => effort.add(None, Cost { dc_tickets: 1, ..Cost::default() }),
-                _ => {}
-            }
+            let request = match event.what {
+                What::ClientSent { request, .. } => Some(request),
+                What::ServerTicket { request, .. } => request,
+                // A logon is tied to its request below.
+                What::DcLogon { .. } => continue,
+                _ => None,
+            };
+            effort.add(request, Cost::of(&event.what));
         }
         for logon in logons::tie(trace) {
             effort.add(logon.request, Cost { logons: 1, ..Cost::default() });
@@ -71,6 +69,18 @@ impl Effort {
 }
 
 impl Cost {
+    /// What this costs that was seen; mostly nothing.
+    pub fn of(what: &What) -> Self {
+        let nothing = Self::default();
+        match what {
+            What::ClientSent { .. } => Self { http_requests: 1, ..nothing },
+            What::ServerTicket { .. } => Self { ticket_checks: 1, ..nothing },
+            What::DcLogon { .. } => Self { logons: 1, ..nothing },
+            What::DcTicket { .. } => Self { dc_tickets: 1, ..nothing },
+            _ => nothing,
+        }
+    }
+
     /// How often the DC was asked, by servers and by clients.
     pub fn dc_round_trips(&self) -> u32 {
         self.logons.saturating_add(self.dc_tickets)

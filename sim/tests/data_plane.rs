@@ -71,7 +71,7 @@ impl World {
         });
         if let Some(rule) = rule {
             let control: Control = service.control.clone();
-            balancer.spawn(health::run(balancer.clone(), env.clone(), farm, rule, None, control));
+            balancer.spawn(health::run(balancer.clone(), env.clone(), farm, rule, (None, None), control));
         }
         let net = balancer.clone();
         balancer.spawn(async move {

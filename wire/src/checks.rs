@@ -46,10 +46,6 @@ impl Checks {
             return;
         }
         let agent = user.map(|user| Monitor::agent(TokioNet, env.clone(), HOST, user, tls.clone()));
-        let prober = match tls {
-            Some(tls) => health::secure_probe(TokioNet, tls, rule.probe, agent),
-            None => health::probe(TokioNet, rule.probe, agent),
-        };
-        TokioNet.spawn(health::run_with(TokioNet, env, farm, rule, prober, control));
+        TokioNet.spawn(health::run(TokioNet, env, farm, rule, (agent, tls), control));
     }
 }

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stickler_agents::{Doorkeeper, Security};
-use stickler_auth::channel_binding::ChannelBinding;
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{Backend, Control, Farm, Gate, Layer, Mechanism, Plane, find, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
-use stickler_model::topology::{Acceptor, AppPool, DomainSpec, Provider, ServerSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, ServerSpec};
 use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
-use stickler_net::tls::{Authority, ServerTls, end_point};
+use stickler_net::tls::{Authority, ServerTls};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
 use crate::checks::Checks;
@@ -169,17 +168,11 @@ impl Domain<'_> {
     /// A machine with an account of its own, and with the keys of whoever its site runs as where it takes tickets.
     fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&spec.name, self.seed));
-        let mut site = stickler_mock_iis::Site::new(spec, self.spec, accounts);
-        for trust in &self.spec.trusts {
-            site = site.with_domain(&trust.dns, &trust.netbios);
-        }
-        if spec.providers.iter().all(|provider| *provider == Provider::Ntlm) {
+        let site = stickler_mock_iis::Site::new(spec, self.spec, accounts);
+        if !spec.takes_tickets() {
             return Ok(site);
         }
-        let account = match site.ticket_account() {
-            AppPool::Machine => format!("{}$", spec.name),
-            AppPool::Service(account) => account.clone(),
-        };
+        let account = spec.ticket_account();
         match self.controller.directory().service_keys(&account) {
             Some(keys) => Ok(site.with_kerberos(keys)),
             None => Err(StartError::Account { name: spec.name.clone(), account }),
@@ -221,7 +214,7 @@ impl Domain<'_> {
         let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let mut site = self.join(&spec)?;
         if let Some(certificate) = shown {
-            site = site.with_binding(ChannelBinding::tls_server_end_point(&end_point(certificate)));
+            site = site.with_certificate(certificate);
         }
         let gate = Doorkeeper::gate(&TokioNet, env.clone(), Arc::new(site), header);
         Ok(gate.expect("a mechanism's header has a field's name"))

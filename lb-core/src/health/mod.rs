@@ -13,7 +13,7 @@ mod run;
 pub mod state;
 mod traffic;
 
-pub use prober::{LogonAgent, LogonResult, Prober, probe, secure_probe};
+pub use prober::{LogonAgent, LogonResult, Prober, probe};
 pub use rule::{Blame, CheckError, CheckRule, Expect, PassiveRule, Probe};
 pub use run::{run, run_with};
 pub use state::Health;

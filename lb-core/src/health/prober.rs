@@ -47,20 +47,16 @@ pub enum LogonResult {
 /// Most of an answer's head, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// The prober of this probe. `agent` is asked by [`Probe::Logon`] alone; where it is missing, such a check fails.
-pub fn probe<N: Net>(net: N, probe: Probe, agent: Option<Arc<dyn LogonAgent>>) -> Arc<dyn Prober> {
-    Arc::new(Own { net, tls: None, probe, agent })
-}
-
-/// Likewise, for backends that speak TLS: a check by a request is made over it, with the balancer's own settings; a check
-/// of the port stays one of TCP, and how an agent logs on is the agent's matter.
-pub fn secure_probe<N: Net>(
+/// The prober of this probe. `agent` is asked by [`Probe::Logon`] alone; where it is missing, such a check fails. Where
+/// backends speak TLS, a check by a request is made over it, with the balancer's own settings (`tls`); a check of the port
+/// stays one of TCP, and how an agent logs on is the agent's matter.
+pub fn probe<N: Net>(
     net: N,
-    tls: UpstreamTls,
+    tls: Option<UpstreamTls>,
     probe: Probe,
     agent: Option<Arc<dyn LogonAgent>>,
 ) -> Arc<dyn Prober> {
-    let tls = Some(UpstreamTls { client: tls.client.http1(), ..tls });
+    let tls = tls.map(|tls| UpstreamTls { client: tls.client.http1(), ..tls });
     Arc::new(Own { net, tls, probe, agent })
 }
 

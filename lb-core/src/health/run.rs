@@ -11,21 +11,21 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::prober::{LogonAgent, Prober, probe};
 use super::rule::CheckRule;
 use super::state::{Health, interval, slow_start};
-use crate::{Backend, Control, Farm};
+use crate::{Backend, Control, Farm, UpstreamTls};
 
 /// Checks the backends of a farm by `rule` until it is dropped, and tells `control`.
 ///
-/// `agent` logs on for [`super::Probe::Logon`]. The checks' connections are their own, and no client is ever served on
+/// `agent` logs on for [`super::Probe::Logon`]; `tls` is how backends are spoken to that have it. The checks' connections are their own, and no client is ever served on
 /// one. Jitter is drawn from `env`. Tasks live in `net`, so they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,
     farm: Farm,
     rule: CheckRule,
-    agent: Option<Arc<dyn LogonAgent>>,
+    (agent, tls): (Option<Arc<dyn LogonAgent>>, Option<UpstreamTls>),
     control: Control,
 ) {
-    let prober = probe(net.clone(), rule.probe, agent);
+    let prober = probe(net.clone(), tls, rule.probe, agent);
     run_with(net, env, farm, rule, prober, control).await;
 }
 

@@ -11,8 +11,7 @@ const LONGEST: usize = 128;
 /// is put on once, however often it is named, and the result's name lists them in the order of their numbers.
 ///
 /// # Errors
-/// There is none, and the error suggests the nearest name; or a fault is not known, or
-/// cannot sit on this balancer.
+/// There is none, and the error suggests the nearest name; or a fault is not known, or cannot sit on this balancer.
 pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
     let mut parts = name.split('+');
     let base = parts.next().unwrap_or_default();

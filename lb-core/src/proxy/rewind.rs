@@ -1,20 +1,21 @@
 //! What a connection without TLS speaks: HTTP/2 begins with bytes that no HTTP/1.1 request can begin with (RFC 9113 3.4).
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::Cursor;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain, Join, ReadHalf, Take, WriteHalf, join, split};
 use tokio::time::timeout;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A stream whose first bytes were read before.
+pub(super) type Again<S> = Join<Chain<Take<Cursor<[u8; PREFACE.len()]>>, ReadHalf<S>>, WriteHalf<S>>;
+
 /// Reads until it is certain, and says whether it is HTTP/2; the result reads as if nothing had been read. `None`: the
 /// stream ended, or the time did: `idle` for the first byte, `rest` for those after it.
-pub(super) async fn preface<S>(mut stream: S, idle: Option<Duration>, rest: Duration) -> Option<(Rewind<S>, bool)>
+pub(super) async fn preface<S>(mut stream: S, idle: Option<Duration>, rest: Duration) -> Option<(Again<S>, bool)>
 where
-    S: AsyncRead + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut start = [0; PREFACE.len()];
     let first = stream.read(&mut start);
@@ -34,55 +35,8 @@ where
     };
     timeout(rest, more).await.ok()??;
     let is_http2 = start == *PREFACE;
-    Some((Rewind { stream, start, from: 0, to: length }, is_http2))
-}
-
-/// A stream whose first bytes were read before.
-pub(super) struct Rewind<S> {
-    stream: S,
-    start: [u8; PREFACE.len()],
-    from: usize,
-    to: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, start, from, to } = &mut *self;
-        let again = &start[*from..*to];
-        if again.is_empty() {
-            return Pin::new(stream).poll_read(cx, buf);
-        }
-        let count = again.len().min(buf.remaining());
-        buf.put_slice(&again[..count]);
-        *from += count;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+    let (rest, writer) = split(stream);
+    Some((join(Cursor::new(start).take(length as u64).chain(rest), writer), is_http2))
 }
 
 #[cfg(test)]

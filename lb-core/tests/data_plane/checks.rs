@@ -16,7 +16,7 @@ use crate::peers::{PATIENCE, Reply, Server, challenge, farm, ok};
 
 async fn passes(probe: Probe, server: &Server) -> bool {
     let backend: Backend = farm(&[server]).backends.remove(0);
-    let prober = health::probe(TokioNet, probe, None);
+    let prober = health::probe(TokioNet, None, probe, None);
     timeout(PATIENCE, prober.probe(0, &backend)).await.unwrap()
 }
 
@@ -82,7 +82,7 @@ async fn the_head_is_enough_and_what_is_no_head_fails() {
 async fn a_check_that_is_given_up_closes_its_connection() {
     let server = Server::start(|_| Reply::Silence).await;
     let backend: Backend = farm(&[&server]).backends.remove(0);
-    let prober = health::probe(TokioNet, http(Expect::Alive), None);
+    let prober = health::probe(TokioNet, None, http(Expect::Alive), None);
     assert!(timeout(Duration::from_millis(50), prober.probe(0, &backend)).await.is_err());
     server.until_closed(1).await;
 }
@@ -121,11 +121,11 @@ async fn a_logon_check_asks_its_agent_and_judges_what_comes_of_it() {
             let agent = Arc::new(Agent { result: result.clone(), asked: Mutex::default() });
             let own: Arc<dyn LogonAgent> = Arc::<Agent>::clone(&agent);
             let probe = Probe::Logon { uri: "/in", find: "Welcome", forbidden_is_up };
-            let prober = health::probe(TokioNet, probe, Some(own));
+            let prober = health::probe(TokioNet, None, probe, Some(own));
             assert_eq!(prober.probe(0, &backend).await, up, "{result:?} {forbidden_is_up}");
             assert_eq!(*agent.asked.lock().unwrap(), [("iis1".to_owned(), "/in".to_owned())]);
         }
     }
-    let alone = health::probe(TokioNet, Probe::Logon { uri: "/", find: "", forbidden_is_up: true }, None);
+    let alone = health::probe(TokioNet, None, Probe::Logon { uri: "/", find: "", forbidden_is_up: true }, None);
     assert!(!alone.probe(0, &backend).await, "nobody can log on without an agent");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::health::{CheckRule, Expect, Probe, secure_probe};
+use stickler_lb_core::health::{CheckRule, Expect, Probe, probe as prober_of};
 use stickler_lb_core::{Backend, Limits, Service, UpstreamTls};
 use stickler_model::Entropy;
 use stickler_net::tls::{Authority, ClientTls, Random, Secured, ServerTls};
@@ -208,7 +208,7 @@ async fn a_check_by_a_request_goes_over_tls_and_one_of_the_port_does_not() {
     let (http, tcp) = (Probe::Http { uri: "/", expect: Expect::Alive }, CheckRule::TCP.probe);
     let alive = async |server: &Server, probe: Probe| {
         let backend: Backend = farm(&[server]).backends.remove(0);
-        let prober = secure_probe(TokioNet, trust.upstream(), probe, None);
+        let prober = prober_of(TokioNet, Some(trust.upstream()), probe, None);
         tokio::time::timeout(peers::PATIENCE, prober.probe(0, &backend)).await.unwrap()
     };
     assert!(alive(&server, http).await && alive(&server, tcp).await);

@@ -20,6 +20,7 @@ use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
+use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
 use super::session::Session;
@@ -207,9 +208,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Client> {
         Ok(add_client(eval, (name, user, password), |spec| {
             spec.profile = Profile::CURL_NEGOTIATE;
-            (spec.delegates, spec.clock_skew) = (delegates, skew(clock_skew)?);
-            (spec.host, spec.http2) = (host, one_of("way with HTTP/2", http2, &HTTP2)?);
-            Ok(())
+            negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
 
@@ -233,9 +232,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let profile = Profile { close_after_first_401, cookies, ..Profile::BROWSER };
         Ok(add_client(eval, (name, user, password), |spec| {
             (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
-            (spec.no_kerberos, spec.delegates, spec.clock_skew) = (!kerberos, delegates, skew(clock_skew)?);
-            (spec.host, spec.http2) = (host, one_of("way with HTTP/2", http2, &HTTP2)?);
-            Ok(())
+            spec.no_kerberos = !kerberos;
+            negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
 
@@ -289,18 +287,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// What was counted so far: HTTP `requests` that clients sent, pass-through `logons` at the DC, `tickets` that it was
     /// asked for, and `ticket_checks`, tickets that servers decided on.
     fn counts<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
-        let mut counts = [("requests", 0), ("logons", 0), ("tickets", 0), ("ticket_checks", 0)];
-        Session::of(eval).visit(&mut |event| {
-            let which = match event.what {
-                What::ClientSent { .. } => 0,
-                What::DcLogon { .. } => 1,
-                What::DcTicket { .. } => 2,
-                What::ServerTicket { .. } => 3,
-                _ => return,
-            };
-            counts[which].1 += 1;
-        })?;
-        Ok(eval.heap().alloc(AllocStruct(counts)))
+        let mut cost = Cost::default();
+        Session::of(eval).visit(&mut |event| cost += Cost::of(&event.what))?;
+        Ok(eval.heap().alloc(AllocStruct([
+            ("requests", cost.http_requests),
+            ("logons", cost.logons),
+            ("tickets", cost.dc_tickets),
+            ("ticket_checks", cost.ticket_checks),
+        ])))
     }
 
     /// What the application logged, request by request: the `id` that the request carried, the `user` that it was served
@@ -456,13 +450,6 @@ fn add_client(
     let name = Name::from(name);
     let mut spec = ClientSpec::new(name.clone(), Profile::CURL, identity);
     describe(&mut spec)?;
-    if let Some(host) = &spec.host
-        && (host.is_empty()
-            || host.len() > 253
-            || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)))
-    {
-        return Err(ScriptError::BadHost(host.chars().take(40).collect()));
-    }
     session.add_client(spec)?;
     Ok(Client { name })
 }
@@ -483,9 +470,24 @@ fn port(given: Option<i64>) -> Result<Option<u16>, ScriptError> {
     Ok(port.map(|port| port as u16))
 }
 
-/// How many seconds a clock is ahead, or behind.
-fn skew(given: i64) -> Result<i64, ScriptError> {
-    in_range("clock_skew, either way", given.saturating_abs(), 0, MAX_ADVANCE).map(|_| given)
+/// What clients have in common that can get tickets.
+fn negotiates(
+    spec: &mut ClientSpec,
+    (delegates, skew): (bool, i64),
+    host: Option<String>,
+    http2: &str,
+) -> Result<(), ScriptError> {
+    let fits = |host: &String| {
+        (1..=253).contains(&host.len())
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+    };
+    if let Some(host) = host.as_ref().filter(|host| !fits(host)) {
+        return Err(ScriptError::BadHost(host.chars().take(40).collect()));
+    }
+    in_range("clock_skew, either way", skew.saturating_abs(), 0, MAX_ADVANCE)?;
+    (spec.delegates, spec.clock_skew, spec.host) = (delegates, skew, host);
+    spec.http2 = one_of("way with HTTP/2", http2, &HTTP2)?;
+    Ok(())
 }
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {

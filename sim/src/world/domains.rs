@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stickler_auth::FileTime;
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::Accounts;
 use stickler_model::topology::{ControllerSpec, DomainSpec, PartnerSpec};
 use stickler_model::{Clock, Identity, Name, Principal, Topology, WorldError};
 
@@ -94,14 +94,6 @@ impl Domains {
     pub(super) fn account(&self, name: &Name) -> Result<Accounts, WorldError> {
         let addresses = (0..self.controllers.len()).map(addresses::controller).collect::<Result<_, _>>()?;
         Ok(Accounts::domain(addresses, &self.pdc.enroll(name, self.seed)))
-    }
-
-    /// Tells a site how the partner's users are called.
-    pub(super) fn introduce(&self, site: Site) -> Site {
-        match &self.partner {
-            Some(Partner { netbios, dns, .. }) => site.with_domain(dns, netbios),
-            None => site,
-        }
     }
 
     /// Whether the site's domain, or one that it trusts, would let this identity log on now.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_agents::{Doorkeeper, Monitor, Security};
-use stickler_auth::channel_binding::ChannelBinding;
 use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, Plane, UpstreamTls, serve_l4, serve_l7};
 use stickler_mock_dc::{DomainController, kdc};
 use stickler_mock_iis::Site;
-use stickler_model::topology::{Acceptor, AppPool, IisVersion, Provider, ServerSpec, SiteSpec};
+use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
-use stickler_net::tls::{ClientTls, ServerTls, end_point};
+use stickler_net::tls::{ClientTls, ServerTls};
 
 use super::Envs;
 use super::addresses;
@@ -181,9 +180,11 @@ impl Machines {
             // Whether the rules fit this farm is known before the first client comes.
             balancer.check(&farm, &env).map_err(invalid)?;
             let host = add_host(engine, address)?;
-            let doorkeeper = match balancer.ends_authentication {
-                Some(header) => Some((Arc::new(self.gate(&name, topology, front.as_ref())?), header)),
-                None => None,
+            let doorkeeper = match (balancer.ends_authentication, topology.servers.first()) {
+                (Some(header), Some(server)) => {
+                    Some((Arc::new(self.gate(&name, server, topology, front.as_ref())?), header))
+                }
+                _ => None,
             };
             let tls = (front, behind);
             Process::Balancer { host, proxy: Box::new(Proxy { balancer, tls, doorkeeper, farm, control, checks }) }
@@ -191,19 +192,18 @@ impl Machines {
         self.add(name, address, process)
     }
 
-    /// The account and providers of a balancer that authenticates by itself.
-    fn gate(&self, name: &Name, topology: &Topology, tls: Option<&ServerTls>) -> Result<Site, WorldError> {
-        let first = topology.servers.first();
-        let spec = ServerSpec {
-            name: name.clone(),
-            providers: first.map_or_else(Vec::new, |server| server.providers.clone()),
-            version: IisVersion::default(),
-            acceptor: Acceptor::Connection,
-            site: first.map_or_else(SiteSpec::default, |server| server.site.clone()),
-        };
+    /// How a balancer authenticates that does so by itself: as this server would, with the certificate that it shows.
+    fn gate(
+        &self,
+        name: &Name,
+        server: &ServerSpec,
+        topology: &Topology,
+        tls: Option<&ServerTls>,
+    ) -> Result<Site, WorldError> {
+        let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let site = self.site(&spec, topology)?;
         Ok(match tls {
-            Some(tls) => site.with_binding(ChannelBinding::tls_server_end_point(&end_point(tls.certificate()))),
+            Some(tls) => site.with_certificate(tls.certificate()),
             None => site,
         })
     }
@@ -211,14 +211,10 @@ impl Machines {
     /// A site on a machine that is joined to the domain, with the keys for tickets where it takes any.
     fn site(&self, spec: &ServerSpec, topology: &Topology) -> Result<Site, WorldError> {
         let site = Site::new(spec, &topology.domain, self.domains.account(&spec.name)?);
-        let site = self.domains.introduce(site);
-        if spec.providers.iter().all(|provider| *provider == Provider::Ntlm) {
+        if !spec.takes_tickets() {
             return Ok(site);
         }
-        let account = match site.ticket_account() {
-            AppPool::Machine => format!("{}$", spec.name),
-            AppPool::Service(account) => account.clone(),
-        };
+        let account = spec.ticket_account();
         let keys = self.domains.pdc().directory().service_keys(&account);
         let keys = keys.ok_or_else(|| WorldError::Invalid(format!("the domain has no account `{account}`")))?;
         Ok(site.with_kerberos(keys))
@@ -380,11 +376,7 @@ impl Checks {
         }
         let agent = monitor
             .map(|monitor| Monitor::agent(net.clone(), env.clone(), addresses::HOST_HEADER, monitor, tls.clone()));
-        let prober = match tls {
-            Some(tls) => health::secure_probe(net.clone(), tls, rule.probe, agent),
-            None => health::probe(net.clone(), rule.probe, agent),
-        };
-        net.spawn(health::run_with(net.clone(), env, farm, rule, prober, control));
+        net.spawn(health::run(net.clone(), env, farm, rule, (agent, tls), control));
     }
 }
 
