@@ -52,7 +52,7 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 fn options(arguments: &Serve) -> Options {
     // A reader that has gone away is no reason to stop serving.
     let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
-    let mut options = Options::new(topology(arguments));
+    let mut options = Options::new(topology(arguments), BalancerSpec::named(&arguments.balancer));
     options.address = arguments.listen;
     options.kdc_port = arguments.kerberos.kdc_port;
     options.port = arguments.port;
@@ -70,7 +70,7 @@ fn options(arguments: &Serve) -> Options {
 
 /// The standard site, set up as the arguments say.
 fn topology(arguments: &Serve) -> Topology {
-    let mut topology = directory::site(&arguments.balancer, arguments.iis);
+    let mut topology = directory::site(arguments.iis);
     let kerberos = &arguments.kerberos;
     let (pool, account) = match kerberos.pool_identity {
         PoolIdentity::Machine => (AppPool::Machine, topology.servers.first().map(|server| format!("{}$", server.name))),
@@ -126,7 +126,7 @@ fn tls(arguments: &Tls) -> Option<TlsSpec> {
 fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let curl = Curl::of(site, arguments);
-    writeln!(out, "balancer  {:<18} {}://{}/", topology.balancer, curl.scheme, site.front_end)?;
+    writeln!(out, "balancer  {:<18} {}://{}/", arguments.balancer, curl.scheme, site.front_end)?;
     let scheme = if site.tls.as_ref().is_some_and(|tls| tls.servers) { "https" } else { "http" };
     for (name, address) in &site.servers {
         writeln!(out, "server    {name:<18} {scheme}://{address}/")?;

@@ -359,10 +359,10 @@ impl<'t> Index<'t> {
                 self.faults.push(Breakage { from: position, fault, released: None });
             }
             Action::Fault(_)
-            | Action::Start(_)
+            | Action::Start { .. }
             | Action::Await(_)
             | Action::Advance(_)
-            | Action::MakeToken(_)
+            | Action::MakeToken { .. }
             | Action::SendRaw(_)
             | Action::SwitchUser(..)
             | Action::Drain(_)

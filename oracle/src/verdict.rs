@@ -35,7 +35,7 @@ impl fmt::Display for Grade {
 }
 
 /// One requirement's verdict on one trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which requirement.
     pub requirement: Requirement,
@@ -48,7 +48,7 @@ pub struct Verdict {
 }
 
 /// Why a requirement counts as violated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// In one sentence, with names: "bob's request r4 was processed as CORP\alice by iis1 on connection 2".
     pub summary: String,

@@ -30,11 +30,11 @@ pub fn standard() -> DomainSpec {
 
 /// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind
 /// the balancer of that name.
-pub fn site(balancer: &str, backends: u32) -> Topology {
+pub fn site(backends: u32) -> Topology {
     let domain = standard();
     let password = domain.users.iter().find(|user| user.name == MONITOR).map(|user| user.password.clone());
     let monitor = password.map(|password| Identity { principal: Principal::new(&domain.netbios, MONITOR), password });
-    Topology { domain, monitor, servers: servers(backends), balancer: balancer.into(), ..Topology::default() }
+    Topology { domain, monitor, servers: servers(backends), ..Topology::default() }
 }
 
 /// Servers `iis1`, `iis2` ...
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_site_numbers_its_backends_from_one() {
-        let names: Vec<_> = site("l4-nat", 2).servers.into_iter().map(|server| server.name).collect();
+        let names: Vec<_> = site(2).servers.into_iter().map(|server| server.name).collect();
         assert_eq!(names, [Name::from("iis1"), Name::from("iis2")]);
     }
 }

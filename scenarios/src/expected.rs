@@ -18,14 +18,12 @@
 //! A violation that is expected and does not happen fails as one that is not expected and does.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use stickler_oracle::{Grade, Requirement};
+use stickler_runner::{Diagnostic, Expected};
 use toml::{Spanned, Value};
 
 use crate::suite::nearest;
-use crate::{Diagnostic, Run};
 
 /// Key of what holds over every balancer.
 const ALL: &str = "all";
@@ -33,65 +31,11 @@ const ALL: &str = "all";
 /// Key of the groups, in the place of a scenario's name.
 const GROUPS: &str = "groups";
 
-/// The grades that a requirement may get where nothing is written of it: any but a violation.
-const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable, Grade::NonStrict];
-
 /// The expected outcomes of the scenarios of a folder. Empty: no MUST is violated, anywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expectations {
     /// By scenario, then by balancer or [`ALL`].
     table: BTreeMap<String, BTreeMap<String, Expected>>,
-}
-
-/// The expected outcome of one scenario over one balancer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Expected {
-    /// The grades that a requirement may get. One that is missing here must not be violated.
-    pub grades: BTreeMap<Requirement, Vec<Grade>>,
-    /// What becomes of the script's own expectations; `None`: they hold.
-    pub script: Option<ScriptOutcome>,
-    /// Why a violation is expected.
-    pub reason: Option<String>,
-}
-
-/// What becomes of a script's own expectations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScriptOutcome {
-    /// All of them hold.
-    Holds,
-    /// At least one does not.
-    Fails,
-    /// It depends on the seed.
-    Either,
-}
-
-/// How a run differs from what was expected of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Deviation {
-    /// A requirement got a grade that was not expected.
-    Grade {
-        /// Which.
-        requirement: Requirement,
-        /// The grades that were.
-        expected: Vec<Grade>,
-        /// The grade it got.
-        actual: Grade,
-        /// Why those were expected.
-        reason: Option<String>,
-    },
-    /// The script's own expectations did not end as expected.
-    Script {
-        /// How they were to end.
-        expected: ScriptOutcome,
-        /// How many did not hold.
-        failed: usize,
-        /// Why that was expected.
-        reason: Option<String>,
-    },
-    /// The script could not go on; see [`Run::error`].
-    Error,
 }
 
 /// A file of expected outcomes is wrong: where, and how.
@@ -135,75 +79,6 @@ impl Expectations {
             expected.reason = own.reason.clone().or(expected.reason);
         }
         expected
-    }
-}
-
-impl Expected {
-    /// How the run differs from this; empty where it does not.
-    pub fn compare(&self, run: &Run) -> Vec<Deviation> {
-        if run.error.is_some() {
-            return vec![Deviation::Error];
-        }
-        let mut deviations: Vec<Deviation> = Requirement::all()
-            .filter_map(|requirement| self.compare_grade(requirement, run.grade(requirement)))
-            .collect();
-        let expected = self.script.unwrap_or(ScriptOutcome::Holds);
-        let failed = run.failures.len();
-        if matches!((expected, failed), (ScriptOutcome::Holds, 1..) | (ScriptOutcome::Fails, 0)) {
-            deviations.push(Deviation::Script { expected, failed, reason: self.reason.clone() });
-        }
-        deviations
-    }
-
-    /// Whether a violation, a departure or a failed script is among what is expected.
-    fn expects_trouble(&self) -> bool {
-        let trouble = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
-        self.grades.values().flatten().any(trouble)
-            || matches!(self.script, Some(ScriptOutcome::Fails | ScriptOutcome::Either))
-    }
-
-    fn compare_grade(&self, requirement: Requirement, actual: Grade) -> Option<Deviation> {
-        let expected = self.grades.get(&requirement).map_or(&UNSAID[..], Vec::as_slice);
-        (!expected.contains(&actual)).then(|| Deviation::Grade {
-            requirement,
-            expected: expected.to_vec(),
-            actual,
-            reason: self.reason.clone(),
-        })
-    }
-}
-
-impl fmt::Display for Deviation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match self {
-            Self::Error => return f.write_str("the script could not go on"),
-            Self::Grade { requirement, expected, actual, reason } => {
-                if expected[..] == UNSAID {
-                    write!(f, "{requirement} is {actual}, which nothing here expects")?;
-                } else {
-                    let expected: Vec<String> = expected.iter().map(Grade::to_string).collect();
-                    write!(f, "{requirement} is {actual}, expected {}", expected.join(" or "))?;
-                }
-                reason
-            }
-            Self::Script { expected: ScriptOutcome::Fails, reason, .. } => {
-                f.write_str("every expectation of the script holds, and one was expected to fail")?;
-                reason
-            }
-            Self::Script { failed, reason, .. } => {
-                write!(
-                    f,
-                    "{failed} expectation{} of the script {} not hold",
-                    if *failed == 1 { "" } else { "s" },
-                    if *failed == 1 { "does" } else { "do" }
-                )?;
-                reason
-            }
-        };
-        match reason {
-            Some(reason) => write!(f, " (because: {reason})"),
-            None => Ok(()),
-        }
     }
 }
 
@@ -321,13 +196,15 @@ impl File<'_> {
     }
 
     fn wrong(&self, span: std::ops::Range<usize>, message: String) -> ExpectedError {
-        ExpectedError(Box::new(Diagnostic::in_text(self.origin, self.text, span, message, None)))
+        ExpectedError(Box::new(Diagnostic::new(self.origin, self.text, span, message, None)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use stickler_model::BalancerSpec;
     use stickler_oracle::Verdict;
+    use stickler_runner::{Deviation, End, Ending, Run, ScriptOutcome, Source};
 
     use super::*;
 
@@ -348,18 +225,18 @@ ST-2 = "non-strict"
     }
 
     fn run(grades: &[(Requirement, Grade)], failed: usize) -> Run {
-        let scenario = crate::Scenario::new("lone", "lone.star", "x").unwrap();
         let verdict = |&(requirement, grade)| Verdict { requirement, grade, exercised: 1, evidence: Vec::new() };
         Run {
-            scenario: "lone".into(),
-            path: "lone.star".into(),
-            balancer: "shared-pool".into(),
+            source: Source { scenario: "lone".into(), path: "lone.star".into() },
+            arm: "sim".into(),
+            balancer: BalancerSpec::named("shared-pool"),
             seed: 1,
             trace: None,
             verdicts: grades.iter().map(verdict).collect(),
-            failures: vec![Diagnostic::new(&scenario, 0..1, "x".into(), None); failed],
-            error: None,
+            failures: vec![Diagnostic::new("lone.star", "x", 0..1, "x".into(), None); failed],
             printed: Vec::new(),
+            end: End::Complete,
+            expected: Expected::default(),
         }
     }
 
@@ -414,10 +291,14 @@ ST-2 = "non-strict"
     }
 
     #[test]
-    fn a_script_that_cannot_go_on_is_a_deviation_whatever_was_expected() {
-        let mut broken = run(&[], 0);
-        broken.error = Some(broken.failures.pop().unwrap_or_else(|| run(&[], 1).failures.remove(0)));
-        assert_eq!(deviations("shared-pool", &broken), ["the script could not go on"]);
+    fn a_run_that_did_not_come_to_its_end_is_never_as_expected() {
+        let sound = run(&[], 0);
+        assert_eq!(sound.ending(), Ending::AsExpected);
+        let diagnostic = run(&[], 1).failures.remove(0);
+        let failed = Run { end: End::Failed(Box::new(diagnostic.clone())), ..sound.clone() };
+        assert_eq!(failed.ending(), Ending::Failed(diagnostic));
+        let skipped = Run { end: End::Skipped("no such arm".into()), ..sound };
+        assert_eq!((skipped.ending(), skipped.as_expected()), (Ending::Skipped("no such arm".into()), false));
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use stickler_model::BalancerSpec;
 use stickler_model::topology::Provider;
+use stickler_runner::{Arm, Run};
 
 use crate::expected::{Expectations, ExpectedError};
-use crate::{Scenario, ScenarioError};
+use crate::{Scenario, ScenarioError, run};
 
 /// The file of expected outcomes in a folder of scripts.
 const EXPECTED: &str = "expected.toml";
@@ -24,6 +26,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// Runs the script over a balancer on an arm; the run knows what is expected of it.
+    pub fn run(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+        let expected = self.expectations.expected(self.scenario.name(), &balancer.to_string());
+        Run { expected, ..run(&self.scenario, balancer, seed, arm) }
+    }
+
     /// What the site takes, of the shipped scenarios in which a well set-up IIS stands behind the balancer: NTLM;
     /// Kerberos alone; or Negotiate, where some clients fall back to NTLM. What goes wrong there is the balancer's doing.
     /// `None`: another kind of server, or a site that is set up wrong.

@@ -11,7 +11,7 @@ use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, DomainSpec, ServerSpec};
-use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Event, Journal, Name, Topology};
 use stickler_net::tls::{Authority, ServerTls};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
 
@@ -23,9 +23,10 @@ use crate::{CheckSink, Kdc, StartError, WallClock};
 
 /// What to start, and where.
 pub struct Options {
-    /// The domain, the servers, the balancer's name and TLS. Links are as real as they are. More than one DC, domain or
-    /// balancer is refused.
+    /// The domain, the servers and TLS. Links are as real as they are. More than one DC, domain or balancer is refused.
     pub topology: Topology,
+    /// The balancer: a mechanism or profile of the catalogue.
+    pub balancer: BalancerSpec,
     /// Where everything listens. The default of the command is loopback; anything else is the user's word.
     pub address: IpAddr,
     /// The balancer's port; 0 picks a free one.
@@ -83,7 +84,7 @@ impl Site {
     /// [`StartError`].
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         refuse_unsupported(&options.topology, options.address)?;
-        let mechanism = find(&options.topology.balancer)?;
+        let mechanism = find(&options.balancer.to_string())?;
         if let Some(header) = mechanism.ends_authentication {
             options.topology.trust(header);
         }
@@ -223,9 +224,10 @@ impl Domain<'_> {
 
 impl Options {
     /// On loopback, on ports that are free, without a log.
-    pub fn new(topology: Topology) -> Self {
+    pub fn new(topology: Topology, balancer: BalancerSpec) -> Self {
         Self {
             topology,
+            balancer,
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             seed: 0,

@@ -143,7 +143,7 @@ async fn a_command_that_is_not_there_is_named() {
 }
 
 /// Two servers that ask for NTLM.
-fn topology(balancer: &str) -> Topology {
+fn topology() -> Topology {
     let user = |name: &str, password: &str| UserSpec { name: name.into(), password: password.into(), forbidden: false };
     let server = |n: u8| ServerSpec {
         name: format!("iis{n}").into(),
@@ -161,7 +161,6 @@ fn topology(balancer: &str) -> Topology {
             ..DomainSpec::default()
         },
         servers: (1..=2).map(server).collect(),
-        balancer: balancer.into(),
         monitor: Some(monitor()),
         ..Topology::default()
     }
@@ -175,7 +174,7 @@ fn quick(probe: Probe) -> CheckRule {
 
 /// A site that has TLS, or not.
 async fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
-    let mut options = Options::new(topology(balancer));
+    let mut options = Options::new(topology(), BalancerSpec::named(balancer));
     options.topology.tls = tls.map(|upstream| TlsSpec { upstream, http2: false });
     options.check = Some(quick(probe));
     Site::start(options).await.expect("the site starts")
@@ -183,7 +182,7 @@ async fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site
 
 async fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>>) -> Site {
     let sink = Arc::clone(told);
-    let mut options = Options::new(topology("pin-on-401"));
+    let mut options = Options::new(topology(), BalancerSpec::named("pin-on-401"));
     options.check = Some(rule);
     options.check_command = command;
     options.check_failed = Some(Arc::new(move |failure| sink.lock().unwrap().push(failure.to_string())));
@@ -234,7 +233,7 @@ async fn a_site_obeys_a_command_in_place_of_its_mechanism() {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_kept_is_refused() {
-    let mut options = Options::new(topology("pin-on-401"));
+    let mut options = Options::new(topology(), BalancerSpec::named("pin-on-401"));
     options.check = Some(CheckRule { fall: 0, ..CheckRule::TCP });
     let error = Site::start(options).await.expect_err("nobody is ever down");
     assert!(matches!(error, StartError::Checks(_)), "{error}");
@@ -271,7 +270,7 @@ async fn hc_1(tls: Option<UpstreamTls>) {
 #[tokio::test]
 async fn what_there_is_in_the_simulated_world_alone_is_refused() {
     let refused = async |change: fn(&mut Topology)| {
-        let mut options = Options::new(topology("l4-nat"));
+        let mut options = Options::new(topology(), BalancerSpec::named("l4-nat"));
         change(&mut options.topology);
         Site::start(options).await.expect_err("it is not there").to_string()
     };
@@ -286,7 +285,7 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
 
 #[tokio::test]
 async fn tls_is_served_on_loopback_alone_and_its_keys_are_not_the_seeds() {
-    let mut options = Options::new(topology("l4-nat"));
+    let mut options = Options::new(topology(), BalancerSpec::named("l4-nat"));
     options.topology.tls = Some(TlsSpec::default());
     options.address = [0, 0, 0, 0].into();
     let error = Site::start(options).await.expect_err("anybody could connect");

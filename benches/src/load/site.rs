@@ -34,8 +34,8 @@ struct Seat {
     credentials: Credentials,
 }
 
-/// Two backends behind `balancer`, the default link, one user.
-pub fn standard_topology(balancer: &str) -> Topology {
+/// Two backends, the default link, one user.
+pub fn standard_topology() -> Topology {
     Topology {
         domain: DomainSpec {
             netbios: "CORP".into(),
@@ -53,7 +53,6 @@ pub fn standard_topology(balancer: &str) -> Topology {
                 site: SiteSpec::default(),
             })
             .collect(),
-        balancer: balancer.into(),
         link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO },
         ..Topology::default()
     }
@@ -75,7 +74,8 @@ impl Site {
     /// When the world does not start, which would be a bug of it.
     pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
-        let mut world = SimWorld::new(standard_topology(mechanism.name), 1).expect("the topology is sound");
+        let mut world =
+            SimWorld::new(standard_topology(), &BalancerSpec::named(mechanism.name), 1).expect("the topology is sound");
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");

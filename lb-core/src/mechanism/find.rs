@@ -16,24 +16,33 @@ pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
     let mut parts = name.split('+');
     let base = parts.next().unwrap_or_default();
     let unknown = || UnknownBalancer::name(name, base);
-    let mut mechanism = known(base).ok_or_else(unknown)?;
-    let mut faults = Vec::new();
-    for id in parts {
-        let fault = fault::find(id).map_err(|misfit| UnknownBalancer::fault(name, misfit))?;
-        if !faults.contains(&fault) {
-            faults.push(fault);
+    known(base).ok_or_else(unknown)?.with_faults(parts).map_err(|misfit| UnknownBalancer::fault(name, misfit))
+}
+
+impl Mechanism {
+    /// Puts the faults of these ids on the mechanism. A fault is put on once, however often it is named.
+    ///
+    /// # Errors
+    /// A fault is not known, or cannot sit on this mechanism.
+    pub fn with_faults<'n>(mut self, ids: impl IntoIterator<Item = &'n str>) -> Result<Self, Misfit> {
+        let mut faults = Vec::new();
+        for id in ids {
+            let fault = fault::find(id)?;
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
         }
+        faults.sort_by_key(|fault| fault.number());
+        for fault in &faults {
+            fault.put_on(&mut self)?;
+        }
+        if !faults.is_empty() {
+            let whole = faults.iter().fold(self.name.to_owned(), |name, fault| name + "+" + fault.id);
+            self.name = intern::text(&whole);
+        }
+        self.faults = faults;
+        Ok(self)
     }
-    faults.sort_by_key(|fault| fault.number());
-    for fault in &faults {
-        fault.put_on(&mut mechanism).map_err(|misfit| UnknownBalancer::fault(name, misfit))?;
-    }
-    if !faults.is_empty() {
-        let whole = faults.iter().fold(mechanism.name.to_owned(), |name, fault| name + "+" + fault.id);
-        mechanism.name = intern::text(&whole);
-    }
-    mechanism.faults = faults;
-    Ok(mechanism)
 }
 
 fn known(name: &str) -> Option<Mechanism> {

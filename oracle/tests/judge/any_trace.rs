@@ -255,7 +255,7 @@ fn events_of_the_balancer_alone_prove_nothing() {
         upstream: Some(1),
         backend: None,
         request: Some(RequestId(1)),
-        decision: "reuse",
+        decision: stickler_model::event::Decided::Reuse,
     };
     story.see("lb", decision);
     let silent = |grade| matches!(grade, Grade::NotExercised | Grade::NotApplicable);

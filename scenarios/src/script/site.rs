@@ -4,7 +4,7 @@ use stickler_model::topology::{
     self, AppPool, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive, LinkSpec, PartnerSpec,
     ProtectionSpec, Provider, Rogue, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
 };
-use stickler_model::{Identity, Principal, Topology};
+use stickler_model::{BalancerSpec, Identity, Principal, Topology};
 
 use super::errors::ScriptError;
 use crate::directory;
@@ -77,7 +77,7 @@ impl Site {
             let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
             server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
         }
-        topology.front = self.front;
+        topology.front = self.front.as_deref().map(BalancerSpec::named);
         topology.controllers = self.controllers;
         topology.partner = match self.partner {
             Some(partner) => Some(partner.spec(&mut topology.domain)?),

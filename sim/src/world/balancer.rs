@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{
-    Carriage, Control, Farm, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service, find,
+    Carriage, Control, Farm, L4Policy, L7Policy, Layer, Mechanism, Plane, Profile, RuleError, Service, find,
 };
 use stickler_model::trace::Promises;
-use stickler_model::{Entropy, Env, WorldError};
+use stickler_model::{BalancerSpec, Entropy, Env, WorldError};
 
 use crate::engine::{NatMode, SimListener, SimNet};
 
@@ -18,6 +18,7 @@ use crate::engine::{NatMode, SimListener, SimNet};
 /// A clone is another handle on the same description; each start of the machine makes a new balancer of it.
 #[derive(Clone)]
 pub struct Balancer {
+    pub(super) spec: BalancerSpec,
     promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
     pub(super) checks: Option<CheckRule>,
     pub(super) ends_authentication: Option<&'static str>,
@@ -62,10 +63,31 @@ pub(super) enum PacketMode {
 }
 
 impl Balancer {
-    /// A mechanism or profile of `lb-core`, with its faults if there are any.
-    pub(super) fn named(name: &str) -> Result<Self, WorldError> {
-        let mechanism = find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
-        Ok(Self::mechanism(&mechanism))
+    /// Returns the balancer that is described.
+    ///
+    /// # Errors
+    /// [`WorldError::Invalid`]: the catalogue has no such mechanism, or the profile is wrong.
+    /// [`WorldError::Unsupported`]: it is a real product, or somebody else's, which the simulator does not have.
+    pub fn of(spec: &BalancerSpec) -> Result<Self, WorldError> {
+        let invalid = |error: &dyn std::fmt::Display| WorldError::Invalid(error.to_string());
+        let mechanism = match spec {
+            BalancerSpec::Mechanism { .. } => find(&spec.to_string()).map_err(|error| invalid(&error))?,
+            BalancerSpec::Profile { name, toml, defects } => {
+                let profiles = Profile::parse(toml, name).map_err(|error| invalid(&error))?;
+                let profile = profiles.iter().find(|profile| profile.name == name);
+                let profile = profile.ok_or_else(|| invalid(&format!("the file has no profile `{name}`")))?;
+                profile.mechanism().with_faults(defects.iter().map(String::as_str)).map_err(|error| invalid(&error))?
+            }
+            BalancerSpec::Product { .. } => {
+                return Err(WorldError::Unsupported(format!("{spec} is a real product, and this arm is simulated")));
+            }
+            BalancerSpec::Foreign(name) => {
+                return Err(WorldError::Unsupported(format!(
+                    "`{name}` is somebody else's balancer: only a test that was built with it has it"
+                )));
+            }
+        };
+        Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
 
     /// A mechanism of `lb-core`.
@@ -88,6 +110,7 @@ impl Balancer {
             (Layer::L4, Carriage::DirectReturn) => packets(PacketMode::DirectReturn),
         };
         Self {
+            spec: BalancerSpec::named(mechanism.name),
             promises: Arc::new(move |farm| shared.promises(farm)),
             checks: mechanism.checks,
             ends_authentication: mechanism.ends_authentication,
@@ -131,6 +154,12 @@ impl Balancer {
         Self { promises: Arc::new(move |_| promises.clone()), ..self }
     }
 
+    /// The same under this name in traces and reports; `yours` where none is given.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { spec: BalancerSpec::Foreign(name.into()), ..self }
+    }
+
     /// The same, a proxy that reads HTTP and knows no TLS: worlds with TLS leave it out.
     #[must_use]
     pub fn without_tls(self) -> Self {
@@ -141,6 +170,11 @@ impl Balancer {
     #[must_use]
     pub fn checked(self, rule: CheckRule) -> Self {
         Self { checks: Some(rule), ..self }
+    }
+
+    /// What it is called in traces and run files.
+    pub fn spec(&self) -> &BalancerSpec {
+        &self.spec
     }
 
     /// Tries whether its rules fit this farm.
@@ -161,6 +195,7 @@ impl Balancer {
 
     fn declaring_nothing(make: Make) -> Self {
         Self {
+            spec: BalancerSpec::Foreign("yours".into()),
             promises: Arc::new(|_| Promises::default()),
             checks: None,
             ends_authentication: None,

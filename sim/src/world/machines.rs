@@ -117,7 +117,7 @@ impl Machines {
         if let Some(front) = &topology.front {
             let farm = Farm { backends: vec![Backend { name: "lb".into(), address: addresses::FRONT_END }] };
             let (address, behind) = (addresses::SECOND_FRONT_END, (farm, Control::new()));
-            machines.add_balancer(engine, "front", address, Balancer::named(front)?, behind, topology, envs)?;
+            machines.add_balancer(engine, "front", address, Balancer::of(front)?, behind, topology, envs)?;
             machines.front_end = address;
         }
         for (name, machine) in &machines.by_name {
@@ -271,8 +271,8 @@ impl Machines {
             return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
         };
         machine.process.mortal().ok_or_else(|| {
-            WorldError::Invalid(format!(
-                "`{name}` translates addresses inside the network here: it has no process to crash or to restart"
+            WorldError::Unsupported(format!(
+                "`{name}` translates addresses inside the simulated network: it has no process to crash or to restart"
             ))
         })
     }

@@ -137,10 +137,12 @@ async fn a_client_follows_a_referral_to_the_trusted_realm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_site_has_a_kdc() {
-    let (balancer, link) = ("shared-pool".into(), LinkSpec::default());
-    let topology = Topology { domain: corp(), balancer, link, ..Topology::default() };
+    let topology = Topology { domain: corp(), ..Topology::default() };
     let (events, seen) = std::sync::mpsc::channel();
-    let options = Options { events: Box::new(move |event| drop(events.send(event))), ..Options::new(topology) };
+    let options = Options {
+        events: Box::new(move |event| drop(events.send(event))),
+        ..Options::new(topology, BalancerSpec::named("shared-pool"))
+    };
     let site = Site::start(options).await.unwrap();
     let Some(desk) = Desk::new(&CLIENTS, &site.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["alice"], "alice-pw"), true, "");

@@ -55,13 +55,14 @@ impl Served {
         let topology = Topology {
             domain: corp(),
             servers: vec![server(1), server(2)],
-            balancer: errand.balancer.into(),
             link: LinkSpec::default(),
             ..Topology::default()
         };
         let (events, seen) = mpsc::channel();
         let events = Box::new(move |event| drop(events.send(event)));
-        let site = Site::start(Options { events, ..Options::new(topology) }).await.unwrap();
+        let site = Site::start(Options { events, ..Options::new(topology, BalancerSpec::named(errand.balancer)) })
+            .await
+            .unwrap();
         Self { site, seen }
     }
 

@@ -1,22 +1,20 @@
-//! A message with its place in a script.
+//! A message with its place in a text.
 
 use std::fmt;
 use std::ops::Range;
 
-use serde::Serialize;
-
-use crate::Scenario;
+use serde::{Deserialize, Serialize};
 
 /// Longest stretch of a line that is shown, in characters.
 const SHOWN: usize = 160;
 
-/// Something to say about a place in a script: an error, or an expectation that did not hold.
+/// Something to say about a place in a script or in another text file: an error, or an expectation that did not hold.
 ///
 /// Displays as `file:line:column: message`, the line itself, and a mark under the place with the
 /// actual value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
-    /// The script's path as it was given.
+    /// The file's path as it was given.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
@@ -33,19 +31,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A message about these bytes of the script; a range outside it is moved to its end.
-    pub fn new(scenario: &Scenario, bytes: Range<usize>, message: String, actual: Option<String>) -> Self {
-        Self::in_text(scenario.path(), scenario.source(), bytes, message, actual)
-    }
-
-    /// The same for any text that was read from `file`.
-    pub(crate) fn in_text(
-        file: &str,
-        source: &str,
-        bytes: Range<usize>,
-        message: String,
-        actual: Option<String>,
-    ) -> Self {
+    /// A message about these bytes of `source`, which was read from `file`. A range outside of it is moved to its end.
+    pub fn new(file: &str, source: &str, bytes: Range<usize>, message: String, actual: Option<String>) -> Self {
         let start = floor_char_boundary(source, bytes.start);
         let line_start = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_text = source[line_start..].lines().next().unwrap_or_default();
@@ -92,24 +79,20 @@ impl fmt::Display for Diagnostic {
 mod tests {
     use super::*;
 
-    fn scenario(source: &str) -> Scenario {
-        Scenario::new("x", "x.star", source).unwrap()
-    }
-
     #[test]
     fn the_mark_is_under_the_place_in_characters() {
-        let script = scenario("a = 1\n\u{fc}\u{fc} = bcd\n");
-        let at = script.source().find("bcd").unwrap();
-        let diagnostic = Diagnostic::new(&script, at..at + 3, "wrong".into(), Some("7".into()));
+        let script = "a = 1\n\u{fc}\u{fc} = bcd\n";
+        let at = script.find("bcd").unwrap();
+        let diagnostic = Diagnostic::new("x.star", script, at..at + 3, "wrong".into(), Some("7".into()));
         assert_eq!(diagnostic.to_string(), "x.star:2:6: wrong\n  |\n2 | \u{fc}\u{fc} = bcd\n  |      ^^^ actual: 7");
     }
 
     #[test]
     fn any_range_at_all_gives_a_diagnostic() {
-        let script = scenario("\u{fc}b\n\nc");
+        let script = "\u{fc}b\n\nc";
         for start in 0..10 {
             for end in 0..10 {
-                let diagnostic = Diagnostic::new(&script, Range { start, end }, String::new(), None);
+                let diagnostic = Diagnostic::new("x.star", script, Range { start, end }, String::new(), None);
                 assert!(diagnostic.line <= 3 && diagnostic.width >= 1);
                 let _ = diagnostic.to_string();
             }
@@ -118,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_around_the_place() {
-        let script = scenario(&format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000)));
-        let shown = Diagnostic::new(&script, 1_000..1_001, String::new(), None).to_string();
+        let script = &format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000));
+        let shown = Diagnostic::new("x.star", script, 1_000..1_001, String::new(), None).to_string();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[2].find('X'), lines[3].find('^'));
         assert!(lines[2].len() < 200);
