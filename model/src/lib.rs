@@ -9,6 +9,7 @@
 //! * [`time`]: [`Time`] on the world's clock, and [`Clock`].
 //! * [`name`]: [`Name`] of a host or client, [`Principal`] of a user.
 //! * [`topology`]: which users, servers, balancer and links there are.
+//! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`action`]: what a script may ask of a world, as data, and the [`Outcome`] of it.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
@@ -18,6 +19,7 @@
 //! * [`world`]: the [`World`] trait that `sim` and `wire` implement.
 
 pub mod action;
+pub mod capabilities;
 pub mod env;
 pub mod event;
 pub mod name;
