@@ -12,13 +12,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
+use stickler_model::capabilities::Packages;
 use stickler_model::{Env, Identity, Leg};
 use stickler_net::{Net, Stream};
 
 use crate::agent::{Exchange, Heard, MethodKind, On, Send, Step};
 use crate::connection::MAX_HEAD;
 use crate::message::{describe, keeps_alive};
-use crate::profile::{Packages, UserAgent};
+use crate::profile::UserAgent;
 use crate::seat::initiator;
 use crate::tickets::Host;
 
@@ -91,7 +92,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
     let agent = UserAgent {
         product: "stickler-check",
         preemptive: false,
-        schemes: &[Scheme::Negotiate, Scheme::Ntlm],
+        schemes: vec![Scheme::Negotiate, Scheme::Ntlm],
         negotiate: Packages::KerberosOrNtlm,
         ..UserAgent::curl()
     };

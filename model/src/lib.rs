@@ -12,6 +12,7 @@
 //! * [`balancer`]: which balancer stands between the clients and the servers.
 //! * [`plan`]: everything that a run is made of, and the check that it makes sense.
 //! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
@@ -21,6 +22,7 @@
 
 pub mod action;
 pub mod balancer;
+pub mod capabilities;
 pub mod env;
 pub mod event;
 pub mod name;
