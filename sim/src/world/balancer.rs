@@ -4,10 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use stickler_agents::Plane;
+use stickler_catalogue::{Carriage, Mechanism, find};
 use stickler_lb_core::health::CheckRule;
-use stickler_lb_core::{
-    Carriage, Control, Farm, L4Policy, L7Policy, Layer, Mechanism, Plane, RuleError, Service, find,
-};
+use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
+use stickler_lb_proxy::Service;
 use stickler_model::trace::Promises;
 use stickler_model::{Entropy, Env, WorldError};
 
@@ -62,13 +63,13 @@ pub(super) enum PacketMode {
 }
 
 impl Balancer {
-    /// A mechanism or profile of `lb-core`, with its faults if there are any.
+    /// A mechanism or profile of `catalogue`, with its faults if there are any.
     pub(super) fn named(name: &str) -> Result<Self, WorldError> {
         let mechanism = find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
         Ok(Self::mechanism(&mechanism))
     }
 
-    /// A mechanism of `lb-core`.
+    /// A mechanism of `catalogue`.
     pub fn mechanism(mechanism: &Mechanism) -> Self {
         let shared = Arc::new(mechanism.clone());
         let own = Arc::clone(&shared);
@@ -81,7 +82,7 @@ impl Balancer {
         };
         let make = match (mechanism.layer, mechanism.carriage) {
             (Layer::L7, _) | (Layer::L4, Carriage::Splice { .. }) => {
-                Make::Plane(Arc::new(move |farm, entropy, control| own.plane(farm, entropy, control)))
+                Make::Plane(Arc::new(move |farm, entropy, control| Plane::new(&own, farm, entropy, control)))
             }
             (Layer::L4, Carriage::SourceNat) => packets(PacketMode::Source),
             (Layer::L4, Carriage::DestinationNat) => packets(PacketMode::Destination),
