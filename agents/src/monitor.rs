@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use http::StatusCode;
-use stickler_lb_core::health::{LogonAgent, LogonResult};
-use stickler_lb_core::{Backend, Boxed, UpstreamTls};
+use stickler_lb_core::Backend;
+use stickler_lb_proxy::health::{LogonAgent, LogonResult};
+use stickler_lb_proxy::{Boxed, UpstreamTls};
 use stickler_mock_client::{Check, check_on};
 use stickler_model::{Env, Identity};
 use stickler_net::Net;
-use stickler_net::tls::Secured;
+use stickler_tls::Secured;
 
 /// How much of a page a check reads, in bytes.
 const PAGE: usize = 64 * 1024;

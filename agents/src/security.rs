@@ -2,10 +2,10 @@
 
 use std::io;
 
-use stickler_lb_core::UpstreamTls as Upstream;
+use stickler_lb_proxy::UpstreamTls as Upstream;
 use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Name, Topology};
-use stickler_net::tls::{Authority, Certified, ClientTls, Random, ServerTls};
+use stickler_tls::{Authority, Certified, ClientTls, Random, ServerTls};
 
 /// The certificates of a site with TLS. Whatever a host draws comes from a source of its own, so that where sources are
 /// seeded none changes another's.

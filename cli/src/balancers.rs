@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stickler_lb_core::{Profile, mechanisms, profiles};
+use stickler_catalogue::{Profile, mechanisms, profiles};
 use stickler_model::BalancerSpec;
 
 use crate::Failure;
@@ -42,7 +42,7 @@ pub(crate) fn find(names: &[String], own: &[OwnProfile]) -> Result<Vec<BalancerS
 
 /// A mechanism or a profile of the catalogue.
 fn shipped(name: &str) -> Result<BalancerSpec, Failure> {
-    let mechanism = stickler_lb_core::find(name).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let mechanism = stickler_catalogue::find(name).map_err(|error| Failure::Wrong(error.to_string()))?;
     // Defects are named once each, and in their order.
     Ok(BalancerSpec::named(mechanism.name))
 }

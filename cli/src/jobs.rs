@@ -24,7 +24,7 @@ pub(crate) struct Job<'a> {
 
 /// The scripts that the arguments mean.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
-    stickler_scenarios::select(paths, &stickler_lb_core::names()).map_err(|error| match error {
+    stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
         _ => Failure::Wrong(error.to_string()),
     })

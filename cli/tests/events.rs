@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
-use stickler_lb_core::{Mechanism, mechanisms};
+use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::{BalancerSpec, Event};
 use stickler_runner::Arm;
 use stickler_scenarios::{Case, shipped};
@@ -31,7 +31,7 @@ const SEEDS: [u64; 3] = [0, 1, 2];
 #[ignore = "takes minutes"]
 fn the_events_are_those_that_were_stored() {
     let wish = std::env::var("STICKLER_EVENTS").unwrap_or_default();
-    let cases = shipped(&stickler_lb_core::names()).unwrap();
+    let cases = shipped(&stickler_catalogue::names()).unwrap();
     let jobs: Vec<(&Case, u64)> = SEEDS.iter().flat_map(|&seed| cases.iter().map(move |case| (case, seed))).collect();
     let hashes = hash_all(&jobs, (!wish.is_empty() && wish != "store").then_some(Path::new(&wish)));
     if wish == "store" {

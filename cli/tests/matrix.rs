@@ -6,7 +6,7 @@
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use stickler_lb_core::{mechanisms, profiles};
+use stickler_catalogue::{mechanisms, profiles};
 use stickler_model::event::Closed;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, What};

@@ -51,7 +51,7 @@ fn recorded(name: &str, scenario: &str, balancer: &str) -> String {
 #[test]
 fn the_plan_of_every_shipped_scenario_gives_the_same_trace_without_its_script() {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
-    for case in shipped(&stickler_lb_core::names()).unwrap() {
+    for case in shipped(&stickler_catalogue::names()).unwrap() {
         for name in BALANCERS {
             let run = case.run(&BalancerSpec::named(name), 5, &arm);
             let Some(trace) = run.trace else { continue };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use stickler_lb_core::{faults, names};
+use stickler_catalogue::{faults, names};
 use stickler_model::BalancerSpec;
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_runner::{Arm, End, Run};

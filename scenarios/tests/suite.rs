@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use stickler_lb_core::{mechanisms, names};
+use stickler_catalogue::{mechanisms, names};
 use stickler_model::BalancerSpec;
 use stickler_runner::{Arm, Ending, Run};
 use stickler_scenarios::{Case, shipped};

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_agents::Monitor;
-use stickler_lb_core::health::{self, CheckError, CheckRule};
-use stickler_lb_core::{Control, Farm, Mechanism, UpstreamTls};
+use stickler_catalogue::Mechanism;
+use stickler_lb_core::health::{CheckError, CheckRule};
+use stickler_lb_core::{Control, Farm};
+use stickler_lb_proxy::UpstreamTls;
+use stickler_lb_proxy::health;
 use stickler_model::{Env, Identity};
 use stickler_net::{Net as _, TokioNet};
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use stickler_catalogue::UnknownBalancer;
+use stickler_lb_core::RuleError;
 use stickler_lb_core::health::CheckError;
-use stickler_lb_core::{RuleError, UnknownBalancer};
 use stickler_model::{Name, Topology};
 
 /// Why a site could not start.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stickler_agents::Security;
 use stickler_model::Topology;
-use stickler_net::tls::Random;
+use stickler_tls::Random;
 
 use crate::StartError;
 

@@ -4,16 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stickler_agents::Plane;
 use stickler_agents::{Doorkeeper, Security};
+use stickler_catalogue::{Mechanism, find};
 use stickler_lb_core::health::CheckRule;
-use stickler_lb_core::{Backend, Control, Farm, Gate, Layer, Mechanism, Plane, find, serve_l4, serve_l7};
+use stickler_lb_core::{Backend, Control, Farm, Layer};
+use stickler_lb_proxy::{Gate, serve_l4, serve_l7};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, DomainSpec, ServerSpec};
 use stickler_model::{BalancerSpec, Clock, Entropy, Env, Event, Journal, Name, Topology};
-use stickler_net::tls::{Authority, ServerTls};
+
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
+use stickler_tls::{Authority, ServerTls};
 
 use crate::checks::Checks;
 use crate::error::refuse_unsupported;
@@ -189,7 +193,7 @@ impl Domain<'_> {
         (farm, control): (&Farm, &Control),
         first: Option<&ServerSpec>,
     ) -> Result<(), StartError> {
-        match mechanism.plane(farm.clone(), env.entropy.clone(), control.clone())? {
+        match Plane::new(mechanism, farm.clone(), env.entropy.clone(), control.clone())? {
             Plane::L7(mut service) => {
                 service.tls = self.security.and_then(|security| security.front_end(&env.name));
                 service.upstream_tls = self.security.and_then(|security| security.towards_servers(&env.name));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_lb_core::Mechanism;
+use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
 use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use stickler_agents::Plane;
+use stickler_catalogue::{Carriage, Mechanism, Profile, find};
 use stickler_lb_core::health::CheckRule;
-use stickler_lb_core::{
-    Carriage, Control, Farm, L4Policy, L7Policy, Layer, Mechanism, Plane, Profile, RuleError, Service, find,
-};
+use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
+use stickler_lb_proxy::Service;
 use stickler_model::trace::Promises;
 use stickler_model::{BalancerSpec, Entropy, Env, WorldError};
 
@@ -90,7 +91,7 @@ impl Balancer {
         Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
 
-    /// A mechanism of `lb-core`.
+    /// A mechanism of `catalogue`.
     pub fn mechanism(mechanism: &Mechanism) -> Self {
         let shared = Arc::new(mechanism.clone());
         let own = Arc::clone(&shared);
@@ -103,7 +104,7 @@ impl Balancer {
         };
         let make = match (mechanism.layer, mechanism.carriage) {
             (Layer::L7, _) | (Layer::L4, Carriage::Splice { .. }) => {
-                Make::Plane(Arc::new(move |farm, entropy, control| own.plane(farm, entropy, control)))
+                Make::Plane(Arc::new(move |farm, entropy, control| Plane::new(&own, farm, entropy, control)))
             }
             (Layer::L4, Carriage::SourceNat) => packets(PacketMode::Source),
             (Layer::L4, Carriage::DestinationNat) => packets(PacketMode::Destination),

@@ -4,16 +4,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use stickler_agents::Plane;
 use stickler_agents::{Doorkeeper, Monitor, Security};
-use stickler_lb_core::health::{self, CheckRule, Probe};
-use stickler_lb_core::{Backend, Control, Farm, Plane, UpstreamTls, serve_l4, serve_l7};
+use stickler_lb_core::health::{CheckRule, Probe};
+use stickler_lb_core::{Backend, Control, Farm};
+use stickler_lb_proxy::health;
+use stickler_lb_proxy::{UpstreamTls, serve_l4, serve_l7};
 use stickler_mock_dc::{DomainController, kdc};
 use stickler_mock_iis::Site;
 use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Env, Identity, Name, Topology, WorldError};
 use stickler_net::Net;
-use stickler_net::tls::{ClientTls, ServerTls};
+use stickler_tls::{ClientTls, ServerTls};
 
 use super::Envs;
 use super::addresses;

@@ -12,7 +12,7 @@ pub(super) fn security(topology: &Topology, ends: bool, seed: u64) -> Result<Opt
     if topology.tls.is_some() && topology.front.is_some() {
         return Err(WorldError::Invalid("TLS goes through one balancer here, and not through two".into()));
     }
-    let random = move |who: &str| -> stickler_net::tls::Random {
+    let random = move |who: &str| -> stickler_tls::Random {
         let entropy = Entropy::new(seed, &format!("TLS of {who}"));
         Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
     };
