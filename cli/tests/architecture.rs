@@ -14,7 +14,7 @@ const LEVELS: [(&str, u8); 18] = [
     ("netlogon", 1),
     ("mock-dc", 2),
     ("mock-iis", 2),
-    ("agents", 3),
+    ("site", 3),
     ("wire", 4),
     ("sim", 4),
     ("report", 5),
