@@ -44,7 +44,7 @@ pub(crate) struct Run {
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see lb-core/profiles); each is run over. May be given more than once.
+    /// A file of product profiles of your own (see catalogue/profiles); each is run over. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// The seed: the same seed gives the same trace, byte for byte.

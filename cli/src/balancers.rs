@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stickler_lb_core::{Mechanism, Profile, mechanisms, profiles};
+use stickler_catalogue::{Mechanism, Profile, mechanisms, profiles};
 
 use crate::Failure;
 
@@ -13,7 +13,7 @@ pub(crate) fn find(names: &[String]) -> Result<Vec<Mechanism>, Failure> {
     }
     let mut found: Vec<Mechanism> = Vec::new();
     for name in names {
-        let mechanism = stickler_lb_core::find(name).map_err(|error| Failure::Wrong(error.to_string()))?;
+        let mechanism = stickler_catalogue::find(name).map_err(|error| Failure::Wrong(error.to_string()))?;
         if !found.iter().any(|other| other.name == mechanism.name) {
             found.push(mechanism);
         }

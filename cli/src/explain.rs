@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use stickler_lb_core::{Profile, profiles};
+use stickler_catalogue::{Profile, profiles};
 
 use crate::args::Explain;
 use crate::{Failure, balancers};

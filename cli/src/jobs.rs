@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stickler_lb_core::Mechanism;
+use stickler_catalogue::Mechanism;
 use stickler_model::{Topology, World, WorldError};
 use stickler_report::RunReport;
 use stickler_scenarios::{Case, Run, SuiteError};
@@ -35,7 +35,7 @@ pub(crate) enum Done {
 
 /// The scripts that the arguments mean.
 pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
-    stickler_scenarios::select(paths, &stickler_lb_core::names()).map_err(|error| match error {
+    stickler_scenarios::select(paths, &stickler_catalogue::names()).map_err(|error| match error {
         SuiteError::NothingMatched { .. } => Failure::Nothing(error.to_string()),
         _ => Failure::Wrong(error.to_string()),
     })

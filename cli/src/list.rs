@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use stickler_lb_core::{faults, mechanisms, profiles};
+use stickler_catalogue::{faults, mechanisms, profiles};
 use stickler_report::json::{self, RequirementText};
 
 use crate::args::{Format, List};

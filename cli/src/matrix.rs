@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use stickler_lb_core::{Mechanism, Profile, mechanisms};
+use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_report::matrix::{Matrix, Subject};
 
 use crate::Failure;

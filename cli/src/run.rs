@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use stickler_lb_core::Profile;
+use stickler_catalogue::Profile;
 use stickler_model::Trace;
 use stickler_model::topology::Provider;
 use stickler_report::matrix::{Matrix, Subject};

@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use stickler_model::{Topology, standard};
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
+use stickler_model::{Topology, standard};
 use stickler_report::transcript;
 use stickler_wire::{Options, Site};
 

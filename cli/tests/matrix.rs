@@ -5,7 +5,7 @@
 
 use std::process::{Command, Output};
 
-use stickler_lb_core::{Mechanism, find, mechanisms, profiles};
+use stickler_catalogue::{Mechanism, find, mechanisms, profiles};
 use stickler_model::event::Closed;
 use stickler_model::topology::Provider;
 use stickler_model::{Topology, What, World, WorldError};

@@ -68,7 +68,7 @@ fn profiles_of_ones_own_are_run_over_and_a_wrong_one_points_at_the_place() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = folder.join("own.toml");
     let path = file.to_str().expect("the test's path is UTF-8");
-    let shipped = include_str!("../../lb-core/profiles/proxies.toml");
+    let shipped = include_str!("../../catalogue/profiles/proxies.toml");
     let squid = shipped.split("[[profile]]").find(|text| text.contains("name = \"squid\"")).expect("squid is there");
     let own = format!("[[profile]]{}", squid.replace("name = \"squid\"", "name = \"ours\""));
     std::fs::write(&file, &own).expect("the test's profile can be written");

@@ -79,7 +79,7 @@ impl Suite {
 
     fn slots(&self) -> &BTreeMap<String, Slot> {
         self.played.get_or_init(|| {
-            let cases = shipped(&stickler_lb_core::names())
+            let cases = shipped(&stickler_catalogue::names())
                 .unwrap_or_else(|error| panic!("the shipped scenarios are sound: {error}"));
             let wanted = cases.into_iter().filter(|case| GROUPS.contains(&&*case.group));
             wanted.map(|case| (case.scenario.name().to_owned(), Slot { case, played: Mutex::new(None) })).collect()

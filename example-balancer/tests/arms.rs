@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 #[test]
 fn in_simulated_time() {
-    let mut world = SimWorld::with_balancer(standard::site("", 2), Balancer::proxy(Forward), 1).expect("the topology is sound");
+    let mut world =
+        SimWorld::with_balancer(standard::site("", 2), Balancer::proxy(Forward), 1).expect("the topology is sound");
     let mut act = |action| world.perform(action).expect("the action makes sense");
     let alice = standard::identity("alice");
     act(Action::AddClient(ClientSpec::new("alice".into(), Profile::BROWSER, Some(alice.clone()))));

@@ -31,7 +31,7 @@ use stickler_model::topology::Http2;
 use stickler_model::trace::Promises;
 use stickler_model::{Answer, ClientSpec, Env, Identity, Leg, RequestId, RequestSpec, What};
 use stickler_net::Net;
-use stickler_net::tls::ClientTls;
+use stickler_tls::ClientTls;
 use tokio::time::timeout;
 
 use crate::agent::{Exchange, Heard, Lost, MethodKind, On, Send, Step};

@@ -14,8 +14,8 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use stickler_auth::channel_binding::ChannelBinding;
 use stickler_model::{Env, What};
-use stickler_net::tls::{self, ClientTls, Secured};
 use stickler_net::{Net, Stream as _};
+use stickler_tls::{ClientTls, Secured};
 
 use crate::link::{Known, Link, Open, Opening, Watched};
 use crate::message::Outgoing;
@@ -108,7 +108,8 @@ impl Connections {
             None => Secured::Plain(stream),
             Some((tls, name)) => opening.secure(tls.connect(name, stream)).await?,
         };
-        let binding = stream.certificate().map(|shown| ChannelBinding::tls_server_end_point(&tls::end_point(shown)));
+        let binding =
+            stream.certificate().map(|shown| ChannelBinding::tls_server_end_point(&stickler_tls::end_point(shown)));
         let http2 = stream.http2();
         let io = TokioIo::new(Watched::new(stream, link.clone()));
         if !http2 {

@@ -13,8 +13,8 @@ use stickler_model::event::Closed;
 use stickler_model::payload::BodyHasher;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
-use stickler_net::tls::Secured;
 use stickler_net::{Net, Stream, next_connection};
+use stickler_tls::Secured;
 use tokio::time::{sleep, timeout};
 
 use crate::acceptance::Acceptance;

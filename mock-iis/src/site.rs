@@ -15,8 +15,8 @@ use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
-use stickler_net::tls::{self, ServerTls};
 use stickler_netlogon::LogonNumbers;
+use stickler_tls::ServerTls;
 
 use crate::Sam;
 use crate::authn::{AuthConfig, Rules};
@@ -211,7 +211,7 @@ impl Site {
     /// Says that connections have TLS with this certificate (DER), and that somebody else sees to it.
     #[must_use]
     pub fn with_certificate(self, certificate: &[u8]) -> Self {
-        self.with_binding(ChannelBinding::tls_server_end_point(&tls::end_point(certificate)))
+        self.with_binding(ChannelBinding::tls_server_end_point(&stickler_tls::end_point(certificate)))
     }
 
     /// Says that connections have TLS, with a certificate of this binding, and that somebody else sees to it.

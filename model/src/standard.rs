@@ -40,13 +40,7 @@ pub fn domain() -> DomainSpec {
 /// the balancer of that name.
 pub fn site(balancer: &str, backends: u32) -> Topology {
     let monitor = Some(identity(MONITOR));
-    Topology {
-        domain: domain(),
-        monitor,
-        servers: servers(backends),
-        balancer: balancer.into(),
-        ..Topology::default()
-    }
+    Topology { domain: domain(), monitor, servers: servers(backends), balancer: balancer.into(), ..Topology::default() }
 }
 
 /// Servers `iis1`, `iis2` ...

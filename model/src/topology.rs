@@ -14,7 +14,7 @@ pub struct Topology {
     pub domain: DomainSpec,
     /// The farm: one entry for each backend.
     pub servers: Vec<ServerSpec>,
-    /// The balancer, by the name of a mechanism or profile of `lb-core`.
+    /// The balancer, by the name of a mechanism or profile of `catalogue`.
     pub balancer: String,
     /// A second balancer in front of it, which the clients connect to and whose one backend it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

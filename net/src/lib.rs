@@ -3,15 +3,14 @@
 //! * [`Net`]: connect, bind and spawn, as seen by *one host*.
 //! * [`Listener`] and [`Stream`]: what `Net` hands out.
 //! * [`next_connection`]: accepts, and sits out what passes.
-//! * [`tls`]: TLS over any of these streams.
 //! * [`AnyNet`]: any of them behind one type.
+//! * TLS over any of these streams lives in `stickler-tls`.
 //! * [`TokioNet`]: the arm on real sockets. The simulated arm lives in `stickler-sim`.
 //!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
 mod accept;
 mod any;
-pub mod tls;
 mod tokio_net;
 
 use std::future::Future;

@@ -326,7 +326,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 
 #[cfg(test)]
 mod tests {
-    use stickler_lb_core::names;
+    use stickler_catalogue::names;
 
     use super::*;
 

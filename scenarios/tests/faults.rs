@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use stickler_lb_core::{faults, names};
+use stickler_catalogue::{faults, names};
 use stickler_model::{Topology, World, WorldError};
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_scenarios::{Case, Run, run, shipped};

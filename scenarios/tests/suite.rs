@@ -2,7 +2,7 @@
 //!
 //! To try a balancer of your own, use the crate `stickler-conformance`.
 
-use stickler_lb_core::{mechanisms, names};
+use stickler_catalogue::{mechanisms, names};
 use stickler_model::{Topology, World, WorldError};
 use stickler_scenarios::{Case, Run, run, shipped};
 use stickler_sim::SimWorld;

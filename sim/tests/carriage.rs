@@ -89,7 +89,8 @@ impl Stage {
         for n in 1..=2_u8 {
             let name = Name::from(format!("iis{n}"));
             controller.join(&name, b"secret");
-            let site = Arc::new(Site::new(&standard::server(name.clone()), &domain, Accounts::dc(DC.into(), b"secret")));
+            let site =
+                Arc::new(Site::new(&standard::server(name.clone()), &domain, Accounts::dc(DC.into(), b"secret")));
             let address = SocketAddr::from(([10, 0, 1, n], 80));
             let (net, env) = (host(&mut engine, address), env(name.as_str()));
             servers.push(net.host());

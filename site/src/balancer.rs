@@ -154,7 +154,8 @@ impl Balancer {
     pub(crate) fn promises(&self, farm: &Farm, topology: &Topology) -> Promises {
         let mut promises = (self.promises)(farm);
         promises.checks = promises.checks.or_else(|| self.checks.as_ref().map(CheckRule::promise));
-        let logs_on = self.checks.is_some_and(|rule| matches!(rule.probe, stickler_lb_core::health::Probe::Logon { .. }));
+        let logs_on =
+            self.checks.is_some_and(|rule| matches!(rule.probe, stickler_lb_core::health::Probe::Logon { .. }));
         if let (Some(checks), true) = (&mut promises.checks, logs_on) {
             checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
         }

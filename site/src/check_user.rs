@@ -28,13 +28,7 @@ pub struct CheckUser<N> {
 impl<N: Net> CheckUser<N> {
     /// Creates an agent that connects by `net`, calls the site `host` in its requests and logs on as `identity`; over
     /// TLS where backends have it. Randomness and time for the tokens come from `env`.
-    pub fn agent(
-        net: N,
-        env: Env,
-        host: String,
-        identity: Identity,
-        tls: Option<UpstreamTls>,
-    ) -> Arc<dyn LogonAgent> {
+    pub fn agent(net: N, env: Env, host: String, identity: Identity, tls: Option<UpstreamTls>) -> Arc<dyn LogonAgent> {
         Arc::new(Self { net, env, host, identity, tls })
     }
 

@@ -199,7 +199,9 @@ async fn auth_offload_names_the_user_and_hands_no_credentials_on() {
     let gate = offload(&Domain::start());
     let anonymous = answer(admit(&gate, 1, None).await);
     assert_eq!((anonymous.status(), &anonymous.headers()[WWW_AUTHENTICATE]), (StatusCode::UNAUTHORIZED, "NTLM"));
-    let Admission::Pass(edits) = log_on_at(&gate, 1, "alice", &password("alice")).await else { panic!("alice may pass") };
+    let Admission::Pass(edits) = log_on_at(&gate, 1, "alice", &password("alice")).await else {
+        panic!("alice may pass")
+    };
     let [Edit::Set(name, value), Edit::Remove(removed)] = &edits[..] else { panic!("{edits:?}") };
     assert_eq!((name.as_str(), value.to_str().unwrap(), removed), (HEADER, "CORP\\alice", &AUTHORIZATION));
     assert!(matches!(admit(&gate, 1, None).await, Admission::Pass(_)), "her connection is authenticated");

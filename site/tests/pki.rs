@@ -33,10 +33,10 @@ fn site(upstream: UpstreamTls, terminates: bool) -> SitePki {
 async fn handshake(server: ServerTls, client: &ClientTls, name: &str) -> Result<bool, String> {
     let listener = TokioNet.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let (accepted, connected) = tokio::join!(
-        async { server.accept(listener.accept().await.unwrap().0).await },
-        async { client.connect(name, TokioNet.connect(address).await.unwrap()).await }
-    );
+    let (accepted, connected) =
+        tokio::join!(async { server.accept(listener.accept().await.unwrap().0).await }, async {
+            client.connect(name, TokioNet.connect(address).await.unwrap()).await
+        });
     let connected = connected.map_err(|error| error.to_string())?;
     accepted.map_err(|error| error.to_string())?;
     Ok(connected.http2())

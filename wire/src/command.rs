@@ -11,8 +11,10 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_lb_core::health::{CheckRule, Probe, Prober};
-use stickler_lb_core::{Backend, Boxed};
+use stickler_lb_core::Backend;
+use stickler_lb_core::health::{CheckRule, Probe};
+use stickler_lb_proxy::Boxed;
+use stickler_lb_proxy::health::Prober;
 use stickler_model::{Identity, Name};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stickler_lb_core::Backend;
-use stickler_lb_core::health::{CheckRule, Expect, Probe, Prober};
+use stickler_lb_core::health::{CheckRule, Expect, Probe};
+use stickler_lb_proxy::health::Prober;
 use stickler_mock_client::{Check, check_on};
 use stickler_model::topology::{ControllerSpec, PartnerSpec, TlsSpec, UpstreamTls, UserSpec};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology, standard};
-use stickler_net::tls::{ClientTls, Secured};
 use stickler_net::{Net as _, TokioNet};
+use stickler_tls::{ClientTls, Secured};
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickler_lb_core::Mechanism;
+use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
 use stickler_model::{

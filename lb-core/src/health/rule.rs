@@ -37,7 +37,7 @@ pub enum Probe {
         expect: Expect,
     },
     /// Whether a user can log on, over a connection of the check's own that never serves a client. The agent that
-    /// logs on comes from outside: a balancer knows no secrets ([`crate::health::LogonAgent`]).
+    /// logs on comes from outside: a balancer knows no secrets (`LogonAgent` of `stickler-lb-proxy`).
     Logon {
         /// The request's target.
         uri: &'static str,

@@ -1,10 +1,9 @@
 //! Each fault changes a decision of the mechanism that it sits on, in the way that its name says.
 
 use http::StatusCode;
+use stickler_catalogue::{Mechanism, fault, faults, find, mechanisms};
 use stickler_lb_core::health::rule::{Blame, Expect, Probe};
-use stickler_lb_core::{
-    FailureKind, Finish, L7Policy as _, Mechanism, Pipelining, Route, UpstreamId, fault, faults, find, mechanisms,
-};
+use stickler_lb_core::{FailureKind, Finish, L7Policy as _, Pipelining, Route, UpstreamId};
 
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
 
