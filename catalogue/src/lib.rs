@@ -13,7 +13,7 @@ mod intern;
 pub mod mechanism;
 pub mod profile;
 
-pub use fault::{Fault, faults};
+pub use fault::{Fault, Misfit, faults};
 pub use find::{UnknownBalancer, find, names};
 pub use mechanism::{Carriage, Mechanism, mechanisms};
 pub use profile::{Profile, ProfileError, profiles};

@@ -8,7 +8,8 @@ use stickler_oracle::{Grade, Requirement};
 use stickler_report::pretty;
 use stickler_runner::{Arm, Ending, Run};
 use stickler_scenarios::{Case, shipped};
-use stickler_sim::{Balancer, OwnArm};
+use stickler_sim::OwnArm;
+use stickler_site::Balancer;
 
 use crate::GROUPS;
 

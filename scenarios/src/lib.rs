@@ -10,7 +10,7 @@
 //! * [`run()`]: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
 //! * [`expected`]: the tables of expected outcomes.
-//! * [`directory`]: the accounts that every scenario finds.
+//! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -48,7 +48,6 @@
 //!
 //! Linking this crate installs a counting global allocator ([`limits`]).
 
-pub mod directory;
 pub mod expected;
 pub mod limits;
 mod panics;

@@ -2,8 +2,9 @@
 
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
+use stickler_site::Balancer;
 
-use crate::{Balancer, SimWorld};
+use crate::SimWorld;
 
 /// Builds simulated worlds with the balancers of the catalogue.
 #[derive(Debug, Clone, Copy, Default)]

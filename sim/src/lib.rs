@@ -9,4 +9,4 @@ pub mod engine;
 pub mod world;
 
 pub use arm::{OwnArm, SimArm};
-pub use world::{Balancer, SimWorld};
+pub use world::SimWorld;

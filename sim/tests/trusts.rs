@@ -7,9 +7,7 @@ use stickler_model::topology::{
     Acceptor, Agent, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, SiteSpec,
     UserSpec,
 };
-use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
-};
+use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec, Topology, Trace, What, World, WorldError};
 use stickler_sim::SimWorld;
 
 const SITE: &str = "HTTP/www.corp.example";
@@ -28,13 +26,8 @@ fn users(names: &[&str]) -> Vec<UserSpec> {
 
 /// One server of `CORP`, which has alice, and trusts `PARTNER`, which has paula and an alice of its own.
 fn topology() -> Topology {
-    let mut domain = DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
-        users: users(&["alice", "svc-web"]),
-        lockout_threshold: Some(3),
-        ..DomainSpec::default()
-    };
+    let mut domain =
+        DomainSpec { users: users(&["alice", "svc-web"]), lockout_threshold: Some(3), ..standard::domain() };
     let partner = DomainSpec {
         netbios: "PARTNER".into(),
         dns: "partner.example".into(),
@@ -51,13 +44,7 @@ fn plain() -> Topology {
 }
 
 fn server(provider: Provider) -> ServerSpec {
-    ServerSpec {
-        name: "iis1".into(),
-        providers: vec![provider],
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
-        site: SiteSpec::default(),
-    }
+    ServerSpec { providers: vec![provider], ..standard::server("iis1".into()) }
 }
 
 /// The same site with these DCs.

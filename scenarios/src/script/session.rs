@@ -16,13 +16,13 @@ use stickler_model::action::Fault;
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
-    TokenId, Topology, World, WorldError,
+    TokenId, Topology, World, WorldError, standard,
 };
 use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
-use crate::{Scenario, directory, limits};
+use crate::{Scenario, limits};
 
 /// One run of a script. The evaluator carries it as its extra value.
 #[derive(ProvidesStaticType)]
@@ -63,7 +63,7 @@ enum Stage {
 impl Session {
     pub(super) fn new(scenario: Scenario, balancer: BalancerSpec, seed: u64, arm: Arc<dyn Arm>) -> Self {
         let state = State {
-            topology: directory::site(2),
+            topology: standard::site(2),
             site_given: false,
             stage: Stage::Planned,
             actions: 0,
