@@ -9,7 +9,7 @@ use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::status::NtStatus;
 use stickler_model::{Env, Name, Principal, What};
 use stickler_net::Net;
-use stickler_netlogon::{Limits, Outcome, SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, ChannelTimeouts, Outcome, SecureChannel};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -19,7 +19,7 @@ use crate::directory::{Asker, Course, Logon};
 
 /// How long another DC may take. Both together are less than a member waits for a reply by default (10 s), so that it
 /// hears what came of it.
-const LIMITS: Limits = Limits { connect: Duration::from_secs(2), reply: Duration::from_secs(5) };
+const TIMEOUTS: ChannelTimeouts = ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5) };
 
 /// Channels that a logon crosses after the first: to the trusted domain, and there to the PDC emulator.
 const MAX_HOPS: u8 = 2;
@@ -75,9 +75,9 @@ impl<N: Net> Service<N> {
     pub(crate) fn new(net: N, env: Env, dc: Arc<DomainController>) -> Self {
         let directory = dc.directory();
         let passage = |domain: &str, machine: &str, secret: Arc<[u8]>, controllers: Vec<SocketAddr>| {
-            let way = Way { machine: machine.to_owned(), secret, controllers, limits: LIMITS };
-            let channel = SecureChannel::new(&net, &way, &dc.numbers);
-            Passage { domain: domain.to_owned(), machine: way.machine, channel }
+            let config = ChannelConfig { machine: machine.to_owned(), secret, controllers, timeouts: TIMEOUTS };
+            let channel = SecureChannel::new(&net, &config, &dc.numbers);
+            Passage { domain: domain.to_owned(), machine: config.machine, channel }
         };
         let pdc = dc
             .pdc

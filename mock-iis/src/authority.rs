@@ -10,7 +10,7 @@ use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_model::{Entropy, Env, Principal, RequestId, What};
 use stickler_net::Net;
-use stickler_netlogon::{SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, SecureChannel};
 
 use crate::Site;
 use crate::authn::{Completed, Decision, Request, TicketSeen, Turn, Unauthorized};
@@ -35,13 +35,13 @@ impl Authority {
     /// Starts the secure channel of a site's machine, where it is joined.
     pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
         let dc = site.accounts.dc.as_ref().map(|link| {
-            let way = Way {
+            let config = ChannelConfig {
                 machine: site.machine(),
                 secret: Arc::clone(&link.secret),
                 controllers: link.addresses.clone(),
-                limits: site.limits.netlogon(),
+                timeouts: site.limits.netlogon(),
             };
-            SecureChannel::new(net, &way, &site.logons)
+            SecureChannel::new(net, &config, &site.logons)
         });
         Self { env, site, dc }
     }

@@ -105,8 +105,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(crate) fn netlogon(&self) -> stickler_netlogon::Limits {
-        stickler_netlogon::Limits { connect: self.connect, reply: self.logon }
+    pub(crate) fn netlogon(&self) -> stickler_netlogon::ChannelTimeouts {
+        stickler_netlogon::ChannelTimeouts { connect: self.connect, reply: self.logon }
     }
 }
 

@@ -8,7 +8,7 @@ use stickler_auth::status::NtStatus;
 use stickler_net::Net;
 
 use crate::link::{Answer, Link, Nothing};
-use crate::{LogonNumbers, Way};
+use crate::{ChannelConfig, LogonNumbers};
 
 /// The channel to a domain. Its tasks end when it is dropped.
 ///
@@ -40,14 +40,14 @@ pub struct Outcome {
 
 impl SecureChannel {
     /// Starts its tasks on `net`. Nothing is connected before the first logon.
-    pub fn new<N: Net>(net: &N, way: &Way, numbers: &Arc<LogonNumbers>) -> Self {
-        let links = way.controllers.iter().map(|address| Link::new(net, way, *address, Arc::clone(numbers)));
+    pub fn new<N: Net>(net: &N, config: &ChannelConfig, numbers: &Arc<LogonNumbers>) -> Self {
+        let links = config.controllers.iter().map(|address| Link::new(net, config, *address, Arc::clone(numbers)));
         Self { links: links.collect(), current: AtomicUsize::new(0), numbers: Arc::clone(numbers) }
     }
 
     /// Asks the domain. `None` where the tasks have ended, with the host that they ran on.
     ///
-    /// It takes no longer than the sum of the limits of all DCs, twice that of a reply where a connection
+    /// It takes no longer than the sum of the timeouts of all DCs, twice that of a reply where a connection
     /// breaks in between.
     pub async fn logon(&self, request: &LogonRequest) -> Option<Outcome> {
         let (count, first) = (self.links.len(), self.current.load(Ordering::Relaxed));

@@ -34,7 +34,7 @@ pub const MAX_IN_FLIGHT: usize = 128;
 
 /// The way to the DCs of a domain.
 #[derive(Clone)]
-pub struct Way {
+pub struct ChannelConfig {
     /// Who asks: a member's NetBIOS name; `host.dns-domain` for a DC that asks along a trust.
     pub machine: String,
     /// The secret that it shares with them.
@@ -42,7 +42,7 @@ pub struct Way {
     /// Where they listen, in the order in which they are asked.
     pub controllers: Vec<SocketAddr>,
     /// How long each may take.
-    pub limits: Limits,
+    pub timeouts: ChannelTimeouts,
 }
 
 /// How long a DC may take before it is left for the next.
@@ -51,7 +51,7 @@ pub struct Way {
 /// user agent is rarely that patient. Choose them so that the sum over all DCs of a domain stays below
 /// what the client waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ChannelTimeouts {
     /// To accept a connection.
     pub connect: Duration,
     /// To answer a logon, from when it was sent.

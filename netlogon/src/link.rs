@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{LogonNumbers, MAX_IN_FLIGHT, Way};
+use crate::{ChannelConfig, LogonNumbers, MAX_IN_FLIGHT};
 
 /// How often a logon is sent.
 const MAX_TRIES: u8 = 2;
@@ -81,9 +81,15 @@ enum Lost {
 
 impl Link {
     /// Starts the task on `net`.
-    pub(crate) fn new<N: Net>(net: &N, way: &Way, address: SocketAddr, numbers: Arc<LogonNumbers>) -> Self {
+    pub(crate) fn new<N: Net>(
+        net: &N,
+        config: &ChannelConfig,
+        address: SocketAddr,
+        numbers: Arc<LogonNumbers>,
+    ) -> Self {
         let (asks, queue) = mpsc::channel(MAX_IN_FLIGHT);
-        let task = Task { way: way.clone(), address, numbers, backlog: VecDeque::new(), in_flight: VecDeque::new() };
+        let task =
+            Task { config: config.clone(), address, numbers, backlog: VecDeque::new(), in_flight: VecDeque::new() };
         net.spawn(task.run(net.clone(), queue));
         Self { asks }
     }
@@ -98,7 +104,7 @@ impl Link {
 
 /// The task's state.
 struct Task {
-    way: Way,
+    config: ChannelConfig,
     address: SocketAddr,
     numbers: Arc<LogonNumbers>,
     /// To be sent, again or for the first time.
@@ -114,7 +120,7 @@ impl Task {
                 let Some(ask) = queue.recv().await else { return };
                 self.backlog.push_back(ask);
             }
-            let lost = match timeout(self.way.limits.connect, net.connect(self.address)).await {
+            let lost = match timeout(self.config.timeouts.connect, net.connect(self.address)).await {
                 Ok(Ok(stream)) => match self.converse(stream, &mut queue).await {
                     Err(lost) => lost,
                 },
@@ -130,7 +136,7 @@ impl Task {
     /// Moves frames both ways until the connection is of no more use.
     async fn converse(&mut self, stream: impl Stream, queue: &mut mpsc::Receiver<Ask>) -> Result<Infallible, Lost> {
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut client = LogonClient::new(&self.way.machine, &self.way.secret);
+        let mut client = LogonClient::new(&self.config.machine, &self.config.secret);
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
         loop {
             while self.in_flight.len() < MAX_IN_FLIGHT
@@ -169,7 +175,7 @@ impl Task {
                 output.put_u64(number);
                 output.put_slice(&frame);
                 ask.tries += 1;
-                let deadline = Instant::now() + self.way.limits.reply;
+                let deadline = Instant::now() + self.config.timeouts.reply;
                 self.in_flight.push_back(InFlight { ask, number, deadline });
             }
             // The channel goes on without it.

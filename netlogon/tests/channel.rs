@@ -7,7 +7,7 @@ use std::time::Duration;
 use stickler_auth::logon::{FRAME_PREFIX, LogonReply, LogonRequest, LogonServer, denial, frame_len};
 use stickler_auth::status::NtStatus;
 use stickler_net::{Listener as _, Net as _, TokioNet};
-use stickler_netlogon::{Limits, LogonNumbers, Outcome, SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, ChannelTimeouts, LogonNumbers, Outcome, SecureChannel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const SECRET: &[u8] = b"machine secret";
@@ -97,9 +97,9 @@ async fn nowhere() -> SocketAddr {
 }
 
 fn channel(controllers: Vec<SocketAddr>) -> SecureChannel {
-    let limits = Limits { connect: Duration::from_secs(5), reply: Duration::from_millis(100) };
-    let way = Way { machine: "IIS1".into(), secret: SECRET.into(), controllers, limits };
-    SecureChannel::new(&TokioNet, &way, &Arc::new(LogonNumbers::default()))
+    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_millis(100) };
+    let config = ChannelConfig { machine: "IIS1".into(), secret: SECRET.into(), controllers, timeouts };
+    SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
 async fn ask(channel: &SecureChannel) -> Outcome {
