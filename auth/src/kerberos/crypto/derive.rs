@@ -1,9 +1,7 @@
 //! n-fold and key derivation.
 
-use hmac::Mac;
-
 use super::aes_cts::{AesCts, BLOCK};
-use super::aes_profile::KeyedMac;
+use super::mac::KeyedMac;
 use super::{Etype, Key};
 
 /// What a derived key is for: the last byte of the constant (RFC 3961 5.3).
@@ -146,26 +144,4 @@ pub(super) fn kdf_hmac_sha2(mac: &KeyedMac, label: &[u8], len: usize) -> [u8; 32
     let block = mac.finish(&[&1_u32.to_be_bytes(), label, &[0], &bits]);
     out[..len].copy_from_slice(&block[..len]);
     out
-}
-
-impl KeyedMac {
-    /// The whole HMAC of `parts`, then zeros.
-    pub(super) fn finish(&self, parts: &[&[u8]]) -> [u8; 48] {
-        fn run<M: Mac + Clone>(mac: &M, parts: &[&[u8]]) -> [u8; 48] {
-            let mut mac = mac.clone();
-            for part in parts {
-                mac.update(part);
-            }
-            let mut out = [0; 48];
-            for (to, from) in out.iter_mut().zip(mac.finalize().into_bytes()) {
-                *to = from;
-            }
-            out
-        }
-        match self {
-            Self::Sha1(mac) => run(mac, parts),
-            Self::Sha256(mac) => run(mac, parts),
-            Self::Sha384(mac) => run(&**mac, parts),
-        }
-    }
 }

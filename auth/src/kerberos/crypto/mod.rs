@@ -6,6 +6,7 @@
 //! | `aes_cts` | AES in CBC mode with ciphertext stealing (RFC 3962 5) |
 //! | `aes_profile` | etypes 17, 18 (RFC 3961 5.3, RFC 3962) and 19, 20 (RFC 8009) |
 //! | `rc4_profile` | etype 23 (RFC 4757) |
+//! | `mac` | HMAC with the hash function of an encryption type |
 //! | [`mod@derive`] | n-fold and key derivation (RFC 3961 5.1, RFC 8009 3) |
 //! | `password` | string-to-key |
 //!
@@ -23,6 +24,7 @@ use crate::ntlm::crypto::{HmacMd5, hmac_md5};
 mod aes_cts;
 mod aes_profile;
 pub mod derive;
+mod mac;
 mod password;
 mod rc4_profile;
 

@@ -1,9 +1,8 @@
-//! The server's side (MS-NLMP 3.2.5.1): an enum inside, for a peer may send anything at any time.
-
+//! The server's side of NTLM (MS-NLMP 3.2.5.1). Its state is an enum, since a peer may send any message at any time.
 //!
-//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the
-//! local SAM), and takes the reply; then it checks what only it can, for only it has all three
-//! messages: key exchange, MIC, channel binding, service name, clock.
+//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the local SAM), and
+//! takes the reply. Then it checks what only it can check, since only it has all three messages: key exchange, MIC,
+//! channel binding, service name and clock.
 //!
 //! [`LogonRequest`]: crate::logon::LogonRequest
 
