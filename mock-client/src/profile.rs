@@ -41,7 +41,7 @@ pub struct UserAgent {
     /// Whether it binds its tokens to TLS (RFC 5929), in either package.
     pub binds: bool,
     /// The habits of its NTLM.
-    pub ntlm: ntlm::profile::Profile,
+    pub ntlm: ntlm::profile::NtlmProfile,
 }
 
 /// What the Negotiate leg of a request carries.
@@ -92,7 +92,7 @@ impl UserAgent {
             presumes_persistence: false,
             corrects_clock: false,
             binds: false,
-            ntlm: ntlm::profile::Profile::curl(),
+            ntlm: ntlm::profile::NtlmProfile::curl(),
         }
     }
 
@@ -126,7 +126,7 @@ impl UserAgent {
             presumes_persistence: true,
             corrects_clock: true,
             binds: true,
-            ntlm: ntlm::profile::Profile::browser(),
+            ntlm: ntlm::profile::NtlmProfile::browser(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum Clock {
 
 /// Everything in which NTLM clients differ, apart from their credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct NtlmProfile {
     /// Flags of the Negotiate message; the Authenticate's are these as far as the server took them.
     pub flags: NegotiateFlags,
     /// Version field of Negotiate and Authenticate; `None` leaves it out where the layout allows.
@@ -59,7 +59,7 @@ pub struct Profile {
     pub workstation: String,
 }
 
-impl Profile {
+impl NtlmProfile {
     /// curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no channel
     /// binding, no workstation of its own (lib/vauth/ntlm.c).
     pub fn curl() -> Self {

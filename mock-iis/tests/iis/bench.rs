@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use stickler_auth::FileTime;
 use stickler_auth::ntlm::initiator::{AwaitingChallenge, Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::action::AppAnswer;
@@ -258,7 +258,7 @@ impl Http {
 
     /// Both legs of a handshake, under `NTLM`.
     pub(crate) async fn login(&mut self, user: &str, password: &str) -> Response {
-        self.login_as("NTLM", "CORP", user, password, Profile::windows()).await
+        self.login_as("NTLM", "CORP", user, password, NtlmProfile::windows()).await
     }
 
     pub(crate) async fn login_as(
@@ -267,7 +267,7 @@ impl Http {
         domain: &str,
         user: &str,
         password: &str,
-        profile: Profile,
+        profile: NtlmProfile,
     ) -> Response {
         let (negotiate, initiator) = initiator(domain, user, password, profile);
         let challenge = self.get(&authorization(scheme, &negotiate)).await;
@@ -282,7 +282,7 @@ pub(crate) fn initiator(
     domain: &str,
     user: &str,
     password: &str,
-    profile: Profile,
+    profile: NtlmProfile,
 ) -> (Vec<u8>, Initiator<AwaitingChallenge>) {
     let credentials = Credentials::new(user, domain, password);
     Initiator::new(InitiatorConfig { profile, credentials, target_name: None, channel_binding: None }).negotiate()

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use stickler_auth::http::{Scheme, format_token, parse_challenges};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_iis::{Admission, Gate, Limits};
 use stickler_model::{Principal, REQUEST_ID_HEADER, What};
 
@@ -21,7 +21,7 @@ fn headers(token: Option<&[u8]>) -> HeaderMap {
 }
 
 async fn login(gate: &Gate, connection: u64, user: &str, password: &str) -> Admission {
-    let (negotiate, initiator) = initiator("CORP", user, password, Profile::windows());
+    let (negotiate, initiator) = initiator("CORP", user, password, NtlmProfile::windows());
     let Admission::Refused { status, challenges } = gate.admit(connection, &headers(Some(&negotiate))).await else {
         panic!("a challenge is due")
     };
@@ -59,7 +59,7 @@ async fn a_wrong_password_and_a_leg_without_its_challenge_are_refused() {
     let bench = Bench::start().await;
     let gate = bench.gate(|site| site);
     assert_eq!(login(&gate, 1, "alice", "wrong").await, bare());
-    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", Profile::windows());
+    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
     let Admission::Refused { challenges, .. } = gate.admit(1, &headers(Some(&negotiate))).await else { panic!() };
     let challenge = parse_challenges([challenges[0].as_bytes()], 4096).unwrap().remove(0).token;
     let leg = authenticate(alices, &challenge);

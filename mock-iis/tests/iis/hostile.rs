@@ -73,7 +73,7 @@ async fn every_truncation_of_a_token_is_a_401_and_the_connection_lives() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
     let (negotiate, _) =
-        crate::bench::initiator("CORP", "alice", "alice-pw", stickler_auth::ntlm::profile::Profile::windows());
+        crate::bench::initiator("CORP", "alice", "alice-pw", stickler_auth::ntlm::profile::NtlmProfile::windows());
     for length in 0..negotiate.len() {
         assert_eq!(http.get(&authorization("NTLM", &negotiate[..length])).await.status, 401);
     }

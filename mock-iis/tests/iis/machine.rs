@@ -7,7 +7,7 @@ use stickler_auth::http::{AuthToken, Scheme, token_kind};
 use stickler_auth::kerberos::ap;
 use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::Directory;
@@ -149,7 +149,7 @@ impl Play {
     fn negotiate(&mut self, scheme: Scheme, bob: bool) {
         self.user = if bob { "bob" } else { "alice" };
         let right = format!("{}-pw", self.user);
-        let start = |password: &str| initiator("CORP", self.user, password, Profile::windows());
+        let start = |password: &str| initiator("CORP", self.user, password, NtlmProfile::windows());
         let ((negotiate, wrong), (_, right)) = (start("guess"), start(&right));
         let decision = self.present(scheme, negotiate);
         let Decision::Unauthorized(answer) = decision else { panic!("a Challenge is a 401: {decision:?}") };
@@ -265,7 +265,7 @@ fn a_scheme_that_the_site_does_not_offer_is_passed_over() {
     let mut config = Arc::unwrap_or_clone(config(Rules::default()));
     config.schemes = vec![Scheme::Ntlm];
     let mut auth = ConnectionAuth::new(Arc::new(config), &Replays::default());
-    let (token, _) = initiator("CORP", "alice", "alice-pw", Profile::windows());
+    let (token, _) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
     let kind = token_kind(&token);
     let presented = Presented::Token { token: AuthToken { scheme: Scheme::Negotiate, token }, kind };
     let Decision::Unauthorized(answer) = auth.request(&request(&presented, 1)) else { panic!("a 401 is due") };

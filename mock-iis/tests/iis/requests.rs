@@ -81,7 +81,7 @@ async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates
 async fn the_identity_can_be_for_one_request() {
     let bench = Bench::with(domain(None), |site| site.with_auth(|auth| auth.rules.single_request = true)).await;
     let mut http = bench.connect().await;
-    let profile = stickler_auth::ntlm::profile::Profile::curl();
+    let profile = stickler_auth::ntlm::profile::NtlmProfile::curl();
     let answer = http.login_as("Negotiate", "CORP", "alice", "alice-pw", profile).await;
     assert_eq!((answer.status, answer.header("persistent-auth")), (200, "false"));
     assert_eq!(http.get("").await.status, 401);

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use stickler_auth::http::{AuthToken, Scheme, token_kind};
 use stickler_auth::logon::LogonRequest;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::Directory;
 use stickler_mock_iis::Limits;
 use stickler_mock_iis::authn::{Decision, Rules, Turn, Unauthorized};
@@ -41,7 +41,7 @@ async fn get(bench: &Bench, lines: &str) -> u16 {
 
 /// A handshake whose legs come over connections of their own, as through a proxy without keep-alive.
 async fn login_in_pieces(bench: &Bench, user: &str, lines: &str) -> crate::bench::Response {
-    let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), Profile::windows());
+    let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), NtlmProfile::windows());
     let challenge = bench.connect().await.get(&(authorization("NTLM", &negotiate) + lines)).await;
     assert_eq!(challenge.status, 401);
     let leg = authorization("NTLM", &authenticate(initiator, &token(&challenge, "NTLM")));
@@ -92,9 +92,9 @@ async fn by_the_connection_it_is_like_iis_and_forgets_with_the_connection() {
 #[tokio::test]
 async fn two_handshakes_under_one_key_fail_each_other() {
     let bench = bench(header(), TrackedCheck::Nothing).await;
-    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", Profile::windows());
+    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
     let first = bench.connect().await.get(&(authorization("NTLM", &negotiate) + KEY)).await;
-    let (negotiate, _) = initiator("CORP", "bob", "bob-pw", Profile::windows());
+    let (negotiate, _) = initiator("CORP", "bob", "bob-pw", NtlmProfile::windows());
     bench.connect().await.get(&(authorization("NTLM", &negotiate) + KEY)).await;
     let leg = authorization("NTLM", &authenticate(alices, &token(&first, "NTLM")));
     assert_eq!(get(&bench, &(leg + KEY)).await, 401, "it answers the other challenge");
@@ -133,7 +133,7 @@ impl Table {
             let kind = token_kind(&token);
             Presented::Token { token: AuthToken { scheme: Scheme::Ntlm, token }, kind }
         };
-        let (negotiate, initiator) = initiator("CORP", user, password, Profile::windows());
+        let (negotiate, initiator) = initiator("CORP", user, password, NtlmProfile::windows());
         let Decision::Unauthorized(Unauthorized { challenge: Some(challenge), .. }) =
             self.present(sender, &token(negotiate))
         else {

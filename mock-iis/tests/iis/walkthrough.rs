@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_iis::Site;
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::log::Entry;
@@ -68,7 +68,7 @@ async fn what_goes_wrong_has_its_substatus_and_its_code() {
         http.login("alice", "guess").await;
         http.login("alice", "guess").await;
         http.login("alice", "alice-pw").await;
-        http.login_as("Negotiate", "ELSEWHERE", "alice", "alice-pw", Profile::curl()).await;
+        http.login_as("Negotiate", "ELSEWHERE", "alice", "alice-pw", NtlmProfile::curl()).await;
         http.get(&authorization("NTLM", b"NTLMSSP\0\x03\0\0\0")).await;
         http.get(&authorization("Negotiate", b"\x60\x82\x01\x00")).await;
         http.get("Authorization: NTLM !\r\n").await;

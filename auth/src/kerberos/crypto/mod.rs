@@ -243,8 +243,8 @@ impl BaseKey {
     /// As [`Key::for_usage`].
     fn for_usage(&self, usage: u32) -> UsageKey {
         UsageKey(match &self.0 {
-            BaseProfile::Aes(etype, base) => Profile::Aes(Box::new(AesUsage::new(base, *etype, usage))),
-            BaseProfile::Rc4(key) => Profile::Rc4(Rc4Usage::new(key, usage)),
+            BaseProfile::Aes(etype, base) => UsageProfile::Aes(Box::new(AesUsage::new(base, *etype, usage))),
+            BaseProfile::Rc4(key) => UsageProfile::Rc4(Rc4Usage::new(key, usage)),
         })
     }
 
@@ -267,10 +267,10 @@ impl BaseKey {
 
 /// The keys derived from one [`Key`] for one key usage.
 #[derive(Clone)]
-pub struct UsageKey(Profile);
+pub struct UsageKey(UsageProfile);
 
 #[derive(Clone)]
-enum Profile {
+enum UsageProfile {
     Aes(Box<AesUsage>),
     Rc4(Rc4Usage),
 }
@@ -279,8 +279,8 @@ impl UsageKey {
     /// Confounder, plaintext and tag, encrypted: 24 to 40 bytes longer than the plaintext.
     pub fn encrypt(&self, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
         match &self.0 {
-            Profile::Aes(keys) => keys.encrypt(confounder, plaintext),
-            Profile::Rc4(keys) => keys.encrypt(confounder, plaintext),
+            UsageProfile::Aes(keys) => keys.encrypt(confounder, plaintext),
+            UsageProfile::Rc4(keys) => keys.encrypt(confounder, plaintext),
         }
     }
 
@@ -290,8 +290,8 @@ impl UsageKey {
     /// Too short, or the tag does not match.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
-            Profile::Aes(keys) => keys.decrypt(ciphertext),
-            Profile::Rc4(keys) => keys.decrypt(ciphertext),
+            UsageProfile::Aes(keys) => keys.decrypt(ciphertext),
+            UsageProfile::Rc4(keys) => keys.decrypt(ciphertext),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::challenge::Challenge;
 use super::crypto;
 use super::flags::NegotiateFlags;
 use super::negotiate::Negotiate;
-use super::profile::Profile;
+use super::profile::NtlmProfile;
 use super::wire::DecodeError;
 use crate::FileTime;
 use crate::channel_binding::ChannelBinding;
@@ -29,7 +29,7 @@ pub struct Credentials {
 #[derive(Clone, Debug)]
 pub struct InitiatorConfig {
     /// The client's habits.
-    pub profile: Profile,
+    pub profile: NtlmProfile,
     /// Who authenticates.
     pub credentials: Credentials,
     /// The service wanted, such as `HTTP/app.corp.example`: goes into `MsvAvTargetName`.
@@ -52,10 +52,10 @@ pub struct Nonces {
 /// ```
 /// use std::sync::Arc;
 /// use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
-/// use stickler_auth::ntlm::profile::Profile;
+/// use stickler_auth::ntlm::profile::NtlmProfile;
 ///
 /// let credentials = Credentials::new("alice", "CORP", "secret");
-/// let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// let config = InitiatorConfig { profile: NtlmProfile::curl(), credentials, target_name: None, channel_binding: None };
 /// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
 /// assert_eq!(negotiate.len(), 32);
 /// # drop(initiator);
@@ -66,9 +66,9 @@ pub struct Nonces {
 /// ```compile_fail,E0599
 /// # use std::sync::Arc;
 /// # use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
-/// # use stickler_auth::ntlm::profile::Profile;
+/// # use stickler_auth::ntlm::profile::NtlmProfile;
 /// # let credentials = Credentials::new("alice", "CORP", "secret");
-/// # let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// # let config = InitiatorConfig { profile: NtlmProfile::curl(), credentials, target_name: None, channel_binding: None };
 /// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
 /// initiator.session_key();
 /// ```
@@ -115,7 +115,7 @@ impl Initiator<Start> {
 
     /// The Negotiate message to send.
     pub fn negotiate(self) -> (Vec<u8>, Initiator<AwaitingChallenge>) {
-        let Profile { flags, version, .. } = self.config.profile;
+        let NtlmProfile { flags, version, .. } = self.config.profile;
         let negotiate = Negotiate { flags, version, ..Negotiate::default() }.encode();
         let state = AwaitingChallenge { negotiate: negotiate.clone() };
         (negotiate, Initiator { config: self.config, state })
