@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{self as lb, Boxed, DownstreamId, Edit, RequestHead};
-use stickler_mock_iis::{Admission, Gate, Site};
+use stickler_mock_iis::{Admission, Gate, WebSite};
 use stickler_model::Env;
 use stickler_net::Net;
 
@@ -23,7 +23,7 @@ impl Doorkeeper {
     ///
     /// # Errors
     /// `header` is not a field name; it comes back.
-    pub fn gate<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
+    pub fn gate<N: Net>(net: &N, env: Env, site: Arc<WebSite>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
         let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
         Ok(Arc::new(Self { gate: Gate::new(net, env, site), header }))
     }

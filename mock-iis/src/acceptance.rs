@@ -9,7 +9,7 @@ use stickler_auth::channel_binding::ChannelBinding;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, Principal, RequestId, What};
 
-use crate::Site;
+use crate::WebSite;
 use crate::app::text;
 use crate::authn::{AuthConfig, Completed, ConnectionAuth, Replays, Unauthorized};
 use crate::authority::{Authority, Granted};
@@ -71,7 +71,7 @@ pub(crate) enum Denied {
 }
 
 impl Acceptance {
-    pub(crate) fn of(site: &Site) -> Self {
+    pub(crate) fn of(site: &WebSite) -> Self {
         match &site.acceptor {
             Acceptor::Tracked(rule) => {
                 Self::Tracked(Arc::new(Tracker::new(rule, Arc::clone(&site.auth), site.limits.sessions)))

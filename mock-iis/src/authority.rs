@@ -12,14 +12,14 @@ use stickler_model::{Entropy, Env, Principal, RequestId, What};
 use stickler_net::Net;
 use stickler_netlogon::{ChannelConfig, SecureChannel};
 
-use crate::Site;
+use crate::WebSite;
 use crate::authn::{Completed, Decision, Request, TicketSeen, Turn, Unauthorized};
 use crate::credentials::Presented;
 
 /// Who decides logons: the domain's DCs over the machine's secure channel, and its own accounts.
 pub(crate) struct Authority {
     env: Env,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     dc: Option<SecureChannel>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Granted {
 
 impl Authority {
     /// Starts the secure channel of a site's machine, where it is joined.
-    pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
+    pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let dc = site.accounts.dc.as_ref().map(|link| {
             let config = ChannelConfig {
                 machine: site.machine(),

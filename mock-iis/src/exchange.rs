@@ -14,7 +14,7 @@ use stickler_model::payload::Digest;
 use stickler_model::topology::KeepAlive;
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
-use crate::Site;
+use crate::WebSite;
 use crate::acceptance::{Accepted, Asked, Decider, Denied};
 use crate::answer::{self, AnswerBody};
 use crate::app::{self, Opened, Resource};
@@ -28,7 +28,7 @@ use crate::log::Entry;
 /// One TCP connection.
 pub(crate) struct Connection {
     env: Env,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     authority: Arc<Authority>,
     decider: Decider,
     number: u32,
@@ -63,7 +63,7 @@ struct Outcome {
 impl Connection {
     pub(crate) fn new(
         env: Env,
-        site: Arc<Site>,
+        site: Arc<WebSite>,
         (authority, decider): (Arc<Authority>, Decider),
         number: u32,
         (local, peer): (SocketAddr, SocketAddr),
@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// The site that it is a connection of.
-    pub(crate) fn site(&self) -> &Site {
+    pub(crate) fn site(&self) -> &WebSite {
         &self.site
     }
 

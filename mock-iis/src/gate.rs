@@ -1,7 +1,7 @@
 //! The authenticator of a balancer that ends authentication itself, bound to the downstream
 //! connection as IIS binds it, and no server behind it.
 //!
-//! The balancer's machine is joined to the domain like a server's: its [`Site`] says how it
+//! The balancer's machine is joined to the domain like a server's: its [`WebSite`] says how it
 //! authenticates and where the DC is, and its logons are noted under the name in its [`Env`]. Give it
 //! a site of the balancer's own name, and join that to the DC.
 
@@ -13,7 +13,7 @@ use lru::LruCache;
 use stickler_model::{Env, Principal, REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
 
-use crate::Site;
+use crate::WebSite;
 use crate::answer::challenges;
 use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 use crate::authority::{Authority, Granted};
@@ -44,7 +44,7 @@ pub enum Admission {
 
 impl Gate {
     /// A gate on `net`, which remembers up to [`Limits::sessions`](crate::Limits::sessions) connections.
-    pub fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
+    pub fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
         let authority = Authority::new(net, env, site);
         Self { authority, config, replays: Replays::default(), connections: Mutex::new(LruCache::new(capacity)) }

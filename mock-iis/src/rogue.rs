@@ -14,7 +14,7 @@ use stickler_net::{Net, Stream, next_connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::Site;
+use crate::WebSite;
 use crate::credentials::Presented;
 use crate::server::secure;
 
@@ -25,7 +25,7 @@ const FLOOD: usize = 16 * 1024 * 1024;
 const FLOOD_LINE: &[u8] = b"X-Flood: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
 
 /// Serves as `kind` does until the task is dropped, or the listener has failed for good.
-pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>, kind: Rogue) {
+pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>, kind: Rogue) {
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
@@ -47,7 +47,7 @@ struct Conversation<S> {
     stream: S,
     input: BytesMut,
     env: Env,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     number: u32,
     requests: u32,
 }

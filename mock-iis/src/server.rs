@@ -20,11 +20,11 @@ use tokio::time::{sleep, timeout};
 use crate::acceptance::Acceptance;
 use crate::authority::Authority;
 use crate::exchange::Connection;
-use crate::{Site, rogue};
+use crate::{WebSite, rogue};
 
 /// Serves a site until the task is dropped, or the listener has failed for good. What the site ties a
 /// user to is its [`Acceptor`]; a [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
-pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
+pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;
     }
@@ -55,7 +55,7 @@ async fn serve_connection<N: Net>(net: N, http: http1::Builder, stream: N::Strea
 ///
 /// # Errors
 /// How the connection ended.
-pub(crate) async fn secure<S: Stream>(site: &Site, env: &Env, number: u32, stream: S) -> Result<Secured<S>, Closed> {
+pub(crate) async fn secure<S: Stream>(site: &WebSite, env: &Env, number: u32, stream: S) -> Result<Secured<S>, Closed> {
     let Some(tls) = &site.tls else { return Ok(Secured::Plain(stream)) };
     let secured = timeout(site.limits.idle, tls.accept(stream)).await.map_err(|_| Closed::Here)?;
     let secured = secured.map_err(|error| match error.kind() {
@@ -69,7 +69,7 @@ pub(crate) async fn secure<S: Stream>(site: &Site, env: &Env, number: u32, strea
     Ok(secured)
 }
 
-fn http(site: &Site) -> http1::Builder {
+fn http(site: &WebSite) -> http1::Builder {
     let mut http = http1::Builder::new();
     // A date from the operating system's clock would differ from run to run.
     http.auto_date_header(false)

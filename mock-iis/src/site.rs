@@ -28,7 +28,7 @@ use crate::protection::Protection;
 pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
 
 /// One server's configuration, and the counters of its connections and logons.
-pub struct Site {
+pub struct WebSite {
     pub(crate) name: Name,
     pub(crate) auth: Arc<AuthConfig>,
     pub(crate) acceptor: Acceptor,
@@ -135,7 +135,7 @@ impl Accounts {
     }
 }
 
-impl Site {
+impl WebSite {
     /// A site as the topology has it: the domain gives the names in the Challenge and the forbidden users.
     pub fn new(spec: &ServerSpec, domain: &DomainSpec, accounts: Accounts) -> Self {
         let joined = accounts.dc.is_some();
@@ -180,12 +180,12 @@ impl Site {
         site.protected()
     }
 
-    /// The account whose keys [`Site::with_kerberos`] is to be given.
+    /// The account whose keys [`WebSite::with_kerberos`] is to be given.
     pub fn ticket_account(&self) -> &AppPool {
         self.spec.ticket_account()
     }
 
-    /// Accepts tickets under `Negotiate`, with the keys of [`Site::ticket_account`]. Without, there is
+    /// Accepts tickets under `Negotiate`, with the keys of [`WebSite::ticket_account`]. Without, there is
     /// NTLM alone.
     #[must_use]
     pub fn with_kerberos(mut self, keys: ServiceKeys) -> Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stickler_mock_client::{Check, Client, check};
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
@@ -104,7 +104,7 @@ impl Stage {
                 acceptor: Acceptor::Connection,
                 site: SiteSpec::default(),
             };
-            let site = Arc::new(Site::new(&spec, &domain, Accounts::dc(DC.into(), b"secret")));
+            let site = Arc::new(WebSite::new(&spec, &domain, Accounts::dc(DC.into(), b"secret")));
             let address = SocketAddr::from(([10, 0, 1, n], 80));
             let (net, env) = (host(&mut engine, address), env(name.as_str()));
             servers.push(net.host());

@@ -156,7 +156,7 @@ struct Domain<'a> {
 
 impl Domain<'_> {
     /// A server, with its certificate where it speaks TLS.
-    fn server(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
+    fn server(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::WebSite, StartError> {
         let site = self.join(spec)?;
         let Some(security) = self.security else { return Ok(site) };
         Ok(match security.server(&spec.name).map_err(StartError::Certificate)? {
@@ -166,9 +166,9 @@ impl Domain<'_> {
     }
 
     /// A machine with an account of its own, and with the keys of whoever its site runs as where it takes tickets.
-    fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
+    fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::WebSite, StartError> {
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&spec.name, self.seed));
-        let site = stickler_mock_iis::Site::new(spec, self.spec, accounts);
+        let site = stickler_mock_iis::WebSite::new(spec, self.spec, accounts);
         if !spec.takes_tickets() {
             return Ok(site);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::status::NtStatus;
-use stickler_mock_iis::{Accounts, Sam, Site};
+use stickler_mock_iis::{Accounts, Sam, WebSite};
 use stickler_model::What;
 use stickler_model::topology::UserSpec;
 use stickler_net::{Listener as _, Net as _, TokioNet};
@@ -106,7 +106,7 @@ async fn a_dc_that_is_silent_is_given_up() {
     let silent = listener.local_addr().unwrap();
     let limits = stickler_mock_iis::Limits { logon: std::time::Duration::from_millis(50), ..Default::default() };
     let bench =
-        Bench::with_accounts(domain(None), |_| Accounts::dc(silent, SECRET), |site: Site| site.with_limits(limits))
+        Bench::with_accounts(domain(None), |_| Accounts::dc(silent, SECRET), |site: WebSite| site.with_limits(limits))
             .await;
     assert_eq!(bench.connect().await.login("alice", "alice-pw").await.status, 401);
     assert_eq!(codes(&bench)[1], 1311);

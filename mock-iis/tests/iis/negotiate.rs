@@ -9,7 +9,7 @@ use stickler_auth::ntlm::initiator::{Credentials, InitiatorConfig as NtlmConfig}
 use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::spnego::{Initiator, InitiatorConfig, InitiatorError, InitiatorStep, Mechanism, Package};
 use stickler_auth::status::SecStatus;
-use stickler_mock_iis::Site;
+use stickler_mock_iis::WebSite;
 use stickler_model::topology::{
     AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, Provider, ServerSpec, SiteSpec,
 };
@@ -23,12 +23,12 @@ async fn bench(providers: &[Provider], site: SiteSpec) -> Bench {
     bench_with(providers, site, |site| site).await
 }
 
-async fn bench_with(providers: &[Provider], site: SiteSpec, change: impl FnOnce(Site) -> Site) -> Bench {
+async fn bench_with(providers: &[Provider], site: SiteSpec, change: impl FnOnce(WebSite) -> WebSite) -> Bench {
     let providers = providers.to_vec();
     Bench::with_spec(domain(None), |spec| ServerSpec { providers, site, ..spec }, |site| change(with_keys(site))).await
 }
 
-fn with_keys(site: Site) -> Site {
+fn with_keys(site: WebSite) -> WebSite {
     let keys = match site.ticket_account() {
         AppPool::Machine => Realm::new().keys("IIS1$"),
         AppPool::Service(account) => Realm::new().keys(account),
@@ -336,7 +336,7 @@ async fn extended_protection_compares_the_binding_of_tls_and_behind_a_proxy_the_
         (Checking::Require, ProtectionSpec::NO_SERVICE_NAME_CHECK, false, None, 0),
     ] {
         let protection = ProtectionSpec { checking, flags, service_names: Vec::new() };
-        let bind = |site: Site| if tls { site.with_binding(ours) } else { site };
+        let bind = |site: WebSite| if tls { site.with_binding(ours) } else { site };
         let bench = bench_with(BOTH, SiteSpec { protection, ..farm() }, bind).await;
         let with = Use { binding: sent, ..Use::default() };
         let line = authorization("Negotiate", &token(Realm::new().ticket("alice", FARM), with, 1, NOW));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_auth::http::Scheme;
-use stickler_mock_iis::{Limits, Site};
+use stickler_mock_iis::{Limits, WebSite};
 use stickler_model::event::Closed;
 use stickler_model::topology::{Acceptor, Rogue};
 use stickler_model::{Entropy, What};
@@ -27,7 +27,7 @@ fn random(name: &str) -> Random {
 }
 
 /// A server with TLS, that may offer HTTP/2.
-async fn bench(http2: bool, change: impl FnOnce(Site) -> Site) -> (Bench, Authority) {
+async fn bench(http2: bool, change: impl FnOnce(WebSite) -> WebSite) -> (Bench, Authority) {
     let authority = Authority::new(random("authority"));
     let tls = ServerTls::new(&authority.issue(&[NAME]).unwrap(), http2, random("server"));
     (Bench::with(domain(None), |site| change(site.with_tls(tls))).await, authority)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stickler_auth::ntlm::profile::NtlmProfile;
-use stickler_mock_iis::Site;
+use stickler_mock_iis::WebSite;
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::log::Entry;
 use stickler_model::topology::IisVersion;
@@ -19,7 +19,7 @@ async fn log_of(version: IisVersion, drive: impl AsyncFnOnce(&mut Http)) -> Stri
         let server = ([10, 0, 0, 1], 80).into();
         sink.push(Entry { server, ..entry.clone() }.to_string());
     });
-    let change = |site: Site| site.with_auth(|auth| auth.codes = LogCodes::of(version)).with_log(log);
+    let change = |site: WebSite| site.with_auth(|auth| auth.codes = LogCodes::of(version)).with_log(log);
     let bench = Bench::with(domain(Some(2)), change).await;
     drive(&mut bench.connect().await).await;
     lines.text()

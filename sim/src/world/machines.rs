@@ -8,7 +8,7 @@ use stickler_agents::{Doorkeeper, Monitor, Security};
 use stickler_lb_core::health::{self, CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm, Plane, UpstreamTls, serve_l4, serve_l7};
 use stickler_mock_dc::{DomainController, kdc};
-use stickler_mock_iis::Site;
+use stickler_mock_iis::WebSite;
 use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Env, Identity, Name, Topology, WorldError};
@@ -53,7 +53,7 @@ enum Process {
     },
     Server {
         host: HostId,
-        site: Arc<Site>,
+        site: Arc<WebSite>,
     },
     Balancer {
         host: HostId,
@@ -72,7 +72,7 @@ struct Proxy {
     /// TLS in front of it and behind it.
     tls: (Option<ServerTls>, Option<UpstreamTls>),
     /// How it authenticates, and the header in which it names the user, where it ends authentication.
-    doorkeeper: Option<(Arc<Site>, &'static str)>,
+    doorkeeper: Option<(Arc<WebSite>, &'static str)>,
     farm: Farm,
     control: Control,
     checks: Option<Checks>,
@@ -199,7 +199,7 @@ impl Machines {
         server: &ServerSpec,
         topology: &Topology,
         tls: Option<&ServerTls>,
-    ) -> Result<Site, WorldError> {
+    ) -> Result<WebSite, WorldError> {
         let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let site = self.site(&spec, topology)?;
         Ok(match tls {
@@ -209,8 +209,8 @@ impl Machines {
     }
 
     /// A site on a machine that is joined to the domain, with the keys for tickets where it takes any.
-    fn site(&self, spec: &ServerSpec, topology: &Topology) -> Result<Site, WorldError> {
-        let site = Site::new(spec, &topology.domain, self.domains.account(&spec.name)?);
+    fn site(&self, spec: &ServerSpec, topology: &Topology) -> Result<WebSite, WorldError> {
+        let site = WebSite::new(spec, &topology.domain, self.domains.account(&spec.name)?);
         if !spec.takes_tickets() {
             return Ok(site);
         }
