@@ -43,7 +43,7 @@ pub enum Admission {
 }
 
 impl Gate {
-    /// A gate on `net`, which remembers up to [`Limits::sessions`](crate::Limits::sessions) connections.
+    /// A gate on `net`, which remembers up to [`ServerLimits::sessions`](crate::ServerLimits::sessions) connections.
     pub fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
         let authority = Authority::new(net, env, site);

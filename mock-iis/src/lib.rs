@@ -38,4 +38,4 @@ pub mod tracker;
 pub use gate::{Admission, Gate};
 pub use sam::Sam;
 pub use server::serve;
-pub use site::{Accounts, Limits, WebSite};
+pub use site::{Accounts, ServerLimits, WebSite};

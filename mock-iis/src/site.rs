@@ -19,7 +19,7 @@ use stickler_net::tls::{self, ServerTls};
 use stickler_netlogon::LogonNumbers;
 
 use crate::Sam;
-use crate::authn::{AuthConfig, Rules};
+use crate::authn::{AuthConfig, AuthRules};
 use crate::codes::LogCodes;
 use crate::log::Entry;
 use crate::protection::Protection;
@@ -45,7 +45,7 @@ pub struct WebSite {
     spec: SiteSpec,
     /// Names that the machine goes by in the domain.
     hosts: [String; 2],
-    pub(crate) limits: Limits,
+    pub(crate) limits: ServerLimits,
     pub(crate) log: Option<LogSink>,
     connections: AtomicU32,
     pub(crate) logons: Arc<LogonNumbers>,
@@ -67,7 +67,7 @@ pub(crate) struct DcLink {
 
 /// Bounds on what a peer may send, and how long anything may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ServerLimits {
     /// A request's head in bytes, more of which is answered 400 (http.sys: `MaxFieldLength` and
     /// `MaxRequestBytes`, 16 KiB).
     pub head: usize,
@@ -89,7 +89,7 @@ pub struct Limits {
     pub logon: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             head: 16 * 1024,
@@ -104,7 +104,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ServerLimits {
     pub(crate) fn netlogon(&self) -> stickler_netlogon::ChannelTimeouts {
         stickler_netlogon::ChannelTimeouts { connect: self.connect, reply: self.logon }
     }
@@ -152,11 +152,11 @@ impl WebSite {
             kerberos: None,
             kerberos_only: only_kerberos(&spec.providers),
             domains: names_of_realms(domain),
-            rules: Rules {
+            rules: AuthRules {
                 single_request: spec.site.single_request,
                 persist_non_ntlm: spec.site.persist_non_ntlm,
                 via_ends_persistence: spec.site.via_ends_persistence,
-                ..Rules::default()
+                ..AuthRules::default()
             },
         };
         let site = Self {
@@ -172,7 +172,7 @@ impl WebSite {
             binding: None,
             spec: spec.site.clone(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             log: None,
             connections: AtomicU32::new(0),
             logons: Arc::default(),
@@ -245,7 +245,7 @@ impl WebSite {
 
     /// Sets the bounds.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
     }

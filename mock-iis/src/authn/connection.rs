@@ -20,7 +20,7 @@ pub struct ConnectionAuth {
     replays: Replays,
     binding: Option<ChannelBinding>,
     identity: Option<Identity>,
-    /// Handshakes whose next token is due: at most one, or one per scheme ([`super::Rules::one_context`]).
+    /// Handshakes whose next token is due: at most one, or one per scheme ([`super::AuthRules::one_context`]).
     pending: Vec<Context>,
     /// The handshake whose logon is under way.
     verifying: Option<Context>,

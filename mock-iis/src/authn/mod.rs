@@ -10,7 +10,7 @@
 //!
 //! Under `NTLM` speaks NTLM; under `Negotiate` SPNEGO with either package in it, raw NTLM, or raw
 //! Kerberos (`handshake`). A ticket needs no DC and takes one leg; whether it then authenticates the
-//! connection, as NTLM always does, is `authPersistNonNTLM`. [`Rules`] holds the switches, and what is
+//! connection, as NTLM always does, is `authPersistNonNTLM`. [`AuthRules`] holds the switches, and what is
 //! not measured on IIS. [`ConnectionAuth`] is the machine.
 
 use std::sync::{Arc, Mutex};
@@ -53,12 +53,12 @@ pub struct AuthConfig {
     /// named by the realm.
     pub domains: Vec<(String, String)>,
     /// The switches.
-    pub rules: Rules,
+    pub rules: AuthRules,
 }
 
 /// Switches for behaviour that is plausible and *not measured* on a real IIS, unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
+pub struct AuthRules {
     /// One handshake may be pending per connection. Off: one per scheme.
     pub one_context: bool,
     /// A request without a token drops a pending handshake.
@@ -76,7 +76,7 @@ pub struct Rules {
     pub via_ends_persistence: bool,
 }
 
-impl Default for Rules {
+impl Default for AuthRules {
     fn default() -> Self {
         Self {
             one_context: true,

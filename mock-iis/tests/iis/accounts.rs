@@ -104,7 +104,7 @@ async fn a_machine_with_another_secret_has_no_trust_with_its_domain() {
 async fn a_dc_that_is_silent_is_given_up() {
     let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let silent = listener.local_addr().unwrap();
-    let limits = stickler_mock_iis::Limits { logon: std::time::Duration::from_millis(50), ..Default::default() };
+    let limits = stickler_mock_iis::ServerLimits { logon: std::time::Duration::from_millis(50), ..Default::default() };
     let bench =
         Bench::with_accounts(domain(None), |_| Accounts::dc(silent, SECRET), |site: WebSite| site.with_limits(limits))
             .await;

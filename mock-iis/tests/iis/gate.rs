@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use stickler_auth::http::{Scheme, format_token, parse_challenges};
 use stickler_auth::ntlm::profile::NtlmProfile;
-use stickler_mock_iis::{Admission, Gate, Limits};
+use stickler_mock_iis::{Admission, Gate, ServerLimits};
 use stickler_model::{Principal, REQUEST_ID_HEADER, What};
 
 use crate::bench::{Bench, authenticate, initiator};
@@ -96,7 +96,7 @@ async fn its_logons_are_noted_under_its_name_and_tied_to_the_dcs() {
 #[tokio::test]
 async fn it_remembers_a_bounded_number_of_connections() {
     let bench = Bench::start().await;
-    let limits = Limits { sessions: NonZeroUsize::new(2).unwrap(), ..Limits::default() };
+    let limits = ServerLimits { sessions: NonZeroUsize::new(2).unwrap(), ..ServerLimits::default() };
     let gate = bench.gate(|site| site.with_limits(limits));
     for connection in 1..=3 {
         assert_eq!(login(&gate, connection, "alice", "alice-pw").await, admitted("alice"));

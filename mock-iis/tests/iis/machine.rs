@@ -11,7 +11,7 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::Directory;
-use stickler_mock_iis::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Request, Rules};
+use stickler_mock_iis::authn::{AuthConfig, AuthRules, ConnectionAuth, Decision, Replays, Request};
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::credentials::Presented;
 use stickler_model::topology::IisVersion;
@@ -37,7 +37,7 @@ enum Move {
     StrayReply,
 }
 
-pub(crate) fn config(rules: Rules) -> Arc<AuthConfig> {
+pub(crate) fn config(rules: AuthRules) -> Arc<AuthConfig> {
     let names = TargetNames {
         netbios_computer: "IIS1".into(),
         netbios_domain: "CORP".into(),
@@ -70,7 +70,7 @@ pub(crate) fn request(presented: &Presented, number: u64) -> Request<'_> {
 struct Play {
     auth: ConnectionAuth,
     directory: Directory,
-    rules: Rules,
+    rules: AuthRules,
     nonce: u64,
     /// The handshake whose Challenge came last, for either password.
     answers: Option<[Vec<u8>; 2]>,
@@ -82,7 +82,7 @@ struct Play {
 }
 
 impl Play {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: AuthRules) -> Self {
         Self {
             auth: ConnectionAuth::new(config(rules), &Replays::default()),
             directory: Directory::new(&domain(None)),
@@ -220,7 +220,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     (head, proptest::collection::vec(any::<u8>(), 0..100)).prop_map(|(head, tail)| [head, &tail].concat())
 }
 
-fn play(rules: Rules, moves: &[Move]) {
+fn play(rules: AuthRules, moves: &[Move]) {
     let mut play = Play::new(rules);
     for step in moves {
         play.make(step);
@@ -233,16 +233,16 @@ proptest! {
 
     #[test]
     fn nobody_is_on_a_connection_but_whom_the_last_handshake_proved(moves in proptest::collection::vec(step(), 1..40)) {
-        play(Rules::default(), &moves);
+        play(AuthRules::default(), &moves);
     }
 
     #[test]
     fn the_same_holds_with_the_unmeasured_switches_off(moves in proptest::collection::vec(step(), 1..40)) {
-        let rules = Rules {
+        let rules = AuthRules {
             bare_request_drops_context: false,
             failure_clears_identity: false,
             negotiate_clears_identity: false,
-            ..Rules::default()
+            ..AuthRules::default()
         };
         play(rules, &moves);
     }
@@ -251,7 +251,7 @@ proptest! {
 #[test]
 fn each_scheme_may_have_its_own_handshake_where_the_rules_say_so() {
     for (one_context, served) in [(true, false), (false, true)] {
-        let mut play = Play::new(Rules { one_context, ..Rules::default() });
+        let mut play = Play::new(AuthRules { one_context, ..AuthRules::default() });
         play.negotiate(Scheme::Ntlm, false);
         let first = play.answers.clone().unwrap()[1].clone();
         play.negotiate(Scheme::Negotiate, true);
@@ -262,7 +262,7 @@ fn each_scheme_may_have_its_own_handshake_where_the_rules_say_so() {
 
 #[test]
 fn a_scheme_that_the_site_does_not_offer_is_passed_over() {
-    let mut config = Arc::unwrap_or_clone(config(Rules::default()));
+    let mut config = Arc::unwrap_or_clone(config(AuthRules::default()));
     config.schemes = vec![Scheme::Ntlm];
     let mut auth = ConnectionAuth::new(Arc::new(config), &Replays::default());
     let (token, _) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());

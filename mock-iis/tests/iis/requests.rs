@@ -1,6 +1,6 @@
 //! Bodies, methods and what the application answers.
 
-use stickler_mock_iis::Limits;
+use stickler_mock_iis::ServerLimits;
 use stickler_model::{Payload, What};
 
 use crate::bench::{Bench, domain};
@@ -27,7 +27,7 @@ async fn a_body_is_drained_before_the_401_and_the_handshake_goes_on() {
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_costs_the_connection() {
-    let limits = Limits { drain: 1_000, ..Limits::default() };
+    let limits = ServerLimits { drain: 1_000, ..ServerLimits::default() };
     let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
     let mut http = bench.connect().await;
     assert_eq!(http.request("PUT", "/", "", &[b'x'; 1_000]).await.status, 401);

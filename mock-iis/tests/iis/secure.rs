@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_auth::http::Scheme;
-use stickler_mock_iis::{Limits, WebSite};
+use stickler_mock_iis::{ServerLimits, WebSite};
 use stickler_model::event::Closed;
 use stickler_model::topology::{Acceptor, Rogue};
 use stickler_model::{Entropy, What};
@@ -99,7 +99,7 @@ async fn curl_stays_on_http2_where_nobody_has_to_log_on() {
 
 #[tokio::test]
 async fn who_does_not_speak_is_given_up_before_tls_and_after_it() {
-    let limits = Limits { idle: Duration::from_millis(60), ..Limits::default() };
+    let limits = ServerLimits { idle: Duration::from_millis(60), ..ServerLimits::default() };
     let (bench, authority) = bench(true, |site| site.with_limits(limits)).await;
     let mut plain = TokioNet.connect(bench.web).await.unwrap();
     assert_eq!(plain.read(&mut [0; 8]).await.unwrap(), 0);

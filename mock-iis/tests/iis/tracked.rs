@@ -9,8 +9,8 @@ use stickler_auth::http::{AuthToken, Scheme, token_kind};
 use stickler_auth::logon::LogonRequest;
 use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::Directory;
-use stickler_mock_iis::Limits;
-use stickler_mock_iis::authn::{Decision, Rules, Turn, Unauthorized};
+use stickler_mock_iis::ServerLimits;
+use stickler_mock_iis::authn::{AuthRules, Decision, Turn, Unauthorized};
 use stickler_mock_iis::credentials::Presented;
 use stickler_mock_iis::tracker::{Sender, Tracker};
 use stickler_model::What;
@@ -23,10 +23,10 @@ const KEY: &str = "Jespa-Connection-Id: 10.1.0.1:50000\r\n";
 const OTHER_KEY: &str = "Jespa-Connection-Id: 10.1.0.2:50000\r\n";
 
 async fn bench(by: TrackedBy, check: TrackedCheck) -> Bench {
-    bench_of(by, check, Limits::default()).await
+    bench_of(by, check, ServerLimits::default()).await
 }
 
-async fn bench_of(by: TrackedBy, check: TrackedCheck, limits: Limits) -> Bench {
+async fn bench_of(by: TrackedBy, check: TrackedCheck, limits: ServerLimits) -> Bench {
     let acceptor = Acceptor::Tracked(Tracked { by, check });
     Bench::with(domain(None), |site| site.with_acceptor(acceptor).with_limits(limits)).await
 }
@@ -111,7 +111,7 @@ impl Table {
         let rule = Tracked { by: header(), check };
         let capacity = NonZeroUsize::new(8).unwrap();
         Self {
-            tracker: Tracker::new(&rule, config(Rules::default()), capacity),
+            tracker: Tracker::new(&rule, config(AuthRules::default()), capacity),
             directory: Directory::new(&domain(None)),
         }
     }
@@ -233,7 +233,7 @@ async fn the_token_check_serves_only_who_has_the_cookie_of_the_last_answer() {
 
 #[tokio::test]
 async fn the_table_is_bounded_and_forgets_who_was_away_for_longest() {
-    let limits = Limits { sessions: NonZeroUsize::new(2).unwrap(), ..Limits::default() };
+    let limits = ServerLimits { sessions: NonZeroUsize::new(2).unwrap(), ..ServerLimits::default() };
     let bench = bench_of(header(), TrackedCheck::Nothing, limits).await;
     let key = |n: u8| format!("Jespa-Connection-Id: 10.1.0.{n}:50000\r\n");
     for n in [1, 2] {
