@@ -26,7 +26,8 @@ mod body;
 pub mod codes;
 pub mod credentials;
 mod exchange;
-pub mod gate;
+pub mod front_end;
+
 pub mod log;
 mod protection;
 mod rogue;
@@ -35,7 +36,7 @@ pub mod server;
 pub mod site;
 pub mod tracker;
 
-pub use gate::{Admission, Gate};
+pub use front_end::{AuthOutcome, FrontEndAuthenticator};
 pub use sam::Sam;
 pub use server::serve;
 pub use site::{Accounts, ServerLimits, WebSite};

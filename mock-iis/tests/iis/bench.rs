@@ -122,10 +122,13 @@ impl Bench {
     }
 
     /// A gate of the balancer's, which is joined to the same domain.
-    pub(crate) fn gate(&self, change: impl FnOnce(WebSite) -> WebSite) -> stickler_mock_iis::Gate {
+    pub(crate) fn front_end(
+        &self,
+        change: impl FnOnce(WebSite) -> WebSite,
+    ) -> stickler_mock_iis::FrontEndAuthenticator {
         let spec = ServerSpec { name: Name::from("lb"), ..server() };
         let site = change(WebSite::new(&spec, &domain(None), Accounts::dc(self.dc, SECRET)));
-        stickler_mock_iis::Gate::new(&TokioNet, env("lb", &self.clock, &self.journal), Arc::new(site))
+        stickler_mock_iis::FrontEndAuthenticator::new(&TokioNet, env("lb", &self.clock, &self.journal), Arc::new(site))
     }
 
     pub(crate) async fn connect(&self) -> Http {

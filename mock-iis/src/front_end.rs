@@ -20,7 +20,7 @@ use crate::authority::{Authority, Granted};
 use crate::credentials::Presented;
 
 /// Who may pass. Downstream connections are told apart by numbers of the balancer's choice.
-pub struct Gate {
+pub struct FrontEndAuthenticator {
     authority: Authority,
     config: Arc<AuthConfig>,
     replays: Replays,
@@ -30,9 +30,9 @@ pub struct Gate {
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
+pub enum AuthOutcome {
     /// It is this user's.
-    Admitted(Principal),
+    Authenticated(Principal),
     /// It is answered so.
     Refused {
         /// 401, or 400 for a header that no client may send.
@@ -42,7 +42,7 @@ pub enum Admission {
     },
 }
 
-impl Gate {
+impl FrontEndAuthenticator {
     /// A gate on `net`, which remembers up to [`ServerLimits::sessions`](crate::ServerLimits::sessions) connections.
     pub fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
@@ -51,21 +51,21 @@ impl Gate {
     }
 
     /// Decides on a request on a downstream connection.
-    pub async fn admit(&self, connection: u64, headers: &HeaderMap) -> Admission {
+    pub async fn authenticate(&self, connection: u64, headers: &HeaderMap) -> AuthOutcome {
         let presented = Presented::read(headers);
         if presented == Presented::Unacceptable {
-            return Admission::Refused { status: StatusCode::BAD_REQUEST, challenges: Vec::new() };
+            return AuthOutcome::Refused { status: StatusCode::BAD_REQUEST, challenges: Vec::new() };
         }
         let id = headers.get(REQUEST_ID_HEADER).and_then(|id| RequestId::parse(id.as_bytes()));
         let turn = |turn: Turn<'_>| self.turn(connection, turn);
         let given = (&presented, headers.contains_key(header::VIA));
         let refused = match self.authority.decide((connection as u32, id), given, turn).await {
-            Ok(Granted { user: Some(user), .. }) => return Admission::Admitted(user),
+            Ok(Granted { user: Some(user), .. }) => return AuthOutcome::Authenticated(user),
             Ok(Granted { user: None, .. }) => None,
             Err(refused) => Some(refused),
         };
         let challenges = challenges(refused.as_ref(), &self.config.schemes);
-        Admission::Refused { status: StatusCode::UNAUTHORIZED, challenges }
+        AuthOutcome::Refused { status: StatusCode::UNAUTHORIZED, challenges }
     }
 
     /// A downstream connection is gone, and its user with it.
