@@ -154,7 +154,7 @@ impl Table {
 
 fn served(decision: &Decision) -> Option<String> {
     match decision {
-        Decision::Serve { user, .. } => user.as_ref().map(ToString::to_string),
+        Decision::Serve(identity) => identity.user.as_ref().map(ToString::to_string),
         _ => None,
     }
 }
