@@ -352,8 +352,8 @@ fn a_refused_ticket_is_told_within_spnego_and_a_wrong_clock_can_be_corrected() {
     let rejected = negotiate(broken, windows.clone(), unchanged).server.unwrap_err();
     assert_eq!(rejected.refusal, Refusal::Kerberos(ap::Refusal::Kerberos(KrbErrorCode::MODIFIED)));
     assert_eq!((rejected.refusal.sec_status(), rejected.recoverable), (SecStatus::LOGON_DENIED, false));
-    let told = resp(&rejected.token);
-    assert_eq!(told.state, Some(NegState::Reject));
+    let response = resp(&rejected.token);
+    assert_eq!(response.state, Some(NegState::Reject));
     let mut initiator = Initiator::new(windows.clone());
     initiator.start(initiator_nonces(), NOW).unwrap();
     let error = initiator.step(&rejected.token, initiator_nonces(), NOW).unwrap_err();

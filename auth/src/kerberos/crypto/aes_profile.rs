@@ -1,4 +1,4 @@
-//! The AES types: encrypt and MAC (RFC 3962), encrypt then MAC (RFC 8009).
+//! The AES encryption types: encrypt-and-MAC (RFC 3962), encrypt-then-MAC (RFC 8009).
 
 use subtle::ConstantTimeEq;
 
@@ -7,7 +7,7 @@ use super::derive::{Base, Purpose, derived_len};
 use super::mac::KeyedMac;
 use super::{Confounder, CryptoError, Etype, Key};
 
-/// Ke and Ki of one usage.
+/// The encryption key Ke and the integrity key Ki of one usage.
 #[derive(Clone)]
 pub(super) struct AesUsage {
     cipher: AesCts,
@@ -15,7 +15,7 @@ pub(super) struct AesUsage {
 }
 
 impl AesUsage {
-    /// Those of a key of this type.
+    /// Derives both from a base key of this type.
     pub(super) fn new(base: &Base, etype: Etype, usage: u32) -> Self {
         let ke = base.derive(etype, usage, Purpose::Encryption);
         let mac = derived_mac(base, etype, usage, Purpose::Integrity);
@@ -52,13 +52,13 @@ impl AesUsage {
         Ok(plain)
     }
 
-    /// The tag over `bytes`; RFC 8009 5.1 puts the initial vector, which is zero, before them.
+    /// Computes the tag over `bytes`. RFC 8009 5.1 puts the initial vector, which is zero, before them.
     fn tag(&self, bytes: &[u8]) -> [u8; 48] {
         if self.mac.after_encryption() { self.mac.finish(&[&[0; BLOCK], bytes]) } else { self.mac.finish(&[bytes]) }
     }
 }
 
-/// The keyed checksum (RFC 3961 5.4, RFC 8009 6): 12, 16 or 24 bytes.
+/// Computes the keyed checksum (RFC 3961 5.4, RFC 8009 6): 12, 16 or 24 bytes.
 pub(super) fn checksum(key: &Key, usage: u32, parts: &[&[u8]]) -> Vec<u8> {
     let mac = derived_mac(&Base::new(key), key.etype, usage, Purpose::Checksum);
     mac.finish(parts)[..mac.tag_len()].to_vec()
