@@ -48,17 +48,18 @@ pub struct CheckResult {
     /// The status of the last answer.
     pub status: u16,
     /// Whether the server accepted the user's credentials. After a 401 that is so if the page names the substatus 401.3
-    /// (logged on, but an ACL refuses access): nothing else on the wire distinguishes it from 401.1, and IIS shows it to
-    /// remote clients only if `errorMode` allows that.
+    /// (logged on, but an ACL refuses access): nothing else on the wire distinguishes it from 401.1, and IIS shows it
+    /// to remote clients only if `errorMode` allows that.
     pub logged_on: bool,
     /// The start of the answer's body.
     pub body: Vec<u8>,
 }
 
-/// Sends a GET on a connection of its own, which is closed afterwards. Carries out a handshake if the server asks for one.
+/// Sends a GET on a connection of its own, which is closed afterwards. Carries out a handshake if the server asks for
+/// one.
 ///
-/// The request has no id and records no events of a client, since it belongs to none. It has no time limit; dropping the
-/// future closes the connection. Randomness and time for the tokens come from `env`.
+/// The request has no id and records no events of a client, since it belongs to none. It has no time limit; dropping
+/// the future closes the connection. Randomness and time for the tokens come from `env`.
 ///
 /// # Errors
 /// Why there is no answer.

@@ -10,8 +10,8 @@
 //! With TLS ([`Client::with_tls`]), tokens are bound to the certificate that the server shows, if the agent does that.
 //! Requests share one HTTP/2 connection, as far as [`ClientSpec::http2`] allows.
 //!
-//! With a KDC ([`Client::with_kdc`]), the client gets tickets for `HTTP/` and the site's name, and keeps them as long as
-//! the user stays.
+//! With a KDC ([`Client::with_kdc`]), the client gets tickets for `HTTP/` and the site's name, and keeps them as long
+//! as the user stays.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,9 +116,9 @@ impl<N: Net> Client<N> {
         self
     }
 
-    /// Carries out a request, authenticating as the profile does, and returns the answer, which may be an error. Records
-    /// everything under `id`, which every leg carries. `credentials` says whether the directory accepts the client's
-    /// identity at present; it is recorded in the trace and has no other effect.
+    /// Carries out a request, authenticating as the profile does, and returns the answer, which may be an error.
+    /// Records everything under `id`, which every leg carries. `credentials` says whether the directory accepts the
+    /// client's identity at present; it is recorded in the trace and has no other effect.
     pub async fn request(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) -> Answer {
         let Self { shared, limits, environment } = self;
         let started = shared.env.clock.now();

@@ -1,7 +1,8 @@
 //! Cookies, as far as a balancer's persistence requires them (a subset of RFC 6265). Pure.
 //!
-//! A client has one site, so the attributes that restrict a cookie to a site or to a time are ignored: `Domain`, `Path`,
-//! `Secure`, `Expires` and `Max-Age`. A cookie is kept until another one with its name arrives, or too many others do.
+//! A client has one site, so the attributes that restrict a cookie to a site or to a time are ignored: `Domain`,
+//! `Path`, `Secure`, `Expires` and `Max-Age`. A cookie is kept until another one with its name arrives, or too many
+//! others do.
 
 use http::HeaderValue;
 use indexmap::IndexMap;

@@ -1,11 +1,11 @@
 //! The user agents: handshake state, connection reuse and body rules, as profiles.
 //!
 //! * [`profile`]: the differences between user agents, as data ([`UserAgent`]), with the source of each.
-//! * [`agent`]: how a request gets through authentication, pure: what to send next, given the last answer ([`Exchange`]).
-//!   Randomness and time come in as arguments, and it knows no connection.
+//! * [`agent`]: how a request gets through authentication, pure: what to send next, given the last answer
+//!   ([`Exchange`]). Randomness and time come in as arguments, and it knows no connection.
 //! * [`client`]: the [`Client`], which carries out exchanges on connections of its own, and records what it sends and
-//!   receives. Inside: `transfer` (all legs of one request), `pool` (the connections), `connection` (one of them), `link`
-//!   (how it ends), `message` (builds requests, reads answers), `session` (the user), `traced` (headers that are
+//!   receives. Inside: `transfer` (all legs of one request), `pool` (the connections), `connection` (one of them),
+//!   `link` (how it ends), `message` (builds requests, reads answers), `session` (the user), `traced` (headers that are
 //!   recorded), `secure` (TLS and HTTP/2), `tickets` (of Kerberos), `cookies`.
 //! * [`check`](mod@check): a health check: one request on a connection of its own.
 //! * [`error`]: why a request has no answer ([`NoAnswer`]).

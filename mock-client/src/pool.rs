@@ -1,7 +1,7 @@
 //! The connections of a client: the idle ones, and the HTTP/2 connection that requests share.
 //!
-//! Each connection has a task of its own ([`Open::run`]), which reads and writes. It records the end of the connection when
-//! the socket closes. No other code does that once the connection is open, so the end is recorded once.
+//! Each connection has a task of its own ([`Open::run`]), which reads and writes. It records the end of the connection
+//! when the socket closes. No other code does that once the connection is open, so the end is recorded once.
 
 use std::collections::BTreeMap;
 use std::io;

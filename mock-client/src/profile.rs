@@ -30,8 +30,8 @@ pub struct UserAgent {
     pub close_after_first_401: bool,
     /// The packages that it has under `Negotiate`.
     pub negotiate: Packages,
-    /// Whether it assumes that a ticket has authenticated the connection if the answer does not say so (`Persistent-Auth`,
-    /// MS-N2HT).
+    /// Whether it assumes that a ticket has authenticated the connection if the answer does not say so
+    /// (`Persistent-Auth`, MS-N2HT).
     pub presumes_persistence: bool,
     /// Whether it tries once more with the server's clock if the server reports too great a difference (MS-KILE 3.4.5,
     /// KRB_AP_ERR_SKEW).
@@ -95,10 +95,11 @@ impl UserAgent {
 
     /// Returns curl 7.88.1 with `--negotiate -u :`, linked with MIT krb5.
     ///
-    /// Since it has only one scheme, it sends a ticket at once, together with the body. Afterwards it sends a fresh ticket
-    /// with every request, unless the answer contains `Persistent-Auth: true`: then it sends none until a 401. Without a
-    /// ticket it continues without credentials (since 7.64.1), and GSS-API does not try again with another clock. It
-    /// binds nothing to TLS: with GSS-API curl does so since 8.10 (pull request 13098), with its own NTLM never.
+    /// Since it has only one scheme, it sends a ticket at once, together with the body. Afterwards it sends a fresh
+    /// ticket with every request, unless the answer contains `Persistent-Auth: true`: then it sends none until a 401.
+    /// Without a ticket it continues without credentials (since 7.64.1), and GSS-API does not try again with another
+    /// clock. It binds nothing to TLS: with GSS-API curl does so since 8.10 (pull request 13098), with its own NTLM
+    /// never.
     pub fn curl_negotiate() -> Self {
         Self { schemes: &[Scheme::Negotiate], negotiate_body: NegotiateBody::Whole, ..Self::curl() }
     }

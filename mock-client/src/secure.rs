@@ -42,9 +42,9 @@ impl Secure {
         self.habit == Http2::UntilChallenged
     }
 
-    /// Records that a request has switched to HTTP/1.1. Chromium remembers that for the site (`SetHTTP11Required`). curl
-    /// forgets it after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have only
-    /// one connection (`alone`).
+    /// Records that a request has switched to HTTP/1.1. Chromium remembers that for the site (`SetHTTP11Required`).
+    /// curl forgets it after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have
+    /// only one connection (`alone`).
     pub(crate) fn left(&self, alone: bool) {
         if alone || self.leaves_when_challenged() {
             self.settled.store(true, Ordering::Relaxed);

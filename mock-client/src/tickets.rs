@@ -138,8 +138,8 @@ impl CacheState {
         if self.silent_until.is_some_and(|until| context.env.clock.now() < until) {
             return None;
         }
-        // The clock's error was learned with the ticket-granting ticket, and may have been lost since. It is learned again
-        // with a new one.
+        // The clock's error was learned with the ticket-granting ticket, and may have been lost since. It is learned
+        // again with a new one.
         for _ in 0..2 {
             let config = Arc::clone(config);
             let first = Acquire::service(config, service.clone(), &self.tickets, context.nonces(), context.now());

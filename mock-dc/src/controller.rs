@@ -117,8 +117,8 @@ impl DomainController {
         self.directory.lock()
     }
 
-    /// Returns the machine that a channel claims to be: a machine of the domain by its name, or a DC of a trusted domain
-    /// by `host.dns-domain`. The channel's MAC still has to prove the claim.
+    /// Returns the machine that a channel claims to be: a machine of the domain by its name, or a DC of a trusted
+    /// domain by `host.dns-domain`. The channel's MAC still has to prove the claim.
     pub(crate) fn machine(&self, claimed: &str) -> Option<Machine> {
         let known = self.machines.lock().get(&claimed.to_lowercase()).cloned();
         known.or_else(|| {

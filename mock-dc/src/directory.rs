@@ -218,9 +218,9 @@ impl Directory {
     /// transitive here, and a logon must not circulate.
     ///
     /// `asks_pdc` says whether there is a PDC emulator that this DC can ask. Such a DC
-    /// * asks it before it reports a wrong password, and leaves the counting to it: "if a logon authentication fails at a
-    ///   given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC emulator";
-    ///   "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
+    /// * asks it before it reports a wrong password, and leaves the counting to it: "if a logon authentication fails at
+    ///   a given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC
+    ///   emulator"; "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
     /// * answers for an unknown account that it is not authoritative, since the account may not have been replicated
     ///   yet.
     pub fn decide(&mut self, request: &LogonRequest, asker: &Asker, asks_pdc: bool, now: FileTime) -> LogonDecision {
@@ -342,8 +342,8 @@ impl Directory {
         self.accounts.get_index_of(&user.to_lowercase())
     }
 
-    /// Returns the name of the account in this domain, or `None` if `domain` is another one. `domain` may be the NetBIOS
-    /// name, the DNS name or empty; with an empty domain, a user `name@dns` is a user principal name.
+    /// Returns the name of the account in this domain, or `None` if `domain` is another one. `domain` may be the
+    /// NetBIOS name, the DNS name or empty; with an empty domain, a user `name@dns` is a user principal name.
     pub(crate) fn local_name<'a>(&self, domain: &str, user: &'a str) -> Option<&'a str> {
         let ours = |name: &str| same_name(name, &self.netbios) || same_name(name, &self.dns);
         match user.rsplit_once('@') {

@@ -19,8 +19,8 @@ use crate::DomainController;
 /// Longest request that is accepted, in bytes. A ticket has about one thousand.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// Longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's KDC,
-/// which fits into an Ethernet frame.
+/// Longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's
+/// KDC, which fits into an Ethernet frame.
 pub const MAX_DATAGRAM: usize = 1400;
 
 /// How long a client may be silent between requests.

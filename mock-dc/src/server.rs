@@ -1,10 +1,10 @@
 //! The logon channel on a network: frames in, decisions out.
 //!
 //! The asker opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`] it sends the
-//! logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event even when
-//! connections come and go. The number is evidence for a trace, and is trusted for nothing. Replies are frames without
-//! a number, in the order of the requests: a logon that needs another DC delays the replies behind it, but not their
-//! decisions.
+//! logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event even
+//! when connections come and go. The number is evidence for a trace, and is trusted for nothing. Replies are frames
+//! without a number, in the order of the requests: a logon that needs another DC delays the replies behind it, but not
+//! their decisions.
 
 use std::collections::VecDeque;
 use std::io;

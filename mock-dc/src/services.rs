@@ -70,8 +70,8 @@ impl Directory {
         self.account_keys(account).map(ServiceKeys::new)
     }
 
-    /// Returns the account's keys as a key table for a real server, with entries for its name, for each of its SPNs, and
-    /// for `HTTP/x` and `host/x` if it has `HOST/x`. Returns `None` if there is no such account.
+    /// Returns the account's keys as a key table for a real server, with entries for its name, for each of its SPNs,
+    /// and for `HTTP/x` and `host/x` if it has `HOST/x`. Returns `None` if there is no such account.
     pub fn keytab(&self, account: &str) -> Option<Keytab> {
         let keys = self.account_keys(account)?;
         let mut names = vec![self.accounts.get(&account.to_lowercase())?.name()];

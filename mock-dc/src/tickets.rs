@@ -62,8 +62,8 @@ impl Directory {
         }
     }
 
-    /// Returns the index of the account that a client names: by `sAMAccountName`, which may lack the `$` for a machine, or
-    /// by a user principal name.
+    /// Returns the index of the account that a client names: by `sAMAccountName`, which may lack the `$` for a machine,
+    /// or by a user principal name.
     ///
     /// # Errors
     /// The realm to ask instead, or `None` if no account has the name.
@@ -78,8 +78,8 @@ impl Directory {
         index.or_else(|| self.accounts.get_index_of(&format!("{user}$"))).ok_or(None)
     }
 
-    /// Returns the account for which a ticket for this service is issued: the one with the SPN, or the one with this name
-    /// if it has any SPN.
+    /// Returns the account for which a ticket for this service is issued: the one with the SPN, or the one with this
+    /// name if it has any SPN.
     fn service_account(&self, name: &PrincipalName) -> Service<'_> {
         if let [_] = name.parts.as_slice() {
             let account = self.client_index(name).ok().map(|index| &self.accounts[index]);

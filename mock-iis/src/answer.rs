@@ -119,8 +119,8 @@ pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Respons
     response
 }
 
-/// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it has
-/// failed. Which schemes IIS repeats beside KRB-ERROR has not been measured.
+/// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it
+/// has failed. Which schemes IIS repeats beside KRB-ERROR has not been measured.
 pub(crate) fn challenges(answer: Option<&Unauthorized>, schemes: &[Scheme]) -> Vec<HeaderValue> {
     let challenge = answer.and_then(|answer| answer.challenge.as_ref());
     match challenge {

@@ -20,8 +20,8 @@ pub enum Presented {
     },
     /// `NTLM` or `Negotiate` with a token that is missing or not base64.
     Malformed,
-    /// More than one `Authorization`, which may occur only once (RFC 9110 5.3, 11.6.2), or a token that is too long for a
-    /// header line. http.sys itself answers 400.
+    /// More than one `Authorization`, which may occur only once (RFC 9110 5.3, 11.6.2), or a token that is too long for
+    /// a header line. http.sys itself answers 400.
     Unacceptable,
 }
 

@@ -44,8 +44,8 @@ pub enum AuthOutcome {
 }
 
 impl FrontEndAuthenticator {
-    /// Creates an authenticator on `net`, which remembers up to [`ServerLimits::sessions`](crate::ServerLimits::sessions)
-    /// connections.
+    /// Creates an authenticator on `net`, which remembers up to
+    /// [`ServerLimits::sessions`](crate::ServerLimits::sessions) connections.
     pub fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
         let authority = Authority::new(net, env, site);

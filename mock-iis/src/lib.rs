@@ -14,8 +14,8 @@
 //! responses), `rogue` (servers that misbehave). [`site`] holds the configuration of all of them. [`front_end`] is the
 //! same authentication for a balancer that terminates it.
 //!
-//! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401, or
-//! ask the DC first), and then, in `exchange`, the outcome with its response.
+//! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
+//! or ask the DC first), and then, in `exchange`, the outcome with its response.
 //!
 //! The server never sees a password or a hash of a domain account. It forwards the NTLM response, and checks only what
 //! it alone can check (MIC, channel binding), since only it has seen all three messages.

@@ -1,7 +1,7 @@
 //! The W3C extended log: one line for each request that IIS has answered. Pure.
 //!
-//! Requests that http.sys itself answers (with a head that is malformed or too long) are not logged here; on Windows they
-//! are in the HTTPERR log.
+//! Requests that http.sys itself answers (with a head that is malformed or too long) are not logged here; on Windows
+//! they are in the HTTPERR log.
 
 use std::fmt;
 use std::net::SocketAddr;

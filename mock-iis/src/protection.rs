@@ -1,8 +1,8 @@
 //! Extended protection: which part of a token is compared with its connection. Pure.
 //!
-//! With TLS it is the channel binding, without TLS the name of the service that the client believes it talks to. Behind a
-//! proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server cannot compare: the
-//! flag `Proxy` makes it check the service name instead.
+//! With TLS it is the channel binding, without TLS the name of the service that the client believes it talks to. Behind
+//! a proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server cannot compare:
+//! the flag `Proxy` makes it check the service name instead.
 
 use stickler_auth::kerberos::ap;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TokenChecking};

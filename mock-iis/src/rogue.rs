@@ -1,7 +1,7 @@
 //! Backends that misbehave. They use bare sockets, since a server library would prevent the misbehaviour.
 //!
-//! A rogue parses requests as far as it has to in order to misbehave at the right moment: heads up to the empty line, and
-//! bodies by their `Content-Length`. It records the requests that it receives, and no answers.
+//! A rogue parses requests as far as it has to in order to misbehave at the right moment: heads up to the empty line,
+//! and bodies by their `Content-Length`. It records the requests that it receives, and no answers.
 
 use std::sync::Arc;
 
@@ -89,7 +89,8 @@ impl<S: Stream> Conversation<S> {
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 1000\r\n\r\n", &*half]).await?;
                     return Err(Closed::Here);
                 }
-                // The surplus is a response in itself: the next user of the connection takes it for the answer to theirs.
+                // The surplus is a response in itself: the next user of the connection takes it for the answer to
+                // theirs.
                 Rogue::WrongLength => {
                     let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 5\r\n\r\nright", surplus]).await?;

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::WebSite;
 
-/// Carries out the TLS handshake on the connection with this number and records it. Returns the plain stream if the site
-/// has no TLS. The handshake may take as long as a request's head.
+/// Carries out the TLS handshake on the connection with this number and records it. Returns the plain stream if the
+/// site has no TLS. The handshake may take as long as a request's head.
 ///
 /// # Errors
 /// How the connection ended.

@@ -21,8 +21,8 @@ use crate::exchange::{Authentication, Connection, Endpoints};
 use crate::secure::secure;
 use crate::{WebSite, rogue};
 
-/// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it ties
-/// a user to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
+/// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it
+/// ties a user to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;

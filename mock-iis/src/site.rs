@@ -1,5 +1,5 @@
-//! The configuration of one server. It outlives the server's process, so that a restarted server continues its numbering
-//! and a trace never has two connections with the same number.
+//! The configuration of one server. It outlives the server's process, so that a restarted server continues its
+//! numbering and a trace never has two connections with the same number.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -81,15 +81,15 @@ pub struct ServerLimits {
     /// How long a connection may go without a complete head before it is closed (IIS: `connectionTimeout`,
     /// `headerWaitTimeout`).
     pub idle: Duration,
-    /// How many clients an acceptor with a table, or a front end's authenticator, remembers. Beyond that, the one that was
-    /// unused for the longest time is forgotten.
+    /// How many clients an acceptor with a table, or a front end's authenticator, remembers. Beyond that, the one that
+    /// was unused for the longest time is forgotten.
     pub sessions: NonZeroUsize,
     /// How long the next part of a body may take before the connection is closed.
     pub body: Duration,
     /// How long connecting to a DC may take before the next one is asked.
     pub connect: Duration,
-    /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be less
-    /// than user agents wait: two DCs of which none answers take 20 s by default.
+    /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
+    /// less than user agents wait: two DCs of which none answers take 20 s by default.
     pub logon: Duration,
 }
 
@@ -140,7 +140,8 @@ impl Accounts {
 }
 
 impl WebSite {
-    /// Creates the site of a server in a topology. The domain supplies the names in the Challenge and the forbidden users.
+    /// Creates the site of a server in a topology. The domain supplies the names in the Challenge and the forbidden
+    /// users.
     pub fn new(spec: &ServerSpec, domain: &DomainSpec, accounts: Accounts) -> Self {
         let joined = accounts.dc.is_some();
         let forbidden = domain.users.iter().filter(|user| user.forbidden);

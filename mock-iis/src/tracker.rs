@@ -4,8 +4,8 @@
 //! The nginx mailing list describes one (Jespa, an HTTP filter for servlets): the key is the client's address and port,
 //! taken from the connection or from a header that the proxy sets (`Jespa-Connection-Id`). The handshake is verified
 //! properly. Only the key can be wrong: when a proxy uses one connection for several clients, when it forwards a
-//! client's own header, or when two proxies in a row make clients share an address. The checks are the two remedies that
-//! the thread names: the client's address, or a token, on each request.
+//! client's own header, or when two proxies in a row make clients share an address. The checks are the two remedies
+//! that the thread names: the client's address, or a token, on each request.
 //!
 //! A Negotiate leg or a ticket creates an entry. A request without a valid entry is anonymous; it does not change the
 //! entry of another client, but its Negotiate leg takes over the key. An entry whose key is the connection is removed

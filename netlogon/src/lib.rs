@@ -7,9 +7,9 @@
 //! * `link.rs`: the connection to one DC, on which logons are pipelined.
 //!
 //! # Wire format
-//! The logon's number ([`LogonNumbers`], 8 bytes, big-endian) precedes each frame of [`stickler_auth::logon`], so that a
-//! trace can tie the DC's event to the asker's. It is evidence, and is trusted for nothing. Replies have no number: they
-//! arrive in the order of the requests.
+//! The logon's number ([`LogonNumbers`], 8 bytes, big-endian) precedes each frame of [`stickler_auth::logon`], so that
+//! a trace can tie the DC's event to the asker's. It is evidence, and is trusted for nothing. Replies have no number:
+//! they arrive in the order of the requests.
 
 mod channel;
 mod link;
@@ -47,8 +47,8 @@ pub struct ChannelConfig {
 
 /// How long a DC may take before the next one is asked.
 ///
-/// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value), which is longer than most user
-/// agents wait. Choose the timeouts so that their sum over all DCs of a domain is less than the client waits.
+/// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value), which is longer than
+/// most user agents wait. Choose the timeouts so that their sum over all DCs of a domain is less than the client waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelTimeouts {
     /// How long a DC may take to accept a connection.
@@ -57,8 +57,8 @@ pub struct ChannelTimeouts {
     pub reply: Duration,
 }
 
-/// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when its process is
-/// restarted.
+/// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when its process
+/// is restarted.
 #[derive(Debug, Default)]
 pub struct LogonNumbers(AtomicU64);
 

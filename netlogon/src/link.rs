@@ -3,8 +3,8 @@
 //! One task owns the connection. Requests that arrive while others are in flight are sent together; replies arrive in
 //! order.
 //!
-//! A logon whose connection breaks before the reply is sent once more on a new one, as Netlogon does: the DC may have been
-//! restarted since the last logon.
+//! A logon whose connection breaks before the reply is sent once more on a new one, as Netlogon does: the DC may have
+//! been restarted since the last logon.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -59,8 +59,8 @@ pub struct NtlmProfile {
 }
 
 impl NtlmProfile {
-    /// Returns the profile of curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no channel
-    /// binding, no workstation of its own (lib/vauth/ntlm.c).
+    /// Returns the profile of curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no
+    /// channel binding, no workstation of its own (lib/vauth/ntlm.c).
     pub fn curl() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8206),
@@ -76,8 +76,8 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of a browser with Chromium's own NTLM: 88-byte header, MIC, channel binding, no key exchange,
-    /// zero LM response (net/ntlm).
+    /// Returns the profile of a browser with Chromium's own NTLM: 88-byte header, MIC, channel binding, no key
+    /// exchange, zero LM response (net/ntlm).
     pub fn browser() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8207),

@@ -91,8 +91,8 @@ impl Exchange {
         }
     }
 
-    /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a handshake
-    /// in the same scheme at once, because an anonymous request would be processed as that user.
+    /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a
+    /// handshake in the same scheme at once, because an anonymous request would be processed as that user.
     pub fn reauthenticate(&mut self, scheme: Scheme) -> Step {
         match self.initiator {
             Some(_) => self.handshake(scheme, Target::Same, false),
@@ -132,9 +132,9 @@ impl Exchange {
         }
     }
 
-    /// Takes the loss of the connection. Sends the request again on a new connection, once, if that is safe
-    /// (RFC 9112 9.3.1): if nothing was sent, or if the connection was in use before and the request is idempotent or was
-    /// a probe, which carries none of the body. Otherwise returns `None`.
+    /// Takes the loss of the connection. Sends the request again on a new connection, once, if that is safe (RFC 9112
+    /// 9.3.1): if nothing was sent, or if the connection was in use before and the request is idempotent or was a
+    /// probe, which carries none of the body. Otherwise returns `None`.
     pub fn connection_lost(&mut self, loss: Loss) -> Option<Step> {
         let probe = matches!(self.state, State::Negotiated { probe: true, .. });
         let safe = loss.unsent || (loss.proven && (self.method.idempotent || probe));

@@ -6,8 +6,8 @@
 //!            └── pre-emptive ─────────────────────┤         ▲
 //!                                                 └──▶ Wanting ── a ticket, or none ──▶ Negotiated, Asked, Done
 //! ```
-//! Any other answer, 401 or not, is the answer to the request and ends the exchange. A handshake with a ticket continues
-//! only if the server asks for more: another package, a signature, or another clock.
+//! Any other answer, 401 or not, is the answer to the request and ends the exchange. A handshake with a ticket
+//! continues only if the server asks for more: another package, a signature, or another clock.
 
 use stickler_auth::FileTime;
 use stickler_auth::channel_binding::ChannelBinding;

@@ -1,4 +1,5 @@
-//! HMAC with the hash function of an encryption type: for checksums, and as the pseudo-random function of key derivation.
+//! HMAC with the hash function of an encryption type: for checksums, and as the pseudo-random function of key
+//! derivation.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;

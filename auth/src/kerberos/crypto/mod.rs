@@ -146,8 +146,8 @@ impl Key {
         Ok(Self::from_random(etype, &padded(bytes)))
     }
 
-    /// Creates a key from 32 random bytes, of which it uses as many as the type needs (random-to-key is the identity for
-    /// all of these types).
+    /// Creates a key from 32 random bytes, of which it uses as many as the type needs (random-to-key is the identity
+    /// for all of these types).
     pub fn from_random(etype: Etype, random: &[u8; 32]) -> Self {
         let mut bytes = *random;
         bytes[etype.key_len()..].fill(0);
@@ -276,7 +276,8 @@ enum UsageProfile {
 }
 
 impl UsageKey {
-    /// Encrypts a plaintext with its confounder, and adds the tag. The result is 24 to 40 bytes longer than the plaintext.
+    /// Encrypts a plaintext with its confounder, and adds the tag. The result is 24 to 40 bytes longer than the
+    /// plaintext.
     pub fn encrypt(&self, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
         match &self.0 {
             UsageProfile::Aes(keys) => keys.encrypt(confounder, plaintext),

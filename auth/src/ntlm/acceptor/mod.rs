@@ -216,8 +216,8 @@ fn session_key(
     Ok(exchange_session_key(&key_exchange_key, encrypted))
 }
 
-/// Returns whether this is a null session (3.2.5.1.2): no user, no NT response, and an empty LM response or one that is a
-/// zero byte.
+/// Returns whether this is a null session (3.2.5.1.2): no user, no NT response, and an empty LM response or one that is
+/// a zero byte.
 fn is_anonymous(message: &Authenticate<'_>) -> bool {
     message.user.is_empty() && message.nt_response.is_empty() && matches!(message.lm_response, [] | [0])
 }

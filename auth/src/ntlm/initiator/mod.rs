@@ -176,8 +176,8 @@ pub(super) fn exchanges_key(flags: NegotiateFlags) -> bool {
 }
 
 impl Credentials {
-    /// Creates the credentials of an account from its password. `domain` may be empty; `user` may be `name@realm` without a
-    /// domain.
+    /// Creates the credentials of an account from its password. `domain` may be empty; `user` may be `name@realm`
+    /// without a domain.
     pub fn new(user: &str, domain: &str, password: &str) -> Self {
         Self { lm_hash: crypto::lmowf_v1(password), ..Self::from_hash(user, domain, crypto::ntowf_v1(password)) }
     }
