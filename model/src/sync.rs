@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///   in a `drop` during unwinding aborts the process.
 ///
 /// Do not use it for a value with an invariant over several steps that a later reader relies on for safety. As
-/// with any lock here, the guard is never held across an `.await`.
+/// with any lock here, do not hold the guard while the task waits.
 #[derive(Debug, Default)]
 pub struct Lock<T>(Mutex<T>);
 
