@@ -159,7 +159,8 @@ fn probe(stage: &mut Stage, user: &str, password: &str) -> Result<(u16, bool), S
         },
         Duration::from_secs(5),
     );
-    checked.expect("in time").map(|checked| (checked.status, checked.logged_on))
+    let checked = checked.expect("in time").map_err(|error| error.to_string())?;
+    Ok((checked.status, checked.logged_on))
 }
 
 #[test]
