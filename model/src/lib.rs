@@ -18,6 +18,7 @@
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
 //! * [`site`]: how the site of a server is set up.
 //! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
+//! * [`sync`]: the [`Lock`](sync::Lock) that shells keep their shared state in.
 //! * [`payload`]: bodies by recipe, and their digests.
 //! * [`world`]: the [`World`] trait, which `sim` implements.
 
@@ -31,6 +32,7 @@ pub mod payload;
 pub mod plan;
 pub mod site;
 pub mod standard;
+pub mod sync;
 mod text;
 pub mod time;
 pub mod topology;

@@ -317,7 +317,7 @@ impl<H: Hosts> Builder<'_, H> {
         name: &Name,
         server: &ServerSpec,
         tls: Option<&ServerTls>,
-    ) -> Built<stickler_mock_iis::Site, H> {
+    ) -> Built<stickler_mock_iis::WebSite, H> {
         let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let site = self.server(&spec)?;
         Ok(match tls {
@@ -327,9 +327,9 @@ impl<H: Hosts> Builder<'_, H> {
     }
 
     /// A server on a machine that is joined to the domain, with the keys for tickets where it takes any.
-    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::Site, H> {
+    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::WebSite, H> {
         let domains = &self.domains;
-        let site = stickler_mock_iis::Site::new(spec, &self.topology.domain, domains.join(&spec.name));
+        let site = stickler_mock_iis::WebSite::new(spec, &self.topology.domain, domains.join(&spec.name));
         if !spec.takes_tickets() {
             return Ok(site);
         }

@@ -14,7 +14,7 @@ use stickler_lb_core::{Backend, DownstreamId, Edit, Protocol, RequestHead};
 use stickler_lb_proxy::health::{LogonAgent, LogonResult};
 use stickler_lb_proxy::{Admission, Gate};
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::standard::{MONITOR, domain, identity, password, server};
 use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Name, Time, Topology};
@@ -69,7 +69,7 @@ impl Domain {
     fn join(&self, name: &str) -> Site {
         let name = Name::from(name);
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&name, 1));
-        Site::new(&server(name), &domain(), accounts)
+        WebSite::new(&server(name), &domain(), accounts)
     }
 
     /// A server of the domain, with TLS where a site has it.

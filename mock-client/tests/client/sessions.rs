@@ -1,4 +1,4 @@
-//! Another user takes the seat; one connection at a time.
+//! Another user takes over; one connection at a time.
 
 use stickler_auth::http::Scheme;
 use stickler_model::topology::Agent;

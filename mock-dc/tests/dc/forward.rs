@@ -11,7 +11,7 @@ use stickler_mock_dc::{Directory, DomainController, serve};
 use stickler_model::topology::{DomainSpec, TrustSpec};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, What};
 use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
-use stickler_netlogon::{Limits, LogonNumbers, Outcome, SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, ChannelTimeouts, LogonNumbers, Outcome, SecureChannel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Client, domain};
@@ -46,9 +46,9 @@ fn start(name: &str, listener: TokioListener, dc: DomainController) -> Arc<Journ
 
 /// The channel of the member `iis1`.
 fn member(dc: SocketAddr) -> SecureChannel {
-    let limits = Limits { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
-    let way = Way { machine: "IIS1".into(), secret: SECRET.into(), controllers: vec![dc], limits };
-    SecureChannel::new(&TokioNet, &way, &Arc::new(LogonNumbers::default()))
+    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
+    let config = ChannelConfig { machine: "IIS1".into(), secret: SECRET.into(), controllers: vec![dc], timeouts };
+    SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
 /// A DC of `CORP` that `iis1` is joined to, which knows a partner here.
@@ -166,10 +166,10 @@ async fn a_broken_trust_a_missing_one_and_an_absent_partner_are_told_apart() {
     other.add_trust(&TrustSpec { netbios: "THIRD".into(), dns: "third.example".into(), password: "x".into() });
     let journal = start("dc-partner", listener, DomainController::new(other));
     let asks = |machine: &str, secret: &str| {
-        let limits = Limits { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
+        let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
         let (machine, secret) = (machine.to_owned(), secret.as_bytes().into());
-        let way = Way { machine, secret, controllers: vec![address], limits };
-        SecureChannel::new(&TokioNet, &way, &Arc::new(LogonNumbers::default()))
+        let config = ChannelConfig { machine, secret, controllers: vec![address], timeouts };
+        SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
     };
     for (machine, secret, status) in [
         ("dc.corp.example", TRUST, NtStatus::SUCCESS),

@@ -1,7 +1,7 @@
 //! What a DC decides alone, and what it leaves to another: the directory's part, without a network.
 
 use stickler_auth::status::NtStatus;
-use stickler_mock_dc::{Asker, Course, Directory, Logon};
+use stickler_mock_dc::{Asker, Directory, Logon, LogonDecision};
 use stickler_model::Name;
 use stickler_model::topology::{ControllerSpec, DomainSpec, TrustSpec};
 
@@ -21,9 +21,9 @@ fn wrong() -> Client {
     Client { password: "guess", ..Client::alice() }
 }
 
-fn decided(course: Course) -> Logon {
-    match course {
-        Course::Decided(logon) => logon,
+fn decided(decision: LogonDecision) -> Logon {
+    match decision {
+        LogonDecision::Decided(logon) => logon,
         other => panic!("not decided: {other:?}"),
     }
 }
@@ -36,15 +36,15 @@ fn a_members_logon_for_a_trusted_domain_is_for_that_domain_to_decide() {
         Client { domain: "partner.EXAMPLE", ..paula() },
         Client { domain: "", user: "paula@Partner.Example", ..paula() },
     ] {
-        let course = directory.course(&client.request(), &Asker::Member, false, NOW);
-        assert!(matches!(course, Course::Trusted(netbios) if netbios == "PARTNER"));
+        let decision = directory.decide(&client.request(), &Asker::Member, false, NOW);
+        assert!(matches!(decision, LogonDecision::Trusted(netbios) if netbios == "PARTNER"));
     }
     for client in [
         Client { domain: "THIRD", ..paula() },
         Client { domain: "", user: "paula", ..paula() },
         Client { domain: "CORP", user: "paula@partner.example", ..paula() },
     ] {
-        let logon = decided(directory.course(&client.request(), &Asker::Member, false, NOW));
+        let logon = decided(directory.decide(&client.request(), &Asker::Member, false, NOW));
         assert_eq!(logon.reply.status, NtStatus::NO_SUCH_USER);
     }
 }
@@ -54,7 +54,7 @@ fn a_response_that_was_made_for_another_server_does_not_leave_the_domain() {
     let mut directory = trusting();
     let mut spliced = paula().request();
     spliced.channel_machine = "IIS2".into();
-    let logon = decided(directory.course(&spliced, &Asker::Member, false, NOW));
+    let logon = decided(directory.decide(&spliced, &Asker::Member, false, NOW));
     assert_eq!(logon.reply.status, NtStatus::LOGON_FAILURE);
 }
 
@@ -65,14 +65,14 @@ fn a_logon_along_a_trust_goes_no_further_and_is_for_a_server_of_the_domain_that_
     partner.add_trust(&third);
     let ours = Client { domain: "PARTNER", ..Client::alice() }.request();
     let asker = Asker::Trusted("CORP".into());
-    assert_eq!(decided(partner.course(&ours, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
+    assert_eq!(decided(partner.decide(&ours, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
     // The machine was for the first DC to check: it is not known here.
     let relayed = stickler_auth::logon::LogonRequest { channel_machine: "dc.corp.example".into(), ..ours.clone() };
-    assert_eq!(decided(partner.course(&relayed, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
-    let stolen = partner.course(&ours, &Asker::Trusted("OTHER".into()), false, NOW);
+    assert_eq!(decided(partner.decide(&relayed, &asker, false, NOW)).reply.status, NtStatus::SUCCESS);
+    let stolen = partner.decide(&ours, &Asker::Trusted("OTHER".into()), false, NOW);
     assert_eq!(decided(stolen).reply.status, NtStatus::LOGON_FAILURE);
     let on = Client { domain: "THIRD", ..Client::alice() }.request();
-    let refused = decided(partner.course(&on, &asker, false, NOW)).reply;
+    let refused = decided(partner.decide(&on, &asker, false, NOW)).reply;
     assert_eq!((refused.status, refused.authoritative), (NtStatus::NO_SUCH_USER, false));
     assert_eq!(partner.bad_count("alice"), Some(0));
 }
@@ -80,7 +80,7 @@ fn a_logon_along_a_trust_goes_no_further_and_is_for_a_server_of_the_domain_that_
 #[test]
 fn a_dc_beside_the_pdc_emulator_doubts_a_wrong_password_and_counts_it_only_when_it_stays_alone() {
     let mut directory = trusting();
-    let Course::Doubtful(logon) = directory.course(&wrong().request(), &Asker::Member, true, NOW) else {
+    let LogonDecision::NeedsPdc(logon) = directory.decide(&wrong().request(), &Asker::Member, true, NOW) else {
         panic!("the PDC emulator may know better")
     };
     assert_eq!((logon.bad_count, directory.bad_count("alice")), (0, Some(0)));
@@ -88,9 +88,9 @@ fn a_dc_beside_the_pdc_emulator_doubts_a_wrong_password_and_counts_it_only_when_
     assert_eq!((logon.bad_count, directory.bad_count("alice")), (1, Some(1)));
     assert_eq!((logon.reply.status, logon.reply.authoritative), (NtStatus::WRONG_PASSWORD, true));
     // What is right here is right, and ends the count.
-    assert_eq!(decided(directory.course(&Client::alice().request(), &Asker::Member, true, NOW)).bad_count, 0);
+    assert_eq!(decided(directory.decide(&Client::alice().request(), &Asker::Member, true, NOW)).bad_count, 0);
     // The PDC emulator itself has no doubts.
-    assert_eq!(decided(directory.course(&wrong().request(), &Asker::Controller, false, NOW)).bad_count, 1);
+    assert_eq!(decided(directory.decide(&wrong().request(), &Asker::Controller, false, NOW)).bad_count, 1);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_dc_beside_the_pdc_emulator_is_not_authoritative_for_accounts_that_it_lacks(
     let lacking = ControllerSpec { lacks: vec!["ALICE".into()], ..ControllerSpec::new(Name::from("dc2")) };
     let mut replica = Directory::replica(&spec, &lacking);
     for (asks_pdc, authoritative) in [(true, false), (false, true)] {
-        let reply = decided(replica.course(&Client::alice().request(), &Asker::Member, asks_pdc, NOW)).reply;
+        let reply = decided(replica.decide(&Client::alice().request(), &Asker::Member, asks_pdc, NOW)).reply;
         assert_eq!((reply.status, reply.authoritative), (NtStatus::NO_SUCH_USER, authoritative));
     }
 }
@@ -115,7 +115,7 @@ fn a_replica_has_the_rids_of_the_domain_and_the_passwords_of_before() {
     let bob = |password| Client { user: "Bob", password, ..Client::alice() }.request();
     let mut replica = Directory::replica(&spec, &stale);
     assert_eq!(replica.logon(&bob("Bob-pw"), NOW).reply.status, NtStatus::WRONG_PASSWORD);
-    let here = replica.logon(&bob("Bob-pw of before"), NOW).reply;
+    let outdated = replica.logon(&bob("Bob-pw of before"), NOW).reply;
     let truth = Directory::new(&spec).logon(&bob("Bob-pw"), NOW).reply;
-    assert_eq!((here.status, &here.sids), (NtStatus::SUCCESS, &truth.sids));
+    assert_eq!((outdated.status, &outdated.sids), (NtStatus::SUCCESS, &truth.sids));
 }
