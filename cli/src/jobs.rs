@@ -58,14 +58,14 @@ pub(crate) fn perform<T: Send>(
     let mut done: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, keep) = (sender.clone(), &next, &keep);
+            let (sender, next, keep, arm) = (sender.clone(), &next, &keep, &arm);
             scope.spawn(move || {
                 while let Some((index, job)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     jobs.get(index).map(|job| (index, job))
                 } {
                     // The receiver outlives the scope.
-                    let _ = sender.send((index, keep(job, job.case.run(job.balancer, job.seed, &arm))));
+                    let _ = sender.send((index, keep(job, job.case.run(job.balancer, job.seed, arm))));
                 }
             });
         }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
-use stickler_model::{Topology, standard};
+use stickler_model::{BalancerSpec, Topology, standard};
 use stickler_report::transcript;
+use stickler_site::Balancer;
 use stickler_wire::{Options, Site};
 
 use crate::Failure;

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use stickler_model::event::Closed;
 use stickler_model::sync::Lock;
 use stickler_net::Stream;
-use stickler_tls::Secured;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 

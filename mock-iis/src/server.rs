@@ -13,7 +13,6 @@ use stickler_model::event::Closed;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
 use stickler_net::{Net, Stream, next_connection};
-use stickler_tls::Secured;
 use tokio::time::sleep;
 
 use crate::acceptance::Acceptance;

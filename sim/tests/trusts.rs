@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use stickler_model::event::Credentials;
 use stickler_model::topology::{
-    Acceptor, Agent, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, SiteSpec,
+    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec,
     UserSpec,
 };
-use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec, Topology, Trace, What, World, WorldError};
+use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec, Topology, Trace, What, World, WorldError, standard};
 use stickler_sim::SimWorld;
 
 const SITE: &str = "HTTP/www.corp.example";

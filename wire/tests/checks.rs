@@ -267,7 +267,7 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
     let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
     assert_eq!(controllers, of("one DC, which is in order", "controllers"));
     assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())), of("one domain", "partner"));
-    assert_eq!(refused(|it| it.front = Some("l4-nat".into())), of("one balancer", "front"));
+    assert_eq!(refused(|it| it.front = Some(BalancerSpec::named("l4-nat"))), of("one balancer", "front"));
 }
 
 #[tokio::test]

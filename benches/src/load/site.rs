@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::{
+use stickler_model::{BalancerSpec, 
     Action, Answer, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _, standard,
 };
 use stickler_sim::SimWorld;

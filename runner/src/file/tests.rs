@@ -82,7 +82,8 @@ fn wrong(text: &str) -> String {
 #[test]
 fn what_was_written_is_read_back() {
     let run = run();
-    let (reader, events) = read(&written(&run)).unwrap();
+    let text = written(&run);
+    let (reader, events) = read(&text).unwrap();
     let trace = run.trace.as_ref().unwrap();
     assert_eq!((&reader.source, &reader.arm, &reader.plan), (&run.source, &run.arm, &trace.plan()));
     assert_eq!((reader.promises.as_ref(), &events), (Some(&trace.header.promises), &trace.events));
