@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use stickler_model::event::Credentials;
 use stickler_model::topology::{
-    Acceptor, Agent, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, SiteSpec,
-    UserSpec,
+    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec,
 };
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
+    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What,
+    World, standard,
 };
 use stickler_sim::SimWorld;
 
