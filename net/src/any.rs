@@ -40,15 +40,15 @@ impl Net for AnyNet {
     type Listener = AnyListener;
 
     async fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn Stream>> {
-        self.0.connect(peer).await
+        self.0.connect_boxed(peer).await
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<AnyListener> {
-        self.0.bind(addr).await
+        self.0.bind_boxed(addr).await
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.0.spawn(Box::pin(task))
+        self.0.spawn_boxed(Box::pin(task))
     }
 }
 
@@ -56,11 +56,11 @@ impl Listener for AnyListener {
     type Stream = Box<dyn Stream>;
 
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        self.0.accept().await
+        self.0.accept_boxed().await
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.0.address()
     }
 }
 
@@ -74,42 +74,42 @@ impl Stream for Box<dyn Stream> {
     }
 }
 
-/// [`Net`] as a trait object.
+/// [`Net`] as a trait object. Its methods have names of their own, as every network has both traits.
 trait ObjectNet: Send + Sync {
-    fn connect(&self, peer: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>>;
-    fn bind(&self, addr: SocketAddr) -> Boxed<'_, io::Result<AnyListener>>;
-    fn spawn(&self, task: Boxed<'static, ()>) -> AbortHandle;
+    fn connect_boxed(&self, peer: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>>;
+    fn bind_boxed(&self, addr: SocketAddr) -> Boxed<'_, io::Result<AnyListener>>;
+    fn spawn_boxed(&self, task: Boxed<'static, ()>) -> AbortHandle;
 }
 
 impl<N: Net> ObjectNet for N {
-    fn connect(&self, peer: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+    fn connect_boxed(&self, peer: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move { Ok(Box::new(Net::connect(self, peer).await?) as Box<dyn Stream>) })
     }
 
-    fn bind(&self, addr: SocketAddr) -> Boxed<'_, io::Result<AnyListener>> {
+    fn bind_boxed(&self, addr: SocketAddr) -> Boxed<'_, io::Result<AnyListener>> {
         Box::pin(async move { Ok(AnyListener::new(Net::bind(self, addr).await?)) })
     }
 
-    fn spawn(&self, task: Boxed<'static, ()>) -> AbortHandle {
+    fn spawn_boxed(&self, task: Boxed<'static, ()>) -> AbortHandle {
         Net::spawn(self, task)
     }
 }
 
 /// [`Listener`] as a trait object.
 trait ObjectListener: Send + Sync {
-    fn accept(&self) -> Boxed<'_, io::Result<(Box<dyn Stream>, SocketAddr)>>;
-    fn local_addr(&self) -> io::Result<SocketAddr>;
+    fn accept_boxed(&self) -> Boxed<'_, io::Result<(Box<dyn Stream>, SocketAddr)>>;
+    fn address(&self) -> io::Result<SocketAddr>;
 }
 
 impl<L: Listener> ObjectListener for L {
-    fn accept(&self) -> Boxed<'_, io::Result<(Box<dyn Stream>, SocketAddr)>> {
+    fn accept_boxed(&self) -> Boxed<'_, io::Result<(Box<dyn Stream>, SocketAddr)>> {
         Box::pin(async move {
             let (stream, peer) = Listener::accept(self).await?;
             Ok((Box::new(stream) as Box<dyn Stream>, peer))
         })
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn address(&self) -> io::Result<SocketAddr> {
         Listener::local_addr(self)
     }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use stickler_model::topology::{Acceptor, Agent, Rogue, Tracked, TrackedBy, TrackedCheck};
-use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Outcome, Principal, Profile, RequestId, RequestSpec, Trace, What, World, standard};
+use stickler_model::{
+    Action, Answer, BalancerSpec, ClientSpec, Outcome, Principal, Profile, RequestId, RequestSpec, Trace, What, World,
+    standard,
+};
 use stickler_sim::SimWorld;
 
 /// The second field is the number of the last request.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use stickler_model::event::Credentials;
 use stickler_model::topology::{
-    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec,
-    UserSpec,
+    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec,
 };
-use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec, Topology, Trace, What, World, WorldError, standard};
+use stickler_model::{
+    Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec,
+    Topology, Trace, What, World, WorldError, standard,
+};
 use stickler_sim::SimWorld;
 
 const SITE: &str = "HTTP/www.corp.example";

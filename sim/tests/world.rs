@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use stickler_model::topology::{Agent, LinkSpec};
-use stickler_model::{Action, Answer, BalancerSpec, ClientSpec, Fault, Name, Outcome, Payload, Piece, Principal, Profile, RawSpec, RequestId, RequestSpec, TokenId, Topology, Trace, What, World, WorldError, standard};
+use stickler_model::{
+    Action, Answer, BalancerSpec, ClientSpec, Fault, Name, Outcome, Payload, Piece, Principal, Profile, RawSpec,
+    RequestId, RequestSpec, TokenId, Topology, Trace, What, World, WorldError, standard,
+};
 use stickler_sim::SimWorld;
 
 fn topology(backends: u32) -> Topology {

@@ -124,3 +124,65 @@ impl Hosts for WireHosts {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stickler_mock_client::{Check, check};
+    use stickler_model::topology::{ControllerSpec, PartnerSpec};
+    use stickler_model::{Identity, Principal, Topology, standard};
+    use stickler_site::{Balancer, Settings, Site};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Options, WallClock, settings};
+
+    fn hosts(events: Arc<Journal>, clock: Arc<dyn Clock>) -> WireHosts {
+        WireHosts {
+            address: [127, 0, 0, 1].into(),
+            port: 0,
+            kdc_port: 0,
+            seed: 1,
+            clock,
+            journal: events,
+            hosts: Vec::new(),
+        }
+    }
+
+    /// Two DCs, of which the first has not heard of alice yet; a partner's domain; two balancers, one behind the other.
+    fn everything() -> Topology {
+        let mut topology = standard::site("pin-on-401", 2);
+        let behind = ControllerSpec { lacks: vec!["alice".into()], ..ControllerSpec::new("dc1".into()) };
+        topology.controllers = vec![behind, ControllerSpec::new("dc2".into())];
+        let mut partner = standard::domain();
+        (partner.netbios, partner.dns) = ("PARTNER".into(), "partner.example".into());
+        topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner, "trust-pw"));
+        topology.front = Some("l4-splice".into());
+        topology
+    }
+
+    /// The assembly asks nothing of its hosts that real sockets do not have: what [`crate::Site`] refuses is what it has
+    /// no words for yet.
+    #[tokio::test]
+    async fn a_site_with_several_dcs_domains_and_balancers_runs_on_real_sockets() {
+        let topology = everything();
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
+        let journal = Journal::handing_on(Arc::clone(&clock), drop);
+        let mut hosts = hosts(journal, clock);
+        let settings: Settings = settings::settings(&Options::new(topology.clone()));
+        let balancer = Balancer::named(&topology.balancer).unwrap();
+        let site = Site::start(&mut hosts, &topology, balancer, &settings).expect("the topology is sound");
+        let names: Vec<_> = site.names().map(Name::as_str).collect();
+        assert_eq!(names, ["dc1", "dc2", "dc-partner", "iis1", "iis2", "lb", "front"]);
+        let env = hosts.env(&"client".into());
+        for domain in ["CORP", "PARTNER"] {
+            let alice = Identity { principal: Principal::new(domain, "alice"), ..standard::identity("alice") };
+            let asked = Check { host: "localhost", uri: "/", identity: Some(&alice), keep: 4096 };
+            let answer = timeout(Duration::from_secs(30), check(&TokioNet, &env, site.front_end(), &asked)).await;
+            let answer = answer.expect("in time").expect("it is answered");
+            let page = String::from_utf8(answer.body).unwrap();
+            assert_eq!((answer.status, page.contains(&format!("{domain}\\\\alice"))), (200, true), "{page}");
+        }
+    }
+}
