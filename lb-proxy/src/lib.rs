@@ -16,6 +16,7 @@
 //! * [`health`]: the checks; [`gate`]: who may answer before a policy is asked.
 //! * [`proxy_protocol`]: the header that names a client, read and written.
 
+mod clock;
 pub mod gate;
 pub mod health;
 pub mod proxy;

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
-use crate::health::Traffic;
-use crate::proxy::{instant, watch};
+use crate::clock::instant;
+use crate::health::{Traffic, watch};
 use crate::proxy_protocol::{header, read_header};
 
 /// What one balancer of the byte data plane is made of.

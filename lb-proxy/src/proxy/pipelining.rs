@@ -28,8 +28,10 @@ use tokio::io::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::downstream::{Arrival, HeadWatch, Registered};
-use super::forward::{Peer, forward};
+use super::activity::HeadWatch;
+use super::arrival::{Arrival, Registered};
+use super::forward::forward;
+use super::peer::Peer;
 use super::service::Limits;
 
 /// Requests under way on one downstream connection; the next is read when one of them is answered.

@@ -7,7 +7,7 @@ use stickler_lb_core::health::PassiveRule;
 use stickler_lb_core::{Control, Farm, L7Policy, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
-use super::UpstreamTls;
+use super::secure::UpstreamTls;
 use crate::Gate;
 
 /// A policy over its farm, and what surrounds it.

@@ -1,38 +1,21 @@
-//! One upstream connection: opening it, the one sender that it has, and the task that drives it.
+//! One upstream connection: opening it, and the task that drives it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use stickler_lb_core::FailureKind;
 use stickler_net::{Net, Stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::Limits;
-use super::body::RequestBody;
-use super::forward::Peer;
 use super::lease::Lease;
+use super::peer::Peer;
+use super::sender::Sender;
+use super::service::Limits;
 use super::tap::Tap;
-
-/// The right to send requests on one upstream connection. There is never a second one.
-pub(super) struct Sender {
-    pub(super) send: SendRequest<RequestBody>,
-    /// The backend's.
-    pub(super) address: SocketAddr,
-    /// The backend's index in the farm.
-    pub(super) backend: usize,
-    received: Arc<AtomicU64>,
-}
-
-impl Sender {
-    /// Bytes that have come on the connection so far.
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-}
 
 /// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
