@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use stickler_catalogue::{Profile, profiles};
+use stickler_catalogue::{Profile, defect, profiles};
 
 use crate::args::Explain;
 use crate::{Failure, balancers};
@@ -26,8 +26,8 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     };
     let id = mechanism.id.map(|id| format!(" ({id})")).unwrap_or_default();
     writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
-    for fault in &mechanism.faults {
-        writeln!(out, "with the fault {} ({}): {}. [{}]", fault.id, fault.name, fault.summary, fault.source)?;
+    for defect in mechanism.defects.iter().filter_map(|id| defect::find(id).ok()) {
+        writeln!(out, "with the defect {} ({}): {}. [{}]", defect.id, defect.name, defect.summary, defect.source)?;
     }
     Ok(())
 }

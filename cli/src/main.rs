@@ -3,7 +3,7 @@
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
-//! * `list`: scenarios, balancers, faults, requirements. `balancers`: what names mean.
+//! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients.
 
 mod args;

@@ -78,7 +78,7 @@ pub enum Blame {
     /// The one that failed.
     #[default]
     Carrier,
-    /// The one that was chosen last for any request: a mistake of nginx's NTLM modules, which pick a backend and then
+    /// The one that was chosen last for any request: a defect of nginx's NTLM modules, which pick a backend and then
     /// send to the pinned one.
     PickedLast,
 }

@@ -37,7 +37,7 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// TLS towards the backends. `None`: without.
     pub upstream_tls: Option<UpstreamTls>,
-    /// A fault: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
+    /// A defect: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
     /// the others trust. Without meaning where there is no TLS towards the backends.
     pub tls_drifts: bool,
     /// Whether clients may speak HTTP/2 without TLS, from the first byte on (prior knowledge, RFC 9113 3.3).

@@ -63,7 +63,7 @@ pub(super) enum PacketMode {
 }
 
 impl Balancer {
-    /// A mechanism or profile of `catalogue`, with its faults if there are any.
+    /// A mechanism or profile of `catalogue`, with its defects if there are any.
     pub(super) fn named(name: &str) -> Result<Self, WorldError> {
         let mechanism = find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
         Ok(Self::mechanism(&mechanism))

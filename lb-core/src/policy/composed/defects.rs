@@ -1,13 +1,13 @@
-//! Mistakes of real products that no rule expresses. Each is off in every sound mechanism.
+//! Defects of real products that no rule expresses. Each is off in every sound mechanism.
 
 use super::super::pin::PinRule;
 use super::Composed;
 
-/// Which mistakes a mechanism makes.
+/// Which defects a mechanism has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flaws {
+pub struct Defects {
     /// A pool around the pin takes the pinned connection after each exchange, and gives it to whoever comes: nginx with
-    /// its NTLM module and `keepalive` after it (fault B5).
+    /// its NTLM module and `keepalive` after it (defect B5).
     pub pool_steals_pinned: bool,
     /// The clean-up after a client that had a pin drops the pin of another client too, which is not informed (B4).
     pub cleanup_drops_another: bool,
@@ -20,8 +20,8 @@ pub struct Flaws {
     pub streams_share_pin: bool,
 }
 
-impl Flaws {
-    /// No mistake.
+impl Defects {
+    /// No defect.
     pub const NONE: Self = Self {
         pool_steals_pinned: false,
         cleanup_drops_another: false,
@@ -34,6 +34,6 @@ impl Flaws {
 impl Composed {
     /// Returns the pin rule that holds for an exchange by this stream; `None` for HTTP/1.1. B8: there is none by HTTP/2.
     pub(super) fn pin_rule(&self, stream: Option<u32>) -> Option<PinRule> {
-        self.rules.pin.filter(|_| !(self.rules.flaws.no_pin_on_http2 && stream.is_some()))
+        self.rules.pin.filter(|_| !(self.rules.defects.no_pin_on_http2 && stream.is_some()))
     }
 }

@@ -1,7 +1,7 @@
-//! Each fault changes a decision of the mechanism that it sits on, in the way that its name says.
+//! Each defect changes a decision of the mechanism that it sits on, in the way that its name says.
 
 use http::StatusCode;
-use stickler_catalogue::{Mechanism, fault, faults, find, mechanisms};
+use stickler_catalogue::{Mechanism, defect, defects, find, mechanisms};
 use stickler_lb_core::health::rule::{Blame, Expect, Probe};
 use stickler_lb_core::{FailureKind, Finish, L7Policy as _, Pipelining, Route, UpstreamId};
 
@@ -26,18 +26,18 @@ fn handshake(front: &mut Front, client: u32) -> [Route; 2] {
 
 #[test]
 fn all_twenty_are_listed_in_order_and_sit_somewhere() {
-    let ids: Vec<_> = faults().iter().map(|fault| fault.id.to_owned()).collect();
+    let ids: Vec<_> = defects().iter().map(|defect| defect.id.to_owned()).collect();
     assert_eq!(ids, (1..=20).map(|number| format!("B{number}")).collect::<Vec<_>>());
-    for fault in faults() {
-        assert!(!fault.sits_on().is_empty(), "{fault:?}");
-        for name in fault.sits_on() {
-            let faulty = find(&format!("{name}+{}", fault.id)).unwrap();
+    for defect in defects() {
+        assert!(!defect.sits_on().is_empty(), "{defect:?}");
+        for name in defect.sits_on() {
+            let faulty = find(&format!("{name}+{}", defect.id)).unwrap();
             if let Some(rules) = faulty.rules() {
                 assert_eq!(rules.check(), Ok(()), "{}", faulty.name);
             }
         }
     }
-    assert!(mechanisms().iter().all(|mechanism| mechanism.faults.is_empty()));
+    assert!(mechanisms().iter().all(|mechanism| mechanism.defects.is_empty()));
 }
 
 /// A ticket without a challenge before it, and an answer that is none either.
@@ -72,7 +72,7 @@ fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
     let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name).collect::<Vec<_>>();
     assert_eq!(names(&sound), ["pin-on-authorization", "pin-by-address", "pin-coupled"]);
     assert!(names(&holed).contains(&"pin-on-401") && names(&holed).contains(&"pin-next-request"));
-    assert_eq!(fault::find("B1").unwrap().sits_on(), names(&sound));
+    assert_eq!(defect::find("B1").unwrap().sits_on(), names(&sound));
 }
 
 #[test]
