@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{DownstreamId, Edit, RequestHead};
-use stickler_lb_proxy::{self as lb, Boxed};
+use stickler_lb_proxy::{self as lb, BoxFuture};
 use stickler_mock_iis::{Admission, Gate, Site};
 use stickler_model::Env;
 use stickler_net::Net;
@@ -31,7 +31,7 @@ impl Doorkeeper {
 }
 
 impl lb::Gate for Doorkeeper {
-    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, lb::Admission> {
+    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
             match self.gate.admit(downstream.0.into(), head.headers).await {
                 Admission::Admitted(user) => {

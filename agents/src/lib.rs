@@ -2,7 +2,7 @@
 //!
 //! * [`Monitor`]: logs on for the health checks.
 //! * [`Doorkeeper`]: authenticates clients for a balancer that ends authentication itself (M20).
-//! * [`Plane`]: a mechanism with the data plane that it needs.
+//! * [`DataPlane`]: a mechanism with the data plane that it needs.
 //! * [`Security`]: issues the certificates, to balancer and servers.
 //!
 //! All are independent of the network, and serve the simulated world and real sockets alike.
@@ -14,5 +14,5 @@ mod security;
 
 pub use doorkeeper::Doorkeeper;
 pub use monitor::Monitor;
-pub use plane::Plane;
+pub use plane::DataPlane;
 pub use security::Security;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stickler_agents::Plane;
+use stickler_agents::DataPlane;
 use stickler_agents::{Doorkeeper, Security};
 use stickler_catalogue::{Mechanism, find};
 use stickler_lb_core::health::CheckRule;
@@ -191,8 +191,8 @@ impl Domain<'_> {
         (farm, control): (&Farm, &Control),
         first: Option<&ServerSpec>,
     ) -> Result<(), StartError> {
-        match Plane::new(mechanism, farm.clone(), env.entropy.clone(), control.clone())? {
-            Plane::L7(mut service) => {
+        match DataPlane::new(mechanism, farm.clone(), env.entropy.clone(), control.clone())? {
+            DataPlane::L7(mut service) => {
                 service.tls = self.security.and_then(|security| security.front_end(&env.name));
                 service.upstream_tls = self.security.and_then(|security| security.towards_servers(&env.name));
                 if let (Some(header), Some(server)) = (mechanism.ends_authentication, first) {
@@ -201,7 +201,7 @@ impl Domain<'_> {
                 }
                 TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
             }
-            Plane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
+            DataPlane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
         };
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use stickler_lb_core::Pipelining;
-use stickler_lb_core::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
+use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{Lost, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, PersistRule};
 use stickler_lb_core::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Schemes, Trigger};
@@ -155,10 +155,11 @@ pub(super) static DEFECTS: [Defect; 20] = [
                 fails: 1,
                 within: Duration::from_secs(10),
                 out_for: Duration::from_secs(10),
-                blame: Blame::PickedLast,
+                blame: FailureTarget::PickedLast,
             };
             rules(it)?;
-            it.passive = Some(PassiveRule { blame: Blame::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
+            it.passive =
+                Some(PassiveRule { blame: FailureTarget::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
             Ok(())
         },
     },

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use stickler_catalogue::{Mechanism, defect, defects, find, mechanisms};
-use stickler_lb_core::health::rule::{Blame, Expect, Probe};
+use stickler_lb_core::health::rule::{Expect, FailureTarget, Probe};
 use stickler_lb_core::{FailureKind, Finish, L7Policy as _, Pipelining, Route, UpstreamId};
 
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
@@ -188,9 +188,9 @@ fn b11_a_pinned_connection_that_was_lost_is_replaced_but_not_for_an_authenticate
 #[test]
 fn b12_failures_count_against_the_backend_that_was_picked_last() {
     let blame = |balancer| find(balancer).unwrap().passive.map(|passive| passive.blame);
-    assert_eq!(blame("pin-passive"), Some(Blame::Carrier));
-    assert_eq!(blame("pin-passive+B12"), Some(Blame::PickedLast));
-    assert_eq!(blame("pin-on-401+B12"), Some(Blame::PickedLast));
+    assert_eq!(blame("pin-passive"), Some(FailureTarget::Carrier));
+    assert_eq!(blame("pin-passive+B12"), Some(FailureTarget::PickedLast));
+    assert_eq!(blame("pin-on-401+B12"), Some(FailureTarget::PickedLast));
 }
 
 #[test]

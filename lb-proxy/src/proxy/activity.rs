@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::service::Limits;
+use super::config::Limits;
 
 /// What a downstream connection is doing, and how many requests it has brought.
 ///

@@ -16,7 +16,7 @@ pub(super) struct Proxy<N> {
     pub(super) client: hyper::client::conn::http1::Builder,
     pub(super) server: hyper::server::conn::http1::Builder,
     pub(super) gate: Option<Arc<dyn Gate>>,
-    /// The PROXY protocol on either side, as [`Service`] has it.
+    /// The PROXY protocol on either side, as [`HttpProxyConfig`] has it.
     pub(super) announces: Option<ProxyProtocol>,
     pub(super) accepts: bool,
     pub(super) pipelining: Pipelining,

@@ -49,7 +49,7 @@ pub(super) async fn forward<N: Net>(
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
     if let Some(gate) = &proxy.gate {
-        // Boxed, since only a balancer with a gate is to pay for its future.
+        // BoxFuture, since only a balancer with a gate is to pay for its future.
         match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
             Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),

@@ -16,10 +16,10 @@ use tokio::time::sleep;
 
 use super::activity::HeadWatch;
 use super::arrival::Arrival;
+use super::config::Limits;
 use super::forward::forward;
 use super::peer::Peer;
-use super::service::Limits;
-use super::tap::Tap;
+use super::read_observer::ReadObserver;
 
 /// Serves one client's connection until either side is done with it.
 pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arrival: Arrival<N>, stream: S) {
@@ -28,7 +28,7 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arri
     let limits = &proxy.shell.limits;
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
-    let io = TokioIo::new(Tap::new(stream, move |_| told.bytes()));
+    let io = TokioIo::new(ReadObserver::new(stream, move |_| told.bytes()));
     let peer = Peer { id, client, front, protocol: Protocol::Http1, head: Arc::clone(&head) };
     let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), peer.head.begin(), request));
     let mut connection = pin!(proxy.server.serve_connection(io, service));

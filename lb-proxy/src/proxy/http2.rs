@@ -34,11 +34,11 @@ use tokio::time::sleep;
 use super::activity::{HeadWatch, Table};
 use super::answer_body::AnswerBody;
 use super::arrival::Arrival;
+use super::config::Limits;
 use super::context::Proxy;
 use super::forward::{CloseDownstream, forward};
 use super::peer::Peer;
-use super::service::Limits;
-use super::tap::Tap;
+use super::read_observer::ReadObserver;
 
 /// Serves one client's connection until either side is done with it.
 pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, stream: S)
@@ -50,7 +50,7 @@ where
     let limits = &proxy.shell.limits;
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
-    let io = TokioIo::new(Tap::new(stream, move |_| {
+    let io = TokioIo::new(ReadObserver::new(stream, move |_| {
         if !told.get().has_begun() {
             told.bytes();
         }

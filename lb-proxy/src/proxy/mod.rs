@@ -12,7 +12,7 @@
 //!             └─ request_body, answer_body: frame by frame
 //! context: what every task needs; shell: the one lock around the policy and all connections
 //! arrival, peer, activity, sender: a connection accepted, its client, what it is doing, the right to send upstream
-//! secure: TLS, in front and behind; service: what a balancer is made of
+//! secure: TLS, in front and behind; config: what a balancer is made of
 //! ```
 //!
 //! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
@@ -25,6 +25,7 @@ mod activity;
 mod admission;
 mod answer_body;
 mod arrival;
+mod config;
 mod context;
 mod downstream;
 mod forward;
@@ -34,13 +35,12 @@ mod http2;
 mod lease;
 mod peer;
 mod pipelining;
+mod read_observer;
 mod request_body;
 mod rewind;
 mod secure;
 mod sender;
-mod service;
 mod shell;
-mod tap;
 mod upstream;
 
 use std::pin::pin;
@@ -57,14 +57,14 @@ use self::shell::Shell;
 use crate::clock::instant;
 use crate::health::{Traffic, watch};
 
+pub use config::{HttpProxyConfig, Limits};
 pub use secure::UpstreamTls;
-pub use service::{Limits, Service};
 
 /// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
-pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
-    let Service { farm, policy, limits, control, passive, gate, .. } = service;
+pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
+    let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let shell = Shell::new(env, farm, policy, limits);
     let proxy = Arc::new(Proxy {

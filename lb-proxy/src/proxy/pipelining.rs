@@ -30,9 +30,9 @@ use tokio::time::timeout;
 
 use super::activity::HeadWatch;
 use super::arrival::{Arrival, Registered};
+use super::config::Limits;
 use super::forward::forward;
 use super::peer::Peer;
-use super::service::Limits;
 
 /// Requests under way on one downstream connection; the next is read when one of them is answered.
 const LANES: usize = 16;

@@ -13,8 +13,8 @@ use stickler_model::{Env, RequestId, Time, What};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
+use super::config::Limits;
 use super::sender::Sender;
-use super::service::Limits;
 
 /// Everything that all connections share.
 pub(super) struct Shell {

@@ -11,11 +11,11 @@ use stickler_net::{Net, Stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
+use super::config::Limits;
 use super::lease::Lease;
 use super::peer::Peer;
+use super::read_observer::ReadObserver;
 use super::sender::Sender;
-use super::service::Limits;
-use super::tap::Tap;
 
 /// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
@@ -54,7 +54,7 @@ async fn drive<N: Net, S: Stream>(
     let received = Arc::new(AtomicU64::new(0));
     // An answer that broke off is not the same as none.
     let counted = Arc::clone(&received);
-    let io = TokioIo::new(Tap::new(stream, move |count| {
+    let io = TokioIo::new(ReadObserver::new(stream, move |count| {
         counted.fetch_add(count as u64, Ordering::Relaxed);
     }));
     let (send, connection) = proxy.client.handshake(io).await.map_err(|_| FailureKind::Refused)?;

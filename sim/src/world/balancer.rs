@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use stickler_agents::Plane;
+use stickler_agents::DataPlane;
 use stickler_catalogue::{Carriage, Mechanism, find};
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
-use stickler_lb_proxy::Service;
+use stickler_lb_proxy::HttpProxyConfig;
 use stickler_model::trace::Promises;
 use stickler_model::{Entropy, Env, WorldError};
 
@@ -30,7 +30,7 @@ pub struct Balancer {
 #[derive(Clone)]
 pub(super) enum Make {
     /// Decisions for the HTTP or the byte data plane.
-    Plane(Arc<dyn Fn(Farm, Entropy, Control) -> Result<Plane, RuleError> + Send + Sync>),
+    Plane(Arc<dyn Fn(Farm, Entropy, Control) -> Result<DataPlane, RuleError> + Send + Sync>),
     /// Decisions for a packet router, which has no host.
     Packets(PacketMode, Arc<FlowPolicy>),
     /// A whole proxy, which does everything by itself.
@@ -82,7 +82,7 @@ impl Balancer {
         };
         let make = match (mechanism.layer, mechanism.carriage) {
             (Layer::L7, _) | (Layer::L4, Carriage::Splice { .. }) => {
-                Make::Plane(Arc::new(move |farm, entropy, control| Plane::new(&own, farm, entropy, control)))
+                Make::Plane(Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control)))
             }
             (Layer::L4, Carriage::SourceNat) => packets(PacketMode::Source),
             (Layer::L4, Carriage::DestinationNat) => packets(PacketMode::Destination),
@@ -101,9 +101,9 @@ impl Balancer {
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let plane = Make::Plane(Arc::new(move |farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
-            let mut service = Service::new(farm, policy);
+            let mut service = HttpProxyConfig::new(farm, policy);
             service.control = control;
-            Ok(Plane::L7(service))
+            Ok(DataPlane::L7(service))
         }));
         Self { tls: TlsAt::Ends, ..Self::declaring_nothing(plane) }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use stickler_agents::Plane;
+use stickler_agents::DataPlane;
 use stickler_agents::{Doorkeeper, Monitor, Security};
 use stickler_lb_core::health::{CheckRule, Probe};
 use stickler_lb_core::{Backend, Control, Farm};
@@ -345,7 +345,7 @@ impl Proxy {
         let entropy = env.entropy.clone();
         match &self.balancer.make {
             Make::Plane(make) => match make(farm, entropy, control).expect(CHECKED) {
-                Plane::L7(mut service) => {
+                DataPlane::L7(mut service) => {
                     if let Some((site, header)) = &self.doorkeeper {
                         let gate = Doorkeeper::gate(net, env.clone(), Arc::clone(site), header);
                         service.gate = Some(gate.expect("a mechanism's header has a field's name"));
@@ -353,7 +353,7 @@ impl Proxy {
                     (service.tls, service.upstream_tls) = self.tls.clone();
                     on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
                 }
-                Plane::L4(service) => {
+                DataPlane::L4(service) => {
                     on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
                 }
             },

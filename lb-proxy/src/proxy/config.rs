@@ -11,7 +11,7 @@ use super::secure::UpstreamTls;
 use crate::Gate;
 
 /// A policy over its farm, and what surrounds it.
-pub struct Service {
+pub struct HttpProxyConfig {
     /// The backends.
     pub farm: Farm,
     /// Who decides.
@@ -44,7 +44,7 @@ pub struct Service {
     pub http2: bool,
 }
 
-impl Service {
+impl HttpProxyConfig {
     /// This policy over this farm, within the default limits, and nothing else.
     pub fn new(farm: Farm, policy: Box<dyn L7Policy>) -> Self {
         Self {
