@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// default.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// A mechanism or a product profile to run over, with faults on top if you like (pin-on-401+B6); may be given more
+    /// A mechanism or a product profile to run over, with defects on top if you like (pin-on-401+B6); may be given more
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
@@ -117,7 +117,7 @@ pub(crate) struct Matrix {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, one with faults, or a file of profiles of your own.
+    /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }

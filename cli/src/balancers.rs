@@ -57,8 +57,8 @@ impl OwnProfile {
     fn with_defects(&self, name: &str) -> Result<BalancerSpec, Failure> {
         let ids = name.split('+').skip(1);
         let wrong = |error: &dyn std::fmt::Display| Failure::Wrong(error.to_string());
-        let mechanism = self.profile.mechanism().with_faults(ids).map_err(|error| wrong(&error))?;
-        let defects = mechanism.faults.iter().map(|defect| defect.id.to_owned()).collect();
+        let mechanism = self.profile.mechanism().with_defects(ids).map_err(|error| wrong(&error))?;
+        let defects = mechanism.defects.iter().map(|id| (*id).to_owned()).collect();
         Ok(BalancerSpec::Profile { name: self.profile.name.into(), toml: self.toml.clone(), defects })
     }
 }

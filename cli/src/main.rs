@@ -4,7 +4,7 @@
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
-//! * `list`: scenarios, balancers, faults, requirements. `balancers`: what names mean.
+//! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients.
 
 mod args;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{DownstreamId, Edit, RequestHead};
-use stickler_lb_proxy::{self as lb, Boxed};
+use stickler_lb_proxy::{self as lb, BoxFuture};
 use stickler_mock_iis::{AuthOutcome, FrontEndAuthenticator, WebSite};
 use stickler_model::Env;
 use stickler_net::Net;
@@ -32,7 +32,7 @@ impl AuthOffload {
 }
 
 impl lb::Gate for AuthOffload {
-    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, lb::Admission> {
+    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
             match self.authenticator.authenticate(downstream.0.into(), head.headers).await {
                 AuthOutcome::Authenticated(user) => {

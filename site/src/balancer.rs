@@ -6,12 +6,12 @@ use stickler_catalogue::{Carriage, Mechanism, Profile, find};
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
 use stickler_lb_proxy::health::Prober;
-use stickler_lb_proxy::{FlowService, Service};
+use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
 use stickler_model::trace::Promises;
 use stickler_model::{BalancerSpec, Entropy, Topology};
 
 use crate::foreign::{ForeignProxy, ObjectProxy};
-use crate::{BalancerError, PacketMode, Plane};
+use crate::{BalancerError, DataPlane, PacketMode};
 
 /// What stands between the clients and the farm, and what it declares about itself.
 ///
@@ -40,7 +40,7 @@ pub(crate) enum Make {
     Proxy(Arc<dyn ObjectProxy>),
 }
 
-type MakePlane = dyn Fn(Farm, Entropy, Control) -> Result<Plane, RuleError> + Send + Sync;
+type MakePlane = dyn Fn(Farm, Entropy, Control) -> Result<DataPlane, RuleError> + Send + Sync;
 
 /// What a balancer does with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Balancer {
                 let profiles = Profile::parse(toml, name)?;
                 let profile = profiles.iter().find(|profile| profile.name == name);
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
-                profile.mechanism().with_faults(defects.iter().map(String::as_str))?
+                profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
             BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
             BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
@@ -83,7 +83,7 @@ impl Balancer {
             (Layer::L4, Carriage::DestinationNat) => Some(PacketMode::Destination),
             (Layer::L4, Carriage::DirectReturn) => Some(PacketMode::DirectReturn),
         };
-        let make = Arc::new(move |farm, entropy, control| Plane::new(&own, farm, entropy, control));
+        let make = Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control));
         Self {
             spec: BalancerSpec::named(mechanism.name),
             promises: Arc::new(move |farm| shared.promises(farm)),
@@ -98,9 +98,9 @@ impl Balancer {
     pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
-            let mut service = Service::new(farm, policy);
+            let mut service = HttpProxyConfig::new(farm, policy);
             service.control = control;
-            Ok(Plane::L7(service))
+            Ok(DataPlane::L7(service))
         });
         Self { tls: TlsHandling::Terminates, ..Self::declaring_nothing(Make::Plane { make, packets: None }) }
     }
@@ -110,9 +110,9 @@ impl Balancer {
     pub fn l4<P: L4Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |farm: Farm, entropy, control| {
             let policy = Box::new(policy(&farm, entropy));
-            let mut service = FlowService::new(farm, policy);
+            let mut service = SpliceConfig::new(farm, policy);
             service.control = control;
-            Ok(Plane::L4(service))
+            Ok(DataPlane::L4(service))
         });
         Self::declaring_nothing(Make::Plane { make, packets: Some(PacketMode::Source) })
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stickler_catalogue::{Misfit, ProfileError, UnknownBalancer};
+use stickler_catalogue::{DefectError, ProfileError, UnknownBalancer};
 use stickler_lb_core::RuleError;
 use stickler_model::{Name, WorldError};
 
@@ -20,7 +20,7 @@ pub enum BalancerError {
     NoSuchProfile(String),
     /// A defect does not exist, or cannot sit on that profile.
     #[error(transparent)]
-    Defect(#[from] Misfit),
+    Defect(#[from] DefectError),
     /// It is a real product, which this arm does not start.
     #[error("`{0}` is a real product, and this arm has models of products only")]
     Product(String),

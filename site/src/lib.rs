@@ -42,5 +42,5 @@ pub use error::{BalancerError, SiteError};
 pub use foreign::ForeignProxy;
 pub use hosts::{Hosts, PacketMode, Role, Service};
 pub use pki::{RandomFor, SitePki};
-pub use plane::Plane;
+pub use plane::DataPlane;
 pub use site::{Settings, Site};

@@ -12,7 +12,7 @@ use stickler_tls::ServerTls;
 
 use crate::balancer::Make;
 use crate::checks::Checks;
-use crate::{AuthOffload, Balancer, Hosts, Plane};
+use crate::{AuthOffload, Balancer, DataPlane, Hosts};
 
 /// A machine of the site. It outlives its process.
 pub(crate) struct Machine<I> {
@@ -93,7 +93,7 @@ impl Proxy {
         let entropy = env.entropy.clone();
         match self.balancer.make() {
             Make::Plane { make, .. } => match make(farm, entropy, control).expect(CHECKED) {
-                Plane::L7(mut service) => {
+                DataPlane::L7(mut service) => {
                     if let Some((site, header)) = &self.offload {
                         let gate = AuthOffload::gate(net, env.clone(), Arc::clone(site), header);
                         service.gate = Some(gate.expect("a mechanism's header has a field's name"));
@@ -102,7 +102,7 @@ impl Proxy {
                     service.upstream_tls.clone_from(&self.upstream_tls);
                     on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
                 }
-                Plane::L4(service) => {
+                DataPlane::L4(service) => {
                     on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
                 }
             },

@@ -16,7 +16,7 @@ use crate::balancer::Make;
 use crate::checks::Checks;
 use crate::domains::{PARTNER, controllers};
 use crate::machine::{Machine, Process, Proxy};
-use crate::{Balancer, DcAddress, Domains, Hosts, Plane, RandomFor, Role, Service, SiteError, SitePki};
+use crate::{Balancer, DcAddress, Domains, Hosts, DataPlane, RandomFor, Role, Service, SiteError, SitePki};
 
 /// The name of the balancer.
 const BALANCER: &str = "lb";
@@ -284,7 +284,7 @@ impl<H: Hosts> Builder<'_, H> {
             let env = self.hosts.env(&name);
             // Whether the rules fit this farm is known before the first client comes.
             let plane = make(farm.clone(), env.entropy.clone(), control.clone())?;
-            if let (Plane::L4(service), Some(mode)) = (plane, packets)
+            if let (DataPlane::L4(service), Some(mode)) = (plane, packets)
                 && let Some(address) = self.hosts.add_router(role, *mode, service, env).map_err(SiteError::Hosts)?
             {
                 return self.keep_router(name, address, checks);

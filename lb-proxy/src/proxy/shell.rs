@@ -14,8 +14,8 @@ use stickler_model::{Env, RequestId, Time, What};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
-use super::Limits;
-use super::upstream::Sender;
+use super::config::Limits;
+use super::sender::Sender;
 
 /// Everything that all connections share.
 pub(super) struct Shell {

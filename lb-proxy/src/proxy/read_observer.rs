@@ -7,18 +7,18 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Calls `on_bytes` with the count after each read that brought any.
-pub(super) struct Tap<S, F> {
+pub(super) struct ReadObserver<S, F> {
     stream: S,
     on_bytes: F,
 }
 
-impl<S, F: Fn(usize)> Tap<S, F> {
+impl<S, F: Fn(usize)> ReadObserver<S, F> {
     pub(super) fn new(stream: S, on_bytes: F) -> Self {
         Self { stream, on_bytes }
     }
 }
 
-impl<S: AsyncRead + Unpin, F: Fn(usize) + Unpin> AsyncRead for Tap<S, F> {
+impl<S: AsyncRead + Unpin, F: Fn(usize) + Unpin> AsyncRead for ReadObserver<S, F> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
@@ -30,7 +30,7 @@ impl<S: AsyncRead + Unpin, F: Fn(usize) + Unpin> AsyncRead for Tap<S, F> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Tap<S, F> {
+impl<S: AsyncWrite + Unpin, F: Unpin> AsyncWrite for ReadObserver<S, F> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

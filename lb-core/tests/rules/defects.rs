@@ -1,8 +1,8 @@
-//! Each fault changes a decision of the mechanism that it sits on, in the way that its name says.
+//! Each defect changes a decision of the mechanism that it sits on, in the way that its name says.
 
 use http::StatusCode;
-use stickler_catalogue::{Mechanism, fault, faults, find, mechanisms};
-use stickler_lb_core::health::rule::{Blame, Expect, Probe};
+use stickler_catalogue::{Mechanism, defect, defects, find, mechanisms};
+use stickler_lb_core::health::rule::{Expect, FailureTarget, Probe};
 use stickler_lb_core::{FailureKind, Finish, L7Policy as _, Pipelining, Route, UpstreamId};
 
 use crate::front::{Answer, Ask, CHALLENGE, Front, OK};
@@ -26,18 +26,18 @@ fn handshake(front: &mut Front, client: u32) -> [Route; 2] {
 
 #[test]
 fn all_twenty_are_listed_in_order_and_sit_somewhere() {
-    let ids: Vec<_> = faults().iter().map(|fault| fault.id.to_owned()).collect();
+    let ids: Vec<_> = defects().iter().map(|defect| defect.id.to_owned()).collect();
     assert_eq!(ids, (1..=20).map(|number| format!("B{number}")).collect::<Vec<_>>());
-    for fault in faults() {
-        assert!(!fault.sits_on().is_empty(), "{fault:?}");
-        for name in fault.sits_on() {
-            let faulty = find(&format!("{name}+{}", fault.id)).unwrap();
+    for defect in defects() {
+        assert!(!defect.sits_on().is_empty(), "{defect:?}");
+        for name in defect.sits_on() {
+            let faulty = find(&format!("{name}+{}", defect.id)).unwrap();
             if let Some(rules) = faulty.rules() {
                 assert_eq!(rules.check(), Ok(()), "{}", faulty.name);
             }
         }
     }
-    assert!(mechanisms().iter().all(|mechanism| mechanism.faults.is_empty()));
+    assert!(mechanisms().iter().all(|mechanism| mechanism.defects.is_empty()));
 }
 
 /// A ticket without a challenge before it, and an answer that is none either.
@@ -72,7 +72,7 @@ fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
     let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name).collect::<Vec<_>>();
     assert_eq!(names(&sound), ["pin-on-authorization", "pin-by-address", "pin-coupled"]);
     assert!(names(&holed).contains(&"pin-on-401") && names(&holed).contains(&"pin-next-request"));
-    assert_eq!(fault::find("B1").unwrap().sits_on(), names(&sound));
+    assert_eq!(defect::find("B1").unwrap().sits_on(), names(&sound));
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn b11_a_pinned_connection_that_was_lost_is_replaced_but_not_for_an_authenticate
 #[test]
 fn b12_failures_count_against_the_backend_that_was_picked_last() {
     let blame = |balancer| find(balancer).unwrap().passive.map(|passive| passive.blame);
-    assert_eq!(blame("pin-passive"), Some(Blame::Carrier));
-    assert_eq!(blame("pin-passive+B12"), Some(Blame::PickedLast));
-    assert_eq!(blame("pin-on-401+B12"), Some(Blame::PickedLast));
+    assert_eq!(blame("pin-passive"), Some(FailureTarget::Carrier));
+    assert_eq!(blame("pin-passive+B12"), Some(FailureTarget::PickedLast));
+    assert_eq!(blame("pin-on-401+B12"), Some(FailureTarget::PickedLast));
 }
 
 #[test]

@@ -7,11 +7,11 @@ use stickler_lb_core::health::PassiveRule;
 use stickler_lb_core::{Control, Farm, L7Policy, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
-use super::UpstreamTls;
+use super::secure::UpstreamTls;
 use crate::Gate;
 
 /// A policy over its farm, and what surrounds it.
-pub struct Service {
+pub struct HttpProxyConfig {
     /// The backends.
     pub farm: Farm,
     /// Who decides.
@@ -37,14 +37,14 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// TLS towards the backends. `None`: without.
     pub upstream_tls: Option<UpstreamTls>,
-    /// A fault: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
+    /// A defect: the connections that are dedicated to a client ([`L7Policy::is_dedicated`]) have lost the authority that
     /// the others trust. Without meaning where there is no TLS towards the backends.
     pub tls_drifts: bool,
     /// Whether clients may speak HTTP/2 without TLS, from the first byte on (prior knowledge, RFC 9113 3.3).
     pub http2: bool,
 }
 
-impl Service {
+impl HttpProxyConfig {
     /// This policy over this farm, within the default limits, and nothing else.
     pub fn new(farm: Farm, policy: Box<dyn L7Policy>) -> Self {
         Self {

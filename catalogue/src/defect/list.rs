@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use http::StatusCode;
 use stickler_lb_core::Pipelining;
-use stickler_lb_core::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
+use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{Lost, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, PersistRule};
 use stickler_lb_core::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::{PoolRule, Share};
 
-use super::Fault;
+use super::definition::Defect;
 use crate::Mechanism;
 use crate::mechanism::Kind;
 
-pub(super) static FAULTS: [Fault; 20] = [
-    Fault {
+pub(super) static DEFECTS: [Defect; 20] = [
+    Defect {
         id: "B1",
         name: "one-shot-stays-shared",
         summary: "a pre-emptive Kerberos request, answered without a 401, leaves an authenticated connection in the pool",
@@ -29,7 +29,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B2",
         name: "dedicated-too-late",
         summary: "the Negotiate leg goes over a shared connection, and the Authenticate leg over a dedicated one",
@@ -43,7 +43,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B3",
         name: "pin-key-reused",
         summary: "the pin is kept by the client's address and port, and whoever connects from there next gets it",
@@ -54,18 +54,18 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B4",
         name: "clean-up-drops-another",
         summary: "when a client that had a pin leaves, the clean-up drops the oldest pin of another client as well",
-        source: "a known mistake of pin tables whose keys are used again; no product is on record",
+        source: "a known defect of pin tables whose keys are used again; no product is on record",
         apply: |it| {
             pin(it)?;
-            rules(it)?.flaws.cleanup_drops_another = true;
+            rules(it)?.defects.cleanup_drops_another = true;
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B5",
         name: "pool-steals-pinned",
         summary: "a pool around the pin takes the pinned connection after each exchange, for whoever comes next",
@@ -73,13 +73,13 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             pin(it)?;
             let rules = rules(it)?;
-            rules.flaws.pool_steals_pinned = true;
+            rules.defects.pool_steals_pinned = true;
             let pool = rules.pool.get_or_insert(PoolRule::shared(Duration::from_mins(1)));
             pool.share = Share::Always;
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B6",
         name: "host-not-pinned",
         summary: "the client has connections of its own, but each request chooses a backend anew",
@@ -89,7 +89,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B7",
         name: "pin-crosses-services",
         summary: "the connection pinned for one service carries the client's requests for the others too",
@@ -97,22 +97,22 @@ pub(super) static FAULTS: [Fault; 20] = [
         apply: |it| {
             let pinned_host = pin(it)?.host == Host::Pinned;
             let rules = rules(it)?;
-            rules.flaws.pin_crosses_services = true;
+            rules.defects.pin_crosses_services = true;
             (pinned_host && !rules.services.is_empty()).then_some(()).ok_or("its pins are not kept apart by service")
         },
     },
-    Fault {
+    Defect {
         id: "B8",
         name: "pin-missing-on-one-protocol",
         summary: "what comes by HTTP/2 is never pinned, and goes over shared connections",
         source: "traefik#13812",
         apply: |it| {
             pin(it)?;
-            rules(it)?.flaws.no_pin_on_http2 = true;
+            rules(it)?.defects.no_pin_on_http2 = true;
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B9",
         name: "slots-run-out",
         summary: "one pin at most: the next client's handshake takes the slot of one that is half-way, and nobody is told",
@@ -123,7 +123,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B10",
         name: "retry-replays-authenticate",
         summary: "a request whose connection was lost is sent to another backend, with the Authenticate leg that it carries",
@@ -134,7 +134,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B11",
         name: "retry-hides-reset",
         summary: "a pinned connection that was lost is replaced in silence, so that its client meets a 401, not a close",
@@ -145,7 +145,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B12",
         name: "wrong-server-blamed",
         summary: "a failure counts against the backend that was picked last, not against the one that failed",
@@ -155,25 +155,26 @@ pub(super) static FAULTS: [Fault; 20] = [
                 fails: 1,
                 within: Duration::from_secs(10),
                 out_for: Duration::from_secs(10),
-                blame: Blame::PickedLast,
+                blame: FailureTarget::PickedLast,
             };
             rules(it)?;
-            it.passive = Some(PassiveRule { blame: Blame::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
+            it.passive =
+                Some(PassiveRule { blame: FailureTarget::PickedLast, ..it.passive.unwrap_or(ONE_IN_TEN_SECONDS) });
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B13",
         name: "streams-share-a-connection",
         summary: "an HTTP/2 stream's pin is kept by its place among the open streams, and each connection has a first",
-        source: "a known mistake of front ends that multiplex; no product is on record",
+        source: "a known defect of front ends that multiplex; no product is on record",
         apply: |it| {
             pin(it)?;
-            rules(it)?.flaws.streams_share_pin = true;
+            rules(it)?.defects.streams_share_pin = true;
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B14",
         name: "legs-interleave",
         summary: "one connection to each backend and no pin: the legs of two users meet on it, and both fail",
@@ -188,7 +189,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B15",
         name: "cookie-alone",
         summary: "the host is chosen by a cookie that the 401 sets: legs of a client without cookies go to two backends",
@@ -201,7 +202,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B16",
         name: "keep-alive-race",
         summary: "idle connections are kept for longer than the server keeps them, and a lost race is not run again",
@@ -213,7 +214,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B17",
         name: "pipelining-overtakes",
         summary: "a pipelined request does not wait for the pinned connection, and goes over another",
@@ -224,7 +225,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B18",
         name: "check-wants-2xx",
         summary: "the health check takes the 401 of a protected site for a failure, and every backend is down",
@@ -235,7 +236,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B19",
         name: "tls-drifts",
         summary: "a client's dedicated connections have lost the authority to trust that shared ones have: 502",
@@ -249,7 +250,7 @@ pub(super) static FAULTS: [Fault; 20] = [
             Ok(())
         },
     },
-    Fault {
+    Defect {
         id: "B20",
         name: "exact-scheme-match",
         summary: "an exact list of schemes: a challenge or a credential with a token behind it is missed, and so is Nego2",
@@ -266,7 +267,7 @@ pub(super) static FAULTS: [Fault; 20] = [
     },
 ];
 
-/// Why a fault does not sit on a mechanism, to go before "so it cannot".
+/// Why a defect does not sit on a mechanism, to go before "so it cannot".
 const NO_POOL: &str = "the mechanism has no pool";
 
 /// The rules of a mechanism with a pin, which from now on replaces a pinned connection that is lost.

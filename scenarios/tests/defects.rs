@@ -1,17 +1,17 @@
-//! Every fault that real products had is caught, and the mechanism without it is clean (`scripts/faults.toml`).
+//! Every defect that real products had is caught, and the mechanism without it is clean (`scripts/defects.toml`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use stickler_catalogue::{faults, names};
+use stickler_catalogue::{defects, names};
 use stickler_model::BalancerSpec;
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Case, shipped};
 use stickler_sim::SimArm;
 
-/// The scenario that catches a fault.
+/// The scenario that catches a defect.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Catch {
@@ -23,9 +23,9 @@ struct Catch {
     script: bool,
 }
 
-/// By fault: one scenario or several.
+/// By defect: one scenario or several.
 fn catches() -> BTreeMap<String, Vec<Catch>> {
-    toml::from_str(include_str!("../scripts/faults.toml")).unwrap()
+    toml::from_str(include_str!("../scripts/defects.toml")).unwrap()
 }
 
 /// Which run it is, for a message.
@@ -44,7 +44,7 @@ fn play(case: &Case, balancer: &str) -> Run {
     run
 }
 
-/// Without the fault: no MUST is violated, the script holds, and what the fault would break is put to the test.
+/// Without the defect: no MUST is violated, the script holds, and what the defect would break is put to the test.
 fn check_control(catch: &Catch, run: &Run) {
     let violated = run
         .verdicts
@@ -68,15 +68,15 @@ fn check_caught(catch: &Catch, run: &Run) {
 }
 
 #[test]
-fn each_fault_is_caught_and_its_control_is_clean() {
+fn each_defect_is_caught_and_its_control_is_clean() {
     let (catches, cases) = (catches(), cases());
-    assert_eq!(faults().len(), 20);
-    for fault in faults() {
-        for catch in catches.get(fault.id).unwrap_or_else(|| panic!("nothing catches {}", fault.id)) {
+    assert_eq!(defects().len(), 20);
+    for defect in defects() {
+        for catch in catches.get(defect.id).unwrap_or_else(|| panic!("nothing catches {}", defect.id)) {
             let case = cases.iter().find(|case| case.scenario.name() == catch.scenario);
-            let case = case.unwrap_or_else(|| panic!("{}: there is no scenario `{}`", fault.id, catch.scenario));
+            let case = case.unwrap_or_else(|| panic!("{}: there is no scenario `{}`", defect.id, catch.scenario));
             check_control(catch, &play(case, &catch.on));
-            check_caught(catch, &play(case, &format!("{}+{}", catch.on, fault.id)));
+            check_caught(catch, &play(case, &format!("{}+{}", catch.on, defect.id)));
         }
     }
 }

@@ -9,18 +9,23 @@ use crate::{Decision, Edit, RequestHead, Route};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Names of fields, checked.
+/// The edits that the rules ask for, with the names of header fields checked.
 #[derive(Debug)]
-pub(super) struct Dress {
+pub(super) struct RequestEdits {
+    /// The field that names the client's connection, and whether it replaces what the client sent.
     client_id: Option<(HeaderName, bool)>,
     forwarded_for: bool,
+    /// The field that is taken out.
     scrub: Option<HeaderName>,
+    /// Whether the persistence cookie is taken out.
     hides_cookie: bool,
 }
 
-impl Dress {
+impl RequestEdits {
+    /// Checks the names in the rules.
+    ///
     /// # Errors
-    /// A name cannot be a field's.
+    /// A name is not a valid field name.
     pub(super) fn new(rules: &Rules, hides_cookie: bool) -> Result<Self, RuleError> {
         let name =
             |name: &'static str| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name));
@@ -29,12 +34,12 @@ impl Dress {
         Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie })
     }
 
-    const fn does_nothing(&self) -> bool {
+    const fn is_empty(&self) -> bool {
         self.client_id.is_none() && !self.forwarded_for && self.scrub.is_none() && !self.hides_cookie
     }
 
-    /// The edits for this request. Made again for a retry, they change nothing more.
-    fn edits(&self, head: &RequestHead<'_>, edits: &mut Vec<Edit>) {
+    /// Appends the edits for this request; made again for a retry, they change nothing more.
+    fn append_to(&self, edits: &mut Vec<Edit>, head: &RequestHead<'_>) {
         edits.extend(self.scrub.clone().filter(|name| head.headers.contains_key(name)).map(Edit::Remove));
         if let Some((name, overwrite)) = &self.client_id
             && (*overwrite || !head.headers.contains_key(name))
@@ -48,7 +53,8 @@ impl Dress {
     }
 }
 
-/// All entries so far, on one line, and the client's address; `None` where it is the last entry already.
+/// Returns all entries so far, on one line, followed by the client's address; `None` where that is the last entry
+/// already.
 fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
     let client = head.client.ip().to_canonical().to_string();
     let before: Vec<&[u8]> = head.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
@@ -65,13 +71,13 @@ fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
 }
 
 impl Composed {
-    /// Adds what is changed in a request that goes to a backend.
-    pub(super) fn dress(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
-        if self.dress.does_nothing() || !matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_))
-        {
+    /// Adds the edits of a request that goes to a backend to the decision about it.
+    pub(super) fn edit_request(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
+        let sends = matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_));
+        if self.request_edits.is_empty() || !sends {
             return;
         }
-        self.dress.edits(head, &mut decision.edits);
+        self.request_edits.append_to(&mut decision.edits, head);
         decision.edits.extend(self.cookies.as_ref().and_then(|jar| jar.hide(head.headers)));
     }
 }
