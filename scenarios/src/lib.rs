@@ -53,6 +53,7 @@ pub mod diagnostic;
 pub mod directory;
 pub mod expected;
 pub mod limits;
+mod nearest;
 mod panics;
 pub mod runner;
 pub mod scenario;

@@ -1,16 +1,19 @@
-//! What is expected of the shipped scenarios is what it was when `expectations.txt` was written.
+//! What is expected of the shipped scenarios is what it was when `expectations.txt` was written, and nothing in the tables
+//! is there for nothing.
 //!
 //! The file proves that a new way of writing the tables changed none of them. It has the mechanisms of that time, and a
 //! hash for each scenario over what is expected of it over each of them; what was added since is not compared. Whoever
 //! means to change an expectation writes the file anew: `STICKLER_UPDATE=1 cargo test -p stickler-scenarios --test expectations`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use stickler_lb_core::{mechanisms, names};
 use stickler_scenarios::expected::{Expected, ScriptOutcome};
 use stickler_scenarios::{Case, shipped};
+use toml::Table;
 
 /// Stands for every balancer that no table names.
 const ANY_OTHER: &str = "(any other)";
@@ -35,7 +38,11 @@ fn line(balancer: &str, expected: &Expected) -> String {
 /// What is expected of a scenario over each of these balancers, and over one that no table names.
 fn dump(case: &Case, balancers: &[&str]) -> String {
     let name = case.scenario.name();
-    balancers.iter().chain([&ANY_OTHER]).map(|balancer| line(balancer, &case.expectations.expected(name, balancer))).collect()
+    balancers
+        .iter()
+        .chain([&ANY_OTHER])
+        .map(|balancer| line(balancer, &case.expectations.expected(name, balancer)))
+        .collect()
 }
 
 /// The first 8 bytes of the text's SHA-256, in hexadecimal digits.
@@ -71,4 +78,58 @@ fn what_is_expected_is_what_was_recorded() {
         }
     }
     assert!(changed.is_empty(), "{changed}");
+}
+
+/// The shipped tables, by folder, as they are written.
+fn tables() -> BTreeMap<String, Table> {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let folders = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let read = |folder: PathBuf| {
+        let text = std::fs::read_to_string(folder.join("expected.toml")).unwrap();
+        (folder.file_name().unwrap().to_string_lossy().into_owned(), text.parse().unwrap())
+    };
+    folders.map(read).collect()
+}
+
+fn shared(file: &str) -> Table {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(file)).unwrap().parse().unwrap()
+}
+
+/// The rows of all scenarios of a folder: whom they are about, and what they say.
+fn rows(folder: &Table) -> impl Iterator<Item = (&str, &Table)> {
+    let scenarios = folder.iter().filter(|(name, _)| *name != "reasons").flat_map(|(_, rows)| rows.as_table().unwrap());
+    scenarios.map(|(names, row)| (names.as_str(), row.as_table().unwrap()))
+}
+
+#[test]
+fn every_reason_is_given_and_stands_where_it_is_looked_for() {
+    let shared = shared("reasons.toml");
+    let mut folders_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, folder) in tables() {
+        let given: BTreeSet<&str> = rows(&folder).filter_map(|(_, row)| row.get("because")?.as_str()).collect();
+        for key in folder.get("reasons").and_then(toml::Value::as_table).iter().flat_map(|own| own.keys()) {
+            assert!(given.contains(key.as_str()), "nothing in {name} gives the reason `{key}`");
+            assert!(!shared.contains_key(key), "`{key}` is in {name} and in reasons.toml");
+        }
+        for key in given {
+            folders_of.entry(key.to_owned()).or_default().push(name.clone());
+        }
+    }
+    for key in shared.keys() {
+        let folders = folders_of.get(key).map_or(&[][..], Vec::as_slice);
+        assert!(folders.len() > 1, "`{key}` of reasons.toml is given in {folders:?}: it can stand in that folder");
+    }
+}
+
+#[test]
+fn every_class_has_members_and_rows() {
+    let alike = shared("mechanisms.toml");
+    let [classes, like] = ["classes", "like"].map(|key| alike[key].as_table().unwrap());
+    let tables = tables();
+    let named: BTreeSet<&str> =
+        tables.values().flat_map(rows).flat_map(|(names, _)| names.split(',').map(str::trim)).collect();
+    for class in classes.keys() {
+        assert!(named.contains(class.as_str()), "no row is about `{class}`");
+        assert!(like.values().filter(|other| other.as_str() == Some(class)).count() > 1, "what is like `{class}`?");
+    }
 }

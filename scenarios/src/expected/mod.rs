@@ -1,37 +1,48 @@
 //! The expected outcome as data, and how a run differs from it.
 //!
 //! ```toml
-//! [lone-two-backends.all]           # over every balancer
-//! HS-1 = "ok"                       # must be put to the test, and kept
+//! [lone-two-backends]                                       # a scenario; a row for each balancer that differs
+//! all = { ok = "HS-1, HS-2" }                               # over every balancer: must be put to the test, and kept
+//! pool-uri = { not-exercised = "HS-2" }                     # over this one; of the rest, what is written for all
+//! "closing, l4-hash" = { script = "fails", violated = "HS-1", because = "torn" }       # several, and classes of them
+//! pool-random = { script = "either", varies = "HS-1", ST-2 = ["ok", "non-strict"], reason = "the backend is drawn" }
 //!
-//! [lone-two-backends."close-per-request, no-affinity"]      # a balancer, or several, or groups of them
-//! reason = "type 1 and type 3 go to different servers"
-//! script = "fails"                  # its own expectations: "holds" (if unsaid), "fails" or "either"
-//! HS-1 = "violated"
-//! HS-6 = ["ok", "violated"]         # depends on the seed
+//! [reasons]                                                 # of this folder alone
+//! torn = "type 1 and type 3 go to different servers"
 //!
-//! [groups.no-affinity]              # a name for a list of balancers
+//! [groups.no-affinity]                                      # the folder's own name for a list of balancers
 //! balancers = ["shared-pool", "safe-pool"]
 //! ```
 //!
+//! * `script`: the script's own expectations: "holds" (if unsaid), "fails" or "either".
+//! * `ok`, `violated`, `non-strict`, `not-exercised`, `not-applicable`: the requirements that get this grade.
+//!   `varies`: as the seed decides, they are not exercised, kept or violated.
+//! * `HS-1 = "ok"`, `HS-1 = ["ok", "violated"]`: the same of one requirement, and any set of grades.
+//! * `because`: a reason's key, of the folder or of [`Shared`]; `reason`: its text.
+//!
+//! A row for a balancer counts in place of the rows for its class and for what it is like ([`Shared`]); an empty one says
+//! that it does as all do. Rows may be tables of their own, `[lone-two-backends.pool-uri]`.
+//!
 //! Where nothing is written for a requirement, it must not be violated; a `non-strict` SHOULD passes.
 //! A violation that is expected and does not happen fails as one that is not expected and does.
+
+mod file;
+mod shared;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use stickler_oracle::{Grade, Requirement};
-use toml::{Spanned, Value};
 
-use crate::suite::nearest;
-use crate::{Diagnostic, Run};
+pub use self::file::Known;
+pub use self::shared::Shared;
+pub use self::source::{ExpectedError, Source};
+use crate::Run;
 
 /// Key of what holds over every balancer.
 const ALL: &str = "all";
-
-/// Key of the groups, in the place of a scenario's name.
-const GROUPS: &str = "groups";
 
 /// The grades that a requirement may get where nothing is written of it: any but a violation.
 const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable, Grade::NonStrict];
@@ -41,6 +52,8 @@ const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable
 pub struct Expectations {
     /// By scenario, then by balancer or [`ALL`].
     table: BTreeMap<String, BTreeMap<String, Expected>>,
+    /// The scenarios in the order in which they are written.
+    order: Vec<String>,
 }
 
 /// The expected outcome of one scenario over one balancer.
@@ -94,34 +107,19 @@ pub enum Deviation {
     Error,
 }
 
-/// A file of expected outcomes is wrong: where, and how.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ExpectedError(pub Box<Diagnostic>);
-
-/// The file's tables, with their places: scenario, balancers, key, value.
-type Raw = BTreeMap<Spanned<String>, Table>;
-
-/// A scenario's tables, or those of the groups.
-type Table = BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<Value>>>;
-
 impl Expectations {
-    /// Reads a table of expected outcomes. `origin` is what errors show as the file.
+    /// Reads a folder's table of expected outcomes.
     ///
     /// # Errors
-    /// It is not TOML of that form, or it names a scenario, balancer or requirement that does not
+    /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
     /// exist, or expects a violation without saying why.
-    pub fn parse(text: &str, origin: &str, scenarios: &[&str], balancers: &[&str]) -> Result<Self, ExpectedError> {
-        let file = File { text, origin };
-        let mut raw: Raw = toml::from_str(text)
-            .map_err(|error| file.wrong(error.span().unwrap_or(0..0), error.message().to_owned()))?;
-        let groups = raw.remove(GROUPS).map_or(Ok(BTreeMap::new()), |groups| file.groups(groups, balancers))?;
-        let mut table = BTreeMap::new();
-        for (scenario, outcomes) in raw {
-            file.check_name("scenario", &scenario, scenarios.iter().copied())?;
-            table.insert(scenario.into_inner(), file.row(outcomes, &groups, balancers)?);
-        }
-        Ok(Self { table })
+    pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, ExpectedError> {
+        file::parse(source, known)
+    }
+
+    /// The scenarios that have a table, in the order in which they are written.
+    pub fn scenarios(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
     }
 
     /// What is expected of a scenario over a balancer: what is written for all, and over it what is
@@ -207,129 +205,12 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// A file that is being read, for errors.
-struct File<'a> {
-    text: &'a str,
-    origin: &'a str,
-}
-
-/// Lists of balancers, by name.
-type Groups = BTreeMap<String, Vec<String>>;
-
-impl File<'_> {
-    fn groups(&self, groups: Table, balancers: &[&str]) -> Result<Groups, ExpectedError> {
-        let mut named = Groups::new();
-        for (name, mut entries) in groups {
-            let Some(list) = entries.remove("balancers").filter(|_| entries.is_empty()) else {
-                return Err(self.wrong(name.span(), "a group has one key: `balancers = [...]`".into()));
-            };
-            let span = list.span();
-            let members: Vec<String> = self.value(list)?;
-            for member in &members {
-                self.check("balancer", member, &span, balancers.iter().copied())?;
-            }
-            named.insert(name.into_inner(), members);
-        }
-        Ok(named)
-    }
-
-    /// What is expected of one scenario, by balancer.
-    fn row(
-        &self,
-        outcomes: Table,
-        groups: &Groups,
-        balancers: &[&str],
-    ) -> Result<BTreeMap<String, Expected>, ExpectedError> {
-        let mut row = BTreeMap::new();
-        for (list, entries) in outcomes {
-            let expected = self.expected(&list, entries)?;
-            for name in list.get_ref().split(',').map(str::trim) {
-                let known = balancers.iter().copied().chain(groups.keys().map(String::as_str)).chain([ALL]);
-                self.check("balancer", name, &list.span(), known)?;
-                let alone = [name.to_owned()];
-                for member in groups.get(name).map_or(&alone[..], Vec::as_slice) {
-                    if row.insert(member.clone(), expected.clone()).is_some() {
-                        return Err(self.wrong(list.span(), format!("`{member}` has two tables for this scenario")));
-                    }
-                }
-            }
-        }
-        Ok(row)
-    }
-
-    fn expected(
-        &self,
-        balancer: &Spanned<String>,
-        entries: BTreeMap<Spanned<String>, Spanned<Value>>,
-    ) -> Result<Expected, ExpectedError> {
-        let mut expected = Expected::default();
-        for (key, value) in entries {
-            match key.get_ref().as_str() {
-                "reason" => expected.reason = Some(self.value(value)?),
-                "script" => expected.script = Some(self.value(value)?),
-                id => {
-                    self.check_name("requirement", &key, Requirement::all().map(Requirement::id))?;
-                    let requirement = id.parse().map_err(|error| self.wrong(key.span(), error))?;
-                    expected.grades.insert(requirement, self.grades(value)?);
-                }
-            }
-        }
-        if expected.expects_trouble() && expected.reason.is_none() {
-            return Err(self.wrong(balancer.span(), "what is expected here needs a `reason`".into()));
-        }
-        Ok(expected)
-    }
-
-    /// One grade, or a list of those that are allowed.
-    fn grades(&self, value: Spanned<Value>) -> Result<Vec<Grade>, ExpectedError> {
-        let span = value.span();
-        let grades: Vec<Grade> = if value.get_ref().is_array() { self.value(value)? } else { vec![self.value(value)?] };
-        if grades.is_empty() {
-            Err(self.wrong(span, "an empty list allows no grade at all".into()))
-        } else {
-            Ok(grades)
-        }
-    }
-
-    fn value<T: serde::de::DeserializeOwned>(&self, value: Spanned<Value>) -> Result<T, ExpectedError> {
-        let span = value.span();
-        value.into_inner().try_into().map_err(|error: toml::de::Error| self.wrong(span, error.message().to_owned()))
-    }
-
-    fn check_name<'n>(
-        &self,
-        kind: &str,
-        name: &Spanned<String>,
-        known: impl Iterator<Item = &'n str>,
-    ) -> Result<(), ExpectedError> {
-        self.check(kind, name.get_ref(), &name.span(), known)
-    }
-
-    fn check<'n>(
-        &self,
-        kind: &str,
-        name: &str,
-        span: &std::ops::Range<usize>,
-        known: impl Iterator<Item = &'n str>,
-    ) -> Result<(), ExpectedError> {
-        let known: Vec<&str> = known.collect();
-        if known.contains(&name) {
-            return Ok(());
-        }
-        let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(self.wrong(span.clone(), format!("there is no {kind} `{name}`{hint}")))
-    }
-
-    fn wrong(&self, span: std::ops::Range<usize>, message: String) -> ExpectedError {
-        ExpectedError(Box::new(Diagnostic::in_text(self.origin, self.text, span, message, None)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use stickler_oracle::Verdict;
 
     use super::*;
+    use crate::Diagnostic;
 
     const TABLE: &str = r#"
 [lone.all]
@@ -344,7 +225,15 @@ ST-2 = "non-strict"
 "#;
 
     fn parse(text: &str) -> Result<Expectations, ExpectedError> {
-        Expectations::parse(text, "expected.toml", &["lone"], &["l4-nat", "shared-pool"])
+        parse_over(text, &["l4-nat", "shared-pool"])
+    }
+
+    fn parse_over(text: &str, balancers: &[&str]) -> Result<Expectations, ExpectedError> {
+        let reasons = Source { text: "closed = \"closed in mid-handshake\"\n", origin: "reasons.toml" };
+        let alike = "[classes]\npools = \"x\"\n[like]\nshared-pool = \"pools\"\n";
+        let shared = Shared::parse(reasons, Source { text: alike, origin: "mechanisms.toml" }, balancers)?;
+        let known = Known { scenarios: &["lone", "crowd"], balancers, shared: &shared };
+        Expectations::parse(Source { text, origin: "expected.toml" }, &known)
     }
 
     fn run(grades: &[(Requirement, Grade)], failed: usize) -> Run {
@@ -424,12 +313,41 @@ ST-2 = "non-strict"
     fn a_table_may_be_about_several_balancers_and_groups_of_them() {
         let table = "[groups.pools]\nbalancers = [\"shared-pool\", \"safe-pool\"]\n\
                      [lone.\"l4-nat, pools\"]\nreason = \"x\"\nscript = \"fails\"\n";
-        let parse = |text| Expectations::parse(text, "x", &["lone"], &["l4-nat", "l4-dsr", "shared-pool", "safe-pool"]);
+        let parse = |text| parse_over(text, &["l4-nat", "l4-dsr", "shared-pool", "safe-pool"]);
         let parsed = parse(table).unwrap();
         let fails = |balancer| parsed.expected("lone", balancer).script == Some(ScriptOutcome::Fails);
         assert_eq!(["l4-nat", "shared-pool", "safe-pool", "l4-dsr"].map(fails), [true, true, true, false]);
         let twice = format!("{table}[lone.safe-pool]\nscript = \"holds\"\n");
         assert!(parse(&twice).unwrap_err().to_string().contains("`safe-pool` has two tables"));
+    }
+
+    #[test]
+    fn both_ways_to_write_a_table_mean_the_same() {
+        let short = "[lone]\nall = { ok = \"HS-1, HS-2\" }\n\
+                     shared-pool = { script = \"fails\", violated = \"ID-2\", varies = \"HS-6\", because = \"closed\" }\n";
+        let long = "[lone.all]\nHS-1 = \"ok\"\nHS-2 = [\"ok\"]\n\
+                    [lone.shared-pool]\nreason = \"closed in mid-handshake\"\nscript = \"fails\"\nID-2 = \"violated\"\n\
+                    HS-6 = [\"not-exercised\", \"ok\", \"violated\"]\n";
+        assert_eq!(parse(short), parse(long));
+    }
+
+    #[test]
+    fn a_row_for_a_balancer_counts_in_place_of_its_class() {
+        let balancers = ["shared-pool", "safe-pool"];
+        let script = |text: &str, balancer| parse_over(text, &balancers).unwrap().expected("lone", balancer).script;
+        let class = "[lone]\npools = { script = \"fails\", because = \"closed\" }\n";
+        assert_eq!(balancers.map(|balancer| script(class, balancer)), [Some(ScriptOutcome::Fails), None]);
+        let own = format!("{class}shared-pool = {{}}\n");
+        assert_eq!(balancers.map(|balancer| script(&own, balancer)), [None, None]);
+    }
+
+    #[test]
+    fn a_folder_has_reasons_of_its_own_and_scenarios_keep_their_order() {
+        let text = "[reasons]\nclosed = \"here it is another\"\n\
+                    [lone.all]\nscript = \"fails\"\nbecause = \"closed\"\n[crowd]\n[lone.l4-nat]\nHS-1 = \"ok\"\n";
+        let parsed = parse(text).unwrap();
+        assert_eq!(parsed.expected("lone", "l4-nat").reason.as_deref(), Some("here it is another"));
+        assert_eq!(parsed.scenarios().collect::<Vec<_>>(), ["lone", "crowd"]);
     }
 
     #[test]
@@ -452,6 +370,13 @@ ST-2 = "non-strict"
             "[lone.all]\nHS-1 = \"violated\"\n",
             "[lone.all]\nHS-1 = \n",
             "[lone]\nall = 3\n",
+            "[lone]\nall = { ok = \"HS-1, HS-11\" }\n",
+            "[lone]\nall = { ok = \"HS-1\", HS-1 = \"ok\" }\n",
+            "[lone]\nall = { okay = \"HS-1\" }\n",
+            "[lone]\n\"l4-nat, pool\" = { ok = \"HS-1\" }\n",
+            "[lone]\npools = { script = \"fails\", because = \"close\" }\n",
+            "[lone]\nall = { because = \"closed\", reason = \"closed\" }\n",
+            "[reasons]\nclosed = 3\n",
         ];
         insta::assert_snapshot!(tables.map(message).join("\n\n"));
     }
