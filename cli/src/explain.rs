@@ -21,8 +21,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
         writeln!(out, "{}", told.join("\n").trim_end())?;
         return Ok(());
     }
-    let mechanism =
-        stickler_catalogue::find(&arguments.name).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let mechanism = stickler_catalogue::find(&arguments.name).map_err(|error| Failure::Wrong(error.to_string()))?;
     let id = mechanism.id.map(|id| format!(" ({id})")).unwrap_or_default();
     writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
     for defect in mechanism.defects.iter().filter_map(|id| defect::find(id).ok()) {

@@ -46,10 +46,11 @@
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
 //! | `print(...)` | kept in [`Run::printed`](stickler_runner::Run) |
 //!
-//! Linking this crate installs a counting global allocator ([`limits`]).
+//! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
 pub mod expected;
 pub mod limits;
+mod nearest;
 mod panics;
 mod run;
 pub mod scenario;

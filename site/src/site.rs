@@ -16,7 +16,7 @@ use crate::balancer::Make;
 use crate::checks::Checks;
 use crate::domains::{PARTNER, controllers};
 use crate::machine::{Machine, Process, Proxy};
-use crate::{Balancer, DcAddress, Domains, Hosts, DataPlane, RandomFor, Role, Service, SiteError, SitePki};
+use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
 
 /// The name of the balancer.
 const BALANCER: &str = "lb";

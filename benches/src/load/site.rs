@@ -5,8 +5,9 @@ use std::sync::Arc;
 use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::{BalancerSpec, 
-    Action, Answer, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _, standard,
+use stickler_model::{
+    Action, Answer, BalancerSpec, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _,
+    standard,
 };
 use stickler_sim::SimWorld;
 use stickler_sim::engine::SimNet;

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use indexmap::IndexMap;
-use stickler_model::event::Decided;
 use stickler_lb_core::{
     Bond, Change, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
+use stickler_model::event::Decided;
 use stickler_model::{Env, RequestId, Time, What};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;

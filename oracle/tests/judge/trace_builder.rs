@@ -7,9 +7,9 @@ use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec};
 use stickler_model::trace::Promises;
-use stickler_model::{BalancerSpec, 
-    Action, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time, Topology, Trace,
-    What,
+use stickler_model::{
+    Action, BalancerSpec, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time,
+    Topology, Trace, What,
 };
 use stickler_oracle::{Grade, Requirement, Verdict, judge};
 
@@ -483,5 +483,8 @@ pub(crate) fn trace_of(events: Vec<Event>) -> Trace {
     };
     let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO };
     let topology = Topology { domain, link, ..Topology::default() };
-    Trace { header: Header { seed: 1, balancer: BalancerSpec::named("any"), topology, promises: Promises::default() }, events }
+    Trace {
+        header: Header { seed: 1, balancer: BalancerSpec::named("any"), topology, promises: Promises::default() },
+        events,
+    }
 }

@@ -18,8 +18,8 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
-use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::standard::MAX_BACKENDS;
+use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
 use stickler_oracle::Cost;
 

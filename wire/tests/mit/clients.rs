@@ -139,7 +139,10 @@ async fn a_client_follows_a_referral_to_the_trusted_realm() {
 async fn a_site_has_a_kdc() {
     let topology = Topology { domain: corp(), ..Topology::default() };
     let (events, seen) = std::sync::mpsc::channel();
-    let options = Options { events: Box::new(move |event| drop(events.send(event))), ..Options::new(topology, named("shared-pool")) };
+    let options = Options {
+        events: Box::new(move |event| drop(events.send(event))),
+        ..Options::new(topology, named("shared-pool"))
+    };
     let site = Site::start(options).unwrap();
     let Some(desk) = Desk::new(&CLIENTS, &site.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["alice"], "alice-pw"), true, "");
