@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use stickler_lb_core::{mechanisms, names};
-use stickler_scenarios::expected::{Expected, ScriptOutcome};
+use stickler_catalogue::{mechanisms, names};
+use stickler_runner::{Expected, ScriptOutcome};
 use stickler_scenarios::{Case, shipped};
 use toml::Table;
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use stickler_auth::FileTime;
 use stickler_auth::http::{Scheme, format_token, parse_challenges};
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_lb_core::{Backend, DownstreamId, Edit, Protocol, RequestHead};
 use stickler_lb_proxy::health::{LogonAgent, LogonResult};
 use stickler_lb_proxy::{Admission, Gate};
@@ -66,7 +66,7 @@ impl Domain {
     }
 
     /// A machine of the domain that asks for NTLM.
-    fn join(&self, name: &str) -> Site {
+    fn join(&self, name: &str) -> WebSite {
         let name = Name::from(name);
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&name, 1));
         WebSite::new(&server(name), &domain(), accounts)
@@ -184,7 +184,8 @@ fn challenge(answer: &Response<Bytes>) -> (StatusCode, &str) {
 
 async fn log_on_at(gate: &Arc<dyn Gate>, connection: u32, user: &str, password: &str) -> Admission {
     let credentials = Credentials::new(user, "CORP", password);
-    let config = InitiatorConfig { profile: Profile::windows(), credentials, target_name: None, channel_binding: None };
+    let config =
+        InitiatorConfig { profile: NtlmProfile::windows(), credentials, target_name: None, channel_binding: None };
     let (negotiate, initiator) = Initiator::new(config).negotiate();
     let challenge = answer(admit(gate, connection, Some(&negotiate)).await);
     let offered = challenge.headers()[WWW_AUTHENTICATE].as_bytes();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_mock_client::{Check, Checked, check};
+use stickler_mock_client::{Check, CheckResult, NoAnswer, check};
 use stickler_model::{BalancerSpec, Clock, Entropy, Env, Identity, Journal, Name, WorldError, standard};
 use stickler_net::TokioNet;
 use stickler_site::Balancer;
@@ -23,7 +23,7 @@ fn start(balancer: &str) -> Site {
 }
 
 /// What comes of one request of alice's, on a connection of its own.
-async fn ask(address: SocketAddr, alice: &Identity) -> Result<Checked, String> {
+async fn ask(address: SocketAddr, alice: &Identity) -> Result<CheckResult, NoAnswer> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
     let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal };

@@ -1,11 +1,10 @@
 //! `kinit` and `kvno` against our KDC, which runs on the runtime's worker while a test waits for them.
 
 use stickler_mock_dc::AccountState;
-use stickler_model::topology::LinkSpec;
 use stickler_model::{Topology, What};
 use stickler_wire::{Options, Site, krb5_conf};
 
-use crate::domain::{Dc, WEB, corp, partner};
+use crate::domain::{Dc, WEB, corp, named, partner};
 use crate::tools::{Desk, Said};
 
 const CLIENTS: [&str; 3] = ["kinit", "kvno", "klist"];

@@ -12,7 +12,7 @@ use stickler_model::{Entropy, Env, Event, Identity, Journal, Payload, Principal,
 use stickler_net::TokioNet;
 use stickler_wire::{Options, Site, WallClock};
 
-use crate::domain::corp;
+use crate::domain::{corp, named};
 use crate::tools::Desk;
 
 const PROGRAMS: [&str; 2] = ["kinit", "curl"];
