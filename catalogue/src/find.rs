@@ -1,38 +1,48 @@
 //! A balancer by its name.
 
-use crate::fault::{self, Misfit};
+use crate::defect::{self, DefectError};
 use crate::{Mechanism, Profile, intern, mechanisms, profiles};
 
 /// Longest name that is looked at; of a longer one, this much is compared.
 const LONGEST: usize = 128;
 
-/// The balancer of this name: that of a mechanism or of a product's profile, with the numbers of faults appended: `pin-on-401+B10+B11`. A fault
-/// is put on once, however often it is named, and the result's name lists them in the order of their numbers.
+/// Returns the balancer of this name: that of a mechanism or of a product's profile, with the numbers of defects
+/// appended: `pin-on-401+B10+B11`. A defect is put on once, however often it is named, and the result's name lists them
+/// in the order of their numbers.
 ///
 /// # Errors
-/// There is none, and the error suggests the nearest name; or a fault is not known, or cannot sit on this balancer.
+/// There is none, and the error suggests the nearest name; or a defect is not known, or cannot sit on this balancer.
 pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
     let mut parts = name.split('+');
     let base = parts.next().unwrap_or_default();
     let unknown = || UnknownBalancer::name(name, base);
-    let mut mechanism = known(base).ok_or_else(unknown)?;
-    let mut faults = Vec::new();
-    for id in parts {
-        let fault = fault::find(id).map_err(|misfit| UnknownBalancer::fault(name, misfit))?;
-        if !faults.contains(&fault) {
-            faults.push(fault);
+    known(base).ok_or_else(unknown)?.with_defects(parts).map_err(|error| UnknownBalancer::defect(name, error))
+}
+
+impl Mechanism {
+    /// Puts the defects of these ids on the mechanism. A defect is put on once, however often it is named.
+    ///
+    /// # Errors
+    /// A defect is not known, or cannot be put on this mechanism.
+    pub fn with_defects<'n>(mut self, ids: impl IntoIterator<Item = &'n str>) -> Result<Self, DefectError> {
+        let mut defects = Vec::new();
+        for id in ids {
+            let defect = defect::find(id)?;
+            if !defects.contains(&defect) {
+                defects.push(defect);
+            }
         }
+        defects.sort_by_key(|defect| defect.number());
+        for defect in &defects {
+            defect.put_on(&mut self)?;
+        }
+        if !defects.is_empty() {
+            let whole = defects.iter().fold(self.name.to_owned(), |name, defect| name + "+" + defect.id);
+            self.name = intern::text(&whole);
+        }
+        self.defects = defects.iter().map(|defect| defect.id).collect();
+        Ok(self)
     }
-    faults.sort_by_key(|fault| fault.number());
-    for fault in &faults {
-        fault.put_on(&mut mechanism).map_err(|misfit| UnknownBalancer::fault(name, misfit))?;
-    }
-    if !faults.is_empty() {
-        let whole = faults.iter().fold(mechanism.name.to_owned(), |name, fault| name + "+" + fault.id);
-        mechanism.name = intern::text(&whole);
-    }
-    mechanism.faults = faults;
-    Ok(mechanism)
 }
 
 fn known(name: &str) -> Option<Mechanism> {
@@ -55,15 +65,15 @@ pub struct UnknownBalancer {
     pub nearest: Option<&'static str>,
     /// The names that exist.
     pub known: Vec<&'static str>,
-    /// What is wrong with its faults, where the balancer itself is known.
-    pub misfit: Option<Box<Misfit>>,
+    /// What is wrong with its defects, where the balancer itself is known.
+    pub defect: Option<Box<DefectError>>,
 }
 
 impl std::fmt::Display for UnknownBalancer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start: String = self.name.chars().take(LONGEST).collect();
-        if let Some(misfit) = &self.misfit {
-            return write!(f, "there is no balancer called `{start}`: {misfit}");
+        if let Some(error) = &self.defect {
+            return write!(f, "there is no balancer called `{start}`: {error}");
         }
         write!(f, "there is no balancer called `{start}`")?;
         if let Some(nearest) = self.nearest {
@@ -83,11 +93,11 @@ impl UnknownBalancer {
         let likeness = |known: &&'static str| strsim::jaro_winkler(&start, known);
         let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let nearest = nearest.filter(|name| likeness(name) >= 0.7);
-        Self { name: name.into(), nearest, known, misfit: None }
+        Self { name: name.into(), nearest, known, defect: None }
     }
 
-    fn fault(name: &str, misfit: Misfit) -> Self {
-        Self { name: name.into(), nearest: None, known: names(), misfit: Some(Box::new(misfit)) }
+    fn defect(name: &str, error: DefectError) -> Self {
+        Self { name: name.into(), nearest: None, known: names(), defect: Some(Box::new(error)) }
     }
 }
 
@@ -144,20 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_appended_in_any_order_and_named_in_theirs() {
+    fn defects_are_appended_in_any_order_and_named_in_theirs() {
         let mechanism = find("pin-on-401+b20+B6+host-not-pinned").unwrap();
         assert_eq!(mechanism.name, "pin-on-401+B6+B20");
-        assert_eq!(mechanism.faults.iter().map(|fault| fault.id).collect::<Vec<_>>(), ["B6", "B20"]);
+        assert_eq!(mechanism.defects, ["B6", "B20"]);
         assert_eq!(find(mechanism.name).unwrap(), mechanism);
         assert_ne!(mechanism.kind, find("pin-on-401").unwrap().kind);
     }
 
     #[test]
-    fn a_fault_that_is_unknown_or_out_of_place_says_where_it_belongs() {
+    fn a_defect_that_is_unknown_or_out_of_place_says_where_it_belongs() {
         let told = |name: &str| find(name).unwrap_err().to_string();
         assert_eq!(
             told("pin-on-401+B99"),
-            "there is no balancer called `pin-on-401+B99`: there is no fault called `B99`; there are B1 to B20, for \
+            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; there are B1 to B20, for \
              example `pin-on-401+B6`"
         );
         let has_it = told("pin-on-401+B1");

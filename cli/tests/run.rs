@@ -50,7 +50,7 @@ fn many_balancers_have_a_row_each_and_a_fault_is_a_name_like_any_other() {
         arguments.extend(["--balancer", balancer]);
     }
     let output = stickler(&arguments);
-    assert_eq!(output.status.code(), Some(1), "the fault violates what nothing expects: {}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "the defect violates what nothing expects: {}", stderr(&output));
     let text = stdout(&output);
     assert!(text.contains(" pin-on-401+B6   no "), "{text}");
     assert!(text.contains(" squid           yes "), "{text}");
@@ -88,7 +88,7 @@ fn explain_tells_of_profiles_mechanisms_and_faults() {
     let explained = |name| stdout(&stickler(&["explain", name]));
     assert!(explained("haproxy-safe").contains("[1] "), "with sources");
     assert!(explained("pin-on-401").starts_with("pin-on-401 (M12): "));
-    assert!(explained("pin-on-401+B6").contains("with the fault B6 (host-not-pinned)"));
+    assert!(explained("pin-on-401+B6").contains("with the defect B6 (host-not-pinned)"));
     assert_eq!(stickler(&["explain", "haproxi"]).status.code(), Some(2));
 }
 

@@ -15,7 +15,7 @@ pub enum Pipelining {
     /// It waits: requests of a downstream connection go to the policy one at a time, in order.
     #[default]
     InOrder,
-    /// It overtakes, a fault: while the connection before it is busy it is put to the policy as if it had come on a
+    /// It overtakes, a defect: while the connection before it is busy it is put to the policy as if it had come on a
     /// downstream connection of its own, unpinned. Answers still leave in order. Bodies need a `Content-Length`.
     Overtakes,
 }

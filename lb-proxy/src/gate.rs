@@ -10,14 +10,14 @@ use http::Response;
 use stickler_lb_core::{DownstreamId, Edit, RequestHead};
 
 /// A future on the heap, as an object's methods return it.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Is asked about each request before the policy is, and may answer it.
 ///
 /// Of one downstream connection it is asked one request at a time. A balancer without one pays nothing for it.
 pub trait Gate: Send + Sync {
     /// A request's head has come, hop-by-hop fields removed. There is no time limit on the answer but the gate's own.
-    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, Admission>;
+    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, Admission>;
 
     /// A downstream connection is gone, and with it whatever was authenticated on it. It is told of each connection,
     /// even of one that never asked.

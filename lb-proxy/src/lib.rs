@@ -16,12 +16,13 @@
 //! * [`health`]: the checks; [`gate`]: who may answer before a policy is asked.
 //! * [`proxy_protocol`]: the header that names a client, read and written.
 
+mod clock;
 pub mod gate;
 pub mod health;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod splice;
 
-pub use gate::{Admission, Boxed, Gate};
-pub use proxy::{Limits, Service, UpstreamTls, serve_l7};
-pub use splice::{FlowLimits, FlowService, serve_l4};
+pub use gate::{Admission, BoxFuture, Gate};
+pub use proxy::{HttpProxyConfig, Limits, UpstreamTls, serve_l7};
+pub use splice::{FlowLimits, SpliceConfig, serve_l4};

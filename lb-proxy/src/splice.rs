@@ -16,12 +16,12 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
-use crate::health::Traffic;
-use crate::proxy::{instant, watch};
+use crate::clock::instant;
+use crate::health::{Traffic, watch};
 use crate::proxy_protocol::{header, read_header};
 
 /// What one balancer of the byte data plane is made of.
-pub struct FlowService {
+pub struct SpliceConfig {
     /// The backends.
     pub farm: Farm,
     /// Who decides.
@@ -59,7 +59,7 @@ impl Default for FlowLimits {
     }
 }
 
-impl FlowService {
+impl SpliceConfig {
     /// This policy over this farm, within the default limits, and nothing else.
     pub fn new(farm: Farm, policy: Box<dyn L4Policy>) -> Self {
         Self {
@@ -78,8 +78,8 @@ impl FlowService {
 ///
 /// Half-closes pass through; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
 /// end with its host. Returns only when the listener has failed for good.
-pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: FlowService) {
-    let FlowService { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
+pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
+    let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let state = Mutex::new(State { policy, flows: IndexMap::new(), connections: 0, armed: None });
     let splice =

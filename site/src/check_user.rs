@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use stickler_lb_core::Backend;
 use stickler_lb_proxy::health::{LogonAgent, LogonResult};
-use stickler_lb_proxy::{Boxed, UpstreamTls};
+use stickler_lb_proxy::{BoxFuture, UpstreamTls};
 use stickler_mock_client::{Check, check_on};
 use stickler_model::{Env, Identity};
 use stickler_net::Net;
@@ -42,7 +42,7 @@ impl<N: Net> CheckUser<N> {
 }
 
 impl<N: Net> LogonAgent for CheckUser<N> {
-    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, LogonResult> {
+    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult> {
         let wanted = Check { host: &self.host, uri, identity: Some(&self.identity), keep: PAGE };
         Box::pin(async move {
             let Ok(stream) = self.connect(backend).await else { return LogonResult::Unanswered };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stickler_lb_core::{Control, Farm};
-use stickler_lb_proxy::Boxed;
+use stickler_lb_proxy::BoxFuture;
 use stickler_model::Env;
 use stickler_net::{AnyListener, AnyNet, Net};
 
@@ -41,7 +41,7 @@ pub(crate) trait ObjectProxy: Send + Sync {
         env: Env,
         farm: Farm,
         control: Control,
-    ) -> Boxed<'static, ()>;
+    ) -> BoxFuture<'static, ()>;
 }
 
 impl<P: ForeignProxy> ObjectProxy for P {
@@ -52,7 +52,7 @@ impl<P: ForeignProxy> ObjectProxy for P {
         env: Env,
         farm: Farm,
         control: Control,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(async move { ForeignProxy::serve(&*self, net, listener, env, farm, control).await })
     }
 }

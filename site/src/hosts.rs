@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stickler_lb_proxy::FlowService;
+use stickler_lb_proxy::SpliceConfig;
 use stickler_mock_dc::DomainController;
 use stickler_model::{Env, Name};
 use stickler_net::Net;
@@ -51,7 +51,7 @@ pub trait Hosts {
         &mut self,
         role: Role,
         mode: PacketMode,
-        service: FlowService,
+        service: SpliceConfig,
         env: Env,
     ) -> Result<Option<SocketAddr>, Self::Error> {
         let _ = (role, mode, service, env);

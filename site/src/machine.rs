@@ -12,7 +12,7 @@ use stickler_tls::ServerTls;
 
 use crate::balancer::Make;
 use crate::checks::Checks;
-use crate::{AuthOffload, Balancer, Hosts, Plane};
+use crate::{AuthOffload, Balancer, DataPlane, Hosts};
 
 /// A machine of the site. It outlives its process.
 pub(crate) struct Machine<I> {
@@ -28,7 +28,7 @@ pub(crate) enum Process {
     /// A domain controller, with its KDC at this address.
     Controller(Arc<DomainController>, SocketAddr),
     /// A server.
-    Server(Arc<stickler_mock_iis::Site>),
+    Server(Arc<stickler_mock_iis::WebSite>),
     /// A balancer with a process.
     Balancer(Box<Proxy>),
     /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
@@ -47,7 +47,7 @@ pub(crate) struct Proxy {
     /// How it speaks to its servers.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     /// How it authenticates, and the header in which it names the user, where it terminates authentication.
-    pub(crate) offload: Option<(Arc<stickler_mock_iis::Site>, &'static str)>,
+    pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, &'static str)>,
 }
 
 /// A machine is added only after this was tried.
@@ -93,7 +93,7 @@ impl Proxy {
         let entropy = env.entropy.clone();
         match self.balancer.make() {
             Make::Plane { make, .. } => match make(farm, entropy, control).expect(CHECKED) {
-                Plane::L7(mut service) => {
+                DataPlane::L7(mut service) => {
                     if let Some((site, header)) = &self.offload {
                         let gate = AuthOffload::gate(net, env.clone(), Arc::clone(site), header);
                         service.gate = Some(gate.expect("a mechanism's header has a field's name"));
@@ -102,7 +102,7 @@ impl Proxy {
                     service.upstream_tls.clone_from(&self.upstream_tls);
                     on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
                 }
-                Plane::L4(service) => {
+                DataPlane::L4(service) => {
                     on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
                 }
             },

@@ -16,7 +16,7 @@ use crate::balancer::Make;
 use crate::checks::Checks;
 use crate::domains::{PARTNER, controllers};
 use crate::machine::{Machine, Process, Proxy};
-use crate::{Balancer, DcAddress, Domains, Hosts, Plane, RandomFor, Role, Service, SiteError, SitePki};
+use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
 
 /// The name of the balancer.
 const BALANCER: &str = "lb";
@@ -183,8 +183,8 @@ impl<I: Clone> Site<I> {
             return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
         };
         machine.process_host().ok_or_else(|| {
-            WorldError::Invalid(format!(
-                "`{name}` translates addresses inside the network here: it has no process to crash or to restart"
+            WorldError::Unsupported(format!(
+                "`{name}` translates addresses inside the simulated network: it has no process to crash or to restart"
             ))
         })
     }
@@ -261,7 +261,7 @@ impl<H: Hosts> Builder<'_, H> {
         let address = self.add_balancer(BALANCER, Role::Balancer, balancer, farm, control)?;
         let Some(front) = &self.topology.front else { return Ok(address) };
         let farm = Farm { backends: vec![Backend { name: BALANCER.into(), address }] };
-        self.add_balancer(FRONT, Role::Front, Balancer::named(front)?, farm, Control::new())
+        self.add_balancer(FRONT, Role::Front, Balancer::of(front)?, farm, Control::new())
     }
 
     fn add_balancer(
@@ -289,7 +289,7 @@ impl<H: Hosts> Builder<'_, H> {
             let env = self.hosts.env(&name);
             // Whether the rules fit this farm is known before the first client comes.
             let plane = make(farm.clone(), env.entropy.clone(), control.clone())?;
-            if let (Plane::L4(service), Some(mode)) = (plane, packets)
+            if let (DataPlane::L4(service), Some(mode)) = (plane, packets)
                 && let Some(address) = self.hosts.add_router(role, *mode, service, env).map_err(SiteError::Hosts)?
             {
                 return self.keep_router(name, address, checks);
@@ -322,7 +322,7 @@ impl<H: Hosts> Builder<'_, H> {
         name: &Name,
         server: &ServerSpec,
         tls: Option<&ServerTls>,
-    ) -> Built<stickler_mock_iis::Site, H> {
+    ) -> Built<stickler_mock_iis::WebSite, H> {
         let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let site = self.server(&spec)?;
         Ok(match tls {
@@ -332,9 +332,9 @@ impl<H: Hosts> Builder<'_, H> {
     }
 
     /// A server on a machine that is joined to the domain, with the keys for tickets where it takes any.
-    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::Site, H> {
+    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::WebSite, H> {
         let domains = &self.domains;
-        let site = stickler_mock_iis::Site::new(spec, &self.topology.domain, domains.join(&spec.name));
+        let site = stickler_mock_iis::WebSite::new(spec, &self.topology.domain, domains.join(&spec.name));
         if !spec.takes_tickets() {
             return Ok(site);
         }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use stickler_lb_core::ProxyProtocol;
-use stickler_lb_core::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
+use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{HeaderRule, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
@@ -34,8 +34,12 @@ const FORWARDED_ID: HeaderRule = HeaderRule { name: "Jespa-Connection-Id", overw
 /// What backends take a user's name from, where they trust the balancer.
 const USER_HEADER: &str = "X-Remote-User";
 /// As the shipped nginx: one failure in 10 s keeps a backend out for 10 s.
-const PASSIVE: PassiveRule =
-    PassiveRule { fails: 1, within: Duration::from_secs(10), out_for: Duration::from_secs(10), blame: Blame::Carrier };
+const PASSIVE: PassiveRule = PassiveRule {
+    fails: 1,
+    within: Duration::from_secs(10),
+    out_for: Duration::from_secs(10),
+    blame: FailureTarget::Carrier,
+};
 
 const fn pinned(pin: PinRule) -> Rules {
     Rules { pool: Some(POOL), pin: Some(pin), retry: RETRY, ..Rules::PLAIN }

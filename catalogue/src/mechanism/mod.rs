@@ -13,7 +13,6 @@ use stickler_lb_core::policy::select::SelectRule;
 use stickler_lb_core::{Farm, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError};
 use stickler_model::Entropy;
 
-use crate::fault::Fault;
 use crate::intern;
 
 /// A way in which balancers treat connections.
@@ -22,7 +21,7 @@ use crate::intern;
 /// again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mechanism {
-    /// What scripts and the command line call it, with its faults: `pin-on-401+B6`.
+    /// What scripts and the command line call it, with its defects: `pin-on-401+B6`.
     pub name: &'static str,
     /// Its number among the mechanisms of the field, `M1` to `M20`, where it stands for one.
     pub id: Option<&'static str>,
@@ -43,11 +42,11 @@ pub struct Mechanism {
     pub ends_authentication: Option<&'static str>,
     /// What the data plane does with a request that comes before the answer to the one before it.
     pub pipelining: Pipelining,
-    /// A fault: connections dedicated to a client have lost the authority that they should trust
+    /// A defect: connections dedicated to a client have lost the authority that they should trust
     /// (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
-    /// The faults that were put on it, in the order of their numbers.
-    pub faults: Vec<&'static Fault>,
+    /// The numbers of the defects that were put on it (`B6`), in their order; [`crate::defect::find`] knows them.
+    pub defects: Vec<&'static str>,
 }
 
 /// What a mechanism decides by.
@@ -76,7 +75,7 @@ pub enum Carriage {
     },
 }
 
-/// All mechanisms, without faults.
+/// All mechanisms, without defects.
 pub fn mechanisms() -> &'static [Mechanism] {
     &list::MECHANISMS
 }
@@ -105,7 +104,7 @@ impl Mechanism {
             ends_authentication: None,
             pipelining: Pipelining::InOrder,
             tls_drifts: false,
-            faults: Vec::new(),
+            defects: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use stickler_lb_core::health::rule::{Blame, CheckRule, Expect, PassiveRule, Probe};
+use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{Connect, Lost, PreferLast, RetryRule, Rules};
 use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
@@ -329,7 +329,7 @@ fn passive(reader: &mut Reader<'_>, section: Spanned<schema::Passive>) -> Read<P
     let fails = reader.needed("passive.fails", section.fails, &span)?;
     let within = reader.time("passive.within", section.within)?;
     let out_for = reader.time("passive.out_for", section.out_for)?;
-    let blames = [("carrier", Blame::Carrier), ("picked-last", Blame::PickedLast)];
+    let blames = [("carrier", FailureTarget::Carrier), ("picked-last", FailureTarget::PickedLast)];
     let blame = reader.word("passive.blame", section.blame, &blames)?.unwrap_or_default();
     if *fails.get_ref() == 0 {
         return Err(reader.wrong(&fails.span(), "`passive.fails` is at least 1: leave the section out instead"));

@@ -77,7 +77,7 @@ impl Front {
         }
     }
 
-    /// The policy of this mechanism, with its faults.
+    /// The policy of this mechanism, with its defects.
     pub(crate) fn of(balancer: &str, backends: usize) -> Self {
         Self::new(find(balancer).unwrap().rules().expect("it works at L7").clone(), backends)
     }

@@ -11,4 +11,4 @@ mod traffic;
 
 pub use prober::{LogonAgent, LogonResult, Prober, probe};
 pub use run::{run, run_with};
-pub(crate) use traffic::Traffic;
+pub(crate) use traffic::{Traffic, watch};

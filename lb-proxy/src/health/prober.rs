@@ -11,13 +11,13 @@ use stickler_lb_core::Backend;
 use stickler_lb_core::health::Probe;
 use stickler_net::{Net, Stream};
 
-use crate::{Boxed, UpstreamTls};
+use crate::{BoxFuture, UpstreamTls};
 
 /// Checks a backend once. [`probe`] gives those of [`Probe`]; a world may bring others, such as an external command.
 pub trait Prober: Send + Sync {
     /// Whether this backend, with this index in the farm, is alive. It is dropped when its time is up, so whatever it
     /// holds (a connection, a child process) has to end with it. No two checks of one backend run at a time.
-    fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> Boxed<'a, bool>;
+    fn probe<'a>(&'a self, index: usize, backend: &'a Backend) -> BoxFuture<'a, bool>;
 }
 
 /// Logs on to a site, for [`Probe::Logon`]. It knows the user and the password; a balancer does not.
@@ -25,7 +25,7 @@ pub trait LogonAgent: Send + Sync {
     /// Requests `uri` from the backend, on a connection of its own, and logs on with as many legs as that takes. The
     /// connection is closed in the end: one that is authenticated as the check's user never serves a client. Requests
     /// carry no request id. Dropped when its time is up.
-    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, LogonResult>;
+    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult>;
 }
 
 /// What came of a check's logon.
@@ -69,7 +69,7 @@ struct Own<N> {
 }
 
 impl<N: Net> Prober for Own<N> {
-    fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> Boxed<'a, bool> {
+    fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             match self.probe {
                 // Closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets (SO_LINGER of zero,

@@ -70,3 +70,11 @@ impl Traffic {
         news.is_some()
     }
 }
+
+/// Watches for passive checks, where there are any; otherwise it never ends.
+pub(crate) async fn watch(traffic: Option<&Traffic>) {
+    match traffic {
+        Some(traffic) => traffic.watch().await,
+        None => std::future::pending().await,
+    }
+}

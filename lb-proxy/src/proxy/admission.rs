@@ -11,7 +11,7 @@ use stickler_lb_core::Protocol;
 use stickler_model::RequestId;
 use tokio::time::timeout;
 
-use super::forward::{Peer, view};
+use super::peer::{Peer, view};
 use super::shell::Shell;
 use crate::{Admission, Gate};
 

@@ -1,7 +1,6 @@
 //! One request on its way: where the policy sends it, what comes back, and what is tried again.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +10,21 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
-use stickler_lb_core::{DownstreamId, Edit, Failure, FailureKind, Protocol, RequestHead, ResponseHead};
+use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead};
 use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
 use tokio::time::timeout;
 
+use super::activity::Busy;
 use super::admission::admit;
-use super::body::{AnswerBody, Progress, RequestBody};
-use super::downstream::{Busy, HeadWatch};
+use super::answer_body::AnswerBody;
+use super::context::Proxy;
 use super::lease::Lease;
+use super::peer::{Peer, view};
+use super::request_body::{Progress, RequestBody};
+use super::sender::Sender;
 use super::shell::Step;
-use super::upstream::Sender;
-use super::{Proxy, headers, upstream};
-
-/// The client's side of a downstream connection.
-#[derive(Clone)]
-pub(super) struct Peer {
-    pub(super) id: DownstreamId,
-    pub(super) client: SocketAddr,
-    /// Where it connected to; known where upstream connections tell it.
-    pub(super) front: Option<SocketAddr>,
-    pub(super) protocol: Protocol,
-    pub(super) head: Arc<HeadWatch>,
-}
+use super::{headers, upstream};
 
 /// The downstream connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +49,7 @@ pub(super) async fn forward<N: Net>(
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
     if let Some(gate) = &proxy.gate {
-        // Boxed, since only a balancer with a gate is to pay for its future.
+        // BoxFuture, since only a balancer with a gate is to pay for its future.
         match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
             Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
@@ -247,11 +238,6 @@ impl<N: Net> Answer<N> {
         };
         Response::from_parts(self.response, body)
     }
-}
-
-pub(super) fn view<'a>(parts: &'a request::Parts, peer: &Peer) -> RequestHead<'a> {
-    let (client, protocol) = (peer.client, peer.protocol);
-    RequestHead { method: &parts.method, uri: &parts.uri, headers: &parts.headers, client, protocol }
 }
 
 /// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.

@@ -14,7 +14,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -28,14 +28,17 @@ use hyper_util::rt::TokioIo;
 use stickler_lb_core::Protocol;
 use stickler_net::Net;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::body::AnswerBody;
-use super::downstream::{Arrival, HeadWatch};
-use super::forward::{CloseDownstream, Peer, forward};
-use super::tap::Tap;
-use super::{Limits, Proxy};
+use super::activity::{HeadWatch, Table};
+use super::answer_body::AnswerBody;
+use super::arrival::Arrival;
+use super::config::Limits;
+use super::context::Proxy;
+use super::forward::{CloseDownstream, forward};
+use super::peer::Peer;
+use super::read_observer::ReadObserver;
 
 /// Serves one client's connection until either side is done with it.
 pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, stream: S)
@@ -47,7 +50,7 @@ where
     let limits = &proxy.shell.limits;
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
-    let io = TokioIo::new(Tap::new(stream, move |_| {
+    let io = TokioIo::new(ReadObserver::new(stream, move |_| {
         if !told.get().has_begun() {
             told.bytes();
         }
@@ -159,43 +162,6 @@ impl<N: Net> Front<N> {
             // What HTTP/1.1 says in a field, HTTP/2 says by GOAWAY (RFC 9113 8.2.2).
             answer.headers_mut().remove(CONNECTION);
             Ok(answer)
-        }
-    }
-}
-
-/// Which places are taken by open streams.
-#[derive(Debug, Default)]
-struct Table(Mutex<Vec<bool>>);
-
-/// An open stream. Its place is free again when it is dropped, and the next has its turn.
-#[derive(Debug)]
-pub(super) struct Open {
-    table: Arc<Table>,
-    place: u32,
-    turn: Option<OwnedSemaphorePermit>,
-}
-
-impl Table {
-    /// Takes the first place that is free.
-    fn open(this: &Arc<Self>) -> Open {
-        let mut places = this.lock();
-        let place = places.iter().position(|taken| !taken).unwrap_or_else(|| {
-            places.push(false);
-            places.len() - 1
-        });
-        places[place] = true;
-        Open { table: Arc::clone(this), place: u32::try_from(place).unwrap_or(u32::MAX), turn: None }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<bool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(taken) = self.table.lock().get_mut(self.place as usize) {
-            *taken = false;
         }
     }
 }

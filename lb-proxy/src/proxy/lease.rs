@@ -6,8 +6,8 @@ use stickler_lb_core::Exchange;
 use stickler_model::RequestId;
 use stickler_net::Net;
 
-use super::Proxy;
-use super::upstream::Sender;
+use super::context::Proxy;
+use super::sender::Sender;
 
 /// An exchange under way. Dropped before [`Lease::finish`] or [`Lease::release`], it closes the upstream connection:
 /// a half-done exchange leaves nothing that another request could use.

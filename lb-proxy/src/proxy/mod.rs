@@ -2,68 +2,75 @@
 //!
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
-//!   └─ downstream: one task for each client connection (hyper server), and its time limit for slow heads
-//!        │ http2: one that speaks HTTP/2, whose streams are so many requests; rewind: how it is told from HTTP/1.1
+//!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
+//!        ├─ http1, http2: a hyper server, and its time limits; pipelining: a defect, in place of http1
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
 //!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
-//!             ├─ upstream: one connection, its one sender, and the task that drives it (hyper client)
+//!             ├─ upstream: opens one connection, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
-//!             └─ body: both directions, frame by frame
-//! secure: TLS, in front and behind
-//! pipelining: a fault, in place of the hyper server
-//! service: what a balancer is made of
-//! shell: the one lock around the policy and all connections
+//!             └─ request_body, answer_body: frame by frame
+//! context: what every task needs; shell: the one lock around the policy and all connections
+//! arrival, peer, activity, sender: a connection accepted, its client, what it is doing, the right to send upstream
+//! secure: TLS, in front and behind; config: what a balancer is made of
 //! ```
+//!
+//! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
 //!
 //! Clients speak HTTP/1.1 or HTTP/2; backends are spoken to by HTTP/1.1 alone, as IIS needs it for Windows authentication.
 //! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
 //! connection is the policy's decision alone.
 
+mod activity;
 mod admission;
-mod body;
+mod answer_body;
+mod arrival;
+mod config;
+mod context;
 mod downstream;
 mod forward;
 mod headers;
+mod http1;
 mod http2;
 mod lease;
+mod peer;
 mod pipelining;
+mod read_observer;
+mod request_body;
 mod rewind;
 mod secure;
-mod service;
+mod sender;
 mod shell;
-mod tap;
 mod upstream;
 
 use std::pin::pin;
 use std::sync::Arc;
 
-use stickler_lb_core::{Pipelining, ProxyProtocol};
-use stickler_model::{Env, Time};
+use stickler_model::Env;
 use stickler_net::{Net, next_connection};
-use stickler_tls::ServerTls;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
-use self::downstream::{Arrival, Registered};
+use self::arrival::{Arrival, Registered};
+use self::context::Proxy;
 use self::secure::Transports;
 use self::shell::Shell;
-use crate::Gate;
-use crate::health::Traffic;
+use crate::clock::instant;
+use crate::health::{Traffic, watch};
 
+pub use config::{HttpProxyConfig, Limits};
 pub use secure::UpstreamTls;
-pub use service::{Limits, Service};
 
 /// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
 ///
 /// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
-pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: Service) {
-    let Service { farm, policy, limits, control, passive, gate, .. } = service;
+pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
+    let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
     let shell = Shell::new(env, farm, policy, limits);
     let proxy = Arc::new(Proxy {
         net,
         client: upstream::builder(&limits),
-        server: downstream::builder(&limits),
+        server: http1::builder(&limits),
         in_turn: gate.is_some() || !shell.takes_streams,
         gate,
         announces: service.send_proxy,
@@ -89,43 +96,6 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         () = accepting => {}
         () = working => {}
         () = watch(proxy.traffic.as_ref()) => {}
-    }
-}
-
-/// Passive checks, where there are any.
-pub(crate) async fn watch(traffic: Option<&Traffic>) {
-    match traffic {
-        Some(traffic) => traffic.watch().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// What every connection's task needs.
-struct Proxy<N> {
-    net: N,
-    client: hyper::client::conn::http1::Builder,
-    server: hyper::server::conn::http1::Builder,
-    gate: Option<Arc<dyn Gate>>,
-    /// The PROXY protocol on either side, as [`Service`] has it.
-    announces: Option<ProxyProtocol>,
-    accepts: bool,
-    pipelining: Pipelining,
-    /// By prior knowledge.
-    http2: bool,
-    tls: Option<ServerTls>,
-    upstream_tls: Option<Transports>,
-    /// Streams of one connection take turns, since the policy or the gate is asked one request at a time.
-    in_turn: bool,
-    traffic: Option<Traffic>,
-    shell: Shell,
-}
-
-impl<N> Proxy<N> {
-    /// Reports to the passive checks, where there are any.
-    fn traffic(&self, report: impl FnOnce(&Traffic)) {
-        if let Some(traffic) = &self.traffic {
-            report(traffic);
-        }
     }
 }
 
@@ -155,9 +125,4 @@ async fn work(shell: &Shell) {
             }
         }
     }
-}
-
-/// A time of the world as tokio's timers count it.
-pub(crate) fn instant(env: &Env, at: Time) -> Instant {
-    Instant::now() + (at - env.clock.now())
 }

@@ -1,4 +1,4 @@
-//! A fault: pipelined requests overtake ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
+//! A defect: pipelined requests overtake ([`Pipelining::Overtakes`](stickler_lb_core::Pipelining)).
 //!
 //! RFC 9112 9.3.2 lets a client send requests before it has their answers. A balancer that hands each one out at once
 //! cannot send the second on the pinned connection, which is busy with the first; so it takes another, on which nobody
@@ -28,9 +28,11 @@ use tokio::io::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::downstream::{Arrival, HeadWatch, Registered};
-use super::forward::{Peer, forward};
-use super::service::Limits;
+use super::activity::HeadWatch;
+use super::arrival::{Arrival, Registered};
+use super::config::Limits;
+use super::forward::forward;
+use super::peer::Peer;
 
 /// Requests under way on one downstream connection; the next is read when one of them is answered.
 const LANES: usize = 16;
@@ -112,7 +114,7 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
         let (answer, sent) = split(ours);
         let (tell, whole) = oneshot::channel();
         let pinned = !self.busy.swap(true, Ordering::Relaxed);
-        // The fault: one that comes too early is nobody's. Its close signal is not needed: it has one request.
+        // The defect: one that comes too early is nobody's. Its close signal is not needed: it has one request.
         let registered =
             if pinned { Arc::clone(&self.own) } else { Arc::new(Registered::new(&proxy, proxy.shell.connected()?.0)) };
         let head = Arc::<HeadWatch>::default();

@@ -36,7 +36,7 @@ impl UpstreamTls {
 /// The settings of upstream connections, by what the connection is for.
 pub(super) struct Transports {
     shared: UpstreamTls,
-    /// Those of dedicated connections, where they are others: the fault of [`crate::Service::tls_drifts`].
+    /// Those of dedicated connections, where they are others: the defect of [`crate::HttpProxyConfig::tls_drifts`].
     dedicated: Option<UpstreamTls>,
 }
 

@@ -1,38 +1,21 @@
-//! One upstream connection: opening it, the one sender that it has, and the task that drives it.
+//! One upstream connection: opening it, and the task that drives it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use stickler_lb_core::FailureKind;
 use stickler_net::{Net, Stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::Limits;
-use super::body::RequestBody;
-use super::forward::Peer;
+use super::config::Limits;
 use super::lease::Lease;
-use super::tap::Tap;
-
-/// The right to send requests on one upstream connection. There is never a second one.
-pub(super) struct Sender {
-    pub(super) send: SendRequest<RequestBody>,
-    /// The backend's.
-    pub(super) address: SocketAddr,
-    /// The backend's index in the farm.
-    pub(super) backend: usize,
-    received: Arc<AtomicU64>,
-}
-
-impl Sender {
-    /// Bytes that have come on the connection so far.
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-}
+use super::peer::Peer;
+use super::read_observer::ReadObserver;
+use super::sender::Sender;
 
 /// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
@@ -71,7 +54,7 @@ async fn drive<N: Net, S: Stream>(
     let received = Arc::new(AtomicU64::new(0));
     // An answer that broke off is not the same as none.
     let counted = Arc::clone(&received);
-    let io = TokioIo::new(Tap::new(stream, move |count| {
+    let io = TokioIo::new(ReadObserver::new(stream, move |count| {
         counted.fetch_add(count as u64, Ordering::Relaxed);
     }));
     let (send, connection) = proxy.client.handshake(io).await.map_err(|_| FailureKind::Refused)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use stickler_lb_core::Backend;
 use stickler_lb_core::health::{Expect, Probe};
-use stickler_lb_proxy::Boxed;
+use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::{self, LogonAgent, LogonResult};
 use stickler_net::TokioNet;
 use tokio::io::AsyncReadExt as _;
@@ -95,7 +95,7 @@ struct Agent {
 }
 
 impl LogonAgent for Agent {
-    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> Boxed<'a, LogonResult> {
+    fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult> {
         self.asked.lock().unwrap().push((backend.name.to_string(), uri.to_owned()));
         Box::pin(async { self.result.clone() })
     }

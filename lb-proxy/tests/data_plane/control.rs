@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
-use stickler_lb_proxy::FlowService;
+use stickler_lb_proxy::SpliceConfig;
 use stickler_model::Entropy;
 use tokio::time::sleep;
 
@@ -67,7 +67,7 @@ async fn the_splice_obeys_too_and_ends_flows_where_its_rules_say_so() {
     let rules = FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN };
     let farm = farm(&[&first, &second]);
     let policy = PerConnection::new(rules, &farm, Entropy::new(0, "test")).unwrap();
-    let service = FlowService::new(farm, Box::new(policy));
+    let service = SpliceConfig::new(farm, Box::new(policy));
     let control = service.control.clone();
     control.drain(1);
     let bed = Bed::with_flows(service).await;
@@ -90,6 +90,6 @@ async fn a_data_plane_that_is_gone_is_told_nothing_and_its_successor_everything(
     drop(bed);
     sleep(Duration::from_millis(5)).await;
     control.set_health(0, false);
-    let bed = Bed::with_flows(FlowService { control, ..flows("l4-nat", &[&server]) }).await;
+    let bed = Bed::with_flows(SpliceConfig { control, ..flows("l4-nat", &[&server]) }).await;
     assert!(bed.client().await.until_closed().await.is_empty());
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{DownstreamId, Edit, RequestHead};
-use stickler_lb_proxy::{Admission, Boxed, Gate, Limits, Service};
+use stickler_lb_proxy::{Admission, BoxFuture, Gate, HttpProxyConfig, Limits};
 use tokio::time::{Duration, sleep};
 
 use crate::http2;
@@ -21,7 +21,7 @@ struct Doorman {
 }
 
 impl Gate for Doorman {
-    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> Boxed<'a, Admission> {
+    fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, Admission> {
         Box::pin(async move {
             let twice = self.asked.lock().unwrap().contains(&downstream);
             assert!(!twice, "{downstream} is asked about already");
@@ -49,7 +49,7 @@ impl Gate for Doorman {
 async fn guarded(server: &Server, limits: Limits) -> (Bed, Arc<Doorman>) {
     let doorman = Arc::new(Doorman::default());
     let gate: Arc<dyn Gate> = Arc::<Doorman>::clone(&doorman);
-    let service = Service { gate: Some(gate), limits, http2: true, ..service("shared-pool", &[server]) };
+    let service = HttpProxyConfig { gate: Some(gate), limits, http2: true, ..service("shared-pool", &[server]) };
     (Bed::with_service(service).await, doorman)
 }
 

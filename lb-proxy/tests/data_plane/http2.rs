@@ -19,7 +19,7 @@ use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::{
     Bond, Decision, DownstreamId, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead, Route, UpstreamId,
 };
-use stickler_lb_proxy::{Limits, Service};
+use stickler_lb_proxy::{HttpProxyConfig, Limits};
 use stickler_model::{Entropy, Time};
 use stickler_net::{Net as _, TokioNet};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -148,7 +148,7 @@ pub(crate) fn post(path: &str, body: &'static str) -> Request<Whole> {
 }
 
 async fn bed(mechanism: &str, backends: &[&Server]) -> Bed {
-    Bed::with_service(Service { http2: true, ..service(mechanism, backends) }).await
+    Bed::with_service(HttpProxyConfig { http2: true, ..service(mechanism, backends) }).await
 }
 
 /// Authenticates connections, as IIS does, and says which one a request came by.
@@ -228,7 +228,7 @@ async fn where_streams_take_turns_all_find_it() {
     let pin = PinRule { streams: Streams::InTurn, ..PinRule::ON_401 };
     let rules = Rules { pool: Some(PoolRule::shared(PATIENCE)), pin: Some(pin), ..Rules::PLAIN };
     let policy = Composed::new(rules, &farm, Entropy::new(0, "test")).unwrap();
-    let bed = Bed::with_service(Service { http2: true, ..Service::new(farm, Box::new(policy)) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { http2: true, ..HttpProxyConfig::new(farm, Box::new(policy)) }).await;
     let (mut client, _ended) = Client::to(&bed).await;
     client.handshake().await;
     assert_eq!(at_a_time(&client, 5).await, vec![(StatusCode::OK, "1".to_owned()); 5]);
@@ -299,9 +299,9 @@ async fn the_end_of_the_client_closes_what_was_pinned_and_what_was_under_way() {
 #[tokio::test]
 async fn a_policy_that_knows_http_1_1_alone_is_asked_about_one_stream_at_a_time() {
     let server = protected().await;
-    let Service { farm, policy, .. } = service("pin-on-401", &[&server]);
+    let HttpProxyConfig { farm, policy, .. } = service("pin-on-401", &[&server]);
     let policy = Box::new(OneAtATime { policy, busy: false });
-    let bed = Bed::with_service(Service { http2: true, ..Service::new(farm, policy) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { http2: true, ..HttpProxyConfig::new(farm, policy) }).await;
     let (mut client, _ended) = Client::to(&bed).await;
     client.handshake().await;
     assert_eq!(at_a_time(&client, 3).await, vec![(StatusCode::OK, "1".to_owned()); 3]);
@@ -312,7 +312,7 @@ async fn a_connection_that_brings_no_request_or_is_idle_has_its_time() {
     let server = Server::telling().await;
     let short = Duration::from_millis(50);
     let limits = Limits { request_head: short, ..Limits::default() };
-    let bed_of = |limits| Service { http2: true, limits, ..service("shared-pool", &[&server]) };
+    let bed_of = |limits| HttpProxyConfig { http2: true, limits, ..service("shared-pool", &[&server]) };
     let bed = Bed::with_service(bed_of(limits)).await;
     let (_client, ended) = Client::to(&bed).await;
     timeout(PATIENCE, ended).await.expect("it has brought none").unwrap();
@@ -338,7 +338,7 @@ async fn a_failure_upstream_is_an_answer() {
 async fn a_head_that_is_too_large_is_told_so() {
     let server = Server::telling().await;
     let limits = Limits { head_bytes: 4096, fields: 20, ..Limits::default() };
-    let bed = Bed::with_service(Service { http2: true, limits, ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { http2: true, limits, ..service("shared-pool", &[&server]) }).await;
     let (mut client, _ended) = Client::to(&bed).await;
     let mut long = get("/");
     long.headers_mut().insert("x-long", "x".repeat(8192).parse().unwrap());

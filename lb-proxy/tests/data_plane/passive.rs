@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stickler_lb_core::BackendState;
-use stickler_lb_core::health::{Blame, PassiveRule};
-use stickler_lb_proxy::{FlowService, Limits, Service};
+use stickler_lb_core::health::{FailureTarget, PassiveRule};
+use stickler_lb_proxy::{HttpProxyConfig, Limits, SpliceConfig};
 use tokio::time::sleep;
 
 use crate::peers::{Bed, Reply, Server, flows, ok, service};
 
 const OUT: Duration = Duration::from_millis(80);
 const RULE: PassiveRule =
-    PassiveRule { fails: 2, within: Duration::from_secs(10), out_for: OUT, blame: Blame::Carrier };
+    PassiveRule { fails: 2, within: Duration::from_secs(10), out_for: OUT, blame: FailureTarget::Carrier };
 
 /// A backend that closes on each request until it is told to be well.
 async fn sick() -> (Server, Arc<AtomicBool>) {
@@ -31,7 +31,7 @@ async fn fine() -> Server {
 #[tokio::test]
 async fn a_backend_that_fails_too_often_is_out_and_a_good_trial_brings_it_back() {
     let ((first, well), second) = (sick().await, fine().await);
-    let service = Service { passive: Some(RULE), ..service("close-per-request", &[&first, &second]) };
+    let service = HttpProxyConfig { passive: Some(RULE), ..service("close-per-request", &[&first, &second]) };
     let control = service.control.clone();
     let bed = Bed::with_service(service).await;
     let mut client = bed.client().await;
@@ -59,7 +59,7 @@ async fn a_backend_that_fails_too_often_is_out_and_a_good_trial_brings_it_back()
 #[tokio::test]
 async fn a_lone_backend_is_never_out() {
     let (server, _) = sick().await;
-    let service = Service { passive: Some(RULE), ..service("close-per-request", &[&server]) };
+    let service = HttpProxyConfig { passive: Some(RULE), ..service("close-per-request", &[&server]) };
     let bed = Bed::with_service(service).await;
     let mut client = bed.client().await;
     for _ in 0..4 {
@@ -80,7 +80,7 @@ async fn a_body_that_breaks_off_counts_and_a_clients_own_does_not() {
     let second = Server::refusing().await;
     let limits = Limits { answer: Duration::from_millis(40), ..Limits::default() };
     let passive = Some(PassiveRule { fails: 1, out_for: Duration::from_mins(1), ..RULE });
-    let service = Service { passive, limits, ..service("close-per-request", &[&server, &second]) };
+    let service = HttpProxyConfig { passive, limits, ..service("close-per-request", &[&server, &second]) };
     let control = service.control.clone();
     control.drain(1);
     let bed = Bed::with_service(service).await;
@@ -97,7 +97,7 @@ async fn a_body_that_breaks_off_counts_and_a_clients_own_does_not() {
 async fn the_splice_counts_connections_that_cannot_be_opened() {
     let (first, second) = (Server::refusing().await, fine().await);
     let passive = Some(PassiveRule { out_for: Duration::from_mins(1), ..RULE });
-    let service = FlowService { passive, ..flows("l4-nat", &[&first, &second]) };
+    let service = SpliceConfig { passive, ..flows("l4-nat", &[&first, &second]) };
     let control = service.control.clone();
     let bed = Bed::with_flows(service).await;
     for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stickler_catalogue::find;
 use stickler_lb_core::{Backend, Farm, L4Policy, L7Policy};
-use stickler_lb_proxy::{FlowService, Limits, Service, serve_l4, serve_l7};
+use stickler_lb_proxy::{HttpProxyConfig, Limits, SpliceConfig, serve_l4, serve_l7};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
 use stickler_net::{Listener as _, Net, TokioNet};
 use stickler_tls::ServerTls;
@@ -56,11 +56,11 @@ impl Bed {
 
     /// An L4 policy of the test's own.
     pub(crate) async fn with_l4(policy: Box<dyn L4Policy>, backends: &[&Server]) -> Self {
-        Self::with_flows(FlowService::new(farm(backends), policy)).await
+        Self::with_flows(SpliceConfig::new(farm(backends), policy)).await
     }
 
     /// A splice of the test's own.
-    pub(crate) async fn with_flows(service: FlowService) -> Self {
+    pub(crate) async fn with_flows(service: SpliceConfig) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
         let task = TokioNet.spawn(serve_l4(TokioNet, listener, env, service));
@@ -69,11 +69,11 @@ impl Bed {
 
     /// A policy of the test's own.
     pub(crate) async fn with_policy(policy: Box<dyn L7Policy>, farm: Farm, limits: Limits) -> Self {
-        Self::with_service(Service { limits, ..Service::new(farm, policy) }).await
+        Self::with_service(HttpProxyConfig { limits, ..HttpProxyConfig::new(farm, policy) }).await
     }
 
     /// A balancer of the test's own.
-    pub(crate) async fn with_service(service: Service) -> Self {
+    pub(crate) async fn with_service(service: HttpProxyConfig) -> Self {
         let (listener, front, env) = front().await;
         let journal = Arc::clone(&env.journal);
         let task = TokioNet.spawn(serve_l7(TokioNet, listener, env, service));
@@ -88,7 +88,7 @@ impl Bed {
     /// What the balancer decided since the last call.
     pub(crate) fn decisions(&self) -> Vec<&'static str> {
         let word = |event: stickler_model::Event| match event.what {
-            What::Decision { decision, .. } => Some(decision),
+            What::Decision { decision, .. } => Some(decision.as_str()),
             _ => None,
         };
         self.journal.take().into_iter().filter_map(word).collect()
@@ -110,17 +110,17 @@ async fn front() -> (<TokioNet as Net>::Listener, SocketAddr, Env) {
 }
 
 /// The named mechanism over these backends, to add to.
-pub(crate) fn service(mechanism: &str, backends: &[&Server]) -> Service {
+pub(crate) fn service(mechanism: &str, backends: &[&Server]) -> HttpProxyConfig {
     let farm = farm(backends);
     let policy = find(mechanism).unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();
-    Service::new(farm, policy)
+    HttpProxyConfig::new(farm, policy)
 }
 
 /// Likewise, of L4.
-pub(crate) fn flows(mechanism: &str, backends: &[&Server]) -> FlowService {
+pub(crate) fn flows(mechanism: &str, backends: &[&Server]) -> SpliceConfig {
     let farm = farm(backends);
     let policy = find(mechanism).unwrap().l4(&farm, Entropy::new(0, "test")).unwrap().unwrap();
-    FlowService::new(farm, policy)
+    SpliceConfig::new(farm, policy)
 }
 
 pub(crate) fn farm(backends: &[&Server]) -> Farm {

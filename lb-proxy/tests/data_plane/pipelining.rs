@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_lb_core::Pipelining;
-use stickler_lb_proxy::Service;
+use stickler_lb_proxy::HttpProxyConfig;
 use tokio::time::timeout;
 
 use crate::peers::{Bed, PATIENCE, Reply, Seen, Server, service};
@@ -24,7 +24,7 @@ async fn server() -> Server {
 }
 
 async fn bed(pipelining: Pipelining, server: &Server) -> Bed {
-    Bed::with_service(Service { pipelining, ..service("pin-on-401", &[server]) }).await
+    Bed::with_service(HttpProxyConfig { pipelining, ..service("pin-on-401", &[server]) }).await
 }
 
 /// Pins, and then sends three requests at once. Returns what each of the three was answered.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use stickler_lb_core::ProxyProtocol;
 use stickler_lb_proxy::proxy_protocol::{header, read_header};
-use stickler_lb_proxy::{FlowLimits, FlowService, Limits, Service};
+use stickler_lb_proxy::{FlowLimits, HttpProxyConfig, Limits, SpliceConfig};
 use tokio::io::AsyncReadExt as _;
 
 use crate::peers::{Bed, Server, flows, service};
@@ -44,8 +44,8 @@ fn headers_are_those_of_the_specification() {
 async fn the_backend_learns_the_client_from_the_data_plane_and_from_the_splice() {
     for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
         let server = named().await;
-        let proxy = Service { send_proxy: Some(version), ..service("close-per-request", &[&server]) };
-        let splice = FlowService { send_proxy: Some(version), ..flows("l4-nat", &[&server]) };
+        let proxy = HttpProxyConfig { send_proxy: Some(version), ..service("close-per-request", &[&server]) };
+        let splice = SpliceConfig { send_proxy: Some(version), ..flows("l4-nat", &[&server]) };
         for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
             let mut client = bed.client().await;
             let own = client.socket.local_addr().unwrap().to_string();
@@ -57,8 +57,11 @@ async fn the_backend_learns_the_client_from_the_data_plane_and_from_the_splice()
 #[tokio::test]
 async fn a_pooled_connection_names_whom_it_was_opened_for() {
     let server = named().await;
-    let bed =
-        Bed::with_service(Service { send_proxy: Some(ProxyProtocol::V2), ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig {
+        send_proxy: Some(ProxyProtocol::V2),
+        ..service("shared-pool", &[&server])
+    })
+    .await;
     let (mut alice, mut bob) = (bed.client().await, bed.client().await);
     let own = alice.socket.local_addr().unwrap().to_string();
     assert_eq!((alice.get("/").await.1, bob.get("/").await.1), (own.clone(), own));
@@ -67,9 +70,13 @@ async fn a_pooled_connection_names_whom_it_was_opened_for() {
 #[tokio::test]
 async fn a_header_that_is_accepted_is_passed_on_and_takes_no_byte_of_what_follows() {
     let server = named().await;
-    let proxy =
-        Service { send_proxy: Some(ProxyProtocol::V1), accept_proxy: true, ..service("close-per-request", &[&server]) };
-    let splice = FlowService { send_proxy: Some(ProxyProtocol::V1), accept_proxy: true, ..flows("l4-nat", &[&server]) };
+    let proxy = HttpProxyConfig {
+        send_proxy: Some(ProxyProtocol::V1),
+        accept_proxy: true,
+        ..service("close-per-request", &[&server])
+    };
+    let splice =
+        SpliceConfig { send_proxy: Some(ProxyProtocol::V1), accept_proxy: true, ..flows("l4-nat", &[&server]) };
     for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
         for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
             let mut client = bed.client().await;
@@ -90,9 +97,9 @@ async fn a_connection_without_a_header_is_closed() {
     let server = Server::telling().await;
     let quick = Duration::from_millis(50);
     let limits = Limits { request_head: quick, ..Limits::default() };
-    let proxy = Service { accept_proxy: true, limits, ..service("shared-pool", &[&server]) };
+    let proxy = HttpProxyConfig { accept_proxy: true, limits, ..service("shared-pool", &[&server]) };
     let limits = FlowLimits { header: quick, ..FlowLimits::default() };
-    let splice = FlowService { accept_proxy: true, limits, ..flows("l4-nat", &[&server]) };
+    let splice = SpliceConfig { accept_proxy: true, limits, ..flows("l4-nat", &[&server]) };
     for bed in [Bed::with_service(proxy).await, Bed::with_flows(splice).await] {
         let endless = [b"PROXY TCP4 ".to_vec(), vec![b'1'; 200]].concat();
         let huge = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec();

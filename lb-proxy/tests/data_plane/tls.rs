@@ -7,7 +7,7 @@ use http::StatusCode;
 use stickler_lb_core::Backend;
 use stickler_lb_core::health::{CheckRule, Expect, Probe};
 use stickler_lb_proxy::health::probe as prober_of;
-use stickler_lb_proxy::{Limits, Service, UpstreamTls};
+use stickler_lb_proxy::{HttpProxyConfig, Limits, UpstreamTls};
 use stickler_model::Entropy;
 use stickler_net::{Net, TokioNet};
 use stickler_tls::{Authority, ClientTls, Random, Secured, ServerTls};
@@ -72,7 +72,7 @@ async fn connect(bed: &Bed, tls: &ClientTls, name: &str) -> std::io::Result<Secu
 async fn tls_ends_at_the_balancer_and_what_is_behind_is_plain() {
     let (trust, server) = (Trust::new(), Server::telling().await);
     let tls = Some(trust.server("site", false));
-    let bed = Bed::with_service(Service { tls, ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { tls, ..service("shared-pool", &[&server]) }).await;
     let mut client = Client::new(connect(&bed, &trust.client(true), "site").await.unwrap());
     assert_eq!(client.get("/").await.1, "1.1");
     assert_eq!(client.get("/").await.1, "1.2");
@@ -91,7 +91,7 @@ async fn tls_ends_at_the_balancer_and_what_is_behind_is_plain() {
 async fn http2_is_agreed_on_by_alpn_and_a_client_without_it_speaks_http_1_1() {
     let (trust, server) = (Trust::new(), http2::protected().await);
     let tls = Some(trust.server("site", true));
-    let bed = Bed::with_service(Service { tls, ..service("pin-on-401", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { tls, ..service("pin-on-401", &[&server]) }).await;
     let stream = connect(&bed, &trust.client(true), "site").await.unwrap();
     assert!(stream.http2());
     let (mut client, _ended) = http2::Client::on(stream).await;
@@ -107,7 +107,7 @@ async fn a_client_that_never_gets_on_with_tls_has_its_time() {
     let (trust, server) = (Trust::new(), Server::telling().await);
     let limits = Limits { request_head: Duration::from_millis(50), ..Limits::default() };
     let tls = Some(trust.server("site", false));
-    let bed = Bed::with_service(Service { tls, limits, ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { tls, limits, ..service("shared-pool", &[&server]) }).await;
     assert_eq!(bed.client().await.until_closed().await, b"");
 }
 
@@ -116,7 +116,7 @@ async fn behind_the_balancer_each_backend_is_taken_at_its_own_name() {
     let trust = Trust::new();
     let server = Server::secured(trust.server("iis1", true), telling).await;
     let upstream_tls = Some(trust.upstream());
-    let bed = Bed::with_service(Service { upstream_tls, ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { upstream_tls, ..service("shared-pool", &[&server]) }).await;
     assert_eq!(bed.client().await.get("/").await.1, "1.1");
     assert_eq!(bed.client().await.get("/").await.1, "1.2", "the connection is reused");
     assert_eq!(bed.decisions(), ["open", "pool", "reuse", "pool"]);
@@ -127,7 +127,7 @@ async fn or_all_at_one_name() {
     let trust = Trust::new();
     let server = Server::secured(trust.server("site", false), telling).await;
     let upstream_tls = Some(UpstreamTls { name: Some("site".into()), ..trust.upstream() });
-    let bed = Bed::with_service(Service { upstream_tls, ..service("shared-pool", &[&server]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { upstream_tls, ..service("shared-pool", &[&server]) }).await;
     assert_eq!(bed.client().await.get("/").await.1, "1.1");
 }
 
@@ -141,7 +141,7 @@ async fn a_backend_that_is_not_who_it_should_be_is_a_502_and_is_told() {
     ];
     for server in &servers {
         let upstream_tls = Some(trust.upstream());
-        let bed = Bed::with_service(Service { upstream_tls, ..service("shared-pool", &[server]) }).await;
+        let bed = Bed::with_service(HttpProxyConfig { upstream_tls, ..service("shared-pool", &[server]) }).await;
         let answer = bed.client().await.get("/").await.0;
         assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
         assert_eq!(bed.decisions(), ["open", "tls failed", "reject"]);
@@ -159,12 +159,12 @@ async fn a_backend_that_never_gets_on_with_tls_is_a_504_and_another_is_tried() {
     .await;
     let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
     let upstream_tls = Some(trust.upstream());
-    let bed = Bed::with_service(Service { upstream_tls, limits, ..service("shared-pool", &[&silent]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { upstream_tls, limits, ..service("shared-pool", &[&silent]) }).await;
     assert!(bed.client().await.get("/").await.0.starts_with("HTTP/1.1 504"));
 
     let (plain, good) = (plain().await, Server::secured(trust.server("iis2", false), telling).await);
     let upstream_tls = Some(trust.upstream());
-    let bed = Bed::with_service(Service { upstream_tls, ..service("shared-pool", &[&plain, &good]) }).await;
+    let bed = Bed::with_service(HttpProxyConfig { upstream_tls, ..service("shared-pool", &[&plain, &good]) }).await;
     assert_eq!(bed.client().await.get("/").await.1, "1.1");
     assert_eq!(bed.decisions(), ["open", "tls failed", "retry", "open", "pool"]);
 }
@@ -180,7 +180,7 @@ async fn b19_what_is_dedicated_has_lost_the_authority_to_trust() {
         let server = Server::secured(trust.server("iis1", false), answer).await;
         let upstream_tls = Some(trust.upstream());
         let balancer = if drifts { "pin-on-authorization+B19" } else { "pin-on-authorization" };
-        let service = Service { upstream_tls, tls_drifts: drifts, ..service(balancer, &[&server]) };
+        let service = HttpProxyConfig { upstream_tls, tls_drifts: drifts, ..service(balancer, &[&server]) };
         let bed = Bed::with_service(service).await;
         let mut client = bed.client().await;
         assert_eq!(client.get("/").await.1, "hello", "the shared transport has all it needs");

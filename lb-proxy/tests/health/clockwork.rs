@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{Backend, Change, Control, Farm};
-use stickler_lb_proxy::Boxed;
+use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::{Prober, run_with};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time};
 use stickler_net::{Net as _, TokioNet};
@@ -34,7 +34,7 @@ struct Script {
 }
 
 impl Prober for Script {
-    fn probe<'a>(&'a self, index: usize, _backend: &'a Backend) -> Boxed<'a, bool> {
+    fn probe<'a>(&'a self, index: usize, _backend: &'a Backend) -> BoxFuture<'a, bool> {
         self.log.lock().unwrap().push((millis(self.start), index));
         let (passes, after) = self.results.lock().unwrap().pop_front().unwrap_or((true, 0));
         let doubled = std::mem::replace(&mut self.running.lock().unwrap()[index], true);

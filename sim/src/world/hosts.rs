@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use stickler_lb_proxy::FlowService;
+use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Entropy, Env, Name, WorldError};
 use stickler_site::{Hosts, PacketMode, Role, Service, Settings};
 
@@ -62,7 +62,7 @@ impl Hosts for SimHosts<'_> {
         &mut self,
         role: Role,
         mode: PacketMode,
-        service: FlowService,
+        service: SpliceConfig,
         env: Env,
     ) -> Result<Option<SocketAddr>, WorldError> {
         let address = SocketAddr::new(addresses::of(role)?, addresses::port(Service::Http));

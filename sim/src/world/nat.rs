@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stickler_lb_core::{Attached, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
-use stickler_lb_proxy::FlowService;
+use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Env, Time, What};
 
 use crate::engine::{Closing, FlowRecord, Kick, NatDecision, NatPolicy};
@@ -24,8 +24,8 @@ type SharedPolicy = Arc<Mutex<Box<dyn L4Policy>>>;
 
 impl NatAdapter {
     /// Obeys the policy of `service`; what this says of the byte data plane has no meaning for packets.
-    pub(super) fn new(service: FlowService, env: Env, kick: Kick) -> Self {
-        let FlowService { policy, farm, control, .. } = service;
+    pub(super) fn new(service: SpliceConfig, env: Env, kick: Kick) -> Self {
+        let SpliceConfig { policy, farm, control, .. } = service;
         let policy = Arc::new(Mutex::new(policy));
         let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
         let attached = control.attach(move |backend, change| {

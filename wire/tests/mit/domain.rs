@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_model::topology::{DomainSpec, ServiceSpec, TrustSpec, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What, standard};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Journal, Name, Time, What, standard};
+use stickler_site::Balancer;
 use stickler_wire::{Kdc, WallClock};
 
 /// The service's SPN, as curl asks for it.
 pub(crate) const WEB: &str = "HTTP/localhost";
+
+/// A balancer of the catalogue.
+pub(crate) fn named(balancer: &str) -> Balancer {
+    Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
+}
 
 /// A DC and what it noted.
 pub(crate) struct Dc {
