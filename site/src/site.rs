@@ -83,20 +83,20 @@ impl<I: Clone> Site<I> {
         if topology.tls.is_some() && topology.front.is_some() {
             return Err(SiteError::TlsThroughTwo);
         }
-        let (places, partner) = add_controllers(hosts, topology)?;
-        let addresses: Vec<_> = places.iter().map(|(_, address)| *address).collect();
+        let (own, partner) = add_controllers(hosts, topology)?;
+        let addresses: Vec<_> = own.iter().map(|host| host.address).collect();
         let pki = SitePki::new(topology, balancer.terminates_tls(), &settings.names, Arc::clone(&settings.tls_random));
         let mut builder = Builder {
             hosts,
             topology,
             settings,
-            domains: Domains::new(topology, settings, &addresses, partner.as_ref().map(|(_, address)| *address))?,
+            domains: Domains::new(topology, settings, &addresses, partner.as_ref().map(|host| host.address))?,
             pki: pki.map_err(SiteError::Certificate)?,
             machines: IndexMap::new(),
             farm: Farm::default(),
             control: Control::new(),
         };
-        builder.keep_controllers(places.into_iter().chain(partner).map(|(host, _)| host).collect())?;
+        builder.keep_controllers(own.into_iter().chain(partner))?;
         builder.add_servers()?;
         let promises = balancer.promises(&builder.farm, topology);
         let front_end = builder.add_balancers(balancer)?;
@@ -190,17 +190,22 @@ impl<I: Clone> Site<I> {
     }
 }
 
-/// Adds the hosts of the site's DCs, and that of the partner's.
-#[expect(clippy::type_complexity, reason = "hosts with their addresses: named, it would be read twice")]
-fn add_controllers<H: Hosts>(
-    hosts: &mut H,
-    topology: &Topology,
-) -> Built<(Vec<(H::Id, DcAddress)>, Option<(H::Id, DcAddress)>), H> {
+/// The host of a DC.
+struct DcHost<I> {
+    id: I,
+    address: DcAddress,
+}
+
+/// The hosts of the DCs of the site's own domain, and that of the partner's.
+type DcHosts<I> = (Vec<DcHost<I>>, Option<DcHost<I>>);
+
+/// Adds the hosts of the DCs.
+fn add_controllers<H: Hosts>(hosts: &mut H, topology: &Topology) -> Built<DcHosts<H::Id>, H> {
     let mut add = |name: &Name, role| {
-        let host = hosts.add(name, role)?;
-        let logons = hosts.open(&host, Service::Logons)?;
-        let tickets = hosts.open(&host, Service::Tickets)?;
-        Ok((host, DcAddress { logons, tickets }))
+        let id = hosts.add(name, role)?;
+        let logons = hosts.open(&id, Service::Logons)?;
+        let tickets = hosts.open(&id, Service::Tickets)?;
+        Ok(DcHost { id, address: DcAddress { logons, tickets } })
     };
     let specs = controllers(topology);
     let own = specs.iter().enumerate().map(|(index, spec)| add(&spec.name, Role::Controller(index)));
@@ -223,10 +228,10 @@ struct Builder<'a, H: Hosts> {
 
 impl<H: Hosts> Builder<'_, H> {
     /// Takes the DCs into the site, which are on these hosts.
-    fn keep_controllers(&mut self, hosts: Vec<H::Id>) -> Built<(), H> {
+    fn keep_controllers(&mut self, hosts: impl Iterator<Item = DcHost<H::Id>>) -> Built<(), H> {
         let all: Vec<_> = self.domains.all().collect();
-        for ((name, address, dc), host) in all.into_iter().zip(hosts) {
-            self.keep(name, Some(host), address.logons, Process::Controller(dc, address.tickets))?;
+        for ((name, dc), DcHost { id, address }) in all.into_iter().zip(hosts) {
+            self.keep(name, Some(id), address.logons, Process::Controller(dc, address.tickets))?;
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::action::AppAnswer;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_model::topology::{DomainSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::AbortHandle;
@@ -36,24 +36,12 @@ impl Clock for Noon {
 /// `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
     let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: name == "eve" };
-    DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
-        users: vec![user("alice"), user("bob"), user("eve")],
-        lockout_threshold,
-        ..DomainSpec::default()
-    }
+    let users = vec![user("alice"), user("bob"), user("eve")];
+    DomainSpec { users, lockout_threshold, ..standard::domain() }
 }
 
 fn server() -> ServerSpec {
-    let providers = vec![Provider::Negotiate, Provider::Ntlm];
-    ServerSpec {
-        name: Name::from("iis1"),
-        providers,
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
-        site: SiteSpec::default(),
-    }
+    ServerSpec { providers: vec![Provider::Negotiate, Provider::Ntlm], ..standard::server("iis1".into()) }
 }
 
 /// What runs on loopback.
