@@ -2,10 +2,10 @@
 //!
 //! [`Rules`] are the parameters; [`Composed`] is the policy that follows them. `connections` holds the state of all
 //! connections and is the only module that changes it, `routing` decides where a request goes, `queue` holds the waiting
-//! requests, `request_edits` changes a request's header section, and `flaws` lists what no product should do.
+//! requests, `request_edits` changes a request's header section, and `defects` lists what no product should do.
 
 mod connections;
-mod flaws;
+mod defects;
 mod queue;
 mod request_edits;
 mod routing;
@@ -16,7 +16,7 @@ use http::header::{CONNECTION, SET_COOKIE};
 use stickler_model::{Entropy, Time};
 
 use self::connections::{AbandonedPins, AfterClose, AfterExchange, ConnectionTable, Ownership, TableRules, Upstream};
-pub use self::flaws::Flaws;
+pub use self::defects::Defects;
 use self::queue::Queue;
 use self::request_edits::RequestEdits;
 pub use self::rules::{Connect, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
@@ -230,7 +230,7 @@ impl Composed {
 
     /// Decides what becomes of an upstream connection whose exchange is about to end.
     fn after_exchange(&self, now: Time, upstream: &Upstream) -> AfterExchange {
-        if upstream.ownership == Ownership::Pinned && !self.rules.flaws.pool_steals_pinned {
+        if upstream.ownership == Ownership::Pinned && !self.rules.defects.pool_steals_pinned {
             return AfterExchange::StayPinned;
         }
         let down = self.table.backends().state(upstream.backend) == BackendState::Down;
@@ -254,7 +254,7 @@ impl Composed {
             None if !coupled && shares => AbandonedPins::Pool,
             _ => AbandonedPins::Close,
         };
-        AfterClose { pins, drops_another: self.rules.flaws.cleanup_drops_another }
+        AfterClose { pins, drops_another: self.rules.defects.cleanup_drops_another }
     }
 
     /// Returns whether there is a pin rule that meets a condition.

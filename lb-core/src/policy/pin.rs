@@ -75,7 +75,7 @@ pub enum Extent {
     Prefix,
     /// Its beginning, and a space follows: Squid.
     PrefixAndSpace,
-    /// All of it: a token behind the scheme hides it. A mistake that HAProxy had.
+    /// All of it: a token behind the scheme hides it. A defect that HAProxy had.
     Whole,
 }
 

@@ -11,7 +11,7 @@ use stickler_auth::kerberos::crypto::Etype;
 use stickler_auth::kerberos::kdc::{self, Account, KdcConfig, Lookup, Principals};
 use stickler_auth::kerberos::keys::{ServiceKeys, keys_from_password, user_salt};
 use stickler_mock_client::Client;
-use stickler_mock_iis::{Accounts, Sam, Site};
+use stickler_mock_iis::{Accounts, Sam, WebSite};
 use stickler_model::event::Credentials;
 use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
@@ -110,7 +110,7 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
-    pub(crate) change: fn(Site) -> Site,
+    pub(crate) change: fn(WebSite) -> WebSite,
     /// TLS.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
@@ -167,7 +167,7 @@ impl Setup {
             site: self.site,
         };
         let keys = ServiceKeys::new(&account(self.account).keys);
-        let site = (self.change)(Site::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys));
+        let site = (self.change)(WebSite::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys));
         let (site, tls) = match self.tls {
             Some(Ends { server, proxy, client }) => (site.with_tls(server), Some((proxy, client))),
             None => (site, None),

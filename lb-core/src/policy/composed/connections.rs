@@ -162,7 +162,7 @@ pub(super) struct TableRules {
     services: usize,
     /// Whether a downstream connection that holds nothing is kept, because its past counts.
     remembers: bool,
-    /// Whether pins are found by the stream's place as well ([`super::Flaws::streams_share_pin`]).
+    /// Whether pins are found by the stream's place as well ([`super::Defects::streams_share_pin`]).
     pins_by_stream: bool,
 }
 
@@ -177,7 +177,7 @@ impl TableRules {
             own_idle: rules.own_idle,
             services,
             remembers: first_differs || repicked || by_client || rules.prefer_last != PreferLast::Never,
-            pins_by_stream: rules.flaws.streams_share_pin,
+            pins_by_stream: rules.defects.streams_share_pin,
         }
     }
 }

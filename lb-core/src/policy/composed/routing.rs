@@ -54,12 +54,12 @@ impl Composed {
         let holder = self.table.downstream(downstream)?;
         let idle = |id: UpstreamId| self.table.upstream(id).filter(|_| !holder.carries(id)).map(|found| (id, found));
         let serves = |upstream: &Upstream| self.serves(service, upstream.backend);
-        let first = match stream.filter(|_| self.rules.flaws.streams_share_pin) {
+        let first = match stream.filter(|_| self.rules.defects.streams_share_pin) {
             Some(stream) => self.table.pinned_by_stream(stream, downstream),
             None => holder.pinned,
         };
         let found = match first.and_then(idle) {
-            Some((id, first)) if serves(first) || self.rules.flaws.pin_crosses_services => Some((id, first)),
+            Some((id, first)) if serves(first) || self.rules.defects.pin_crosses_services => Some((id, first)),
             _ if self.selections.len() == 1 && stream.is_none() => None,
             _ if self.pins_with(|pin| pin.host == Host::Repicked) => None,
             // Each service has a pinned connection of its own, and streams may have several.
@@ -210,7 +210,7 @@ impl Composed {
 
     /// Returns whether a request goes over a connection that nobody but its client has used.
     fn wants_dedicated(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
-        if self.rules.flaws.pool_steals_pinned {
+        if self.rules.defects.pool_steals_pinned {
             // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
             return false;
         }

@@ -13,7 +13,7 @@ use crate::{DownstreamId, Finish, UpstreamId, Work};
 pub(in super::super) struct AfterClose {
     /// What happens to idle connections that were pinned to it.
     pub(in super::super) pins: AbandonedPins,
-    /// Whether an idle pin of another client is dropped as well ([`super::super::Flaws::cleanup_drops_another`]).
+    /// Whether an idle pin of another client is dropped as well ([`super::super::Defects::cleanup_drops_another`]).
     pub(in super::super) drops_another: bool,
 }
 

@@ -103,7 +103,7 @@ impl ConnectionTable {
     }
 
     /// Moves the pin of a stream's place to the downstream connection whose stream is in that place now, if the pinned
-    /// connection is idle: B13 ([`super::super::Flaws::streams_share_pin`]).
+    /// connection is idle: B13 ([`super::super::Defects::streams_share_pin`]).
     pub(super) fn rebind_stream(&mut self, downstream: DownstreamId, stream: Option<u32>) {
         let Some(&id) = stream.and_then(|stream| self.by_stream.get(&stream)) else { return };
         let Some(Place::HeldBy(owner)) = self.upstreams.get(&id).map(|upstream| upstream.place) else { return };
@@ -117,7 +117,7 @@ impl ConnectionTable {
         self.pin(downstream, id);
     }
 
-    /// Closes the first idle pinned connection of any client: B4 ([`super::super::Flaws::cleanup_drops_another`]).
+    /// Closes the first idle pinned connection of any client: B4 ([`super::super::Defects::cleanup_drops_another`]).
     pub(super) fn drop_first_idle_pin(&mut self, now: Time) {
         let idle = |holder: &Downstream| holder.pinned.filter(|_| holder.busy.is_none());
         let victim = self.downstreams.values().find_map(|holder| idle(holder).filter(|id| self.is_pinned(*id)));
