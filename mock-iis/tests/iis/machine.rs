@@ -165,7 +165,7 @@ impl Play {
     fn expect_bare(&mut self) {
         match (self.request(&Presented::Nothing), &self.identity) {
             (Decision::Serve(RequestIdentity { user: Some(user), completes: None, .. }), Some(name)) => {
-                assert_eq!(user.as_str(), name)
+                assert_eq!(user.as_str(), name);
             }
             (Decision::Unauthorized(answer), None) => assert_eq!((answer.substatus, answer.challenge), (2, None)),
             (decision, identity) => panic!("{decision:?} for {identity:?}"),
