@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
     Run(Run),
+    /// Perform the plans of run files again, without their scripts, and compare what is seen with what is recorded.
+    Replay(Replay),
     /// Show the shipped scenarios, the balancers and the requirements.
     List(List),
     /// Measure which product keeps which requirement.
@@ -40,11 +42,11 @@ pub(crate) struct Run {
     /// default.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// A mechanism or a product profile to run over, with faults on top if you like (pin-on-401+B6); may be given more
+    /// A mechanism or a product profile to run over, with defects on top if you like (pin-on-401+B6); may be given more
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see lb-core/profiles); each is run over. May be given more than once.
+    /// A file of product profiles of your own (see catalogue/profiles); each is run over. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// The seed: the same seed gives the same trace, byte for byte.
@@ -65,6 +67,19 @@ pub(crate) struct Run {
     /// Worlds to run at a time; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Run files, as `stickler run --record` writes them.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Show everything that was seen.
+    #[arg(long)]
+    pub(crate) transcript: bool,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +117,7 @@ pub(crate) struct Matrix {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, one with faults, or a file of profiles of your own.
+    /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }

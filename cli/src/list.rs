@@ -1,9 +1,9 @@
-//! Scenarios, mechanisms, product profiles, faults and requirements.
+//! Scenarios, mechanisms, product profiles, defects and requirements.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use stickler_lb_core::{faults, mechanisms, profiles};
+use stickler_catalogue::{defects, mechanisms, profiles};
 use stickler_report::json::{self, RequirementText};
 
 use crate::args::{Format, List};
@@ -14,7 +14,7 @@ struct Catalogue {
     scenarios: Vec<Entry>,
     mechanisms: Vec<Entry>,
     profiles: Vec<Entry>,
-    faults: Vec<Entry>,
+    defects: Vec<Entry>,
     requirements: Vec<RequirementText>,
 }
 
@@ -56,7 +56,7 @@ fn catalogue() -> Result<Catalogue, Failure> {
             .iter()
             .map(|profile| entry(profile.name, Some(&profile.product), &profile.config))
             .collect(),
-        faults: faults().iter().map(|fault| entry(fault.id, Some(fault.name), fault.summary)).collect(),
+        defects: defects().iter().map(|defect| entry(defect.id, Some(defect.name), defect.summary)).collect(),
         requirements: json::requirements(),
     })
 }
@@ -71,7 +71,7 @@ fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
         ("SCENARIOS (stickler run NAME, or a GROUP)", &catalogue.scenarios),
         ("MECHANISMS (--balancer NAME)", &catalogue.mechanisms),
         ("PRODUCT PROFILES (--balancer NAME, stickler matrix, stickler explain NAME)", &catalogue.profiles),
-        ("FAULTS (--balancer MECHANISM+FAULT)", &catalogue.faults),
+        ("DEFECTS (--balancer MECHANISM+DEFECT)", &catalogue.defects),
     ] {
         writeln!(out, "{title}")?;
         let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);

@@ -1,20 +1,24 @@
 //! The house keeps its shape: arrows go down, pure crates stay pure, one binary (ARCHITECTURE.md).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 18] = [
+const LEVELS: [(&str, u8); 21] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
+    ("tls", 1),
     ("oracle", 1),
-    ("mock-client", 1),
     ("lb-core", 1),
     ("netlogon", 1),
+    ("mock-client", 2),
     ("mock-dc", 2),
     ("mock-iis", 2),
-    ("agents", 3),
+    ("lb-proxy", 2),
+    ("catalogue", 2),
+    ("site", 3),
     ("wire", 4),
     ("sim", 4),
     ("report", 5),
@@ -69,22 +73,72 @@ fn arrows_go_down_only() {
     }
 }
 
+/// What a crate that only decides must not even reach through its dependencies: runtimes, sockets, HTTP machinery, TLS,
+/// clocks and sources of randomness.
+const IMPURE: [&str; 18] = [
+    "chrono",
+    "getrandom",
+    "h2",
+    "hyper",
+    "hyper-util",
+    "jiff",
+    "mio",
+    "rand",
+    "ring",
+    "rustls",
+    "socket2",
+    "stickler-lb-proxy",
+    "stickler-net",
+    "stickler-tls",
+    "time",
+    "tokio",
+    "tokio-rustls",
+    "turmoil-net",
+];
+
+/// Every package that this folder's crate is built from, itself included, as cargo resolves them for it alone.
+fn closure(folder: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let package = format!("stickler-{folder}");
+    let tree = Command::new(cargo)
+        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["--package", &package])
+        .current_dir(root())
+        .output()
+        .expect("cargo, which built this test, can be started");
+    assert!(tree.status.success(), "cargo tree: {}", String::from_utf8_lossy(&tree.stderr));
+    let text = String::from_utf8(tree.stdout).expect("names of packages are ASCII");
+    let names: BTreeSet<String> = text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    assert!(names.contains(&package), "cargo tree names {package} itself");
+    names
+}
+
 #[test]
-fn pure_crates_have_no_network_and_no_runtime() {
-    let all = dependencies();
-    for folder in ["auth", "oracle", "model"] {
-        for banned in
-            ["tokio", "hyper", "hyper-util", "stickler-net", "rand", "getrandom", "turmoil-net", "chrono", "time"]
-        {
-            assert!(!all[folder].iter().any(|name| name == banned), "{folder} is pure: it must not depend on {banned}");
+fn pure_crates_reach_no_runtime_socket_clock_or_tls() {
+    for folder in ["auth", "oracle", "model", "lb-core", "catalogue"] {
+        let reached = closure(folder);
+        for banned in IMPURE {
+            assert!(!reached.contains(banned), "{folder} is pure: it must not reach {banned}");
         }
+    }
+    assert!(closure("site").contains("mio"), "the tree is read to its depths");
+}
+
+#[test]
+fn who_wants_a_network_gets_no_tls() {
+    let reached = closure("net");
+    for banned in ["rustls", "ring", "p256", "rcgen", "x25519-dalek"] {
+        assert!(!reached.contains(banned), "net must not reach {banned}: TLS is a crate of its own");
     }
 }
 
 #[test]
 fn a_balancer_sees_headers_and_no_secrets() {
-    for name in &dependencies()["lb-core"] {
-        assert!(own(name).is_none_or(|own| ["model", "net"].contains(&own)), "lb-core must not depend on {name}");
+    for folder in ["lb-core", "lb-proxy", "catalogue"] {
+        for name in &dependencies()[folder] {
+            let allowed = ["lb-core", "model", "net", "tls"];
+            assert!(own(name).is_none_or(|own| allowed.contains(&own)), "{folder} must not depend on {name}");
+        }
     }
 }
 
@@ -132,7 +186,8 @@ fn the_lints_ban_clocks_rngs_and_sockets() {
     }
 }
 
-/// The decision halves of crates that also have a shell: no task, no socket, no clock in them.
+/// The decision halves of crates that also have a shell: no task, no socket, no clock in them. Crates without a shell
+/// are proven by their dependencies, above.
 #[test]
 fn decision_halves_do_no_io() {
     for path in DECISION_HALVES {
@@ -147,17 +202,8 @@ fn decision_halves_do_no_io() {
     }
 }
 
-/// Files or folders that only decide.
-const DECISION_HALVES: [&str; 22] = [
-    "auth/src",
-    "lb-core/src/farm.rs",
-    "lb-core/src/fault",
-    "lb-core/src/health/passive.rs",
-    "lb-core/src/health/rule.rs",
-    "lb-core/src/health/state.rs",
-    "lb-core/src/mechanism",
-    "lb-core/src/policy",
-    "lb-core/src/profile",
+/// Files or folders that only decide, in crates that reach a runtime.
+const DECISION_HALVES: [&str; 11] = [
     "mock-client/src/agent",
     "mock-client/src/profile.rs",
     "mock-dc/src/account.rs",
@@ -168,10 +214,61 @@ const DECISION_HALVES: [&str; 22] = [
     "mock-iis/src/credentials.rs",
     "mock-iis/src/log.rs",
     "mock-iis/src/sam.rs",
-    "model/src",
-    "oracle/src",
     "report/src",
 ];
+
+/// The folders of one crate whose files use each other in one direction only.
+const WITHOUT_CIRCLES: [&str; 1] = ["lb-proxy/src/proxy"];
+
+#[test]
+fn files_use_each_other_in_one_direction() {
+    for folder in WITHOUT_CIRCLES {
+        let uses: BTreeMap<String, BTreeSet<String>> = rust_files(&root().join(folder))
+            .into_iter()
+            .map(|file| {
+                let text = std::fs::read_to_string(&file).expect("a source file is readable");
+                (stem(&file), siblings(&text))
+            })
+            .collect();
+        // What uses only what is left out can be left out itself; a circle never can.
+        let mut left = uses.clone();
+        loop {
+            let done: Vec<String> = left
+                .iter()
+                .filter(|(_, uses)| !uses.iter().any(|used| left.contains_key(used)))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if done.is_empty() {
+                break;
+            }
+            left.retain(|name, _| !done.contains(name));
+        }
+        assert!(left.is_empty(), "{folder}: these files form a circle, or depend on one: {:?}", left.keys());
+        assert!(uses.values().any(|uses| !uses.is_empty()), "{folder}: the imports were read");
+    }
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem().and_then(|stem| stem.to_str()).expect("source files have ASCII names").to_owned()
+}
+
+/// The files beside it that a file imports from: `use super::name::...`, `use super::{name, ...}`; and `mod` for its
+/// folder's own items, which lie in `mod.rs`.
+fn siblings(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = BTreeSet::new();
+    // What `mod.rs` calls `self::`, its files call `super::`.
+    for import in code.replace("self::", "super::").split("super::").skip(1) {
+        let list = import.strip_prefix('{').and_then(|list| list.split('}').next()).unwrap_or(import);
+        let names = if list.len() == import.len() { vec![list] } else { list.split(',').collect() };
+        for name in names {
+            let name: String = name.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let is_file = name.starts_with(|c: char| c.is_ascii_lowercase());
+            found.insert(if is_file { name } else { "mod".to_owned() });
+        }
+    }
+    found
+}
 
 fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {

@@ -50,7 +50,7 @@ fn many_balancers_have_a_row_each_and_a_fault_is_a_name_like_any_other() {
         arguments.extend(["--balancer", balancer]);
     }
     let output = stickler(&arguments);
-    assert_eq!(output.status.code(), Some(1), "the fault violates what nothing expects: {}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "the defect violates what nothing expects: {}", stderr(&output));
     let text = stdout(&output);
     assert!(text.contains(" pin-on-401+B6   no "), "{text}");
     assert!(text.contains(" squid           yes "), "{text}");
@@ -68,7 +68,7 @@ fn profiles_of_ones_own_are_run_over_and_a_wrong_one_points_at_the_place() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = folder.join("own.toml");
     let path = file.to_str().expect("the test's path is UTF-8");
-    let shipped = include_str!("../../lb-core/profiles/proxies.toml");
+    let shipped = include_str!("../../catalogue/profiles/proxies.toml");
     let squid = shipped.split("[[profile]]").find(|text| text.contains("name = \"squid\"")).expect("squid is there");
     let own = format!("[[profile]]{}", squid.replace("name = \"squid\"", "name = \"ours\""));
     std::fs::write(&file, &own).expect("the test's profile can be written");
@@ -88,7 +88,7 @@ fn explain_tells_of_profiles_mechanisms_and_faults() {
     let explained = |name| stdout(&stickler(&["explain", name]));
     assert!(explained("haproxy-safe").contains("[1] "), "with sources");
     assert!(explained("pin-on-401").starts_with("pin-on-401 (M12): "));
-    assert!(explained("pin-on-401+B6").contains("with the fault B6 (host-not-pinned)"));
+    assert!(explained("pin-on-401+B6").contains("with the defect B6 (host-not-pinned)"));
     assert_eq!(stickler(&["explain", "haproxi"]).status.code(), Some(2));
 }
 

@@ -23,7 +23,7 @@ mod suite;
 pub use stickler_lb_core as lb_core;
 pub use stickler_model as model;
 pub use stickler_net as net;
-pub use stickler_sim::Balancer;
+pub use stickler_site::{Balancer, ForeignProxy};
 pub use suite::Suite;
 
 /// The groups of scenarios that hold for every balancer in front of IIS. (Group `acceptor` has servers of another kind, group
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn there_is_a_test_for_each_scenario_and_each_requirement() {
         let wanted =
-            shipped(&stickler_lb_core::names()).unwrap().into_iter().filter(|case| GROUPS.contains(&&*case.group));
+            shipped(&stickler_catalogue::names()).unwrap().into_iter().filter(|case| GROUPS.contains(&&*case.group));
         let names: Vec<String> = wanted.map(|case| case.scenario.name().replace('-', "_")).collect();
         assert_eq!(names, scenarios!([names] all));
         let ids: Vec<String> =

@@ -76,7 +76,7 @@ impl Control {
 
     /// Failures on live traffic take this backend out, let one request try it ([`BackendState::Drain`] while that is
     /// under way), or put it back.
-    pub(crate) fn set_traffic(&self, backend: usize, state: BackendState) {
+    pub fn set_traffic(&self, backend: usize, state: BackendState) {
         self.change(backend, |known| known.traffic = state);
     }
 

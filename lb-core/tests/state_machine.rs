@@ -8,9 +8,10 @@ use std::time::Duration;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use proptest::prelude::*;
+use stickler_catalogue::find;
 use stickler_lb_core::{
     Backend, Bond, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, Protocol, RequestHead,
-    ResponseHead, Route, UpstreamId, Work, find,
+    ResponseHead, Route, UpstreamId, Work,
 };
 use stickler_model::{Entropy, Name, Time};
 

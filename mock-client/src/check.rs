@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
+use stickler_model::capabilities::Packages;
 use stickler_model::{Env, Identity, Leg};
 use stickler_net::{Net, Stream};
 
@@ -19,7 +20,7 @@ use crate::agent::{Exchange, MethodKind, Response, Send, Step, Target};
 use crate::connection::MAX_HEAD;
 use crate::error::{InvalidRequest, NoAnswer};
 use crate::message::keeps_alive;
-use crate::profile::{Packages, UserAgent};
+use crate::profile::UserAgent;
 use crate::session::initiator;
 use crate::tickets::TokenContext;
 
@@ -93,7 +94,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
     let agent = UserAgent {
         product: "stickler-check",
         preemptive: false,
-        schemes: &[Scheme::Negotiate, Scheme::Ntlm],
+        schemes: vec![Scheme::Negotiate, Scheme::Ntlm],
         negotiate: Packages::KerberosOrNtlm,
         ..UserAgent::curl()
     };

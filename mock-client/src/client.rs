@@ -25,7 +25,7 @@ use stickler_model::sync::Lock;
 use stickler_model::trace::Promises;
 use stickler_model::{Answer, ClientSpec, Env, Identity, RequestId, RequestSpec, What};
 use stickler_net::Net;
-use stickler_net::tls::ClientTls;
+use stickler_tls::ClientTls;
 use tokio::time::timeout;
 
 use crate::agent::{Exchange, MethodKind, Send, Step};

@@ -15,8 +15,8 @@ use stickler_auth::channel_binding::ChannelBinding;
 use stickler_model::payload::BodyHasher;
 use stickler_model::sync::Lock;
 use stickler_model::{Env, What};
-use stickler_net::tls::{self, ClientTls, Secured};
 use stickler_net::{Net, Stream as _};
+use stickler_tls::{self as tls, ClientTls, Secured};
 
 use crate::connection::{Connection, MAX_HEAD, Sender};
 use crate::link::{Link, Watched};

@@ -1,4 +1,5 @@
-//! The differences between user agents, as data.
+//! How user agents differ, as data. What they are able to do is in [`Agent::capabilities`], which the oracle reads as
+//! well; the rest of their behaviour is here.
 //!
 //! Sources: curl 7.88.1, run against a server that keeps state per connection, and its source
 //! (`lib/http.c`, `lib/http_ntlm.c`, `tests/data/test176`); Chromium's source (`net/http`,
@@ -8,6 +9,7 @@
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm;
 use stickler_model::Profile;
+use stickler_model::capabilities::{AuthScheme, Capabilities, Packages};
 use stickler_model::topology::Agent;
 
 /// The behaviour of a user agent.
@@ -19,7 +21,7 @@ pub struct UserAgent {
     /// request first. Its scheme is then the first of [`UserAgent::schemes`].
     pub preemptive: bool,
     /// The schemes that it can use, in order of preference. The order of the server's offers does not matter.
-    pub schemes: &'static [Scheme],
+    pub schemes: Vec<Scheme>,
     /// What the Negotiate leg carries as its body.
     pub negotiate_body: NegotiateBody,
     /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
@@ -52,15 +54,6 @@ pub enum NegotiateBody {
     Whole,
 }
 
-/// The packages that a user agent has under `Negotiate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packages {
-    /// Kerberos in SPNEGO, as MIT krb5 implements it; without a ticket it sends no token.
-    Kerberos,
-    /// The packages of Windows: Kerberos before NTLM in SPNEGO; without a ticket, raw NTLM.
-    KerberosOrNtlm,
-}
-
 impl UserAgent {
     /// Returns the user agent that a profile names.
     pub fn of(profile: Profile) -> Self {
@@ -78,17 +71,18 @@ impl UserAgent {
     /// ("NTLM auth restarted"). A 401 to the Authenticate leg ends it ("NTLM handshake rejected"),
     /// and so does one that closes the connection with the Challenge leg.
     pub fn curl() -> Self {
+        let Capabilities { schemes, packages: negotiate, preemptive, binds } = Agent::Curl.capabilities();
         Self {
             product: "curl/7.88.1",
-            preemptive: true,
-            schemes: &[Scheme::Ntlm],
+            preemptive,
+            schemes: http_schemes(schemes),
             negotiate_body: NegotiateBody::Probe,
             starts_over: false,
             close_after_first_401: false,
-            negotiate: Packages::Kerberos,
+            negotiate,
             presumes_persistence: false,
             corrects_clock: false,
-            binds: false,
+            binds,
             ntlm: ntlm::profile::NtlmProfile::curl(),
         }
     }
@@ -101,7 +95,9 @@ impl UserAgent {
     /// clock. It binds nothing to TLS: with GSS-API curl does so since 8.10 (pull request 13098), with its own NTLM
     /// never.
     pub fn curl_negotiate() -> Self {
-        Self { schemes: &[Scheme::Negotiate], negotiate_body: NegotiateBody::Whole, ..Self::curl() }
+        let Capabilities { schemes, packages: negotiate, preemptive, binds } = Agent::CurlNegotiate.capabilities();
+        let schemes = http_schemes(schemes);
+        Self { schemes, negotiate, preemptive, binds, negotiate_body: NegotiateBody::Whole, ..Self::curl() }
     }
 
     /// Returns a browser modelled on Chromium.
@@ -111,18 +107,29 @@ impl UserAgent {
     /// unless the value is negative. A real browser prompts for another password after a 401 to the Authenticate leg;
     /// this one has only one password, tries it once, and takes that 401 as the answer.
     pub fn browser() -> Self {
+        let Capabilities { schemes, packages: negotiate, preemptive, binds } = Agent::Browser.capabilities();
         Self {
             product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
-            preemptive: false,
-            schemes: &[Scheme::Negotiate, Scheme::Ntlm, Scheme::Nego2],
+            preemptive,
+            schemes: http_schemes(schemes),
             negotiate_body: NegotiateBody::Whole,
             starts_over: true,
             close_after_first_401: false,
-            negotiate: Packages::KerberosOrNtlm,
+            negotiate,
             presumes_persistence: true,
             corrects_clock: true,
-            binds: true,
+            binds,
             ntlm: ntlm::profile::NtlmProfile::browser(),
         }
     }
+}
+
+/// Translates the model's schemes into those of `auth`, which reads and writes the header fields.
+fn http_schemes(schemes: &[AuthScheme]) -> Vec<Scheme> {
+    let http = |scheme: &AuthScheme| match scheme {
+        AuthScheme::Ntlm => Scheme::Ntlm,
+        AuthScheme::Negotiate => Scheme::Negotiate,
+        AuthScheme::Nego2 => Scheme::Nego2,
+    };
+    schemes.iter().map(http).collect()
 }

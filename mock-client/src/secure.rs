@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use h2::Reason;
 use stickler_model::topology::Http2;
-use stickler_net::tls::ClientTls;
+use stickler_tls::ClientTls;
 
 /// How a client uses TLS and HTTP/2 with its site.
 pub(crate) struct Secure {

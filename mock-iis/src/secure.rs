@@ -6,7 +6,7 @@ use stickler_model::event::Closed;
 use stickler_model::payload::BodyHasher;
 use stickler_model::{Env, What};
 use stickler_net::Stream;
-use stickler_net::tls::Secured;
+use stickler_tls::Secured;
 use tokio::time::timeout;
 
 use crate::WebSite;

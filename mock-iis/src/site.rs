@@ -16,8 +16,8 @@ use stickler_auth::ntlm::wire::Version;
 use stickler_model::sync::Lock;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
-use stickler_net::tls::{self, ServerTls};
 use stickler_netlogon::LogonNumbers;
+use stickler_tls::ServerTls;
 
 use crate::Sam;
 use crate::authn::{AuthConfig, AuthRules};
@@ -215,7 +215,7 @@ impl WebSite {
     /// Declares that connections use TLS with this certificate (DER), which somebody else terminates.
     #[must_use]
     pub fn with_certificate(self, certificate: &[u8]) -> Self {
-        self.with_binding(ChannelBinding::tls_server_end_point(&tls::end_point(certificate)))
+        self.with_binding(ChannelBinding::tls_server_end_point(&stickler_tls::end_point(certificate)))
     }
 
     /// Declares that connections use TLS with this channel binding, which somebody else terminates.

@@ -2,44 +2,26 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{
-    Acceptor, Agent, DomainSpec, IisVersion, Provider, Rogue, ServerSpec, SiteSpec, Tracked, TrackedBy, TrackedCheck,
-    UserSpec,
-};
+use stickler_model::topology::{Acceptor, Agent, Rogue, Tracked, TrackedBy, TrackedCheck};
 use stickler_model::{
-    Action, Answer, ClientSpec, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
+    Action, Answer, BalancerSpec, ClientSpec, Outcome, Principal, Profile, RequestId, RequestSpec, Trace, What, World,
+    standard,
 };
 use stickler_sim::SimWorld;
 
-struct Stage(Box<dyn World>);
+/// The second field is the number of the last request.
+struct Stage(Box<dyn World>, u32);
 
 impl Stage {
     fn new(balancer: &str, acceptor: Acceptor) -> Self {
-        let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
-        let topology = Topology {
-            domain: DomainSpec {
-                netbios: "CORP".into(),
-                dns: "corp.example".into(),
-                users: vec![user("alice"), user("bob")],
-                lockout_threshold: None,
-                ..DomainSpec::default()
-            },
-            servers: vec![ServerSpec {
-                name: "iis1".into(),
-                providers: vec![Provider::Ntlm],
-                version: IisVersion::Iis10,
-                acceptor,
-                site: SiteSpec::default(),
-            }],
-            balancer: balancer.into(),
-            ..Topology::default()
-        };
-        Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
+        let mut topology = standard::site(1);
+        topology.servers[0].acceptor = acceptor;
+        let world = SimWorld::new(topology, &BalancerSpec::named(balancer), 7);
+        Self(Box::new(world.expect("the topology is sound")), 0)
     }
 
     fn client(&mut self, name: &str, agent: Agent, logs_on: bool) {
-        let identity =
-            logs_on.then(|| Identity { principal: Principal::new("CORP", name), password: format!("{name}-pw") });
+        let identity = logs_on.then(|| standard::identity(name));
         let spec = ClientSpec::new(name.into(), Profile { agent, ..Profile::BROWSER }, identity);
         self.act(Action::AddClient(spec));
     }
@@ -47,9 +29,16 @@ impl Stage {
     fn get(&mut self, client: &str, headers: &[(&str, &str)]) -> Answer {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let spec = RequestSpec { headers, ..RequestSpec::new(client.into(), "GET", "/") };
-        let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
+        let id = self.start(spec);
         let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
         *answer
+    }
+
+    fn start(&mut self, request: RequestSpec) -> RequestId {
+        self.1 += 1;
+        let id = RequestId(self.1);
+        self.act(Action::Start { id, request });
+        id
     }
 
     fn act(&mut self, action: Action) -> Outcome {

@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stickler_lb_core::health::{self, CheckRule, Expect, Probe};
-use stickler_lb_core::{Attached, Backend, BackendState, Change, Control, Farm, Service, find, serve_l7};
+use stickler_catalogue::find;
+use stickler_lb_core::health::{CheckRule, Expect, Probe};
+use stickler_lb_core::{Attached, Backend, BackendState, Change, Control, Farm};
+use stickler_lb_proxy::health;
+use stickler_lb_proxy::{HttpProxyConfig, serve_l7};
 use stickler_model::{Clock, Entropy, Env, Journal, Name, Time};
 use stickler_net::{Listener as _, Net as _};
 use stickler_sim::engine::{Engine, HostId, Settings, SimNet, SimStream};
@@ -63,7 +66,7 @@ impl World {
         let journal = Journal::new(Arc::clone(&clock));
         let env = Env { name: Name::from("lb"), clock: Arc::clone(&clock), entropy: Entropy::new(1, "lb"), journal };
         let policy = find("shared-pool").unwrap().l7(&farm, Entropy::new(0, "test")).unwrap().unwrap();
-        let service = Service::new(farm.clone(), policy);
+        let service = HttpProxyConfig::new(farm.clone(), policy);
         let told = Told::default();
         let own = Arc::clone(&told);
         let attached = service.control.attach(move |backend, change| {

@@ -11,8 +11,10 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_lb_core::health::{CheckRule, Probe, Prober};
-use stickler_lb_core::{Backend, Boxed};
+use stickler_lb_core::Backend;
+use stickler_lb_core::health::{CheckRule, Probe};
+use stickler_lb_proxy::BoxFuture;
+use stickler_lb_proxy::health::Prober;
 use stickler_model::{Identity, Name};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -121,7 +123,7 @@ impl CheckCommand {
 }
 
 impl Prober for CheckCommand {
-    fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> Boxed<'a, bool> {
+    fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let Err((why, output)) = self.ask(backend.address).await else { return true };
             if let Some(failed) = &self.failed {

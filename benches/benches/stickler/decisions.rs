@@ -6,7 +6,7 @@ use criterion::{BenchmarkGroup, BenchmarkId};
 use stickler_benches::cpu_time::CpuTime;
 use stickler_benches::decisions::{Desk, Table, distinct};
 use stickler_benches::report::{Aim, Figure, Sample};
-use stickler_lb_core::Mechanism;
+use stickler_catalogue::Mechanism;
 
 use crate::Bench;
 

@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, SamplingMode};
 use stickler_benches::load::{Bare, Hops, Plan, Shape, Site, Work};
 use stickler_benches::report::{Aim, Figure, Sample};
-use stickler_lb_core::{Mechanism, find};
+use stickler_catalogue::{Mechanism, find};
 
 use crate::Bench;
 

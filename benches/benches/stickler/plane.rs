@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::SamplingMode;
 use stickler_benches::plane::{Connections, Load, Origin, Own, Peer, PeerError, Product};
 use stickler_benches::report::{Figure, Sample};
-use stickler_lb_core::find;
+use stickler_catalogue::find;
 
 use crate::Bench;
 

@@ -13,7 +13,8 @@ mod flows;
 use std::net::SocketAddr;
 
 use indexmap::IndexMap;
-use stickler_lb_core::{Backend, Farm, Mechanism, mechanisms};
+use stickler_catalogue::{Mechanism, mechanisms};
+use stickler_lb_core::{Backend, Farm};
 use stickler_model::Entropy;
 
 use self::exchanges::Exchanges;

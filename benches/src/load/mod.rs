@@ -13,7 +13,8 @@ mod site;
 use std::future::Future;
 use std::time::Duration;
 
-use stickler_lb_core::{Layer, Mechanism};
+use stickler_catalogue::Mechanism;
+use stickler_lb_core::Layer;
 use stickler_model::Answer;
 use stickler_net::Net as _;
 use stickler_sim::engine::{Engine, SimNet};
@@ -163,7 +164,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use stickler_lb_core::mechanisms;
+    use stickler_catalogue::mechanisms;
 
     use super::*;
 
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn mechanisms_that_keep_a_connection_carry_all_of_the_load() {
         for name in ["l4-nat", "pin-on-401"] {
-            let mechanism = stickler_lb_core::find(name).expect("it exists");
+            let mechanism = stickler_catalogue::find(name).expect("it exists");
             let requests = Site::new(&mechanism, Shape { clients: 3, work: Work::Requests, each: 2 }).round();
             assert_eq!((requests.good, requests.total()), (6, 6), "{name}: authenticated before");
             let logons = Site::new(&mechanism, Shape { clients: 3, work: Work::Authentications, each: 2 }).round();

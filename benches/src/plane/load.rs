@@ -107,7 +107,7 @@ fn length(input: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use stickler_lb_core::find;
+    use stickler_catalogue::find;
 
     use super::super::{Origin, Own};
     use super::*;

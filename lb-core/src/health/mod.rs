@@ -1,20 +1,13 @@
-//! Health checks: who is alive, by asking and by watching.
+//! Health checks: who is alive, by asking and by watching. The pure half; `stickler-lb-proxy` asks, and watches.
 //!
 //! * [`rule`]: what is asked, how often, and which answers count.
-//! * [`state`]: what the results of a backend's checks add up to; [`passive`]: what failures of live traffic do. Pure.
-//! * [`prober`]: one check; [`run()`]: all of them, in time. `traffic` ties the data planes to [`passive`].
+//! * [`state`]: what the results of a backend's checks add up to; [`passive`]: what failures of live traffic do.
 //!
-//! What they find goes to a [`crate::Control`], and through it to the policy of whoever balances.
+//! What is found goes to a [`crate::Control`], and through it to the policy of whoever balances.
 
 pub mod passive;
-pub mod prober;
 pub mod rule;
-mod run;
 pub mod state;
-mod traffic;
 
-pub use prober::{LogonAgent, LogonResult, Prober, probe};
-pub use rule::{Blame, CheckError, CheckRule, Expect, PassiveRule, Probe};
-pub use run::{run, run_with};
+pub use rule::{CheckError, CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 pub use state::Health;
-pub(crate) use traffic::Traffic;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use stickler_model::Time;
 
-use super::rule::{Blame, PassiveRule};
+use super::rule::{FailureTarget, PassiveRule};
 use crate::BackendState;
 
 /// What traffic says of each backend. Pure: the same calls give the same answers.
@@ -68,8 +68,8 @@ impl Ledger {
     /// A request that this backend carried got no answer, and it is not the client's fault.
     pub fn failed(&mut self, now: Time, carrier: usize) -> Option<News> {
         let blamed = match self.rule.blame {
-            Blame::Carrier => carrier,
-            Blame::PickedLast => self.picked.unwrap_or(carrier),
+            FailureTarget::Carrier => carrier,
+            FailureTarget::PickedLast => self.picked.unwrap_or(carrier),
         };
         let PassiveRule { fails, within, out_for, .. } = self.rule;
         let account = self.backends.get_mut(blamed)?;

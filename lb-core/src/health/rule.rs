@@ -37,7 +37,7 @@ pub enum Probe {
         expect: Expect,
     },
     /// Whether a user can log on, over a connection of the check's own that never serves a client. The agent that
-    /// logs on comes from outside: a balancer knows no secrets ([`crate::health::LogonAgent`]).
+    /// logs on comes from outside: a balancer knows no secrets (`LogonAgent` of `stickler-lb-proxy`).
     Logon {
         /// The request's target.
         uri: &'static str,
@@ -69,16 +69,16 @@ pub struct PassiveRule {
     /// ... keep a backend out for this long.
     pub out_for: Duration,
     /// Which backend a failure counts against.
-    pub blame: Blame,
+    pub blame: FailureTarget,
 }
 
 /// Which backend a failure on live traffic counts against.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Blame {
+pub enum FailureTarget {
     /// The one that failed.
     #[default]
     Carrier,
-    /// The one that was chosen last for any request: a mistake of nginx's NTLM modules, which pick a backend and then
+    /// The one that was chosen last for any request: a defect of nginx's NTLM modules, which pick a backend and then
     /// send to the pinned one.
     PickedLast,
 }

@@ -1,53 +1,59 @@
-//! What is known of each backend while it serves: its state, and how many connections it carries.
+//! The state of each backend, and how many connections it carries.
 
-/// Whether a backend gets traffic.
+/// Which traffic a backend gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackendState {
-    /// It serves.
+    /// The backend serves.
     #[default]
     Up,
-    /// It keeps the sessions it has, pinned or persistent, and gets no new ones.
+    /// The backend keeps its sessions, pinned or persistent, and gets no new ones.
     Drain,
-    /// It is taken for dead.
+    /// The backend is taken for dead and gets nothing.
     Down,
 }
 
-/// The farm's backends as the decisions see them, by index.
+/// The farm's backends as the decisions see them, by their index in the farm.
 #[derive(Debug, Clone)]
 pub struct Backends {
     state: Vec<BackendState>,
     load: Vec<u32>,
+    /// The highest number of connections in use on one backend.
     limit: u32,
     fails_open: bool,
-    /// Whether all are down, which is when a farm that fails open does.
+    /// Whether all backends are down, which is when a farm that fails open does so.
     all_down: bool,
 }
 
 impl Backends {
-    /// So many backends, all up and idle, each with at most `limit` connections in use at once.
+    /// Returns so many backends, all up and idle, each with at most `limit` connections in use at once; `None`: any number.
     pub fn new(backends: usize, limit: Option<u32>) -> Self {
         let limit = limit.unwrap_or(u32::MAX);
         let state = vec![BackendState::Up; backends];
         Self { state, load: vec![0; backends], limit, fails_open: false, all_down: false }
     }
 
-    /// The same; where it fails open, all backends count as up while all are down.
+    /// Sets whether the farm fails open: whether all backends count as up while all are down.
     #[must_use]
     pub fn failing_open(self, fails_open: bool) -> Self {
         Self { fails_open, ..self }
     }
 
-    /// How many there are.
+    /// Returns whether the farm fails open.
+    pub fn fails_open(&self) -> bool {
+        self.fails_open
+    }
+
+    /// Returns the number of backends.
     pub fn len(&self) -> usize {
         self.state.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no backend.
     pub fn is_empty(&self) -> bool {
         self.state.is_empty()
     }
 
-    /// The state of this one; one that does not exist is down.
+    /// Returns the state that a backend counts as being in; one that does not exist is down.
     pub fn state(&self, backend: usize) -> BackendState {
         let known = self.state.get(backend).copied();
         if self.fails_open && self.all_down && known.is_some() {
@@ -56,28 +62,29 @@ impl Backends {
         known.unwrap_or(BackendState::Down)
     }
 
-    /// From now on it is in this state. Returns whether that is news.
+    /// Sets the state of a backend, and returns whether that is a change.
     pub fn set_state(&mut self, backend: usize, state: BackendState) -> bool {
-        let news = self.state.get_mut(backend).is_some_and(|old| std::mem::replace(old, state) != state);
-        if news {
+        let changed = self.state.get_mut(backend).is_some_and(|old| std::mem::replace(old, state) != state);
+        if changed {
             self.all_down = self.state.iter().all(|&state| state == BackendState::Down);
         }
-        news
+        changed
     }
 
-    /// Connections in use: those that carry a request or belong to a client. Idle pooled ones do not count.
+    /// Returns how many connections of a backend are in use: those that carry a request or belong to a client, without
+    /// the idle ones in a pool.
     pub fn load(&self, backend: usize) -> u32 {
         self.load.get(backend).copied().unwrap_or(0)
     }
 
-    /// One more connection is in use.
+    /// Counts one more connection in use.
     pub fn begin(&mut self, backend: usize) {
         if let Some(load) = self.load.get_mut(backend) {
             *load = load.saturating_add(1);
         }
     }
 
-    /// One fewer is.
+    /// Counts one connection in use fewer.
     pub fn end(&mut self, backend: usize) {
         if let Some(load) = self.load.get_mut(backend) {
             debug_assert!(*load > 0, "backend {backend} has nothing to end");
@@ -85,7 +92,7 @@ impl Backends {
         }
     }
 
-    /// How many more connections those of the members that are up can take; `None`: any number.
+    /// Returns how many more connections the members of a group that are up can take in all; `None`: any number.
     pub fn free(&self, member: impl Fn(usize) -> bool) -> Option<usize> {
         if self.limit == u32::MAX {
             return None;
@@ -94,12 +101,12 @@ impl Backends {
         Some(up.map(|index| self.limit.saturating_sub(self.load[index]) as usize).sum())
     }
 
-    /// Whether it may get a new session.
+    /// Returns whether a backend may get a new session.
     pub fn takes_new(&self, backend: usize) -> bool {
         self.state(backend) == BackendState::Up && !self.full(backend)
     }
 
-    /// Whether it may get another connection of a session that it has.
+    /// Returns whether a backend may get another connection of a session that it has.
     pub fn keeps_old(&self, backend: usize) -> bool {
         self.state(backend) != BackendState::Down && !self.full(backend)
     }

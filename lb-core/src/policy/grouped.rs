@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn clients_of_one_network_share_and_others_do_not() {
         let mut pools = pools(RULE);
-        let (here, there) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 1, 1, 1]));
-        assert_eq!(here, key(&pools, [10, 1, 0, 200]));
-        pools.put(Time(1), here, UpstreamId(1));
-        assert_eq!((pools.take(there), pools.take(here), pools.take(here)), (None, Some(UpstreamId(1)), None));
+        let (near, far) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 1, 1, 1]));
+        assert_eq!(near, key(&pools, [10, 1, 0, 200]));
+        pools.put(Time(1), near, UpstreamId(1));
+        assert_eq!((pools.take(far), pools.take(near), pools.take(near)), (None, Some(UpstreamId(1)), None));
         assert!(pools.groups.is_empty() && pools.deadlines.is_empty() && pools.grouped == 0);
     }
 
@@ -168,9 +168,9 @@ mod tests {
     #[test]
     fn without_a_mask_all_clients_share_one_pool() {
         let mut pools = pools(PoolRule { source: None, ..RULE });
-        let (here, there) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 9, 1, 1]));
-        pools.put(Time(1), here, UpstreamId(1));
+        let (near, far) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 9, 1, 1]));
+        pools.put(Time(1), near, UpstreamId(1));
         assert_eq!(pools.next_deadline(), Some(Time(61)));
-        assert_eq!(pools.take(there), Some(UpstreamId(1)));
+        assert_eq!(pools.take(far), Some(UpstreamId(1)));
     }
 }

@@ -35,7 +35,7 @@ pub enum L4Work {
 
 /// The decisions of a balancer that sees connections or packets, and no HTTP.
 ///
-/// The splice ([`crate::serve_l4`]) and a packet router obey it alike. Pure: the same calls give the same answers.
+/// The splice (`serve_l4` of `stickler-lb-proxy`) and a packet router obey it alike. Pure: the same calls give the same answers.
 pub trait L4Policy: Send {
     /// A client opens a connection (its first SYN).
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision;

@@ -75,7 +75,7 @@ pub enum Extent {
     Prefix,
     /// Its beginning, and a space follows: Squid.
     PrefixAndSpace,
-    /// All of it: a token behind the scheme hides it. A mistake that HAProxy had.
+    /// All of it: a token behind the scheme hides it. A defect that HAProxy had.
     Whole,
 }
 
@@ -176,13 +176,13 @@ impl Schemes {
     /// HAProxy's.
     pub const HAPROXY: Self = Self { names: &["NTLM", "Nego"], exact_case: false, extent: Extent::Prefix };
 
-    /// Whether there is something to match.
+    /// Checks that there is something to match; `rule` names the rule that has these schemes.
     ///
     /// # Errors
     /// No name, or an empty one, which would match all.
-    pub fn check(&self, whose: &'static str) -> Result<(), RuleError> {
+    pub fn check(&self, rule: &'static str) -> Result<(), RuleError> {
         let none = self.names.is_empty() || self.names.iter().any(|name| name.is_empty());
-        if none { Err(RuleError::Schemes(whose)) } else { Ok(()) }
+        if none { Err(RuleError::Schemes(rule)) } else { Ok(()) }
     }
 
     /// Takes the challenges of these schemes out of an answer, so that a client does not try them.

@@ -116,7 +116,7 @@ impl PoolRule {
 
     /// Whether a connection that carried so many requests since then may be kept.
     pub fn keeps(&self, now: Time, opened: Time, served: u32) -> bool {
-        self.requests.is_none_or(|most| served < most) && self.life.is_none_or(|life| now - opened < life)
+        self.requests.is_none_or(|limit| served < limit) && self.life.is_none_or(|life| now - opened < life)
     }
 }
 

@@ -266,7 +266,8 @@ fn weights(given: &[u16], backends: usize, member: impl Fn(usize) -> bool) -> Re
     if let Some(backend) = given.iter().position(|&weight| weight > MAX_WEIGHT) {
         return Err(RuleError::WeightTooLarge { backend, weight: given[backend] });
     }
-    let given: Vec<u16> = given.iter().enumerate().map(|(index, &it)| if member(index) { it } else { 0 }).collect();
+    let given: Vec<u16> =
+        given.iter().enumerate().map(|(index, &weight)| if member(index) { weight } else { 0 }).collect();
     let common = given.iter().fold(0, |a, &b| common_divisor(a, b));
     if common == 0 && backends > 0 {
         return Err(RuleError::AllZero);

@@ -1,5 +1,4 @@
-//! Health checks apart from sockets: the state machines by properties, and the clockwork in paused time.
+//! The state machines of health checks, by properties.
 
-mod clockwork;
 mod passive;
 mod state;

@@ -5,11 +5,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 use stickler_lb_core::BackendState::{self, Down, Drain, Up};
 use stickler_lb_core::health::passive::Ledger;
-use stickler_lb_core::health::{Blame, PassiveRule};
+use stickler_lb_core::health::{FailureTarget, PassiveRule};
 use stickler_model::Time;
 
-const RULE: PassiveRule =
-    PassiveRule { fails: 2, within: Duration::from_secs(10), out_for: Duration::from_secs(10), blame: Blame::Carrier };
+const RULE: PassiveRule = PassiveRule {
+    fails: 2,
+    within: Duration::from_secs(10),
+    out_for: Duration::from_secs(10),
+    blame: FailureTarget::Carrier,
+};
 
 fn at(seconds: u64) -> Time {
     Time::default() + Duration::from_secs(seconds)
@@ -44,7 +48,7 @@ fn a_failure_while_out_puts_the_trial_off_and_a_lost_trial_is_followed_by_anothe
 
 #[test]
 fn the_blame_can_fall_on_whoever_was_picked_last() {
-    let mut ledger = Ledger::new(PassiveRule { fails: 1, blame: Blame::PickedLast, ..RULE }, 3);
+    let mut ledger = Ledger::new(PassiveRule { fails: 1, blame: FailureTarget::PickedLast, ..RULE }, 3);
     ledger.sent(at(0), 2, true);
     ledger.sent(at(1), 0, false);
     assert_eq!(ledger.failed(at(2), 0), Some((2, Down)));
@@ -81,7 +85,7 @@ proptest! {
     fn news_is_new_and_who_is_out_has_a_deadline(
         fails in 1_u32..4, picked_last in any::<bool>(), calls in proptest::collection::vec(call(), 0..80),
     ) {
-        let blame = if picked_last { Blame::PickedLast } else { Blame::Carrier };
+        let blame = if picked_last { FailureTarget::PickedLast } else { FailureTarget::Carrier };
         let mut ledger = Ledger::new(PassiveRule { fails, blame, ..RULE }, 3);
         let mut states = [BackendState::Up; 3];
         let mut now = at(0);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use stickler_catalogue::find;
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::{
     Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, Protocol,
-    RequestHead, ResponseHead, Route, UpstreamId, Work, find,
+    RequestHead, ResponseHead, Route, UpstreamId, Work,
 };
 use stickler_model::{Entropy, Name, Time};
 
@@ -76,7 +77,7 @@ impl Front {
         }
     }
 
-    /// The policy of this mechanism, with its faults.
+    /// The policy of this mechanism, with its defects.
     pub(crate) fn of(balancer: &str, backends: usize) -> Self {
         Self::new(find(balancer).unwrap().rules().expect("it works at L7").clone(), backends)
     }

@@ -1,8 +1,8 @@
 //! What each parameter of the L7 and L4 rules does, and that random combinations of them keep the books.
 
 mod affinity;
+mod defects;
 mod draining;
-mod faults;
 mod front;
 mod headers;
 mod limits;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stickler_lb_core::policy::composed::{Connect, Flaws, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
+use stickler_lb_core::policy::composed::{Connect, Defects, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
@@ -147,15 +147,17 @@ fn persist() -> impl Strategy<Value = Option<PersistRule>> {
     prop::sample::select(all)
 }
 
-fn flaws() -> impl Strategy<Value = Flaws> {
+fn defects() -> impl Strategy<Value = Defects> {
     let flag = || prop::bool::weighted(0.1);
     (flag(), flag(), flag(), flag(), flag()).prop_map(
-        |(pool_steals_pinned, cleanup_drops_another, pin_crosses_services, no_pin_on_http2, streams_share_pin)| Flaws {
-            pool_steals_pinned,
-            cleanup_drops_another,
-            pin_crosses_services,
-            no_pin_on_http2,
-            streams_share_pin,
+        |(pool_steals_pinned, cleanup_drops_another, pin_crosses_services, no_pin_on_http2, streams_share_pin)| {
+            Defects {
+                pool_steals_pinned,
+                cleanup_drops_another,
+                pin_crosses_services,
+                no_pin_on_http2,
+                streams_share_pin,
+            }
         },
     )
 }
@@ -166,7 +168,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     let bonds = (prop::option::of(pool()), prop::option::of(pin()), prop::option::of(Just(Duration::from_secs(45))));
     let flag = any::<bool>;
     let headers = (flag(), flag(), flag());
-    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), (flag(), flag()), flaws()).prop_map(
+    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), (flag(), flag()), defects()).prop_map(
         |(
             select,
             services,
@@ -176,7 +178,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             headers,
             retry,
             (close_on_down, fails_open),
-            flaws,
+            defects,
         )| {
             let (strip, client_id, forwarded_for) = headers;
             Rules {
@@ -195,7 +197,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 retry,
                 close_on_down,
                 fails_open,
-                flaws,
+                defects,
             }
         },
     );
@@ -293,9 +295,9 @@ impl Run {
 
     /// Whether what was a client's own never becomes another's.
     fn sound(&self) -> bool {
-        let shared = self.front.http2 && self.rules.flaws.streams_share_pin;
+        let shared = self.front.http2 && self.rules.defects.streams_share_pin;
         !shared
-            && !self.rules.flaws.pool_steals_pinned
+            && !self.rules.defects.pool_steals_pinned
             && self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
     }
 

@@ -11,8 +11,8 @@ use stickler_model::topology::{
     Acceptor, Checking, Http2, ProtectionSpec, Provider, SiteSpec, Tracked, TrackedBy, TrackedCheck,
 };
 use stickler_model::{ClientSpec, Entropy, Identity, Payload, Principal, Profile, RequestId, RequestSpec, What};
-use stickler_net::tls::{Authority, Certified, ClientTls, Random, ServerTls};
 use stickler_net::{Listener as _, Net as _, TokioNet, next_connection};
+use stickler_tls::{Authority, Certified, ClientTls, Random, ServerTls};
 use tokio::time::sleep;
 
 use crate::tickets::{Bench, SITE, Setup};

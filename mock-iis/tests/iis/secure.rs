@@ -8,8 +8,8 @@ use stickler_mock_iis::{ServerLimits, WebSite};
 use stickler_model::event::Closed;
 use stickler_model::topology::{Acceptor, Rogue};
 use stickler_model::{Entropy, What};
-use stickler_net::tls::{Authority, ClientTls, Random, Secured, ServerTls};
 use stickler_net::{Net as _, TokioNet};
+use stickler_tls::{Authority, ClientTls, Random, Secured, ServerTls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::sleep;
 

@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_model::topology::{DomainSpec, ServiceSpec, TrustSpec, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_site::Balancer;
 use stickler_wire::{Kdc, WallClock};
 
 /// The service's SPN, as curl asks for it.
 pub(crate) const WEB: &str = "HTTP/localhost";
+
+/// A balancer of the catalogue.
+pub(crate) fn named(balancer: &str) -> Balancer {
+    Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
+}
 
 /// A DC and what it noted.
 pub(crate) struct Dc {
@@ -20,13 +26,13 @@ pub(crate) struct Dc {
 
 impl Dc {
     /// Starts the DC of `spec`; its clock is `ahead` seconds ahead.
-    pub(crate) async fn start(spec: &DomainSpec, ahead: u64) -> Self {
+    pub(crate) fn start(spec: &DomainSpec, ahead: u64) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Ahead(WallClock::default(), ahead));
         let journal = Journal::new(Arc::clone(&clock));
         let entropy = Entropy::new(1, &spec.dns);
         let env = Env { name: Name::from("dc"), clock, entropy, journal: Arc::clone(&journal) };
         let controller = Arc::new(DomainController::new(Directory::new(spec)));
-        let kdc = Kdc::start((Ipv4Addr::LOCALHOST, 0).into(), env, Arc::clone(&controller)).await.unwrap();
+        let kdc = Kdc::start((Ipv4Addr::LOCALHOST, 0).into(), env, Arc::clone(&controller)).unwrap();
         Self { kdc, controller, journal }
     }
 

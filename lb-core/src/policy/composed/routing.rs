@@ -5,16 +5,17 @@ use http::{HeaderValue, StatusCode};
 use stickler_model::Time;
 
 use super::super::backends::BackendState;
-use super::super::pin::{Applied, Host, PinKey, Schemes};
-use super::super::pool::{PoolKey, PoolRule, Share, longest_prefix};
+use super::super::pin::{Applied, Host, Schemes};
+use super::super::pool::{PoolKey, Share, longest_prefix};
 use super::super::select::Subject;
 use super::Composed;
-use super::books::{Place, Tie, Upstream};
+use super::connections::{Downstream, Ownership, Upstream};
 use super::queue::Waiter;
 use super::rules::{Connect, Lost, PreferLast};
 use crate::{Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, RequestHead, Route, UpstreamId};
 
 impl Composed {
+    /// Decides where a request goes.
     pub(super) fn route(
         &mut self,
         now: Time,
@@ -23,69 +24,54 @@ impl Composed {
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
         let stream = head.protocol.stream();
-        let holder = self.downstreams.entry(downstream).or_default();
-        if holder.busy.is_some() && stream.is_none() {
+        if !self.table.accept_request(now, downstream, head.client, stream) {
             // The data plane does not ask before the last exchange is over. Were it to, fail closed.
             return Route::CloseDownstream.into();
         }
-        if holder.client.replace(head.client).is_none() {
-            self.adopt(now, downstream, head.client);
-        }
         let service = self.service(head);
         let cookie = self.cookies.as_ref().map(|jar| jar.get(now, head.headers));
-        self.take_over(downstream, stream);
         if let Some((id, backend)) = self.pinned_for(downstream, service, stream) {
-            if self.couples(|pin| pin.picks_anyway) {
+            if self.pins_with(|pin| pin.picks_anyway) {
                 let _ = self.pick(service, head, None);
             }
-            self.settle(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
-            return self.send(downstream, id, stream).into();
+            self.remember_backend(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
+            return self.send_over(downstream, id, stream).into();
         }
         let known = self.known(now, service, head, cookie.flatten(), None);
         if let Some(turned_away) = self.queue_up((downstream, stream), service, known) {
             return turned_away.into();
         }
         let Some(backend) = known.or_else(|| self.choose(downstream, service, head, None)) else {
-            self.tidy(downstream);
+            self.table.drop_if_unused(downstream);
             return Route::Reject(StatusCode::SERVICE_UNAVAILABLE).into();
         };
-        self.settle(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
+        self.remember_backend(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
         self.connect(now, downstream, fresh, backend, head)
     }
 
-    /// The connection that a request has to take, and its backend. One that is busy cannot be had.
+    /// Returns the pinned connection that a request has to take, and its backend. A busy one cannot be taken.
     fn pinned_for(&self, downstream: DownstreamId, service: usize, stream: Option<u32>) -> Option<(UpstreamId, usize)> {
-        let holder = self.downstreams.get(&downstream)?;
-        let free = |id: &UpstreamId| !holder.carries(*id);
-        let backend_of = |id: UpstreamId| self.upstreams.get(&id).map(|upstream| (id, upstream.backend, upstream.tie));
-        let first = match stream.filter(|_| self.rules.flaws.streams_share_pin) {
-            Some(place) => self.by_stream.get(&place).copied().filter(|id| self.is_with(*id, downstream)),
+        let holder = self.table.downstream(downstream)?;
+        let idle = |id: UpstreamId| self.table.upstream(id).filter(|_| !holder.carries(id)).map(|found| (id, found));
+        let serves = |upstream: &Upstream| self.serves(service, upstream.backend);
+        let first = match stream.filter(|_| self.rules.defects.streams_share_pin) {
+            Some(stream) => self.table.pinned_by_stream(stream, downstream),
             None => holder.pinned,
         };
-        let pinned = first.filter(free).and_then(backend_of);
-        let serves = |&(_, backend, _): &(UpstreamId, usize, Tie)| self.serves(service, backend);
-        let found = match pinned {
-            Some(pinned) if serves(&pinned) || self.rules.flaws.pin_crosses_services => Some(pinned),
-            _ if (self.selections.len() == 1 && stream.is_none()) || self.couples(|pin| pin.host == Host::Repicked) => {
-                None
-            }
+        let found = match first.and_then(idle) {
+            Some((id, first)) if serves(first) || self.rules.defects.pin_crosses_services => Some((id, first)),
+            _ if self.selections.len() == 1 && stream.is_none() => None,
+            _ if self.pins_with(|pin| pin.host == Host::Repicked) => None,
             // Each service has a pinned connection of its own, and streams may have several.
-            _ => holder
-                .own
-                .iter()
-                .copied()
-                .filter(free)
-                .filter_map(backend_of)
-                .find(|it| it.2 == Tie::Pinned && serves(it)),
+            _ => {
+                let mut owned = holder.owned.iter().copied().filter_map(idle);
+                owned.find(|(_, other)| other.ownership == Ownership::Pinned && serves(other))
+            }
         };
-        found.map(|(id, backend, _)| (id, backend))
+        found.map(|(id, upstream)| (id, upstream.backend))
     }
 
-    fn is_with(&self, id: UpstreamId, downstream: DownstreamId) -> bool {
-        self.upstreams.get(&id).is_some_and(|upstream| upstream.place == Place::With(downstream))
-    }
-
-    /// Where the request goes after it got no answer.
+    /// Decides where a request goes after it got no answer.
     pub(super) fn recover(
         &mut self,
         now: Time,
@@ -93,10 +79,10 @@ impl Composed {
         fresh: UpstreamId,
         failure: &Failure<'_>,
     ) -> Decision<Route> {
-        let failed = self.upstreams.get(&at.upstream).copied();
+        let failed = self.table.upstream(at.upstream).copied();
         let status = failure.kind.status();
-        let was_pinned = self.forget(at.upstream).is_some();
-        if was_pinned && self.couples(|pin| pin.coupling.downstream_follows) {
+        let was_pinned = self.table.on_upstream_closed(at.upstream).is_some();
+        if was_pinned && self.pins_with(|pin| pin.coupling.downstream_follows) {
             // The coupled close: what authenticated this client is gone, so its connection must go too, rather than
             // meet a silent 401 elsewhere. Only a backend that can still be blamed gets a status to say so.
             return if failure.kind == FailureKind::Lost {
@@ -115,24 +101,25 @@ impl Composed {
                 .known(now, service, &again, cookie.flatten(), Some(failed.backend))
                 .or_else(|| self.choose(at.downstream, service, &again, Some(failed.backend)));
             let Some(other) = other else { return Route::Reject(status).into() };
-            self.settle(now, at.downstream, other, &again, cookie.map(|named| named != Some(other)));
+            self.remember_backend(now, at.downstream, other, &again, cookie.map(|named| named != Some(other)));
             other
         } else {
             failed.backend
         };
-        let key = PoolKey { backend, proven: false, ..failed.key() };
+        let key = failed.key_of_successor(backend);
         let decision = self.open(now, at.downstream, fresh, key, again.protocol.stream());
-        if failed.tie == Tie::Pinned {
-            self.pin_if_possible(now, at.downstream, fresh);
+        if failed.ownership == Ownership::Pinned {
+            self.table.try_pin(now, at.downstream, fresh);
         } else {
-            self.tie(now, at.downstream, fresh, &again);
+            self.pin_if_requested(now, at.downstream, fresh, &again);
         }
         decision
     }
 
-    /// Whether the request is sent again, and then whether to another backend.
+    /// Decides whether a failed request is sent again, and then whether to another backend.
     fn tries_again(&self, failed: &Upstream, failure: &Failure<'_>, again: &RequestHead<'_>) -> Option<bool> {
         let rule = self.rules.retry;
+        let keeps_old = self.table.backends().keeps_old(failed.backend);
         match failure.kind {
             FailureKind::Lost => {
                 let sent_again = match rule.lost {
@@ -144,21 +131,19 @@ impl Composed {
                 let credentials = || Schemes::HAPROXY.any(again.headers, &AUTHORIZATION);
                 let allowed = rule.carries_authenticate || !credentials();
                 // A backend that went down meanwhile did not lose a race.
-                let there = rule.lost_elsewhere || self.backends.keeps_old(failed.backend);
-                (sent_again && allowed && there).then_some(rule.lost_elsewhere)
+                (sent_again && allowed && (rule.lost_elsewhere || keeps_old)).then_some(rule.lost_elsewhere)
             }
             FailureKind::Refused | FailureKind::ConnectTimeout | FailureKind::Tls => match rule.connect {
                 Connect::Fail => None,
-                Connect::Same { retries } => {
-                    (failure.attempts <= retries && self.backends.keeps_old(failed.backend)).then_some(false)
-                }
-                Connect::Other => ((failure.attempts as usize) < self.backends.len()).then_some(true),
+                Connect::Same { retries } => (failure.attempts <= retries && keeps_old).then_some(false),
+                Connect::Other => ((failure.attempts as usize) < self.table.backends().len()).then_some(true),
             },
             FailureKind::Malformed | FailureKind::Silent => None,
         }
     }
 
-    /// Finds a connection to the backend that was chosen.
+    /// Sends a request to the backend that was chosen: over an idle connection if the rules allow one, otherwise over a
+    /// new one.
     fn connect(
         &mut self,
         now: Time,
@@ -168,34 +153,30 @@ impl Composed {
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
         let key = self.key(backend, head);
-        let first =
-            self.downstreams.get_mut(&downstream).is_some_and(|holder| !std::mem::replace(&mut holder.begun, true));
-        let dedicated = self.wants_own(downstream, head);
+        let first = self.table.note_unpinned_request(downstream);
+        let dedicated = self.wants_dedicated(downstream, head);
         let stream = head.protocol.stream();
-        let own = self.own_to(downstream, &key, dedicated);
-        let idle = if dedicated || own.is_some() { own } else { self.take(key, first) };
-        if let Some(id) = idle {
-            self.place(id, Place::With(downstream));
-            let route = self.send(downstream, id, stream);
-            self.tie(now, downstream, id, head);
-            return route.into();
-        }
-        let decision = self.open(now, downstream, fresh, key, stream);
-        self.tie(now, downstream, fresh, head);
+        let owned = self.owned_for(downstream, &key, dedicated);
+        let shared = if dedicated { None } else { self.pool_key(key, first) };
+        let (id, decision) = if let Some(id) = owned {
+            (id, self.send_over(downstream, id, stream).into())
+        } else if let Some(id) = shared.and_then(|key| self.table.reuse_pooled(downstream, key, stream)) {
+            (id, Route::Reuse(id).into())
+        } else {
+            (fresh, self.open(now, downstream, fresh, key, stream))
+        };
+        self.pin_if_requested(now, downstream, id, head);
         decision
     }
 
-    /// A connection of the client's own, and idle, that such a request can take.
-    fn own_to(&self, downstream: DownstreamId, key: &PoolKey, dedicated: bool) -> Option<UpstreamId> {
-        let holder = self.downstreams.get(&downstream)?;
-        let tie = if dedicated { Tie::Pinned } else { Tie::Private };
-        let to_it = |id: &UpstreamId| {
-            let own = self.upstreams.get(id);
-            own.is_some_and(|own| own.tie == tie && (own.backend, own.location) == (key.backend, key.location))
-        };
-        holder.own.iter().copied().find(|id| to_it(id) && !holder.carries(*id))
+    /// Returns an idle connection to the key's backend that belongs to the downstream connection: a pinned one for a
+    /// request that wants a dedicated one, otherwise a private one.
+    fn owned_for(&self, downstream: DownstreamId, key: &PoolKey, dedicated: bool) -> Option<UpstreamId> {
+        let ownership = if dedicated { Ownership::Pinned } else { Ownership::Private };
+        self.table.idle_owned_by(downstream, ownership, key)
     }
 
+    /// Sends a request over a new connection.
     fn open(
         &mut self,
         now: Time,
@@ -204,81 +185,52 @@ impl Composed {
         key: PoolKey,
         stream: Option<u32>,
     ) -> Decision<Route> {
-        let PoolKey { backend, location, group, .. } = key;
-        let (place, tie) = (Place::With(downstream), Tie::Loose);
-        self.backends.begin(backend);
-        let opened = Upstream {
-            backend,
-            location,
-            group,
-            place,
-            tie,
-            stream,
-            rests: None,
-            spent: false,
-            served: 0,
-            opened: now,
-        };
-        self.upstreams.insert(fresh, opened);
-        self.downstreams.entry(downstream).or_default().begin(fresh);
-        let mut decision = Decision::from(Route::Open(backend));
+        self.table.open(now, downstream, fresh, key, stream);
+        let mut decision = Decision::from(Route::Open(key.backend));
         if self.rules.pool.is_none() && self.rules.pin.is_none() {
-            // The connection carries this request alone, and the backend is told so (RFC 9112 9.6).
+            // The connection carries this request alone, and the backend is informed of it (RFC 9112 9.6).
             decision.edits.push(Edit::Set(CONNECTION, HeaderValue::from_static("close")));
         }
         decision
     }
 
-    /// Pins the connection that a request is about to take, where the request asks for it.
-    fn tie(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
-        let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
+    /// Sends a request over an idle connection that belongs to the downstream connection.
+    fn send_over(&mut self, downstream: DownstreamId, id: UpstreamId, stream: Option<u32>) -> Route {
+        self.table.reuse_owned(downstream, id, stream);
+        if self.table.is_pinned(id) { Route::Pinned(id) } else { Route::Reuse(id) }
+    }
+
+    /// Pins the connection that carries a request, where the request asks for that.
+    fn pin_if_requested(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
+        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated);
         if dedicated || self.pin_rule(head.protocol.stream()).is_some_and(|pin| pin.matches_request(head)) {
-            self.pin_if_possible(now, downstream, id);
+            self.table.try_pin(now, downstream, id);
         }
     }
 
-    /// Whether this request goes over a connection of its own, which nobody else has used.
-    fn wants_own(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
-        if self.rules.flaws.pool_steals_pinned {
+    /// Returns whether a request goes over a connection that nobody but its client has used.
+    fn wants_dedicated(&self, downstream: DownstreamId, head: &RequestHead<'_>) -> bool {
+        if self.rules.defects.pool_steals_pinned {
             // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
             return false;
         }
-        let dedicated = self.downstreams.get(&downstream).is_some_and(|holder| holder.dedicated);
+        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated);
         let rule = self.pin_rule(head.protocol.stream());
         dedicated || rule.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
     }
 
-    /// Sends over a connection that is with this downstream connection.
-    fn send(&mut self, downstream: DownstreamId, id: UpstreamId, stream: Option<u32>) -> Route {
-        self.wake(id);
-        if let Some(upstream) = self.upstreams.get_mut(&id) {
-            upstream.stream = stream;
-        }
-        if let Some(holder) = self.downstreams.get_mut(&downstream) {
-            holder.begin(id);
-            if let Some(place) = holder.own.iter().position(|own| *own == id) {
-                // The one used last goes last.
-                holder.own[place..].rotate_left(1);
-            }
-        }
-        match self.upstreams.get(&id).map(|upstream| upstream.tie) {
-            Some(Tie::Pinned) => Route::Pinned(id),
-            _ => Route::Reuse(id),
-        }
-    }
-
-    /// An idle connection that this request may share.
-    fn take(&mut self, key: PoolKey, first: bool) -> Option<UpstreamId> {
+    /// Returns which pooled connections a request may share; `None`: none.
+    fn pool_key(&self, key: PoolKey, first: bool) -> Option<PoolKey> {
         let proven = match self.rules.pool?.share {
             Share::Never { .. } => return None,
             Share::Safe if first => return None,
             Share::Aggressive => first,
             Share::Safe | Share::Always => false,
         };
-        self.pool.as_mut()?.take(PoolKey { proven, ..key })
+        Some(PoolKey { proven, ..key })
     }
 
-    /// Where persistence sends a request.
+    /// Returns the backend that persistence sends a request to.
     fn known(
         &self,
         now: Time,
@@ -288,11 +240,13 @@ impl Composed {
         failed: Option<usize>,
     ) -> Option<usize> {
         let known = cookie.or_else(|| self.sources.as_ref()?.get(now, head.client.ip()));
-        known.filter(|&it| failed != Some(it) && self.serves(service, it) && self.backends.keeps_old(it))
+        known.filter(|&backend| {
+            failed != Some(backend) && self.serves(service, backend) && self.table.backends().keeps_old(backend)
+        })
     }
 
-    /// Where the request goes that nothing sends anywhere: where its connection was, or by the algorithm. A private
-    /// connection is a session that its backend has: draining does not end it.
+    /// Chooses a backend when persistence did not: the connection's last backend if the rules prefer it, otherwise the
+    /// selection algorithm's pick. A private connection is a session that its backend has, so draining does not end it.
     fn choose(
         &mut self,
         downstream: DownstreamId,
@@ -300,59 +254,63 @@ impl Composed {
         head: &RequestHead<'_>,
         failed: Option<usize>,
     ) -> Option<usize> {
-        let holder = self.downstreams.get(&downstream);
-        let prefers = |holder: &&super::Downstream| {
+        let prefers_last = |holder: &&Downstream| {
             (holder.prefers_last || self.rules.prefer_last == PreferLast::Always) && !self.rules.select.hashes()
         };
-        let holder = holder.filter(prefers);
-        let last = holder.and_then(|holder| holder.last);
-        let open = |&it: &usize| {
-            let private = || self.own_to(downstream, &self.key(it, head), self.wants_own(downstream, head)).is_some();
-            let kept = || self.backends.state(it) != BackendState::Down && private();
-            failed != Some(it) && self.serves(service, it) && (self.backends.takes_new(it) || kept())
+        let last = self.table.downstream(downstream).filter(prefers_last).and_then(|holder| holder.last_backend);
+        let backends = self.table.backends();
+        let usable = |&backend: &usize| {
+            let owned = || {
+                let dedicated = self.wants_dedicated(downstream, head);
+                self.owned_for(downstream, &self.key(backend, head), dedicated).is_some()
+            };
+            let kept = || backends.state(backend) != BackendState::Down && owned();
+            failed != Some(backend) && self.serves(service, backend) && (backends.takes_new(backend) || kept())
         };
-        last.filter(open).or_else(|| self.pick(service, head, failed))
+        last.filter(usable).or_else(|| self.pick(service, head, failed))
     }
 
+    /// Returns the selection algorithm's pick among the backends of a service.
     fn pick(&mut self, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: head.client, front: None, head: Some(head) };
-        self.selections.get_mut(service)?.pick(&self.backends, &subject, failed)
+        self.selections.get_mut(service)?.pick(self.table.backends(), &subject, failed)
     }
 
-    /// The service that this request is for: 0 for the rest, then in the rule's order.
+    /// Returns the number of the service that a request is for: 0 for the rest, then in the rule's order.
     fn service(&self, head: &RequestHead<'_>) -> usize {
         if self.selections.len() == 1 { 0 } else { longest_prefix(self.rules.services, head.uri.path()) }
     }
 
-    /// Whether this backend serves this service.
+    /// Returns whether a backend serves a service.
     pub(super) fn serves(&self, service: usize, backend: usize) -> bool {
         backend % self.selections.len() == service
     }
 
-    /// Has a request wait where every backend is full, or turns it away; `None`: it goes on. A session on a backend
-    /// that drains does not wait for the others.
-    fn queue_up(&mut self, who: Waiter, service: usize, known: Option<usize>) -> Option<Route> {
-        if known.is_some_and(|backend| self.backends.state(backend) == BackendState::Drain) {
+    /// Makes a request wait where every backend is full, or turns it away; `None`: the request goes on. A session on a
+    /// backend that drains does not wait for the others.
+    fn queue_up(&mut self, waiter: Waiter, service: usize, known: Option<usize>) -> Option<Route> {
+        let backends = self.table.backends();
+        if known.is_some_and(|backend| backends.state(backend) == BackendState::Drain) {
             return None;
         }
-        let up = |backend| self.serves(service, backend) && self.backends.state(backend) == BackendState::Up;
-        let some_are_up = self.queue.is_some() && (0..self.backends.len()).any(up);
+        let up = |backend| self.serves(service, backend) && backends.state(backend) == BackendState::Up;
+        let some_are_up = self.queue.is_some() && (0..backends.len()).any(up);
         let free = self.free(service);
         let queue = self.queue.as_mut()?;
-        if queue.admits(who, service, free) || !some_are_up {
+        if queue.admit(waiter, service, free) || !some_are_up {
             return None;
         }
-        let waits = queue.joins(who, service);
+        let waits = queue.join(waiter, service);
         Some(if waits { Route::Wait } else { Route::Reject(StatusCode::SERVICE_UNAVAILABLE) })
     }
 
-    /// How many more connections a service's backends can take.
+    /// Returns how many more connections a service's backends can take.
     pub(super) fn free(&self, service: usize) -> usize {
-        self.backends.free(|backend| self.serves(service, backend)).unwrap_or(usize::MAX)
+        self.table.backends().free(|backend| self.serves(service, backend)).unwrap_or(usize::MAX)
     }
 
-    /// Remembers which backend it is.
-    fn settle(
+    /// Remembers which backend a request goes to, for its client and for its connection.
+    fn remember_backend(
         &mut self,
         now: Time,
         downstream: DownstreamId,
@@ -363,23 +321,12 @@ impl Composed {
         if let Some(sources) = &mut self.sources {
             sources.put(now, head.client.ip(), backend);
         }
-        if let Some(holder) = self.downstreams.get_mut(&downstream) {
-            holder.last = Some(backend);
-            holder.needs_cookie = needs_cookie.unwrap_or(false);
-        }
+        self.table.remember_backend(downstream, backend, needs_cookie.unwrap_or(false));
     }
 
+    /// Returns which connections to a backend fit a request.
     fn key(&self, backend: usize, head: &RequestHead<'_>) -> PoolKey {
-        let location = self.rules.pool.as_ref().map_or(0, |rule: &PoolRule| rule.location(head.uri.path()));
-        let group = self.pool.as_ref().and_then(|pool| pool.group(head.client.ip()));
-        PoolKey { backend, location, group, proven: false }
-    }
-
-    /// Whether a downstream connection has a past that matters to its next request.
-    pub(super) fn remembers(&self) -> bool {
-        let first_differs = self.rules.pool.is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
-        let repicked = self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
-        let by_client = self.rules.pin.is_some_and(|pin| pin.key == PinKey::Client);
-        first_differs || repicked || by_client || self.rules.prefer_last != PreferLast::Never
+        let location = self.rules.pool.map_or(0, |rule| rule.location(head.uri.path()));
+        PoolKey { backend, location, group: self.table.pool_group(head.client.ip()), proven: false }
     }
 }

@@ -7,7 +7,7 @@ use super::super::persist::PersistRule;
 use super::super::pin::{PinRule, Schemes};
 use super::super::pool::{PoolRule, Share};
 use super::super::select::{Algorithm, SelectRule};
-use super::flaws::Flaws;
+use super::defects::Defects;
 
 /// The parameters of a balancer that reads HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub struct Rules {
     pub close_on_down: bool,
     /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered 503.
     pub fails_open: bool,
-    /// Mistakes that no rule expresses.
-    pub flaws: Flaws,
+    /// Defects that no rule expresses.
+    pub defects: Defects,
 }
 
 /// When a downstream connection's requests stay with the backend of the one before.
@@ -152,7 +152,7 @@ impl Rules {
             _ if self.own_idle.is_some() && self.pin.is_none() && !private => {
                 without("an idle limit of a client's own connections", "a pin or private connections")
             }
-            _ if self.flaws.pool_steals_pinned && (self.pin.is_none() || self.pool.is_none()) => {
+            _ if self.defects.pool_steals_pinned && (self.pin.is_none() || self.pool.is_none()) => {
                 without("a pool that steals pinned connections", "a pool and a pin")
             }
             _ => Ok(()),
@@ -176,6 +176,6 @@ impl Rules {
         retry: RetryRule::NONE,
         close_on_down: false,
         fails_open: false,
-        flaws: Flaws::NONE,
+        defects: Defects::NONE,
     };
 }

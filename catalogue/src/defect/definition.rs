@@ -1,0 +1,88 @@
+//! What a defect is, and how it is put on a mechanism.
+
+use std::fmt;
+
+use crate::{Mechanism, mechanisms};
+
+/// A defect that can be put on a mechanism.
+pub struct Defect {
+    /// `B1` to `B20`.
+    pub id: &'static str,
+    /// A name in words, `host-not-pinned`.
+    pub name: &'static str,
+    /// What goes wrong, in a line.
+    pub summary: &'static str,
+    /// Which product had it, and where that is told.
+    pub source: &'static str,
+    /// Changes the mechanism; an error says why it does not have what the defect breaks.
+    pub(super) apply: fn(&mut Mechanism) -> Result<(), &'static str>,
+}
+
+/// Why a defect is not on a mechanism.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DefectError {
+    /// There is no such defect.
+    #[error("there is no defect called `{name}`; there are B1 to B20, for example `pin-on-401+B6`")]
+    Unknown {
+        /// The name given, cut to a sensible length.
+        name: String,
+    },
+    /// The mechanism does not have what it breaks.
+    #[error("defect {defect} ({name}): {why}, so it cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
+    Inapplicable {
+        /// Its number.
+        defect: &'static str,
+        /// Its name.
+        name: &'static str,
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// What that lacks.
+        why: &'static str,
+        /// The mechanisms that have it.
+        sits_on: Vec<&'static str>,
+    },
+}
+
+impl Defect {
+    /// Its number: 6 for `B6`.
+    pub fn number(&self) -> u32 {
+        self.id.trim_start_matches('B').parse().unwrap_or(u32::MAX)
+    }
+
+    /// Changes a mechanism so that it has this defect. Its name stays.
+    ///
+    /// # Errors
+    /// The mechanism does not have what the defect breaks.
+    pub fn put_on(&self, mechanism: &mut Mechanism) -> Result<(), DefectError> {
+        let (defect, name) = (self.id, self.name);
+        let mut changed = mechanism.clone();
+        match (self.apply)(&mut changed) {
+            Ok(()) => *mechanism = changed,
+            Err(why) => {
+                let (mechanism, sits_on) = (mechanism.name, self.sits_on());
+                return Err(DefectError::Inapplicable { defect, name, mechanism, why, sits_on });
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the mechanisms that it can be put on.
+    pub fn sits_on(&self) -> Vec<&'static str> {
+        let fits = |mechanism: &&Mechanism| (self.apply)(&mut (*mechanism).clone()).is_ok();
+        mechanisms().iter().filter(fits).map(|mechanism| mechanism.name).collect()
+    }
+}
+
+impl fmt::Debug for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.name)
+    }
+}
+
+impl PartialEq for Defect {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Defect {}

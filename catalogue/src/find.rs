@@ -1,0 +1,180 @@
+//! A balancer by its name.
+
+use crate::defect::{self, DefectError};
+use crate::{Mechanism, Profile, intern, mechanisms, profiles};
+
+/// Longest name that is looked at; of a longer one, this much is compared.
+const LONGEST: usize = 128;
+
+/// Returns the balancer of this name: that of a mechanism or of a product's profile, with the numbers of defects
+/// appended: `pin-on-401+B10+B11`. A defect is put on once, however often it is named, and the result's name lists them
+/// in the order of their numbers.
+///
+/// # Errors
+/// There is none, and the error suggests the nearest name; or a defect is not known, or cannot sit on this balancer.
+pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
+    let mut parts = name.split('+');
+    let base = parts.next().unwrap_or_default();
+    let unknown = || UnknownBalancer::name(name, base);
+    known(base).ok_or_else(unknown)?.with_defects(parts).map_err(|error| UnknownBalancer::defect(name, error))
+}
+
+impl Mechanism {
+    /// Puts the defects of these ids on the mechanism. A defect is put on once, however often it is named.
+    ///
+    /// # Errors
+    /// A defect is not known, or cannot be put on this mechanism.
+    pub fn with_defects<'n>(mut self, ids: impl IntoIterator<Item = &'n str>) -> Result<Self, DefectError> {
+        let mut defects = Vec::new();
+        for id in ids {
+            let defect = defect::find(id)?;
+            if !defects.contains(&defect) {
+                defects.push(defect);
+            }
+        }
+        defects.sort_by_key(|defect| defect.number());
+        for defect in &defects {
+            defect.put_on(&mut self)?;
+        }
+        if !defects.is_empty() {
+            let whole = defects.iter().fold(self.name.to_owned(), |name, defect| name + "+" + defect.id);
+            self.name = intern::text(&whole);
+        }
+        self.defects = defects.iter().map(|defect| defect.id).collect();
+        Ok(self)
+    }
+}
+
+fn known(name: &str) -> Option<Mechanism> {
+    let mechanism = mechanisms().iter().find(|mechanism| mechanism.name == name).cloned();
+    mechanism.or_else(|| profiles().iter().find(|profile| profile.name == name).map(Profile::mechanism))
+}
+
+/// The names of all mechanisms and profiles.
+pub fn names() -> Vec<&'static str> {
+    let mechanisms = mechanisms().iter().map(|mechanism| mechanism.name);
+    mechanisms.chain(profiles().iter().map(|profile| profile.name)).collect()
+}
+
+/// There is no balancer of that name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownBalancer {
+    /// The name given.
+    pub name: String,
+    /// The name that was likely meant, if any is near.
+    pub nearest: Option<&'static str>,
+    /// The names that exist.
+    pub known: Vec<&'static str>,
+    /// What is wrong with its defects, where the balancer itself is known.
+    pub defect: Option<Box<DefectError>>,
+}
+
+impl std::fmt::Display for UnknownBalancer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start: String = self.name.chars().take(LONGEST).collect();
+        if let Some(error) = &self.defect {
+            return write!(f, "there is no balancer called `{start}`: {error}");
+        }
+        write!(f, "there is no balancer called `{start}`")?;
+        if let Some(nearest) = self.nearest {
+            write!(f, "; did you mean `{nearest}`?")?;
+        }
+        write!(f, "; there are: {}", self.known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownBalancer {}
+
+impl UnknownBalancer {
+    fn name(name: &str, base: &str) -> Self {
+        let known = names();
+        // A name may come from anywhere: compare a bounded part of it.
+        let start: String = base.chars().take(64).collect::<String>().to_ascii_lowercase();
+        let likeness = |known: &&'static str| strsim::jaro_winkler(&start, known);
+        let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.filter(|name| likeness(name) >= 0.7);
+        Self { name: name.into(), nearest, known, defect: None }
+    }
+
+    fn defect(name: &str, error: DefectError) -> Self {
+        Self { name: name.into(), nearest: None, known: names(), defect: Some(Box::new(error)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stickler_model::Entropy;
+
+    use super::*;
+    use stickler_lb_core::{Backend, Farm, Layer};
+
+    #[test]
+    fn each_mechanism_is_found_and_has_a_policy_of_its_layer() {
+        let (farm, entropy) = (Farm::default(), || Entropy::new(0, "test"));
+        for mechanism in mechanisms() {
+            assert_eq!(find(mechanism.name).as_ref(), Ok(mechanism));
+            assert_eq!(mechanism.l4(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L4);
+            assert_eq!(mechanism.l7(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L7);
+        }
+    }
+
+    #[test]
+    fn each_mechanism_fits_any_farm_and_is_sound_in_itself() {
+        for size in 0..5_u16 {
+            let backend = |index| Backend {
+                name: format!("iis{index}").into(),
+                address: std::net::SocketAddr::from(([10, 0, 0, 1], 80 + index)),
+            };
+            let farm = Farm { backends: (0..size).map(backend).collect() };
+            for mechanism in names().into_iter().map(|name| find(name).unwrap()) {
+                assert!(mechanism.l4(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
+                assert!(mechanism.l7(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
+            }
+        }
+        let ids: Vec<_> = mechanisms().iter().filter_map(|mechanism| mechanism.id).collect();
+        for number in 1..=20 {
+            let id = format!("M{number}");
+            assert_eq!(ids.iter().filter(|&&it| it == id).count(), 1, "{id}");
+        }
+        let names = names();
+        assert!(names.contains(&"haproxy-safe") && names.contains(&"shared-pool"));
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name} is there twice");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest_one() {
+        let error = find("Pin_on_401").unwrap_err();
+        let start = "there is no balancer called `Pin_on_401`; did you mean `pin-on-401`?; there are: l4-nat, ";
+        assert!(error.to_string().starts_with(start), "{error}");
+        assert_eq!(find("zzz").unwrap_err().nearest, None);
+        assert_eq!(find("shared").unwrap_err().nearest, Some("shared-pool"));
+        assert!(find(&"x".repeat(100_000)).unwrap_err().to_string().len() < 4096);
+    }
+
+    #[test]
+    fn defects_are_appended_in_any_order_and_named_in_theirs() {
+        let mechanism = find("pin-on-401+b20+B6+host-not-pinned").unwrap();
+        assert_eq!(mechanism.name, "pin-on-401+B6+B20");
+        assert_eq!(mechanism.defects, ["B6", "B20"]);
+        assert_eq!(find(mechanism.name).unwrap(), mechanism);
+        assert_ne!(mechanism.kind, find("pin-on-401").unwrap().kind);
+    }
+
+    #[test]
+    fn a_defect_that_is_unknown_or_out_of_place_says_where_it_belongs() {
+        let told = |name: &str| find(name).unwrap_err().to_string();
+        assert_eq!(
+            told("pin-on-401+B99"),
+            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; there are B1 to B20, for \
+             example `pin-on-401+B6`"
+        );
+        let has_it = told("pin-on-401+B1");
+        assert!(has_it.contains("so has this hole already, so it cannot sit on `pin-on-401`; it can"), "{has_it}");
+        let out_of_place = told("shared-pool+B6");
+        assert!(out_of_place.contains("cannot sit on `shared-pool`; it can sit on: "), "{out_of_place}");
+        assert!(out_of_place.contains("pin-on-401"), "{out_of_place}");
+        assert_eq!(find("shared+B6").unwrap_err().nearest, Some("shared-pool"));
+    }
+}

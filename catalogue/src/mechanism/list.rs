@@ -1,0 +1,461 @@
+//! The mechanisms of the field.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use stickler_lb_core::ProxyProtocol;
+use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
+use stickler_lb_core::policy::composed::{HeaderRule, PreferLast, QueueRule, RetryRule, Rules};
+use stickler_lb_core::policy::per_connection::FlowRules;
+use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
+use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, PinKey, PinRule, Schemes, Trigger};
+use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
+use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
+
+use super::{Carriage, Mechanism};
+
+/// All of them: at L4, then those that share connections, keep them private, pin them, and check the backends.
+pub(super) static MECHANISMS: LazyLock<Vec<Mechanism>> = LazyLock::new(|| {
+    [l4(), shared(), selections(), private(), pinning(), pin_variants(), checked(), special()].concat()
+});
+
+/// nginx 1.22 with `keepalive`: 60 s, and a free extra try for an error on a cached connection; HAProxy with
+/// `option redispatch`: a backend that cannot be reached is replaced by another.
+const RETRY: RetryRule = RetryRule { carries_authenticate: true, ..RetryRule::SOUND };
+const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
+const POOLED: Rules = Rules { pool: Some(POOL), retry: RETRY, ..Rules::PLAIN };
+const PINNED: Rules = pinned(PinRule::ON_401);
+/// What a mechanism has that is sound: nothing with credentials is sent twice.
+const PINNED_SOUNDLY: Rules = Rules { retry: RetryRule::SOUND, ..PINNED };
+/// A day's work: longer than a client's pauses, and room for a large site.
+const SOURCES: SourceRule = SourceRule { timeout: Duration::from_mins(30), entries: 100_000, mask: Mask::HOST };
+const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
+const FORWARDED_ID: HeaderRule = HeaderRule { name: "Jespa-Connection-Id", overwrite: true };
+/// What backends take a user's name from, where they trust the balancer.
+const USER_HEADER: &str = "X-Remote-User";
+/// As the shipped nginx: one failure in 10 s keeps a backend out for 10 s.
+const PASSIVE: PassiveRule = PassiveRule {
+    fails: 1,
+    within: Duration::from_secs(10),
+    out_for: Duration::from_secs(10),
+    blame: FailureTarget::Carrier,
+};
+
+const fn pinned(pin: PinRule) -> Rules {
+    Rules { pool: Some(POOL), pin: Some(pin), retry: RETRY, ..Rules::PLAIN }
+}
+
+const fn select(algorithm: Algorithm) -> SelectRule {
+    SelectRule::new(algorithm)
+}
+
+const fn check(probe: Probe) -> CheckRule {
+    CheckRule { probe, ..CheckRule::TCP }
+}
+
+fn entry(id: &'static str, mechanism: Mechanism) -> Mechanism {
+    Mechanism { id: Some(id), ..mechanism }
+}
+
+fn l4() -> Vec<Mechanism> {
+    let by = |name, summary, algorithm| {
+        Mechanism::l4_by(name, summary, FlowRules { select: select(algorithm), ..FlowRules::ROUND_ROBIN })
+    };
+    let carried =
+        |name, summary, carriage| Mechanism { carriage, ..Mechanism::l4_by(name, summary, FlowRules::ROUND_ROBIN) };
+    let splice = |proxy_protocol| Carriage::Splice { proxy_protocol };
+    vec![
+        entry(
+            "M1",
+            Mechanism::l4_by(
+                "l4-nat",
+                "address translation by 5-tuple: round robin for each connection, bytes pass untouched",
+                FlowRules::ROUND_ROBIN,
+            ),
+        ),
+        carried(
+            "l4-dnat",
+            "destination NAT: the backend sees the client's address; round robin for each connection",
+            Carriage::DestinationNat,
+        ),
+        by("l4-hash", "a hash of the 5-tuple chooses for each connection", Algorithm::Hash(HashKey::FiveTuple)),
+        entry(
+            "M2",
+            Mechanism::l4_by(
+                "l4-source",
+                "source-address persistence: a client's connections go to one backend for 30 minutes after the last",
+                FlowRules { source: Some(SOURCES), ..FlowRules::ROUND_ROBIN },
+            ),
+        ),
+        entry("M3", carried("l4-splice", "bytes are passed between two connections; round robin", splice(None))),
+        carried(
+            "l4-splice-proxy-v1",
+            "a splice that tells the backend the client's address by the PROXY protocol, version 1",
+            splice(Some(ProxyProtocol::V1)),
+        ),
+        carried(
+            "l4-splice-proxy-v2",
+            "a splice that tells the backend the client's address by the PROXY protocol, version 2",
+            splice(Some(ProxyProtocol::V2)),
+        ),
+        entry(
+            "M4",
+            carried(
+                "l4-dsr",
+                "direct server return: answers go past the balancer; round robin",
+                Carriage::DirectReturn,
+            ),
+        ),
+    ]
+}
+
+/// Nothing belongs to anybody.
+fn shared() -> Vec<Mechanism> {
+    let pooled = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..POOLED });
+    vec![
+        entry(
+            "M5",
+            Mechanism::l7_by(
+                "close-per-request",
+                "each request goes to the next backend on a new upstream connection, closed after the answer",
+                Rules { retry: RETRY, ..Rules::PLAIN },
+            ),
+        ),
+        entry(
+            "M6",
+            Mechanism::l7_by(
+                "shared-pool",
+                "each request goes to the next backend on the idle upstream connection used last, whoever used it",
+                POOLED,
+            ),
+        ),
+        pooled(
+            "shared-pool-fifo",
+            "a shared pool that gives out the connection that has been idle for longest",
+            PoolRule { order: Order::Fifo, ..POOL },
+        ),
+        pooled(
+            "shared-pool-by-location",
+            "a shared pool for each of two locations, `/api` and the rest",
+            PoolRule { locations: &["/api"], ..POOL },
+        ),
+        entry(
+            "M7",
+            Mechanism::l7_by(
+                "pool-source",
+                "a shared pool, and source-address persistence: the backend is the client's, the connection anybody's",
+                Rules { persist: Some(PersistRule::Source(SOURCES)), ..POOLED },
+            ),
+        ),
+        entry(
+            "M8",
+            Mechanism::l7_by(
+                "pool-cookie",
+                "a shared pool, and an inserted cookie: the backend is the client's, the connection anybody's",
+                Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..POOLED },
+            ),
+        ),
+        entry(
+            "M10",
+            pooled(
+                "safe-pool",
+                "HAProxy's `http-reuse safe` without its pin: a first request opens, later ones take what is idle",
+                PoolRule { share: Share::Safe, idle: Duration::from_secs(5), ..POOL },
+            ),
+        ),
+        entry(
+            "M11",
+            pooled(
+                "no-pool-on-first",
+                "httpd's `proxy-initial-not-pooled`: a connection's first request gets a new one, which is then pooled",
+                PoolRule { share: Share::Safe, ..POOL },
+            ),
+        ),
+    ]
+}
+
+/// The same under each algorithm.
+fn selections() -> Vec<Mechanism> {
+    let by = |name, summary, algorithm| Mechanism::l7_by(name, summary, Rules { select: select(algorithm), ..POOLED });
+    vec![
+        by("pool-weighted", "a shared pool, smooth weighted round robin 3 : 1", Algorithm::WeightedRoundRobin)
+            .weighted(&[3, 1]),
+        by("pool-random", "a shared pool, the backend drawn at random", Algorithm::Random { draws: 1 }),
+        by("pool-least", "a shared pool, the backend with the fewest connections in use", Algorithm::LeastConnections),
+        by(
+            "pool-uri",
+            "a shared pool, the backend by a hash of the path",
+            Algorithm::Hash(HashKey::Uri { query: false }),
+        ),
+        by(
+            "pool-source-hash",
+            "a shared pool, the backend by a consistent hash of the client's address",
+            Algorithm::ConsistentHash(HashKey::Source),
+        ),
+    ]
+}
+
+/// Each client has connections of its own, from its first request on.
+fn private() -> Vec<Mechanism> {
+    let own = |slots| Rules { pool: Some(PoolRule { share: Share::Never { slots }, ..POOL }), ..POOLED };
+    let sound = Rules { retry: RetryRule::SOUND, ..own(255) };
+    vec![
+        entry(
+            "M9",
+            Mechanism::l7_by(
+                "private-slot",
+                "one upstream connection for each client connection, lost when the next request picks another backend",
+                own(1),
+            ),
+        ),
+        entry(
+            "M15",
+            Mechanism::l7_by(
+                "pool-per-downstream",
+                "a pool for each client connection: its upstream connections are its own, the backend is picked anew",
+                sound.clone(),
+            ),
+        ),
+        Mechanism::l7_by(
+            "pool-per-downstream-source",
+            "a pool for each client connection, and source-address persistence for the backend",
+            Rules { persist: Some(PersistRule::Source(SOURCES)), ..sound.clone() },
+        ),
+        Mechanism::l7_by(
+            "pool-per-downstream-cookie",
+            "a pool for each client connection, and an inserted cookie for the backend",
+            Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..sound },
+        ),
+    ]
+}
+
+/// Some messages make an upstream connection the client's own.
+fn pinning() -> Vec<Mechanism> {
+    let dedicated = PinRule { applied: Applied::Dedicated, ..PinRule::ON_AUTHORIZATION };
+    let coupled =
+        Schemes { names: &["NTLM", "Negotiate", "Kerberos"], exact_case: false, extent: Extent::PrefixAndSpace };
+    vec![
+        entry(
+            "M12",
+            Mechanism::l7_by(
+                "pin-on-401",
+                "a shared pool, but a 401 for NTLM or Negotiate pins backend and connection to the client's connection",
+                PINNED,
+            ),
+        ),
+        entry(
+            "M13",
+            Mechanism::l7_by(
+                "pin-next-request",
+                "any answer with a challenge: from the next request on, a new connection is the client's own",
+                Rules {
+                    pin: Some(PinRule {
+                        trigger: Trigger::AnyResponse,
+                        applied: Applied::Dedicated,
+                        ..PinRule::ON_401
+                    }),
+                    ..PINNED_SOUNDLY
+                },
+            ),
+        ),
+        entry(
+            "M14",
+            Mechanism::l7_by(
+                "pin-on-authorization",
+                "a request with NTLM or Negotiate credentials opens a connection that is the client's own",
+                Rules { pin: Some(dedicated), ..PINNED_SOUNDLY },
+            ),
+        ),
+        Mechanism::l7_by(
+            "pin-by-address",
+            "the same, but kept by the client's address and port until the backend closes it",
+            Rules {
+                pin: Some(PinRule {
+                    key: PinKey::Client,
+                    coupling: Coupling { upstream_follows: false, ..Coupling::BOTH },
+                    ..dedicated
+                }),
+                ..PINNED_SOUNDLY
+            },
+        ),
+        entry(
+            "M16",
+            Mechanism::l7_by(
+                "pin-coupled",
+                "Squid: credentials in a request pin the connection that carries them, and each end closes the other",
+                Rules {
+                    pin: Some(PinRule { schemes: coupled, ..PinRule::ON_AUTHORIZATION }),
+                    retry: RetryRule::NONE,
+                    ..PINNED
+                },
+            ),
+        ),
+    ]
+}
+
+/// Pins beside other parts.
+fn pin_variants() -> Vec<Mechanism> {
+    let by = Mechanism::l7_by;
+    let on_401 = |change: PinRule| Rules { pin: Some(change), ..PINNED_SOUNDLY };
+    vec![
+        entry(
+            "M17",
+            Mechanism::l7_by(
+                "strip-challenge",
+                "pins on a 401, and takes Negotiate out of challenges, so that clients fall back to NTLM",
+                Rules { strip: Some(Schemes { names: &["Nego"], ..Schemes::HAPROXY }), ..PINNED_SOUNDLY },
+            ),
+        ),
+        entry(
+            "M18",
+            Mechanism::l7_by(
+                "pin-source",
+                "pins on a 401, with source-address persistence: what a draining backend keeps",
+                Rules { persist: Some(PersistRule::Source(SOURCES)), ..PINNED_SOUNDLY },
+            ),
+        ),
+        by(
+            "pin-cookie",
+            "pins on a 401, and an inserted cookie brings the client back to its backend on another connection",
+            Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..PINNED_SOUNDLY },
+        ),
+        by(
+            "pin-prefer-last",
+            "pins on a 401, and stays with that backend when the pinned connection is lost",
+            Rules { prefer_last: PreferLast::AfterChallenge, ..PINNED_SOUNDLY },
+        ),
+        by(
+            "pin-least",
+            "pins on a 401; the backend with the fewest connections in use",
+            Rules { select: select(Algorithm::LeastConnections), ..PINNED_SOUNDLY },
+        ),
+        by(
+            "pin-slots",
+            "pins on a 401, 100 connections at most: one more closes the one idle for longest, and its client",
+            on_401(PinRule { slots: Some(100), ..PinRule::ON_401 }),
+        ),
+        by(
+            "pin-idle",
+            "pins on a 401, and closes a pinned connection, and its client, after a minute without a request",
+            Rules { own_idle: Some(Duration::from_mins(1)), ..PINNED_SOUNDLY },
+        ),
+        by(
+            "pin-services",
+            "pins on a 401, one connection for each of two services, `/api` and the rest",
+            Rules { services: &["/api"], ..PINNED_SOUNDLY },
+        ),
+        by(
+            "pin-queue",
+            "pins on a 401, 64 connections at most in use on a backend; more requests wait for their turn",
+            Rules {
+                select: SelectRule { max_connections: Some(64), ..select(Algorithm::RoundRobin) },
+                queue: Some(QueueRule { length: 1024 }),
+                ..PINNED_SOUNDLY
+            },
+        ),
+    ]
+}
+
+/// With health checks.
+fn checked() -> Vec<Mechanism> {
+    let by = |name, summary, probe| Mechanism {
+        checks: Some(check(probe)),
+        ..Mechanism::l7_by(name, summary, PINNED_SOUNDLY)
+    };
+    let http = |expect| Probe::Http { uri: "/", expect };
+    vec![
+        entry(
+            "M19",
+            Mechanism {
+                checks: Some(check(Probe::Tcp)),
+                ..Mechanism::l7_by(
+                    "pin-close-on-down",
+                    "pins on a 401, and closes the clients of a backend that a check of its port finds down",
+                    Rules { close_on_down: true, ..PINNED_SOUNDLY },
+                )
+            },
+        ),
+        by("pin-checked-tcp", "pins on a 401; a check of the port every 2 s, fall 3, rise 2", Probe::Tcp),
+        by(
+            "pin-checked-http",
+            "pins on a 401; a check by an anonymous request, which a 401 answers well",
+            http(Expect::Alive),
+        ),
+        by(
+            "pin-checked-http-2xx",
+            "pins on a 401; a check that wants 2xx or 3xx, and finds each backend of a protected site down",
+            http(Expect::Success),
+        ),
+        by(
+            "pin-checked-logon",
+            "pins on a 401; a check that logs on, over a connection of its own",
+            Probe::Logon { uri: "/", find: "", forbidden_is_up: true },
+        ),
+        Mechanism {
+            passive: Some(PASSIVE),
+            ..Mechanism::l7_by(
+                "pin-passive",
+                "pins on a 401; a failure on live traffic keeps a backend out for 10 s",
+                PINNED_SOUNDLY,
+            )
+        },
+        Mechanism {
+            checks: Some(check(Probe::Tcp)),
+            ..Mechanism::l4_by(
+                "l4-checked",
+                "address translation; a check of the port every 2 s, and the flows of a dead backend end",
+                FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN },
+            )
+        },
+    ]
+}
+
+/// Those that name somebody to the backend.
+fn special() -> Vec<Mechanism> {
+    let told = |name, summary, rules: Rules, client_id| {
+        let rules = Rules { client_id: Some(client_id), forwarded_for: true, ..rules };
+        Mechanism::l7_by(name, summary, rules)
+    };
+    let closing = Rules { retry: RETRY, ..Rules::PLAIN };
+    vec![
+        entry(
+            "M20",
+            Mechanism {
+                ends_authentication: Some(USER_HEADER),
+                ..Mechanism::l7_by(
+                    "auth-at-balancer",
+                    "the balancer authenticates clients itself, and names the user to the backends over a shared pool",
+                    Rules { pool: Some(POOL), retry: RetryRule::SOUND, ..Rules::PLAIN },
+                )
+            },
+        ),
+        Mechanism::l7_by(
+            "scrub-identity",
+            "pins on a 401, and takes the header that names the user out of what clients send",
+            Rules { scrub: Some(USER_HEADER), ..PINNED_SOUNDLY },
+        ),
+        told(
+            "client-id",
+            "close per request; a header names the client's connection to an acceptor that keeps a table",
+            closing.clone(),
+            FORWARDED_ID,
+        ),
+        told("client-id-pool", "the same over a shared pool", POOLED, FORWARDED_ID),
+        told(
+            "client-id-trusting",
+            "close per request; the header that names the connection is taken from the client if it sends one",
+            closing,
+            HeaderRule { overwrite: false, ..FORWARDED_ID },
+        ),
+    ]
+}
+
+impl Mechanism {
+    /// The same with these weights, for backends in turn.
+    fn weighted(mut self, weights: &'static [u16]) -> Self {
+        if let super::Kind::Composed(rules) = &mut self.kind {
+            rules.select.weights = weights;
+        }
+        self
+    }
+}

@@ -1,0 +1,119 @@
+//! What a mechanism declares about itself, for the requirements that depend on it.
+
+use stickler_lb_core::Farm;
+use stickler_lb_core::health::rule::CheckRule;
+use stickler_lb_core::policy::composed::{PreferLast, Rules};
+use stickler_lb_core::policy::persist::PersistRule;
+use stickler_lb_core::policy::select::{Algorithm, SelectRule};
+use stickler_model::trace::{Promises, Spread, SpreadUnit};
+
+use super::{Kind, Mechanism};
+
+impl Mechanism {
+    /// What it declares about itself over this farm. What it does not declare is not held against it.
+    ///
+    /// The user of an authenticated check is the world's to add.
+    pub fn promises(&self, farm: &Farm) -> Promises {
+        let mut promises = match &self.kind {
+            Kind::PerConnection(rules) => Promises {
+                persistence: rules.source.map(|source| source.timeout),
+                spread: spread(&rules.select, SpreadUnit::Connections, farm).filter(|_| rules.source.is_none()),
+                ..Promises::default()
+            },
+            Kind::Composed(rules) => composed(rules, farm),
+        };
+        promises.checks = self.checks.as_ref().map(CheckRule::promise);
+        if let Some(header) = self.ends_authentication {
+            promises.trusted_header = Some(header.into());
+        }
+        promises
+    }
+}
+
+fn composed(rules: &Rules, farm: &Farm) -> Promises {
+    let trusted_header = rules.client_id.map(|header| header.name).or(rules.scrub).map(Into::into);
+    let mut promises = Promises { trusted_header, ..Promises::default() };
+    match rules.persist {
+        Some(PersistRule::Source(source)) => promises.persistence = Some(source.timeout),
+        Some(PersistRule::Cookie(cookie)) => {
+            promises.cookie = Some(cookie.name.into());
+            promises.persistence = cookie.life;
+        }
+        None => {}
+    }
+    // Where something keeps a client to its backend, how requests fall depends on the clients.
+    if rules.persist.is_none() && rules.pin.is_none() && rules.prefer_last == PreferLast::Never {
+        promises.spread = spread(&rules.select, SpreadUnit::Requests, farm);
+    }
+    promises
+}
+
+/// What the algorithm promises whatever the traffic is ([`SelectRule::bound`], as a trace declares it).
+fn spread(rule: &SelectRule, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
+    let turns = matches!(rule.algorithm, Algorithm::RoundRobin);
+    let (percent, units) = match rule.algorithm {
+        // Its share, rounded up.
+        Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => (0, 1),
+        // Half as much again and 18 is never less than six standard deviations: with the root of the expected number
+        // r, r^2 / 2 + 18 >= 6 r.
+        Algorithm::Random { draws: 0 | 1 } => (50, 18),
+        _ => return None,
+    };
+    if rule.max_connections.is_some() {
+        return None;
+    }
+    let weight =
+        |index: usize| rule.weights.get(index % rule.weights.len().max(1)).map_or(1, |&weight| u32::from(weight));
+    let counted = |index| if turns { weight(index).min(1) } else { weight(index) };
+    let weights = farm.backends.iter().enumerate().map(|(index, backend)| (backend.name.clone(), counted(index)));
+    Some(Spread { unit, percent, units, weights: weights.filter(|&(_, weight)| weight != 1).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::find;
+    use stickler_lb_core::Backend;
+
+    fn promises(name: &str) -> Promises {
+        let backend = |index: u16| Backend {
+            name: format!("iis{index}").into(),
+            address: SocketAddr::from(([10, 0, 0, 1], 80 + index)),
+        };
+        find(name).unwrap().promises(&Farm { backends: (1..=2).map(backend).collect() })
+    }
+
+    #[test]
+    fn persistence_is_promised_by_the_table_and_the_cookie_by_its_name() {
+        assert_eq!(promises("pool-source").persistence, Some(Duration::from_mins(30)));
+        assert_eq!(promises("l4-source").persistence, Some(Duration::from_mins(30)));
+        let cookie = promises("pool-cookie");
+        assert_eq!((cookie.cookie.as_deref(), cookie.persistence), (Some("SERVERID"), None));
+        assert_eq!(promises("pin-on-401"), Promises::default());
+    }
+
+    #[test]
+    fn a_spread_is_promised_where_turns_are_taken_and_nothing_keeps_a_client() {
+        let unit = |name: &str| promises(name).spread.map(|spread| (spread.unit, spread.percent, spread.units));
+        assert_eq!(unit("shared-pool"), Some((SpreadUnit::Requests, 0, 1)));
+        assert_eq!(unit("l4-nat"), Some((SpreadUnit::Connections, 0, 1)));
+        assert_eq!(unit("pool-random"), Some((SpreadUnit::Requests, 50, 18)));
+        let weights = promises("pool-weighted").spread.unwrap().weights;
+        assert_eq!(weights, [("iis1".into(), 3)]);
+        for name in ["pin-on-401", "pool-source", "pool-cookie", "pool-least", "pool-source-hash", "l4-source"] {
+            assert_eq!(unit(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn checks_and_the_trusted_header_are_declared() {
+        let checks = promises("pin-checked-tcp").checks.unwrap();
+        assert_eq!((checks.rise, checks.fall, checks.interval), (2, 3, Duration::from_secs(2)));
+        assert_eq!(promises("auth-at-balancer").trusted_header.as_deref(), Some("X-Remote-User"));
+        assert_eq!(promises("scrub-identity").trusted_header.as_deref(), Some("X-Remote-User"));
+        assert_eq!(promises("client-id-trusting").trusted_header.as_deref(), Some("Jespa-Connection-Id"));
+    }
+}

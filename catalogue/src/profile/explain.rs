@@ -1,0 +1,361 @@
+//! How a product treats connections, in words made from its rules.
+
+use std::fmt::Write as _;
+
+use stickler_lb_core::health::rule::{Expect, Probe};
+use stickler_lb_core::policy::composed::{Connect, Lost, PreferLast, Rules};
+use stickler_lb_core::policy::per_connection::FlowRules;
+use stickler_lb_core::policy::persist::PersistRule;
+use stickler_lb_core::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
+use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
+use stickler_lb_core::policy::select::{Algorithm, HashKey};
+
+use super::{Citation, Evidence, Fact, Profile};
+use crate::Carriage;
+use crate::mechanism::Kind;
+
+pub(super) fn explain(profile: &Profile) -> String {
+    let mut told = Told { facts: &profile.facts, sources: Vec::new(), text: String::new() };
+    let Profile { product, versions, config, name, .. } = profile;
+    let mechanism = &profile.mechanism;
+    told.text = format!("{name}: {product} {versions}, {config}.\n\n");
+    let meaning = match &mechanism.kind {
+        Kind::PerConnection(rules) => {
+            flows(&mut told, rules, mechanism.carriage);
+            "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
+             without affinity. A client's next connection may go to another backend, and authenticates there anew."
+                .to_owned()
+        }
+        Kind::Composed(rules) => {
+            requests(&mut told, rules);
+            meaning(rules)
+        }
+    };
+    health(&mut told, profile);
+    let _ = write!(told.text, "\n\nFor NTLM: {meaning}\n");
+    for note in &profile.notes {
+        let _ = write!(told.text, "\nNote: {note}");
+    }
+    told.finish()
+}
+
+/// The text so far, and the sources that it refers to by number.
+struct Told<'a> {
+    facts: &'a [Fact],
+    sources: Vec<(&'a str, Evidence)>,
+    text: String,
+}
+
+impl Told<'_> {
+    /// A sentence that rests on these values.
+    fn say(&mut self, sentence: &str, on: &[&str]) {
+        if !self.text.ends_with('\n') {
+            self.text.push(' ');
+        }
+        self.text.push_str(sentence);
+        let mut marks: Vec<String> = Vec::new();
+        for fact in self.facts.iter().filter(|fact| on.contains(&fact.what)) {
+            let mark = match &fact.citation {
+                Citation::Assumed { .. } => "[assumed]".to_owned(),
+                Citation::Known { source, evidence } => {
+                    let known = (source.as_str(), *evidence);
+                    let at = self.sources.iter().position(|&other| other == known).unwrap_or_else(|| {
+                        self.sources.push(known);
+                        self.sources.len() - 1
+                    });
+                    format!("[{}]", at + 1)
+                }
+            };
+            if !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+        if !marks.is_empty() {
+            let _ = write!(self.text, " {}", marks.concat());
+        }
+        self.text.push('.');
+    }
+
+    fn finish(mut self) -> String {
+        for fact in self.facts {
+            if let Citation::Assumed { why } = &fact.citation {
+                let why = why.strip_prefix("not known: ").unwrap_or(why);
+                let _ = write!(self.text, "\nNot known: `{}`, taken to be {}: {why}", fact.what, fact.value);
+            }
+        }
+        for (index, (source, evidence)) in self.sources.iter().enumerate() {
+            let _ = write!(self.text, "\n[{}] {source} ({evidence})", index + 1);
+        }
+        self.text.push('\n');
+        self.text
+    }
+}
+
+fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
+    let how = match carriage {
+        Carriage::SourceNat => "It translates addresses, and a backend sees the balancer's",
+        Carriage::DestinationNat => "It translates addresses, and a backend sees the client's",
+        Carriage::DirectReturn => "Packets go to the backend, and answers past the balancer",
+        Carriage::Splice { proxy_protocol: None } => "It passes bytes between two connections",
+        Carriage::Splice { .. } => {
+            "It passes bytes between two connections, and names the client by the PROXY protocol"
+        }
+    };
+    told.say(how, &["carriage"]);
+    told.say(&format!("Each connection goes to {}", chosen(rules.select.algorithm)), &["select.algorithm"]);
+    if let Some(source) = rules.source {
+        let kept =
+            format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
+        told.say(&kept, &["persist.by", "persist.timeout"]);
+    }
+    if rules.close_on_down {
+        told.say("The connections of a backend that goes down are ended", &["close_on_down"]);
+    }
+}
+
+const fn chosen(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::RoundRobin => "the next backend in turn",
+        Algorithm::WeightedRoundRobin => "the next backend in turn, by weight",
+        Algorithm::Random { draws: 0 | 1 } => "a backend drawn at random",
+        Algorithm::Random { .. } => "the less loaded of some backends drawn at random",
+        Algorithm::LeastConnections => "the backend with the fewest connections in use",
+        Algorithm::Hash(key) | Algorithm::ConsistentHash(key) => match key {
+            HashKey::Source => "the backend that a hash of the client's address names",
+            HashKey::FiveTuple => "the backend that a hash of addresses and ports names",
+            HashKey::Uri { .. } => "the backend that a hash of the URI names",
+            HashKey::Header(_) => "the backend that a hash of a header field names",
+        },
+    }
+}
+
+fn requests(told: &mut Told<'_>, rules: &Rules) {
+    told.say(
+        &format!("Each request goes to {}", chosen(rules.select.algorithm)),
+        &["select.algorithm", "select.weights"],
+    );
+    match rules.persist {
+        Some(PersistRule::Source(source)) => {
+            let kept =
+                format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
+            told.say(&kept, &["persist.by", "persist.timeout", "persist.mask"]);
+        }
+        Some(PersistRule::Cookie(cookie)) => {
+            let when = if cookie.on_401 { "the 401 of a handshake sets it too" } else { "a 401 does not set it" };
+            let kept = format!("A cookie `{}` keeps a client on its backend; {when}", cookie.name);
+            told.say(&kept, &["persist.by", "persist.cookie", "persist.on_401"]);
+        }
+        None => {}
+    }
+    match rules.prefer_last {
+        PreferLast::Never => {}
+        PreferLast::AfterChallenge => {
+            told.say("After a challenge, a client connection stays with the backend that it had", &["prefer_last"]);
+        }
+        PreferLast::Always => told.say("A client connection stays with the backend that it had", &["prefer_last"]),
+    }
+    pooling(told, rules.pool.as_ref(), rules.pin.is_some());
+    if let Some(pin) = &rules.pin {
+        pinning(told, pin);
+    }
+    if let Some(idle) = rules.own_idle {
+        told.say(
+            &format!("A client's own connection closes after {} s without a request", idle.as_secs()),
+            &["pin.idle"],
+        );
+    }
+    if let Some(schemes) = rules.strip {
+        told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip"]);
+    }
+    retries(told, rules);
+}
+
+fn pooling(told: &mut Told<'_>, pool: Option<&PoolRule>, pins: bool) {
+    let on = &[
+        "pool.share",
+        "pool.slots",
+        "pool.idle",
+        "pool.order",
+        "pool.in_all",
+        "pool.per_key",
+        "pool.requests",
+        "pool.life",
+        "pool.source_mask",
+    ];
+    let Some(pool) = pool else {
+        let unless = if pins { ", unless it is pinned" } else { "" };
+        told.say(&format!("An upstream connection carries one request and closes{unless}"), &[]);
+        return;
+    };
+    let order = if pool.order == Order::Lifo { "the one used last first" } else { "the one idle longest first" };
+    let who = match pool.share {
+        Share::Never { slots } => {
+            let text = format!("Each client connection has upstream connections of its own, {slots} idle ones at most");
+            told.say(&text, on);
+            return;
+        }
+        Share::Safe => "any client, but not by a connection's first request",
+        Share::Aggressive => "any client, a first request only if they were reused before",
+        Share::Always if pool.source.is_some_and(|mask| mask.v4 > 0) => "any client of the same masked address",
+        Share::Always => "any client",
+    };
+    told.say(
+        &format!("Idle upstream connections are kept for {} s and taken by {who}, {order}", pool.idle.as_secs()),
+        on,
+    );
+}
+
+fn pinning(told: &mut Told<'_>, pin: &PinRule) {
+    let message = match pin.trigger {
+        Trigger::Request => "A request with `Authorization`".to_owned(),
+        Trigger::Response(status) => format!("A {} with a challenge", status.as_u16()),
+        Trigger::Challenge => "A 401 or 407 with a challenge".to_owned(),
+        Trigger::AnyResponse => "An answer of any status with a challenge".to_owned(),
+    };
+    let extent = match pin.schemes.extent {
+        Extent::Prefix => "at its beginning",
+        Extent::PrefixAndSpace => "and a space at its beginning",
+        Extent::Whole => "and nothing else",
+    };
+    let case = if pin.schemes.exact_case { ", in this case only" } else { ", in any case" };
+    let names = pin.schemes.names.join(" or ");
+    let effect = match pin.applied {
+        Applied::AtOnce => "pins the connection that carries it",
+        Applied::Dedicated if pin.trigger == Trigger::Request => "opens a connection that is the client's own",
+        Applied::Dedicated => "gives the client a new connection of its own, from the next request on",
+    };
+    told.say(
+        &format!("{message} ({names} {extent}{case}) {effect}"),
+        &["pin.trigger", "pin.schemes", "pin.exact_case", "pin.extent", "pin.applied"],
+    );
+    match pin.host {
+        Host::Pinned => told.say("Backend and connection are pinned", &["pin.host"]),
+        Host::Repicked => told.say("The backend is chosen anew for each request all the same", &["pin.host"]),
+    }
+    let closes = match (pin.coupling.upstream_follows, pin.coupling.downstream_follows) {
+        (true, true) => "Each end's close closes the other",
+        (true, false) => {
+            "The client's close closes the pinned connection; a lost pinned connection is replaced in silence"
+        }
+        (false, true) => "The pinned connection outlives its client; its own close closes the client",
+        (false, false) => "The pinned connection outlives its client, and its loss is hidden",
+    };
+    told.say(closes, &["pin.upstream_follows", "pin.downstream_follows"]);
+    if pin.key == PinKey::Client {
+        told.say("The pin belongs to the client's address and port", &["pin.key"]);
+    }
+    if let Some(slots) = pin.slots {
+        told.say(
+            &format!("{slots} connections are pinned at most, and the one idle longest makes room"),
+            &["pin.slots"],
+        );
+    }
+}
+
+fn retries(told: &mut Told<'_>, rules: &Rules) {
+    let connect = match rules.retry.connect {
+        Connect::Fail => "A backend that cannot be reached is an error".to_owned(),
+        Connect::Same { retries } => format!("A backend that cannot be reached is tried {retries} times more"),
+        Connect::Other => "A backend that cannot be reached is replaced by another".to_owned(),
+    };
+    told.say(&connect, &["retry.connect", "retry.retries"]);
+    let lost = match rules.retry.lost {
+        Lost::Never => "A request whose connection is lost is not sent again",
+        Lost::IdleRace => "An idempotent request that loses the race with an idle close is sent again",
+        Lost::Idempotent => "An idempotent request whose connection is lost is sent again",
+        Lost::Any => "Any request whose connection is lost is sent again",
+    };
+    told.say(lost, &["retry.lost", "retry.lost_elsewhere", "retry.carries_authenticate"]);
+}
+
+fn health(told: &mut Told<'_>, profile: &Profile) {
+    let on = ["check.probe", "check.interval", "check.timeout", "check.rise", "check.fall", "check.uri"];
+    match &profile.mechanism.checks {
+        None => told.say("It has no active health checks", &[]),
+        Some(check) => {
+            let what = match check.probe {
+                Probe::Tcp => "of the port",
+                Probe::Http { expect: Expect::Success, .. } => "that wants 2xx or 3xx, so that a 401 is down",
+                Probe::Http { .. } => "by a request that a 401 answers well",
+                Probe::Logon { .. } => "that logs on",
+            };
+            let (every, rise, fall) = (check.interval.as_secs_f64(), check.rise, check.fall);
+            told.say(&format!("A check {what} runs every {every} s, fall {fall}, rise {rise}"), &on);
+        }
+    }
+    let fails_open = match &profile.mechanism.kind {
+        Kind::PerConnection(rules) => rules.fails_open,
+        Kind::Composed(rules) => rules.fails_open,
+    };
+    if fails_open {
+        told.say("While every backend is down, each is taken for up", &["fails_open"]);
+    }
+    if let Some(passive) = &profile.mechanism.passive {
+        let text = format!(
+            "{} failures on live traffic keep a backend out for {} s",
+            passive.fails,
+            passive.out_for.as_secs()
+        );
+        told.say(&text, &["passive.fails", "passive.within", "passive.out_for", "passive.blame"]);
+    }
+}
+
+/// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
+fn meaning(rules: &Rules) -> String {
+    let by_source =
+        matches!(rules.select.algorithm, Algorithm::Hash(HashKey::Source) | Algorithm::ConsistentHash(HashKey::Source));
+    let anew = match rules.persist {
+        Some(PersistRule::Cookie(_)) => "the cookie brings its legs to one backend, if the client keeps cookies",
+        Some(PersistRule::Source(_)) => "affinity brings its legs to one backend",
+        None if by_source || rules.prefer_last == PreferLast::Always => "affinity brings its legs to one backend",
+        None => "the backend is chosen anew for each leg, so it works with one backend, or with affinity",
+    };
+    match (&rules.pin, &rules.pool) {
+        (Some(pin), pool) => pinned_meaning(pin, pool.is_some(), anew),
+        (None, None) => {
+            "no leg of a handshake meets the connection of the leg before it: nobody can log on, and nobody is \
+                         served as another."
+                .into()
+        }
+        (None, Some(PoolRule { share: Share::Never { .. }, .. })) => {
+            format!("connections are never shared between clients, so that nobody is served as another; {anew}.")
+        }
+        (None, Some(PoolRule { source: Some(mask), .. })) if mask.v4 == 32 => {
+            format!("connections are shared only by clients of one address, who can be served as one another; {anew}.")
+        }
+        (None, Some(_)) => format!(
+            "an authenticated connection goes back to the pool, and whoever takes it next is served as its user; legs of \
+             several clients mix; {anew}."
+        ),
+    }
+}
+
+fn pinned_meaning(pin: &PinRule, pool: bool, anew: &str) -> String {
+    let mut parts = vec!["a handshake keeps its connection once it is pinned".to_owned()];
+    if pin.host == Host::Repicked {
+        parts.push(anew.to_owned());
+    }
+    if pin.applied == Applied::Dedicated && pin.trigger != Trigger::Request {
+        parts.push(
+            "a client that begins with its Negotiate leg sends it over another connection than the next, and fails"
+                .into(),
+        );
+    }
+    if pin.trigger != Trigger::Request && pool {
+        parts.push(
+            "a client that is let in without a challenge (one-shot Kerberos) is not pinned, and leaves an \
+                    authenticated connection in the pool"
+                .into(),
+        );
+    }
+    if pin.schemes.extent == Extent::Whole {
+        parts.push("a challenge with a token is missed".into());
+    }
+    if !pin.coupling.upstream_follows {
+        parts.push("the authenticated connection outlives its client, and can serve another".into());
+    }
+    if !pin.coupling.downstream_follows {
+        parts.push("the loss of a pinned connection meets the client as a silent 401".into());
+    }
+    parts.join("; ") + "."
+}

@@ -1,0 +1,351 @@
+//! The state of all connections: which upstream connection is where, who owns it, and what is due to be closed.
+//!
+//! [`ConnectionTable`] is the only code that changes this state. Its fields are private to this module and its
+//! children, and it hands out shared references only. Each method that [`super::Composed`] can call is a query or a
+//! whole transition: both sides of a bond, the pool, the load of the backends and the idle limits agree before it and
+//! after it, which [`ConnectionTable::check_invariants`] verifies in debug builds. What the rules of a mechanism have to
+//! decide comes in as an argument ([`AfterExchange`], [`AfterClose`]) or is fixed at the start ([`TableRules`]).
+//!
+//! `exchanges`, `closes` and `pins` hold the transitions, `idle_owned` the idle connections of single clients and their
+//! limits, `invariants` the checks.
+
+mod closes;
+mod exchanges;
+mod idle_owned;
+#[cfg(debug_assertions)]
+mod invariants;
+mod pins;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use stickler_model::Time;
+
+pub(super) use self::closes::{AbandonedPins, AfterClose};
+pub(super) use self::exchanges::AfterExchange;
+use self::idle_owned::IdleOwned;
+use super::super::backends::Backends;
+use super::super::grouped::Pools;
+use super::super::pin::{Host, PinKey, PinRule};
+use super::super::pool::{PoolKey, Share};
+use super::rules::{PreferLast, Rules};
+use crate::{DownstreamId, UpstreamId, Work};
+
+/// An open upstream connection, which is in exactly one place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Upstream {
+    /// The backend's index in the farm.
+    pub(super) backend: usize,
+    /// The number of the location whose requests may share the connection ([`PoolKey::location`]).
+    location: usize,
+    /// The group of clients that may share the connection ([`PoolKey::group`]).
+    group: Option<IpAddr>,
+    /// Where the connection is.
+    place: Place,
+    /// Who may use the connection.
+    pub(super) ownership: Ownership,
+    /// The place of the stream whose request the connection carries, or carried last; `None` for HTTP/1.1.
+    pub(super) stream: Option<u32>,
+    /// When the connection became idle, if the table tracks that ([`IdleOwned`]).
+    idle_since: Option<Time>,
+    /// Whether the connection closes after the exchange under way, whatever the pool's rule says.
+    pub(super) spent: bool,
+    /// How many exchanges the connection has completed.
+    pub(super) served: u32,
+    /// When the connection was decided on.
+    pub(super) opened: Time,
+}
+
+/// The place of an upstream connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The connection is idle in the pool.
+    Pooled {
+        /// When the pool got it.
+        since: Time,
+    },
+    /// The connection carries an exchange of this downstream connection, or belongs to it.
+    HeldBy(DownstreamId),
+    /// The connection is pinned, idle and without an owner; the next downstream connection from this address gets it.
+    ParkedFor(SocketAddr),
+}
+
+/// How an upstream connection belongs to the downstream connection that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// For one exchange.
+    Exchange,
+    /// Until either connection closes, neither of which closes the other.
+    Private,
+    /// By the pin rule.
+    Pinned,
+}
+
+/// A downstream connection that has a request under way, owns an upstream connection, or has a past that counts.
+#[derive(Debug, Default)]
+pub(super) struct Downstream {
+    /// The pinned connection that all requests take.
+    pub(super) pinned: Option<UpstreamId>,
+    /// The upstream connection that carries the request under way.
+    busy: Option<UpstreamId>,
+    /// The upstream connections that carry further requests at the same time, of other streams; empty while `busy` is
+    /// `None`.
+    others: Vec<UpstreamId>,
+    /// The other upstream connections that belong to this one, the one used last at the end: private ones, and those
+    /// pinned with the host re-picked, for another service, or while the first was busy. Streams apart, at most one for
+    /// each backend and location.
+    pub(super) owned: Vec<UpstreamId>,
+    /// Whether all further requests go over upstream connections that nobody else has used.
+    pub(super) dedicated: bool,
+    /// Whether requests stay with the last backend since an answer matched the pin's trigger.
+    pub(super) prefers_last: bool,
+    /// The backend of the last request.
+    pub(super) last_backend: Option<usize>,
+    /// Whether a request that no pinned connection took has been sent.
+    sent_unpinned: bool,
+    /// Whether the next answer is to set the persistence cookie.
+    pub(super) needs_cookie: bool,
+    /// The client's address and port, from the first request on.
+    pub(super) client: Option<SocketAddr>,
+}
+
+impl Downstream {
+    /// Returns whether the upstream connection carries a request of this downstream connection.
+    pub(super) fn carries(&self, id: UpstreamId) -> bool {
+        self.busy == Some(id) || self.others.contains(&id)
+    }
+
+    fn begin(&mut self, id: UpstreamId) {
+        if self.busy.is_none() {
+            self.busy = Some(id);
+        } else {
+            self.others.push(id);
+        }
+    }
+
+    fn end(&mut self, id: UpstreamId) {
+        if self.busy == Some(id) {
+            self.busy = self.others.pop();
+        } else {
+            self.others.retain(|other| *other != id);
+        }
+    }
+
+    /// Gives up the ownership of an upstream connection.
+    fn disown(&mut self, id: UpstreamId) {
+        self.pinned = self.pinned.filter(|pinned| *pinned != id);
+        self.owned.retain(|owned| *owned != id);
+    }
+}
+
+impl Upstream {
+    const fn key(&self) -> PoolKey {
+        PoolKey { backend: self.backend, location: self.location, group: self.group, proven: self.served > 1 }
+    }
+
+    /// Returns the key of a connection that replaces this one.
+    pub(super) const fn key_of_successor(&self, backend: usize) -> PoolKey {
+        PoolKey { backend, location: self.location, group: self.group, proven: false }
+    }
+}
+
+/// The parameters of a mechanism that bind the table throughout.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TableRules {
+    /// The pin rule: its slots, its coupling, and whether it pins the backend as well.
+    pin: Option<PinRule>,
+    /// How long an owned connection may be idle ([`super::Rules::own_idle`]).
+    own_idle: Option<Duration>,
+    /// How many services the farm is dealt out among.
+    services: usize,
+    /// Whether a downstream connection that holds nothing is kept, because its past counts.
+    remembers: bool,
+    /// Whether pins are found by the stream's place as well ([`super::Defects::streams_share_pin`]).
+    pins_by_stream: bool,
+}
+
+impl TableRules {
+    /// Takes from the rules what binds the table.
+    pub(super) fn new(rules: &Rules, services: usize) -> Self {
+        let first_differs = rules.pool.is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
+        let repicked = rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
+        let by_client = rules.pin.is_some_and(|pin| pin.key == PinKey::Client);
+        Self {
+            pin: rules.pin,
+            own_idle: rules.own_idle,
+            services,
+            remembers: first_differs || repicked || by_client || rules.prefer_last != PreferLast::Never,
+            pins_by_stream: rules.defects.streams_share_pin,
+        }
+    }
+}
+
+/// All connections, the pool, the backends' load and the work that is due.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    rules: TableRules,
+    backends: Backends,
+    pool: Option<Pools>,
+    /// All open upstream connections.
+    upstreams: IndexMap<UpstreamId, Upstream>,
+    downstreams: IndexMap<DownstreamId, Downstream>,
+    /// Pinned connections whose owner has closed, by the owner's address, in no useful order.
+    parked: IndexMap<SocketAddr, UpstreamId>,
+    /// Connections pinned last by a stream in this place; empty unless [`TableRules::pins_by_stream`].
+    by_stream: IndexMap<u32, UpstreamId>,
+    /// How many upstream connections are pinned.
+    pins: u32,
+    idle_owned: IdleOwned,
+    /// Unsolicited work, each item with the time since when it is due.
+    due: VecDeque<(Time, Work)>,
+}
+
+/// Queries.
+impl ConnectionTable {
+    /// Returns a table without connections.
+    pub(super) fn new(rules: TableRules, backends: Backends, pool: Option<Pools>) -> Self {
+        Self {
+            rules,
+            backends,
+            pool,
+            upstreams: IndexMap::new(),
+            downstreams: IndexMap::new(),
+            parked: IndexMap::new(),
+            by_stream: IndexMap::new(),
+            pins: 0,
+            idle_owned: IdleOwned::default(),
+            due: VecDeque::new(),
+        }
+    }
+
+    /// Returns the states and loads of the backends.
+    pub(super) const fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    /// Returns an open upstream connection.
+    pub(super) fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
+        self.upstreams.get(&id)
+    }
+
+    /// Returns a downstream connection that has something to know about.
+    pub(super) fn downstream(&self, id: DownstreamId) -> Option<&Downstream> {
+        self.downstreams.get(&id)
+    }
+
+    /// Returns whether an upstream connection is pinned.
+    pub(super) fn is_pinned(&self, id: UpstreamId) -> bool {
+        self.upstreams.get(&id).is_some_and(|upstream| upstream.ownership == Ownership::Pinned)
+    }
+
+    /// Returns the upstream connection that a stream in this place pinned last, if the downstream connection holds it.
+    pub(super) fn pinned_by_stream(&self, stream: u32, downstream: DownstreamId) -> Option<UpstreamId> {
+        let id = self.by_stream.get(&stream).copied()?;
+        self.upstreams.get(&id).is_some_and(|upstream| upstream.place == Place::HeldBy(downstream)).then_some(id)
+    }
+
+    /// Returns an idle connection of this ownership that the downstream connection has to the key's backend and location.
+    pub(super) fn idle_owned_by(
+        &self,
+        downstream: DownstreamId,
+        ownership: Ownership,
+        key: &PoolKey,
+    ) -> Option<UpstreamId> {
+        let holder = self.downstreams.get(&downstream)?;
+        let fits = |upstream: &Upstream| {
+            upstream.ownership == ownership && (upstream.backend, upstream.location) == (key.backend, key.location)
+        };
+        let mut idle = holder.owned.iter().copied().filter(|id| !holder.carries(*id));
+        idle.find(|id| self.upstreams.get(id).is_some_and(fits))
+    }
+
+    /// Returns the group of clients that a client with this address shares pooled connections with.
+    pub(super) fn pool_group(&self, client: IpAddr) -> Option<IpAddr> {
+        self.pool.as_ref().and_then(|pool| pool.group(client))
+    }
+
+    /// Returns since when unsolicited work is due.
+    pub(super) fn due_since(&self) -> Option<Time> {
+        self.due.front().map(|&(since, _)| since)
+    }
+
+    /// Returns when the next idle connection expires.
+    pub(super) fn next_expiry(&self) -> Option<Time> {
+        let pooled = self.pool.as_ref().and_then(Pools::next_deadline);
+        [pooled, self.next_owned_expiry()].into_iter().flatten().min()
+    }
+}
+
+/// Steps that transitions are made of.
+impl ConnectionTable {
+    /// Drops a downstream connection's entry when it holds nothing and nothing about it is to be remembered.
+    pub(super) fn drop_if_unused(&mut self, downstream: DownstreamId) {
+        let unused = |entry: &Downstream| {
+            let holds = entry.pinned.is_some() || entry.busy.is_some() || !entry.owned.is_empty();
+            !holds && !entry.dedicated && !entry.needs_cookie && !self.rules.remembers
+        };
+        if self.downstreams.get(&downstream).is_some_and(unused) {
+            self.downstreams.swap_remove(&downstream);
+        }
+    }
+
+    /// Removes an upstream connection and schedules its close.
+    fn close_upstream(&mut self, now: Time, id: UpstreamId) {
+        self.remove(id);
+        self.due.push_back((now, Work::CloseUpstream(id)));
+    }
+
+    /// Schedules the close of a downstream connection, which stays in the table until it is reported closed.
+    fn close_downstream(&mut self, now: Time, downstream: DownstreamId) {
+        self.due.push_back((now, Work::CloseDownstream(downstream)));
+    }
+
+    /// Removes an upstream connection from wherever it is, and returns the downstream connection that it was pinned to.
+    fn remove(&mut self, id: UpstreamId) -> Option<DownstreamId> {
+        self.mark_busy(id);
+        let entry = self.upstreams.swap_remove(&id)?;
+        self.by_stream.retain(|_, other| *other != id);
+        if entry.ownership == Ownership::Pinned {
+            self.pins -= 1;
+        }
+        match entry.place {
+            Place::Pooled { since } => {
+                if let Some(pool) = &mut self.pool {
+                    pool.remove(entry.key(), since, id);
+                }
+                None
+            }
+            Place::ParkedFor(client) => {
+                self.parked.swap_remove(&client);
+                None
+            }
+            Place::HeldBy(downstream) => {
+                self.backends.end(entry.backend);
+                let holder = self.downstreams.get_mut(&downstream)?;
+                holder.disown(id);
+                holder.end(id);
+                self.drop_if_unused(downstream);
+                (entry.ownership == Ownership::Pinned).then_some(downstream)
+            }
+        }
+    }
+
+    /// Removes an upstream connection that the pool itself has given up.
+    fn remove_unpooled(&mut self, id: UpstreamId) {
+        self.upstreams.swap_remove(&id);
+        self.by_stream.retain(|_, other| *other != id);
+    }
+
+    /// Moves a connection, and counts those in use.
+    fn set_place(&mut self, id: UpstreamId, place: Place) {
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        let used = |place| matches!(place, Place::HeldBy(_));
+        match (used(std::mem::replace(&mut upstream.place, place)), used(place)) {
+            (false, true) => self.backends.begin(upstream.backend),
+            (true, false) => self.backends.end(upstream.backend),
+            _ => {}
+        }
+    }
+}

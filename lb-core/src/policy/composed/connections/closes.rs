@@ -1,0 +1,122 @@
+//! Transitions that end connections, and the work that they leave to the data plane.
+
+use std::net::SocketAddr;
+
+use stickler_model::Time;
+
+use super::super::super::backends::BackendState;
+use super::{ConnectionTable, Ownership, Place};
+use crate::{DownstreamId, Finish, UpstreamId, Work};
+
+/// What happens besides when a downstream connection closes.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct AfterClose {
+    /// What happens to idle connections that were pinned to it.
+    pub(in super::super) pins: AbandonedPins,
+    /// Whether an idle pin of another client is dropped as well ([`super::Defects::cleanup_drops_another`]).
+    pub(in super::super) drops_another: bool,
+}
+
+/// What happens to idle pinned connections whose owner has closed.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum AbandonedPins {
+    /// They close with their owner.
+    Close,
+    /// They wait for a downstream connection from this address.
+    ParkFor(SocketAddr),
+    /// They wait for anybody's next request, those that the pool takes.
+    Pool,
+}
+
+impl ConnectionTable {
+    /// Removes a downstream connection that has closed, and returns the upstream connections that close with it.
+    pub(in super::super) fn on_downstream_closed(
+        &mut self,
+        now: Time,
+        downstream: DownstreamId,
+        next: AfterClose,
+    ) -> Vec<UpstreamId> {
+        let Some(entry) = self.downstreams.swap_remove(&downstream) else { return Vec::new() };
+        if next.drops_another && entry.pinned.is_some() {
+            self.drop_first_idle_pin(now);
+        }
+        let mut held: Vec<_> = entry.pinned.iter().chain(&entry.owned).copied().collect();
+        for busy in entry.busy.iter().chain(&entry.others) {
+            if !held.contains(busy) {
+                held.push(*busy);
+            }
+        }
+        held.retain(|&id| {
+            let Some(upstream) = self.upstreams.get(&id) else { return false };
+            let idle_pin = upstream.ownership == Ownership::Pinned && !entry.carries(id);
+            let down = self.backends.state(upstream.backend) == BackendState::Down;
+            match next.pins {
+                AbandonedPins::ParkFor(client) if idle_pin && !down => {
+                    self.park_for_client(now, client, id);
+                    false
+                }
+                AbandonedPins::Pool if idle_pin && !down => {
+                    self.unpin(id);
+                    self.put_in_pool(now, id) == Finish::Close
+                }
+                _ => {
+                    self.remove(id);
+                    true
+                }
+            }
+        });
+        held
+    }
+
+    /// Removes an upstream connection that has closed, and returns the downstream connection that it was pinned to.
+    pub(in super::super) fn on_upstream_closed(&mut self, id: UpstreamId) -> Option<DownstreamId> {
+        self.remove(id)
+    }
+
+    /// Sets the state of a backend. When it is down now, its idle connections close, and, if `closes_clients` is set, so
+    /// do the clients that own its pinned ones.
+    pub(in super::super) fn set_backend_state(
+        &mut self,
+        now: Time,
+        backend: usize,
+        state: BackendState,
+        closes_clients: bool,
+    ) {
+        // A farm that fails open may not take the backend for down.
+        if self.backends.set_state(backend, state) && self.backends.state(backend) == BackendState::Down {
+            self.drop_idle_of(now, backend, closes_clients);
+        }
+    }
+
+    fn drop_idle_of(&mut self, now: Time, backend: usize, closes_clients: bool) {
+        let affected = self.upstreams.iter().filter(|(_, upstream)| upstream.backend == backend);
+        let affected: Vec<_> = affected.map(|(&id, upstream)| (id, upstream.place, upstream.ownership)).collect();
+        for (id, place, ownership) in affected {
+            match place {
+                Place::HeldBy(owner) if ownership == Ownership::Pinned && closes_clients => {
+                    self.close_downstream(now, owner);
+                }
+                Place::HeldBy(_) => {}
+                Place::ParkedFor(_) | Place::Pooled { .. } => self.close_upstream(now, id),
+            }
+        }
+    }
+
+    /// Schedules the resumption of a downstream connection's waiting requests.
+    pub(in super::super) fn resume(&mut self, now: Time, downstream: DownstreamId) {
+        self.due.push_back((now, Work::Resume(downstream)));
+    }
+
+    /// Returns the next unsolicited work that is due; expires at most one idle connection.
+    pub(in super::super) fn poll(&mut self, now: Time) -> Option<Work> {
+        if let Some((_, work)) = self.due.pop_front() {
+            return Some(work);
+        }
+        if self.expire_owned(now) {
+            return self.due.pop_front().map(|(_, work)| work);
+        }
+        let expired = self.pool.as_mut()?.expire(now)?;
+        self.remove_unpooled(expired);
+        Some(Work::CloseUpstream(expired))
+    }
+}

@@ -1,0 +1,83 @@
+//! What is changed in a request's header section before a backend sees it.
+
+use http::{HeaderName, HeaderValue};
+
+use super::super::error::RuleError;
+use super::Composed;
+use super::rules::Rules;
+use crate::{Decision, Edit, RequestHead, Route};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The edits that the rules ask for, with the names of header fields checked.
+#[derive(Debug)]
+pub(super) struct RequestEdits {
+    /// The field that names the client's connection, and whether it replaces what the client sent.
+    client_id: Option<(HeaderName, bool)>,
+    forwarded_for: bool,
+    /// The field that is taken out.
+    scrub: Option<HeaderName>,
+    /// Whether the persistence cookie is taken out.
+    hides_cookie: bool,
+}
+
+impl RequestEdits {
+    /// Checks the names in the rules.
+    ///
+    /// # Errors
+    /// A name is not a valid field name.
+    pub(super) fn new(rules: &Rules, hides_cookie: bool) -> Result<Self, RuleError> {
+        let name =
+            |name: &'static str| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name));
+        let client_id = rules.client_id.map(|rule| Ok((name(rule.name)?, rule.overwrite))).transpose()?;
+        let scrub = rules.scrub.map(name).transpose()?;
+        Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie })
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.client_id.is_none() && !self.forwarded_for && self.scrub.is_none() && !self.hides_cookie
+    }
+
+    /// Appends the edits for this request; made again for a retry, they change nothing more.
+    fn append_to(&self, edits: &mut Vec<Edit>, head: &RequestHead<'_>) {
+        edits.extend(self.scrub.clone().filter(|name| head.headers.contains_key(name)).map(Edit::Remove));
+        if let Some((name, overwrite)) = &self.client_id
+            && (*overwrite || !head.headers.contains_key(name))
+            && let Ok(value) = HeaderValue::try_from(head.client.to_string())
+        {
+            edits.push(Edit::Set(name.clone(), value));
+        }
+        if self.forwarded_for {
+            edits.extend(forwarded_for(head).map(|value| Edit::Set(FORWARDED_FOR, value)));
+        }
+    }
+}
+
+/// Returns all entries so far, on one line, followed by the client's address; `None` where that is the last entry
+/// already.
+fn forwarded_for(head: &RequestHead<'_>) -> Option<HeaderValue> {
+    let client = head.client.ip().to_canonical().to_string();
+    let before: Vec<&[u8]> = head.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    let last = before.last().and_then(|line| line.rsplit(|&byte| byte == b',').next()).map(<[u8]>::trim_ascii);
+    if last == Some(client.as_bytes()) && before.len() == 1 {
+        return None;
+    }
+    let mut line = before.join(&b", "[..]);
+    if !line.is_empty() {
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(client.as_bytes());
+    HeaderValue::from_bytes(&line).ok()
+}
+
+impl Composed {
+    /// Adds the edits of a request that goes to a backend to the decision about it.
+    pub(super) fn edit_request(&self, decision: &mut Decision<Route>, head: &RequestHead<'_>) {
+        let sends = matches!(decision.verdict, Route::Open(_) | Route::Reuse(_) | Route::Pinned(_));
+        if self.request_edits.is_empty() || !sends {
+            return;
+        }
+        self.request_edits.append_to(&mut decision.edits, head);
+        decision.edits.extend(self.cookies.as_ref().and_then(|jar| jar.hide(head.headers)));
+    }
+}

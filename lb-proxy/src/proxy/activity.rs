@@ -1,0 +1,136 @@
+//! What a downstream connection is doing: idle, in the middle of a head, or with exchanges under way; and which places
+//! its streams take, where it speaks HTTP/2.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::config::Limits;
+
+/// What a downstream connection is doing, and how many requests it has brought.
+///
+/// After an answer that came before its request's end, the rest of that request counts as a head, too: it has to
+/// arrive within the same time.
+#[derive(Debug, Default)]
+pub(super) struct HeadWatch {
+    moment: AtomicU32,
+    /// Exchanges under way.
+    open: AtomicU32,
+}
+
+/// One moment of a [`HeadWatch`]: two bits say what it does, the others count, so that two idle times differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment(u32);
+
+impl HeadWatch {
+    const IDLE: u32 = 0;
+    /// A head has begun to arrive, and has not ended.
+    const PARTIAL: u32 = 1;
+    const BUSY: u32 = 2;
+    const MASK: u32 = 3;
+
+    /// A head is complete, and its exchange under way until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        let count = (self.moment.load(Ordering::Relaxed) & !Self::MASK).wrapping_add(Self::MASK + 1);
+        self.moment.store(count | Self::BUSY, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Busy { watch: Arc::clone(self), stream: None }
+    }
+
+    pub(super) fn bytes(&self) {
+        let now = self.moment.load(Ordering::Relaxed);
+        if now & Self::MASK == Self::IDLE {
+            self.moment.store(now | Self::PARTIAL, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn get(&self) -> Moment {
+        Moment(self.moment.load(Ordering::Relaxed))
+    }
+}
+
+impl Moment {
+    /// How long it may last.
+    pub(super) fn limit(self, limits: &Limits) -> Option<Duration> {
+        match self.0 & HeadWatch::MASK {
+            HeadWatch::IDLE => limits.idle,
+            HeadWatch::PARTIAL => Some(limits.request_head),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn is_busy(self) -> bool {
+        self.0 & HeadWatch::MASK == HeadWatch::BUSY
+    }
+
+    /// Whether there has been a request.
+    pub(super) const fn has_begun(self) -> bool {
+        self.0 > HeadWatch::MASK
+    }
+}
+
+/// An exchange under way. It lives as long as the answer's body. Connection, exchange and body live in one task, so
+/// that loads and stores need no order among them.
+pub(super) struct Busy {
+    watch: Arc<HeadWatch>,
+    stream: Option<Open>,
+}
+
+impl Busy {
+    /// An exchange by a stream of HTTP/2.
+    pub(super) fn by(mut self, stream: Open) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
+    pub(super) const fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.watch.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.watch.moment.fetch_and(!HeadWatch::MASK, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Which places are taken by open streams.
+#[derive(Debug, Default)]
+pub(super) struct Table(Mutex<Vec<bool>>);
+
+/// An open stream. Its place is free again when it is dropped, and the next has its turn.
+#[derive(Debug)]
+pub(super) struct Open {
+    table: Arc<Table>,
+    pub(super) place: u32,
+    pub(super) turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Table {
+    /// Takes the first place that is free.
+    pub(super) fn open(this: &Arc<Self>) -> Open {
+        let mut places = this.lock();
+        let place = places.iter().position(|taken| !taken).unwrap_or_else(|| {
+            places.push(false);
+            places.len() - 1
+        });
+        places[place] = true;
+        Open { table: Arc::clone(this), place: u32::try_from(place).unwrap_or(u32::MAX), turn: None }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(taken) = self.table.lock().get_mut(self.place as usize) {
+            *taken = false;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What every connection's task needs.
+
+use std::sync::Arc;
+
+use stickler_lb_core::{Pipelining, ProxyProtocol};
+use stickler_tls::ServerTls;
+
+use super::secure::Transports;
+use super::shell::Shell;
+use crate::Gate;
+use crate::health::Traffic;
+
+/// What every connection's task needs.
+pub(super) struct Proxy<N> {
+    pub(super) net: N,
+    pub(super) client: hyper::client::conn::http1::Builder,
+    pub(super) server: hyper::server::conn::http1::Builder,
+    pub(super) gate: Option<Arc<dyn Gate>>,
+    /// The PROXY protocol on either side, as [`HttpProxyConfig`] has it.
+    pub(super) announces: Option<ProxyProtocol>,
+    pub(super) accepts: bool,
+    pub(super) pipelining: Pipelining,
+    /// By prior knowledge.
+    pub(super) http2: bool,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) upstream_tls: Option<Transports>,
+    /// Streams of one connection take turns, since the policy or the gate is asked one request at a time.
+    pub(super) in_turn: bool,
+    pub(super) traffic: Option<Traffic>,
+    pub(super) shell: Shell,
+}
+
+impl<N> Proxy<N> {
+    /// Reports to the passive checks, where there are any.
+    pub(super) fn traffic(&self, report: impl FnOnce(&Traffic)) {
+        if let Some(traffic) = &self.traffic {
+            report(traffic);
+        }
+    }
+}

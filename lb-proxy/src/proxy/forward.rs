@@ -1,0 +1,270 @@
+//! One request on its way: where the policy sends it, what comes back, and what is tried again.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, Response, StatusCode, request};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::TrySendError;
+use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead};
+use stickler_model::{REQUEST_ID_HEADER, RequestId};
+use stickler_net::Net;
+use tokio::time::timeout;
+
+use super::activity::Busy;
+use super::admission::admit;
+use super::answer_body::AnswerBody;
+use super::context::Proxy;
+use super::lease::Lease;
+use super::peer::{Peer, view};
+use super::request_body::{Progress, RequestBody};
+use super::sender::Sender;
+use super::shell::Step;
+use super::{headers, upstream};
+
+/// The downstream connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
+pub(super) struct CloseDownstream;
+
+/// Takes a request to where the policy sends it, and brings an answer back.
+pub(super) async fn forward<N: Net>(
+    proxy: Arc<Proxy<N>>,
+    peer: Peer,
+    busy: Busy,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
+    let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
+    if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
+        // It ends when the other side drops it.
+        let _ = unfinished.await;
+    }
+    let (mut parts, mut body) = request.into_parts();
+    if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.shell.limits.fields) {
+        return Ok(own_answer(status, &[], busy));
+    }
+    let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
+    if let Some(gate) = &proxy.gate {
+        // BoxFuture, since only a balancer with a gate is to pay for its future.
+        match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
+            Ok(passed) => body = passed,
+            Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+        }
+    }
+    let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
+    let mut held = Some(Held { parts, body: RequestBody::new(body) });
+    let mut attempts = 0;
+    loop {
+        let (at, backend, target, picked) = match step {
+            Step::Send { at, sender, picked } => (at, sender.backend, Target::Idle(sender), picked),
+            Step::Open(at, backend) => (at, backend, Target::Backend(backend), true),
+            Step::Answer(status) => return Ok(own_answer(status, &edits, busy)),
+            Step::Close => return Err(CloseDownstream),
+            Step::Wait(resumed) => {
+                let resumed = timeout(proxy.shell.limits.wait, resumed).await;
+                let (Ok(Ok(())), Some(held)) = (resumed, &held) else {
+                    return Ok(own_answer(StatusCode::SERVICE_UNAVAILABLE, &[], busy));
+                };
+                (step, edits) = proxy.shell.route(peer.id, id, &view(&held.parts, &peer));
+                continue;
+            }
+        };
+        let lease = Lease::new(&proxy, at, id);
+        attempts += 1;
+        // The shell turns a retry of what is not held any more into an error answer.
+        let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], busy)) };
+        proxy.traffic(|traffic| traffic.sent(backend, picked));
+        let kind = match attempt(lease, target, sending, edits, &peer).await {
+            Attempt::Answered(response) => {
+                proxy.traffic(|traffic| traffic.succeeded(backend));
+                return Ok(response.into_response(busy));
+            }
+            Attempt::Broken(status) => return Ok(own_answer(status, &[], busy)),
+            Attempt::Failed(lease, kind, unsent) => {
+                lease.release();
+                held = unsent.filter(|_| attempts < proxy.shell.limits.attempts);
+                kind
+            }
+        };
+        // Before the policy is asked what now, so that it knows who is out.
+        // A lost race with an idle close counts, too, as with nginx (`ngx_http_upstream_next`).
+        proxy.traffic(|traffic| traffic.failed(backend));
+        let again = held.as_ref().map(|held| view(&held.parts, &peer));
+        (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
+    }
+}
+
+/// A request that can (still) be sent, whole.
+struct Held {
+    parts: request::Parts,
+    body: RequestBody,
+}
+
+enum Target {
+    Idle(Sender),
+    Backend(usize),
+}
+
+enum Attempt<N: Net> {
+    Answered(Answer<N>),
+    /// The client's own body broke off, stalled, or is not one: to be answered with this status.
+    Broken(StatusCode),
+    /// With the request, where it can be sent again.
+    Failed(Lease<N>, FailureKind, Option<Held>),
+}
+
+/// Sends the request once.
+async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec<Edit>, peer: &Peer) -> Attempt<N> {
+    let proxy = Arc::clone(&lease.proxy);
+    let (mut sender, reused) = match target {
+        Target::Idle(sender) => (sender, true),
+        Target::Backend(backend) => {
+            // Boxed: it is large and rare, and every request's future would have to carry it.
+            match Box::pin(upstream::open(&lease, backend, peer)).await {
+                Ok(sender) => (sender, false),
+                Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
+            }
+        }
+    };
+    let Held { mut parts, body } = held;
+    // Kept where the request may lose the race with an idle close: only a reused connection can.
+    let spare = (reused && body.is_end_stream() && parts.method.is_idempotent()).then(|| parts.clone());
+    // Only an HTTP/1.0 client may leave it out (RFC 9112 3.2); what goes upstream is HTTP/1.1.
+    if !parts.headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::try_from(sender.address.to_string())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    for edit in edits {
+        edit.apply(&mut parts.headers);
+    }
+    let progress = body.progress();
+    let before = sender.received();
+    let sent = sender.send.try_send_request(Request::from_parts(parts, body));
+    let failure = match answer_within(proxy.shell.limits.answer, sent, progress.as_deref()).await {
+        Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            return Attempt::Answered(Answer::new(lease, sender, response));
+        }
+        // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on.
+        Ok(Ok(_)) => (FailureKind::Malformed, None),
+        Err(Stalled::Backend) => (FailureKind::Silent, None),
+        // RFC 9110 15.5.9. The backend has half a request, so its connection goes with the lease.
+        Err(Stalled::Client) => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
+        Ok(Err(mut error)) => match error.take_message() {
+            Some(unsent) => {
+                let (parts, body) = unsent.into_parts();
+                (FailureKind::Lost, Some(Held { parts, body }))
+            }
+            None if error.error().is_user() => return Attempt::Broken(StatusCode::BAD_REQUEST),
+            None if error.error().is_parse() || sender.received() > before => (FailureKind::Malformed, None),
+            None => (FailureKind::Lost, spare.map(|parts| Held { parts, body: RequestBody::Empty })),
+        },
+    };
+    Attempt::Failed(lease, failure.0, failure.1)
+}
+
+type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// Who makes no progress.
+enum Stalled {
+    /// The request is with the backend, or as much of it as that takes, and nothing comes back.
+    Backend,
+    /// The rest of the request does not come.
+    Client,
+}
+
+/// Waits for an answer's head, or until the limit passes without progress of the request either.
+async fn answer_within(
+    limit: Duration,
+    sent: impl Future<Output = Sent>,
+    progress: Option<&Progress>,
+) -> Result<Sent, Stalled> {
+    let mut sent = pin!(sent);
+    let mut seen = 0;
+    loop {
+        if let Ok(result) = timeout(limit, sent.as_mut()).await {
+            return Ok(result);
+        }
+        let now = progress.map_or(0, Progress::frames);
+        if now == seen {
+            let waiting = progress.is_some_and(Progress::is_waiting);
+            return Err(if waiting { Stalled::Client } else { Stalled::Backend });
+        }
+        seen = now;
+    }
+}
+
+/// A backend's answer, its head as it goes downstream.
+struct Answer<N: Net> {
+    response: http::response::Parts,
+    source: Option<(Incoming, Lease<N>, Sender)>,
+}
+
+impl<N: Net> Answer<N> {
+    /// Puts the answer's head to the policy, and the end with it, where there is no body to wait for.
+    fn new(lease: Lease<N>, sender: Sender, response: Response<Incoming>) -> Self {
+        let (mut parts, body) = response.into_parts();
+        let closes = headers::prepare_response(&mut parts);
+        let head = ResponseHead { status: parts.status, headers: &parts.headers, closes };
+        let proxy = Arc::clone(&lease.proxy);
+        let over = body.is_end_stream();
+        let (edits, source) = if over && sender.send.is_ready() {
+            let edits = proxy.shell.answered(lease.at, lease.request, &head, Some(sender));
+            lease.release();
+            (edits, None)
+        } else {
+            let edits = proxy.shell.answered(lease.at, lease.request, &head, None);
+            if over {
+                lease.finish(sender);
+                (edits, None)
+            } else {
+                (edits, Some((body, lease, sender)))
+            }
+        };
+        for edit in edits {
+            edit.apply(&mut parts.headers);
+        }
+        Self { response: parts, source }
+    }
+
+    fn into_response(self, busy: Busy) -> Response<AnswerBody<N>> {
+        let body = match self.source {
+            Some((body, lease, sender)) => AnswerBody::streaming(body, lease, sender, busy),
+            None => AnswerBody::short(Bytes::new(), busy),
+        };
+        Response::from_parts(self.response, body)
+    }
+}
+
+/// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.
+fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Response<AnswerBody<N>> {
+    let text = match status {
+        StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
+        StatusCode::REQUEST_TIMEOUT => "408: the rest of the request did not come in time\n",
+        StatusCode::NOT_IMPLEMENTED => "501: the balancer does not open tunnels\n",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "431: the request has more header fields than the balancer takes\n"
+        }
+        StatusCode::BAD_GATEWAY => "502: the backend gave the balancer no usable answer\n",
+        StatusCode::SERVICE_UNAVAILABLE => "503: the balancer has no backend for this request\n",
+        StatusCode::GATEWAY_TIMEOUT => "504: the backend did not answer the balancer in time\n",
+        _ => "",
+    };
+    let framed_by_lines = !busy.is_stream();
+    let mut response = Response::new(AnswerBody::short(Bytes::from_static(text.as_bytes()), busy));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if framed_by_lines && status.is_client_error() {
+        // What follows on the connection may not be a request at all.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    for edit in edits {
+        edit.clone().apply(headers);
+    }
+    response
+}

@@ -1,0 +1,72 @@
+//! A downstream connection that speaks HTTP/1.1: one request after another, and its time limits: for heads that never
+//! end, and for idling.
+
+use std::future::Future as _;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use stickler_lb_core::Protocol;
+use stickler_net::Net;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
+
+use super::activity::HeadWatch;
+use super::arrival::Arrival;
+use super::config::Limits;
+use super::forward::forward;
+use super::peer::Peer;
+use super::read_observer::ReadObserver;
+
+/// Serves one client's connection until either side is done with it.
+pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arrival: Arrival<N>, stream: S) {
+    let Arrival { registered, client, front, close } = arrival;
+    let (proxy, id) = (registered.proxy(), registered.id());
+    let limits = &proxy.shell.limits;
+    let head = Arc::new(HeadWatch::default());
+    let told = Arc::clone(&head);
+    let io = TokioIo::new(ReadObserver::new(stream, move |_| told.bytes()));
+    let peer = Peer { id, client, front, protocol: Protocol::Http1, head: Arc::clone(&head) };
+    let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), peer.head.begin(), request));
+    let mut connection = pin!(proxy.server.serve_connection(io, service));
+    let mut close = Some(close);
+    let mut timer = pin!(None);
+    let mut moment = None;
+    std::future::poll_fn(|cx| {
+        // How it ended does not matter: the registration and each exchange's lease clean up after every end.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if close.as_mut().is_some_and(|close| Pin::new(close).poll(cx).is_ready()) {
+            close = None;
+            // The coupled close: at once if idle, else after the answer under way.
+            connection.as_mut().graceful_shutdown();
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        let now = head.get();
+        if moment != Some(now) {
+            moment = Some(now);
+            timer.set(now.limit(limits).map(sleep));
+        }
+        timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
+    })
+    .await;
+}
+
+/// How the server side of every downstream connection is set. Not with hyper's own time limit for heads: that one
+/// runs while a connection is idle, too, and an authenticated connection may be idle for as long as it likes.
+pub(super) fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The backend's `Date` is passed on; there is no clock to make another.
+    builder.auto_date_header(false);
+    builder.max_buf_size(limits.head_bytes.max(8 * 1024)).max_header_size(limits.head_bytes);
+    if limits.fields != 100 {
+        builder.max_headers(limits.fields); // 100 is hyper's own, and needs no allocation
+    }
+    builder
+}

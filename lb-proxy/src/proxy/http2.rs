@@ -1,0 +1,188 @@
+//! A downstream connection that speaks HTTP/2 (RFC 9113): each stream is a request of it.
+//!
+//! ```text
+//! client ══ hyper server ── stream by stream ──▶ forward, as for HTTP/1.1 ──▶ upstream by HTTP/1.1
+//!                │ executes into
+//!                ▼
+//!          Streams ── all in the connection's own task, so that its end is theirs
+//! ```
+//!
+//! The coupled close is a GOAWAY: what is under way is answered, what comes after it is refused. A policy or a gate that
+//! is asked one request at a time has the streams take turns. Time limits are those of HTTP/1.1, but that a head which
+//! stops half-way counts as idling once the first request has come: frames of several kinds share the connection.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use http::header::CONNECTION;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use stickler_lb_core::Protocol;
+use stickler_net::Net;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::activity::{HeadWatch, Table};
+use super::answer_body::AnswerBody;
+use super::arrival::Arrival;
+use super::config::Limits;
+use super::context::Proxy;
+use super::forward::{CloseDownstream, forward};
+use super::peer::Peer;
+use super::read_observer::ReadObserver;
+
+/// Serves one client's connection until either side is done with it.
+pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Arrival { registered, client, front, mut close } = arrival;
+    let proxy = Arc::clone(registered.proxy());
+    let limits = &proxy.shell.limits;
+    let head = Arc::new(HeadWatch::default());
+    let told = Arc::clone(&head);
+    let io = TokioIo::new(ReadObserver::new(stream, move |_| {
+        if !told.get().has_begun() {
+            told.bytes();
+        }
+    }));
+    let protocol = Protocol::Http2 { stream: 0 };
+    let front = Front {
+        table: Arc::default(),
+        turn: proxy.in_turn.then(|| Arc::new(Semaphore::new(1))),
+        leaving: Arc::default(),
+        peer: Peer { id: registered.id(), client, front, protocol, head: Arc::clone(&head) },
+        proxy: Arc::clone(&proxy),
+    };
+    let leaving = Arc::clone(&front.leaving);
+    let streams = Streams::default();
+    let service = service_fn(move |request| front.exchange(request));
+    let mut connection = pin!(builder(streams.clone(), limits).serve_connection(io, service));
+    let mut exchanges = FuturesUnordered::new();
+    let mut timer = pin!(None);
+    let (mut told_to_leave, mut moment) = (false, None);
+    std::future::poll_fn(|cx| {
+        // How it ended does not matter: the registration and each exchange's lease clean up after every end.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        streams.poll_all(&mut exchanges, cx);
+        if !told_to_leave {
+            // The coupled close: at once if idle, else after the answers under way.
+            if Pin::new(&mut close).poll(cx).is_ready() {
+                leaving.store(true, Ordering::Relaxed);
+            }
+            told_to_leave = leaving.load(Ordering::Relaxed);
+            if told_to_leave {
+                moment = None;
+                connection.as_mut().graceful_shutdown();
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+        }
+        let now = head.get();
+        if moment != Some(now) {
+            moment = Some(now);
+            // A client that was told to go has the time of a head for it.
+            let farewell = (told_to_leave && !now.is_busy()).then_some(limits.request_head);
+            timer.set(farewell.or_else(|| now.limit(limits)).map(sleep));
+        }
+        timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
+    })
+    .await;
+}
+
+/// How the server side is set. Made for each connection, as it holds the connection's own streams.
+fn builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
+    builder.auto_date_header(false);
+    builder.max_concurrent_streams(limits.streams);
+    builder.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// What the streams of one connection have in common.
+struct Front<N: Net> {
+    proxy: Arc<Proxy<N>>,
+    peer: Peer,
+    table: Arc<Table>,
+    /// Where streams take turns.
+    turn: Option<Arc<Semaphore>>,
+    /// The connection is to end: no further stream begins.
+    leaving: Arc<AtomicBool>,
+}
+
+/// Why a stream is reset.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    /// Nothing has been done about it, so it can be tried again elsewhere (RFC 9113 8.7).
+    #[error("the connection is about to close")]
+    Leaving(#[source] h2::Error),
+    #[error(transparent)]
+    Coupled(#[from] CloseDownstream),
+}
+
+impl<N: Net> Front<N> {
+    /// Begins the exchange of a request that has just come.
+    fn exchange(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<N>>, NoAnswer>> + Send + 'static + use<N> {
+        let mut open = Table::open(&self.table);
+        let peer = Peer { protocol: Protocol::Http2 { stream: open.place }, ..self.peer.clone() };
+        let busy = peer.head.begin();
+        let (proxy, turn, leaving) = (Arc::clone(&self.proxy), self.turn.clone(), Arc::clone(&self.leaving));
+        async move {
+            if let Some(turn) = turn {
+                // It is never closed.
+                open.turn = turn.acquire_owned().await.ok();
+            }
+            if leaving.load(Ordering::Relaxed) {
+                return Err(NoAnswer::Leaving(h2::Reason::REFUSED_STREAM.into()));
+            }
+            let answer = forward(proxy, peer, busy.by(open), request).await;
+            let closes = match &answer {
+                Ok(answer) => answer.headers().contains_key(CONNECTION),
+                Err(CloseDownstream) => true,
+            };
+            if closes {
+                leaving.store(true, Ordering::Relaxed);
+            }
+            let mut answer = answer?;
+            // What HTTP/1.1 says in a field, HTTP/2 says by GOAWAY (RFC 9113 8.2.2).
+            answer.headers_mut().remove(CONNECTION);
+            Ok(answer)
+        }
+    }
+}
+
+type Exchange = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where hyper puts the futures of streams that have begun. They run in the connection's own task: what it leaves
+/// behind when it ends is dropped with it, before its registration.
+#[derive(Clone, Default)]
+struct Streams(Arc<Mutex<Vec<Exchange>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(stream));
+    }
+}
+
+impl Streams {
+    /// Takes the new ones, and polls all that can go on.
+    fn poll_all(&self, exchanges: &mut FuturesUnordered<Exchange>, cx: &mut Context<'_>) {
+        exchanges.extend(self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
+        while let Poll::Ready(Some(())) = exchanges.poll_next_unpin(cx) {}
+    }
+}

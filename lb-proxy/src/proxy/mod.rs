@@ -1,0 +1,128 @@
+//! The HTTP data plane: obeys an [`L7Policy`](stickler_lb_core::L7Policy), and follows HTTP.
+//!
+//! ```text
+//! serve_l7 ── accepts, polls the policy's unsolicited work
+//!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
+//!        ├─ http1, http2: a hyper server, and its time limits; pipelining: a defect, in place of http1
+//!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
+//!             ├─ admission: the gate, where there is one
+//!             ├─ headers: hop-by-hop fields, framing, Host
+//!             ├─ upstream: opens one connection, and the task that drives it (hyper client)
+//!             ├─ lease: closes the upstream connection of an exchange that was given up
+//!             └─ request_body, answer_body: frame by frame
+//! context: what every task needs; shell: the one lock around the policy and all connections
+//! arrival, peer, activity, sender: a connection accepted, its client, what it is doing, the right to send upstream
+//! secure: TLS, in front and behind; config: what a balancer is made of
+//! ```
+//!
+//! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
+//!
+//! Clients speak HTTP/1.1 or HTTP/2; backends are spoken to by HTTP/1.1 alone, as IIS needs it for Windows authentication.
+//! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
+//! connection is the policy's decision alone.
+
+mod activity;
+mod admission;
+mod answer_body;
+mod arrival;
+mod config;
+mod context;
+mod downstream;
+mod forward;
+mod headers;
+mod http1;
+mod http2;
+mod lease;
+mod peer;
+mod pipelining;
+mod read_observer;
+mod request_body;
+mod rewind;
+mod secure;
+mod sender;
+mod shell;
+mod upstream;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use stickler_model::Env;
+use stickler_net::{Net, next_connection};
+use tokio::time::sleep_until;
+
+use self::arrival::{Arrival, Registered};
+use self::context::Proxy;
+use self::secure::Transports;
+use self::shell::Shell;
+use crate::clock::instant;
+use crate::health::{Traffic, watch};
+
+pub use config::{HttpProxyConfig, Limits};
+pub use secure::UpstreamTls;
+
+/// Serves HTTP/1.1 on `listener` as the policy decides, until it is dropped.
+///
+/// Connections live in tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
+pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: HttpProxyConfig) {
+    let HttpProxyConfig { farm, policy, limits, control, passive, gate, .. } = service;
+    let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
+    let shell = Shell::new(env, farm, policy, limits);
+    let proxy = Arc::new(Proxy {
+        net,
+        client: upstream::builder(&limits),
+        server: http1::builder(&limits),
+        in_turn: gate.is_some() || !shell.takes_streams,
+        gate,
+        announces: service.send_proxy,
+        accepts: service.accept_proxy,
+        pipelining: service.pipelining,
+        http2: service.http2,
+        tls: service.tls,
+        upstream_tls: service.upstream_tls.map(|tls| Transports::new(tls, service.tls_drifts)),
+        traffic,
+        shell,
+    });
+    // Weak, since the proxy must not outlive its connections for the handle's sake.
+    let told = Arc::downgrade(&proxy);
+    let _attached = control.attach(move |backend, change| {
+        if let Some(proxy) = told.upgrade() {
+            proxy.shell.apply(backend, change);
+        }
+    });
+    let accepting = accept(&proxy, &listener);
+    let working = work(&proxy.shell);
+    tokio::select! {
+        biased;
+        () = accepting => {}
+        () = working => {}
+        () = watch(proxy.traffic.as_ref()) => {}
+    }
+}
+
+async fn accept<N: Net>(proxy: &Arc<Proxy<N>>, listener: &N::Listener) {
+    while let Some((stream, client)) = next_connection(listener).await {
+        if let Some((id, close)) = proxy.shell.connected() {
+            let arrival = Arrival { registered: Registered::new(proxy, id), client, front: None, close };
+            proxy.net.spawn(downstream::serve(arrival, stream));
+        }
+    }
+}
+
+/// Does the policy's unsolicited work whenever it is due.
+async fn work(shell: &Shell) {
+    loop {
+        let deadline = shell.work();
+        let mut woken = pin!(shell.wake.notified());
+        match deadline {
+            None => woken.await,
+            Some(deadline) => {
+                let at = instant(&shell.env, deadline);
+                tokio::select! {
+                    biased;
+                    () = woken.as_mut() => {}
+                    () = sleep_until(at) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The state of the data plane: one lock around the policy and the connections it speaks of, taken once per decision
+//! and never across an `.await`. What the policy decides is noted, with whom it concerns, in the lock's order.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::StatusCode;
+use indexmap::IndexMap;
+use stickler_lb_core::{
+    Bond, Change, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead,
+    Route, UpstreamId, Work,
+};
+use stickler_model::event::Decided;
+use stickler_model::{Env, RequestId, Time, What};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use super::config::Limits;
+use super::sender::Sender;
+
+/// Everything that all connections share.
+pub(super) struct Shell {
+    pub(super) env: Env,
+    pub(super) farm: Farm,
+    pub(super) limits: Limits,
+    /// The policy's next deadline came nearer.
+    pub(super) wake: Notify,
+    /// Whether the policy decides on several requests of one downstream connection at a time.
+    pub(super) takes_streams: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    policy: Box<dyn L7Policy>,
+    upstreams: IndexMap<UpstreamId, Upstream>,
+    downstreams: IndexMap<DownstreamId, Downstream>,
+    last_downstream: u32,
+    last_upstream: u32,
+    /// When the policy will be polled next.
+    armed: Option<Time>,
+}
+
+struct Upstream {
+    backend: usize,
+    task: AbortHandle,
+    /// There while the connection is idle.
+    sender: Option<Sender>,
+    /// Whom it serves, or served last.
+    downstream: DownstreamId,
+    /// A request was sent and its exchange has not yet seen what came of it. It will report the connection's end.
+    awaited: bool,
+    ended: bool,
+}
+
+struct Downstream {
+    close: Option<oneshot::Sender<()>>,
+    /// Requests that wait: one, or several streams.
+    resume: Vec<oneshot::Sender<()>>,
+    finishing: Option<oneshot::Receiver<()>>,
+}
+
+/// What the data plane is to do with a request.
+pub(super) enum Step {
+    /// Send it, on this idle connection: one that was picked for it, or one that belongs to its client.
+    Send { at: Exchange, sender: Sender, picked: bool },
+    /// Open a connection to the backend with this index and send it there.
+    Open(Exchange, usize),
+    /// Ask again when this is done.
+    Wait(oneshot::Receiver<()>),
+    /// Answer it.
+    Answer(StatusCode),
+    /// Close the downstream connection.
+    Close,
+}
+
+/// A step, and the changes to the header section of the message that it lets through.
+pub(super) type Edited = (Step, Vec<Edit>);
+
+/// Ends when a downstream connection is to be closed.
+pub(super) type CloseSignal = oneshot::Receiver<()>;
+
+impl Shell {
+    pub(super) fn new(env: Env, farm: Farm, policy: Box<dyn L7Policy>, limits: Limits) -> Self {
+        let takes_streams = policy.takes_streams();
+        let state = State {
+            policy,
+            upstreams: IndexMap::new(),
+            downstreams: IndexMap::new(),
+            last_downstream: 0,
+            last_upstream: 0,
+            armed: None,
+        };
+        Self { env, farm, limits, wake: Notify::new(), takes_streams, state: Mutex::new(state) }
+    }
+
+    /// The operator, a health check or live traffic says this of a backend.
+    pub(super) fn apply(&self, backend: usize, change: Change) {
+        let mut state = self.lock();
+        let now = self.env.clock.now();
+        state.policy.change(now, backend, change);
+        self.arm(&mut state);
+    }
+
+    /// Counts a new downstream connection; `None` where there are too many.
+    pub(super) fn connected(&self) -> Option<(DownstreamId, CloseSignal)> {
+        let mut state = self.lock();
+        if state.downstreams.len() >= self.limits.downstreams {
+            return None;
+        }
+        state.last_downstream = state.last_downstream.wrapping_add(1);
+        let id = DownstreamId(state.last_downstream);
+        let (close, signal) = oneshot::channel();
+        state.downstreams.insert(id, Downstream { close: Some(close), resume: Vec::new(), finishing: None });
+        Some((id, signal))
+    }
+
+    /// A downstream connection is gone.
+    pub(super) fn disconnected(&self, id: DownstreamId) {
+        let mut state = self.lock();
+        state.downstreams.swap_remove(&id);
+        for upstream in state.policy.downstream_closed(self.env.clock.now(), id) {
+            self.close_upstream(&mut state, upstream, None, Decided::CloseUpstream);
+        }
+        self.arm(&mut state);
+    }
+
+    /// Where does this request go?
+    pub(super) fn route(&self, id: DownstreamId, request: Option<RequestId>, head: &RequestHead<'_>) -> Edited {
+        let mut state = self.lock();
+        let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
+        let decision = state.policy.request(self.env.clock.now(), id, fresh, head);
+        self.follow(&mut state, id, request, fresh, decision)
+    }
+
+    /// A request was answered before the policy was asked.
+    pub(super) fn gated(&self, id: DownstreamId, request: Option<RequestId>) {
+        self.note(&self.lock(), id, None, request, Decided::Gate);
+    }
+
+    /// The request got no answer: where does it go now?
+    pub(super) fn failed(&self, at: Exchange, request: Option<RequestId>, failure: &Failure<'_>) -> Edited {
+        let mut state = self.lock();
+        if let Some(upstream) = state.upstreams.swap_remove(&at.upstream) {
+            upstream.task.abort();
+        }
+        let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
+        let now = self.env.clock.now();
+        let decision = state.policy.failed(now, at, fresh, failure);
+        let unable = failure.again.is_none();
+        match decision.verdict {
+            Route::Open(_) if unable => {
+                state.policy.upstream_closed(now, fresh);
+                (Step::Answer(failure.kind.status()), Vec::new())
+            }
+            Route::Pinned(other) | Route::Reuse(other) if unable => {
+                self.close_upstream(&mut state, other, request, Decided::CloseUpstream);
+                state.policy.upstream_closed(now, other);
+                (Step::Answer(failure.kind.status()), Vec::new())
+            }
+            Route::Wait if unable => (Step::Answer(failure.kind.status()), Vec::new()),
+            Route::Open(_) | Route::Pinned(_) | Route::Reuse(_) => {
+                self.note(&state, at.downstream, Some(at.upstream), request, Decided::Retry);
+                self.follow(&mut state, at.downstream, request, fresh, decision)
+            }
+            _ => self.follow(&mut state, at.downstream, request, fresh, decision),
+        }
+    }
+
+    /// Whether a connection that was decided on is to be some client's own.
+    pub(super) fn is_dedicated(&self, id: UpstreamId) -> bool {
+        self.lock().policy.is_dedicated(id)
+    }
+
+    /// TLS did not come about on a connection that was decided on.
+    pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
+        self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, Decided::TlsFailed);
+    }
+
+    /// A connection that was decided on is open; `spawn` starts its task.
+    pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce() -> AbortHandle) {
+        let mut state = self.lock();
+        // Under the lock, so that a task that ends at once finds its entry.
+        let task = spawn();
+        let downstream = at.downstream;
+        let entry = Upstream { backend, task, sender: None, downstream, awaited: true, ended: false };
+        state.upstreams.insert(at.upstream, entry);
+    }
+
+    /// A final answer's head has come. With `idle`, the whole answer has, and the connection is idle again.
+    pub(super) fn answered(
+        &self,
+        at: Exchange,
+        request: Option<RequestId>,
+        head: &ResponseHead<'_>,
+        idle: Option<Sender>,
+    ) -> Vec<Edit> {
+        let mut state = self.lock();
+        let now = self.env.clock.now();
+        let decision = state.policy.response(now, at, head);
+        match decision.verdict {
+            Bond::Pin => self.note(&state, at.downstream, Some(at.upstream), request, Decided::Pin),
+            Bond::Unpin => self.note(&state, at.downstream, Some(at.upstream), request, Decided::Unpin),
+            Bond::Keep => {}
+        }
+        let mut ended = false;
+        if let Some(upstream) = state.upstreams.get_mut(&at.upstream) {
+            upstream.awaited = false;
+            ended = upstream.ended;
+        }
+        if ended {
+            self.lost(&mut state, at.upstream);
+        } else if let Some(sender) = idle {
+            self.finish(&mut state, now, at, request, sender);
+        }
+        self.arm(&mut state);
+        decision.edits
+    }
+
+    /// Request and answer are complete.
+    pub(super) fn finished(&self, at: Exchange, request: Option<RequestId>, sender: Sender) {
+        let mut state = self.lock();
+        self.finish(&mut state, self.env.clock.now(), at, request, sender);
+        self.arm(&mut state);
+    }
+
+    /// The answer is complete, the request is not yet: the next request waits for the result's end.
+    pub(super) fn finishing(&self, id: DownstreamId) -> oneshot::Sender<()> {
+        let (done, finishing) = oneshot::channel();
+        if let Some(downstream) = self.lock().downstreams.get_mut(&id) {
+            downstream.finishing = Some(finishing);
+        }
+        done
+    }
+
+    /// What this downstream connection's next request has to wait for.
+    pub(super) fn unfinished(&self, id: DownstreamId) -> Option<oneshot::Receiver<()>> {
+        self.lock().downstreams.get_mut(&id)?.finishing.take()
+    }
+
+    /// An exchange was given up half-way: its upstream connection is of no use to anybody.
+    pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
+        let mut state = self.lock();
+        self.close_upstream(&mut state, at.upstream, request, Decided::CloseUpstream);
+        let coupled = state.policy.upstream_closed(self.env.clock.now(), at.upstream);
+        self.close_downstream(&mut state, coupled);
+        self.arm(&mut state);
+    }
+
+    /// An upstream connection's task has ended by itself.
+    pub(super) fn upstream_ended(&self, id: UpstreamId) {
+        let mut state = self.lock();
+        match state.upstreams.get_mut(&id) {
+            None => {}
+            Some(upstream) if upstream.awaited => upstream.ended = true,
+            Some(_) => {
+                self.lost(&mut state, id);
+                self.arm(&mut state);
+            }
+        }
+    }
+
+    /// Does the unsolicited work that is due, and returns when there will be more.
+    pub(super) fn work(&self) -> Option<Time> {
+        let mut state = self.lock();
+        while let Some(work) = state.policy.poll(self.env.clock.now()) {
+            match work {
+                Work::CloseUpstream(id) => {
+                    self.close_upstream(&mut state, id, None, Decided::Expire);
+                }
+                Work::CloseDownstream(id) => self.close_downstream(&mut state, Some(id)),
+                Work::Resume(id) => {
+                    let waiting = state.downstreams.get_mut(&id).map(|entry| std::mem::take(&mut entry.resume));
+                    for resume in waiting.into_iter().flatten() {
+                        // The client may have gone meanwhile.
+                        let _ = resume.send(());
+                    }
+                }
+            }
+        }
+        state.armed = state.policy.next_deadline();
+        state.armed
+    }
+
+    fn follow(
+        &self,
+        state: &mut State,
+        id: DownstreamId,
+        request: Option<RequestId>,
+        fresh: UpstreamId,
+        decision: Decision<Route>,
+    ) -> Edited {
+        let (decided, named, step) = match decision.verdict {
+            Route::Pinned(upstream) => (Decided::Pinned, Some(upstream), Self::take(state, id, upstream, false)),
+            Route::Reuse(upstream) => (Decided::Reuse, Some(upstream), Self::take(state, id, upstream, true)),
+            Route::Open(backend) => {
+                state.last_upstream = fresh.0;
+                let at = Exchange { downstream: id, upstream: fresh };
+                (Decided::Open, Some(fresh), Some(Step::Open(at, backend)))
+            }
+            Route::Wait => {
+                let (resume, resumed) = oneshot::channel();
+                if let Some(entry) = state.downstreams.get_mut(&id) {
+                    entry.resume.retain(|other| !other.is_closed());
+                    entry.resume.push(resume);
+                }
+                (Decided::Wait, None, Some(Step::Wait(resumed)))
+            }
+            Route::Reject(status) => (Decided::Reject, None, Some(Step::Answer(status))),
+            Route::CloseDownstream => (Decided::CloseDownstream, None, Some(Step::Close)),
+        };
+        let backend = if let Route::Open(backend) = decision.verdict { Some(backend) } else { None };
+        self.note_at(state, id, named, backend, request, decided);
+        self.arm(state);
+        // A connection that is not there, or not idle, is a mistake of the policy's: the request goes nowhere.
+        (step.unwrap_or(Step::Answer(StatusCode::BAD_GATEWAY)), decision.edits)
+    }
+
+    fn take(state: &mut State, id: DownstreamId, upstream: UpstreamId, picked: bool) -> Option<Step> {
+        let entry = state.upstreams.get_mut(&upstream)?;
+        let sender = entry.sender.take()?;
+        entry.downstream = id;
+        entry.awaited = true;
+        Some(Step::Send { at: Exchange { downstream: id, upstream }, sender, picked })
+    }
+
+    fn finish(&self, state: &mut State, now: Time, at: Exchange, request: Option<RequestId>, sender: Sender) {
+        if !state.upstreams.contains_key(&at.upstream) {
+            return;
+        }
+        match state.policy.finished(now, at) {
+            Finish::Keep => {}
+            Finish::Pool => self.note(state, at.downstream, Some(at.upstream), request, Decided::Pool),
+            Finish::Close => {
+                self.close_upstream(state, at.upstream, request, Decided::CloseUpstream);
+                return;
+            }
+        }
+        if let Some(upstream) = state.upstreams.get_mut(&at.upstream) {
+            upstream.sender = Some(sender);
+        }
+    }
+
+    /// An upstream connection ended that nobody waits on.
+    fn lost(&self, state: &mut State, id: UpstreamId) {
+        let Some(upstream) = state.upstreams.get(&id) else { return };
+        self.note(state, upstream.downstream, Some(id), None, Decided::UpstreamClosed);
+        state.upstreams.swap_remove(&id);
+        let coupled = state.policy.upstream_closed(self.env.clock.now(), id);
+        self.close_downstream(state, coupled);
+    }
+
+    fn close_upstream(&self, state: &mut State, id: UpstreamId, request: Option<RequestId>, decision: Decided) {
+        let Some(upstream) = state.upstreams.get(&id) else { return };
+        self.note(state, upstream.downstream, Some(id), request, decision);
+        if let Some(upstream) = state.upstreams.swap_remove(&id) {
+            upstream.task.abort();
+        }
+    }
+
+    fn close_downstream(&self, state: &mut State, id: Option<DownstreamId>) {
+        let Some(id) = id else { return };
+        let Some(close) = state.downstreams.get_mut(&id).and_then(|entry| entry.close.take()) else { return };
+        self.note(state, id, None, None, Decided::CloseDownstream);
+        // The connection may be at its end already.
+        let _ = close.send(());
+    }
+
+    /// Wakes the poll loop where the policy has something to do sooner than it knows.
+    fn arm(&self, state: &mut State) {
+        let next = state.policy.next_deadline();
+        if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
+            state.armed = next;
+            self.wake.notify_one();
+        }
+    }
+
+    fn note(
+        &self,
+        state: &State,
+        downstream: DownstreamId,
+        upstream: Option<UpstreamId>,
+        request: Option<RequestId>,
+        decision: Decided,
+    ) {
+        self.note_at(state, downstream, upstream, None, request, decision);
+    }
+
+    fn note_at(
+        &self,
+        state: &State,
+        downstream: DownstreamId,
+        upstream: Option<UpstreamId>,
+        backend: Option<usize>,
+        request: Option<RequestId>,
+        decision: Decided,
+    ) {
+        let backend = backend.or_else(|| Some(state.upstreams.get(&upstream?)?.backend));
+        let backend = backend.and_then(|index| self.farm.backends.get(index)).map(|backend| backend.name.clone());
+        let upstream = upstream.map(|id| id.0);
+        self.env.record(What::Decision { downstream: downstream.0, upstream, backend, request, decision });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a policy must not take the other connections down with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,278 @@
+//! The byte data plane: splices each downstream connection to one upstream connection, as an [`L4Policy`] decides.
+//!
+//! On real sockets this stands for network address translation; the simulated world obeys the same policy packet by
+//! packet. A splice differs in what it must: it has accepted before it can refuse, and the backend sees its address.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use stickler_lb_core::health::PassiveRule;
+use stickler_lb_core::{Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work, ProxyProtocol};
+use stickler_model::{Env, Time, What};
+use stickler_net::{Net, Stream as _, next_connection};
+use tokio::io::{AsyncWriteExt as _, copy, copy_bidirectional_with_sizes, sink};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep_until, timeout};
+
+use crate::clock::instant;
+use crate::health::{Traffic, watch};
+use crate::proxy_protocol::{header, read_header};
+
+/// What one balancer of the byte data plane is made of.
+pub struct SpliceConfig {
+    /// The backends.
+    pub farm: Farm,
+    /// Who decides.
+    pub policy: Box<dyn L4Policy>,
+    /// What a peer may use up.
+    pub limits: FlowLimits,
+    /// The operator's and the health checks' handle on the backends. Keep a clone.
+    pub control: Control,
+    /// Connections that cannot be opened take a backend out. `None`: they do not.
+    pub passive: Option<PassiveRule>,
+    /// Each upstream connection begins with a PROXY protocol header (HAProxy `send-proxy`). `None`: with the client's
+    /// own bytes.
+    pub send_proxy: Option<ProxyProtocol>,
+    /// Each downstream connection has to begin with a PROXY protocol header, of either version (HAProxy `accept-proxy`);
+    /// the client is whom it names. One that does not is closed: the specification (2) forbids to guess.
+    pub accept_proxy: bool,
+}
+
+/// What a peer may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// Time to open an upstream connection; then the downstream connection is closed.
+    pub connect: Duration,
+    /// Time for the PROXY protocol header that has to come first; then the downstream connection is closed.
+    pub header: Duration,
+    /// Bytes in flight within the splice, each way.
+    pub buffer: usize,
+    /// Downstream connections at a time; more are closed at once.
+    pub downstreams: usize,
+}
+
+impl Default for FlowLimits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), header: Duration::from_secs(5), buffer: 16 * 1024, downstreams: 65_536 }
+    }
+}
+
+impl SpliceConfig {
+    /// This policy over this farm, within the default limits, and nothing else.
+    pub fn new(farm: Farm, policy: Box<dyn L4Policy>) -> Self {
+        Self {
+            farm,
+            policy,
+            limits: FlowLimits::default(),
+            control: Control::new(),
+            passive: None,
+            send_proxy: None,
+            accept_proxy: false,
+        }
+    }
+}
+
+/// Splices connections from `listener` to backends as the policy decides, until it is dropped.
+///
+/// Half-closes pass through; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
+/// end with its host. Returns only when the listener has failed for good.
+pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
+    let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
+    let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));
+    let state = Mutex::new(State { policy, flows: IndexMap::new(), connections: 0, armed: None });
+    let splice =
+        Arc::new(Splice { net, env, farm, limits, send_proxy, accept_proxy, traffic, state, wake: Notify::new() });
+    let told = Arc::downgrade(&splice);
+    let _attached = control.attach(move |backend, change| {
+        if let Some(splice) = told.upgrade() {
+            splice.apply(backend, change);
+        }
+    });
+    tokio::select! {
+        biased;
+        () = accept(&splice, &listener) => {}
+        () = work(&splice) => {}
+        () = watch(splice.traffic.as_ref()) => {}
+    }
+}
+
+struct Splice<N> {
+    net: N,
+    env: Env,
+    farm: Farm,
+    limits: FlowLimits,
+    send_proxy: Option<ProxyProtocol>,
+    accept_proxy: bool,
+    traffic: Option<Traffic>,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+struct State {
+    policy: Box<dyn L4Policy>,
+    /// `None` until the flow's task is known.
+    flows: IndexMap<FiveTuple, Option<AbortHandle>>,
+    /// Downstream connections, those included that have not become a flow.
+    connections: usize,
+    armed: Option<Time>,
+}
+
+async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
+    while let Some((stream, client)) = next_connection(listener).await {
+        // A connection without addresses is gone already.
+        let Ok(front) = stream.local_addr() else { continue };
+        let flow = FiveTuple { client, front };
+        let Some(counted) = Counted::new(splice) else { continue };
+        if splice.accept_proxy {
+            splice.net.spawn(after_header(counted, stream, flow));
+        } else {
+            start(counted, stream, flow);
+        }
+    }
+}
+
+/// Learns first who the client is; a connection that does not say so is closed.
+async fn after_header<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
+    let Ok(Ok(named)) = timeout(counted.0.limits.header, read_header(&mut stream)).await else { return };
+    start(counted, stream, FiveTuple { client: named.unwrap_or(flow.client), ..flow });
+}
+
+fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
+    let splice = Arc::clone(&counted.0);
+    match splice.decide(flow) {
+        L4Decision::Refuse => {}
+        L4Decision::Drop => {
+            splice.net.spawn(async move {
+                let _counted = counted;
+                // In silence, and in bounded memory, until the client gives up.
+                let _ = copy(&mut stream, &mut sink()).await;
+            });
+        }
+        L4Decision::Backend(backend) => {
+            let ended = Ended { counted, flow };
+            let task = splice.net.spawn(async move { ended.counted.0.carry(stream, flow, backend).await });
+            // Not under the lock, since a task that cannot start is dropped, and reports its end, at once.
+            if let Some(entry) = splice.lock().flows.get_mut(&flow) {
+                *entry = Some(task);
+            }
+        }
+    }
+}
+
+/// Does the policy's unsolicited work whenever it is due.
+async fn work<N: Net>(splice: &Splice<N>) {
+    loop {
+        let woken = splice.wake.notified();
+        match splice.work() {
+            None => woken.await,
+            Some(deadline) => tokio::select! {
+                biased;
+                () = woken => {}
+                () = sleep_until(instant(&splice.env, deadline)) => {}
+            },
+        }
+    }
+}
+
+impl<N: Net> Splice<N> {
+    fn apply(&self, backend: usize, change: Change) {
+        let mut state = self.lock();
+        let now = self.env.clock.now();
+        state.policy.change(now, backend, change);
+        self.arm(&mut state);
+    }
+
+    fn decide(&self, flow: FiveTuple) -> L4Decision {
+        let mut state = self.lock();
+        let decision = state.policy.connect(self.env.clock.now(), flow);
+        if let L4Decision::Backend(_) = decision {
+            state.flows.insert(flow, None);
+        }
+        self.arm(&mut state);
+        decision
+    }
+
+    async fn carry(&self, mut downstream: N::Stream, flow: FiveTuple, index: usize) {
+        let Some(backend) = self.farm.backends.get(index) else { return };
+        if let Some(traffic) = &self.traffic {
+            traffic.sent(index, true);
+        }
+        let connecting = timeout(self.limits.connect, self.net.connect(backend.address));
+        let connected = connecting.await.ok().and_then(Result::ok);
+        if let Some(traffic) = &self.traffic {
+            if connected.is_some() { traffic.succeeded(index) } else { traffic.failed(index) }
+        }
+        let Some(mut upstream) = connected else { return };
+        if let Ok(source) = upstream.local_addr() {
+            self.env.record(What::FlowOpened { client: flow.client, source, backend: backend.name.clone() });
+        }
+        if let Some(version) = self.send_proxy
+            && upstream.write_all(&header(version, flow.client, flow.front)).await.is_err()
+        {
+            return;
+        }
+        let buffer = self.limits.buffer;
+        // An error on either side drops both, which closes both.
+        let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
+    }
+
+    fn work(&self) -> Option<Time> {
+        let mut state = self.lock();
+        while let Some(L4Work::CloseFlow(flow)) = state.policy.poll(self.env.clock.now()) {
+            if let Some(Some(task)) = state.flows.get(&flow) {
+                task.abort();
+            }
+        }
+        state.armed = state.policy.next_deadline();
+        state.armed
+    }
+
+    fn arm(&self, state: &mut State) {
+        let next = state.policy.next_deadline();
+        if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
+            state.armed = next;
+            self.wake.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a policy must not take the other flows down with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A downstream connection that counts against the limit, for as long as this lives.
+struct Counted<N: Net>(Arc<Splice<N>>);
+
+impl<N: Net> Counted<N> {
+    fn new(splice: &Arc<Splice<N>>) -> Option<Self> {
+        let mut state = splice.lock();
+        let fits = state.connections < splice.limits.downstreams;
+        state.connections += usize::from(fits);
+        fits.then(|| Self(Arc::clone(splice)))
+    }
+}
+
+impl<N: Net> Drop for Counted<N> {
+    fn drop(&mut self) {
+        self.0.lock().connections -= 1;
+    }
+}
+
+/// Reports the flow's end, however it comes.
+struct Ended<N: Net> {
+    counted: Counted<N>,
+    flow: FiveTuple,
+}
+
+impl<N: Net> Drop for Ended<N> {
+    fn drop(&mut self) {
+        let splice = &self.counted.0;
+        let mut state = splice.lock();
+        state.flows.swap_remove(&self.flow);
+        state.policy.closed(splice.env.clock.now(), self.flow);
+        splice.arm(&mut state);
+    }
+}

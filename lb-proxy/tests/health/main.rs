@@ -1,0 +1,3 @@
+//! The clockwork of health checks apart from sockets, in paused time.
+
+mod clockwork;

@@ -1,0 +1,82 @@
+//! Every defect that real products had is caught, and the mechanism without it is clean (`scripts/defects.toml`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use stickler_catalogue::{defects, names};
+use stickler_model::BalancerSpec;
+use stickler_oracle::{Grade, Requirement, Severity};
+use stickler_runner::{Arm, End, Run};
+use stickler_scenarios::{Case, shipped};
+use stickler_sim::SimArm;
+
+/// The scenario that catches a defect.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catch {
+    on: String,
+    scenario: String,
+    #[serde(default)]
+    violates: Vec<Requirement>,
+    #[serde(default)]
+    script: bool,
+}
+
+/// By defect: one scenario or several.
+fn catches() -> BTreeMap<String, Vec<Catch>> {
+    toml::from_str(include_str!("../scripts/defects.toml")).unwrap()
+}
+
+/// Which run it is, for a message.
+fn name(run: &Run) -> String {
+    format!("{} over {}", run.source.scenario, run.balancer)
+}
+
+fn cases() -> Vec<Case> {
+    shipped(&names()).unwrap()
+}
+
+fn play(case: &Case, balancer: &str) -> Run {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    let run = case.run(&BalancerSpec::named(balancer), 1, &arm);
+    assert_eq!(run.end, End::Complete, "{}", name(&run));
+    run
+}
+
+/// Without the defect: no MUST is violated, the script holds, and what the defect would break is put to the test.
+fn check_control(catch: &Catch, run: &Run) {
+    let violated = run
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.grade == Grade::Violated && verdict.requirement.severity() == Severity::Must);
+    let violated: Vec<_> = violated.map(|verdict| verdict.requirement.to_string()).collect();
+    assert!(violated.is_empty() && run.failures.is_empty(), "{} is not clean: {violated:?}", name(run));
+    for &requirement in &catch.violates {
+        assert_eq!(run.grade(requirement), Grade::Ok, "{requirement}: {}", name(run));
+    }
+}
+
+fn check_caught(catch: &Catch, run: &Run) {
+    for &requirement in &catch.violates {
+        assert_eq!(run.grade(requirement), Grade::Violated, "{requirement}: {}", name(run));
+    }
+    if catch.script {
+        assert!(!run.failures.is_empty(), "every expectation holds: {}", name(run));
+    }
+    assert!(catch.script || !catch.violates.is_empty(), "nothing is said of {}", run.balancer);
+}
+
+#[test]
+fn each_defect_is_caught_and_its_control_is_clean() {
+    let (catches, cases) = (catches(), cases());
+    assert_eq!(defects().len(), 20);
+    for defect in defects() {
+        for catch in catches.get(defect.id).unwrap_or_else(|| panic!("nothing catches {}", defect.id)) {
+            let case = cases.iter().find(|case| case.scenario.name() == catch.scenario);
+            let case = case.unwrap_or_else(|| panic!("{}: there is no scenario `{}`", defect.id, catch.scenario));
+            check_control(catch, &play(case, &catch.on));
+            check_caught(catch, &play(case, &format!("{}+{}", catch.on, defect.id)));
+        }
+    }
+}

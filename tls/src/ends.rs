@@ -1,0 +1,160 @@
+//! The two ends of a handshake.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
+use stickler_net::Stream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::authority::{Always, Authority, Certified};
+use crate::random::{Random, drawing, provider};
+use crate::stream::{Secured, Tls};
+
+/// A server's end. A clone is the same server.
+#[derive(Clone)]
+pub struct ServerTls {
+    acceptor: TlsAcceptor,
+    certificate: CertificateDer<'static>,
+    random: Random,
+}
+
+impl ServerTls {
+    /// A server that shows `certified`, and offers HTTP/2 before HTTP/1.1 by ALPN (RFC 7301) where `http2` says so.
+    /// It asks for no certificate of the client's.
+    pub fn new(certified: &Certified, http2: bool, random: Random) -> Self {
+        let mut config = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Always))
+            .with_safe_default_protocol_versions()
+            .expect("ring's cipher suites are of both versions")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified.key())));
+        config.alpn_protocols = protocols(http2);
+        // Whatever could be resumed draws, and has a handshake that differs from the first one's.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let certificate = CertificateDer::from(certified.certificate().to_vec());
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate, random }
+    }
+
+    /// The certificate that clients are shown (DER).
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// Does the handshake on an accepted connection. There is no time limit of its own: wrap the call in
+    /// `tokio::time::timeout`. Dropping it drops the connection.
+    ///
+    /// # Errors
+    /// `InvalidData` for what the client did wrong (it has been sent an alert), `ConnectionAborted` where the client
+    /// refused, `UnexpectedEof` where it closed, and whatever else the connection says.
+    pub async fn accept<S: Stream>(&self, stream: S) -> io::Result<Secured<S>> {
+        let handshake = drawing(&self.random, || self.acceptor.accept(stream));
+        let stream = run(&self.random, handshake).await.map_err(|error| explain("TLS with a client", &error))?;
+        Ok(Secured::from(Tls::new(stream.into(), self.certificate.clone())))
+    }
+}
+
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTls").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// A client's end. A clone is the same client.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    random: Random,
+}
+
+impl ClientTls {
+    /// A client that trusts `authority` alone, and offers HTTP/2 before HTTP/1.1 by ALPN where `http2` says so.
+    pub fn new(authority: &Authority, http2: bool, random: Random) -> Self {
+        let provider = Arc::new(provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.certificate()).expect("an authority has issued its own certificate well");
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .expect("there is one root, and no revocation list to misread");
+        let mut config = ClientConfig::builder_with_details(provider, Arc::new(Always))
+            .with_safe_default_protocol_versions()
+            .expect("ring's cipher suites are of both versions")
+            .with_webpki_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols(http2);
+        config.resumption = Resumption::disabled();
+        Self { config: Arc::new(config), random }
+    }
+
+    /// The same client, offering HTTP/1.1 alone: where HTTP/2 was not good enough for a server.
+    #[must_use]
+    pub fn http1(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols(false);
+        Self { config: Arc::new(config), random: self.random.clone() }
+    }
+
+    /// Does the handshake with the server called `name` (DNS name or IP address, without a port). There is no time
+    /// limit of its own: wrap the call in `tokio::time::timeout`. Dropping it drops the connection.
+    ///
+    /// # Errors
+    /// `InvalidData` for an authority that is not trusted, a certificate of another name, ... (the server has been sent
+    /// an alert), `ConnectionAborted` where the server refused, `UnexpectedEof` where it closed, `InvalidInput` for
+    /// what is no name, and whatever else the connection says.
+    pub async fn connect<S: Stream>(&self, name: &str, stream: S) -> io::Result<Secured<S>> {
+        let what = format!("TLS with {name}");
+        let server = ServerName::try_from(name.to_owned())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: that is no name of a server")))?;
+        let connector = TlsConnector::from(self.config.clone());
+        let handshake = drawing(&self.random, || connector.connect(server, stream));
+        let stream = run(&self.random, handshake).await.map_err(|error| explain(&what, &error))?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+        let leaf = shown.ok_or_else(|| io::Error::other(format!("{what}: no certificate was shown")))?;
+        Ok(Secured::from(Tls::new(stream.into(), leaf)))
+    }
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls").field("offers", &self.config.alpn_protocols.len()).finish_non_exhaustive()
+    }
+}
+
+/// What is offered by ALPN, the best first.
+fn protocols(http2: bool) -> Vec<Vec<u8>> {
+    let all: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    all.iter().map(|name| name.to_vec()).collect()
+}
+
+/// Polls a handshake to its end, with its own source of randomness at each step.
+async fn run<F: Future>(random: &Random, handshake: F) -> F::Output {
+    let mut handshake: Pin<&mut F> = pin!(handshake);
+    poll_fn(|context| drawing(random, || handshake.as_mut().poll(context))).await
+}
+
+/// Says what was wrong in words that an operator knows.
+fn explain(what: &str, error: &io::Error) -> io::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let why = match tls {
+        // All authorities of this kind have one name, so a strange one shows by its signature.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            "the certificate is not of an authority that this client trusts; give it the authority's certificate".into()
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "the certificate is for other names; issue one for this name, or ask for a name that it has".into(),
+        Some(Error::NoApplicationProtocol) => "no protocol in common (ALPN)".into(),
+        Some(other) => other.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "the peer closed during the handshake".into(),
+        None => error.to_string(),
+    };
+    let kind =
+        if matches!(tls, Some(Error::AlertReceived(_))) { io::ErrorKind::ConnectionAborted } else { error.kind() };
+    io::Error::new(kind, format!("{what}: {why}"))
+}

@@ -1,0 +1,95 @@
+//! Where rustls gets its randomness from: the stream of bytes that the caller brought.
+//!
+//! rustls wants both, the source of random bytes and the key exchange, as `&'static`. So they are stateless, and ask
+//! for the [`Random`] of the handshake that runs in this thread right now: [`drawing`] wraps each of its steps. Past
+//! the handshake nothing is drawn.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rustls::crypto::{
+    ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret, SupportedKxGroup,
+};
+use rustls::{Error, NamedGroup, PeerMisbehaved};
+use x25519_dalek::{PublicKey, StaticSecret};
+
+/// Fills a buffer with random bytes: a seeded generator in the simulation, the operating system's elsewhere.
+pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// ring's cipher suites and verification, with all that is drawn coming from [`drawing`]'s source.
+pub(crate) fn provider() -> CryptoProvider {
+    CryptoProvider { kx_groups: vec![&X25519], secure_random: &Drawn, ..rustls::crypto::ring::default_provider() }
+}
+
+/// Runs one step of a handshake; what it draws comes from `random`.
+pub(crate) fn drawing<T>(random: &Random, step: impl FnOnce() -> T) -> T {
+    /// Puts back what was there before, on a panic too.
+    struct Restore(Option<Random>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(random.clone())));
+    step()
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Random>> = const { RefCell::new(None) };
+}
+
+/// The source that [`drawing`] has set.
+#[derive(Debug)]
+struct Drawn;
+
+impl SecureRandom for Drawn {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
+        let random = CURRENT.with_borrow(Clone::clone).ok_or(GetRandomFailed)?;
+        random(buffer);
+        Ok(())
+    }
+}
+
+/// The key exchange of RFC 7748 5, with a secret from [`Drawn`]: ring's draws from the operating system.
+#[derive(Debug)]
+struct X25519;
+
+impl SupportedKxGroup for X25519 {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let mut secret = [0; 32];
+        Drawn.fill(&mut secret)?;
+        let secret = StaticSecret::from(secret);
+        Ok(Box::new(Started { public: PublicKey::from(&secret), secret }))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::X25519
+    }
+}
+
+/// An exchange that waits for the peer's half.
+struct Started {
+    secret: StaticSecret,
+    public: PublicKey,
+}
+
+impl ActiveKeyExchange for Started {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
+        let peer: [u8; 32] = peer.try_into().map_err(|_| invalid.clone())?;
+        let shared = self.secret.diffie_hellman(&PublicKey::from(peer));
+        // A point of small order makes it all zeros (RFC 8446 7.4.2).
+        if !shared.was_contributory() {
+            return Err(invalid);
+        }
+        Ok(SharedSecret::from(shared.as_bytes().as_slice()))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        self.public.as_bytes()
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::X25519
+    }
+}
