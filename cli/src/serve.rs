@@ -4,12 +4,11 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use stickler_model::Topology;
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
+use stickler_model::{Topology, standard};
 use stickler_report::transcript;
-use stickler_scenarios::directory;
 use stickler_wire::{Options, Site};
 
 use crate::Failure;
@@ -31,7 +30,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     runtime.block_on(async {
         let options = options(arguments);
         let topology = options.topology.clone();
-        let site = Site::start(options).await.map_err(|error| Failure::Wrong(error.to_string()))?;
+        let site = Site::start(options).map_err(|error| Failure::Wrong(error.to_string()))?;
         if let Some(file) = &arguments.kerberos.krb5_conf {
             write(file, &site.kdc.krb5_conf())?;
         }
@@ -70,7 +69,7 @@ fn options(arguments: &Serve) -> Options {
 
 /// The standard site, set up as the arguments say.
 fn topology(arguments: &Serve) -> Topology {
-    let mut topology = directory::site(&arguments.balancer, arguments.iis);
+    let mut topology = standard::site(&arguments.balancer, arguments.iis);
     let kerberos = &arguments.kerberos;
     let (pool, account) = match kerberos.pool_identity {
         PoolIdentity::Machine => (AppPool::Machine, topology.servers.first().map(|server| format!("{}$", server.name))),

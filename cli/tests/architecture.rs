@@ -18,7 +18,7 @@ const LEVELS: [(&str, u8); 21] = [
     ("mock-iis", 2),
     ("lb-proxy", 2),
     ("catalogue", 2),
-    ("agents", 3),
+    ("site", 3),
     ("wire", 4),
     ("sim", 4),
     ("report", 5),
@@ -121,7 +121,7 @@ fn pure_crates_reach_no_runtime_socket_clock_or_tls() {
             assert!(!reached.contains(banned), "{folder} is pure: it must not reach {banned}");
         }
     }
-    assert!(closure("agents").contains("mio"), "the tree is read to its depths");
+    assert!(closure("site").contains("mio"), "the tree is read to its depths");
 }
 
 #[test]

@@ -23,7 +23,7 @@ mod suite;
 pub use stickler_lb_core as lb_core;
 pub use stickler_model as model;
 pub use stickler_net as net;
-pub use stickler_sim::Balancer;
+pub use stickler_site::{Balancer, ForeignProxy};
 pub use suite::Suite;
 
 /// The groups of scenarios that hold for every balancer in front of IIS. (Group `acceptor` has servers of another kind, group

@@ -8,7 +8,8 @@ use stickler_model::{Topology, World, WorldError};
 use stickler_oracle::{Grade, Requirement};
 use stickler_report::{RunReport, pretty};
 use stickler_scenarios::{Case, shipped};
-use stickler_sim::{Balancer, SimWorld};
+use stickler_sim::SimWorld;
+use stickler_site::Balancer;
 
 use crate::GROUPS;
 

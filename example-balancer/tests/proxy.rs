@@ -1,9 +1,12 @@
 //! So does the proxy that is all its own.
 
+mod forward;
+
+use forward::Forward;
 use stickler_conformance::Balancer;
 
 fn proxy() -> Balancer {
-    Balancer::proxy(|net, listener, _env, farm, control| example_balancer::forward(net, listener, farm, control))
+    Balancer::proxy(Forward)
 }
 
 stickler_conformance::suite!(proxy);

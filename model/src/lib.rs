@@ -14,6 +14,7 @@
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
 //! * [`site`]: how the site of a server is set up.
+//! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
 //! * [`payload`]: bodies by recipe, and their digests.
 //! * [`world`]: the [`World`] trait that `sim` and `wire` implement.
 
@@ -23,6 +24,7 @@ pub mod event;
 pub mod name;
 pub mod payload;
 pub mod site;
+pub mod standard;
 mod text;
 pub mod time;
 pub mod topology;

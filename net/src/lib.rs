@@ -3,12 +3,14 @@
 //! * [`Net`]: connect, bind and spawn, as seen by *one host*.
 //! * [`Listener`] and [`Stream`]: what `Net` hands out.
 //! * [`next_connection`]: accepts, and sits out what passes.
+//! * [`AnyNet`]: any of them behind one type.
 //! * TLS over any of these streams lives in `stickler-tls`.
 //! * [`TokioNet`]: the arm on real sockets. The simulated arm lives in `stickler-sim`.
 //!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
 mod accept;
+mod any;
 mod tokio_net;
 
 use std::future::Future;
@@ -19,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
 pub use accept::next_connection;
+pub use any::{AnyListener, AnyNet};
 pub use tokio_net::{TokioListener, TokioNet};
 
 /// One host's view of the network.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::{Listener, Net, Stream};
@@ -13,6 +13,27 @@ use crate::{Listener, Net, Stream};
 /// The operating system's sockets, with `TCP_NODELAY` set. Tasks run on the current tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioNet;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+impl TokioNet {
+    /// Listens on `addr`, as [`Net::bind`] does, without an `.await`; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// Those of [`Net::bind`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn listen(self, addr: SocketAddr) -> io::Result<TokioListener> {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Elsewhere than on Windows, where it means something else: connections that were closed do not hold the port.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG).map(TokioListener)
+    }
+}
 
 /// A listening socket of the operating system.
 #[derive(Debug)]

@@ -11,7 +11,7 @@
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a script.
-//! * [`directory`]: the accounts that every scenario finds.
+//! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -50,7 +50,6 @@
 //! Linking this crate installs a counting global allocator ([`limits`]).
 
 pub mod diagnostic;
-pub mod directory;
 pub mod expected;
 pub mod limits;
 mod panics;
@@ -58,6 +57,8 @@ pub mod runner;
 pub mod scenario;
 mod script;
 pub mod suite;
+
+use stickler_model::standard as directory;
 
 pub use diagnostic::Diagnostic;
 pub use expected::{Deviation, Expectations, Expected, ExpectedError};

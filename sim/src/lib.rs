@@ -1,9 +1,10 @@
 //! The world on turmoil-net: hosts, links, faults, packet-level NAT, clock.
 //!
 //! * [`engine`]: the event-driven harness over turmoil-net's kernels; it knows TCP, not HTTP.
-//! * [`world`]: clients, a balancer, IIS servers and a DC on it: [`SimWorld`].
+//! * [`world`]: clients and a site on it: [`SimWorld`].
 
 pub mod engine;
 pub mod world;
 
-pub use world::{Balancer, SimWorld};
+pub use stickler_site::Balancer;
+pub use world::SimWorld;

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{
-    Acceptor, Agent, DomainSpec, IisVersion, Provider, Rogue, ServerSpec, SiteSpec, Tracked, TrackedBy, TrackedCheck,
-    UserSpec,
-};
+use stickler_model::topology::{Acceptor, Agent, Rogue, Tracked, TrackedBy, TrackedCheck};
 use stickler_model::{
-    Action, Answer, ClientSpec, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
+    Action, Answer, ClientSpec, Outcome, Principal, Profile, RequestSpec, Trace, What, World, standard,
 };
 use stickler_sim::SimWorld;
 
@@ -15,31 +12,13 @@ struct Stage(Box<dyn World>);
 
 impl Stage {
     fn new(balancer: &str, acceptor: Acceptor) -> Self {
-        let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
-        let topology = Topology {
-            domain: DomainSpec {
-                netbios: "CORP".into(),
-                dns: "corp.example".into(),
-                users: vec![user("alice"), user("bob")],
-                lockout_threshold: None,
-                ..DomainSpec::default()
-            },
-            servers: vec![ServerSpec {
-                name: "iis1".into(),
-                providers: vec![Provider::Ntlm],
-                version: IisVersion::Iis10,
-                acceptor,
-                site: SiteSpec::default(),
-            }],
-            balancer: balancer.into(),
-            ..Topology::default()
-        };
+        let mut topology = standard::site(balancer, 1);
+        topology.servers[0].acceptor = acceptor;
         Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
     }
 
     fn client(&mut self, name: &str, agent: Agent, logs_on: bool) {
-        let identity =
-            logs_on.then(|| Identity { principal: Principal::new("CORP", name), password: format!("{name}-pw") });
+        let identity = logs_on.then(|| standard::identity(name));
         let spec = ClientSpec::new(name.into(), Profile { agent, ..Profile::BROWSER }, identity);
         self.act(Action::AddClient(spec));
     }

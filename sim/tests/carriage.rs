@@ -8,10 +8,9 @@ use stickler_mock_client::{Check, Client, check};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_mock_iis::{Accounts, Site};
 use stickler_model::event::{Closed, Credentials};
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
-    Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Name, Principal, Profile, RequestId, RequestSpec, Time,
-    What,
+    Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Name, Profile, RequestId, RequestSpec, Time, What,
+    standard,
 };
 use stickler_net::Net as _;
 use stickler_sim::engine::{
@@ -83,28 +82,15 @@ impl Stage {
             entropy: Entropy::new(1, name),
             journal: Arc::clone(&journal),
         };
-        let user = |name: &str| UserSpec { name: name.into(), password: "pw".into(), forbidden: name == "probe" };
-        let domain = DomainSpec {
-            netbios: "CORP".into(),
-            dns: "corp.example".into(),
-            users: vec![user("alice"), user("probe")],
-            lockout_threshold: None,
-            ..DomainSpec::default()
-        };
+        let domain = standard::domain();
         let controller = Arc::new(DomainController::new(Directory::new(&domain)));
         let mut servers = Vec::new();
         let health = Arc::new(Mutex::new(Health::default()));
         for n in 1..=2_u8 {
             let name = Name::from(format!("iis{n}"));
             controller.join(&name, b"secret");
-            let spec = ServerSpec {
-                name: name.clone(),
-                providers: vec![Provider::Ntlm],
-                version: IisVersion::Iis10,
-                acceptor: Acceptor::Connection,
-                site: SiteSpec::default(),
-            };
-            let site = Arc::new(Site::new(&spec, &domain, Accounts::dc(DC.into(), b"secret")));
+            let site =
+                Arc::new(Site::new(&standard::server(name.clone()), &domain, Accounts::dc(DC.into(), b"secret")));
             let address = SocketAddr::from(([10, 0, 1, n], 80));
             let (net, env) = (host(&mut engine, address), env(name.as_str()));
             servers.push(net.host());
@@ -124,8 +110,7 @@ impl Stage {
         let nat = Nat::new(FRONT_END.into(), mode, 100, FirstUp(Arc::clone(&health)));
         engine.add_router(&[IpAddr::from(FRONT_END.0)], Box::new(nat)).unwrap();
         let net = host(&mut engine, ([10, 1, 0, 1], 0).into());
-        let identity = Identity { principal: Principal::new("CORP", "alice"), password: "pw".into() };
-        let spec = ClientSpec::new("alice".into(), Profile::CURL, Some(identity));
+        let spec = ClientSpec::new("alice".into(), Profile::CURL, Some(standard::identity("alice")));
         let client = Client::new(net.clone(), env("alice"), &spec, FRONT_END.into(), "www.corp.example".into());
         engine.settle(Duration::from_secs(1)).unwrap();
         let prober = env("lb");
@@ -149,9 +134,8 @@ impl Stage {
 }
 
 /// What a check that logs on tells of a backend.
-fn probe(stage: &mut Stage, user: &str, password: &str) -> Result<(u16, bool), String> {
+fn probe(stage: &mut Stage, identity: Identity) -> Result<(u16, bool), String> {
     let (net, env) = (stage.net.clone(), stage.prober.clone());
-    let identity = Identity { principal: Principal::new("CORP", user), password: password.into() };
     let checked = stage.engine.run_until(
         async move {
             let ask = Check { host: "www.corp.example", uri: "/", identity: Some(&identity), keep: 10 };
@@ -165,9 +149,11 @@ fn probe(stage: &mut Stage, user: &str, password: &str) -> Result<(u16, bool), S
 #[test]
 fn a_check_tells_a_good_logon_from_a_bad_one_even_for_a_user_without_permission() {
     let mut stage = Stage::new(MODES[0]);
-    assert_eq!(probe(&mut stage, "alice", "pw"), Ok((200, true)));
-    assert_eq!(probe(&mut stage, "probe", "pw"), Ok((401, true)), "401.3");
-    assert_eq!(probe(&mut stage, "probe", "wrong"), Ok((401, false)), "401.1");
+    let (alice, monitor) = (standard::identity("alice"), standard::identity(standard::MONITOR));
+    let wrong = Identity { password: "wrong".into(), ..monitor.clone() };
+    assert_eq!(probe(&mut stage, alice.clone()), Ok((200, true)));
+    assert_eq!(probe(&mut stage, monitor), Ok((401, true)), "401.3");
+    assert_eq!(probe(&mut stage, wrong), Ok((401, false)), "401.1");
     let of_clients = stage.take(|what| match what {
         What::ClientConnected { .. } | What::ClientSent { .. } | What::RequestStarted { .. } => Some(what),
         What::ServerReceived { request, .. } => request.map(|_| what),
@@ -175,7 +161,7 @@ fn a_check_tells_a_good_logon_from_a_bad_one_even_for_a_user_without_permission(
     });
     assert!(of_clients.is_empty(), "{of_clients:?}");
     stage.engine.crash(stage.servers[0]).unwrap();
-    assert!(probe(&mut stage, "alice", "pw").unwrap_err().starts_with("no connection to 10.0.1.1:80"));
+    assert!(probe(&mut stage, alice).unwrap_err().starts_with("no connection to 10.0.1.1:80"));
 }
 
 fn host(engine: &mut Engine, address: SocketAddr) -> SimNet {

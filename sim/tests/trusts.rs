@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use stickler_model::event::Credentials;
 use stickler_model::topology::{
-    Acceptor, Agent, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, SiteSpec,
-    UserSpec,
+    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec,
 };
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What, World,
+    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What,
+    World, standard,
 };
 use stickler_sim::SimWorld;
 
@@ -27,13 +27,8 @@ fn users(names: &[&str]) -> Vec<UserSpec> {
 
 /// One server of `CORP`, which has alice, and trusts `PARTNER`, which has paula and an alice of its own.
 fn topology() -> Topology {
-    let mut domain = DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
-        users: users(&["alice", "svc-web"]),
-        lockout_threshold: Some(3),
-        ..DomainSpec::default()
-    };
+    let mut domain =
+        DomainSpec { users: users(&["alice", "svc-web"]), lockout_threshold: Some(3), ..standard::domain() };
     let partner = DomainSpec {
         netbios: "PARTNER".into(),
         dns: "partner.example".into(),
@@ -50,13 +45,7 @@ fn plain() -> Topology {
 }
 
 fn server(provider: Provider) -> ServerSpec {
-    ServerSpec {
-        name: "iis1".into(),
-        providers: vec![provider],
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
-        site: SiteSpec::default(),
-    }
+    ServerSpec { providers: vec![provider], ..standard::server("iis1".into()) }
 }
 
 /// The same site with these DCs.

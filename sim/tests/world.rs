@@ -2,51 +2,28 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{
-    Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec,
-};
+use stickler_model::topology::{Agent, LinkSpec};
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec,
-    Topology, Trace, What, World, WorldError,
+    Action, Answer, ClientSpec, Fault, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec, Topology,
+    Trace, What, World, WorldError, standard,
 };
 use stickler_sim::SimWorld;
 
-fn topology(balancer: &str, backends: usize) -> Topology {
-    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
-    Topology {
-        domain: DomainSpec {
-            netbios: "CORP".into(),
-            dns: "corp.example".into(),
-            users: vec![user("alice"), user("bob")],
-            lockout_threshold: None,
-            ..DomainSpec::default()
-        },
-        servers: (1..=backends)
-            .map(|n| ServerSpec {
-                name: format!("iis{n}").into(),
-                providers: vec![Provider::Ntlm],
-                version: IisVersion::Iis10,
-                acceptor: Acceptor::Connection,
-                site: SiteSpec::default(),
-            })
-            .collect(),
-        balancer: balancer.into(),
-        link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::from_micros(100) },
-        ..Topology::default()
-    }
+fn topology(balancer: &str, backends: u32) -> Topology {
+    let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::from_micros(100) };
+    Topology { link, ..standard::site(balancer, backends) }
 }
 
 /// A world with the calls of a script.
 struct Stage(Box<dyn World>);
 
 impl Stage {
-    fn new(balancer: &str, backends: usize) -> Self {
+    fn new(balancer: &str, backends: u32) -> Self {
         Self(Box::new(SimWorld::new(topology(balancer, backends), 7).expect("the topology is sound")))
     }
 
     fn client(&mut self, name: &str, agent: Agent, user: Option<&str>) {
-        let identity =
-            user.map(|user| Identity { principal: Principal::new("CORP", user), password: format!("{user}-pw") });
+        let identity = user.map(standard::identity);
         let profile = Profile { agent, ..Profile::CURL };
         self.act(Action::AddClient(ClientSpec::new(name.into(), profile, identity)));
     }
@@ -194,8 +171,7 @@ fn another_user_takes_the_seat_and_authenticates_anew_on_the_same_connection() {
         let mut stage = Stage::new(balancer, 1);
         stage.client("seat", agent, Some("alice"));
         let before = stage.get("seat", "/");
-        let bob = Identity { principal: Principal::new("CORP", "bob"), password: "bob-pw".into() };
-        stage.act(Action::SwitchUser("seat".into(), bob));
+        stage.act(Action::SwitchUser("seat".into(), standard::identity("bob")));
         let after = stage.get("seat", "/");
         assert_eq!([user(&before), user(&after)], [Some("CORP\\alice"), Some("CORP\\bob")], "{balancer}");
         assert_eq!(after.requests, 2, "the Negotiate leg at once");
@@ -249,8 +225,7 @@ fn a_server_that_hangs_accepts_and_answers_when_it_is_resumed() {
 fn clients_share_a_host_and_a_port_comes_back_after_a_disconnect() {
     let mut stage = Stage::new("l4-nat", 1);
     let client = |name: &str, user: &str, at: Option<&str>| {
-        let identity = Identity { principal: Principal::new("CORP", user), password: format!("{user}-pw") };
-        let spec = ClientSpec::new(name.into(), Profile::CURL, Some(identity));
+        let spec = ClientSpec::new(name.into(), Profile::CURL, Some(standard::identity(user)));
         Action::AddClient(ClientSpec { at: at.map(Name::from), port: Some(40_000), ..spec })
     };
     stage.act(client("first", "alice", None));

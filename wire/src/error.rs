@@ -1,12 +1,13 @@
 //! Why a site does not start.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use stickler_catalogue::UnknownBalancer;
-use stickler_lb_core::RuleError;
 use stickler_lb_core::health::CheckError;
-use stickler_model::{Name, Topology};
+use stickler_model::Topology;
+use stickler_site::SiteError;
+
+use crate::ListenError;
 
 /// Why a site could not start.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +15,6 @@ pub enum StartError {
     /// No such balancer.
     #[error(transparent)]
     Balancer(#[from] UnknownBalancer),
-    /// The balancer's rules do not fit this farm.
-    #[error(transparent)]
-    Rules(#[from] RuleError),
     /// The checks cannot keep what they promise.
     #[error(transparent)]
     Checks(#[from] CheckError),
@@ -31,27 +29,9 @@ pub enum StartError {
     /// TLS is for this machine alone, as whoever trusts the authority does so on the word of a test bench.
     #[error("TLS is served on loopback alone, and not on {0}: leave out the address, or TLS")]
     NotLoopback(IpAddr),
-    /// A name that no certificate can hold.
-    #[error("TLS cannot start: {0}")]
-    Certificate(io::Error),
-    /// A site is to run as an account that there is not.
-    #[error("`{name}` cannot run as `{account}`: the domain has no such account")]
-    Account {
-        /// The server.
-        name: Name,
-        /// The account.
-        account: String,
-    },
-    /// A port could not be had.
-    #[error("cannot listen on {address} for `{name}`: {error}")]
-    Listen {
-        /// Which part of the site.
-        name: Name,
-        /// Where.
-        address: SocketAddr,
-        /// The operating system's word.
-        error: io::Error,
-    },
+    /// The topology makes no site, or a port cannot be had.
+    #[error(transparent)]
+    Site(#[from] SiteError<ListenError>),
 }
 
 /// Refuses a topology with more than there is here, rather than to leave some of it out without a word.

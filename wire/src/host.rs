@@ -1,35 +1,77 @@
-//! A host that can be switched off.
+//! A host on this machine's sockets, which can be switched off.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use stickler_net::{Net, TokioListener, TokioNet};
+use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
-/// This machine's sockets, as one part of a site has them: all its tasks can be ended, and its sockets with them.
+/// How often an address is tried that is still in use, and how long each pause is: the tasks of a life that was ended
+/// are dropped when the runtime comes to them, and their sockets with them.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Tasks that a host keeps before it looks for ended ones.
+const FEW: usize = 64;
+
+/// This machine's sockets in one life of one host: all its tasks can be ended, and its sockets with them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Host(Arc<Mutex<Tasks>>);
+pub(crate) struct HostNet(Arc<Mutex<Life>>);
 
 #[derive(Debug, Default)]
-struct Tasks {
+struct Life {
     off: bool,
     running: Vec<AbortHandle>,
+    /// How many tasks there may be before ended ones are forgotten.
+    prune_at: usize,
+    /// Sockets that were opened before it was known who uses them.
+    listeners: Vec<(SocketAddr, TokioListener)>,
+    datagrams: Vec<(SocketAddr, UdpSocket)>,
 }
 
-impl Host {
-    /// Ends all of it, now and for good, as a loss of power would; but the system closes its sockets.
+impl HostNet {
+    /// Ends this life for good, as a loss of power would; but the system closes its sockets.
     pub(crate) fn switch_off(&self) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.off = true;
-        for task in tasks.running.drain(..) {
+        let mut life = self.life();
+        life.off = true;
+        life.listeners.clear();
+        life.datagrams.clear();
+        for task in life.running.drain(..) {
             task.abort();
         }
     }
+
+    /// Keeps a listener for whoever binds its address.
+    pub(crate) fn keep_listener(&self, address: SocketAddr, listener: TokioListener) {
+        self.life().listeners.push((address, listener));
+    }
+
+    /// Keeps a UDP socket for whoever binds its address.
+    pub(crate) fn keep_datagrams(&self, address: SocketAddr, socket: UdpSocket) {
+        self.life().datagrams.push((address, socket));
+    }
+
+    /// A UDP socket of this address: the one that is kept, or a new one.
+    pub(crate) async fn bind_datagrams(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let kept = take(&mut self.life().datagrams, address);
+        match kept {
+            Some(socket) => Ok(socket),
+            None => patiently(|| UdpSocket::bind(address)).await,
+        }
+    }
+
+    /// A panic elsewhere leaves each list whole.
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Net for Host {
+impl Net for HostNet {
     type Stream = <TokioNet as Net>::Stream;
     type Listener = TokioListener;
 
@@ -38,21 +80,45 @@ impl Net for Host {
     }
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<TokioListener> {
-        TokioNet.bind(addr).await
+        let kept = take(&mut self.life().listeners, addr);
+        match kept {
+            Some(listener) => Ok(listener),
+            None => patiently(|| TokioNet.bind(addr)).await,
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let handle = TokioNet.spawn(task);
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.off {
+        let mut life = self.life();
+        if life.off {
             handle.abort();
-        } else {
-            // What has ended is not kept, so that there are as many as run.
-            tasks.running.retain(|task| !task.is_finished());
-            tasks.running.push(handle.clone());
+            return handle;
         }
+        // Looking through all of them each time would cost a busy host more than its work.
+        if life.running.len() >= life.prune_at {
+            life.running.retain(|task| !task.is_finished());
+            life.prune_at = (2 * life.running.len()).max(FEW);
+        }
+        life.running.push(handle.clone());
         handle
     }
+}
+
+/// Takes what is kept for this address.
+fn take<T>(kept: &mut Vec<(SocketAddr, T)>, address: SocketAddr) -> Option<T> {
+    let index = kept.iter().position(|(own, _)| *own == address)?;
+    Some(kept.swap_remove(index).1)
+}
+
+/// Binds an address, also one that is about to become free.
+async fn patiently<T, F: Future<Output = io::Result<T>>>(bind: impl Fn() -> F) -> io::Result<T> {
+    for _ in 1..TRIES {
+        match bind().await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => sleep(PAUSE).await,
+            bound => return bound,
+        }
+    }
+    bind().await
 }
 
 #[cfg(test)]
@@ -63,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn switched_off_it_ends_what_runs_and_what_starts_later() {
-        let host = Host::default();
+        let host = HostNet::default();
         let (before, ended) = oneshot::channel::<()>();
         host.spawn(async move {
             let _before = before;
@@ -80,5 +146,30 @@ mod tests {
         });
         assert!(ended.await.is_err(), "dropped, not sent");
         assert!(host.0.lock().unwrap().running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_forgets_tasks_that_have_ended() {
+        let host = HostNet::default();
+        for _ in 0..10 * FEW {
+            host.spawn(async {});
+            tokio::task::yield_now().await;
+        }
+        assert!(host.life().running.len() <= FEW, "{}", host.life().running.len());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_kept_is_bound_once_and_again_when_it_is_free() {
+        let host = HostNet::default();
+        let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = stickler_net::Listener::local_addr(&listener).unwrap();
+        host.keep_listener(address, listener);
+        let first = host.bind(address).await.unwrap();
+        assert!(host.life().listeners.is_empty());
+        TokioNet.spawn(async move {
+            sleep(4 * PAUSE).await;
+            drop(first);
+        });
+        host.bind(address).await.expect("it waits for the address to become free");
     }
 }

@@ -31,17 +31,25 @@ pub struct Kdc {
 }
 
 impl Kdc {
-    /// Starts the KDC of this controller on the current tokio runtime; port 0 picks a free one.
+    /// Starts the KDC of this controller, and nothing else of it, on the current tokio runtime; port 0 picks a free one.
     ///
     /// # Errors
     /// The port cannot be had, for TCP or for UDP.
-    pub async fn start(address: SocketAddr, env: Env, controller: Arc<DomainController>) -> io::Result<Self> {
-        let (listener, socket) = bind(address).await?;
-        let address = listener.local_addr()?;
-        let realm = controller.directory().realm().to_owned();
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(address: SocketAddr, env: Env, controller: Arc<DomainController>) -> io::Result<Self> {
+        let (listener, socket) = bind(address)?;
+        let kdc = Self::of(listener.local_addr()?, Arc::clone(&controller));
         TokioNet.spawn(serve(TokioNet, listener, env.clone(), Arc::clone(&controller)));
-        TokioNet.spawn(serve_datagrams(socket, env, Arc::clone(&controller)));
-        Ok(Self { address, realm, controller })
+        TokioNet.spawn(serve_datagrams(socket, env, controller));
+        Ok(kdc)
+    }
+
+    /// The running KDC of this controller.
+    pub(crate) fn of(address: SocketAddr, controller: Arc<DomainController>) -> Self {
+        let realm = controller.directory().realm().to_owned();
+        Self { address, realm, controller }
     }
 
     /// A `krb5.conf` for clients of MIT's library, curl among them: the realm and its KDC, and no DNS.
@@ -82,13 +90,17 @@ pub fn krb5_conf(home: &Kdc, others: &[&Kdc]) -> String {
     )
 }
 
-async fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)> {
+/// Listens on one port for TCP and for UDP; port 0 picks one that is free for both.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)> {
     let mut tries = 0;
     loop {
-        let listener = TokioNet.bind(address).await?;
+        let listener = TokioNet.listen(address)?;
         tries += 1;
-        match UdpSocket::bind(listener.local_addr()?).await {
-            Ok(socket) => return Ok((listener, socket)),
+        match std::net::UdpSocket::bind(listener.local_addr()?) {
+            Ok(socket) => {
+                socket.set_nonblocking(true)?;
+                return Ok((listener, UdpSocket::from_std(socket)?));
+            }
             Err(error) if address.port() != 0 || tries == TRIES => return Err(error),
             Err(_) => {}
         }
@@ -96,7 +108,7 @@ async fn bind(address: SocketAddr) -> io::Result<(TokioListener, UdpSocket)> {
 }
 
 /// One request and one answer to a datagram. What a failed send loses the client asks for again.
-async fn serve_datagrams(socket: UdpSocket, env: Env, controller: Arc<DomainController>) {
+pub(crate) async fn serve_datagrams(socket: UdpSocket, env: Env, controller: Arc<DomainController>) {
     let mut request = vec![0; MAX_REQUEST];
     loop {
         let Ok((length, peer)) = socket.recv_from(&mut request).await else {

@@ -9,12 +9,14 @@ mod clock;
 pub mod command;
 mod error;
 mod host;
+mod hosts;
 mod kdc;
-mod security;
+mod settings;
 mod site;
 
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
+pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 pub use site::{Options, Site, SiteTls};

@@ -1,27 +1,20 @@
 //! A DC, a farm and a balancer on sockets of this machine.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stickler_agents::DataPlane;
-use stickler_agents::{Doorkeeper, Security};
-use stickler_catalogue::{Mechanism, find};
 use stickler_lb_core::health::CheckRule;
-use stickler_lb_core::{Backend, Control, Farm, Layer};
-use stickler_lb_proxy::{Gate, serve_l4, serve_l7};
-use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::Accounts;
 use stickler_mock_iis::site::LogSink;
-use stickler_model::topology::{Acceptor, DomainSpec, ServerSpec};
-use stickler_model::{Clock, Entropy, Env, Event, Journal, Name, Topology};
-use stickler_net::{Listener as _, Net as _, TokioListener, TokioNet};
-use stickler_tls::{Authority, ServerTls};
+use stickler_model::{Clock, Event, Journal, Name, Topology, WorldError};
+use stickler_site::{Balancer, SitePki};
+use stickler_tls::Authority;
 
-use crate::checks::Checks;
+use crate::checks::checked;
 use crate::error::refuse_unsupported;
-use crate::host::Host;
-use crate::security::security;
+use crate::hosts::WireHosts;
+use crate::settings::settings;
 use crate::{CheckSink, Kdc, StartError, WallClock};
 
 /// What to start, and where.
@@ -29,6 +22,8 @@ pub struct Options {
     /// The domain, the servers, the balancer's name and TLS. Links are as real as they are. More than one DC, domain or
     /// balancer is refused.
     pub topology: Topology,
+    /// The balancer, in place of the one that the topology names. A packet-level one becomes a splice.
+    pub balancer: Option<Balancer>,
     /// Where everything listens. The default of the command is loopback; anything else is the user's word.
     pub address: IpAddr,
     /// The balancer's port; 0 picks a free one.
@@ -52,7 +47,7 @@ pub struct Options {
     pub events: Box<dyn Fn(Event) + Send + Sync>,
 }
 
-/// A running site. It ends with the tokio runtime that it was started on.
+/// A running site. It ends with the tokio runtime that it was started on. A clone is another handle on the same.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// Where clients connect.
@@ -61,11 +56,17 @@ pub struct Site {
     pub servers: Vec<(Name, SocketAddr)>,
     /// The DC's logon service.
     pub dc: SocketAddr,
-    dc_host: Host,
     /// The DC's Kerberos service.
     pub kdc: Kdc,
     /// Where there is TLS; clients have it then.
     pub tls: Option<SiteTls>,
+    running: Arc<Running>,
+}
+
+/// The site, and the hosts that it runs on.
+struct Running {
+    site: stickler_site::Site<usize>,
+    hosts: Mutex<WireHosts>,
 }
 
 /// What whoever talks to a site with TLS has to know.
@@ -84,143 +85,78 @@ impl Site {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(mut options: Options) -> Result<Self, StartError> {
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(mut options: Options) -> Result<Self, StartError> {
         refuse_unsupported(&options.topology, options.address)?;
-        let mechanism = find(&options.topology.balancer)?;
-        if let Some(header) = mechanism.ends_authentication {
-            options.topology.trust(header);
-        }
-        let checks = Checks::of(&mut options, &mechanism)?;
-        let security = security(&options.topology, mechanism.layer == Layer::L7, options.address)?;
-        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
-        let journal = Journal::handing_on(Arc::clone(&clock), options.events);
-        let env = |name: &Name| Env {
-            name: name.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Entropy::new(options.seed, name.as_str()),
-            journal: Arc::clone(&journal),
+        let balancer = match options.balancer.take() {
+            Some(balancer) => balancer,
+            None => Balancer::named(&options.topology.balancer)?,
         };
-        let controller = Arc::new(DomainController::new(Directory::new(&options.topology.domain)));
-        let (name, dc_host) = (Name::from("dc"), Host::default());
-        let (listener, dc) = listen(&name, SocketAddr::new(options.address, 0)).await?;
-        dc_host.spawn(stickler_mock_dc::serve(dc_host.clone(), listener, env(&name), Arc::clone(&controller)));
-        let address = SocketAddr::new(options.address, options.kdc_port);
-        let kdc = Kdc::start(address, env(&name), Arc::clone(&controller)).await;
-        let kdc = kdc.map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
-
-        let (spec, security) = (&options.topology.domain, security.as_ref());
-        let domain = Domain { spec, controller: &controller, dc, seed: options.seed, security };
-        let mut farm = Farm::default();
-        for spec in &options.topology.servers {
-            let mut site = domain.server(spec)?;
-            if let Some(sink) = &options.log {
-                site = site.with_log(Arc::clone(sink));
-            }
-            let (listener, address) = listen(&spec.name, SocketAddr::new(options.address, 0)).await?;
-            TokioNet.spawn(stickler_mock_iis::serve(TokioNet, listener, env(&spec.name), Arc::new(site)));
-            farm.backends.push(Backend { name: spec.name.clone(), address });
-        }
-
-        let name = Name::from("lb");
-        let (listener, front_end) = listen(&name, SocketAddr::new(options.address, options.port)).await?;
-        let servers = farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect();
-        let control = Control::new();
-        domain.balance(&mechanism, listener, env(&name), (&farm, &control), options.topology.servers.first())?;
-        if let Some(checks) = checks {
-            let tls = security.and_then(|security| security.towards_servers(&name));
-            checks.start(env(&name), farm, control, tls);
-        }
-        let tls = security.map(SiteTls::of);
-        Ok(Self { front_end, servers, dc, dc_host, kdc, tls })
+        let balancer = checked(&mut options, balancer)?;
+        balancer.adapt(&mut options.topology);
+        let settings = settings(&options);
+        let Options { topology, address, port, kdc_port, seed, events, .. } = options;
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
+        let journal = Journal::handing_on(Arc::clone(&clock), events);
+        let mut hosts = WireHosts { address, port, kdc_port, seed, clock, journal, hosts: Vec::new() };
+        let site = stickler_site::Site::start(&mut hosts, &topology, balancer, &settings)?;
+        let (domains, farm) = (site.domains(), site.farm());
+        Ok(Self {
+            front_end: site.front_end(),
+            servers: farm.backends.iter().map(|backend| (backend.name.clone(), backend.address)).collect(),
+            dc: domains.pdc_address().logons,
+            kdc: Kdc::of(domains.pdc_address().tickets, Arc::clone(domains.pdc())),
+            tls: site.pki().map(SiteTls::of),
+            running: Arc::new(Running { site, hosts: Mutex::new(hosts) }),
+        })
     }
 
-    /// Ends the DC for good: its service and its connections. The servers are left to find out.
-    pub fn stop_dc(&self) {
-        self.dc_host.switch_off();
+    /// Ends the process of a machine (`dc`, `lb`, or a server's name): its services and its connections. The others are
+    /// left to find out.
+    ///
+    /// # Errors
+    /// There is no such machine.
+    pub fn stop(&self, name: &Name) -> Result<(), WorldError> {
+        let host = self.running.site.process(name)?;
+        self.running.hosts().switch_off(host);
+        Ok(())
+    }
+
+    /// Starts the process of a machine again, at the same addresses; one that still runs is ended first. Its ports are
+    /// open shortly afterwards.
+    ///
+    /// # Errors
+    /// There is no such machine.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn restart(&self, name: &Name) -> Result<(), WorldError> {
+        let host = self.running.site.process(name)?;
+        let mut hosts = self.running.hosts();
+        hosts.restart(host);
+        self.running.site.boot(&*hosts, name);
+        Ok(())
+    }
+}
+
+impl Running {
+    /// A panic elsewhere leaves the hosts whole.
+    fn hosts(&self) -> MutexGuard<'_, WireHosts> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
     }
 }
 
 impl SiteTls {
-    fn of(security: &Security) -> Self {
-        Self { authority: security.authority().clone(), servers: security.secures_servers() }
-    }
-}
-
-/// The domain that machines are joined to.
-struct Domain<'a> {
-    spec: &'a DomainSpec,
-    controller: &'a DomainController,
-    /// Its logon service.
-    dc: SocketAddr,
-    seed: u64,
-    /// Its certificates, where there are any.
-    security: Option<&'a Security>,
-}
-
-impl Domain<'_> {
-    /// A server, with its certificate where it speaks TLS.
-    fn server(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
-        let site = self.join(spec)?;
-        let Some(security) = self.security else { return Ok(site) };
-        Ok(match security.server(&spec.name).map_err(StartError::Certificate)? {
-            Some(tls) => site.with_tls(tls),
-            None => site,
-        })
-    }
-
-    /// A machine with an account of its own, and with the keys of whoever its site runs as where it takes tickets.
-    fn join(&self, spec: &ServerSpec) -> Result<stickler_mock_iis::Site, StartError> {
-        let accounts = Accounts::dc(self.dc, &self.controller.enroll(&spec.name, self.seed));
-        let site = stickler_mock_iis::Site::new(spec, self.spec, accounts);
-        if !spec.takes_tickets() {
-            return Ok(site);
-        }
-        let account = spec.ticket_account();
-        match self.controller.directory().service_keys(&account) {
-            Some(keys) => Ok(site.with_kerberos(keys)),
-            None => Err(StartError::Account { name: spec.name.clone(), account }),
-        }
-    }
-
-    /// Starts the balancer. Where it ends authentication, it does so as the `first` server would.
-    fn balance(
-        &self,
-        mechanism: &Mechanism,
-        listener: TokioListener,
-        env: Env,
-        (farm, control): (&Farm, &Control),
-        first: Option<&ServerSpec>,
-    ) -> Result<(), StartError> {
-        match DataPlane::new(mechanism, farm.clone(), env.entropy.clone(), control.clone())? {
-            DataPlane::L7(mut service) => {
-                service.tls = self.security.and_then(|security| security.front_end(&env.name));
-                service.upstream_tls = self.security.and_then(|security| security.towards_servers(&env.name));
-                if let (Some(header), Some(server)) = (mechanism.ends_authentication, first) {
-                    let shown = service.tls.as_ref().map(ServerTls::certificate);
-                    service.gate = Some(self.gate(server, &env, header, shown)?);
-                }
-                TokioNet.spawn(serve_l7(TokioNet, listener, env, service))
-            }
-            DataPlane::L4(service) => TokioNet.spawn(serve_l4(TokioNet, listener, env, service)),
-        };
-        Ok(())
-    }
-
-    /// Authenticates for a balancer that names users in `header`, and shows this certificate.
-    fn gate(
-        &self,
-        server: &ServerSpec,
-        env: &Env,
-        header: &'static str,
-        shown: Option<&[u8]>,
-    ) -> Result<Arc<dyn Gate>, StartError> {
-        let spec = ServerSpec { name: env.name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-        let mut site = self.join(&spec)?;
-        if let Some(certificate) = shown {
-            site = site.with_certificate(certificate);
-        }
-        let gate = Doorkeeper::gate(&TokioNet, env.clone(), Arc::new(site), header);
-        Ok(gate.expect("a mechanism's header has a field's name"))
+    fn of(pki: &SitePki) -> Self {
+        Self { authority: pki.authority().clone(), servers: pki.secures_servers() }
     }
 }
 
@@ -229,6 +165,7 @@ impl Options {
     pub fn new(topology: Topology) -> Self {
         Self {
             topology,
+            balancer: None,
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             seed: 0,
@@ -240,11 +177,4 @@ impl Options {
             events: Box::new(drop),
         }
     }
-}
-
-async fn listen(name: &Name, address: SocketAddr) -> Result<(TokioListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen { name: name.clone(), address, error };
-    let listener = TokioNet.bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(|error| StartError::Listen { name: name.clone(), address, error })?;
-    Ok((listener, address))
 }

@@ -10,10 +10,8 @@ use stickler_lb_core::Backend;
 use stickler_lb_core::health::{CheckRule, Expect, Probe};
 use stickler_lb_proxy::health::Prober;
 use stickler_mock_client::{Check, check_on};
-use stickler_model::topology::{
-    Acceptor, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, TlsSpec, UpstreamTls, UserSpec,
-};
-use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology};
+use stickler_model::topology::{ControllerSpec, PartnerSpec, TlsSpec, UpstreamTls, UserSpec};
+use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology, standard};
 use stickler_net::{Net as _, TokioNet};
 use stickler_tls::{ClientTls, Secured};
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
@@ -145,27 +143,9 @@ async fn a_command_that_is_not_there_is_named() {
 
 /// Two servers that ask for NTLM.
 fn topology(balancer: &str) -> Topology {
-    let user = |name: &str, password: &str| UserSpec { name: name.into(), password: password.into(), forbidden: false };
-    let server = |n: u8| ServerSpec {
-        name: format!("iis{n}").into(),
-        providers: vec![Provider::Ntlm],
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
-        site: stickler_model::topology::SiteSpec::default(),
-    };
-    Topology {
-        domain: DomainSpec {
-            netbios: "CORP".into(),
-            dns: "corp.example".into(),
-            users: vec![user("alice", "Alice-Pa55word"), user("probe", PASSWORD)],
-            lockout_threshold: None,
-            ..DomainSpec::default()
-        },
-        servers: (1..=2).map(server).collect(),
-        balancer: balancer.into(),
-        monitor: Some(monitor()),
-        ..Topology::default()
-    }
+    let mut topology = Topology { monitor: Some(monitor()), ..standard::site(balancer, 2) };
+    topology.domain.users.push(UserSpec { name: "probe".into(), password: PASSWORD.into(), forbidden: false });
+    topology
 }
 
 /// Quick enough to wait for, and slow enough for a busy machine.
@@ -175,20 +155,20 @@ fn quick(probe: Probe) -> CheckRule {
 }
 
 /// A site that has TLS, or not.
-async fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
+fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
     let mut options = Options::new(topology(balancer));
     options.topology.tls = tls.map(|upstream| TlsSpec { upstream, http2: false });
     options.check = Some(quick(probe));
-    Site::start(options).await.expect("the site starts")
+    Site::start(options).expect("the site starts")
 }
 
-async fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>>) -> Site {
+fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>>) -> Site {
     let sink = Arc::clone(told);
     let mut options = Options::new(topology("pin-on-401"));
     options.check = Some(rule);
     options.check_command = command;
     options.check_failed = Some(Arc::new(move |failure| sink.lock().unwrap().push(failure.to_string())));
-    Site::start(options).await.expect("the site starts")
+    Site::start(options).expect("the site starts")
 }
 
 /// The status of an anonymous request through the balancer.
@@ -221,8 +201,8 @@ async fn becomes(site: &Site, wanted: u16) {
 #[tokio::test]
 async fn a_site_obeys_a_command_in_place_of_its_mechanism() {
     let told = Arc::<Mutex<Vec<String>>>::default();
-    let (down, up) = (site(quick(Probe::Tcp), Some(script("tells.sh")), &told).await, {
-        site(quick(Probe::Tcp), Some(script("up.sh")), &told).await
+    let (down, up) = (site(quick(Probe::Tcp), Some(script("tells.sh")), &told), {
+        site(quick(Probe::Tcp), Some(script("up.sh")), &told)
     });
     assert_eq!(status(&up).await, 401);
     becomes(&down, 503).await;
@@ -237,7 +217,7 @@ async fn a_site_obeys_a_command_in_place_of_its_mechanism() {
 async fn a_rule_that_cannot_be_kept_is_refused() {
     let mut options = Options::new(topology("pin-on-401"));
     options.check = Some(CheckRule { fall: 0, ..CheckRule::TCP });
-    let error = Site::start(options).await.expect_err("nobody is ever down");
+    let error = Site::start(options).expect_err("nobody is ever down");
     assert!(matches!(error, StartError::Checks(_)), "{error}");
 }
 
@@ -254,16 +234,16 @@ async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_o
 
 /// The same with or without TLS in front of the servers.
 async fn hc_1(tls: Option<UpstreamTls>) {
-    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/", expect: Expect::Alive }).await;
+    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/", expect: Expect::Alive });
     let logon = Probe::Logon { uri: "/", find: "CORP\\\\probe", forbidden_is_up: true };
-    let logs_on = secured(tls, "pin-on-401", logon).await;
+    let logs_on = secured(tls, "pin-on-401", logon);
     // More than fall x interval: each check has spoken, and none against a backend.
     for _ in 0..20 {
         sleep(Duration::from_millis(100)).await;
         assert_eq!((status(&plain).await, status(&logs_on).await), (401, 401), "{tls:?}");
     }
-    plain.stop_dc();
-    logs_on.stop_dc();
+    plain.stop(&"dc".into()).unwrap();
+    logs_on.stop(&"dc".into()).unwrap();
     becomes(&logs_on, 503).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!((status(&plain).await, status(&logs_on).await), (401, 503), "{tls:?}");
@@ -271,18 +251,18 @@ async fn hc_1(tls: Option<UpstreamTls>) {
 
 #[tokio::test]
 async fn what_there_is_in_the_simulated_world_alone_is_refused() {
-    let refused = async |change: fn(&mut Topology)| {
+    let refused = |change: fn(&mut Topology)| {
         let mut options = Options::new(topology("l4-nat"));
         change(&mut options.topology);
-        Site::start(options).await.expect_err("it is not there").to_string()
+        Site::start(options).expect_err("it is not there").to_string()
     };
     let of = |has: &str, field: &str| {
         format!("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")
     };
-    let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into()))).await;
+    let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
     assert_eq!(controllers, of("one DC, which is in order", "controllers"));
-    assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())).await, of("one domain", "partner"));
-    assert_eq!(refused(|it| it.front = Some("l4-nat".into())).await, of("one balancer", "front"));
+    assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())), of("one domain", "partner"));
+    assert_eq!(refused(|it| it.front = Some("l4-nat".into())), of("one balancer", "front"));
 }
 
 #[tokio::test]
@@ -290,10 +270,10 @@ async fn tls_is_served_on_loopback_alone_and_its_keys_are_not_the_seeds() {
     let mut options = Options::new(topology("l4-nat"));
     options.topology.tls = Some(TlsSpec::default());
     options.address = [0, 0, 0, 0].into();
-    let error = Site::start(options).await.expect_err("anybody could connect");
+    let error = Site::start(options).expect_err("anybody could connect");
     assert!(matches!(error, StartError::NotLoopback(_)), "{error}");
-    let (one, other) = (secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp).await, {
-        secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp).await
+    let (one, other) = (secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp), {
+        secured(Some(UpstreamTls::Own), "l4-nat", Probe::Tcp)
     });
     let pem = |site: &Site| site.tls.as_ref().expect("it has TLS").authority.pem();
     assert_ne!(pem(&one), pem(&other), "both have seed 0");

@@ -14,14 +14,14 @@ use stickler_wire::{Kdc, WallClock, krb5_conf};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-async fn start(dns: &str, address: SocketAddr) -> std::io::Result<Kdc> {
+fn start(dns: &str, address: SocketAddr) -> std::io::Result<Kdc> {
     let clock = Arc::new(WallClock::default());
     let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
     let env = Env { name: Name::from("dc"), clock, entropy: Entropy::new(1, dns), journal };
     let spec = DomainSpec { netbios: "CORP".into(), dns: dns.into(), ..DomainSpec::default() };
     let controller = DomainController::new(Directory::new(&spec).with_iterations(8));
     controller.join(&Name::from("iis1"), b"secret");
-    Kdc::start(address, env, Arc::new(controller)).await
+    Kdc::start(address, env, Arc::new(controller))
 }
 
 fn any_port() -> SocketAddr {
@@ -30,7 +30,7 @@ fn any_port() -> SocketAddr {
 
 #[tokio::test]
 async fn a_datagram_that_is_no_request_gets_an_error_and_a_real_one_after_it_too() {
-    let kdc = start("corp.example", any_port()).await.unwrap();
+    let kdc = start("corp.example", any_port()).unwrap();
     let socket = UdpSocket::bind(any_port()).await.unwrap();
     let mut reply = [0; 2000];
     for request in [&b""[..], b"hello", &[0x6A; 3000]] {
@@ -43,16 +43,16 @@ async fn a_datagram_that_is_no_request_gets_an_error_and_a_real_one_after_it_too
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_an_error() {
-    let first = start("corp.example", any_port()).await.unwrap();
-    assert!(start("corp.example", first.address).await.is_err());
+    let first = start("corp.example", any_port()).unwrap();
+    assert!(start("corp.example", first.address).is_err());
     // Taken for UDP alone.
     let socket = UdpSocket::bind(any_port()).await.unwrap();
-    assert!(start("corp.example", socket.local_addr().unwrap()).await.is_err());
+    assert!(start("corp.example", socket.local_addr().unwrap()).is_err());
 }
 
 #[tokio::test]
 async fn the_configuration_names_each_realm_and_where_its_kdc_is() {
-    let (home, other) = (start("corp.example", any_port()).await, start("partner.example", any_port()).await);
+    let (home, other) = (start("corp.example", any_port()), start("partner.example", any_port()));
     let (home, other) = (home.unwrap(), other.unwrap());
     let expected = format!(
         "[libdefaults]
@@ -84,7 +84,7 @@ async fn the_configuration_names_each_realm_and_where_its_kdc_is() {
 
 #[tokio::test]
 async fn a_key_table_is_that_of_an_account_there_is() {
-    let kdc = start("corp.example", any_port()).await.unwrap();
+    let kdc = start("corp.example", any_port()).unwrap();
     let table = Keytab::decode(&kdc.keytab("IIS1$").unwrap()).unwrap();
     // Seven names, three encryption types.
     assert_eq!(table.entries.len(), 21);

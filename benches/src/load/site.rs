@@ -1,15 +1,12 @@
 //! Load on the whole simulated world.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
-    Action, Answer, ClientSpec, Identity, Name, Payload, Principal, Profile, RequestId, RequestSpec, Topology,
-    World as _,
+    Action, Answer, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _, standard,
 };
 use stickler_sim::SimWorld;
 use stickler_sim::engine::SimNet;
@@ -36,33 +33,12 @@ struct Seat {
 
 /// Two backends behind `balancer`, the default link, one user.
 pub fn standard_topology(balancer: &str) -> Topology {
-    Topology {
-        domain: DomainSpec {
-            netbios: "CORP".into(),
-            dns: "corp.example".into(),
-            users: vec![UserSpec { name: "alice".into(), password: "alice-pw".into(), forbidden: false }],
-            lockout_threshold: None,
-            ..DomainSpec::default()
-        },
-        servers: (1..=2)
-            .map(|n| ServerSpec {
-                name: format!("iis{n}").into(),
-                providers: vec![Provider::Ntlm],
-                version: IisVersion::Iis10,
-                acceptor: Acceptor::Connection,
-                site: SiteSpec::default(),
-            })
-            .collect(),
-        balancer: balancer.into(),
-        link: LinkSpec { latency: Duration::from_micros(250), jitter: Duration::ZERO },
-        ..Topology::default()
-    }
+    standard::site(balancer, 2)
 }
 
 /// A browser: it asks anonymously, so that its handshake takes three exchanges, and sends a MIC.
 pub(crate) fn browser(name: &Name, logs_on: bool) -> ClientSpec {
-    let alice = Identity { principal: Principal::new("CORP", "alice"), password: "alice-pw".into() };
-    ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then_some(alice))
+    ClientSpec::new(name.clone(), Profile::BROWSER, logs_on.then(|| standard::identity("alice")))
 }
 
 impl Site {

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use stickler_agents::DataPlane;
 use stickler_catalogue::Mechanism;
 use stickler_lb_core::{Backend, Control, Farm};
 use stickler_lb_proxy::{serve_l4, serve_l7};
 use stickler_model::{Clock, Entropy, Env, Journal, Name};
 use stickler_net::{Listener as _, Net as _, TokioNet};
+use stickler_site::DataPlane;
 use stickler_wire::WallClock;
 
 use super::background::Background;

@@ -1,43 +1,32 @@
 //! Who has which address. Traces show them, so they are fixed.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use stickler_model::WorldError;
-
-/// Where a DC serves logons.
-const LOGONS: u16 = 445;
-
-/// Where a DC serves tickets, over TCP.
-const TICKETS: u16 = 88;
-
-/// The logon service of the partner's domain.
-pub(super) const PARTNER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 70)), LOGONS);
-
-/// The balancer's front end: what clients connect to.
-pub(super) const FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 80)), 80);
-
-/// A second balancer in front of it, where there is one.
-pub(super) const SECOND_FRONT_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 79)), 80);
-
-/// Who checks the backends for a packet-level balancer, which has no host of its own.
-pub(super) const CHECKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 81)), 80);
+use stickler_site::{Role, Service};
 
 /// The site's name in `Host`.
 pub(super) const HOST_HEADER: &str = "www.corp.example";
 
-/// The logon service of the domain's DC of that index: 10.0.0.1 and on.
-pub(super) fn controller(index: usize) -> Result<SocketAddr, WorldError> {
-    Ok(SocketAddr::new(number(Ipv4Addr::new(10, 0, 0, 0), index, 60, "DCs")?, LOGONS))
+/// The address of a host of the site.
+pub(super) fn of(role: Role) -> Result<IpAddr, WorldError> {
+    match role {
+        Role::Controller(index) => number(Ipv4Addr::new(10, 0, 0, 0), index, 60, "DCs"),
+        Role::PartnerController => Ok(Ipv4Addr::new(10, 0, 0, 70).into()),
+        Role::Front => Ok(Ipv4Addr::new(10, 0, 0, 79).into()),
+        Role::Balancer => Ok(Ipv4Addr::new(10, 0, 0, 80).into()),
+        Role::Checker => Ok(Ipv4Addr::new(10, 0, 0, 81).into()),
+        Role::Server(index) => number(Ipv4Addr::new(10, 0, 1, 0), index, 254, "backends"),
+    }
 }
 
-/// The KDC of the DC whose logon service is this.
-pub(super) fn kdc(logons: SocketAddr) -> SocketAddr {
-    SocketAddr::new(logons.ip(), TICKETS)
-}
-
-/// The backend of that index: 10.0.1.1 and on.
-pub(super) fn server(index: usize) -> Result<SocketAddr, WorldError> {
-    Ok(SocketAddr::new(number(Ipv4Addr::new(10, 0, 1, 0), index, 254, "backends")?, 80))
+/// The port of a service, on whatever host.
+pub(super) const fn port(service: Service) -> u16 {
+    match service {
+        Service::Logons => 445,
+        Service::Tickets => 88,
+        Service::Http => 80,
+    }
 }
 
 /// The client of that index: 10.1.0.0 and on.

@@ -9,13 +9,13 @@ use stickler_mock_client::Client;
 use stickler_model::action::RawSpec;
 use stickler_model::{ClientSpec, Env, Identity, Name, WorldError};
 use stickler_net::Net as _;
+use stickler_site::Site;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::addresses;
-use super::machines::Machines;
-use crate::engine::{Engine, SimNet};
+use crate::engine::{Engine, HostId, SimNet};
 
 /// Most bytes that are read on a bare connection.
 const MOST_RAW: u64 = 64 * 1024;
@@ -50,7 +50,7 @@ impl Clients {
         engine: &mut Engine,
         spec: ClientSpec,
         env: Env,
-        machines: &Machines,
+        machines: &Site<HostId>,
     ) -> Result<(), WorldError> {
         let invalid = |error: crate::engine::EngineError| WorldError::Invalid(error.to_string());
         // Whatever is wrong is said before there is a host.
@@ -67,7 +67,7 @@ impl Clients {
         let client = Client::new(own, env, &spec, self.front_end, host);
         let user = spec.identity.as_ref().map(|identity| &identity.principal);
         let mut client = client.with_promises(&machines.promises());
-        for (address, realm) in machines.domains().kdcs(user)? {
+        for (address, realm) in machines.domains().kdcs(user) {
             client = client.with_kdc(address, &realm);
         }
         if let Some(tls) = machines.client_tls(&spec.name) {

@@ -2,20 +2,14 @@
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
-//! * `machines.rs`: what runs on the hosts `dc`, `iis1` ... and `lb`, and how it starts (again).
-//! * `domains.rs`: the DCs of the site's domain, and that of its partner.
-//! * [`Balancer`]: one of ours by name, or a stranger's.
+//! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
 //! * `addresses.rs`: who has which address.
-//! * `security.rs`: TLS, drawn from the seed.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
-mod balancer;
 mod clients;
-mod domains;
-mod machines;
+mod hosts;
 mod nat;
-mod security;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +23,12 @@ use stickler_model::{
     Action, Answer, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec,
     Time, Topology, Trace, What, World, WorldError,
 };
+use stickler_site::{Balancer, Site};
 use tokio::sync::oneshot;
 
-use crate::engine::{Clock, Engine, Link, Settings, SimNet, Stopped};
-use balancer::TlsAt;
+use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
 use clients::Clients;
-use machines::Machines;
-
-pub use balancer::Balancer;
+use hosts::SimHosts;
 
 /// No request takes longer: the client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
@@ -52,7 +44,7 @@ pub struct SimWorld {
     // Declared before the engine: what holds sockets is dropped before the network is.
     clients: Clients,
     under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
-    machines: Machines,
+    machines: Site<HostId>,
     engine: Engine,
     journal: Arc<Journal>,
     header: Header,
@@ -80,20 +72,16 @@ impl SimWorld {
     }
 
     fn build(mut topology: Topology, balancer: Option<Balancer>, seed: u64) -> Result<Self, WorldError> {
-        let balancer = balancer.map_or_else(|| Balancer::named(&topology.balancer), Ok)?;
-        if let Some(header) = balancer.ends_authentication {
-            topology.trust(header);
-        }
-        if balancer.tls == TlsAt::Nowhere {
-            topology.tls = None;
-        }
+        let balancer = balancer.map_or_else(|| Balancer::named(&topology.balancer), Ok).map_err(invalid)?;
+        balancer.adapt(&mut topology);
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
         let mut engine = Engine::new(&settings).map_err(|error| WorldError::Invalid(error.to_string()))?;
         let clock = Arc::new(WorldClock(engine.clock()));
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
-        let machines = Machines::start(&mut engine, &topology, balancer, &envs)?;
+        let mut hosts = SimHosts { engine: &mut engine, envs: &envs };
+        let machines = Site::start(&mut hosts, &topology, balancer, &hosts::settings(seed))?;
         let promises = machines.promises();
         let mut world = Self {
             clients: Clients::new(machines.front_end()),
@@ -209,9 +197,9 @@ impl SimWorld {
             }
             Fault::Restart(name) => {
                 let host = self.machines.process(name)?;
-                let net = self.run(|engine| engine.restart(host))?;
+                self.run(|engine| engine.restart(host))?;
                 let envs = self.envs();
-                self.machines.boot(name, &net, &envs);
+                self.machines.boot(&SimHosts { engine: &mut self.engine, envs: &envs }, name);
                 // Its port is open when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO))?;
             }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stickler_lb_core::{Attached, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
+use stickler_lb_core::{Attached, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
+use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Env, Time, What};
 
 use crate::engine::{Closing, FlowRecord, Kick, NatDecision, NatPolicy};
@@ -22,7 +23,9 @@ pub(super) struct NatAdapter {
 type SharedPolicy = Arc<Mutex<Box<dyn L4Policy>>>;
 
 impl NatAdapter {
-    pub(super) fn new(policy: Box<dyn L4Policy>, farm: Farm, env: Env, control: &Control, kick: Kick) -> Self {
+    /// Obeys the policy of `service`; what this says of the byte data plane has no meaning for packets.
+    pub(super) fn new(service: SpliceConfig, env: Env, kick: Kick) -> Self {
+        let SpliceConfig { policy, farm, control, .. } = service;
         let policy = Arc::new(Mutex::new(policy));
         let (told, clock) = (Arc::clone(&policy), Arc::clone(&env.clock));
         let attached = control.attach(move |backend, change| {

@@ -17,7 +17,7 @@ fn assert_says(said: &Said, ok: bool, words: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn kinit_and_kvno_get_tickets_that_a_key_table_of_ours_opens() {
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["-f", "-r", "2d", "alice"], "alice-pw"), true, "Password for alice@CORP.EXAMPLE");
     let table = desk.write("svc-web.keytab", &dc.kdc.keytab("svc-web").unwrap());
@@ -33,7 +33,7 @@ async fn kinit_and_kvno_get_tickets_that_a_key_table_of_ours_opens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_key_table_of_ours_serves_kinit_for_users_and_machines() {
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     dc.controller.join(&"iis1".into(), b"secret");
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     for account in ["svc-web", "iis1$"] {
@@ -49,7 +49,7 @@ async fn a_key_table_of_ours_serves_kinit_for_users_and_machines() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn wrong_passwords_lock_the_account_and_kinit_says_so() {
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     for _ in 0..3 {
         assert_says(&desk.kinit(&["alice"], "wrong"), false, "Password incorrect");
@@ -63,7 +63,7 @@ async fn wrong_passwords_lock_the_account_and_kinit_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn unknown_users_services_and_accounts_that_may_not_log_on_are_refused() {
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["mallory"], "pw"), false, "Client 'mallory@CORP.EXAMPLE' not found");
     assert_says(&desk.kinit(&["ALICE@CORP.EXAMPLE"], "alice-pw"), true, "");
@@ -79,7 +79,7 @@ async fn unknown_users_services_and_accounts_that_may_not_log_on_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn names_are_canonical_where_kinit_asks_for_it() {
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     for arguments in [&["-C", "ALICE"][..], &["-E", "alice@corp.example"]] {
         assert_says(&desk.kinit(arguments, "alice-pw"), true, "");
@@ -89,7 +89,7 @@ async fn names_are_canonical_where_kinit_asks_for_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn clocks_that_differ_are_refused_and_a_client_may_follow_the_kdcs() {
-    let dc = Dc::start(&corp(), 600).await;
+    let dc = Dc::start(&corp(), 600);
     let conf = dc.kdc.krb5_conf();
     let strict = conf.replacen("[libdefaults]", "[libdefaults]\n kdc_timesync = 0", 1);
     let Some(desk) = Desk::new(&CLIENTS, &strict) else { return };
@@ -105,7 +105,7 @@ async fn clocks_that_differ_are_refused_and_a_client_may_follow_the_kdcs() {
 async fn an_answer_too_long_for_udp_comes_over_tcp() {
     // A machine's name so long that its ticket does not fit a datagram.
     let name = "n".repeat(1000);
-    let dc = Dc::start(&corp(), 0).await;
+    let dc = Dc::start(&corp(), 0);
     dc.controller.join(&name.as_str().into(), b"secret");
     let Some(desk) = Desk::new(&CLIENTS, &dc.kdc.krb5_conf()) else { return };
     let udp = dc.kdc.krb5_conf().replacen("[libdefaults]", "[libdefaults]\n udp_preference_limit = 32700", 1);
@@ -118,7 +118,7 @@ async fn an_answer_too_long_for_udp_comes_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_follows_a_referral_to_the_trusted_realm() {
-    let (corp, partner) = (Dc::start(&corp(), 0).await, Dc::start(&partner(), 0).await);
+    let (corp, partner) = (Dc::start(&corp(), 0), Dc::start(&partner(), 0));
     partner.controller.join(&"web".into(), b"secret");
     let conf = krb5_conf(&corp.kdc, &[&partner.kdc]);
     let Some(desk) = Desk::new(&CLIENTS, &conf) else { return };
@@ -141,7 +141,7 @@ async fn a_site_has_a_kdc() {
     let topology = Topology { domain: corp(), balancer, link, ..Topology::default() };
     let (events, seen) = std::sync::mpsc::channel();
     let options = Options { events: Box::new(move |event| drop(events.send(event))), ..Options::new(topology) };
-    let site = Site::start(options).await.unwrap();
+    let site = Site::start(options).unwrap();
     let Some(desk) = Desk::new(&CLIENTS, &site.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["alice"], "alice-pw"), true, "");
     assert_says(&desk.run("kvno", &[WEB], ""), true, "kvno = 2");

@@ -39,7 +39,7 @@ struct Served {
 }
 
 impl Served {
-    async fn start(errand: Errand) -> Self {
+    fn start(errand: Errand) -> Self {
         let server = |number| ServerSpec {
             name: format!("iis{number}").into(),
             providers: vec![Provider::Negotiate, Provider::Ntlm],
@@ -61,7 +61,7 @@ impl Served {
         };
         let (events, seen) = mpsc::channel();
         let events = Box::new(move |event| drop(events.send(event)));
-        let site = Site::start(Options { events, ..Options::new(topology) }).await.unwrap();
+        let site = Site::start(Options { events, ..Options::new(topology) }).unwrap();
         Self { site, seen }
     }
 
@@ -81,7 +81,7 @@ impl Served {
 
 /// The real programs. `None` where they are not installed.
 async fn real(errand: Errand) -> Option<Vec<String>> {
-    let served = Served::start(errand).await;
+    let served = Served::start(errand);
     let desk = Desk::new(&PROGRAMS, &served.site.kdc.krb5_conf())?;
     if errand.logged_on {
         assert!(desk.kinit(&["alice"], "alice-pw").ok);
@@ -103,7 +103,7 @@ async fn real(errand: Errand) -> Option<Vec<String>> {
 }
 
 async fn mock(errand: Errand) -> Vec<String> {
-    let served = Served::start(errand).await;
+    let served = Served::start(errand);
     let identity = Identity { principal: Principal::new("CORP", "alice"), password: "alice-pw".into() };
     let spec = ClientSpec {
         no_kerberos: !errand.logged_on,

@@ -20,13 +20,13 @@ pub(crate) struct Dc {
 
 impl Dc {
     /// Starts the DC of `spec`; its clock is `ahead` seconds ahead.
-    pub(crate) async fn start(spec: &DomainSpec, ahead: u64) -> Self {
+    pub(crate) fn start(spec: &DomainSpec, ahead: u64) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Ahead(WallClock::default(), ahead));
         let journal = Journal::new(Arc::clone(&clock));
         let entropy = Entropy::new(1, &spec.dns);
         let env = Env { name: Name::from("dc"), clock, entropy, journal: Arc::clone(&journal) };
         let controller = Arc::new(DomainController::new(Directory::new(spec)));
-        let kdc = Kdc::start((Ipv4Addr::LOCALHOST, 0).into(), env, Arc::clone(&controller)).await.unwrap();
+        let kdc = Kdc::start((Ipv4Addr::LOCALHOST, 0).into(), env, Arc::clone(&controller)).unwrap();
         Self { kdc, controller, journal }
     }
 

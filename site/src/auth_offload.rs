@@ -1,4 +1,4 @@
-//! The gate of a balancer that ends authentication itself.
+//! The authentication of a balancer that terminates it.
 
 use std::sync::Arc;
 
@@ -13,24 +13,25 @@ use stickler_net::Net;
 
 /// Authenticates each downstream connection against a DC, and names its user to the backends in a request header.
 ///
-/// What a client sends in that header never gets through (ID-4), nor do its credentials: they are the balancer's.
-pub struct Doorkeeper {
+/// What a client sends in that header never gets through (ID-4), and neither do its credentials: they are meant for the
+/// balancer.
+pub struct AuthOffload {
     gate: Gate,
     header: HeaderName,
 }
 
-impl Doorkeeper {
-    /// For the balancer that runs on `net`, with the account and the providers of `site`.
+impl AuthOffload {
+    /// Creates the gate of a balancer that runs on `net`. It authenticates with the account and the providers of `site`.
     ///
     /// # Errors
-    /// `header` is not a field name; it comes back.
+    /// Returns `header` where it is not a field name.
     pub fn gate<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
         let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
         Ok(Arc::new(Self { gate: Gate::new(net, env, site), header }))
     }
 }
 
-impl lb::Gate for Doorkeeper {
+impl lb::Gate for AuthOffload {
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
             match self.gate.admit(downstream.0.into(), head.headers).await {

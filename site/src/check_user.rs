@@ -15,26 +15,20 @@ use stickler_tls::Secured;
 /// How much of a page a check reads, in bytes.
 const PAGE: usize = 64 * 1024;
 
-/// Logs on to a backend, on a connection of its own that never serves a client, for
-/// [`stickler_lb_core::health::Probe::Logon`].
-pub struct Monitor<N> {
+/// Logs on to a backend for [`Probe::Logon`](stickler_lb_core::health::Probe::Logon), on a connection of its own that
+/// never serves a client.
+pub struct CheckUser<N> {
     net: N,
     env: Env,
-    host: &'static str,
+    host: String,
     identity: Identity,
     tls: Option<UpstreamTls>,
 }
 
-impl<N: Net> Monitor<N> {
-    /// As `identity`, to the site that `Host` names so, over TLS where backends have it. Randomness and time for the
-    /// tokens come from `env`.
-    pub fn agent(
-        net: N,
-        env: Env,
-        host: &'static str,
-        identity: Identity,
-        tls: Option<UpstreamTls>,
-    ) -> Arc<dyn LogonAgent> {
+impl<N: Net> CheckUser<N> {
+    /// Creates an agent that connects by `net`, calls the site `host` in its requests and logs on as `identity`; over
+    /// TLS where backends have it. Randomness and time for the tokens come from `env`.
+    pub fn agent(net: N, env: Env, host: String, identity: Identity, tls: Option<UpstreamTls>) -> Arc<dyn LogonAgent> {
         Arc::new(Self { net, env, host, identity, tls })
     }
 
@@ -47,9 +41,9 @@ impl<N: Net> Monitor<N> {
     }
 }
 
-impl<N: Net> LogonAgent for Monitor<N> {
+impl<N: Net> LogonAgent for CheckUser<N> {
     fn log_on<'a>(&'a self, backend: &'a Backend, uri: &'a str) -> BoxFuture<'a, LogonResult> {
-        let wanted = Check { host: self.host, uri, identity: Some(&self.identity), keep: PAGE };
+        let wanted = Check { host: &self.host, uri, identity: Some(&self.identity), keep: PAGE };
         Box::pin(async move {
             let Ok(stream) = self.connect(backend).await else { return LogonResult::Unanswered };
             let Ok(checked) = check_on(stream, &self.env, &wanted).await else { return LogonResult::Unanswered };

@@ -1,0 +1,15 @@
+//! The whole proxy, as Stickler plugs it in.
+
+use stickler_conformance::ForeignProxy;
+use stickler_conformance::lb_core::{Control, Farm};
+use stickler_conformance::model::Env;
+use stickler_conformance::net::Net;
+
+/// [`example_balancer::forward`].
+pub(crate) struct Forward;
+
+impl ForeignProxy for Forward {
+    async fn serve<N: Net>(&self, net: N, listener: N::Listener, _: Env, farm: Farm, control: Control) {
+        example_balancer::forward(net, listener, farm, control).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! The standard site: what every scenario, test and benchmark finds unless it says otherwise. The domain is `CORP`,
+//! `corp.example`.
+
+use crate::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
+use crate::{Identity, Name, Principal, Topology};
+
+/// The NetBIOS name of the domain.
+pub const NETBIOS: &str = "CORP";
+
+/// The DNS name of the domain.
+pub const DNS: &str = "corp.example";
+
+/// Most backends that a site may have.
+pub const MAX_BACKENDS: u32 = 64;
+
+/// People with an account of their own name.
+const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+
+/// The user whom the application refuses after a good logon (401.3).
+pub const FORBIDDEN: &str = "trudy";
+
+/// The account of the balancer's health checks: it may log on, and has no permission.
+pub const MONITOR: &str = "monitor";
+
+/// The domain with its accounts: `alice` to `frank`, `trudy` and `monitor` (forbidden), and `user01` to `user20`. Each
+/// has the [`password`] of its name. Nobody is ever locked out.
+pub fn domain() -> DomainSpec {
+    let numbered = (1..=20).map(|number| format!("user{number:02}"));
+    let names = PEOPLE.into_iter().chain([FORBIDDEN, MONITOR]).map(str::to_owned).chain(numbered);
+    DomainSpec {
+        netbios: NETBIOS.into(),
+        dns: DNS.into(),
+        users: names.map(account).collect(),
+        lockout_threshold: None,
+        ..DomainSpec::default()
+    }
+}
+
+/// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind
+/// the balancer of that name.
+pub fn site(balancer: &str, backends: u32) -> Topology {
+    let monitor = Some(identity(MONITOR));
+    Topology { domain: domain(), monitor, servers: servers(backends), balancer: balancer.into(), ..Topology::default() }
+}
+
+/// Servers `iis1`, `iis2` ...
+pub fn servers(count: u32) -> Vec<ServerSpec> {
+    (1..=count).map(|number| server(Name::from(format!("iis{number}")))).collect()
+}
+
+/// A server with IIS 10 and the provider NTLM, and nothing set up otherwise.
+pub fn server(name: Name) -> ServerSpec {
+    ServerSpec {
+        name,
+        providers: vec![Provider::Ntlm],
+        version: IisVersion::default(),
+        acceptor: Acceptor::default(),
+        site: SiteSpec::default(),
+    }
+}
+
+/// An account with the [`password`] of its name.
+pub fn account(name: String) -> UserSpec {
+    UserSpec { forbidden: [FORBIDDEN, MONITOR].contains(&&*name), password: password(&name), name }
+}
+
+/// The password of a user with this name: the name, capitalised, and `-Pa55word`.
+pub fn password(name: &str) -> String {
+    let mut letters = name.chars();
+    let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
+    capital.into_iter().chain(letters).chain("-Pa55word".chars()).collect()
+}
+
+/// A user of the domain, with the right password.
+pub fn identity(user: &str) -> Identity {
+    Identity { principal: Principal::new(NETBIOS, user), password: password(user) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_has_the_people_that_it_promises() {
+        let users = domain().users;
+        assert_eq!((users.len(), &*users[0].name, &*users[0].password), (28, "alice", "Alice-Pa55word"));
+        assert_eq!(
+            users.iter().filter(|user| user.forbidden).map(|user| &*user.name).collect::<Vec<_>>(),
+            ["trudy", "monitor"]
+        );
+        assert_eq!(users[27].name, "user20");
+    }
+
+    #[test]
+    fn a_site_numbers_its_backends_from_one() {
+        let names: Vec<_> = site("l4-nat", 2).servers.into_iter().map(|server| server.name).collect();
+        assert_eq!(names, [Name::from("iis1"), Name::from("iis2")]);
+    }
+
+    #[test]
+    fn an_identity_is_that_of_the_account() {
+        let users = domain().users;
+        let alice = identity("alice");
+        assert_eq!(alice.password, users[0].password);
+        assert_eq!(alice.principal.as_str(), "CORP\\alice");
+        assert_eq!(site("l4-nat", 1).monitor, Some(identity(MONITOR)));
+    }
+}

@@ -1,0 +1,82 @@
+//! The hosts of a simulated site.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use stickler_lb_proxy::SpliceConfig;
+use stickler_model::{Entropy, Env, Name, WorldError};
+use stickler_site::{Hosts, PacketMode, Role, Service, Settings};
+
+use super::nat::NatAdapter;
+use super::{Envs, addresses, invalid};
+use crate::engine::{Engine, HostId, Nat, NatMode, SimNet};
+
+/// Connections that the packet-level balancer translates at a time.
+const MOST_FLOWS: usize = 60_000;
+
+/// Iterations of string-to-key in the simulated domains.
+const ITERATIONS: u32 = 16;
+
+/// Adds hosts to an engine, each at the address of its role.
+pub(super) struct SimHosts<'a> {
+    pub(super) engine: &'a mut Engine,
+    pub(super) envs: &'a Envs,
+}
+
+/// How a simulated site is assembled: whatever is random comes from the seed.
+pub(super) fn settings(seed: u64) -> Settings {
+    Settings {
+        seed,
+        names: vec![addresses::HOST_HEADER.to_owned()],
+        iterations: Some(ITERATIONS),
+        tls_random: Arc::new(move |who| {
+            let entropy = Entropy::new(seed, &format!("TLS of {who}"));
+            Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
+        }),
+        log: None,
+    }
+}
+
+impl Hosts for SimHosts<'_> {
+    type Net = SimNet;
+    type Id = HostId;
+    type Error = WorldError;
+
+    fn env(&self, name: &Name) -> Env {
+        self.envs.of(name)
+    }
+
+    fn add(&mut self, _: &Name, role: Role) -> Result<HostId, WorldError> {
+        self.engine.add_host(addresses::of(role)?).map_err(invalid)
+    }
+
+    fn open(&mut self, host: &HostId, service: Service) -> Result<SocketAddr, WorldError> {
+        Ok(SocketAddr::new(self.engine.net(*host).ip(), addresses::port(service)))
+    }
+
+    fn net(&self, host: &HostId) -> SimNet {
+        self.engine.net(*host)
+    }
+
+    fn add_router(
+        &mut self,
+        role: Role,
+        mode: PacketMode,
+        service: SpliceConfig,
+        env: Env,
+    ) -> Result<Option<SocketAddr>, WorldError> {
+        let address = SocketAddr::new(addresses::of(role)?, addresses::port(Service::Http));
+        let adapter = NatAdapter::new(service, env, self.engine.kick());
+        let nat = Nat::new(address, nat_mode(mode, address.ip()), MOST_FLOWS, adapter);
+        self.engine.add_router(&[address.ip()], Box::new(nat)).map_err(invalid)?;
+        Ok(Some(address))
+    }
+}
+
+const fn nat_mode(mode: PacketMode, router: IpAddr) -> NatMode {
+    match mode {
+        PacketMode::Source => NatMode::Source(router),
+        PacketMode::Destination => NatMode::Destination,
+        PacketMode::DirectReturn => NatMode::DirectReturn,
+    }
+}

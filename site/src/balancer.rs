@@ -1,0 +1,194 @@
+//! What stands between the clients and the farm.
+
+use std::sync::Arc;
+
+use stickler_catalogue::{Carriage, Mechanism, UnknownBalancer, find};
+use stickler_lb_core::health::CheckRule;
+use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
+use stickler_lb_proxy::health::Prober;
+use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
+use stickler_model::trace::Promises;
+use stickler_model::{Entropy, Topology};
+
+use crate::foreign::{ForeignProxy, ObjectProxy};
+use crate::{DataPlane, PacketMode};
+
+/// What stands between the clients and the farm, and what it declares about itself.
+///
+/// A clone is another handle on the same description. Each start of the balancer's host makes a new balancer of it.
+#[derive(Clone)]
+pub struct Balancer {
+    promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
+    checks: Option<CheckRule>,
+    prober: Option<Arc<dyn Prober>>,
+    ends_authentication: Option<&'static str>,
+    tls: TlsHandling,
+    make: Make,
+}
+
+/// How a balancer is made when its host starts.
+#[derive(Clone)]
+pub(crate) enum Make {
+    /// Decisions for one of our data planes.
+    Plane {
+        make: Arc<MakePlane>,
+        /// Where the network can route packets, a packet router asks the L4 policy in place of the data plane.
+        packets: Option<PacketMode>,
+    },
+    /// A whole proxy, which does everything by itself.
+    Proxy(Arc<dyn ObjectProxy>),
+}
+
+type MakePlane = dyn Fn(Farm, Entropy, Control) -> Result<DataPlane, RuleError> + Send + Sync;
+
+/// What a balancer does with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TlsHandling {
+    /// It passes TLS on, unread.
+    PassesThrough,
+    /// It terminates TLS.
+    Terminates,
+    /// It reads HTTP, and knows no TLS.
+    Unaware,
+}
+
+impl Balancer {
+    /// The mechanism or profile of the catalogue with this name, with its defects if the name has any
+    /// (`pin-on-401+B6`).
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Self, UnknownBalancer> {
+        Ok(Self::mechanism(&find(name)?))
+    }
+
+    /// This mechanism. It declares what its rules keep.
+    pub fn mechanism(mechanism: &Mechanism) -> Self {
+        let shared = Arc::new(mechanism.clone());
+        let own = Arc::clone(&shared);
+        let packets = match (mechanism.layer, mechanism.carriage) {
+            (Layer::L7, _) | (Layer::L4, Carriage::Splice { .. }) => None,
+            (Layer::L4, Carriage::SourceNat) => Some(PacketMode::Source),
+            (Layer::L4, Carriage::DestinationNat) => Some(PacketMode::Destination),
+            (Layer::L4, Carriage::DirectReturn) => Some(PacketMode::DirectReturn),
+        };
+        let make = Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control));
+        Self {
+            promises: Arc::new(move |farm| shared.promises(farm)),
+            checks: mechanism.checks,
+            ends_authentication: mechanism.ends_authentication,
+            tls: if mechanism.layer == Layer::L7 { TlsHandling::Terminates } else { TlsHandling::PassesThrough },
+            ..Self::declaring_nothing(Make::Plane { make, packets })
+        }
+    }
+
+    /// Decisions of your own for the HTTP data plane. It declares nothing; see [`Balancer::promising`].
+    pub fn l7<P: L7Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
+        let make = Arc::new(move |farm: Farm, entropy, control| {
+            let policy = Box::new(policy(&farm, entropy));
+            let mut service = HttpProxyConfig::new(farm, policy);
+            service.control = control;
+            Ok(DataPlane::L7(service))
+        });
+        Self { tls: TlsHandling::Terminates, ..Self::declaring_nothing(Make::Plane { make, packets: None }) }
+    }
+
+    /// Decisions of your own for connections. In simulated time packets are translated from and to the balancer's
+    /// address; on real sockets the connections are spliced.
+    pub fn l4<P: L4Policy + 'static>(policy: impl Fn(&Farm, Entropy) -> P + Send + Sync + 'static) -> Self {
+        let make = Arc::new(move |farm: Farm, entropy, control| {
+            let policy = Box::new(policy(&farm, entropy));
+            let mut service = SpliceConfig::new(farm, policy);
+            service.control = control;
+            Ok(DataPlane::L4(service))
+        });
+        Self::declaring_nothing(Make::Plane { make, packets: Some(PacketMode::Source) })
+    }
+
+    /// A whole proxy of your own. It has to pass TLS on, or see [`Balancer::without_tls`].
+    pub fn proxy(proxy: impl ForeignProxy) -> Self {
+        Self::declaring_nothing(Make::Proxy(Arc::new(proxy)))
+    }
+
+    /// The same, declaring this about itself: what is not declared is not held against it.
+    #[must_use]
+    pub fn promising(self, promises: Promises) -> Self {
+        Self { promises: Arc::new(move |_| promises.clone()), ..self }
+    }
+
+    /// The same, a proxy that reads HTTP and knows no TLS: sites with TLS leave that out.
+    #[must_use]
+    pub fn without_tls(self) -> Self {
+        Self { tls: TlsHandling::Unaware, ..self }
+    }
+
+    /// The same, with Stickler's health checks in front of its decisions. They count as declared.
+    #[must_use]
+    pub fn checked(self, rule: CheckRule) -> Self {
+        Self { checks: Some(rule), ..self }
+    }
+
+    /// The same, with health checks that ask this prober in place of the rule's probe.
+    #[must_use]
+    pub fn checked_by(self, rule: CheckRule, prober: Arc<dyn Prober>) -> Self {
+        Self { checks: Some(rule), prober: Some(prober), ..self }
+    }
+
+    /// The rule of its health checks; `None` where it has none.
+    pub fn checks(&self) -> Option<CheckRule> {
+        self.checks
+    }
+
+    /// Sets a topology up for this balancer: IIS servers trust the header in which it names users, where it terminates
+    /// authentication; TLS is left out where it knows none.
+    pub fn adapt(&self, topology: &mut Topology) {
+        if let Some(header) = self.ends_authentication {
+            topology.trust(header);
+        }
+        if self.tls == TlsHandling::Unaware {
+            topology.tls = None;
+        }
+    }
+
+    /// What it declares over this farm, on a site of this topology.
+    pub(crate) fn promises(&self, farm: &Farm, topology: &Topology) -> Promises {
+        let mut promises = (self.promises)(farm);
+        promises.checks = promises.checks.or_else(|| self.checks.as_ref().map(CheckRule::promise));
+        let logs_on =
+            self.checks.is_some_and(|rule| matches!(rule.probe, stickler_lb_core::health::Probe::Logon { .. }));
+        if let (Some(checks), true) = (&mut promises.checks, logs_on) {
+            checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
+        }
+        // How the site is set counts where the balancer says nothing of it.
+        let trusted = topology.servers.iter().find_map(|server| server.acceptor.trusted_header()).map(str::to_owned);
+        promises.trusted_header = promises.trusted_header.or(trusted);
+        promises
+    }
+
+    pub(crate) fn make(&self) -> &Make {
+        &self.make
+    }
+
+    pub(crate) fn prober(&self) -> Option<&Arc<dyn Prober>> {
+        self.prober.as_ref()
+    }
+
+    pub(crate) fn ends_authentication(&self) -> Option<&'static str> {
+        self.ends_authentication
+    }
+
+    pub(crate) fn terminates_tls(&self) -> bool {
+        self.tls == TlsHandling::Terminates
+    }
+
+    fn declaring_nothing(make: Make) -> Self {
+        Self {
+            promises: Arc::new(|_| Promises::default()),
+            checks: None,
+            prober: None,
+            ends_authentication: None,
+            tls: TlsHandling::PassesThrough,
+            make,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The health checks of a farm.
+
+use std::sync::Arc;
+
+use stickler_lb_core::health::CheckRule;
+use stickler_lb_core::{Control, Farm};
+use stickler_lb_proxy::UpstreamTls;
+use stickler_lb_proxy::health::{self, Prober};
+use stickler_model::{Env, Identity};
+use stickler_net::Net;
+
+use crate::CheckUser;
+
+/// Health checks of a farm, which tell a balancer's [`Control`] what they find.
+#[derive(Clone)]
+pub(crate) struct Checks {
+    pub(crate) rule: CheckRule,
+    /// Asked in place of the rule's probe.
+    pub(crate) prober: Option<Arc<dyn Prober>>,
+    pub(crate) farm: Farm,
+    pub(crate) control: Control,
+    /// The account that a check logs on with.
+    pub(crate) user: Option<Identity>,
+    /// How backends with TLS are spoken to.
+    pub(crate) tls: Option<UpstreamTls>,
+    /// What the site is called in `Host`.
+    pub(crate) host: String,
+}
+
+impl Checks {
+    /// Starts them on a host.
+    pub(crate) fn boot<N: Net>(&self, net: &N, env: Env) {
+        let Self { rule, prober, farm, control, user, tls, host } = self.clone();
+        for index in 0..farm.backends.len() {
+            // What a process knew that has ended is forgotten.
+            control.set_health(index, true);
+            control.set_share(index, 100);
+        }
+        if let Some(prober) = prober {
+            net.spawn(health::run_with(net.clone(), env, farm, rule, prober, control));
+            return;
+        }
+        let user = user.map(|user| CheckUser::agent(net.clone(), env.clone(), host, user, tls.clone()));
+        net.spawn(health::run(net.clone(), env, farm, rule, (user, tls), control));
+    }
+}

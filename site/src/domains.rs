@@ -1,0 +1,197 @@
+//! The domain controllers: those of the site's domain, and that of its partner.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stickler_auth::FileTime;
+use stickler_mock_dc::{Directory, DomainController};
+use stickler_mock_iis::Accounts;
+use stickler_model::topology::{ControllerSpec, DomainSpec, PartnerSpec};
+use stickler_model::{Clock, Identity, Name, Principal, Topology};
+
+use crate::{Settings, SiteError};
+
+/// The name of the partner's DC.
+pub(crate) const PARTNER: &str = "dc-partner";
+
+/// The domains, and the DCs that serve them.
+pub struct Domains {
+    /// The DCs of the site's domain, in the order in which servers ask them.
+    controllers: Vec<Controller>,
+    /// The index of the PDC emulator among them: what it knows is the truth.
+    pdc: usize,
+    realm: String,
+    partner: Option<Partner>,
+    seed: u64,
+}
+
+/// A DC, and where it listens.
+struct Controller {
+    name: Name,
+    address: DcAddress,
+    dc: Arc<DomainController>,
+}
+
+/// Where a DC listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DcAddress {
+    /// Its logon service.
+    pub logons: SocketAddr,
+    /// Its Kerberos service.
+    pub tickets: SocketAddr,
+}
+
+/// A second domain.
+struct Partner {
+    controller: Controller,
+    netbios: String,
+    dns: String,
+    /// Whether the site's domain trusts it, with whatever secret.
+    trusted: bool,
+}
+
+/// The DCs of a topology's own domain: one, `dc`, where it says nothing of them.
+pub(crate) fn controllers(topology: &Topology) -> Vec<ControllerSpec> {
+    if topology.controllers.is_empty() {
+        vec![ControllerSpec::new(Name::from("dc"))]
+    } else {
+        topology.controllers.clone()
+    }
+}
+
+impl Domains {
+    /// Builds the domains of a topology, whose DCs will listen at these addresses: those of [`controllers`], and that of
+    /// the partner where there is one. Nothing is started.
+    pub(crate) fn new<E>(
+        topology: &Topology,
+        settings: &Settings,
+        addresses: &[DcAddress],
+        partner: Option<DcAddress>,
+    ) -> Result<Self, SiteError<E>> {
+        let specs = controllers(topology);
+        let pdc = specs.iter().position(|spec| !spec.is_stale()).ok_or(SiteError::EveryControllerStale)?;
+        let partner = topology.partner.as_ref().zip(partner);
+        let own = OwnDomain { domain: &topology.domain, settings, partner };
+        let truth = own.pdc(&specs[pdc]);
+        let replicas: Vec<_> = (specs.iter().enumerate())
+            .map(|(index, spec)| (index != pdc).then(|| own.replica(&truth, spec, addresses[pdc])))
+            .collect();
+        let truth = Arc::new(truth);
+        let controllers = (specs.into_iter().zip(addresses).zip(replicas))
+            .map(|((spec, &address), replica)| {
+                let dc = replica.map_or_else(|| Arc::clone(&truth), Arc::new);
+                Controller { name: spec.name, address, dc }
+            })
+            .collect();
+        let logons = addresses.iter().map(|address| address.logons).collect();
+        let partner = partner.map(|(spec, address)| Partner::new(spec, &own, logons, address)).transpose()?;
+        let realm = topology.domain.dns.to_uppercase();
+        Ok(Self { controllers, pdc, realm, partner, seed: settings.seed })
+    }
+
+    /// Every DC with its name and addresses: those of the site's domain in order, and then the partner's.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Name, DcAddress, Arc<DomainController>)> {
+        let partner = self.partner.iter().map(|partner| &partner.controller);
+        (self.controllers.iter().chain(partner)).map(|it| (it.name.clone(), it.address, Arc::clone(&it.dc)))
+    }
+
+    /// The PDC emulator of the site's domain, which knows all accounts as they are.
+    pub fn pdc(&self) -> &Arc<DomainController> {
+        &self.controllers[self.pdc].dc
+    }
+
+    /// Where the PDC emulator listens.
+    pub fn pdc_address(&self) -> DcAddress {
+        self.controllers[self.pdc].address
+    }
+
+    /// Joins a machine to the site's domain.
+    pub(crate) fn join(&self, name: &Name) -> Accounts {
+        let addresses = self.controllers.iter().map(|it| it.address.logons).collect();
+        Accounts::domain(addresses, &self.pdc().enroll(name, self.seed))
+    }
+
+    /// Whether the site's domain, or one that it trusts, would let this identity log on now.
+    pub fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
+        let now = FileTime(clock.filetime());
+        match &self.partner {
+            Some(partner) if partner.has(&identity.principal) => {
+                partner.trusted && partner.controller.dc.directory().would_accept(identity, now)
+            }
+            _ => self.pdc().directory().would_accept(identity, now),
+        }
+    }
+
+    /// The KDCs that a client of this user knows, with their realms: that of the user's own domain first.
+    pub fn kdcs(&self, user: Option<&Principal>) -> Vec<(SocketAddr, String)> {
+        let mut kdcs = vec![(self.pdc_address().tickets, self.realm.clone())];
+        if let Some(partner) = &self.partner {
+            kdcs.push((partner.controller.address.tickets, partner.dns.to_uppercase()));
+            if user.is_some_and(|user| partner.has(user)) {
+                kdcs.reverse();
+            }
+        }
+        kdcs
+    }
+}
+
+/// What the DCs of the site's own domain are made from.
+struct OwnDomain<'a> {
+    domain: &'a DomainSpec,
+    settings: &'a Settings,
+    partner: Option<(&'a PartnerSpec, DcAddress)>,
+}
+
+impl OwnDomain<'_> {
+    fn pdc(&self, spec: &ControllerSpec) -> DomainController {
+        let controller = DomainController::new(self.settings.directory(Directory::new(self.domain)));
+        let controller = match self.partner {
+            Some((partner, address)) => controller.with_trusted(&partner.domain.netbios, vec![address.logons]),
+            None => controller,
+        };
+        controller.with_delay(spec.slow.unwrap_or_default())
+    }
+
+    fn replica(&self, pdc: &DomainController, spec: &ControllerSpec, address: DcAddress) -> DomainController {
+        let controller = pdc.replica(&spec.name, self.settings.seed, address.logons);
+        let controller = controller.with_delay(spec.slow.unwrap_or_default());
+        if !spec.is_stale() {
+            return controller;
+        }
+        controller.with_directory(self.settings.directory(Directory::replica(self.domain, spec)))
+    }
+}
+
+impl Partner {
+    /// The partner, whose DC asks those of the site's domain at `logons`.
+    fn new<E>(
+        spec: &PartnerSpec,
+        site: &OwnDomain<'_>,
+        logons: Vec<SocketAddr>,
+        address: DcAddress,
+    ) -> Result<Self, SiteError<E>> {
+        let PartnerSpec { domain: own, claims } = spec;
+        let domain = site.domain;
+        if own.netbios.eq_ignore_ascii_case(&domain.netbios) || own.dns.eq_ignore_ascii_case(&domain.dns) {
+            return Err(SiteError::PartnerName(own.netbios.clone()));
+        }
+        let mut directory = site.settings.directory(Directory::new(own));
+        if let Some(netbios) = claims {
+            directory = directory.with_claims(netbios);
+        }
+        let dc = DomainController::new(directory).with_trusted(&domain.netbios, logons);
+        let controller = Controller { name: Name::from(PARTNER), address, dc: Arc::new(dc) };
+        let (netbios, dns) = (own.netbios.clone(), own.dns.clone());
+        let trusted = domain.trusts.iter().any(|trust| trust.netbios.eq_ignore_ascii_case(&netbios));
+        Ok(Self { controller, netbios, dns, trusted })
+    }
+
+    /// Whether a user says to be of this domain.
+    fn has(&self, user: &Principal) -> bool {
+        let name = match user.domain() {
+            "" => user.user().rsplit_once('@').map_or("", |(_, suffix)| suffix),
+            domain => domain,
+        };
+        name.eq_ignore_ascii_case(&self.netbios) || name.eq_ignore_ascii_case(&self.dns)
+    }
+}

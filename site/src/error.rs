@@ -1,0 +1,54 @@
+//! Why a site cannot be assembled.
+
+use std::io;
+
+use stickler_catalogue::UnknownBalancer;
+use stickler_lb_core::RuleError;
+use stickler_model::{Name, WorldError};
+
+/// Why a site cannot be assembled. `E` is the error of its [`Hosts`](crate::Hosts).
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError<E> {
+    /// No such balancer.
+    #[error(transparent)]
+    Balancer(#[from] UnknownBalancer),
+    /// The balancer's rules do not fit this farm.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    /// Every DC of the domain has an outdated directory.
+    #[error("every DC is stale: one of them must have all accounts as they are")]
+    EveryControllerStale,
+    /// The partner's domain has the NetBIOS or DNS name of the site's own.
+    #[error("the partner `{0}` has a name of the site's own domain")]
+    PartnerName(String),
+    /// A server's site is to run as an account that does not exist.
+    #[error("`{server}` cannot run as `{account}`: the domain has no such account")]
+    Account {
+        /// The server.
+        server: Name,
+        /// The account.
+        account: String,
+    },
+    /// A certificate cannot be issued, as a name in it is not one that a certificate can hold.
+    #[error("TLS cannot start: {0}")]
+    Certificate(io::Error),
+    /// The topology has TLS and two balancers.
+    #[error("TLS goes through one balancer here, and not through two")]
+    TlsThroughTwo,
+    /// Two machines have one name.
+    #[error("there is a client or host called `{0}` already")]
+    Duplicate(Name),
+    /// A host or a port cannot be had.
+    #[error(transparent)]
+    Hosts(E),
+}
+
+impl From<SiteError<Self>> for WorldError {
+    fn from(error: SiteError<Self>) -> Self {
+        match error {
+            SiteError::Hosts(error) => error,
+            SiteError::Duplicate(name) => Self::Duplicate(name.to_string()),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Somebody else's whole proxy.
+
+use std::sync::Arc;
+
+use stickler_lb_core::{Control, Farm};
+use stickler_lb_proxy::BoxFuture;
+use stickler_model::Env;
+use stickler_net::{AnyListener, AnyNet, Net};
+
+/// A whole proxy that is not built on Stickler's data planes. Put it to the test with
+/// [`Balancer::proxy`](crate::Balancer::proxy).
+///
+/// It is written once for any network, so that the same code runs in simulated time and on real sockets.
+pub trait ForeignProxy: Send + Sync + 'static {
+    /// Serves the clients that connect to `listener`, by connections to the backends of `farm`, until it is dropped.
+    /// Called at each start of the balancer's host.
+    ///
+    /// * Connections are opened by [`Net::connect`] and tasks started by [`Net::spawn`], so that they end with the host.
+    ///   Time is tokio's (`tokio::time`).
+    /// * `env` has the balancer's name, clock and randomness.
+    /// * `control` says which backends an operator drains, and what health checks find ([`Control::state`],
+    ///   [`Control::attach`]).
+    /// * TLS has to be passed on unread, unless the balancer is declared
+    ///   [`without_tls`](crate::Balancer::without_tls).
+    fn serve<N: Net>(
+        &self,
+        net: N,
+        listener: N::Listener,
+        env: Env,
+        farm: Farm,
+        control: Control,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// [`ForeignProxy`] as a trait object. A generic method cannot be one's, so it runs on [`AnyNet`].
+pub(crate) trait ObjectProxy: Send + Sync {
+    fn serve(
+        self: Arc<Self>,
+        net: AnyNet,
+        listener: AnyListener,
+        env: Env,
+        farm: Farm,
+        control: Control,
+    ) -> BoxFuture<'static, ()>;
+}
+
+impl<P: ForeignProxy> ObjectProxy for P {
+    fn serve(
+        self: Arc<Self>,
+        net: AnyNet,
+        listener: AnyListener,
+        env: Env,
+        farm: Farm,
+        control: Control,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move { ForeignProxy::serve(&*self, net, listener, env, farm, control).await })
+    }
+}

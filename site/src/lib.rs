@@ -1,0 +1,46 @@
+//! Assembles a site from a topology: domain controllers, servers, certificates, health checks and a balancer.
+//!
+//! ```text
+//! Topology ─┐
+//! Balancer ─┼─▶ Site::start ──▶ Hosts (a simulated network, or sockets of this machine)
+//! Settings ─┘        │            add a host, open a port, give its Net and its Env
+//!                    └─▶ Site: boot a host again, drain a backend, who has which address
+//! ```
+//!
+//! Both arms use this crate, so a site is the same in simulated time and on real sockets. An arm implements [`Hosts`];
+//! what differs otherwise is in [`Settings`].
+//!
+//! * [`Site`]: the assembled site. Machines have the names `dc`, `iis1` ..., `lb` and `front`.
+//! * [`Balancer`]: what stands between the clients and the farm: a mechanism, somebody's own policy for one of our data
+//!   planes, or somebody else's whole proxy ([`ForeignProxy`]).
+//! * [`Domains`]: the domain controllers of the site's domain, and that of its partner.
+//!
+//! A balancer sees headers and no secrets. What acts for it where secrets are needed is here too:
+//!
+//! * [`AuthOffload`] authenticates clients for a balancer that terminates authentication itself (M20).
+//! * [`CheckUser`] logs on for its health checks.
+//! * [`SitePki`] issues the certificates of balancer and servers.
+
+mod auth_offload;
+mod balancer;
+mod check_user;
+mod checks;
+mod domains;
+mod error;
+mod foreign;
+mod hosts;
+mod machine;
+mod pki;
+mod plane;
+mod site;
+
+pub use auth_offload::AuthOffload;
+pub use balancer::Balancer;
+pub use check_user::CheckUser;
+pub use domains::{DcAddress, Domains};
+pub use error::SiteError;
+pub use foreign::ForeignProxy;
+pub use hosts::{Hosts, PacketMode, Role, Service};
+pub use pki::{RandomFor, SitePki};
+pub use plane::DataPlane;
+pub use site::{Settings, Site};

@@ -1,0 +1,130 @@
+//! What runs on a host of the site, and how it starts (again).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stickler_lb_core::{Control, Farm};
+use stickler_lb_proxy::{UpstreamTls, serve_l4, serve_l7};
+use stickler_mock_dc::{DomainController, kdc};
+use stickler_model::{Env, Name};
+use stickler_net::{AnyListener, AnyNet, Net};
+use stickler_tls::ServerTls;
+
+use crate::balancer::Make;
+use crate::checks::Checks;
+use crate::{AuthOffload, Balancer, DataPlane, Hosts};
+
+/// A machine of the site. It outlives its process.
+pub(crate) struct Machine<I> {
+    /// Where its process runs, or that which acts for it. `None` for a packet-level balancer that nobody checks for.
+    pub(crate) host: Option<I>,
+    /// Where it is reached.
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
+}
+
+/// What a machine runs.
+pub(crate) enum Process {
+    /// A domain controller, with its KDC at this address.
+    Controller(Arc<DomainController>, SocketAddr),
+    /// A server.
+    Server(Arc<stickler_mock_iis::Site>),
+    /// A balancer with a process.
+    Balancer(Box<Proxy>),
+    /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
+    /// backends sits elsewhere.
+    Router(Option<Box<Checks>>),
+}
+
+/// A balancer with a process, and what it is given at each start.
+pub(crate) struct Proxy {
+    pub(crate) balancer: Balancer,
+    pub(crate) farm: Farm,
+    pub(crate) control: Control,
+    pub(crate) checks: Option<Checks>,
+    /// What it shows its clients.
+    pub(crate) front_end_tls: Option<ServerTls>,
+    /// How it speaks to its servers.
+    pub(crate) upstream_tls: Option<UpstreamTls>,
+    /// How it authenticates, and the header in which it names the user, where it terminates authentication.
+    pub(crate) offload: Option<(Arc<stickler_mock_iis::Site>, &'static str)>,
+}
+
+/// A machine is added only after this was tried.
+const CHECKED: &str = "the rules fitted this farm when the site was assembled";
+
+impl<I: Clone> Machine<I> {
+    /// Starts the process on its host, or what acts for it.
+    pub(crate) fn boot<H: Hosts<Id = I>>(&self, hosts: &H, name: &Name) {
+        let Some(host) = &self.host else { return };
+        let (net, env) = (hosts.net(host), hosts.env(name));
+        match &self.process {
+            Process::Controller(controller, tickets) => {
+                let (own, shared) = (env.clone(), Arc::clone(controller));
+                on_listener(&net, self.address, |net, listener| stickler_mock_dc::serve(net, listener, own, shared));
+                let (own, shared) = (env.clone(), Arc::clone(controller));
+                on_listener(&net, *tickets, |net, listener| kdc::serve(net, listener, own, shared));
+                hosts.serve_datagrams(host, *tickets, env, Arc::clone(controller));
+            }
+            Process::Server(site) => {
+                let site = Arc::clone(site);
+                on_listener(&net, self.address, |net, listener| stickler_mock_iis::serve(net, listener, env, site));
+            }
+            Process::Balancer(proxy) => {
+                proxy.boot(&net, self.address, &env);
+                if let Some(checks) = &proxy.checks {
+                    checks.boot(&net, env);
+                }
+            }
+            Process::Router(Some(checks)) => checks.boot(&net, env),
+            Process::Router(None) => {}
+        }
+    }
+
+    /// The host whose process can be ended and started.
+    pub(crate) fn process_host(&self) -> Option<I> {
+        self.host.clone().filter(|_| !matches!(self.process, Process::Router(_)))
+    }
+}
+
+impl Proxy {
+    fn boot<N: Net>(&self, net: &N, address: SocketAddr, env: &Env) {
+        let (env, farm, control) = (env.clone(), self.farm.clone(), self.control.clone());
+        let entropy = env.entropy.clone();
+        match self.balancer.make() {
+            Make::Plane { make, .. } => match make(farm, entropy, control).expect(CHECKED) {
+                DataPlane::L7(mut service) => {
+                    if let Some((site, header)) = &self.offload {
+                        let gate = AuthOffload::gate(net, env.clone(), Arc::clone(site), header);
+                        service.gate = Some(gate.expect("a mechanism's header has a field's name"));
+                    }
+                    service.tls.clone_from(&self.front_end_tls);
+                    service.upstream_tls.clone_from(&self.upstream_tls);
+                    on_listener(net, address, |net, listener| serve_l7(net, listener, env, service));
+                }
+                DataPlane::L4(service) => {
+                    on_listener(net, address, |net, listener| serve_l4(net, listener, env, service));
+                }
+            },
+            Make::Proxy(proxy) => {
+                let proxy = Arc::clone(proxy);
+                on_listener(net, address, move |net, listener| {
+                    proxy.serve(AnyNet::new(net), AnyListener::new(listener), env, farm, control)
+                });
+            }
+        }
+    }
+}
+
+/// Binds, and then serves.
+fn on_listener<N, F>(net: &N, address: SocketAddr, serve: impl FnOnce(N, N::Listener) -> F + Send + 'static)
+where
+    N: Net,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let own = net.clone();
+    net.spawn(async move {
+        let listener = own.bind(address).await.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
+        serve(own, listener).await;
+    });
+}

@@ -1,0 +1,351 @@
+//! The assembled site.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use stickler_lb_core::{Backend, Control, Farm};
+use stickler_mock_dc::Directory;
+use stickler_mock_iis::site::LogSink;
+use stickler_model::topology::{Acceptor, ServerSpec};
+use stickler_model::trace::Promises;
+use stickler_model::{Name, Topology, WorldError};
+use stickler_tls::{ClientTls, ServerTls};
+
+use crate::balancer::Make;
+use crate::checks::Checks;
+use crate::domains::{PARTNER, controllers};
+use crate::machine::{Machine, Process, Proxy};
+use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
+
+/// The name of the balancer.
+const BALANCER: &str = "lb";
+
+/// The name of the second balancer, in front of it.
+const FRONT: &str = "front";
+
+/// What differs between arms beside their hosts.
+pub struct Settings {
+    /// Seeds the secrets of the machines' accounts.
+    pub seed: u64,
+    /// What clients may call the site: DNS names, and IP addresses in text. Certificates hold all of them; health
+    /// checks use the first in `Host`, and a balancer wants it of a certificate that it shares with its servers.
+    pub names: Vec<String>,
+    /// Iterations of string-to-key in the domains, which a KDC tells its clients (RFC 3962 4). `None`: Windows' 4,096,
+    /// which are most of what a small simulated world costs.
+    pub iterations: Option<u32>,
+    /// The randomness of TLS, for each host and the authority.
+    pub tls_random: RandomFor,
+    /// Gets each line of the servers' logs.
+    pub log: Option<LogSink>,
+}
+
+impl Settings {
+    /// A directory with these settings.
+    pub(crate) fn directory(&self, directory: Directory) -> Directory {
+        match self.iterations {
+            Some(iterations) => directory.with_iterations(iterations),
+            None => directory,
+        }
+    }
+}
+
+/// The machines of a site, by name, and what they share. `I` identifies their [`Hosts`].
+///
+/// It holds configuration, state that outlives processes, and no socket: those belong to the tasks that
+/// [`Site::start`] and [`Site::boot`] start on the hosts.
+pub struct Site<I> {
+    machines: IndexMap<Name, Machine<I>>,
+    domains: Domains,
+    pki: Option<SitePki>,
+    front_end: SocketAddr,
+    promises: Promises,
+    farm: Farm,
+    /// The handle on the backends of the balancer.
+    control: Control,
+}
+
+/// What a step of the assembly results in.
+type Built<T, H> = Result<T, SiteError<<H as Hosts>::Error>>;
+
+impl<I: Clone> Site<I> {
+    /// Assembles the DCs, the servers and the balancer of a topology on `hosts`, and starts them in this order. The
+    /// topology is one that [`Balancer::adapt`] has set up.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn start<H: Hosts<Id = I>>(
+        hosts: &mut H,
+        topology: &Topology,
+        balancer: Balancer,
+        settings: &Settings,
+    ) -> Built<Self, H> {
+        if topology.tls.is_some() && topology.front.is_some() {
+            return Err(SiteError::TlsThroughTwo);
+        }
+        let (places, partner) = add_controllers(hosts, topology)?;
+        let addresses: Vec<_> = places.iter().map(|(_, address)| *address).collect();
+        let pki = SitePki::new(topology, balancer.terminates_tls(), &settings.names, Arc::clone(&settings.tls_random));
+        let mut builder = Builder {
+            hosts,
+            topology,
+            settings,
+            domains: Domains::new(topology, settings, &addresses, partner.as_ref().map(|(_, address)| *address))?,
+            pki: pki.map_err(SiteError::Certificate)?,
+            machines: IndexMap::new(),
+            farm: Farm::default(),
+            control: Control::new(),
+        };
+        builder.keep_controllers(places.into_iter().chain(partner).map(|(host, _)| host).collect())?;
+        builder.add_servers()?;
+        let promises = balancer.promises(&builder.farm, topology);
+        let front_end = builder.add_balancers(balancer)?;
+        let Builder { hosts, domains, pki, machines, farm, control, .. } = builder;
+        let site = Self { machines, domains, pki, front_end, promises, farm, control };
+        for name in site.machines.keys() {
+            site.boot(hosts, name);
+        }
+        Ok(site)
+    }
+
+    /// Starts the process of a machine on its host, as after a restart of the host. A machine without a process, or one
+    /// that does not exist, is left alone.
+    pub fn boot<H: Hosts<Id = I>>(&self, hosts: &H, name: &Name) {
+        if let Some(machine) = self.machines.get(name) {
+            machine.boot(hosts, name);
+        }
+    }
+
+    /// The address that clients connect to.
+    pub fn front_end(&self) -> SocketAddr {
+        self.front_end
+    }
+
+    /// What the balancer declares, and how the site is set where the balancer says nothing of it.
+    pub fn promises(&self) -> Promises {
+        self.promises.clone()
+    }
+
+    /// The servers, in order.
+    pub fn farm(&self) -> &Farm {
+        &self.farm
+    }
+
+    /// The domains, and their DCs.
+    pub fn domains(&self) -> &Domains {
+        &self.domains
+    }
+
+    /// The certificates; `None` where there is no TLS.
+    pub fn pki(&self) -> Option<&SitePki> {
+        self.pki.as_ref()
+    }
+
+    /// How a client of this name speaks TLS; `None` where there is none.
+    pub fn client_tls(&self, name: &Name) -> Option<ClientTls> {
+        self.pki.as_ref().map(|pki| pki.client(name))
+    }
+
+    /// The names of the machines, in the order in which they were started.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.machines.keys()
+    }
+
+    /// The address of a machine; `None` where there is no such machine.
+    pub fn address(&self, name: &Name) -> Option<IpAddr> {
+        self.machines.get(name).map(|machine| machine.address.ip())
+    }
+
+    /// Takes a backend out of service for new sessions (`true`), or puts it back (`false`).
+    ///
+    /// # Errors
+    /// There is no such backend.
+    pub fn drain(&self, name: &Name, on: bool) -> Result<(), WorldError> {
+        let index = self.farm.backends.iter().position(|backend| backend.name == *name).ok_or_else(|| {
+            let known = self.farm.backends.iter().map(|backend| backend.name.to_string()).collect();
+            WorldError::Unknown { kind: "backend", name: name.to_string(), known }
+        })?;
+        if on {
+            self.control.drain(index);
+        } else {
+            self.control.undrain(index);
+        }
+        Ok(())
+    }
+
+    /// The host whose process can be ended and started.
+    ///
+    /// # Errors
+    /// There is no such machine, or it has no process.
+    pub fn process(&self, name: &Name) -> Result<I, WorldError> {
+        let Some(machine) = self.machines.get(name) else {
+            let known = self.names().map(Name::to_string).collect();
+            return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
+        };
+        machine.process_host().ok_or_else(|| {
+            WorldError::Invalid(format!(
+                "`{name}` translates addresses inside the network here: it has no process to crash or to restart"
+            ))
+        })
+    }
+}
+
+/// Adds the hosts of the site's DCs, and that of the partner's.
+#[expect(clippy::type_complexity, reason = "hosts with their addresses: named, it would be read twice")]
+fn add_controllers<H: Hosts>(
+    hosts: &mut H,
+    topology: &Topology,
+) -> Built<(Vec<(H::Id, DcAddress)>, Option<(H::Id, DcAddress)>), H> {
+    let mut add = |name: &Name, role| {
+        let host = hosts.add(name, role)?;
+        let logons = hosts.open(&host, Service::Logons)?;
+        let tickets = hosts.open(&host, Service::Tickets)?;
+        Ok((host, DcAddress { logons, tickets }))
+    };
+    let specs = controllers(topology);
+    let own = specs.iter().enumerate().map(|(index, spec)| add(&spec.name, Role::Controller(index)));
+    let own = own.collect::<Result<_, _>>().map_err(SiteError::Hosts)?;
+    let partner = topology.partner.as_ref().map(|_| add(&Name::from(PARTNER), Role::PartnerController));
+    Ok((own, partner.transpose().map_err(SiteError::Hosts)?))
+}
+
+/// A site under construction.
+struct Builder<'a, H: Hosts> {
+    hosts: &'a mut H,
+    topology: &'a Topology,
+    settings: &'a Settings,
+    domains: Domains,
+    pki: Option<SitePki>,
+    machines: IndexMap<Name, Machine<H::Id>>,
+    farm: Farm,
+    control: Control,
+}
+
+impl<H: Hosts> Builder<'_, H> {
+    /// Takes the DCs into the site, which are on these hosts.
+    fn keep_controllers(&mut self, hosts: Vec<H::Id>) -> Built<(), H> {
+        let all: Vec<_> = self.domains.all().collect();
+        for ((name, address, dc), host) in all.into_iter().zip(hosts) {
+            self.keep(name, Some(host), address.logons, Process::Controller(dc, address.tickets))?;
+        }
+        Ok(())
+    }
+
+    fn add_servers(&mut self) -> Built<(), H> {
+        for (index, spec) in self.topology.servers.iter().enumerate() {
+            let host = self.hosts.add(&spec.name, Role::Server(index)).map_err(SiteError::Hosts)?;
+            let address = self.hosts.open(&host, Service::Http).map_err(SiteError::Hosts)?;
+            self.farm.backends.push(Backend { name: spec.name.clone(), address });
+            let mut server = self.server(spec)?;
+            if let Some(pki) = &self.pki
+                && let Some(tls) = pki.server(&spec.name).map_err(SiteError::Certificate)?
+            {
+                server = server.with_tls(tls);
+            }
+            if let Some(sink) = &self.settings.log {
+                server = server.with_log(Arc::clone(sink));
+            }
+            self.keep(spec.name.clone(), Some(host), address, Process::Server(Arc::new(server)))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the balancer, and the one in front of it where there is one, and returns the address that clients connect to.
+    fn add_balancers(&mut self, balancer: Balancer) -> Built<SocketAddr, H> {
+        let (farm, control) = (self.farm.clone(), self.control.clone());
+        let address = self.add_balancer(BALANCER, Role::Balancer, balancer, farm, control)?;
+        let Some(front) = &self.topology.front else { return Ok(address) };
+        let farm = Farm { backends: vec![Backend { name: BALANCER.into(), address }] };
+        self.add_balancer(FRONT, Role::Front, Balancer::named(front)?, farm, Control::new())
+    }
+
+    fn add_balancer(
+        &mut self,
+        name: &str,
+        role: Role,
+        balancer: Balancer,
+        farm: Farm,
+        control: Control,
+    ) -> Built<SocketAddr, H> {
+        let name = Name::from(name);
+        let pki = self.pki.as_ref();
+        let front_end_tls = pki.and_then(|pki| pki.front_end(&name));
+        let upstream_tls = pki.and_then(|pki| pki.towards_servers(&name));
+        let checks = balancer.checks().map(|rule| Checks {
+            rule,
+            prober: balancer.prober().cloned(),
+            farm: farm.clone(),
+            control: control.clone(),
+            user: self.topology.monitor.clone(),
+            tls: upstream_tls.clone(),
+            host: self.settings.names.first().cloned().unwrap_or_default(),
+        });
+        if let Make::Plane { make, packets } = balancer.make() {
+            let env = self.hosts.env(&name);
+            // Whether the rules fit this farm is known before the first client comes.
+            let plane = make(farm.clone(), env.entropy.clone(), control.clone())?;
+            if let (DataPlane::L4(service), Some(mode)) = (plane, packets)
+                && let Some(address) = self.hosts.add_router(role, *mode, service, env).map_err(SiteError::Hosts)?
+            {
+                return self.keep_router(name, address, checks);
+            }
+        }
+        let host = self.hosts.add(&name, role).map_err(SiteError::Hosts)?;
+        let address = self.hosts.open(&host, Service::Http).map_err(SiteError::Hosts)?;
+        let offload = match (balancer.ends_authentication(), self.topology.servers.first()) {
+            (Some(header), Some(server)) => {
+                Some((Arc::new(self.authenticator(&name, server, front_end_tls.as_ref())?), header))
+            }
+            _ => None,
+        };
+        let proxy = Proxy { balancer, farm, control, checks, front_end_tls, upstream_tls, offload };
+        self.keep(name, Some(host), address, Process::Balancer(Box::new(proxy)))?;
+        Ok(address)
+    }
+
+    /// Takes a packet-level balancer into the site, whose backends are checked from a host of their own.
+    fn keep_router(&mut self, name: Name, address: SocketAddr, checks: Option<Checks>) -> Built<SocketAddr, H> {
+        let host = checks.as_ref().map(|_| self.hosts.add(&name, Role::Checker));
+        let host = host.transpose().map_err(SiteError::Hosts)?;
+        self.keep(name, host, address, Process::Router(checks.map(Box::new)))?;
+        Ok(address)
+    }
+
+    /// How a balancer authenticates that does so by itself: as this server would, with the certificate that it shows.
+    fn authenticator(
+        &self,
+        name: &Name,
+        server: &ServerSpec,
+        tls: Option<&ServerTls>,
+    ) -> Built<stickler_mock_iis::Site, H> {
+        let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
+        let site = self.server(&spec)?;
+        Ok(match tls {
+            Some(tls) => site.with_certificate(tls.certificate()),
+            None => site,
+        })
+    }
+
+    /// A server on a machine that is joined to the domain, with the keys for tickets where it takes any.
+    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::Site, H> {
+        let domains = &self.domains;
+        let site = stickler_mock_iis::Site::new(spec, &self.topology.domain, domains.join(&spec.name));
+        if !spec.takes_tickets() {
+            return Ok(site);
+        }
+        let account = spec.ticket_account();
+        let keys = domains.pdc().directory().service_keys(&account);
+        match keys {
+            Some(keys) => Ok(site.with_kerberos(keys)),
+            None => Err(SiteError::Account { server: spec.name.clone(), account }),
+        }
+    }
+
+    fn keep(&mut self, name: Name, host: Option<H::Id>, address: SocketAddr, process: Process) -> Built<(), H> {
+        if self.machines.contains_key(&name) {
+            return Err(SiteError::Duplicate(name));
+        }
+        self.machines.insert(name, Machine { host, address, process });
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Who shows which certificate where.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use stickler_model::topology::{DomainSpec, TlsSpec, UpstreamTls};
+use stickler_model::{Entropy, Name, Topology};
+use stickler_net::{Listener as _, Net as _, TokioNet};
+use stickler_site::{RandomFor, SitePki};
+use stickler_tls::{ClientTls, ServerTls};
+
+const NAMES: [&str; 2] = ["www.corp.example", "127.0.0.1"];
+
+fn seeded(seed: u64) -> RandomFor {
+    Arc::new(move |who| {
+        let entropy = Entropy::new(seed, who);
+        Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
+    })
+}
+
+/// The certificates of a site, whose balancer terminates TLS or passes it through.
+fn pki(tls: Option<TlsSpec>, terminates: bool) -> Option<SitePki> {
+    let domain = DomainSpec { dns: "corp.example".into(), ..DomainSpec::default() };
+    let topology = Topology { tls, domain, ..Topology::default() };
+    SitePki::new(&topology, terminates, &NAMES.map(str::to_owned), seeded(1)).expect("the names are good")
+}
+
+fn site(upstream: UpstreamTls, terminates: bool) -> SitePki {
+    pki(Some(TlsSpec { upstream, http2: true }), terminates).expect("it has TLS")
+}
+
+/// Whether a handshake comes about, and whether it is for HTTP/2.
+async fn handshake(server: ServerTls, client: &ClientTls, name: &str) -> Result<bool, String> {
+    let listener = TokioNet.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, connected) =
+        tokio::join!(async { server.accept(listener.accept().await.unwrap().0).await }, async {
+            client.connect(name, TokioNet.connect(address).await.unwrap()).await
+        });
+    let connected = connected.map_err(|error| error.to_string())?;
+    accepted.map_err(|error| error.to_string())?;
+    Ok(connected.http2())
+}
+
+#[test]
+fn a_site_without_tls_has_no_certificates() {
+    assert!(pki(None, true).is_none());
+}
+
+#[tokio::test]
+async fn behind_a_balancer_that_terminates_each_server_has_its_own_certificate() {
+    let pki = site(UpstreamTls::Own, true);
+    let (one, two) = (Name::from("iis1"), Name::from("iis2"));
+    let server = |name| pki.server(name).unwrap().expect("it has TLS");
+    assert_ne!(server(&one).certificate(), server(&two).certificate());
+    assert_ne!(server(&one).certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
+    let balancer = pki.towards_servers(&"lb".into()).unwrap();
+    assert!(balancer.name.is_none(), "it wants the server's own name");
+    assert_eq!(handshake(server(&one), &balancer.client, "iis1").await, Ok(false));
+    assert!(handshake(server(&one), &balancer.client, "iis1.corp.example").await.is_ok());
+    let other = handshake(server(&one), &balancer.client, "iis2").await.unwrap_err();
+    assert!(other.contains("other names"), "{other}");
+}
+
+#[tokio::test]
+async fn a_shared_certificate_is_the_sites_and_the_balancer_asks_for_its_first_name() {
+    let pki = site(UpstreamTls::Same, true);
+    let server = pki.server(&"iis1".into()).unwrap().expect("it has TLS");
+    assert_eq!(server.certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
+    let balancer = pki.towards_servers(&"lb".into()).unwrap();
+    assert_eq!(balancer.name, Some(NAMES[0].into()));
+    assert!(handshake(server, &balancer.client, NAMES[0]).await.is_ok());
+}
+
+#[test]
+fn behind_a_balancer_that_offloads_servers_have_no_tls_and_behind_one_that_passes_it_through_they_have() {
+    let offloads = site(UpstreamTls::Plain, true);
+    assert!(!offloads.secures_servers());
+    assert!(offloads.server(&"iis1".into()).unwrap().is_none() && offloads.towards_servers(&"lb".into()).is_none());
+    let passes = site(UpstreamTls::Plain, false);
+    assert!(passes.secures_servers() && passes.front_end(&"lb".into()).is_none());
+    assert!(passes.server(&"iis1".into()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn clients_reach_whoever_terminates_by_every_name_of_the_site_and_get_http_2_there() {
+    for (pki, server) in [
+        (site(UpstreamTls::Own, true), "lb"),
+        // Passed through, the clients meet the server.
+        (site(UpstreamTls::Own, false), "iis1"),
+    ] {
+        let name = Name::from(server);
+        let shown = || pki.front_end(&name).or_else(|| pki.server(&name).unwrap()).expect("somebody terminates");
+        for site in NAMES {
+            assert_eq!(handshake(shown(), &pki.client(&"alice".into()), site).await, Ok(true), "{site}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_sites_authority_is_not_trusted() {
+    let (own, other) = (site(UpstreamTls::Own, true), {
+        let topology = Topology { tls: Some(TlsSpec::default()), ..Topology::default() };
+        SitePki::new(&topology, true, &NAMES.map(str::to_owned), seeded(2)).unwrap().expect("it has TLS")
+    });
+    let server = own.front_end(&"lb".into()).unwrap();
+    let refused = handshake(server, &other.client(&"alice".into()), NAMES[0]).await.unwrap_err();
+    assert!(refused.contains("not of an authority that this client trusts"), "{refused}");
+}
+
+#[test]
+fn a_name_that_no_certificate_can_hold_is_refused() {
+    let topology = Topology { tls: Some(TlsSpec::default()), ..Topology::default() };
+    assert!(SitePki::new(&topology, true, &["not a näme".to_owned()], seeded(1)).is_err());
+}

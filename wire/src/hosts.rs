@@ -1,0 +1,188 @@
+//! The hosts of a site on real sockets: all are this machine, and have ports of its choice.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use stickler_mock_dc::DomainController;
+use stickler_model::{Clock, Entropy, Env, Journal, Name};
+use stickler_net::{Listener as _, Net as _, TokioNet};
+use stickler_site::{Hosts, Role, Service};
+
+use crate::host::HostNet;
+use crate::kdc;
+
+/// The hosts of a site.
+pub(crate) struct WireHosts {
+    /// Where everything listens.
+    pub(crate) address: IpAddr,
+    /// The balancer's port; 0 picks a free one.
+    pub(crate) port: u16,
+    /// The port of the KDC; 0 picks a free one.
+    pub(crate) kdc_port: u16,
+    pub(crate) seed: u64,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) journal: Arc<Journal>,
+    /// By their identifiers.
+    pub(crate) hosts: Vec<Host>,
+}
+
+/// A host, in its current life.
+pub(crate) struct Host {
+    name: Name,
+    role: Role,
+    net: HostNet,
+}
+
+/// A port cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for `{name}`: {error}")]
+pub struct ListenError {
+    /// Whose port.
+    pub name: Name,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system says.
+    pub error: io::Error,
+}
+
+impl WireHosts {
+    /// Ends all tasks of a host, and closes their sockets.
+    pub(crate) fn switch_off(&self, host: usize) {
+        self.hosts[host].net.switch_off();
+    }
+
+    /// Begins a new life of a host, which runs nothing yet.
+    pub(crate) fn restart(&mut self, host: usize) {
+        self.switch_off(host);
+        self.hosts[host].net = HostNet::default();
+    }
+
+    fn port(&self, role: Role, service: Service) -> u16 {
+        match (role, service) {
+            (Role::Balancer, Service::Http) => self.port,
+            (Role::Controller(0), Service::Tickets) => self.kdc_port,
+            _ => 0,
+        }
+    }
+}
+
+impl Host {
+    /// Opens a port, for the service to find it open, and returns the address.
+    fn open(&self, address: SocketAddr, service: Service) -> io::Result<SocketAddr> {
+        let listener = match service {
+            Service::Logons | Service::Http => TokioNet.listen(address)?,
+            Service::Tickets => {
+                let (listener, datagrams) = kdc::bind(address)?;
+                self.net.keep_datagrams(listener.local_addr()?, datagrams);
+                listener
+            }
+        };
+        let address = listener.local_addr()?;
+        self.net.keep_listener(address, listener);
+        Ok(address)
+    }
+}
+
+impl Hosts for WireHosts {
+    type Net = HostNet;
+    type Id = usize;
+    type Error = ListenError;
+
+    fn env(&self, name: &Name) -> Env {
+        Env {
+            name: name.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Entropy::new(self.seed, name.as_str()),
+            journal: Arc::clone(&self.journal),
+        }
+    }
+
+    fn add(&mut self, name: &Name, role: Role) -> Result<usize, ListenError> {
+        self.hosts.push(Host { name: name.clone(), role, net: HostNet::default() });
+        Ok(self.hosts.len() - 1)
+    }
+
+    fn open(&mut self, host: &usize, service: Service) -> Result<SocketAddr, ListenError> {
+        let host = &self.hosts[*host];
+        let address = SocketAddr::new(self.address, self.port(host.role, service));
+        host.open(address, service).map_err(|error| ListenError { name: host.name.clone(), address, error })
+    }
+
+    fn net(&self, host: &usize) -> HostNet {
+        self.hosts[*host].net.clone()
+    }
+
+    fn serve_datagrams(&self, host: &usize, address: SocketAddr, env: Env, controller: Arc<DomainController>) {
+        let net = self.net(host);
+        let own = net.clone();
+        net.spawn(async move {
+            // Where UDP cannot be had again after a restart, clients ask over TCP.
+            if let Ok(socket) = own.bind_datagrams(address).await {
+                kdc::serve_datagrams(socket, env, controller).await;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stickler_mock_client::{Check, check};
+    use stickler_model::topology::{ControllerSpec, PartnerSpec};
+    use stickler_model::{Identity, Principal, Topology, standard};
+    use stickler_site::{Balancer, Settings, Site};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Options, WallClock, settings};
+
+    fn hosts(events: Arc<Journal>, clock: Arc<dyn Clock>) -> WireHosts {
+        WireHosts {
+            address: [127, 0, 0, 1].into(),
+            port: 0,
+            kdc_port: 0,
+            seed: 1,
+            clock,
+            journal: events,
+            hosts: Vec::new(),
+        }
+    }
+
+    /// Two DCs, of which the first has not heard of alice yet; a partner's domain; two balancers, one behind the other.
+    fn everything() -> Topology {
+        let mut topology = standard::site("pin-on-401", 2);
+        let behind = ControllerSpec { lacks: vec!["alice".into()], ..ControllerSpec::new("dc1".into()) };
+        topology.controllers = vec![behind, ControllerSpec::new("dc2".into())];
+        let mut partner = standard::domain();
+        (partner.netbios, partner.dns) = ("PARTNER".into(), "partner.example".into());
+        topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner, "trust-pw"));
+        topology.front = Some("l4-splice".into());
+        topology
+    }
+
+    /// The assembly asks nothing of its hosts that real sockets do not have: what [`crate::Site`] refuses is what it has
+    /// no words for yet.
+    #[tokio::test]
+    async fn a_site_with_several_dcs_domains_and_balancers_runs_on_real_sockets() {
+        let topology = everything();
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
+        let journal = Journal::handing_on(Arc::clone(&clock), drop);
+        let mut hosts = hosts(journal, clock);
+        let settings: Settings = settings::settings(&Options::new(topology.clone()));
+        let balancer = Balancer::named(&topology.balancer).unwrap();
+        let site = Site::start(&mut hosts, &topology, balancer, &settings).expect("the topology is sound");
+        let names: Vec<_> = site.names().map(Name::as_str).collect();
+        assert_eq!(names, ["dc1", "dc2", "dc-partner", "iis1", "iis2", "lb", "front"]);
+        let env = hosts.env(&"client".into());
+        for domain in ["CORP", "PARTNER"] {
+            let alice = Identity { principal: Principal::new(domain, "alice"), ..standard::identity("alice") };
+            let asked = Check { host: "localhost", uri: "/", identity: Some(&alice), keep: 4096 };
+            let answer = timeout(Duration::from_secs(30), check(&TokioNet, &env, site.front_end(), &asked)).await;
+            let answer = answer.expect("in time").expect("it is answered");
+            let page = String::from_utf8(answer.body).unwrap();
+            assert_eq!((answer.status, page.contains(&format!("{domain}\\\\alice"))), (200, true), "{page}");
+        }
+    }
+}
