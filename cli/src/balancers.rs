@@ -40,7 +40,7 @@ pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>
     };
     for pattern in patterns {
         if !profiles().iter().any(|profile| fits(profile, pattern)) {
-            let known: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+            let known: Vec<_> = profiles().iter().map(|profile| &*profile.name).collect();
             return Err(Failure::Nothing(format!(
                 "there is no product profile `{pattern}`, nor any that starts with it; there are: {}",
                 known.join(", ")

@@ -24,7 +24,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let [mechanism] = &balancers::find(std::slice::from_ref(&arguments.name))?[..] else {
         return Err(Failure::Nothing(format!("there is nothing called `{}`", arguments.name)));
     };
-    let id = mechanism.id.map(|id| format!(" ({id})")).unwrap_or_default();
+    let id = mechanism.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
     writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
     for defect in mechanism.defects.iter().filter_map(|id| defect::find(id).ok()) {
         writeln!(out, "with the defect {} ({}): {}. [{}]", defect.id, defect.name, defect.summary, defect.source)?;

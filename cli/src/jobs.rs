@@ -94,7 +94,7 @@ fn one(job: &Job<'_>) -> Done {
     let build = |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
         Ok(Box::new(SimWorld::with_balancer(topology, balancer, seed)?))
     };
-    let name = job.balancer.name;
+    let name = &*job.balancer.name;
     let run = stickler_scenarios::run(&job.case.scenario, name, job.seed, build);
     let expected = job.case.expectations.expected(job.case.scenario.name(), name);
     let surprises = expected.compare(&run).iter().map(ToString::to_string).collect();

@@ -43,9 +43,9 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failure> {
     if arguments.mechanisms {
         let subject = |mechanism: &Mechanism| Subject {
-            name: mechanism.name.into(),
-            product: mechanism.id.unwrap_or_default().into(),
-            config: mechanism.summary.into(),
+            name: mechanism.name.to_string(),
+            product: mechanism.id.as_deref().unwrap_or_default().into(),
+            config: mechanism.summary.to_string(),
         };
         return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), mechanism.clone())).collect());
     }
@@ -53,7 +53,7 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failu
     let named = own.is_empty() || !arguments.profiles.is_empty();
     let shipped = if named { balancers::profiles_like(&arguments.profiles)? } else { Vec::new() };
     let subject = |profile: &Profile| Subject {
-        name: profile.name.into(),
+        name: profile.name.clone(),
         product: profile.product.clone(),
         config: profile.config.clone(),
     };

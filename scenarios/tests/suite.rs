@@ -42,10 +42,10 @@ fn surprise(case: &Case, run: &Run) -> String {
 fn shard(number: usize) {
     let mut surprises = String::new();
     for mechanism in mechanisms().iter().skip(number).step_by(SHARDS) {
-        let seeds = if EVERY_SEED.contains(&mechanism.name) { SEEDS } else { 1..=1 };
+        let seeds = if EVERY_SEED.contains(&&*mechanism.name) { SEEDS } else { 1..=1 };
         for case in cases() {
             for seed in seeds.clone() {
-                surprises += &surprise(&case, &run(&case.scenario, mechanism.name, seed, simulated));
+                surprises += &surprise(&case, &run(&case.scenario, &mechanism.name, seed, simulated));
             }
         }
     }
