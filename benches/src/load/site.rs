@@ -53,7 +53,7 @@ impl Site {
     pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
         let mut world =
-            SimWorld::new(standard_topology(), &BalancerSpec::named(mechanism.name), 1).expect("the topology is sound");
+            SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1).expect("the topology is sound");
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");

@@ -152,7 +152,7 @@ impl Upstream {
 }
 
 /// The parameters of a mechanism that bind the table throughout.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct TableRules {
     /// The pin rule: its slots, its coupling, and whether it pins the backend as well.
     pin: Option<PinRule>,
@@ -169,11 +169,12 @@ pub(super) struct TableRules {
 impl TableRules {
     /// Takes from the rules what binds the table.
     pub(super) fn new(rules: &Rules, services: usize) -> Self {
-        let first_differs = rules.pool.is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
-        let repicked = rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
-        let by_client = rules.pin.is_some_and(|pin| pin.key == PinKey::Client);
+        let first_differs =
+            rules.pool.as_ref().is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
+        let repicked = rules.pin.as_ref().is_some_and(|pin| pin.host == Host::Repicked);
+        let by_client = rules.pin.as_ref().is_some_and(|pin| pin.key == PinKey::Client);
         Self {
-            pin: rules.pin,
+            pin: rules.pin.clone(),
             own_idle: rules.own_idle,
             services,
             remembers: first_differs || repicked || by_client || rules.prefer_last != PreferLast::Never,
