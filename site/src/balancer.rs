@@ -63,7 +63,7 @@ impl Balancer {
             BalancerSpec::Mechanism { .. } => find(&spec.to_string())?,
             BalancerSpec::Profile { name, toml, defects } => {
                 let profiles = Profile::parse(toml, name)?;
-                let profile = profiles.iter().find(|profile| profile.name == name);
+                let profile = profiles.iter().find(|profile| profile.name == *name);
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
                 profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
