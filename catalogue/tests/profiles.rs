@@ -3,6 +3,7 @@
 use stickler_catalogue::profile::{Citation, Evidence};
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_lb_core::Layer;
+use stickler_model::BalancerSpec;
 
 /// A sound profile, to be made wrong.
 const SOUND: &str = r#"
@@ -210,4 +211,24 @@ fn a_profile_carries_faults_like_any_mechanism() {
     assert!(find("haproxy-tcp+B6").unwrap_err().to_string().contains("cannot sit on `haproxy-tcp`"));
     assert_eq!(find("haproxy-saef").unwrap_err().nearest, Some("haproxy-safe"));
     assert_eq!(Evidence::Measured.to_string(), "measured");
+}
+
+#[test]
+fn a_profile_describes_itself_with_its_own_data_alone() {
+    for profile in profiles() {
+        let BalancerSpec::Profile { name, toml, defects } = profile.spec() else {
+            panic!("{} is a profile", profile.name)
+        };
+        let read = Profile::parse(&toml, "alone.toml").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((&read[..], &name, defects.len()), (std::slice::from_ref(profile), &profile.name, 0));
+    }
+}
+
+#[test]
+fn a_file_with_unusual_headers_is_described_as_a_whole() {
+    let squid = include_str!("../profiles/proxies.toml").split("[[profile]]").nth(1).expect("squid is the first");
+    let text = format!("[[ profile ]]{}", squid.replace("\"squid\"", "\"ours\""));
+    let profiles = Profile::parse(&text, "own.toml").unwrap_or_else(|error| panic!("{error}"));
+    let BalancerSpec::Profile { toml, .. } = profiles[0].spec() else { panic!("it is a profile") };
+    assert_eq!(toml, text);
 }

@@ -17,7 +17,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let file = PathBuf::from(&arguments.name);
     if file.is_file() {
         let own = balancers::own_profiles(&[file])?;
-        let told: Vec<String> = own.iter().map(|own| own.profile.explain()).collect();
+        let told: Vec<String> = own.iter().map(stickler_catalogue::Profile::explain).collect();
         writeln!(out, "{}", told.join("\n").trim_end())?;
         return Ok(());
     }

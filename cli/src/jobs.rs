@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stickler_catalogue::profiles;
 use stickler_model::BalancerSpec;
 use stickler_runner::{Arm, Run};
 use stickler_scenarios::{Case, SuiteError};
@@ -101,7 +102,10 @@ pub(crate) fn failed<'r>(
 /// The command that makes a run again, where the user's own profiles came from these files.
 pub(crate) fn replay(run: &Run, profiles: &[PathBuf]) -> String {
     let mut command = format!("stickler run {}", quoted(&run.source.path));
-    if let BalancerSpec::Profile { .. } = &run.balancer {
+    let is_shipped = |name: &str| profiles().iter().any(|profile| profile.name == name);
+    if let BalancerSpec::Profile { name, .. } = &run.balancer
+        && !is_shipped(name)
+    {
         for file in profiles {
             command += &format!(" --profile {}", quoted(&file.display().to_string()));
         }

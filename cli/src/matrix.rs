@@ -44,8 +44,7 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
             product: mechanism.id.as_deref().unwrap_or_default().into(),
             config: mechanism.summary.to_string(),
         };
-        let spec = |mechanism: &Mechanism| BalancerSpec::named(&mechanism.name);
-        return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), spec(mechanism))).collect());
+        return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), mechanism.spec())).collect());
     }
     let own = balancers::own_profiles(&arguments.profile)?;
     let named = own.is_empty() || !arguments.profiles.is_empty();
@@ -55,8 +54,7 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
         product: profile.product.clone(),
         config: profile.config.clone(),
     };
-    let shipped = shipped.into_iter().map(|profile| (subject(profile), BalancerSpec::named(&profile.name)));
-    Ok(shipped.chain(own.iter().map(|own| (subject(&own.profile), own.spec()))).collect())
+    Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.spec())).collect())
 }
 
 fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {

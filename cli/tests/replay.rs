@@ -111,6 +111,18 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
 }
 
 #[test]
+fn a_products_profile_is_in_the_file_with_its_data() {
+    let path = recorded("replay-profile", "parity", "haproxy-safe+B6");
+    let content = std::fs::read_to_string(&path).unwrap();
+    let head: serde_json::Value = serde_json::from_str(content.lines().next().unwrap()).unwrap();
+    let profile = &head["balancer"]["profile"];
+    assert_eq!((&profile["name"], &profile["defects"]), (&"haproxy-safe".into(), &serde_json::json!(["B6"])));
+    assert!(profile["toml"].as_str().unwrap().starts_with("[[profile]]\nname = \"haproxy-safe\"\n"), "{profile}");
+    let output = stickler(&["replay", &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
 fn nothing_recorded_is_ever_overwritten() {
     let path = recorded("replay-twice", "parity", "l4-nat");
     let before = std::fs::read(&path).unwrap();

@@ -85,7 +85,7 @@ impl Balancer {
         };
         let make = Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control));
         Self {
-            spec: BalancerSpec::named(&mechanism.name),
+            spec: mechanism.spec(),
             promises: Arc::new(move |farm| shared.promises(farm)),
             checks: mechanism.checks.clone(),
             ends_authentication: mechanism.ends_authentication.clone(),

@@ -12,7 +12,7 @@ use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::select::SelectRule;
 use stickler_lb_core::{Farm, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
-use stickler_model::Entropy;
+use stickler_model::{BalancerSpec, Entropy};
 
 /// A way in which balancers treat connections. It can be serialised and read back, so that it can travel with a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub fn mechanisms() -> &'static [Mechanism] {
 }
 
 impl Mechanism {
+    /// Describes the mechanism as a balancer under test, by its name and the defects in it.
+    pub fn spec(&self) -> BalancerSpec {
+        BalancerSpec::named(&self.name)
+    }
+
     /// A mechanism at L7, without health checks.
     pub fn l7_by(name: impl Into<Text>, summary: impl Into<Text>, rules: Rules) -> Self {
         Self::new(name.into(), summary.into(), Layer::L7, Kind::Composed(Box::new(rules)))

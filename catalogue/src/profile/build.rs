@@ -1,6 +1,7 @@
 //! From a file's values to rules.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
@@ -24,8 +25,9 @@ type Span = Range<usize>;
 pub(super) fn file(text: &str, path: &str) -> Read<Vec<Profile>> {
     let file: schema::File = toml::from_str(text)
         .map_err(|error| ProfileError::at(path, text, &error.span().unwrap_or_default(), error.message().to_owned()))?;
+    let parts = parts(text, file.profile.len());
     let mut profiles: Vec<Profile> = Vec::new();
-    for raw in file.profile {
+    for (raw, part) in file.profile.into_iter().zip(parts) {
         let (name, span) = (raw.get_ref().name.get_ref().clone(), raw.get_ref().name.span());
         let mut reader = Reader::new(text, path);
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
@@ -36,12 +38,34 @@ pub(super) fn file(text: &str, path: &str) -> Read<Vec<Profile>> {
         if taken {
             return Err(reader.wrong(&span, format!("there is another profile or mechanism called `{name}`")));
         }
-        profiles.push(profile(&mut reader, raw)?);
+        profiles.push(profile(&mut reader, raw, part.into())?);
     }
     Ok(profiles)
 }
 
-fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>) -> Read<Profile> {
+/// The header of a profile in a file.
+const HEADER: &str = "[[profile]]";
+
+/// The parts of a file that describe its `count` profiles, each alone. Where headers are written in another way than
+/// usual, each part is the whole file, which describes the others as well.
+fn parts(text: &str, count: usize) -> Vec<&str> {
+    let is_header = |line: &str| line.trim_end() == HEADER;
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if is_header(line) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    if starts.len() != count {
+        return vec![text; count];
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).map(|(&start, end)| &text[start..end]).collect()
+}
+
+fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>, toml: Arc<str>) -> Read<Profile> {
     let (whole, mut raw) = (raw.span(), raw.into_inner());
     let layer = reader.choose("layer", &raw.layer, &[("L4", Layer::L4), ("L7", Layer::L7)])?;
     let Some(section) = raw.select.take() else {
@@ -51,9 +75,7 @@ fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>) -> Read<Profile> 
     };
     let select_span = section.span();
     let select = select(reader, section)?;
-    // Sound for any farm: weights are a pattern that is repeated.
-    let fits = Selection::new(&select, select.weights.len().max(2), layer, stickler_model::Entropy::new(0, "profile"));
-    fits.map_err(|error| reader.wrong(&select_span, error.to_string()))?;
+    let selection = select.clone();
     let check = raw.check.take().map(|section| check(reader, section)).transpose()?;
     let passive = raw.passive.take().map(|section| passive(reader, section)).transpose()?;
     let name = raw.name.get_ref().clone();
@@ -70,10 +92,14 @@ fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>) -> Read<Profile> 
             Mechanism::l7_by(name.clone(), summary, rules(reader, select, &mut raw, &whole)?)
         }
     };
+    // Sound for any farm: weights are a pattern that is repeated.
+    let (backends, entropy) = (selection.weights.len().max(2), stickler_model::Entropy::new(0, "profile"));
+    let fits = Selection::new(&selection, backends, layer, entropy);
+    fits.map_err(|error| reader.wrong(&select_span, error.to_string()))?;
     (mechanism.checks, mechanism.passive) = (check, passive);
     let schema::Raw { group, product, versions, config, notes, .. } = raw;
     let facts = std::mem::take(&mut reader.facts);
-    Ok(Profile { name, group, product, versions, config, notes, facts, mechanism })
+    Ok(Profile { name, group, product, versions, config, notes, facts, mechanism, toml })
 }
 
 fn carriage(reader: &mut Reader<'_>, raw: &mut schema::Raw) -> Read<Carriage> {

@@ -14,9 +14,10 @@ mod read;
 mod schema;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use stickler_lb_core::Layer;
+use stickler_model::BalancerSpec;
 
 pub use self::read::ProfileError;
 use crate::Mechanism;
@@ -39,6 +40,8 @@ pub struct Profile {
     /// Each value, and what it rests on, in the file's order of sections.
     pub facts: Vec<Fact>,
     mechanism: Mechanism,
+    /// The part of its file that describes it, TOML.
+    toml: Arc<str>,
 }
 
 /// One value of a profile, and what it rests on.
@@ -139,6 +142,12 @@ impl Profile {
     /// What it does, as a mechanism.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism.clone()
+    }
+
+    /// Describes the profile as a balancer under test: with its data, so that a run does not depend on this version's
+    /// catalogue.
+    pub fn spec(&self) -> BalancerSpec {
+        BalancerSpec::Profile { name: self.name.clone(), toml: self.toml.to_string(), defects: Vec::new() }
     }
 
     /// Where it works.
