@@ -170,7 +170,7 @@ mod tests {
             address: SocketAddr::from(([10, 0, 0, 1], port)),
         };
         let farm = Farm { backends: vec![backend(80), backend(81)] };
-        let pool = PoolRule::shared(Duration::from_secs(60));
+        let pool = PoolRule::shared(Duration::from_mins(1));
         let pin = PinRule { slots: Some(2), ..PinRule::ON_401 };
         let rules = Rules { pin: Some(pin), pool: Some(pool.clone()), ..Rules::PLAIN };
         let backends = Backends::new(2, None);
