@@ -12,7 +12,7 @@ use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{Acceptor, AcceptorConfig, Authenticated, Step, TargetNames};
 use stickler_auth::ntlm::authenticate::Authenticate;
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
 
 type HmacMd5 = Hmac<Md5>;
@@ -41,7 +41,7 @@ impl Handshake {
     ///
     /// # Panics
     /// When client and server do not come to an agreement, which would be a bug of theirs.
-    pub fn new(profile: Profile) -> Self {
+    pub fn new(profile: NtlmProfile) -> Self {
         let names = TargetNames {
             netbios_computer: "WEB1".into(),
             netbios_domain: DOMAIN.into(),
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_handshake_verifies_as_often_as_asked_with_and_without_a_mic() {
-        for (profile, mic) in [(Profile::windows(), true), (Profile::curl(), false)] {
+        for (profile, mic) in [(NtlmProfile::windows(), true), (NtlmProfile::curl(), false)] {
             let mut handshake = Handshake::new(profile);
             for _ in 0..2 {
                 let waiting = handshake.challenged();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::{Action, Name, Outcome, RequestId, RequestSpec, Trace, World};
+use stickler_model::{Action, BalancerSpec, Name, Outcome, RequestId, RequestSpec, Trace, World};
 use stickler_sim::SimWorld;
 
 use crate::load::{browser, standard_topology};
@@ -22,14 +22,15 @@ pub fn idle_heavy_hour(balancer: &str) -> Trace {
 /// # Panics
 /// When an action is refused, which would be a bug of the world.
 fn play(balancer: &str, clients: usize, rounds: usize, pause: Duration) -> Trace {
-    let world = SimWorld::new(standard_topology(balancer), 1).expect("the topology is sound");
+    let world = SimWorld::new(standard_topology(), &BalancerSpec::named(balancer), 1).expect("the topology is sound");
     let mut world: Box<dyn World> = Box::new(world);
     let names: Vec<Name> = (0..clients).map(|index| Name::from(format!("client{index}"))).collect();
     for name in &names {
         perform(&mut *world, Action::AddClient(browser(name, true)));
     }
-    for _ in 0..rounds {
-        let started: Vec<RequestId> = names.iter().map(|name| start(&mut *world, name)).collect();
+    for round in 0..rounds {
+        let ids = (1 + round * clients..).map(|id| RequestId(id as u32));
+        let started: Vec<RequestId> = names.iter().zip(ids).map(|(name, id)| start(&mut *world, name, id)).collect();
         for id in started {
             let outcome = perform(&mut *world, Action::Await(id));
             assert!(matches!(&outcome, Outcome::Answered(answer) if answer.status == Some(200)), "{outcome:?}");
@@ -41,12 +42,9 @@ fn play(balancer: &str, clients: usize, rounds: usize, pause: Duration) -> Trace
     world.finish()
 }
 
-fn start(world: &mut dyn World, client: &Name) -> RequestId {
-    let spec = RequestSpec::new(client.clone(), "GET", "/");
-    match perform(world, Action::Start(spec)) {
-        Outcome::Started(id) => id,
-        other => panic!("a request starts, instead of: {other:?}"),
-    }
+fn start(world: &mut dyn World, client: &Name, id: RequestId) -> RequestId {
+    perform(world, Action::Start { id, request: RequestSpec::new(client.clone(), "GET", "/") });
+    id
 }
 
 fn perform(world: &mut dyn World, action: Action) -> Outcome {

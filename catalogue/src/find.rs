@@ -16,24 +16,33 @@ pub fn find(name: &str) -> Result<Mechanism, UnknownBalancer> {
     let mut parts = name.split('+');
     let base = parts.next().unwrap_or_default();
     let unknown = || UnknownBalancer::name(name, base);
-    let mut mechanism = known(base).ok_or_else(unknown)?;
-    let mut defects = Vec::new();
-    for id in parts {
-        let defect = defect::find(id).map_err(|error| UnknownBalancer::defect(name, error))?;
-        if !defects.contains(&defect) {
-            defects.push(defect);
+    known(base).ok_or_else(unknown)?.with_defects(parts).map_err(|error| UnknownBalancer::defect(name, error))
+}
+
+impl Mechanism {
+    /// Puts the defects of these ids on the mechanism. A defect is put on once, however often it is named.
+    ///
+    /// # Errors
+    /// A defect is not known, or cannot be put on this mechanism.
+    pub fn with_defects<'n>(mut self, ids: impl IntoIterator<Item = &'n str>) -> Result<Self, DefectError> {
+        let mut defects = Vec::new();
+        for id in ids {
+            let defect = defect::find(id)?;
+            if !defects.contains(&defect) {
+                defects.push(defect);
+            }
         }
+        defects.sort_by_key(|defect| defect.number());
+        for defect in &defects {
+            defect.put_on(&mut self)?;
+        }
+        if !defects.is_empty() {
+            let whole = defects.iter().fold(self.name.into_owned(), |name, defect| name + "+" + defect.id);
+            self.name = whole.into();
+        }
+        self.defects = defects.iter().map(|defect| defect.id.into()).collect();
+        Ok(self)
     }
-    defects.sort_by_key(|defect| defect.number());
-    for defect in &defects {
-        defect.put_on(&mut mechanism).map_err(|error| UnknownBalancer::defect(name, error))?;
-    }
-    if !defects.is_empty() {
-        let whole = defects.iter().fold(mechanism.name.into_owned(), |name, defect| name + "+" + defect.id);
-        mechanism.name = whole.into();
-    }
-    mechanism.defects = defects.iter().map(|defect| defect.id.into()).collect();
-    Ok(mechanism)
 }
 
 fn known(name: &str) -> Option<Mechanism> {

@@ -12,7 +12,7 @@ mod find;
 pub mod mechanism;
 pub mod profile;
 
-pub use defect::{Defect, defects};
+pub use defect::{Defect, DefectError, defects};
 pub use find::{UnknownBalancer, find, names};
 pub use mechanism::{Carriage, Mechanism, mechanisms};
 pub use profile::{Profile, ProfileError, profiles};

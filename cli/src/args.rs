@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
     Run(Run),
+    /// Perform the plans of run files again, without their scripts, and compare what is seen with what is recorded.
+    Replay(Replay),
     /// Show the shipped scenarios, the balancers and the requirements.
     List(List),
     /// Measure which product keeps which requirement.
@@ -65,6 +67,19 @@ pub(crate) struct Run {
     /// Worlds to run at a time; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Run files, as `stickler run --record` writes them.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Show everything that was seen.
+    #[arg(long)]
+    pub(crate) transcript: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use stickler_catalogue::{Profile, defect, profiles};
+use stickler_catalogue::{defect, profiles};
 
 use crate::args::Explain;
 use crate::{Failure, balancers};
@@ -17,13 +17,11 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let file = PathBuf::from(&arguments.name);
     if file.is_file() {
         let own = balancers::own_profiles(&[file])?;
-        let told: Vec<String> = own.iter().map(Profile::explain).collect();
+        let told: Vec<String> = own.iter().map(|own| own.profile.explain()).collect();
         writeln!(out, "{}", told.join("\n").trim_end())?;
         return Ok(());
     }
-    let [mechanism] = &balancers::find(std::slice::from_ref(&arguments.name))?[..] else {
-        return Err(Failure::Nothing(format!("there is nothing called `{}`", arguments.name)));
-    };
+    let mechanism = stickler_catalogue::find(&arguments.name).map_err(|error| Failure::Wrong(error.to_string()))?;
     let id = mechanism.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
     writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
     for defect in mechanism.defects.iter().filter_map(|id| defect::find(id).ok()) {

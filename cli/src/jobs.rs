@@ -2,35 +2,24 @@
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stickler_catalogue::Mechanism;
-use stickler_model::{Topology, World, WorldError};
-use stickler_report::RunReport;
-use stickler_scenarios::{Case, Run, SuiteError};
-use stickler_sim::{Balancer, SimWorld};
+use stickler_model::BalancerSpec;
+use stickler_runner::{Arm, Run};
+use stickler_scenarios::{Case, SuiteError};
+use stickler_sim::SimArm;
 
 use crate::Failure;
 
 /// One run to be made.
 pub(crate) struct Job<'a> {
     pub(crate) case: &'a Case,
-    pub(crate) balancer: &'a Mechanism,
+    pub(crate) balancer: &'a BalancerSpec,
     pub(crate) seed: u64,
-}
-
-/// What came of it: a report, or why the script could not be run to its end.
-pub(crate) enum Done {
-    Report(Box<RunReport>),
-    Broken {
-        /// What is wrong, and where.
-        error: String,
-        /// Over which balancer, and how to see it again.
-        context: String,
-    },
 }
 
 /// The scripts that the arguments mean.
@@ -42,7 +31,7 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
 }
 
 /// Every script over every balancer with every seed.
-pub(crate) fn all<'a>(cases: &'a [Case], balancers: &'a [Mechanism], seed: u64, repeat: u32) -> Vec<Job<'a>> {
+pub(crate) fn all<'a>(cases: &'a [Case], balancers: &'a [BalancerSpec], seed: u64, repeat: u32) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for case in cases {
         for balancer in balancers {
@@ -59,23 +48,24 @@ pub(crate) fn all<'a>(cases: &'a [Case], balancers: &'a [Mechanism], seed: u64, 
 pub(crate) fn perform<T: Send>(
     jobs: &[Job<'_>],
     threads: Option<NonZeroUsize>,
-    keep: impl Fn(&Job<'_>, Done) -> T + Sync,
+    keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
     let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(jobs.len());
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut done: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, keep) = (sender.clone(), &next, &keep);
+            let (sender, next, keep, arm) = (sender.clone(), &next, &keep, &arm);
             scope.spawn(move || {
                 while let Some((index, job)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     jobs.get(index).map(|job| (index, job))
                 } {
                     // The receiver outlives the scope.
-                    let _ = sender.send((index, keep(job, one(job))));
+                    let _ = sender.send((index, keep(job, job.case.run(job.balancer, job.seed, arm))));
                 }
             });
         }
@@ -89,52 +79,34 @@ pub(crate) fn perform<T: Send>(
     done.into_iter().flatten().collect()
 }
 
-fn one(job: &Job<'_>) -> Done {
-    let balancer = Balancer::mechanism(job.balancer);
-    let build = |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
-        Ok(Box::new(SimWorld::with_balancer(topology, balancer, seed)?))
-    };
-    let name = &*job.balancer.name;
-    let run = stickler_scenarios::run(&job.case.scenario, name, job.seed, build);
-    let expected = job.case.expectations.expected(job.case.scenario.name(), name);
-    let surprises = expected.compare(&run).iter().map(ToString::to_string).collect();
-    let replay = run.replay();
-    let Run { scenario, balancer, trace, verdicts, failures, error, printed, .. } = run;
-    match (error, trace) {
-        (Some(error), _) => {
-            Done::Broken { error: error.to_string(), context: format!("over {balancer}; replay: {replay}") }
-        }
-        (None, None) => Done::Broken {
-            error: format!("{}: the script asks for nothing, so there is nothing to judge", job.case.scenario.path()),
-            context: format!("replay: {replay}"),
-        },
-        (None, Some(trace)) => Done::Report(Box::new(RunReport {
-            scenario,
-            balancer,
-            trace,
-            verdicts,
-            failures: failures.iter().map(ToString::to_string).collect(),
-            printed,
-            surprises,
-            reason: expected.reason,
-            replay,
-        })),
-    }
-}
-
-/// What went wrong with scripts, each mistake once however many balancers and seeds met it.
-pub(crate) fn broken(all: impl IntoIterator<Item = (String, String)>) -> Result<(), Failure> {
-    let mut told: Vec<(String, String)> = Vec::new();
-    for (error, context) in all {
-        if !told.iter().any(|(known, _)| *known == error) {
-            told.push((error, context));
+/// Says what is wrong with scripts, each mistake once however many balancers and seeds met it.
+pub(crate) fn failed<'r>(
+    runs: impl IntoIterator<Item = &'r Run>,
+    replay: &dyn Fn(&Run) -> String,
+) -> Result<(), Failure> {
+    let mut messages: Vec<(String, String)> = Vec::new();
+    for run in runs {
+        let Some(error) = run.error().map(ToString::to_string) else { continue };
+        if !messages.iter().any(|(known, _)| *known == error) {
+            messages.push((error, format!("over {}; replay: {}", run.balancer, replay(run))));
         }
     }
-    if told.is_empty() {
+    if messages.is_empty() {
         return Ok(());
     }
-    let lines: Vec<_> = told.iter().map(|(error, context)| format!("{error}\n  {context}")).collect();
+    let lines: Vec<_> = messages.iter().map(|(error, context)| format!("{error}\n  {context}")).collect();
     Err(Failure::Wrong(lines.join("\n")))
+}
+
+/// The command that makes a run again, where the user's own profiles came from these files.
+pub(crate) fn replay(run: &Run, profiles: &[PathBuf]) -> String {
+    let mut command = format!("stickler run {}", quoted(&run.source.path));
+    if let BalancerSpec::Profile { .. } = &run.balancer {
+        for file in profiles {
+            command += &format!(" --profile {}", quoted(&file.display().to_string()));
+        }
+    }
+    format!("{command} --balancer {} --seed {}", run.balancer, run.seed)
 }
 
 /// A bar on the terminal's error stream; hidden where that is no terminal.
@@ -143,4 +115,26 @@ fn progress(length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed} elapsed, {eta} to go")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
+}
+
+/// A path as a POSIX shell takes it.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_replay_command_survives_a_shell() {
+        assert_eq!(quoted("scripts/lone.star"), "scripts/lone.star");
+        assert_eq!(quoted("my script's.star"), r"'my script'\''s.star'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients.
@@ -12,6 +13,8 @@ mod explain;
 mod jobs;
 mod list;
 mod matrix;
+mod record;
+mod replay;
 mod run;
 mod serve;
 
@@ -21,6 +24,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Arguments, Command};
+use mimalloc::MiMalloc;
+use stickler_scenarios::limits::Metered;
+
+/// Bounds the memory of scripts. Worlds allocate much and briefly, where mimalloc beats the system's allocator.
+#[global_allocator]
+static ALLOCATOR: Metered<MiMalloc> = Metered(MiMalloc);
 
 /// Why the command ends otherwise than well.
 enum Failure {
@@ -48,6 +57,7 @@ fn main() -> ExitCode {
     // clap ends the process itself for a wrong command line: exit 2.
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Matrix(arguments) => matrix::matrix(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),

@@ -3,51 +3,49 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
+use stickler_model::BalancerSpec;
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_runner::Run;
 
 use crate::Failure;
 use crate::args::{self, TableFormat};
 use crate::balancers;
-use crate::jobs::{self, Done};
+use crate::jobs;
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
-    let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<Mechanism>>();
+    let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     let mut cases = jobs::cases(&[])?;
     cases.retain(|case| case.takes().is_some());
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
-    let matrices = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
-        Done::Broken { error, context } => Err((error, context)),
-        // Only what the table needs is kept, not a trace for each run.
-        Done::Report(report) => {
-            let index = balancers.iter().position(|balancer| balancer.name == job.balancer.name).unwrap_or_default();
-            let mut one = Matrix::default();
-            if let Some(takes) = job.case.takes() {
-                let about = (report.scenario.as_str(), takes);
-                one.add(&subjects[index], about, &report.trace, &report.verdicts, &report.replay);
-            }
-            Ok(one)
+    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
+    // Only what the table needs is kept, not a trace for each run.
+    let done = jobs::perform(&jobs, arguments.jobs, |job, run| {
+        let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
+        let mut one = Matrix::default();
+        if let Some(takes) = job.case.takes() {
+            one.add(&subjects[index], takes, &run, &replay(&run));
         }
+        (one, run.error().is_some().then_some(run))
     });
     let mut matrix = Matrix::with_rows(&subjects);
-    let mut broken = Vec::new();
-    for one in matrices {
-        match one {
-            Ok(one) => matrix.merge(one),
-            Err(error) => broken.push(error),
-        }
+    let mut failed = Vec::new();
+    for (one, run) in done {
+        matrix.merge(one);
+        failed.extend(run);
     }
-    jobs::broken(broken)?;
+    jobs::failed(&failed, &replay)?;
     show(&matrix, arguments.format)
 }
 
-fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failure> {
+fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
     if arguments.mechanisms {
         let subject = |mechanism: &Mechanism| Subject {
             name: mechanism.name.to_string(),
             product: mechanism.id.as_deref().unwrap_or_default().into(),
             config: mechanism.summary.to_string(),
         };
-        return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), mechanism.clone())).collect());
+        let spec = |mechanism: &Mechanism| BalancerSpec::named(&mechanism.name);
+        return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), spec(mechanism))).collect());
     }
     let own = balancers::own_profiles(&arguments.profile)?;
     let named = own.is_empty() || !arguments.profiles.is_empty();
@@ -57,7 +55,8 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, Mechanism)>, Failu
         product: profile.product.clone(),
         config: profile.config.clone(),
     };
-    Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.mechanism())).collect())
+    let shipped = shipped.into_iter().map(|profile| (subject(profile), BalancerSpec::named(&profile.name)));
+    Ok(shipped.chain(own.iter().map(|own| (subject(&own.profile), own.spec()))).collect())
 }
 
 fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {

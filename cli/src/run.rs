@@ -2,15 +2,15 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use stickler_catalogue::Profile;
 use stickler_model::Trace;
 use stickler_model::topology::Provider;
 use stickler_report::matrix::{Matrix, Subject};
-use stickler_report::{RunReport, json, pretty};
+use stickler_report::{json, pretty};
+use stickler_runner::{End, Ending, Run};
 
 use crate::args::{self, Format};
-use crate::jobs::{self, Done};
-use crate::{Failure, balancers};
+use crate::record::Folder;
+use crate::{Failure, balancers, jobs};
 
 /// Up to so many runs, each shows its evidence unasked.
 const FEW_RUNS: usize = 64;
@@ -20,10 +20,7 @@ const FEW_BALANCERS: usize = 6;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
-    // Profiles of one's own are run over alone, unless others are named beside them.
-    let named = own.is_empty() || !arguments.balancer.is_empty();
-    let mut balancers = if named { balancers::find(&arguments.balancer)? } else { Vec::new() };
-    balancers.extend(own.iter().map(Profile::mechanism));
+    let balancers = balancers::find(&arguments.balancer, &own)?;
     let cases = jobs::cases(&arguments.paths)?;
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     if jobs.is_empty() {
@@ -31,40 +28,50 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),
         ));
     }
+    let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
+    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let all = evidence || arguments.format == Format::Json;
     // The table is about balancers in front of IIS, unless somebody asks for these very scenarios.
     let asked = !arguments.paths.is_empty();
-    let done = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
-        Done::Broken { error, context } => Err((error, context)),
-        Done::Report(report) => {
-            let mut one = Matrix::default();
-            let subject = Subject { name: report.balancer.clone(), product: String::new(), config: String::new() };
-            if let Some(takes) = job.case.takes().or(asked.then(|| offered(&report.trace))) {
-                let about = (report.scenario.as_str(), takes);
-                one.add(&subject, about, &report.trace, &report.verdicts, &report.replay);
-            }
-            let mut report = report;
-            if !all && report.as_expected() {
-                // Thousands of traces that nobody will look at would fill the memory.
-                report.trace.events = Vec::new();
-            }
-            Ok((report, one))
+    let done = jobs::perform(&jobs, arguments.jobs, |job, mut run| {
+        let recorded = record.as_ref().map_or(Ok(()), |folder| folder.record(&run));
+        let mut one = Matrix::default();
+        let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
+        let offered = run.trace.as_ref().filter(|_| asked).map(offered);
+        if let (Some(takes), End::Complete) = (job.case.takes().or(offered), &run.end) {
+            one.add(&subject, takes, &run, &replay(&run));
         }
+        if !all && run.as_expected() {
+            // Thousands of traces that nobody will look at would fill the memory.
+            run.trace = None;
+        }
+        (run, one, recorded)
     });
-    let (mut reports, mut matrix, mut broken) = (Vec::new(), Matrix::default(), Vec::new());
-    for one in done {
-        match one {
-            Ok((report, one)) => {
-                reports.push(*report);
-                matrix.merge(one);
-            }
-            Err(error) => broken.push(error),
+    let (mut runs, mut matrix) = (Vec::new(), Matrix::default());
+    for (run, one, recorded) in done {
+        recorded?;
+        runs.push(run);
+        matrix.merge(one);
+    }
+    let (failed, runs): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(|run| run.error().is_some());
+    show(&runs, &matrix, evidence, arguments)?;
+    jobs::failed(&failed, &replay)?;
+    outcome(&runs)
+}
+
+/// What the endings of all runs mean for the exit code. A run that was skipped is neither good nor bad; where all were,
+/// nothing was judged.
+fn outcome(runs: &[Run]) -> Result<(), Failure> {
+    let mut judged = false;
+    for run in runs {
+        match run.ending() {
+            Ending::AsExpected => judged = true,
+            Ending::NotAsExpected(_) | Ending::Failed(_) => return Err(Failure::NotAsExpected),
+            Ending::Skipped(_) => {}
         }
     }
-    show(&reports, &matrix, evidence, arguments)?;
-    jobs::broken(broken)?;
-    if reports.iter().all(RunReport::as_expected) { Ok(()) } else { Err(Failure::NotAsExpected) }
+    if judged { Ok(()) } else { Err(Failure::Nothing("every run was skipped, so nothing was judged".into())) }
 }
 
 /// What the first server of a run offered.
@@ -77,24 +84,24 @@ fn offered(trace: &Trace) -> Provider {
     }
 }
 
-fn show(reports: &[RunReport], matrix: &Matrix, evidence: bool, arguments: &args::Run) -> Result<(), Failure> {
+fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
     if arguments.format == Format::Json {
-        writeln!(out, "{}", json::document(reports, arguments.transcript))?;
+        writeln!(out, "{}", json::document(runs, &replay, arguments.transcript))?;
         return Ok(());
     }
-    for (index, report) in reports.iter().enumerate() {
+    for (index, run) in runs.iter().enumerate() {
         // Of many seeds, the first tells what is expected; what is not expected is always told.
-        let first = index == 0
-            || (&reports[index - 1].scenario, &reports[index - 1].balancer) != (&report.scenario, &report.balancer);
-        if !report.as_expected() || arguments.transcript || (evidence && first && pretty::is_notable(report)) {
-            writeln!(out, "{}", pretty::details(report, arguments.transcript))?;
+        let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
+        if !run.as_expected() || arguments.transcript || (evidence && first && pretty::is_notable(run)) {
+            writeln!(out, "{}", pretty::details(run, &replay(run), arguments.transcript))?;
         }
     }
-    if !reports.is_empty() {
+    if !runs.is_empty() {
         let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
         if matrix.rows().len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(reports, color), pretty::legend(reports))?;
+            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs))?;
         } else {
             writeln!(out, "{}", matrix.text(color))?;
             if arguments.paths.is_empty() {
@@ -103,7 +110,7 @@ fn show(reports: &[RunReport], matrix: &Matrix, evidence: bool, arguments: &args
                     "Scenarios whose servers are not IIS, or an IIS that is set up wrong (groups acceptor, hostile, setup), are judged, and not in the table."
                 )?;
             }
-            writeln!(out, "{}", pretty::count(reports))?;
+            writeln!(out, "{}", pretty::count(runs))?;
         }
     }
     Ok(())

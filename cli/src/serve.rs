@@ -7,8 +7,9 @@ use std::sync::Arc;
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
-use stickler_model::{Topology, standard};
+use stickler_model::{BalancerSpec, Topology, standard};
 use stickler_report::transcript;
+use stickler_site::Balancer;
 use stickler_wire::{Options, Site};
 
 use crate::Failure;
@@ -28,7 +29,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
         .map_err(|error| Failure::Wrong(format!("cannot start: {error}")))?;
     // Dropping the runtime at the end closes every socket.
     runtime.block_on(async {
-        let options = options(arguments);
+        let options = options(arguments)?;
         let topology = options.topology.clone();
         let site = Site::start(options).map_err(|error| Failure::Wrong(error.to_string()))?;
         if let Some(file) = &arguments.kerberos.krb5_conf {
@@ -48,10 +49,12 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(file, text).map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))
 }
 
-fn options(arguments: &Serve) -> Options {
+fn options(arguments: &Serve) -> Result<Options, Failure> {
     // A reader that has gone away is no reason to stop serving.
     let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
-    let mut options = Options::new(topology(arguments));
+    let balancer = Balancer::of(&BalancerSpec::named(&arguments.balancer));
+    let balancer = balancer.map_err(|error| Failure::Wrong(error.to_string()))?;
+    let mut options = Options::new(topology(arguments), balancer);
     options.address = arguments.listen;
     options.kdc_port = arguments.kerberos.kdc_port;
     options.port = arguments.port;
@@ -64,12 +67,12 @@ fn options(arguments: &Serve) -> Options {
     if arguments.transcript {
         options.events = Box::new(move |event| print(transcript::line(&event)));
     }
-    options
+    Ok(options)
 }
 
 /// The standard site, set up as the arguments say.
 fn topology(arguments: &Serve) -> Topology {
-    let mut topology = standard::site(&arguments.balancer, arguments.iis);
+    let mut topology = standard::site(arguments.iis);
     let kerberos = &arguments.kerberos;
     let (pool, account) = match kerberos.pool_identity {
         PoolIdentity::Machine => (AppPool::Machine, topology.servers.first().map(|server| format!("{}$", server.name))),
@@ -125,7 +128,7 @@ fn tls(arguments: &Tls) -> Option<TlsSpec> {
 fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let curl = Curl::of(site, arguments);
-    writeln!(out, "balancer  {:<18} {}://{}/", topology.balancer, curl.scheme, site.front_end)?;
+    writeln!(out, "balancer  {:<18} {}://{}/", arguments.balancer, curl.scheme, site.front_end)?;
     let scheme = if site.tls.as_ref().is_some_and(|tls| tls.servers) { "https" } else { "http" };
     for (name, address) in &site.servers {
         writeln!(out, "server    {name:<18} {scheme}://{address}/")?;

@@ -4,14 +4,16 @@
 //! read in the product's source; `D` the vendor's documentation.
 
 use std::process::{Command, Output};
+use std::sync::Arc;
 
-use stickler_catalogue::{Mechanism, find, mechanisms, profiles};
+use stickler_catalogue::{mechanisms, profiles};
 use stickler_model::event::Closed;
 use stickler_model::topology::Provider;
-use stickler_model::{Topology, What, World, WorldError};
+use stickler_model::{BalancerSpec, What};
 use stickler_report::matrix::{self, Matrix, Row, Subject};
-use stickler_scenarios::{Run, Scenario, shipped};
-use stickler_sim::{Balancer, SimWorld};
+use stickler_runner::{Arm, End, Run};
+use stickler_scenarios::{Scenario, shipped};
+use stickler_sim::SimArm;
 
 /// Where a fact holds: the farm, and who comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,8 +269,7 @@ impl Suite {
         let mut matrix = Matrix::default();
         for scenario in scenarios {
             let run = self.run(scenario, balancer);
-            let trace = run.trace.as_ref().expect("the script asks");
-            matrix.add(&subject, (&run.scenario, Provider::Ntlm), trace, &run.verdicts, &run.replay());
+            matrix.add(&subject, Provider::Ntlm, &run, "");
         }
         matrix.rows().first().cloned()
     }
@@ -277,12 +278,9 @@ impl Suite {
     fn run(&self, scenario: &str, balancer: &str) -> Run {
         let known = self.0.iter().find(|it| it.name() == scenario).cloned();
         let scenario = known.unwrap_or_else(|| Scenario::new("script", "script.star", scenario).expect("it is short"));
-        let mechanism: Mechanism = find(balancer).expect("the balancer exists");
-        let build = move |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
-            Ok(Box::new(SimWorld::with_balancer(topology, Balancer::mechanism(&mechanism), seed)?))
-        };
-        let run = stickler_scenarios::run(&scenario, balancer, 0, build);
-        assert!(run.error.is_none(), "{:?}", run.error);
+        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+        let run = stickler_scenarios::run(&scenario, &BalancerSpec::named(balancer), 0, &arm);
+        assert_eq!(run.end, End::Complete);
         run
     }
 }

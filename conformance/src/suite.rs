@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use stickler_model::{Topology, World, WorldError};
 use stickler_oracle::{Grade, Requirement};
-use stickler_report::{RunReport, pretty};
+use stickler_report::pretty;
+use stickler_runner::{Arm, Ending, Run};
 use stickler_scenarios::{Case, shipped};
-use stickler_sim::SimWorld;
+use stickler_sim::OwnArm;
 use stickler_site::Balancer;
 
 use crate::GROUPS;
-
-/// What the balancer under test is called in reports.
-const NAME: &str = "yours";
 
 /// The suite over one balancer.
 pub struct Suite {
@@ -25,13 +22,7 @@ pub struct Suite {
 /// A scenario, and what came of it once somebody asked.
 struct Slot {
     case: Case,
-    played: Mutex<Option<Arc<Played>>>,
-}
-
-struct Played {
-    report: Option<RunReport>,
-    /// Why the script could not go on.
-    error: Option<String>,
+    played: Mutex<Option<Arc<Run>>>,
 }
 
 impl Suite {
@@ -46,10 +37,13 @@ impl Suite {
     /// The outcome is not what it has to be, with the evidence; or there is no such scenario.
     pub fn scenario(&self, name: &str) {
         let name = name.replace('_', "-");
-        let played = self.played(&name);
-        let report = played.report();
-        assert!(report.as_expected(), "{}", told(report, &report.surprises));
-        for verdict in report.graded(Grade::NonStrict) {
+        let run = self.played(&name);
+        if let Ending::Skipped(reason) = run.ending() {
+            println!("skipped: {reason}");
+            return;
+        }
+        assert!(run.as_expected(), "{}", details(&run));
+        for verdict in run.graded(Grade::NonStrict) {
             println!("note: {} ({}) is not followed in {name}", verdict.requirement, verdict.requirement.text());
         }
     }
@@ -64,12 +58,11 @@ impl Suite {
         let mut violated = String::new();
         let mut exercised = 0;
         for name in self.slots().keys() {
-            let played = self.played(name);
-            let report = played.report();
-            for verdict in report.verdicts.iter().filter(|verdict| verdict.requirement == requirement) {
+            let run = self.played(name);
+            for verdict in run.verdicts.iter().filter(|verdict| verdict.requirement == requirement) {
                 exercised += verdict.exercised;
                 if verdict.grade == Grade::Violated {
-                    let _ = writeln!(violated, "{}", told(report, &[]));
+                    let _ = writeln!(violated, "{}", details(&run));
                 }
             }
         }
@@ -86,7 +79,7 @@ impl Suite {
         })
     }
 
-    fn played(&self, name: &str) -> Arc<Played> {
+    fn played(&self, name: &str) -> Arc<Run> {
         let slot = self.slots().get(name).unwrap_or_else(|| panic!("there is no scenario `{name}`"));
         // A test that panics does so outside of the lock; what is in the slot is whole.
         let mut played = slot.played.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,45 +87,16 @@ impl Suite {
     }
 }
 
-impl Played {
-    fn report(&self) -> &RunReport {
-        match (&self.report, &self.error) {
-            (_, Some(error)) => panic!("the script could not go on: {error}"),
-            (Some(report), None) => report,
-            (None, None) => panic!("the script asked for nothing"),
-        }
-    }
-}
-
-fn play(case: &Case, balancer: Balancer) -> Played {
+fn play(case: &Case, balancer: Balancer) -> Run {
     let seed = std::env::var("STICKLER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    let build = |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
-        Ok(Box::new(SimWorld::with_balancer(topology, balancer, seed)?))
-    };
-    let run = stickler_scenarios::run(&case.scenario, NAME, seed, build);
-    let expected = case.expectations.expected(case.scenario.name(), NAME);
-    let surprises = expected.compare(&run).iter().map(ToString::to_string).collect();
-    let error = run.error.as_ref().map(ToString::to_string);
-    let report = run.trace.map(|trace| RunReport {
-        scenario: run.scenario,
-        balancer: run.balancer,
-        trace,
-        verdicts: run.verdicts,
-        failures: run.failures.iter().map(ToString::to_string).collect(),
-        printed: run.printed,
-        surprises,
-        reason: expected.reason,
-        replay: format!("STICKLER_SEED={seed} cargo test {}", case.scenario.name().replace('-', "_")),
-    });
-    Played { report, error }
+    let arm = Arc::new(OwnArm::new(balancer));
+    let balancer = arm.balancer().clone();
+    case.run(&balancer, seed, &(arm as Arc<dyn Arm>))
 }
 
 /// The evidence, and everything else that was seen where that is asked for.
-fn told(report: &RunReport, surprises: &[String]) -> String {
+fn details(run: &Run) -> String {
     let everything = std::env::var_os("STICKLER_TRANSCRIPT").is_some();
-    let mut text = pretty::details(report, everything);
-    for surprise in surprises {
-        let _ = writeln!(text, "not as it has to be: {surprise}");
-    }
-    text
+    let replay = format!("STICKLER_SEED={} cargo test {}", run.seed, run.source.scenario.replace('-', "_"));
+    pretty::details(run, &replay, everything)
 }

@@ -9,7 +9,7 @@ use forward::Forward;
 use stickler_conformance::Balancer;
 use stickler_mock_client::{Check, check};
 use stickler_model::{
-    Action, ClientSpec, Clock, Entropy, Env, Journal, Outcome, Profile, RequestSpec, World as _, standard,
+    Action, ClientSpec, Clock, Entropy, Env, Journal, Outcome, Profile, RequestId, RequestSpec, World as _, standard,
 };
 use stickler_net::TokioNet;
 use stickler_sim::SimWorld;
@@ -19,13 +19,12 @@ use tokio::time::timeout;
 #[test]
 fn in_simulated_time() {
     let mut world =
-        SimWorld::with_balancer(standard::site("", 2), Balancer::proxy(Forward), 1).expect("the topology is sound");
+        SimWorld::with_balancer(standard::site(2), Balancer::proxy(Forward), 1).expect("the topology is sound");
     let mut act = |action| world.perform(action).expect("the action makes sense");
     let alice = standard::identity("alice");
     act(Action::AddClient(ClientSpec::new("alice".into(), Profile::BROWSER, Some(alice.clone()))));
-    let Outcome::Started(id) = act(Action::Start(RequestSpec::new("alice".into(), "GET", "/"))) else {
-        panic!("a request starts")
-    };
+    let id = RequestId(1);
+    act(Action::Start { id, request: RequestSpec::new("alice".into(), "GET", "/") });
     let Outcome::Answered(answer) = act(Action::Await(id)) else { panic!("a request is answered") };
     let user = answer.application.and_then(|application| application.user);
     assert_eq!((answer.status, user), (Some(200), Some(alice.principal)));
@@ -33,7 +32,7 @@ fn in_simulated_time() {
 
 #[tokio::test]
 async fn on_real_sockets() {
-    let options = Options { balancer: Some(Balancer::proxy(Forward)), ..Options::new(standard::site("", 2)) };
+    let options = Options::new(standard::site(2), Balancer::proxy(Forward));
     let site = Site::start(options).expect("the site starts");
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);

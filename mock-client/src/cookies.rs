@@ -1,47 +1,46 @@
-//! Cookies, as far as a balancer's persistence needs them (a subset of RFC 6265). Pure.
+//! Cookies, as far as a balancer's persistence requires them (a subset of RFC 6265). Pure.
 //!
-//! A client talks to one site, so what ties a cookie to a site or to a time is passed over:
-//! `Domain`, `Path`, `Secure`, `Expires` and `Max-Age`. A cookie is kept until another of its name
-//! comes, or too many others do.
+//! A client has one site, so the attributes that restrict a cookie to a site or to a time are ignored: `Domain`,
+//! `Path`, `Secure`, `Expires` and `Max-Age`. A cookie is kept until another one with its name arrives, or too many
+//! others do.
 
 use http::HeaderValue;
 use indexmap::IndexMap;
 
-/// Cookies kept; the oldest goes first (RFC 6265 6.1: at least 50 for a site).
-const MOST: usize = 50;
+/// The number of cookies that are kept; the oldest is removed first (RFC 6265 6.1: at least 50 for a site).
+const MAX_COOKIES: usize = 50;
 
-/// Longest name and value together, in bytes; browsers drop what is longer (RFC 6265 6.1).
-const MOST_BYTES: usize = 4096;
+/// Greatest length of a name and its value together, in bytes. Browsers drop longer cookies (RFC 6265 6.1).
+const MAX_BYTES: usize = 4096;
 
-/// What a client keeps.
+/// The cookies of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Jar {
-    /// In the order in which their names first came.
+    /// Names and values, in the order in which the names first arrived.
     cookies: IndexMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Jar {
-    /// Keeps the cookie of one `Set-Cookie`, if it is one.
+    /// Keeps the cookie of a `Set-Cookie` header, if that is valid.
     pub(crate) fn keep(&mut self, set_cookie: &[u8]) {
-        let Some((name, value)) = read(set_cookie).filter(|(name, value)| name.len() + value.len() <= MOST_BYTES)
-        else {
+        let Some((name, value)) = read(set_cookie).filter(|(name, value)| name.len() + value.len() <= MAX_BYTES) else {
             return;
         };
         self.cookies.insert(name.to_vec(), value.to_vec());
-        if self.cookies.len() > MOST {
+        if self.cookies.len() > MAX_COOKIES {
             self.cookies.shift_remove_index(0);
         }
     }
 
-    /// The `Cookie` of a request; `None` where there are none.
+    /// Returns the `Cookie` header of a request; `None` if there are no cookies.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let pairs: Vec<Vec<u8>> = self.cookies.iter().map(|(name, value)| [name, &b"="[..], value].concat()).collect();
-        // What came in a header's value can go in one.
+        // What arrived in a header's value is allowed in another one.
         HeaderValue::from_bytes(&pairs.join(&b"; "[..])).ok().filter(|value| !value.is_empty())
     }
 }
 
-/// Name and value in a `Set-Cookie` (RFC 6265 5.2).
+/// Returns the name and the value in a `Set-Cookie` header (RFC 6265 5.2).
 pub(crate) fn read(set_cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = set_cookie.split(|&byte| byte == b';').next()?;
     let equals = pair.iter().position(|&byte| byte == b'=')?;
@@ -49,7 +48,7 @@ pub(crate) fn read(set_cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     (!name.is_empty()).then_some((name, value))
 }
 
-/// The value that a `Cookie` has under a name.
+/// Returns the value of the cookie with this name in a `Cookie` header.
 pub(crate) fn find<'a>(cookie: &'a [u8], name: &str) -> Option<&'a [u8]> {
     cookie.split(|&byte| byte == b';').filter_map(read).find(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value)
 }

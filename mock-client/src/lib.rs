@@ -1,27 +1,33 @@
 //! The user agents: handshake state, connection reuse and body rules, as profiles.
 //!
-//! * [`profile`]: in what user agents differ, as data ([`UserAgent`]), with the source of each habit.
-//! * [`agent`]: one request's way through authentication, pure: what to send next, given what came
-//!   back ([`Exchange`]). It is given randomness and time, and knows no connection.
-//! * [`client`]: the [`Client`], which sends what an exchange says over connections of its own, and
-//!   notes what it saw. Inside: `connection` (a connection and the pool of idle ones), `link` (how one ends), `message`
-//!   (requests and bodies on their way out and in), `seat` (who sits there), `secure` (TLS, and
-//!   what goes over HTTP/2), `tickets` (of Kerberos), `cookies`.
-//! * [`check`](mod@check): one request on a connection of its own that is nobody's, for health checks.
+//! * [`profile`]: the differences between user agents, as data ([`UserAgent`]), with the source of each.
+//! * [`agent`]: how a request gets through authentication, pure: what to send next, given the last answer
+//!   ([`Exchange`]). Randomness and time come in as arguments, and it knows no connection.
+//! * [`client`]: the [`Client`], which carries out exchanges on connections of its own, and records what it sends and
+//!   receives. Inside: `transfer` (all legs of one request), `pool` (the connections), `connection` (one of them),
+//!   `link` (how it ends), `message` (builds requests, reads answers), `session` (the user), `traced` (headers that are
+//!   recorded), `secure` (TLS and HTTP/2), `tickets` (of Kerberos), `cookies`.
+//! * [`check`](mod@check): a health check: one request on a connection of its own.
+//! * [`error`]: why a request has no answer ([`NoAnswer`]).
 
 pub mod agent;
 pub mod check;
 pub mod client;
 mod connection;
 mod cookies;
+pub mod error;
 mod link;
 mod message;
+mod pool;
 pub mod profile;
-mod seat;
 mod secure;
+mod session;
 mod tickets;
+mod traced;
+mod transfer;
 
 pub use agent::Exchange;
-pub use check::{Check, Checked, check, check_on};
-pub use client::{Client, Limits};
+pub use check::{Check, CheckResult, check, check_on};
+pub use client::{Client, RequestLimits};
+pub use error::NoAnswer;
 pub use profile::UserAgent;

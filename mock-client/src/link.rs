@@ -1,88 +1,86 @@
-//! How a connection of a client lives and ends.
-//!
-//! Each connection has a task of its own ([`Open::run`]), which reads and writes, and notes the connection's end:
-//! there is no other place that notes it once it is open, so it is noted once, when the socket closes.
+//! What the handle of a connection and its task share: how the connection ends, and what the client knows of it.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 
 use stickler_model::event::Closed;
-use stickler_model::payload::BodyHasher;
-use stickler_model::{Env, What};
+use stickler_model::sync::Lock;
 use stickler_net::Stream;
-use stickler_tls::Secured;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::connection::Connections;
-use crate::seat::Holder;
+use crate::session::Holder;
 
 /// What a client knows of a connection.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Known {
-    /// Whether it is authenticated.
+    /// Whether the connection is authenticated.
     pub(crate) authenticated: bool,
-    /// Who authenticated it last, if anybody did.
+    /// The session that authenticated it last.
     pub(crate) holder: Option<Holder>,
-    /// Whether an answer came on it already.
+    /// Whether an answer has been received on it.
     pub(crate) proven: bool,
 }
 
-/// What a connection, its task and the list of open ones share.
+/// The state that a connection, its task and the pool share.
 #[derive(Default)]
 pub(crate) struct Link {
     ending: AtomicU8,
     close: Notify,
-    known: Mutex<Known>,
+    known: Lock<Known>,
 }
 
-// How a connection ends, as far as it is known. The first that is set stays.
+// How a connection ends, as far as that is known. The first value that is set stays.
 const OPEN: u8 = 0;
 const HERE: u8 = 1;
 const BY_PEER: u8 = 2;
 const BROKEN: u8 = 3;
 
-/// A connection that was noted as open.
-pub(crate) struct Open {
-    pub(crate) connections: Weak<Connections>,
-    pub(crate) env: Env,
-    pub(crate) number: u32,
-    pub(crate) link: Arc<Link>,
-}
-
-/// One that has no task of its own yet. Dropping it, once the socket is closed, notes its end.
-pub(crate) struct Opening(Option<Open>);
-
 impl Link {
-    /// What the client knows of the connection.
+    /// Locks what the client knows of the connection.
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
-    /// The peer has announced to close it.
+    /// Records that the peer closes the connection, or has announced to.
     pub(crate) fn announced(&self) {
         self.note(BY_PEER);
     }
 
-    /// Closes it.
+    /// Closes the connection.
     pub(crate) fn end(&self) {
         self.note(HERE);
         self.close.notify_one();
     }
 
-    /// Whether this side closed it.
+    /// Waits until this side closes the connection.
+    pub(crate) async fn ended_here(&self) {
+        self.close.notified().await;
+    }
+
+    /// Returns whether this side closed the connection.
     pub(crate) fn closed_here(&self) -> bool {
         self.ending.load(Ordering::Acquire) == HERE
+    }
+
+    /// Records that the TLS handshake failed with an error of this kind.
+    pub(crate) fn failed(&self, kind: io::ErrorKind) {
+        self.note(match kind {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => BY_PEER,
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => HERE,
+            _ => BROKEN,
+        });
     }
 
     fn note(&self, how: u8) {
         let _ = self.ending.compare_exchange(OPEN, how, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn how(&self) -> Closed {
+    /// Returns how the connection ended.
+    pub(crate) fn how(&self) -> Closed {
         match self.ending.load(Ordering::Acquire) {
             BY_PEER => Closed::ByPeer,
             BROKEN => Closed::Broken,
@@ -91,74 +89,7 @@ impl Link {
     }
 }
 
-impl Opening {
-    pub(crate) fn new(open: Open) -> Self {
-        Self(Some(open))
-    }
-
-    /// It is open.
-    pub(crate) fn done(mut self) -> Open {
-        self.0.take().expect("it is there until this, which happens once")
-    }
-
-    /// Carries the handshake of TLS out, and notes what came of it.
-    pub(crate) async fn secure<S>(
-        &self,
-        handshake: impl Future<Output = io::Result<Secured<S>>>,
-    ) -> io::Result<Secured<S>> {
-        let Some(open) = &self.0 else { return handshake.await };
-        let secured = tokio::select! {
-            biased;
-            () = open.link.close.notified() => return Err(io::Error::other("the client closed its connections")),
-            secured = handshake => secured,
-        };
-        match &secured {
-            Ok(stream) => {
-                let mut hasher = BodyHasher::default();
-                hasher.update(stream.certificate().unwrap_or_default());
-                let (connection, certificate, http2) = (open.number, hasher.finish().1, stream.http2());
-                open.env.record(What::ClientSecured { connection, certificate, http2 });
-            }
-            Err(error) => open.link.note(match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => BY_PEER,
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => HERE,
-                _ => BROKEN,
-            }),
-        }
-        secured
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(open) = &self.0 {
-            open.ended();
-        }
-    }
-}
-
-impl Open {
-    /// The connection's task.
-    pub(crate) async fn run(self, connection: impl Future) {
-        tokio::select! {
-            biased;
-            () = self.link.close.notified() => {}
-            // It ends by itself when the peer is gone (`Watched` has seen that), has announced to close,
-            // or has sent what is not HTTP: either way the peer's doing. The request is told.
-            _ = connection => self.link.note(BY_PEER),
-        }
-        self.ended();
-    }
-
-    fn ended(&self) {
-        if let Some(connections) = self.connections.upgrade() {
-            connections.forget(self.number);
-        }
-        self.env.record(What::ClientClosed { connection: self.number, how: self.link.how() });
-    }
-}
-
-/// A stream that notes how it ends.
+/// A stream that records how it ends.
 pub(crate) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
@@ -213,7 +144,7 @@ impl<S: Stream> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A peer that is gone already does not mind; the end was noted before.
+        // The peer may be gone already; the end was recorded before.
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

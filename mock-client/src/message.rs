@@ -1,4 +1,4 @@
-//! Requests on their way out, answers on their way in.
+//! Builds requests, and reads answers.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,30 +18,30 @@ use stickler_model::payload::{BodyHasher, Digest};
 use stickler_model::{Payload, REQUEST_ID_HEADER, RequestId, RequestSpec};
 
 use crate::agent::{Body, Send};
+use crate::error::{InvalidRequest, NoAnswer};
 
-/// Most that is kept of an answer's body to read what the application says, in bytes. The rest only
-/// passes by.
+/// How much of an answer's body is kept to parse the application's answer, in bytes. The rest is only hashed.
 const MAX_APP_ANSWER: usize = 64 * 1024;
 
-/// Bytes of a body handed to the connection at once.
+/// Bytes of a body that are handed to the connection at once.
 const CHUNK: usize = 16 * 1024;
 
 static ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 static ANY: HeaderValue = HeaderValue::from_static("*/*");
 static ZERO: HeaderValue = HeaderValue::from_static("0");
 
-/// What all legs of a request share.
+/// The parts that all legs of a request share.
 pub(crate) struct Template<'a> {
     id: RequestId,
     method: Method,
     uri: Uri,
     tag: HeaderValue,
     body: &'a Payload,
-    /// What the script adds.
+    /// The headers that the script adds.
     extra: HeaderMap,
 }
 
-/// A request's body, made as it is sent.
+/// The body of a request, generated while it is sent.
 pub(crate) struct Outgoing {
     payload: Payload,
     offset: u64,
@@ -55,15 +55,17 @@ pub(crate) struct Received {
 }
 
 impl<'a> Template<'a> {
-    /// Fails where the method, the path or a header is not one of HTTP's, or a header is not the
-    /// script's to set.
-    pub(crate) fn new(id: RequestId, spec: &'a RequestSpec) -> Result<Self, String> {
-        let method = Method::from_bytes(spec.method.as_bytes())
-            .map_err(|_| format!("`{}` is not an HTTP method", spec.method))?;
+    /// Parses the parts of a request.
+    ///
+    /// # Errors
+    /// HTTP does not allow the method, the path or a header, or the script may not set that header.
+    pub(crate) fn new(id: RequestId, spec: &'a RequestSpec) -> Result<Self, InvalidRequest> {
+        let method =
+            Method::from_bytes(spec.method.as_bytes()).map_err(|_| InvalidRequest::Method(spec.method.clone()))?;
         let uri = Uri::try_from(&*spec.path)
             .ok()
             .filter(|_| spec.path.starts_with('/'))
-            .ok_or_else(|| format!("`{}` is not a path: it begins with `/` and holds no spaces", spec.path))?;
+            .ok_or_else(|| InvalidRequest::Path(spec.path.clone()))?;
         Ok(Self { id, method, uri, tag: id_value(id), body: &spec.body, extra: extra(&spec.headers)? })
     }
 
@@ -75,8 +77,8 @@ impl<'a> Template<'a> {
         &self.method
     }
 
-    /// The HTTP request of one leg over HTTP/1.1, and the length of its body in bytes. A script's headers take the
-    /// place of the client's own, its `Cookie` that of the jar's.
+    /// Returns the HTTP/1.1 request of one leg, and the length of its body in bytes. The script's headers replace the
+    /// client's own, and its `Cookie` replaces the jar's.
     pub(crate) fn request(
         &self,
         send: &Send,
@@ -102,7 +104,7 @@ impl<'a> Template<'a> {
         headers.insert(USER_AGENT, agent.clone());
         headers.insert(ACCEPT, ANY.clone());
         headers.insert(ID_HEADER.clone(), self.tag.clone());
-        // RFC 9110 8.6: said where the method gives a body meaning. hyper says any other length.
+        // RFC 9110 8.6: a length of 0 is stated if the method gives a body a meaning. hyper states any other length.
         if length == 0 && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(CONTENT_LENGTH, ZERO.clone());
         }
@@ -119,30 +121,31 @@ impl<'a> Template<'a> {
     }
 }
 
-/// The same over HTTP/2: the site is named in `:authority`, and not by `Host` (RFC 9113 8.3.1).
+/// Converts a request to HTTP/2, where `:authority` names the site instead of `Host` (RFC 9113 8.3.1).
 ///
 /// # Errors
-/// `Host` is no authority.
-pub(crate) fn http2(mut request: Request<Outgoing>) -> Result<Request<Outgoing>, String> {
+/// `Host` is not an authority.
+pub(crate) fn http2(mut request: Request<Outgoing>) -> Result<Request<Outgoing>, InvalidRequest> {
     let host = request.headers_mut().remove(HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "the host header is not an authority".to_owned())?;
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| InvalidRequest::Authority)?;
     Ok(request)
 }
 
-/// The headers that a script adds.
-fn extra(headers: &[(String, String)]) -> Result<HeaderMap, String> {
+/// Parses the headers that a script adds.
+fn extra(headers: &[(String, String)]) -> Result<HeaderMap, InvalidRequest> {
     let mut extra = HeaderMap::new();
     for (name, value) in headers {
-        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is not a header's name"))?;
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| InvalidRequest::HeaderName(name.clone()))?;
         if [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) || name == ID_HEADER {
-            return Err(format!("the header `{name}` is the client's own: send raw bytes to forge it"));
+            return Err(InvalidRequest::OwnHeader(name));
         }
-        let value = HeaderValue::try_from(value.as_str())
-            .map_err(|_| format!("the header `{name}` cannot have the value {value:?}"))?;
-        extra.append(name, value);
+        let Ok(parsed) = HeaderValue::try_from(value.as_str()) else {
+            return Err(InvalidRequest::HeaderValue { name, value: value.clone() });
+        };
+        extra.append(name, parsed);
     }
     Ok(extra)
 }
@@ -170,7 +173,10 @@ impl hyper::body::Body for Outgoing {
 }
 
 /// Reads an answer's body to its end.
-pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, String> {
+///
+/// # Errors
+/// The body is not complete.
+pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, NoAnswer> {
     let json =
         response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let mut body = response.into_body();
@@ -178,8 +184,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, Strin
     let mut kept: Option<Vec<u8>> = json.then(Vec::new);
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|error| format!("the answer broke off after {length} bytes of its body: {}", describe(&error)))?;
+        let frame = frame.map_err(|error| NoAnswer::Truncated { length, error })?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         hasher.update(&data);
@@ -193,7 +198,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, Strin
     Ok(Received { application, length, digest })
 }
 
-/// Whether the connection stays open after an answer (RFC 9112 9.3).
+/// Returns whether the connection stays open after an answer (RFC 9112 9.3).
 pub(crate) fn keeps_alive(response: &Response<Incoming>) -> bool {
     let says = |option: &str| {
         response.headers().get_all(CONNECTION).iter().any(|value| {
@@ -206,24 +211,12 @@ pub(crate) fn keeps_alive(response: &Response<Incoming>) -> bool {
     if response.version() == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
 }
 
-/// The id that a server echoed.
+/// Returns the request id that a server echoed.
 pub(crate) fn echoed(headers: &HeaderMap) -> Option<RequestId> {
     headers.get(&ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()))
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// `r17`, without the detour of a formatter.
+/// Writes an id, such as `r17`, without the cost of a formatter.
 fn id_value(RequestId(mut number): RequestId) -> HeaderValue {
     let mut text = [0; 11];
     let mut at = text.len();

@@ -1,4 +1,4 @@
-//! TLS on a client's connections, and what goes over HTTP/2.
+//! TLS on a client's connections, and the choice of HTTP/2.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,15 +7,15 @@ use h2::Reason;
 use stickler_model::topology::Http2;
 use stickler_tls::ClientTls;
 
-/// How a client has TLS with its site.
+/// How a client uses TLS and HTTP/2 with its site.
 pub(crate) struct Secure {
     tls: ClientTls,
-    /// The same, offering HTTP/1.1 alone.
+    /// The same configuration, offering HTTP/1.1 only.
     http1: ClientTls,
-    /// The name that the certificate must have.
+    /// The name that the certificate must contain.
     name: String,
     habit: Http2,
-    /// Whether HTTP/2 is not to be tried again.
+    /// Whether the client does not try HTTP/2 again.
     settled: AtomicBool,
 }
 
@@ -25,7 +25,7 @@ impl Secure {
         Self { http1: tls.http1(), tls, name, habit, settled: AtomicBool::new(false) }
     }
 
-    /// Whether a request may go over HTTP/2; one of an agent that sends tokens unasked, `preemptive`, or another.
+    /// Returns whether a request may use HTTP/2. `preemptive` says whether the agent sends tokens unasked.
     ///
     /// An agent that leaves HTTP/2 at a challenge sends no token over it.
     pub(crate) fn may_multiplex(&self, preemptive: bool) -> bool {
@@ -37,27 +37,27 @@ impl Secure {
         may && !self.settled.load(Ordering::Relaxed)
     }
 
-    /// Whether a challenge over HTTP/2 is answered over HTTP/1.1.
+    /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1.
     pub(crate) fn leaves_when_challenged(&self) -> bool {
         self.habit == Http2::UntilChallenged
     }
 
-    /// A request has gone over to HTTP/1.1. Chromium remembers that of the site (`SetHTTP11Required`); curl forgets it
-    /// after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have one connection
-    /// only (`alone`).
+    /// Records that a request has switched to HTTP/1.1. Chromium remembers that for the site (`SetHTTP11Required`).
+    /// curl forgets it after the transfer (`state.httpwant`), and so does [`Http2::Always`], unless the client can have
+    /// only one connection (`alone`).
     pub(crate) fn left(&self, alone: bool) {
         if alone || self.leaves_when_challenged() {
             self.settled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// What to have a handshake with, and the name for it.
+    /// Returns the TLS configuration for a new connection, and the name that the certificate must contain.
     pub(crate) fn handshake(&self, multiplex: bool) -> (&ClientTls, &str) {
         (if multiplex { &self.tls } else { &self.http1 }, &self.name)
     }
 }
 
-/// Why a server reset a stream of HTTP/2, if that is what an error says.
+/// Returns why a server reset an HTTP/2 stream, if the error is such a reset.
 pub(crate) fn reset_by_peer(error: &hyper::Error) -> Option<Reason> {
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,7 +1,7 @@
-//! Tickets of the user at a client: from a cache, else from a KDC over TCP (RFC 4120 7.2.2).
+//! The Kerberos tickets of the user at a client: from a cache, or from a KDC over TCP (RFC 4120 7.2.2).
 //!
-//! A KDC that does not answer is left alone for a while, so that a client which cannot reach it falls
-//! back at once after the first time, as Windows does.
+//! A KDC that does not answer is not asked again for a while, so that a client that cannot reach it falls back at once
+//! after the first attempt, as Windows does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,46 +26,48 @@ use crate::agent::Fresh;
 /// How long a KDC has to answer one message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a KDC that did not answer is left alone (Windows: `FarKdcTimeout` and the locator's negative
+/// How long a KDC that did not answer is not asked again (Windows: `FarKdcTimeout` and the locator's negative
 /// cache, 45 s by default).
 const LEFT_ALONE: Duration = Duration::from_secs(45);
 
-/// Longest reply that is read, in bytes.
-const MOST_REPLY: u32 = 64 * 1024;
+/// Longest reply that is accepted, in bytes.
+const MAX_REPLY: u32 = 64 * 1024;
 
-/// Where the KDCs of realms are; the first is that of the client's own.
+/// The realms and the addresses of their KDCs. The first is the realm of the client's user.
 #[derive(Clone, Default)]
 pub(crate) struct Kdcs(Vec<(String, SocketAddr)>);
 
-/// A client's host: its network, its surroundings, how far its clock is ahead, in seconds, and the binding of the
-/// connection in use.
-pub(crate) struct Host<'a, N> {
+/// What making a token requires.
+pub(crate) struct TokenContext<'a, N> {
     pub(crate) net: &'a N,
     pub(crate) env: &'a Env,
+    /// How far the client's clock is ahead, in seconds.
     pub(crate) skew: i64,
+    /// The channel binding of the connection in use.
     pub(crate) binding: Option<ChannelBinding>,
 }
 
-/// What one user has of Kerberos.
-pub(crate) struct Wallet {
+/// One user's Kerberos tickets, and the password to get more.
+pub(crate) struct TicketCache {
     user: String,
     password: String,
-    purse: Mutex<Purse>,
+    state: Mutex<CacheState>,
 }
 
 #[derive(Default)]
-struct Purse {
+struct CacheState {
     tickets: CredentialCache,
-    /// The TGT that goes along where the client delegates.
+    /// The ticket-granting ticket that a delegating client hands over.
     forwarded: Option<Credential>,
+    /// Until when the KDC is not asked again, because it did not answer.
     silent_until: Option<Time>,
 }
 
-/// Why there is no ticket.
+/// Why no ticket is available.
 enum Failure {
-    /// Nobody answers.
+    /// No KDC answers.
     Silent,
-    /// The KDC says no, or not what was asked.
+    /// The KDC refused the request, or its reply is not valid.
     Refused(ClientError),
 }
 
@@ -83,68 +85,70 @@ impl Kdcs {
     }
 }
 
-/// The service of a site, by its name in `Host`: an address is no name that a KDC knows.
+/// Returns the service name of a site, given its name in `Host`. A KDC has no service for an IP address.
 pub(crate) fn service(host: &str) -> Option<PrincipalName> {
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     (!address && !host.is_empty()).then(|| PrincipalName::service("HTTP", host))
 }
 
-impl Wallet {
+impl TicketCache {
     pub(crate) fn new(identity: &Identity) -> Self {
         let (user, password) = (identity.principal.user().to_owned(), identity.password.clone());
-        Self { user, password, purse: Mutex::default() }
+        Self { user, password, state: Mutex::default() }
     }
 
-    /// The ticket for a service, with the user's TGT where it `delegates`. `None`: there is none to be had.
-    /// One request at a time asks the KDC.
+    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`; `None` if none is
+    /// available. One request at a time asks the KDC.
     pub(crate) async fn ticket<N: Net>(
         &self,
-        host: &Host<'_, N>,
+        context: &TokenContext<'_, N>,
         kdcs: &Kdcs,
         service: &PrincipalName,
         delegates: bool,
     ) -> Option<Arc<KerberosOffer>> {
-        let mut purse = self.purse.lock().await;
+        let mut state = self.state.lock().await;
         let (realm, _) = kdcs.0.first()?;
         let client = Principal::new(PrincipalName::user(&self.user), realm);
         let config = Arc::new(ClientConfig::new(client, Secret::Password(self.password.clone())));
-        let credential = purse.get(host, kdcs, (&config, service)).await?;
+        let credential = state.get(context, kdcs, &config, service).await?;
         let mut ap = ap::InitiatorConfig::default();
         if delegates {
-            ap.delegate = purse.forwarded(host, kdcs, &config).await;
+            ap.delegate = state.forwarded(context, kdcs, &config).await;
         }
         Some(Arc::new(KerberosOffer { config: ap, credential }))
     }
 
-    /// Forgets the ticket for a service: a server refused it.
+    /// Removes the ticket for a service, because a server refused it.
     pub(crate) async fn forget(&self, service: &PrincipalName) {
-        self.purse.lock().await.tickets.remove(service);
+        self.state.lock().await.tickets.remove(service);
     }
 }
 
-impl Purse {
+impl CacheState {
     async fn get<N: Net>(
         &mut self,
-        host: &Host<'_, N>,
+        context: &TokenContext<'_, N>,
         kdcs: &Kdcs,
-        (config, service): (&Arc<ClientConfig>, &PrincipalName),
+        config: &Arc<ClientConfig>,
+        service: &PrincipalName,
     ) -> Option<Credential> {
-        if let Some(ticket) = self.tickets.get(service, KerberosTime::from_file_time(host.now())) {
+        if let Some(ticket) = self.tickets.get(service, KerberosTime::from_file_time(context.now())) {
             return Some(ticket.clone());
         }
-        if self.silent_until.is_some_and(|until| host.env.clock.now() < until) {
+        if self.silent_until.is_some_and(|until| context.env.clock.now() < until) {
             return None;
         }
-        // The clock's error was learned with the TGT, and is forgotten by now: with a new one it is learned again.
+        // The clock's error was learned with the ticket-granting ticket, and may have been lost since. It is learned
+        // again with a new one.
         for _ in 0..2 {
             let config = Arc::clone(config);
-            let first = Acquire::service(config, service.clone(), &self.tickets, host.nonces(), host.now());
-            match carry(host, kdcs, first, &mut self.tickets).await {
+            let first = Acquire::service(config, service.clone(), &self.tickets, context.nonces(), context.now());
+            match exchange(context, kdcs, first, &mut self.tickets).await {
                 Ok(ticket) => return Some(ticket),
                 Err(Failure::Refused(ClientError::Refused { code: KrbErrorCode::SKEW, .. })) => self.tickets.clear(),
                 Err(Failure::Refused(_)) => return None,
                 Err(Failure::Silent) => {
-                    self.silent_until = Some(host.env.clock.now() + LEFT_ALONE);
+                    self.silent_until = Some(context.env.clock.now() + LEFT_ALONE);
                     return None;
                 }
             }
@@ -154,22 +158,22 @@ impl Purse {
 
     async fn forwarded<N: Net>(
         &mut self,
-        host: &Host<'_, N>,
+        context: &TokenContext<'_, N>,
         kdcs: &Kdcs,
         config: &Arc<ClientConfig>,
     ) -> Option<Credential> {
-        let now = KerberosTime::from_file_time(host.now());
+        let now = KerberosTime::from_file_time(context.now());
         if self.forwarded.as_ref().is_none_or(|tgt| !tgt.holds_at(now)) {
-            let first = Acquire::forwarded_tgt(Arc::clone(config), &self.tickets, host.nonces(), host.now());
-            self.forwarded = carry(host, kdcs, first, &mut self.tickets).await.ok();
+            let first = Acquire::forwarded_tgt(Arc::clone(config), &self.tickets, context.nonces(), context.now());
+            self.forwarded = exchange(context, kdcs, first, &mut self.tickets).await.ok();
         }
         self.forwarded.clone()
     }
 }
 
-/// Carries messages between a client and the KDCs until there is a ticket.
-async fn carry<N: Net>(
-    host: &Host<'_, N>,
+/// Exchanges messages with the KDCs until there is a ticket.
+async fn exchange<N: Net>(
+    context: &TokenContext<'_, N>,
     kdcs: &Kdcs,
     (mut acquire, mut step): (Acquire, Step),
     cache: &mut CredentialCache,
@@ -179,21 +183,21 @@ async fn carry<N: Net>(
             Step::Done(ticket) => return Ok(*ticket),
             Step::Send { realm, request } => {
                 let kdc = kdcs.address(&realm).ok_or(Failure::Silent)?;
-                let reply = timeout(PATIENCE, ask(host.net, kdc, &request)).await;
+                let reply = timeout(PATIENCE, ask(context.net, kdc, &request)).await;
                 let Ok(Ok(reply)) = reply else { return Err(Failure::Silent) };
-                step = acquire.take(&reply, cache, host.nonces(), host.now()).map_err(Failure::Refused)?;
+                step = acquire.take(&reply, cache, context.nonces(), context.now()).map_err(Failure::Refused)?;
             }
         }
     }
 }
 
-/// One message to a KDC and its reply, each behind its length in 4 bytes.
+/// Sends a message to a KDC and returns its reply. Each follows its length in 4 bytes.
 async fn ask<N: Net>(net: &N, kdc: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = net.connect(kdc).await?;
     let length = u32::try_from(request.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), request].concat()).await?;
     let length = stream.read_u32().await?;
-    if length > MOST_REPLY {
+    if length > MAX_REPLY {
         return Err(io::Error::other("the KDC's reply is longer than any genuine one"));
     }
     let mut reply = vec![0; length as usize];
@@ -201,14 +205,14 @@ async fn ask<N: Net>(net: &N, kdc: SocketAddr, request: &[u8]) -> io::Result<Vec
     Ok(reply)
 }
 
-impl<N> Host<'_, N> {
+impl<N> TokenContext<'_, N> {
     fn nonces(&self) -> Nonces {
         let entropy = &self.env.entropy;
         Nonces { nonce: u32::from_le_bytes(entropy.bytes()), confounder: entropy.bytes(), subkey: entropy.bytes() }
     }
 }
 
-impl<N> Fresh for Host<'_, N> {
+impl<N> Fresh for TokenContext<'_, N> {
     fn ntlm(&self) -> ntlm::initiator::Nonces {
         let entropy = &self.env.entropy;
         ntlm::initiator::Nonces { client_challenge: entropy.bytes(), exported_session_key: entropy.bytes() }

@@ -1,4 +1,4 @@
-//! One account: its secret, its state, and which logons the state forbids.
+//! One account: its secret, its state, and which logons that state forbids.
 
 use std::sync::OnceLock;
 
@@ -11,29 +11,29 @@ use stickler_auth::ntlm::verify::StoredSecret;
 use stickler_auth::status::NtStatus;
 use stickler_model::Principal;
 
-/// What an administrator has set on an account. The default may log on at any time, from anywhere.
+/// The settings of an account that an administrator controls. By default it may log on at any time, from anywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
     /// Whether the account is enabled.
     pub enabled: bool,
-    /// Whether it is locked out from the start. Lockout by failed logons is counted apart from this.
+    /// Whether the account is locked out by the administrator. Lockout by failed logons is counted separately.
     pub locked_out: bool,
-    /// When the account expires; `None`: never.
+    /// When the account expires; `None` means never.
     pub expires: Option<FileTime>,
-    /// When the password expires; `None`: never.
+    /// When the password expires; `None` means never.
     pub password_expires: Option<FileTime>,
-    /// Whether the user must change the password first.
+    /// Whether the user must change the password before logging on.
     pub must_change: bool,
-    /// When the user may log on.
+    /// The hours during which the user may log on.
     pub hours: LogonHours,
-    /// NetBIOS names of the workstations that the user may log on from; empty: all.
+    /// NetBIOS names of the workstations from which the user may log on; empty means any.
     pub workstations: Vec<String>,
     /// Whether the user is a member of Protected Users, who may not use NTLM at all, nor RC4 or
     /// delegation with Kerberos.
     pub protected: bool,
-    /// Whether a ticket-granting ticket is had without pre-authentication (`DONT_REQ_PREAUTH`).
+    /// Whether a ticket-granting ticket is issued without pre-authentication (`DONT_REQ_PREAUTH`).
     pub no_preauth: bool,
-    /// Whether the account is sensitive and its tickets cannot be forwarded (`NOT_DELEGATED`).
+    /// Whether the account is sensitive, so that its tickets cannot be forwarded (`NOT_DELEGATED`).
     pub sensitive: bool,
 }
 
@@ -55,7 +55,7 @@ impl Default for AccountState {
 }
 
 impl AccountState {
-    /// Whether the account may log on at all at this time, before its password is looked at.
+    /// Checks whether the account may log on at this time at all, before its password is verified.
     ///
     /// The order is the DC's (MS-APDS 3.1.5.2.1, MS-SAMR 3.1.1.8): an account that is disabled
     /// *and* locked out is reported as disabled. `locked_out` says whether failed logons locked it.
@@ -76,7 +76,8 @@ impl AccountState {
         checks.into_iter().find(|(fails, _)| *fails).map_or(Ok(()), |(_, status)| Err(status))
     }
 
-    /// A client may send the name with leading backslashes, as `NetrLogon` clients do.
+    /// Returns whether the account may log on from this workstation. Clients may send the name with leading
+    /// backslashes, as `NetrLogon` clients do.
     fn allows_workstation(&self, workstation: &str) -> bool {
         let name = workstation.trim_start_matches('\\');
         self.workstations.is_empty() || self.workstations.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
@@ -89,17 +90,17 @@ impl AccountState {
 pub struct LogonHours([u8; 21]);
 
 impl LogonHours {
-    /// Every hour.
+    /// All hours of the week.
     pub const ALWAYS: Self = Self([0xff; 21]);
-    /// No hour.
+    /// No hour of the week.
     pub const NEVER: Self = Self([0; 21]);
 
-    /// From the attribute `logonHours`, 21 bytes.
+    /// Takes the value of the attribute `logonHours`.
     pub const fn new(bits: [u8; 21]) -> Self {
         Self(bits)
     }
 
-    /// Whether the hour of `now` is one of them.
+    /// Returns whether logons are allowed in the hour of `now`.
     pub fn allow(&self, now: FileTime) -> bool {
         // FILETIME begins on Monday, 1601-01-01; the bits begin on Sunday.
         let hour = (now.0 / (3600 * FileTime::TICKS_PER_SECOND) + 24) % 168;
@@ -107,45 +108,45 @@ impl LogonHours {
     }
 }
 
-/// Version of a password that was never changed, as Active Directory counts.
+/// Key version number of a password that was never changed, as Active Directory counts.
 pub(crate) const FIRST_KVNO: u32 = 2;
 
-/// What an account is for.
+/// The kind of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A person, or a service.
     User,
-    /// A computer, whose account's name ends in `$`.
+    /// A computer; the account's name ends in `$`.
     Machine,
 }
 
-/// How a domain makes keys.
+/// How a domain derives Kerberos keys.
 pub(crate) struct KeyRules<'a> {
-    /// The realm.
+    /// The domain's Kerberos realm.
     pub(crate) realm: &'a str,
-    /// The types that every account has a key of.
+    /// The encryption types for which every account has a key.
     pub(crate) etypes: &'a [Etype],
-    /// Iterations of string-to-key; `None`: the default of the type.
+    /// Iterations of string-to-key; `None` means the default of the encryption type.
     pub(crate) iterations: Option<u32>,
 }
 
-/// An account of the directory: what [`AccountState`] says, the secret, and the failed logons.
+/// An account of the directory: its state, its secret, and its failed logons.
 pub(crate) struct Account {
     pub(crate) principal: Principal,
     pub(crate) sids: Vec<String>,
     pub(crate) state: AccountState,
-    /// Failed logons since the last good one.
+    /// Failed logons since the last successful one.
     pub(crate) bad_count: u32,
     kind: Kind,
     password: String,
     secret: StoredSecret,
     nt_hash: [u8; 16],
-    /// Kerberos keys. Derived when somebody first asks, for it takes milliseconds.
+    /// Kerberos keys, derived at the first use because that takes milliseconds.
     keys: OnceLock<Vec<LongTermKey>>,
 }
 
 impl Account {
-    /// No LM hash is kept, as since Windows Vista (`NoLMHash`).
+    /// Creates an account without an LM hash, the default since Windows Vista (`NoLMHash`).
     pub(crate) fn new(kind: Kind, principal: Principal, password: &str, sids: Vec<String>) -> Self {
         let nt_hash = ntowf_v1(password);
         let secret = StoredSecret::from_hashes(nt_hash, None);
@@ -153,32 +154,32 @@ impl Account {
         Self { principal, sids, state, bad_count: 0, kind, password, secret, nt_hash, keys }
     }
 
-    /// The stored secret, whose cache a verification may fill.
+    /// Returns the stored secret. It is mutable because a verification may fill its cache.
     pub(crate) fn secret(&mut self) -> &mut StoredSecret {
         &mut self.secret
     }
 
-    /// Whether this is the account's password. No logon: nothing is counted.
+    /// Returns whether this is the account's password. This is not a logon, and nothing is counted.
     pub(crate) fn has_password(&self, password: &str) -> bool {
         ntowf_v1(password) == self.nt_hash
     }
 
-    /// The state's checks, at a logon from this workstation.
+    /// Checks the account's state for a logon from this workstation; `threshold` is the domain's lockout threshold.
     pub(crate) fn check(&self, workstation: &str, threshold: Option<u32>, now: FileTime) -> Result<(), NtStatus> {
         self.state.check(workstation, threshold.is_some_and(|limit| self.bad_count >= limit), now)
     }
 
-    /// Notes how the check of a password went.
+    /// Counts the result of a password check.
     pub(crate) fn count(&mut self, good: bool) {
         self.bad_count = if good { 0 } else { self.bad_count.saturating_add(1) };
     }
 
-    /// The account's name in its realm.
+    /// Returns the account's name in its realm.
     pub(crate) fn name(&self) -> PrincipalName {
         PrincipalName::user(self.principal.user())
     }
 
-    /// The salt of its keys.
+    /// Returns the salt of the account's Kerberos keys.
     pub(crate) fn salt(&self, realm: &str) -> String {
         match self.kind {
             Kind::User => user_salt(realm, &self.name()),
@@ -186,7 +187,7 @@ impl Account {
         }
     }
 
-    /// Its Kerberos keys. The rules are the domain's, and do not change once a key was made.
+    /// Returns the account's Kerberos keys. `rules` must be the same at every call: the keys are derived once.
     pub(crate) fn keys(&self, rules: &KeyRules<'_>) -> &[LongTermKey] {
         self.keys.get_or_init(|| {
             let salt = self.salt(rules.realm);

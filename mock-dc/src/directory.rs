@@ -1,4 +1,4 @@
-//! The directory: a domain, its accounts, and the decision on each logon. Pure.
+//! The directory: a domain, its accounts, and how it decides each NTLM logon. Pure.
 
 use std::sync::Arc;
 
@@ -8,79 +8,80 @@ use stickler_auth::kerberos::kdc::{self, KdcConfig};
 use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, SessionKeys, check_target_domain, check_target_info};
 use stickler_auth::status::NtStatus;
-use stickler_model::topology::{ControllerSpec, DomainSpec, UserSpec};
+use stickler_model::topology::{ControllerSpec, DomainSpec, TrustSpec, UserSpec};
 use stickler_model::{Identity, Principal};
 
 use crate::account::{Account, AccountState, Kind};
+use crate::names::{domain_sid, same_name};
 use crate::spn::SpnTable;
 use crate::trust::Trust;
 
-/// RID of the first account that an administrator creates (MS-DTYP 2.4.2.4: below are the built-in ones).
+/// RID of the first account that an administrator creates; lower ones are built in (MS-DTYP 2.4.2.4).
 const FIRST_RID: usize = 1_000;
 
-/// A domain with its accounts. Names compare without case.
+/// A domain with its accounts. Names compare without regard to case.
 pub struct Directory {
     pub(crate) netbios: String,
     pub(crate) dns: String,
     /// NetBIOS name of this DC, in replies.
     dc: String,
-    /// SID of the domain.
+    /// The domain's SID.
     sid: String,
     level: LmCompatibilityLevel,
     pub(crate) lockout_threshold: Option<u32>,
     guest: bool,
-    /// The domain that it says its users are of, where it lies.
+    /// The domain that this DC falsely claims for its users, if it lies ([`Directory::with_claims`]).
     claims: Option<String>,
-    /// By the account's name in lower case.
+    /// The accounts, keyed by their names in lower case.
     pub(crate) accounts: IndexMap<String, Account>,
     pub(crate) spns: SpnTable,
-    /// Accounts trusted for delegation, in lower case.
+    /// Names of the accounts that are trusted for delegation, in lower case.
     pub(crate) delegates: Vec<String>,
     pub(crate) trusts: Vec<Trust>,
-    /// The rules of its KDC; the realm is the DNS name in upper case.
+    /// The KDC's configuration; the realm is the DNS name in upper case.
     pub(crate) kdc: KdcConfig,
-    /// Iterations of string-to-key; `None`: the default of the type.
+    /// Iterations of string-to-key; `None` means the default of the encryption type.
     pub(crate) iterations: Option<u32>,
-    /// The keys of the ticket-granting service, once it has been asked for something.
+    /// The ticket-granting service's account, created at the first request.
     pub(crate) krbtgt: Option<Arc<kdc::Account>>,
 }
 
-/// Who asks a DC for a logon, over which channel.
+/// The kind of machine that asks a DC for a logon, as proved by its channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asker {
-    /// A member of the domain, for itself.
+    /// A member of the domain, on its own behalf.
     Member,
-    /// Another DC of the domain, for a member.
+    /// Another DC of the domain, on behalf of a member.
     Controller,
-    /// A DC of this trusted domain (NetBIOS name), for a member of that.
+    /// A DC of the trusted domain with this NetBIOS name, on behalf of a member of that domain.
     Trusted(String),
 }
 
-/// What a DC does about a logon.
+/// What a DC has decided to do with a logon.
 #[derive(Debug)]
-pub enum Course {
-    /// It has decided, and counted.
+pub enum LogonDecision {
+    /// It has decided the logon itself, and has counted it.
     Decided(Logon),
-    /// The user is of this trusted domain (NetBIOS name), whose DC decides.
+    /// The user belongs to the trusted domain with this NetBIOS name, whose DC decides.
     Trusted(String),
-    /// The password looks wrong here, but the PDC emulator may know a newer one. Nothing is counted yet:
-    /// see [`Directory::count_wrong_password`].
-    Doubtful(Logon),
+    /// The password is wrong in this DC's copy, but the PDC emulator may have a newer one and has to be asked.
+    /// Nothing is counted yet: see [`Directory::count_wrong_password`].
+    NeedsPdc(Logon),
 }
 
-/// How a logon was decided: what goes back, and what a trace should tell.
+/// A decided logon: the reply, and what the trace records of it.
 #[derive(Debug)]
 pub struct Logon {
-    /// What the server is told.
+    /// The reply for the asker.
     pub reply: LogonReply,
-    /// The account as the directory spells it, or as the client named it where it is unknown.
+    /// The account as the directory spells it, or as the client spelled it if it is unknown.
     pub account: Principal,
-    /// Failed logons that the account has counted since its last good one; 0 where it is unknown.
+    /// The account's failed logons since its last successful one; 0 if it is unknown.
     pub bad_count: u32,
 }
 
 impl Directory {
-    /// A domain whose accounts are all enabled and without restrictions.
+    /// Creates a domain whose accounts are all enabled and unrestricted.
     pub fn new(spec: &DomainSpec) -> Self {
         let mut directory = Self {
             netbios: spec.netbios.clone(),
@@ -105,8 +106,8 @@ impl Directory {
         directory
     }
 
-    /// The same domain as a DC has it that replication has not reached: without the accounts that it lacks,
-    /// and with an older password of those that are outdated.
+    /// Creates the copy of the domain held by a DC that replication has not reached: it lacks the accounts in
+    /// `of.lacks`, and has an older password for those in `of.outdated`.
     pub fn replica(spec: &DomainSpec, of: &ControllerSpec) -> Self {
         let named = |names: &[String], name: &str| names.iter().any(|listed| same_name(listed, name));
         let mut directory = Self::new(spec);
@@ -115,12 +116,12 @@ impl Directory {
                 directory.add_user(&UserSpec { password: format!("{} of before", user.password), ..user.clone() });
             }
         }
-        // Last, since RIDs count the accounts.
+        // Removed last, because an account's RID is derived from its position.
         directory.accounts.retain(|name, _| !named(&of.lacks, name));
         directory
     }
 
-    /// Adds an account, or replaces the one of that name.
+    /// Adds a user account, or replaces the one with the same name.
     pub fn add_user(&mut self, user: &UserSpec) {
         self.add_account(Kind::User, &user.name, &user.password);
     }
@@ -135,57 +136,62 @@ impl Directory {
         self.accounts.insert(key, Account::new(kind, principal, password, sids));
     }
 
-    /// Sets which responses the domain takes (`LmCompatibilityLevel`).
+    /// Adds a trust with another domain.
+    pub fn add_trust(&mut self, trust: &TrustSpec) {
+        self.trusts.push(Trust::new(trust));
+    }
+
+    /// Sets which kinds of NTLM response the domain accepts (`LmCompatibilityLevel`).
     #[must_use]
     pub fn with_level(mut self, level: LmCompatibilityLevel) -> Self {
         self.level = level;
         self
     }
 
-    /// Sets the NetBIOS name that replies carry as their logon server; `DC` unless set.
+    /// Sets the NetBIOS name that replies carry as the logon server. The default is `DC`.
     #[must_use]
     pub fn with_dc_name(mut self, name: &str) -> Self {
         self.dc = name.to_uppercase();
         self
     }
 
-    /// Enables the Guest account, without a password: unknown users log on as guests.
+    /// Enables the Guest account without a password, so that unknown users log on as guests.
     #[must_use]
     pub fn with_guest(mut self) -> Self {
         self.guest = true;
         self
     }
 
-    /// Makes the DC lie: it says that its users are of the domain of this NetBIOS name.
+    /// Makes the DC lie: its replies claim that its users belong to the domain with this NetBIOS name.
     #[must_use]
     pub fn with_claims(mut self, netbios: &str) -> Self {
         self.claims = Some(netbios.to_owned());
         self
     }
 
-    /// The state of an account, to be changed; `None` where there is no such account.
+    /// Returns an account's state for changing, or `None` if there is no such account.
     pub fn account_mut(&mut self, user: &str) -> Option<&mut AccountState> {
         self.accounts.get_mut(&user.to_lowercase()).map(|account| &mut account.state)
     }
 
-    /// Failed logons of an account since its last good one; `None` where there is no such account.
+    /// Returns an account's failed logons since its last successful one, or `None` if there is no such account.
     pub fn bad_count(&self, user: &str) -> Option<u32> {
         self.accounts.get(&user.to_lowercase()).map(|account| account.bad_count)
     }
 
-    /// Ends a lockout, as an administrator does. Whether there is such an account.
+    /// Ends an account's lockout, as an administrator does. Returns whether there is such an account.
     ///
-    /// Nothing else ends it: a lockout duration would hide, in a long run, that it ever happened.
+    /// Nothing else ends a lockout: a lockout duration would hide, in a long run, that it ever happened.
     pub fn unlock(&mut self, user: &str) -> bool {
         let account = self.accounts.get_mut(&user.to_lowercase());
         account.map(|account| (account.bad_count, account.state.locked_out) = (0, false)).is_some()
     }
 
-    /// Whether the directory takes these credentials at `now`: the label that a world puts on a
-    /// client. No logon: nothing is counted.
+    /// Returns whether these credentials are valid at `now`. A world labels its clients with the result. This is not a
+    /// logon, and nothing is counted.
     ///
-    /// A lockout by *failed logons* does not make good credentials wrong, since a balancer may have
-    /// caused it; one that an administrator set does. An account restricted to workstations counts as allowed.
+    /// A lockout by *failed logons* does not make valid credentials invalid, since a balancer may have caused it; a
+    /// lockout set by an administrator does. An account that is restricted to workstations counts as allowed.
     pub fn would_accept(&self, identity: &Identity, now: FileTime) -> bool {
         let Some(user) = self.local_name(identity.principal.domain(), identity.principal.user()) else {
             return false;
@@ -198,12 +204,12 @@ impl Directory {
         })
     }
 
-    /// Decides a logon of a member, and counts it, as the domain's only DC.
+    /// Decides a member's logon and counts it, as the domain's only DC does.
     ///
-    /// Order: the response is for the server that asks (MS-APDS 3.1.5.2; a frame for another machine
-    /// is refused before any account is looked at, so it counts against none), the domain, the
-    /// account's state, the response, Protected Users. Only a wrong response raises the count;
-    /// a good logon resets it.
+    /// It checks, in this order: that the response was made for the server that asks (MS-APDS 3.1.5.2; a response made
+    /// for another machine is refused before any account is looked up, so it counts against none), the domain, the
+    /// account's state, the response, and membership in Protected Users. Only a wrong response raises the count of
+    /// failed logons; a successful logon resets it.
     pub fn logon(&mut self, request: &LogonRequest, now: FileTime) -> Logon {
         let target = self.check_target(request, &Asker::Member);
         let (mut logon, response) = self.examine(request, target, now);
@@ -211,53 +217,55 @@ impl Directory {
         logon
     }
 
-    /// What this DC does about a logon: as [`Directory::logon`], unless another DC knows better.
+    /// Decides a logon as [`Directory::logon`] does, unless another DC has to decide it.
     ///
-    /// A member's logon goes on to a trusted domain. That of another asker never does: trusts are not
-    /// transitive here, and a logon does not go in circles.
+    /// A member's logon may go on to a trusted domain. A logon of any other asker never does: trusts are not
+    /// transitive here, and a logon must not circulate.
     ///
-    /// `asks_pdc`: whether there is a PDC emulator that this DC can ask. Such a DC
-    /// * asks it before it reports a wrong password, and leaves the count to it: "if a logon authentication fails at a
-    ///   given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC emulator";
-    ///   "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
-    /// * says of an account that it does not know that it is not authoritative: the account may not have
-    ///   reached it.
-    pub fn course(&mut self, request: &LogonRequest, asker: &Asker, asks_pdc: bool, now: FileTime) -> Course {
+    /// `asks_pdc` says whether there is a PDC emulator that this DC can ask. Such a DC
+    /// * asks it before it reports a wrong password, and leaves the counting to it: "if a logon authentication fails at
+    ///   a given DC in a domain due to a bad password, the DC will forward the authentication request to the PDC
+    ///   emulator"; "account lockout is processed on the PDC emulator" (MS-ADTS 6.1.5.3);
+    /// * answers for an unknown account that it is not authoritative, since the account may not have been replicated
+    ///   yet.
+    pub fn decide(&mut self, request: &LogonRequest, asker: &Asker, asks_pdc: bool, now: FileTime) -> LogonDecision {
         let target = self.check_target(request, asker);
         if target.is_ok()
             && *asker == Asker::Member
             && let Some(trust) = self.trusted(&request.logon_domain, &request.user)
         {
-            return Course::Trusted(trust.netbios().to_owned());
+            return LogonDecision::Trusted(trust.netbios().to_owned());
         }
         let (mut logon, response) = self.examine(request, target, now);
         if asks_pdc && logon.reply.status == NtStatus::WRONG_PASSWORD {
-            return Course::Doubtful(logon);
+            return LogonDecision::NeedsPdc(logon);
         }
         if asks_pdc && logon.reply.status == NtStatus::NO_SUCH_USER {
             logon.reply.authoritative = false;
         }
         self.count(&mut logon, response);
-        Course::Decided(logon)
+        LogonDecision::Decided(logon)
     }
 
-    /// Counts a [`Course::Doubtful`] logon that is decided here after all.
+    /// Counts the wrong password of a [`LogonDecision::NeedsPdc`] that this DC decides after all, because the PDC
+    /// emulator does not answer.
     pub fn count_wrong_password(&mut self, mut logon: Logon) -> Logon {
         self.count(&mut logon, Some(false));
         logon
     }
 
-    /// Whether a response was made for a server that this asker may ask for.
+    /// Checks that the response was made for a server on whose behalf this asker may ask.
     fn check_target(&self, request: &LogonRequest, asker: &Asker) -> Result<(), NtStatus> {
         match asker {
             Asker::Member => check_target_info(request, &self.netbios),
-            // It has checked that itself.
+            // The other DC has checked that itself.
             Asker::Controller => Ok(()),
             Asker::Trusted(netbios) => check_target_domain(request, netbios),
         }
     }
 
-    /// Decides, without counting; and whether the response was right, where it came to that.
+    /// Decides a logon without counting it. Also returns whether the response was right, or `None` if it was not
+    /// verified.
     fn examine(
         &mut self,
         request: &LogonRequest,
@@ -309,8 +317,9 @@ impl Directory {
         }
     }
 
-    /// An unknown user is the guest, where that account is enabled; never an anonymous one, which is
-    /// for the server to decide. For a domain that is not ours another DC, or the server's own SAM, may know.
+    /// Decides the logon of an unknown user: as Guest if that account is enabled. An anonymous user is never a guest;
+    /// the server decides about those. For a foreign domain the refusal is not authoritative, since another DC or the
+    /// server's own SAM may know the user.
     fn unknown_user(&self, request: &LogonRequest, status: NtStatus) -> Logon {
         let ours = self.local_name(&request.logon_domain, &request.user);
         let account = Principal::new(&request.logon_domain, &request.user);
@@ -338,8 +347,16 @@ impl Directory {
         self.accounts.get_index_of(&user.to_lowercase())
     }
 
-    /// The account's name, where `domain` is this one by either name or empty; a user `name@dns` with
-    /// an empty domain is a user principal name. `None` for another domain.
+    /// Returns the trust with the domain that a user belongs to: the named domain or, if none is named, the suffix of
+    /// the user principal name.
+    pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
+        let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);
+        let domain = if domain.is_empty() { suffix() } else { domain };
+        self.trusts.iter().find(|trust| trust.is(domain))
+    }
+
+    /// Returns the name of the account in this domain, or `None` if `domain` is another one. `domain` may be the
+    /// NetBIOS name, the DNS name or empty; with an empty domain, a user `name@dns` is a user principal name.
     pub(crate) fn local_name<'a>(&self, domain: &str, user: &'a str) -> Option<&'a str> {
         let ours = |name: &str| same_name(name, &self.netbios) || same_name(name, &self.dns);
         match user.rsplit_once('@') {
@@ -347,18 +364,4 @@ impl Directory {
             _ => (domain.is_empty() || ours(domain)).then_some(user),
         }
     }
-}
-
-/// Whether two names are one, without case; the quick comparison suffices for most.
-pub(crate) fn same_name(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
-}
-
-/// `S-1-5-21-...` for a domain: one sub-authority from its name (FNV-1a), so that two domains differ.
-pub(crate) fn domain_sid(netbios: &str) -> String {
-    let hash = netbios
-        .to_uppercase()
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("S-1-5-21-{hash}-0-0")
 }

@@ -16,35 +16,35 @@ use tokio::time::timeout;
 
 use crate::DomainController;
 
-/// Longest request that is read, in bytes: a ticket is some thousand.
+/// Longest request that is accepted, in bytes. A ticket has about one thousand.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// Longest answer over UDP, in bytes; a longer one goes over TCP (RFC 4120 7.2.1). The limit is that of
-/// Windows XP's KDC, which an Ethernet frame holds.
+/// Longest reply over UDP, in bytes; longer replies require TCP (RFC 4120 7.2.1). This is the limit of Windows XP's
+/// KDC, which fits into an Ethernet frame.
 pub const MAX_DATAGRAM: usize = 1400;
 
 /// How long a client may be silent between requests.
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
 
-/// How long a request, once begun, may take to arrive, and an answer to be taken.
+/// How long a request may take to arrive once it has begun, and how long the client may take to accept a reply.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
-/// KRB_ERR_FIELD_TOOLONG: the length before a request is not one (RFC 4120 7.2.2).
+/// KRB_ERR_FIELD_TOOLONG: the length that precedes a request is invalid (RFC 4120 7.2.2).
 const FIELD_TOO_LONG: KrbErrorCode = KrbErrorCode(61);
 
-/// Serves requests over TCP until the task is dropped, or the listener has failed for good.
+/// Serves requests over TCP until the task is dropped or the listener has failed for good.
 pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<DomainController>) {
     while let Some((stream, _)) = next_connection(&listener).await {
         let (env, dc) = (env.clone(), Arc::clone(&dc));
         net.spawn(async move {
-            // Why a connection ended shows at its other end: the client gets no ticket.
+            // The other end shows why the connection ended: the client gets no ticket.
             let _ = serve_connection(stream, &env, &dc).await;
         });
     }
 }
 
-/// Answers one request, and notes it. An answer of more than `limit` bytes ([`MAX_DATAGRAM`] over UDP)
-/// becomes KRB_ERR_RESPONSE_TOO_BIG, whereupon the client asks again over TCP.
+/// Answers and records one request. A reply of more than `limit` bytes ([`MAX_DATAGRAM`] over UDP) is replaced by
+/// KRB_ERR_RESPONSE_TOO_BIG, after which the client asks again over TCP.
 pub fn answer(env: &Env, dc: &DomainController, request: &[u8], limit: usize) -> Vec<u8> {
     let mut ticket = dc.directory().ticket(request, &env.entropy, now(env));
     if ticket.message.len() > limit {
@@ -60,7 +60,7 @@ pub fn answer(env: &Env, dc: &DomainController, request: &[u8], limit: usize) ->
     ticket.message
 }
 
-/// Requests come one after another, each with its length before it (RFC 4120 7.2.2: 4 bytes, big-endian).
+/// Serves the requests on a connection, each of which follows its length (RFC 4120 7.2.2: 4 bytes, big-endian).
 async fn serve_connection(mut stream: impl Stream, env: &Env, dc: &DomainController) -> io::Result<()> {
     let mut request = Vec::new();
     loop {
@@ -81,7 +81,7 @@ async fn send(stream: &mut impl Stream, message: &[u8]) -> io::Result<()> {
     timeout(REQUEST_LIMIT, stream.write_all(&frame)).await?
 }
 
-/// A KRB-ERROR that no directory is asked for.
+/// Creates a KRB-ERROR without consulting the directory.
 fn error(env: &Env, dc: &DomainController, code: KrbErrorCode) -> Vec<u8> {
     let (stime, susec) = KerberosTime::split(now(env));
     let directory = dc.directory();

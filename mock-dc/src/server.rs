@@ -1,10 +1,10 @@
 //! The logon channel on a network: frames in, decisions out.
 //!
-//! Whoever asks opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`]
-//! it sends the logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event
-//! when connections come and go. It is evidence for a trace, and trusted for nothing. Replies are
-//! frames alone, in the order of the requests: one that another DC has to be asked for holds up those behind it, but they are
-//! decided meanwhile.
+//! The asker opens one connection and pipelines its logons. Before each frame of [`stickler_auth::logon`] it sends the
+//! logon's number (8 bytes, big-endian), which ties [`stickler_model::What::DcLogon`] to the asker's own event even
+//! when connections come and go. The number is evidence for a trace, and is trusted for nothing. Replies are frames
+//! without a number, in the order of the requests: a logon that needs another DC delays the replies behind it, but not
+//! their decisions.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,12 +22,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::DomainController;
 use crate::directory::Asker;
-use crate::passing::{Pending, Question, Service};
+use crate::forward::{Pending, Question, Service};
 
-/// How long a frame, once begun, may take to arrive, and a reply to be taken.
+/// How long a frame may take to arrive once it has begun, and how long the peer may take to accept a reply.
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a read asks for at a time, in bytes: some thirty logons.
+/// Capacity requested for each read, in bytes: about thirty logons.
 const READ_SIZE: usize = 16 * 1024;
 
 /// Serves logon channels until the task is dropped, or the listener has failed for good.
@@ -36,7 +36,7 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<Doma
     while let Some((stream, _)) = next_connection(&listener).await {
         let service = Arc::clone(&service);
         net.spawn(async move {
-            // Why a channel ended shows at its other end: the server logs that no DC answered.
+            // The other end shows why the channel ended: the server logs that no DC answered.
             let _ = serve_channel(stream, &service).await;
         });
     }
@@ -92,20 +92,20 @@ async fn serve_channel<N: Net>(mut stream: impl Stream, service: &Arc<Service<N>
     }
 }
 
-/// Waits for the oldest reply; for ever where there is none.
+/// Waits for the oldest reply that is not ready. Never completes if there is none.
 async fn oldest(pending: &mut VecDeque<Pending>) -> Result<LogonReply, ChannelError> {
     match pending.front_mut() {
         Some(Pending::Later(promise)) => (&mut promise.reply).await.map_err(|_| ChannelError::GivenUp),
-        // Those that are ready have been sent.
+        // Replies that are ready have been sent.
         Some(Pending::Ready(_)) | None => std::future::pending().await,
     }
 }
 
-/// One connection's state: until the first frame has been verified nobody has said who it is.
+/// The state of one connection. The asker is unknown until the first frame has been verified.
 struct Channel<'a, N> {
     service: &'a Arc<Service<N>>,
     asker: Option<(Name, Asker, LogonServer)>,
-    /// Replies in the order in which they go back.
+    /// The replies, in the order in which they are sent.
     pending: VecDeque<Pending>,
 }
 
@@ -114,8 +114,8 @@ impl<N: Net> Channel<'_, N> {
         self.pending.len() >= MAX_IN_FLIGHT
     }
 
-    /// Begins to answer each whole frame in `input` that there is room for, and appends the replies that
-    /// are due to `output`.
+    /// Begins to answer the complete frames in `input`, as far as the limit of pending logons allows, and appends the
+    /// replies that are due to `output`.
     fn take(&mut self, input: &mut BytesMut, output: &mut Vec<u8>) -> Result<(), ChannelError> {
         self.send(output)?;
         while !self.is_full()
@@ -135,7 +135,7 @@ impl<N: Net> Channel<'_, N> {
         Ok(())
     }
 
-    /// Appends the replies at the front that are ready.
+    /// Appends the ready replies at the front of the queue to `output`.
     fn send(&mut self, output: &mut Vec<u8>) -> Result<(), ChannelError> {
         while let (Some((_, _, channel)), Some(Pending::Ready(reply))) = (&mut self.asker, self.pending.front()) {
             output.extend_from_slice(&channel.encode_reply(reply)?);
@@ -144,7 +144,8 @@ impl<N: Net> Channel<'_, N> {
         Ok(())
     }
 
-    /// Verifies a request. Where the first one does not, the asker has no channel, and `output` tells it.
+    /// Verifies and decodes a request. If the first one of the connection fails, the asker is denied the channel, and a
+    /// denial is appended to `output`.
     fn open(&mut self, number: u64, frame: &[u8], output: &mut Vec<u8>) -> Result<Question, ChannelError> {
         if let Some((name, asker, channel)) = &mut self.asker {
             let request = channel.decode_request(frame)?;

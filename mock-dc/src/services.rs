@@ -1,4 +1,4 @@
-//! Services and machines: what an administrator does for Kerberos, and the keys that come of it.
+//! Services and machines: an administrator's tasks for Kerberos, and the keys of accounts.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::directory::Directory;
 use crate::spn::DuplicateSpn;
 
 impl Directory {
-    /// The realm: the domain's DNS name in upper case.
+    /// Returns the Kerberos realm: the domain's DNS name in upper case.
     pub fn realm(&self) -> &str {
         &self.kdc.realm
     }
 
-    /// Adds the account `name$` of a machine that is joined to the domain, or replaces it, with its
-    /// names `HOST/name` and `HOST/name.dns`.
+    /// Adds or replaces the account `name$` of a machine that is joined to the domain, and registers its names
+    /// `HOST/name` and `HOST/name.dns`.
     ///
-    /// The password is the secret in hexadecimal: Windows' own is random too, and never typed.
+    /// The password is the secret in hexadecimal. A Windows machine's password is random too, and never typed.
     pub fn add_machine(&mut self, name: &str, secret: &[u8]) {
         let account = format!("{name}$");
         let password = secret.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
@@ -31,7 +31,7 @@ impl Directory {
         self.spns.add(&format!("HOST/{}.{}", name.to_lowercase(), self.dns), &account);
     }
 
-    /// Makes an account a service. It may be added later: a name is looked up when a ticket is asked for.
+    /// Makes an account a service. The account may be added later, since names are resolved when a ticket is requested.
     pub fn add_service(&mut self, service: &ServiceSpec) {
         service.spns.iter().for_each(|spn| self.spns.add(spn, &service.account));
         if service.trusted_for_delegation {
@@ -39,10 +39,10 @@ impl Directory {
         }
     }
 
-    /// Registers a name for an account, unless another has it (`setspn -S`).
+    /// Registers a service principal name for an account, unless another account has it (`setspn -S`).
     ///
     /// # Errors
-    /// Another account has the name; nothing is changed.
+    /// Another account has the name. Nothing is changed.
     pub fn register_spn(&mut self, spn: &str, account: &str) -> Result<(), DuplicateSpn> {
         let account = account.to_lowercase();
         let mut accounts = self.spns.owners(spn).to_vec();
@@ -54,24 +54,24 @@ impl Directory {
         Ok(())
     }
 
-    /// Takes a name from an account (`setspn -D`). Whether it had it.
+    /// Removes a service principal name from an account (`setspn -D`). Returns whether the account had it.
     pub fn remove_spn(&mut self, spn: &str, account: &str) -> bool {
         self.spns.remove(spn, account)
     }
 
-    /// The names that several accounts have (`setspn -X`).
+    /// Returns the service principal names that several accounts have (`setspn -X`).
     pub fn duplicate_spns(&self) -> Vec<DuplicateSpn> {
         self.spns.duplicates().collect()
     }
 
-    /// The keys that a service decrypts tickets with which runs as this account: `svc-web`, or `iis1$`
-    /// for what runs as the machine. `None` where there is no such account.
+    /// Returns the keys with which a service that runs as this account decrypts tickets: `svc-web`, or `iis1$` for one
+    /// that runs as the machine. Returns `None` if there is no such account.
     pub fn service_keys(&self, account: &str) -> Option<ServiceKeys> {
         self.account_keys(account).map(ServiceKeys::new)
     }
 
-    /// The account's keys as a key table for a real server: for its name, for each of its SPNs, and
-    /// for `HTTP/x` and `host/x` where it has `HOST/x`. `None` where there is no such account.
+    /// Returns the account's keys as a key table for a real server, with entries for its name, for each of its SPNs,
+    /// and for `HTTP/x` and `host/x` if it has `HOST/x`. Returns `None` if there is no such account.
     pub fn keytab(&self, account: &str) -> Option<Keytab> {
         let keys = self.account_keys(account)?;
         let mut names = vec![self.accounts.get(&account.to_lowercase())?.name()];
@@ -93,13 +93,13 @@ impl Directory {
         Some(account.keys(&self.key_rules()))
     }
 
-    /// How this domain makes keys.
+    /// Returns how this domain derives keys.
     pub(crate) fn key_rules(&self) -> KeyRules<'_> {
         KeyRules { realm: &self.kdc.realm, etypes: &self.kdc.etypes, iterations: self.iterations }
     }
 
-    /// Sets the rules of the KDC: how long tickets hold, which encryption types every account has a
-    /// key of. The realm stays. Before any key was asked for.
+    /// Sets the KDC's configuration: ticket lifetimes, and the encryption types for which every account has a key. The
+    /// realm is kept. Call it before any key is used.
     #[must_use]
     pub fn with_kdc(mut self, rules: KdcConfig) -> Self {
         let realm = self.kdc.realm;
@@ -107,15 +107,15 @@ impl Directory {
         self
     }
 
-    /// Sets the iterations of string-to-key, which clients are told; Windows knows 4096 alone. Fewer
-    /// make a world with many users faster. Before any key was asked for.
+    /// Sets the iterations of string-to-key, which the KDC tells its clients; Windows supports 4096 only. Fewer
+    /// iterations make a world with many users faster. Call it before any key is used.
     #[must_use]
     pub fn with_iterations(mut self, iterations: u32) -> Self {
         self.iterations = Some(iterations.clamp(1, MAX_ITERATIONS));
         self
     }
 
-    /// The account of the ticket-granting service; its keys are drawn when it is first asked for.
+    /// Returns the ticket-granting service's account. Its keys are drawn from `entropy` at the first call.
     pub(crate) fn krbtgt(&mut self, entropy: &Entropy) -> Arc<kdc::Account> {
         let rules = &self.kdc;
         let make = || {

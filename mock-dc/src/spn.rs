@@ -1,42 +1,42 @@
-//! Service principal names: which account a name belongs to.
+//! Service principal names, and the accounts to which they belong.
 
 use indexmap::IndexMap;
 use stickler_auth::kerberos::PrincipalName;
 
-/// Service classes that `HOST` stands for, where no account has the name itself: the default of the
-/// attribute `sPNMappings` of an Active Directory.
+/// The service classes for which a `HOST` name is used if no account has the name itself: the default of Active
+/// Directory's attribute `sPNMappings`.
 const HOST_CLASSES: &str = "\
     alerter appmgmt browser cifs cisvc clipsrv dcom dhcp dmserver dns dnscache eventlog eventsystem fax \
     http ias iisadmin mcsvc messenger msdtc msiserver netdde netddedsm netlogon netman nmagent oakley \
     plugplay policyagent protectedstorage rasman remoteaccess replicator rpc rpclocator rpcss rsvp samss \
     scardsvr scesrv schedule scm seclogon snmp spooler tapisrv time trksvr trkwks ups w3svc wins www";
 
-/// The names of all accounts. Names of services and accounts compare without case.
+/// The service principal names of all accounts. Names of services and accounts compare without regard to case.
 #[derive(Default)]
 pub(crate) struct SpnTable {
-    /// By the SPN in lower case.
+    /// The entries, keyed by the SPN in lower case.
     by_name: IndexMap<String, Entry>,
 }
 
 struct Entry {
-    /// As it was registered first.
+    /// The name as it was first registered.
     spelled: String,
-    /// The accounts that have it, in lower case.
+    /// The accounts that have the name, in lower case.
     accounts: Vec<String>,
 }
 
-/// A service principal name that several accounts have: the KDC issues no ticket for it.
+/// A service principal name that several accounts have, so that the KDC issues no tickets for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{spn} is registered on {}; remove it (setspn -D) from all but one", accounts.join(" and "))]
 pub struct DuplicateSpn {
-    /// The name.
+    /// The service principal name.
     pub spn: String,
-    /// The accounts, in lower case, in the order in which they got it.
+    /// The accounts, in lower case, in the order in which they received the name.
     pub accounts: Vec<String>,
 }
 
 impl SpnTable {
-    /// Registers a name without a look at who else has it (`setspn -A`).
+    /// Registers a name without checking whether another account has it (`setspn -A`).
     pub(crate) fn add(&mut self, spn: &str, account: &str) {
         let entry = self.by_name.entry(spn.to_lowercase());
         let entry = entry.or_insert_with(|| Entry { spelled: spn.to_owned(), accounts: Vec::new() });
@@ -46,7 +46,7 @@ impl SpnTable {
         }
     }
 
-    /// Takes a name from an account. Whether it had it.
+    /// Removes a name from an account. Returns whether the account had it.
     pub(crate) fn remove(&mut self, spn: &str, account: &str) -> bool {
         let (spn, account) = (spn.to_lowercase(), account.to_lowercase());
         let Some(entry) = self.by_name.get_mut(&spn) else { return false };
@@ -59,13 +59,13 @@ impl SpnTable {
         removed
     }
 
-    /// The accounts that have this very name.
+    /// Returns the accounts that have exactly this name.
     pub(crate) fn owners(&self, spn: &str) -> &[String] {
         self.by_name.get(&spn.to_lowercase()).map_or(&[], |entry| &entry.accounts)
     }
 
-    /// The accounts that a ticket for this name is for: those that have it, or the `HOST` name that
-    /// stands for it.
+    /// Returns the accounts for which a ticket for this name is issued: those with this name or, if there are none,
+    /// those with the corresponding `HOST` name.
     pub(crate) fn resolve(&self, name: &PrincipalName) -> &[String] {
         let owners = self.owners(&name.to_string());
         match name.parts.as_slice() {
@@ -76,14 +76,14 @@ impl SpnTable {
         }
     }
 
-    /// The names of an account, as they were registered.
+    /// Returns the names of an account, as they were registered.
     pub(crate) fn of<'a>(&'a self, account: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let account = account.to_lowercase();
         let owned = self.by_name.values().filter(move |entry| entry.accounts.contains(&account));
         owned.map(|entry| entry.spelled.as_str())
     }
 
-    /// The names that several accounts have.
+    /// Returns the names that several accounts have.
     pub(crate) fn duplicates(&self) -> impl Iterator<Item = DuplicateSpn> {
         let several = self.by_name.values().filter(|entry| entry.accounts.len() > 1);
         several.map(|entry| DuplicateSpn { spn: entry.spelled.clone(), accounts: entry.accounts.clone() })

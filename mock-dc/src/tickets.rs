@@ -1,4 +1,4 @@
-//! The KDC's decisions: what the directory knows of a name, and what a request counts.
+//! The KDC's decisions on requests for tickets: how it looks up names, and which requests count as failed logons.
 
 use std::sync::Arc;
 
@@ -15,26 +15,26 @@ use crate::account::Account;
 use crate::directory::Directory;
 use crate::trust::Trust;
 
-/// How a request for a ticket was decided: what goes back, and what a trace should tell.
+/// A decided request for a ticket: the reply, and what the trace records of it.
 #[derive(Debug)]
 pub struct Ticket {
     /// The message to send: an AS-REP, a TGS-REP or a KRB-ERROR.
     pub message: Vec<u8>,
-    /// The client as the directory spells it, or as it named itself where it is unknown.
+    /// The client as the directory spells it, or as the request spells it if it is unknown.
     pub client: Option<Principal>,
-    /// The service asked for; empty where the request does not tell.
+    /// The requested service; empty if the request does not name one.
     pub service: String,
     /// The ticket's encryption type, or the error.
     pub result: Result<Etype, KrbErrorCode>,
-    /// Failed logons that the client's account has counted since its last good one.
+    /// The failed logons of the client's account since its last successful one.
     pub bad_count: u32,
 }
 
 impl Directory {
-    /// Decides a request for a ticket, and counts it: a wrong pre-authentication is a failed logon,
-    /// as one by NTLM is, and locks the account out like it; a good one ends the count.
+    /// Decides a request for a ticket and counts it. A wrong pre-authentication is a failed logon, which can lock the
+    /// account out just as a failed NTLM logon can; a successful one resets the count.
     ///
-    /// `entropy` gives session keys and confounders, and the keys of `krbtgt` at the first request.
+    /// Session keys and confounders are drawn from `entropy`, and at the first request the keys of `krbtgt`.
     pub fn ticket(&mut self, request: &[u8], entropy: &Entropy, now: FileTime) -> Ticket {
         let krbtgt = self.krbtgt(entropy);
         let nonces = kdc::Nonces {
@@ -62,11 +62,11 @@ impl Directory {
         }
     }
 
-    /// The account that a client names: by `sAMAccountName`, which for a machine may lack the `$`, or by
-    /// a user principal name.
+    /// Returns the index of the account that a client names: by `sAMAccountName`, which may lack the `$` for a machine,
+    /// or by a user principal name.
     ///
     /// # Errors
-    /// The realm to ask instead, or `None`: nobody has the name.
+    /// The realm to ask instead, or `None` if no account has the name.
     fn client_index(&self, name: &PrincipalName) -> Result<usize, Option<&str>> {
         let [name] = name.parts.as_slice() else { return Err(None) };
         let Some(user) = self.local_name("", name) else {
@@ -78,7 +78,8 @@ impl Directory {
         index.or_else(|| self.accounts.get_index_of(&format!("{user}$"))).ok_or(None)
     }
 
-    /// The account that a ticket for this service is for: by an SPN, or by its own name where it has one.
+    /// Returns the account for which a ticket for this service is issued: the one with the SPN, or the one with this
+    /// name if it has any SPN.
     fn service_account(&self, name: &PrincipalName) -> Service<'_> {
         if let [_] = name.parts.as_slice() {
             let account = self.client_index(name).ok().map(|index| &self.accounts[index]);
@@ -92,18 +93,18 @@ impl Directory {
         }
     }
 
-    /// The realm of a service of a trusted domain, which the host's DNS name tells.
+    /// Returns the realm of a service in a trusted domain, judging by the host's DNS name.
     fn foreign_service(&self, name: &PrincipalName) -> Service<'_> {
         let instance = name.parts.get(1).map_or("", String::as_str);
         let host = instance.split(':').next().unwrap_or(instance);
         let trusts = self.trusts.iter().filter(|trust| trust.has_host(host));
-        // Of a domain and its child, the child.
+        // The longest name is that of the child, if a domain and its child are both trusted.
         let nearest = trusts.max_by_key(|trust| trust.realm().len());
         nearest.map_or(Service::Unknown, |trust| Service::Realm(trust.realm()))
     }
 }
 
-/// What the directory makes of a service's name.
+/// The result of looking up a service's name.
 enum Service<'a> {
     Account(&'a Account),
     Realm(&'a str),
@@ -111,7 +112,7 @@ enum Service<'a> {
     Unknown,
 }
 
-/// Whether the client has shown to know its password, or not to; `None` where it has not tried.
+/// Returns whether the client has proved that it knows its password, or `None` if it has not tried.
 fn proved(outcome: &Outcome) -> Option<bool> {
     match outcome.result {
         _ if outcome.exchange != Some(Exchange::As) => None,
@@ -121,7 +122,7 @@ fn proved(outcome: &Outcome) -> Option<bool> {
     }
 }
 
-/// The directory at a point in time, as a KDC sees it.
+/// The directory at a point in time, as the KDC uses it.
 struct At<'a> {
     directory: &'a Directory,
     krbtgt: Arc<kdc::Account>,

@@ -1,77 +1,78 @@
-//! How a connection of a site finds out who sends a request: by its own state, by a table that all
-//! connections share, or by a header that it trusts.
+//! How a connection of a site determines the sender of a request: from its own state, from a table that all connections
+//! share, or from a header that it trusts.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use stickler_auth::channel_binding::ChannelBinding;
+use stickler_model::sync::Lock;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, Principal, RequestId, What};
 
-use crate::Site;
+use crate::WebSite;
 use crate::app::text;
-use crate::authn::{AuthConfig, Completed, ConnectionAuth, Replays, Unauthorized};
-use crate::authority::{Authority, Granted};
+use crate::authn::{AuthConfig, AuthState, ConnectionAuth, Decision, Replays, RequestIdentity, Turn, Unauthorized};
+use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
 use crate::tracker::{Sender, TOKEN_COOKIE, Tracker};
 
-/// What all connections of a site share.
+/// What the connections of a site share.
 #[derive(Clone)]
 pub(crate) enum Acceptance {
-    /// The tickets that the host has seen; for the rest, each has its own state.
+    /// Each connection has a state of its own; they share the tickets that the host has seen.
     Connection(Arc<AuthConfig>, Replays, Option<ChannelBinding>),
-    /// The table.
+    /// All connections use one table.
     Tracked(Arc<Tracker>),
-    /// The header's name; `None` where HTTP does not allow it, so that it never comes.
+    /// All connections trust the header with this name; `None` if HTTP does not allow the name, so that no request has
+    /// the header.
     Trusted(Option<HeaderName>),
 }
 
-/// What one connection decides by.
+/// What one connection determines the sender from.
 pub(crate) enum Decider {
     /// Its own state.
-    Own(Mutex<ConnectionAuth>),
+    Own(Lock<ConnectionAuth>),
     /// The table.
     Tracked(Arc<Tracker>),
-    /// The header.
+    /// The header with this name.
     Trusted(Option<HeaderName>),
 }
 
-/// A request, as far as it matters here.
-pub(crate) struct Asked<'a> {
+/// A request whose sender has to be determined.
+pub(crate) struct ReceivedRequest<'a> {
+    /// The number of its connection in the trace.
     pub(crate) connection: u32,
+    /// Its number on the connection.
     pub(crate) number: u32,
     pub(crate) id: Option<RequestId>,
+    /// The other end of the connection.
     pub(crate) peer: SocketAddr,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) presented: &'a Presented,
 }
 
-/// Who sends a request.
+/// A request that is to be processed.
 pub(crate) struct Accepted {
-    /// `None`: nobody that is known.
-    pub(crate) user: Option<Principal>,
-    /// Whether the application can act in the user's name elsewhere.
-    pub(crate) delegated: bool,
-    /// The handshake that the request ends on its connection.
-    pub(crate) completes: Option<Completed>,
-    /// A cookie that the answer sets.
+    pub(crate) identity: RequestIdentity,
+    /// A cookie that the response sets.
     pub(crate) cookie: Option<HeaderValue>,
 }
 
-/// Why nobody sends a request.
+/// A request that is not to be processed.
 pub(crate) enum Denied {
-    /// It has to authenticate: 401.
+    /// The sender has to authenticate: 401.
     Unauthorized(Unauthorized),
-    /// The balancer names no user, and there is nothing to authenticate with here: 403, since a 401
+    /// The balancer names no user, and the site offers no scheme to authenticate with. The answer is 403, since a 401
     /// would have to offer a scheme (RFC 9110 15.5.2, 15.5.4).
     Unnamed,
-    /// A header is longer than what it stands for can be: 400.
+    /// A header is longer than any value that it can stand for: 400.
     Unacceptable,
 }
 
 impl Acceptance {
-    pub(crate) fn of(site: &Site) -> Self {
+    /// Creates what the connections of this site share.
+    pub(crate) fn of(site: &WebSite) -> Self {
         match &site.acceptor {
             Acceptor::Tracked(rule) => {
                 Self::Tracked(Arc::new(Tracker::new(rule, Arc::clone(&site.auth), site.limits.sessions)))
@@ -83,12 +84,12 @@ impl Acceptance {
         }
     }
 
-    /// For a connection just accepted.
+    /// Creates the decider of a new connection.
     pub(crate) fn decider(&self) -> Decider {
         match self {
             Self::Connection(config, replays, binding) => {
                 let auth = ConnectionAuth::new(Arc::clone(config), replays).bound_to(*binding);
-                Decider::Own(Mutex::new(auth))
+                Decider::Own(Lock::new(auth))
             }
             Self::Tracked(tracker) => Decider::Tracked(Arc::clone(tracker)),
             Self::Trusted(name) => Decider::Trusted(name.clone()),
@@ -97,52 +98,51 @@ impl Acceptance {
 }
 
 impl Decider {
-    /// Finds out who sends a request.
+    /// Determines the sender of a request.
+    ///
+    /// # Errors
+    /// How the request has to be refused.
     pub(crate) async fn decide(
         &self,
-        env: &Env,
-        domain: &str,
         authority: &Authority,
-        asked: &Asked<'_>,
+        received: &ReceivedRequest<'_>,
     ) -> Result<Accepted, Denied> {
-        let (request, given) =
-            ((asked.connection, asked.id), (asked.presented, asked.headers.contains_key(header::VIA)));
         match self {
             Self::Own(auth) => {
-                // A panic elsewhere cannot leave it half changed in a way that serves: the state fails to nobody.
-                let turn =
-                    |turn: crate::authn::Turn<'_>| auth.lock().unwrap_or_else(PoisonError::into_inner).turn(turn);
-                let decided = authority.decide(request, given, turn).await;
-                let Granted { user, delegated, completes } = decided.map_err(Denied::Unauthorized)?;
-                Ok(Accepted { user, delegated, completes, cookie: None })
+                let identity = authority.decide(received.auth_request(), auth).await.map_err(Denied::Unauthorized)?;
+                Ok(Accepted { identity, cookie: None })
             }
             Self::Tracked(tracker) => {
-                let sender = tracker.sender(asked.headers, asked.peer).map_err(|_| Denied::Unacceptable)?;
+                let sender = tracker.sender(received.headers, received.peer).map_err(|_| Denied::Unacceptable)?;
                 if sender.by_header {
-                    asked.trusts(env, sender.key.clone());
+                    received.record_trusted(authority.env(), sender.key.clone());
                 }
-                let turn = |turn: crate::authn::Turn<'_>| tracker.turn(&sender, turn);
-                let decided = authority.decide(request, given, turn).await;
-                let Granted { user, delegated, completes } = decided.map_err(Denied::Unauthorized)?;
-                let cookie = completes.and_then(|_| give_token(env, tracker, &sender));
-                Ok(Accepted { user, delegated, completes: None, cookie })
+                let state = TrackedState { tracker, sender: &sender };
+                let decided = authority.decide(received.auth_request(), &state).await;
+                let mut identity = decided.map_err(Denied::Unauthorized)?;
+                // The filter keeps the end of the handshake to itself: the response may carry a cookie instead.
+                let completed = identity.completes.take();
+                let cookie = completed.and_then(|_| give_token(authority.env(), tracker, &sender));
+                Ok(Accepted { identity, cookie })
             }
             Self::Trusted(name) => {
-                let value = name.as_ref().and_then(|name| asked.headers.get(name)).map(|value| text(value.as_bytes()));
+                let value = name.as_ref().and_then(|name| received.headers.get(name));
+                let value = value.map(|value| text(value.as_bytes()));
                 let value = value.filter(|value| !value.is_empty()).ok_or(Denied::Unnamed)?;
-                asked.trusts(env, value.clone().into_owned());
-                let user = Principal::parse(&value).unwrap_or_else(|| Principal::new(domain, &value));
-                Ok(Accepted { user: Some(user), delegated: false, completes: None, cookie: None })
+                received.record_trusted(authority.env(), value.clone().into_owned());
+                let user = Principal::parse(&value).unwrap_or_else(|| Principal::new(authority.domain(), &value));
+                let identity = RequestIdentity { user: Some(user), delegated: false, completes: None };
+                Ok(Accepted { identity, cookie: None })
             }
         }
     }
 
-    /// Whether a user is tied to the connection.
+    /// Returns whether a user is authenticated on the connection itself.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self, Self::Own(_))
     }
 
-    /// Forgets what was tied to a connection that is gone.
+    /// Forgets what was tied to a connection that has ended.
     pub(crate) fn closed(&self, peer: SocketAddr) {
         if let Self::Tracked(tracker) = self {
             tracker.closed(peer);
@@ -150,14 +150,31 @@ impl Decider {
     }
 }
 
-impl Asked<'_> {
-    fn trusts(&self, env: &Env, value: String) {
+/// The table's state of the sender of one request.
+struct TrackedState<'a> {
+    tracker: &'a Tracker,
+    sender: &'a Sender,
+}
+
+impl AuthState for TrackedState<'_> {
+    fn turn(&self, turn: Turn<'_>) -> Decision {
+        self.tracker.turn(self.sender, turn)
+    }
+}
+
+impl ReceivedRequest<'_> {
+    fn auth_request(&self) -> AuthRequest<'_> {
+        let &Self { connection, id, headers, presented, .. } = self;
+        AuthRequest { connection, id, presented, via: headers.contains_key(header::VIA) }
+    }
+
+    fn record_trusted(&self, env: &Env, value: String) {
         let &Self { connection, number, id: request, .. } = self;
         env.record(What::ServerTrusted { connection, number, request, value });
     }
 }
 
-/// The cookie with a fresh token, where the table asks for one.
+/// Gives the sender a fresh token if the table checks tokens, and returns the cookie that carries it.
 fn give_token(env: &Env, tracker: &Tracker, sender: &Sender) -> Option<HeaderValue> {
     if !tracker.gives_tokens() {
         return None;

@@ -19,9 +19,9 @@ const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 
-/// The period of [`Payload::pattern`], so that a block of whole periods fits any place in a body.
+/// The period in bytes of the pattern of [`Payload::Bytes`]. A block of whole periods can stand anywhere in a body.
 const PATTERN_PERIOD: u64 = 251;
-/// Length of a block of the pattern, in bytes: 256 periods, about 64 KiB.
+/// The length of a block of the pattern in bytes: 256 periods, about 64 KiB.
 const BLOCK: u64 = PATTERN_PERIOD * 256;
 
 const LOGON_FAILED_PAGE: &[u8] =
@@ -41,19 +41,19 @@ const TOO_LONG_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
 /// The body of a response.
 #[derive(Debug)]
 pub enum AnswerBody {
-    /// Known bytes; `None` once they are sent.
+    /// Known bytes; `None` after they were sent.
     Whole(Option<Bytes>),
-    /// That many bytes of the pattern of [`Payload::Bytes`].
+    /// Bytes of the pattern of [`Payload::Bytes`], generated while they are sent.
     Pattern {
-        /// Bytes sent so far.
+        /// The number of bytes sent so far.
         sent: u64,
-        /// Bytes in all.
+        /// The number of bytes in total.
         length: u64,
     },
 }
 
 impl AnswerBody {
-    /// Known bytes.
+    /// Creates a body of known bytes.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()))
     }
@@ -68,7 +68,7 @@ impl Body for AnswerBody {
             Self::Whole(bytes) => bytes.take(),
             Self::Pattern { sent, length } if *sent < *length => {
                 let count = BLOCK.min(*length - *sent);
-                // Each block but the last is whole periods, so each begins where the pattern does.
+                // Every block except the last consists of whole periods, so each one begins with a period.
                 *sent += count;
                 Some(pattern_block().slice(..count as usize))
             }
@@ -92,24 +92,24 @@ impl Body for AnswerBody {
     }
 }
 
-/// One block for all bodies: a stream of any length costs no copy.
+/// Returns the block that all bodies share, so that a body of any length is sent without copying.
 fn pattern_block() -> &'static Bytes {
     static PATTERN: OnceLock<Bytes> = OnceLock::new();
     PATTERN.get_or_init(|| Payload::Bytes(BLOCK).chunk(0, BLOCK as usize).into())
 }
 
-/// What the application answers.
+/// Returns the application's answer.
 pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Response<AnswerBody> {
     iis(StatusCode::OK, HeaderValue::from_static(kind), body)
 }
 
-/// There is no such resource.
+/// Returns the 404 for a resource that does not exist.
 pub(crate) fn not_found() -> Response<AnswerBody> {
     iis(StatusCode::NOT_FOUND, HTML, AnswerBody::whole(NOT_FOUND_PAGE))
 }
 
-/// A 401: with a token in the request's scheme, or with every scheme of the site. Why a password was
-/// refused is never on the wire, only in the log; why a ticket was, KRB-ERROR says.
+/// Returns a 401 with a token in the request's scheme, or with every scheme of the site. The reason for refusing a
+/// password appears only in the log, never on the wire; KRB-ERROR gives the reason for refusing a ticket.
 pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Response<AnswerBody> {
     let page = if answer.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
     let mut response = iis(StatusCode::UNAUTHORIZED, HTML, AnswerBody::whole(page));
@@ -119,8 +119,8 @@ pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Respons
     response
 }
 
-/// The values of a 401's `WWW-Authenticate`. A handshake that goes on has its token alone; one that is
-/// over leaves the client every scheme (which of them IIS repeats beside KRB-ERROR is not measured).
+/// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it
+/// has failed. Which schemes IIS repeats beside KRB-ERROR has not been measured.
 pub(crate) fn challenges(answer: Option<&Unauthorized>, schemes: &[Scheme]) -> Vec<HeaderValue> {
     let challenge = answer.and_then(|answer| answer.challenge.as_ref());
     match challenge {
@@ -139,12 +139,12 @@ fn with_token(AuthToken { scheme, token }: &AuthToken) -> HeaderValue {
     HeaderValue::try_from(format_token(*scheme, token)).expect("a scheme and base64 are visible ASCII")
 }
 
-/// A 403: nobody names the user, and there is nothing to authenticate with.
+/// Returns the 403 for a request whose user nobody names, at a site that offers no scheme to authenticate with.
 pub(crate) fn forbidden() -> Response<AnswerBody> {
     iis(StatusCode::FORBIDDEN, HTML, AnswerBody::whole(FORBIDDEN_PAGE))
 }
 
-/// What http.sys answers by itself to a head that it does not take; it closes the connection.
+/// Returns http.sys's own answer to a head that it refuses. It closes the connection.
 pub(crate) fn bad_request(too_long: bool) -> Response<AnswerBody> {
     let page = if too_long { TOO_LONG_PAGE } else { BAD_REQUEST_PAGE };
     let mut response = Response::new(AnswerBody::whole(page));
@@ -156,8 +156,8 @@ pub(crate) fn bad_request(too_long: bool) -> Response<AnswerBody> {
     response
 }
 
-/// Tells the client whether the identity stays with the connection (MS-N2HT 3.2.5), and gives it the
-/// last token (RFC 4559 4.2): on the answer that ends a Negotiate handshake, and on no other.
+/// Adds to the response that completes a Negotiate handshake whether the identity stays with the connection
+/// (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2).
 pub(crate) fn completes(response: &mut Response<AnswerBody>, done: &Completed) {
     let value = HeaderValue::from_static(if done.persists { "true" } else { "false" });
     let headers = response.headers_mut();
@@ -168,7 +168,7 @@ pub(crate) fn completes(response: &mut Response<AnswerBody>, done: &Completed) {
     }
 }
 
-/// Lets the answer close its connection.
+/// Makes the response close its connection.
 pub(crate) fn close(response: &mut Response<AnswerBody>) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }

@@ -1,4 +1,4 @@
-//! The application behind the authentication: which resource a path names, and what it answers. Pure.
+//! The application behind the authentication: the resources that paths name, and its answers. Pure.
 
 use std::borrow::Cow;
 
@@ -7,25 +7,25 @@ use stickler_model::Principal;
 use stickler_model::action::AppAnswer;
 use stickler_model::topology::FileSpec;
 
-/// What a path names.
+/// The resource that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
-    /// Tells what the application knows of the request, as JSON ([`AppAnswer`]).
+    /// Describes the request as the application sees it, as JSON ([`AppAnswer`]).
     Echo,
     /// `/bytes/N`: N bytes of the pattern of `Payload::Bytes`.
     Bytes(u64),
-    /// `/forbidden` and below: an ACL refuses everybody.
+    /// `/forbidden` and below: an ACL refuses every user.
     Forbidden,
-    /// `/files/` and a name: opened as the user.
+    /// `/files/` and a name: a file that is opened as the user.
     File,
-    /// `/hop`: the application asks a second server in the user's name.
+    /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
-    /// `/bytes/` and then no number, or a file that is not there.
+    /// `/bytes/` without a number, or a file that does not exist.
     Missing,
 }
 
 impl Resource {
-    /// The resource of a path, without its query.
+    /// Returns the resource that a path, without its query, names.
     pub fn of(path: &str) -> Self {
         if let Some(count) = path.strip_prefix("/bytes/") {
             return count.parse().map_or(Self::Missing, Self::Bytes);
@@ -43,11 +43,10 @@ impl Resource {
     }
 }
 
-/// Where the files are.
+/// The prefix of the paths of files.
 const FILES: &str = "/files/";
 
-/// What impersonation comes to when the file of a path is opened as `user`: it reads, an access list
-/// refuses, or there is no such file.
+/// Opens the file that a path names, impersonating `user`.
 pub fn open(files: &[FileSpec], path: &str, user: Option<&Principal>) -> Opened {
     let name = path.strip_prefix(FILES).unwrap_or_default();
     match files.iter().find(|file| file.name == name) {
@@ -57,33 +56,33 @@ pub fn open(files: &[FileSpec], path: &str, user: Option<&Principal>) -> Opened 
     }
 }
 
-/// What opening a file came to.
+/// The result of opening a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
-    /// It can be read.
+    /// The user may read the file.
     Read,
-    /// Its access list refuses the user: 401.3.
+    /// The file's access list refuses the user: 401.3.
     Refused,
-    /// It does not exist.
+    /// The file does not exist.
     Missing,
 }
 
-/// Whom a second server sees when the application asks it in the user's name. The application has no
-/// secret of the user's, only a token for this machine: NTLM cannot go further, nor can a ticket,
-/// unless the user's ticket-granting ticket came with it.
+/// Returns the user whom a second server sees if the application sends it a request in the user's name. The application
+/// has no secret of the user, only a token for this machine. Neither NTLM nor a ticket can authenticate the user to
+/// another machine, unless the user has delegated a ticket-granting ticket.
 pub fn second_hop(user: Option<&Principal>, delegated: bool) -> String {
     user.filter(|_| delegated).map_or_else(|| "anonymous".to_owned(), ToString::to_string)
 }
 
-/// The application's answer as JSON.
+/// Writes the application's answer as JSON.
 pub fn render(answer: &AppAnswer) -> Bytes {
-    // Long enough for most, so that it does not grow as it is written.
+    // Long enough for most answers, so that the buffer does not grow.
     let mut json = Vec::with_capacity(256);
     serde_json::to_writer(&mut json, answer).expect("a vector takes it, and no map key is one that JSON refuses");
     json.into()
 }
 
-/// Header text for people: bytes that are not UTF-8 are replaced.
+/// Decodes the text of a header for display. Bytes that are not UTF-8 are replaced.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }

@@ -1,6 +1,6 @@
-//! Carries a state machine through a request: gives it randomness and time, and asks the DC for it.
+//! Carries an authentication state through a request: supplies randomness and time, and asks the DC on its behalf.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use stickler_auth::FileTime;
 use stickler_auth::http::TokenKind;
@@ -10,113 +10,123 @@ use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_model::{Entropy, Env, Principal, RequestId, What};
 use stickler_net::Net;
-use stickler_netlogon::{SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, SecureChannel};
 
-use crate::Site;
-use crate::authn::{Completed, Decision, Request, TicketSeen, Turn, Unauthorized};
+use crate::WebSite;
+use crate::authn::{AuthState, Decision, Request, RequestIdentity, TicketSeen, Turn, Unauthorized};
 use crate::credentials::Presented;
 
-/// Who decides logons: the domain's DCs over the machine's secure channel, and its own accounts.
+/// Decides logons: by the domain's DCs, over the machine's secure channel, and by the machine's own accounts.
 pub(crate) struct Authority {
     env: Env,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     dc: Option<SecureChannel>,
 }
 
-/// Who a request is from, and the handshake that it ends.
-pub(crate) struct Granted {
-    pub(crate) user: Option<Principal>,
-    /// Whether the application can act in the user's name elsewhere.
-    pub(crate) delegated: bool,
-    pub(crate) completes: Option<Completed>,
+/// A request that has to be decided.
+#[derive(Clone, Copy)]
+pub(crate) struct AuthRequest<'a> {
+    /// The number of its connection in the trace.
+    pub(crate) connection: u32,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) presented: &'a Presented,
+    /// Whether it has a `Via`.
+    pub(crate) via: bool,
 }
 
 impl Authority {
-    /// Starts the secure channel of a site's machine, where it is joined.
-    pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<Site>) -> Self {
+    /// Starts the secure channel of the site's machine, if that is joined to a domain.
+    pub(crate) fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
         let dc = site.accounts.dc.as_ref().map(|link| {
-            let way = Way {
+            let config = ChannelConfig {
                 machine: site.machine(),
                 secret: Arc::clone(&link.secret),
                 controllers: link.addresses.clone(),
-                limits: site.limits.netlogon(),
+                timeouts: site.limits.netlogon(),
             };
-            SecureChannel::new(net, &way, &site.logons)
+            SecureChannel::new(net, &config, &site.logons)
         });
         Self { env, site, dc }
     }
 
-    /// Decides on a request of this connection, which has `Via` or not. `turn` is the state machine's; its lock must not be
-    /// held between two calls.
+    /// Returns the surroundings of the server.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Returns the NetBIOS name of the domain to which a user belongs who is named without one.
+    pub(crate) fn domain(&self) -> &str {
+        &self.site.domain
+    }
+
+    /// Decides on a request by the state of its connection.
     ///
     /// # Errors
-    /// The 401 that the request gets.
+    /// The 401 with which the request has to be answered.
     pub(crate) async fn decide(
         &self,
-        (connection, id): (u32, Option<RequestId>),
-        (presented, via): (&Presented, bool),
-        turn: impl Fn(Turn<'_>) -> Decision + Send,
-    ) -> Result<Granted, Unauthorized> {
+        request: AuthRequest<'_>,
+        state: &impl AuthState,
+    ) -> Result<RequestIdentity, Unauthorized> {
+        let AuthRequest { presented, via, .. } = request;
         let now = match presented {
             Presented::Token { .. } => FileTime(self.env.clock.filetime()),
             _ => FileTime(0),
         };
         let nonces = nonces(presented, &self.env.entropy);
-        let mut decision = turn(Turn::Request(Request { presented, nonces, now, via }));
+        let mut decision = state.turn(Turn::Request(Request { presented, nonces, now, via }));
         loop {
             match decision {
-                Decision::Serve { user, delegated, completes } => {
-                    self.note(connection, id, completes.as_ref().and_then(|done| done.ticket.as_ref()));
-                    return Ok(Granted { user, delegated, completes });
+                Decision::Serve(identity) => {
+                    let ticket = identity.completes.as_ref().and_then(|completed| completed.ticket.as_ref());
+                    self.record_ticket(request, ticket);
+                    return Ok(identity);
                 }
                 Decision::Unauthorized(refused) => {
-                    self.note(connection, id, refused.ticket.as_ref());
+                    self.record_ticket(request, refused.ticket.as_ref());
                     return Err(refused);
                 }
-                Decision::NeedLogon(request) => {
-                    let reply = self.logon(request, connection, id).await;
-                    decision = turn(Turn::Logon(&reply));
+                Decision::NeedLogon(logon) => {
+                    let reply = self.logon(logon, request).await;
+                    decision = state.turn(Turn::Logon(&reply));
                 }
             }
         }
     }
 
-    fn note(&self, connection: u32, request: Option<RequestId>, ticket: Option<&TicketSeen>) {
+    fn record_ticket(&self, AuthRequest { connection, id: request, .. }: AuthRequest<'_>, ticket: Option<&TicketSeen>) {
         if let Some(TicketSeen { client, service, error }) = ticket.cloned() {
             self.env.record(What::ServerTicket { connection, request, client, service, error });
         }
     }
 
-    /// Asks the DC; then the SAM, where there is no DC or the DC says that the domain is not its own.
-    async fn logon(&self, request: LogonRequest, connection: u32, id: Option<RequestId>) -> LogonReply {
-        let Some(dc) = &self.dc else { return self.sam(&request) };
-        let account = Principal::new(&request.logon_domain, &request.user);
-        let outcome = dc.logon(&request).await;
-        // The channel's tasks end with their host, and so does this one: `None` is seen by nobody.
+    /// Asks the DC. Asks the SAM if there is no DC, or if the DC answers that the domain is not its own.
+    async fn logon(&self, logon: LogonRequest, request: AuthRequest<'_>) -> LogonReply {
+        let Some(dc) = &self.dc else { return self.site.accounts.sam.lock().logon(&logon) };
+        let account = Principal::new(&logon.logon_domain, &logon.user);
+        let outcome = dc.logon(&logon).await;
+        // The channel's tasks end with their host, and so does this one: nobody sees this reply.
         let Some(outcome) = outcome else { return LogonReply::refused(NtStatus::NO_LOGON_SERVERS, true) };
         self.env.record(What::ServerLogon {
-            connection,
-            request: id,
+            connection: request.connection,
+            request: request.id,
             logon: outcome.number,
             account,
             status: outcome.reply.status.0,
         });
-        let elsewhere = !outcome.reply.authoritative && !outcome.reply.status.is_success();
-        if elsewhere { self.sam_or(&request, outcome.reply) } else { outcome.reply }
+        let foreign = !outcome.reply.authoritative && !outcome.reply.status.is_success();
+        if foreign { self.sam_or(&logon, outcome.reply) } else { outcome.reply }
     }
 
-    fn sam_or(&self, request: &LogonRequest, otherwise: LogonReply) -> LogonReply {
-        let mut sam = self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner);
-        if sam.is_empty() { otherwise } else { sam.logon(request) }
-    }
-
-    fn sam(&self, request: &LogonRequest) -> LogonReply {
-        self.site.accounts.sam.lock().unwrap_or_else(PoisonError::into_inner).logon(request)
+    /// Asks the SAM, or returns `otherwise` if it has no accounts.
+    fn sam_or(&self, logon: &LogonRequest, otherwise: LogonReply) -> LogonReply {
+        let mut sam = self.site.accounts.sam.lock();
+        if sam.is_empty() { otherwise } else { sam.logon(logon) }
     }
 }
 
-/// Random bytes for what a request presents, and none beyond that: NTLM draws the same with and without
-/// Kerberos beside it.
+/// Draws the random bytes that a request can require, and no more: NTLM draws the same with and without Kerberos beside
+/// it.
 fn nonces(presented: &Presented, entropy: &Entropy) -> Nonces {
     let nothing = ap::Nonces { confounder: [0; 16], cred_confounder: [0; 16], subkey: [0; 32], sequence: 0 };
     match presented {

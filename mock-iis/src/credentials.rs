@@ -1,4 +1,4 @@
-//! What a request presents in `Authorization`, before anyone decides on it.
+//! The credentials that a request presents in `Authorization`, before they are verified.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -9,24 +9,24 @@ use stickler_model::Leg;
 /// The credentials of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
-    /// None, or a scheme that is not Windows authentication (`Basic`), which IIS passes over.
+    /// None, or those of a scheme other than Windows authentication (`Basic`), which IIS ignores.
     Nothing,
-    /// A token that is base64; it may still be malformed.
+    /// A token in valid base64, which may still be malformed.
     Token {
-        /// Scheme and bytes.
+        /// The scheme and the bytes.
         token: AuthToken,
-        /// What it looks like.
+        /// The kind of token that the bytes look like.
         kind: TokenKind,
     },
-    /// `NTLM` or `Negotiate` with a token that is missing, or not base64.
+    /// `NTLM` or `Negotiate` with a token that is missing or not base64.
     Malformed,
-    /// More than one `Authorization`, which is a field that occurs once (RFC 9110 5.3, 11.6.2), or a
-    /// token beyond what a header line may have: http.sys answers 400 by itself.
+    /// More than one `Authorization`, which may occur only once (RFC 9110 5.3, 11.6.2), or a token that is too long for
+    /// a header line. http.sys itself answers 400.
     Unacceptable,
 }
 
 impl Presented {
-    /// Reads the headers of a request.
+    /// Reads the credentials from the headers of a request.
     pub fn read(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Self::Nothing };
@@ -42,7 +42,7 @@ impl Presented {
         }
     }
 
-    /// Which leg of a handshake the request is.
+    /// Returns the leg of a handshake that the request is.
     pub fn leg(&self) -> Leg {
         match self {
             Self::Nothing => Leg::Anonymous,
@@ -62,15 +62,15 @@ fn leg_of(kind: TokenKind) -> Leg {
     }
 }
 
-/// The leg by the token within. Without one, a NegTokenInit begins a handshake, and a NegTokenResp, which
-/// then carries the MIC, ends it.
+/// Returns the leg that the token inside a SPNEGO token represents. Without a token inside, a NegTokenInit begins a
+/// handshake, and a NegTokenResp, which then carries the MIC, ends one.
 fn spnego_leg(token: &[u8]) -> Leg {
     let (inner, without) = match Token::decode(token) {
         Ok(Token::Init(init)) => (init.mech_token, Leg::Negotiate),
         Ok(Token::Resp(resp)) => (resp.response_token, Leg::Authenticate),
         Err(_) => return Leg::Malformed,
     };
-    // A first token of a mechanism that is not known here (NEGOEX) is an offer like none.
+    // A first token of an unknown mechanism (NEGOEX) is treated like an offer without a token.
     match inner.map(token_kind) {
         None | Some(TokenKind::Unknown) => without,
         Some(kind) => leg_of(kind),

@@ -1,4 +1,4 @@
-//! One request on one connection: decide, ask the DC, read the body, answer, note it all.
+//! One request on one connection: decides on it, asks the DC, reads the body, answers, and records all of that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use stickler_model::payload::Digest;
 use stickler_model::topology::KeepAlive;
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
-use crate::Site;
-use crate::acceptance::{Accepted, Asked, Decider, Denied};
+use crate::WebSite;
+use crate::acceptance::{Accepted, Decider, Denied, ReceivedRequest};
 use crate::answer::{self, AnswerBody};
 use crate::app::{self, Opened, Resource};
-use crate::authn::Unauthorized;
+use crate::authn::{RequestIdentity, Unauthorized};
 use crate::authority::Authority;
 use crate::body::{self, Received, Unanswered};
 use crate::codes::ACL;
@@ -28,20 +28,32 @@ use crate::log::Entry;
 /// One TCP connection.
 pub(crate) struct Connection {
     env: Env,
-    site: Arc<Site>,
-    authority: Arc<Authority>,
-    decider: Decider,
-    number: u32,
-    local: SocketAddr,
-    peer: SocketAddr,
-    /// Requests so far.
+    site: Arc<WebSite>,
+    authentication: Authentication,
+    endpoints: Endpoints,
+    /// The number of requests so far.
     requests: AtomicU32,
-    /// Whether this side ends the connection after the current answer.
+    /// Whether this side closes the connection after the current response.
     closes: AtomicBool,
 }
 
-/// A request's head, once it is known who may see it.
+/// How a connection determines the senders of its requests.
+pub(crate) struct Authentication {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) decider: Decider,
+}
+
+/// A connection's number in the trace, and the addresses of its two ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Endpoints {
+    pub(crate) number: u32,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+/// A request's head.
 struct Head {
+    /// The request's number on its connection.
     number: u32,
     id: Option<RequestId>,
     leg: Leg,
@@ -51,7 +63,7 @@ struct Head {
     agent: Option<HeaderValue>,
 }
 
-/// What a request came to.
+/// The response to a request, and what the trace and the log record of it.
 struct Outcome {
     response: Response<AnswerBody>,
     substatus: u16,
@@ -61,15 +73,9 @@ struct Outcome {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        env: Env,
-        site: Arc<Site>,
-        (authority, decider): (Arc<Authority>, Decider),
-        number: u32,
-        (local, peer): (SocketAddr, SocketAddr),
-    ) -> Self {
+    pub(crate) fn new(env: Env, site: Arc<WebSite>, authentication: Authentication, endpoints: Endpoints) -> Self {
         let (requests, closes) = (AtomicU32::new(0), AtomicBool::new(false));
-        Self { env, site, authority, decider, number, local, peer, requests, closes }
+        Self { env, site, authentication, endpoints, requests, closes }
     }
 
     /// Answers a request.
@@ -92,14 +98,14 @@ impl Connection {
             agent: self.site.log.as_ref().and_then(|_| parts.headers.get(header::USER_AGENT).cloned()),
         };
         self.env.record(What::ServerReceived {
-            connection: self.number,
+            connection: self.endpoints.number,
             number: head.number,
             request: head.id,
             leg: head.leg,
         });
-        // Neither a token nor a request for one goes over HTTP/2, whose streams may be anybody's: http.sys has the client come
-        // back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
-        let http1_only = parts.version == Version::HTTP_2 && self.decider.is_own();
+        // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
+        // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
+        let http1_only = parts.version == Version::HTTP_2 && self.authentication.decider.is_own();
         if http1_only && head.leg != Leg::Anonymous {
             return Err(Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()));
         }
@@ -119,49 +125,50 @@ impl Connection {
         Ok(self.conclude(&head, outcome, &received, echo))
     }
 
-    /// How many requests have come.
+    /// Returns the number of requests so far.
     pub(crate) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The site that it is a connection of.
-    pub(crate) fn site(&self) -> &Site {
+    /// Returns the site to which the connection belongs.
+    pub(crate) fn site(&self) -> &WebSite {
         &self.site
     }
 
-    /// The server's surroundings.
+    /// Returns the surroundings of the server.
     pub(crate) fn env(&self) -> &Env {
         &self.env
     }
 
-    /// Its number.
+    /// Returns the connection's number in the trace.
     pub(crate) fn number(&self) -> u32 {
-        self.number
+        self.endpoints.number
     }
 
-    /// Whether this side ended the connection.
+    /// Returns whether this side closes the connection.
     pub(crate) fn closes(&self) -> bool {
         self.closes.load(Ordering::Relaxed)
     }
 
-    /// Notes that the connection is gone.
+    /// Records that the connection has ended, and forgets what was tied to it.
     pub(crate) fn closed(&self, how: Closed) {
-        self.decider.closed(self.peer);
-        self.env.record(What::ServerClosed { connection: self.number, how });
+        self.authentication.decider.closed(self.endpoints.peer);
+        self.env.record(What::ServerClosed { connection: self.endpoints.number, how });
     }
 
-    /// Who the request is from.
+    /// Determines the sender of a request.
     async fn accept(&self, head: &Head, presented: &Presented, headers: &HeaderMap) -> Result<Accepted, Denied> {
-        let (connection, number, id, peer) = (self.number, head.number, head.id, self.peer);
-        let asked = Asked { connection, number, id, peer, headers, presented };
-        self.decider.decide(&self.env, &self.site.domain, &self.authority, &asked).await
+        let Endpoints { number: connection, peer, .. } = self.endpoints;
+        let received = ReceivedRequest { connection, number: head.number, id: head.id, peer, headers, presented };
+        let Authentication { authority, decider } = &self.authentication;
+        decider.decide(authority, &received).await
     }
 
-    /// Runs the application for a user, unless an ACL refuses them.
+    /// Runs the application for the sender, unless an ACL refuses them.
     async fn process(
         &self,
         head: &Head,
-        Accepted { user, delegated, completes, cookie }: Accepted,
+        Accepted { identity: RequestIdentity { user, delegated, completes }, cookie }: Accepted,
         body: &mut Incoming,
     ) -> Result<(Outcome, Received), Unanswered> {
         let (resource, opened) = self.resource(head.uri.path(), user.as_ref());
@@ -175,7 +182,7 @@ impl Connection {
         } else {
             let received = self.read(body, u64::MAX).await?;
             let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
-            (self.run(head, resource, (user, hop), &received), received)
+            (self.run(head, resource, user, hop, &received), received)
         };
         if let Some(done) = completes.filter(|done| done.scheme != Scheme::Ntlm && !forbidden) {
             answer::completes(&mut outcome.response, &done);
@@ -186,7 +193,7 @@ impl Connection {
         Ok((outcome, received))
     }
 
-    /// What a path names, and what came of opening it as the user, where it is a file.
+    /// Returns the resource that a path names and, if it is a file, the result of opening it as the user.
     fn resource(&self, path: &str, user: Option<&Principal>) -> (Resource, Option<Opened>) {
         match Resource::of(path) {
             Resource::File => match app::open(&self.site.files, path, user) {
@@ -197,14 +204,16 @@ impl Connection {
         }
     }
 
+    /// Runs the application. `hop` is the user whom a second server sees, if the application asks one.
     fn run(
         &self,
         head: &Head,
         resource: Resource,
-        (user, hop): (Option<Principal>, Option<String>),
+        user: Option<Principal>,
+        hop: Option<String>,
         received: &Received,
     ) -> Outcome {
-        /// ERROR_FILE_NOT_FOUND, which IIS logs beside 404.
+        /// ERROR_FILE_NOT_FOUND, which IIS logs with 404.
         const FILE_NOT_FOUND: u32 = 2;
         let (response, win32, processed) = match resource {
             Resource::Bytes(length) => {
@@ -215,7 +224,7 @@ impl Connection {
                 let path = head.uri.path_and_query().map_or(head.uri.path(), http::uri::PathAndQuery::as_str);
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
-                    connection: self.number,
+                    connection: self.endpoints.number,
                     number: head.number,
                     user: user.clone(),
                     method: head.method.as_str().to_owned(),
@@ -230,7 +239,7 @@ impl Connection {
         Outcome { response, substatus: 0, win32, user, processed }
     }
 
-    /// A 401.
+    /// Answers 401.
     async fn refuse(
         &self,
         refused: &Unauthorized,
@@ -246,7 +255,7 @@ impl Connection {
         self.after_body(Outcome { response, substatus, win32, user, processed: false }, body).await
     }
 
-    /// Whether a 401 closes the connection, and with it any handshake.
+    /// Returns whether a 401 closes the connection, and any handshake with it.
     fn ends(&self, refused: &Unauthorized) -> bool {
         match self.site.keep_alive {
             KeepAlive::Always => false,
@@ -255,14 +264,14 @@ impl Connection {
         }
     }
 
-    /// A 403 for a request in which the balancer names no user.
+    /// Answers 403, for a request in which the balancer names no user.
     async fn refuse_unnamed(&self, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
         let (response, win32) = (answer::forbidden(), Win32::ACCESS_DENIED.0);
         self.after_body(Outcome { response, substatus: 0, win32, user: None, processed: false }, body).await
     }
 
-    /// A refusal, after the request's body is out of the way: hyper would otherwise close the
-    /// connection, and the handshake with it. A body beyond the limit does end it.
+    /// Reads the body of a refused request first, because otherwise hyper would close the connection, and the handshake
+    /// with it. A body beyond the limit does close the connection.
     async fn after_body(&self, mut outcome: Outcome, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
         let received = self.read(body, self.site.limits.drain).await?;
         if !received.whole {
@@ -272,7 +281,7 @@ impl Connection {
         Ok((outcome, received))
     }
 
-    /// A 400 of http.sys, at once.
+    /// Answers 400 at once, as http.sys does.
     fn refuse_head(&self, too_long: bool) -> (Outcome, Received) {
         self.closes.store(true, Ordering::Relaxed);
         let response = answer::bad_request(too_long);
@@ -280,15 +289,15 @@ impl Connection {
         (outcome, Received { length: 0, digest: Digest::EMPTY, whole: false })
     }
 
-    async fn read(&self, incoming: &mut Incoming, limit: u64) -> Result<Received, Unanswered> {
-        let received = body::read(incoming, limit, self.site.limits.body).await;
+    async fn read(&self, body: &mut Incoming, limit: u64) -> Result<Received, Unanswered> {
+        let received = body::read(body, limit, self.site.limits.body).await;
         if matches!(received, Err(Unanswered::Stalled(_))) {
             self.closes.store(true, Ordering::Relaxed);
         }
         received
     }
 
-    /// Notes the answer in the trace and in the log, and ties it to the request.
+    /// Records the response in the trace and in the log, and echoes the request's id in it.
     fn conclude(
         &self,
         head: &Head,
@@ -301,12 +310,12 @@ impl Connection {
             response.headers_mut().insert(REQUEST_ID_HEADER, id);
         }
         let status = response.status().as_u16();
-        // http.sys logs what it refuses by itself elsewhere.
+        // http.sys logs its own refusals elsewhere.
         if let Some(log) = self.site.log.as_ref().filter(|_| status != 400) {
             log(&self.entry(head, status, substatus, win32, user.clone()));
         }
         self.env.record(What::ServerAnswered {
-            connection: self.number,
+            connection: self.endpoints.number,
             number: head.number,
             request: head.id,
             leg: head.leg,
@@ -324,8 +333,8 @@ impl Connection {
     fn entry(&self, head: &Head, status: u16, substatus: u16, win32: u32, user: Option<Principal>) -> Entry {
         Entry {
             unix_seconds: self.env.clock.unix_seconds(),
-            server: self.local,
-            client: self.peer,
+            server: self.endpoints.local,
+            client: self.endpoints.peer,
             method: head.method.as_str().to_owned(),
             stem: head.uri.path().to_owned(),
             query: head.uri.query().map(str::to_owned),
@@ -339,14 +348,14 @@ impl Connection {
     }
 }
 
-/// Length of a request's head in bytes, as it was sent but for spaces.
+/// Returns the length of a request's head in bytes, as it was sent except for optional spaces.
 fn head_length(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
 }
 
-/// Whether the client lets its connection end with the answer (RFC 9112 9.3).
+/// Returns whether the client asks to close the connection after the response (RFC 9112 9.3).
 fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
     let says = |option: &str| {
         let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());

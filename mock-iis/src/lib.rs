@@ -3,19 +3,22 @@
 //! ```text
 //! request ─▶ server ─▶ exchange ─▶ acceptance ─▶ authn ──NeedLogon──▶ authority ─▶ netlogon ══▶ DC   (or sam)
 //!                         ├──────▶ app ─▶ answer    ▲
-//!                         └──────▶ What::Server*    └─ gate
+//!                         └──────▶ What::Server*    └─ front_end
 //! ```
 //!
-//! Pure: [`authn`] (who is on this connection), [`tracker`] (who is who by a table, in place of the
-//! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, as whom it opens files),
-//! [`codes`] (what the log says), [`sam`] (local accounts), `protection` (extended protection), [`log`].
-//! Shell: [`server`] (connections), `exchange` (one request on one), `acceptance` (who sends it, by
-//! what the site ties a user to), `body` (reading it), `authority` (who asks the DCs, by
-//! `stickler_netlogon`), [`answer`] (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the
-//! configuration of all. [`gate`]: the same authentication for a balancer that ends it itself.
+//! Pure: [`authn`] (the authentication state of a connection), [`tracker`] (the same by a table instead of the
+//! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, and as whom it opens
+//! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), [`log`].
+//! Shell: [`server`] (connections), `secure` (TLS on them), `exchange` (one request on a connection), `acceptance` (who
+//! sent the request), `body` (reads it), `authority` (asks the DCs, over `stickler_netlogon`), [`answer`] (HTTP
+//! responses), `rogue` (servers that misbehave). [`site`] holds the configuration of all of them. [`front_end`] is the
+//! same authentication for a balancer that terminates it.
 //!
-//! The server never sees a password or a hash of a domain account: it forwards the response, and
-//! keeps what only it can check (MIC, channel binding), since only it saw all three messages.
+//! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
+//! or ask the DC first), and then, in `exchange`, the outcome with its response.
+//!
+//! The server never sees a password or a hash of a domain account. It forwards the NTLM response, and checks only what
+//! it alone can check (MIC, channel binding), since only it has seen all three messages.
 
 mod acceptance;
 pub mod answer;
@@ -26,16 +29,17 @@ mod body;
 pub mod codes;
 pub mod credentials;
 mod exchange;
-pub mod gate;
+pub mod front_end;
 pub mod log;
 mod protection;
 mod rogue;
 pub mod sam;
+mod secure;
 pub mod server;
 pub mod site;
 pub mod tracker;
 
-pub use gate::{Admission, Gate};
+pub use front_end::{AuthOutcome, FrontEndAuthenticator};
 pub use sam::Sam;
 pub use server::serve;
-pub use site::{Accounts, Limits, Site};
+pub use site::{Accounts, ServerLimits, WebSite};

@@ -1,25 +1,25 @@
-//! The W3C extended log: one line for each request that IIS answered. Pure.
+//! The W3C extended log: one line for each request that IIS has answered. Pure.
 //!
-//! What http.sys answers by itself (a head that is malformed or too long) is in its own HTTPERR
-//! log, not here, as on Windows.
+//! Requests that http.sys itself answers (with a head that is malformed or too long) are not logged here; on Windows
+//! they are in the HTTPERR log.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use stickler_model::Principal;
 
-/// The header lines that say what the columns are.
+/// The header line that names the columns.
 pub const FIELDS: &str = "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip \
                           cs(User-Agent) sc-status sc-substatus sc-win32-status time-taken";
 
-/// One request. `Display` is its line, without the newline.
+/// One request. `Display` writes its line, without the newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When it was answered: seconds since 1970-01-01 UTC.
+    /// When the request was answered, in seconds since 1970-01-01 UTC.
     pub unix_seconds: u64,
     /// The server's end of the connection: `s-ip`, `s-port`.
     pub server: SocketAddr,
-    /// The other end as the server sees it: `c-ip`. Behind source NAT, the balancer.
+    /// The other end as the server sees it: `c-ip`. Behind source NAT this is the balancer.
     pub client: SocketAddr,
     /// `cs-method`.
     pub method: String,
@@ -27,7 +27,7 @@ pub struct Entry {
     pub stem: String,
     /// `cs-uri-query`.
     pub query: Option<String>,
-    /// `cs-username`; `None` for an anonymous request, and for a handshake that is not complete.
+    /// `cs-username`; `None` for an anonymous request and for an incomplete handshake.
     pub user: Option<Principal>,
     /// `cs(User-Agent)`.
     pub agent: Option<String>,
@@ -63,7 +63,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// A text column: `-` where there is none; a space or control character, which would break the line, as `+`.
+/// A text column: `-` if there is no text. Spaces and control characters, which would break the line, become `+`.
 struct Field<'a>(Option<&'a str>);
 
 impl fmt::Display for Field<'_> {
@@ -77,13 +77,13 @@ impl fmt::Display for Field<'_> {
     }
 }
 
-/// `2024-02-29 12:34:56`, UTC.
+/// A time in UTC, written as `2024-02-29 12:34:56`.
 struct Timestamp(u64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut days, seconds) = (self.0 / 86_400, self.0 % 86_400);
-        // A year is at most 366 days; beyond the year 9999 the columns would not hold it anyway.
+        // The columns have no room for a year beyond 9999.
         let mut year = 1970;
         while year < 10_000 && days >= days_in_year(year) {
             days -= days_in_year(year);

@@ -1,14 +1,14 @@
-//! Extended protection: what of a token is compared with its connection. Pure.
+//! Extended protection: which part of a token is compared with its connection. Pure.
 //!
-//! On TLS it is the channel binding, elsewhere the name of the service that the client believes it talks
-//! to. Behind a proxy that ends TLS the client binds the proxy's certificate, which a server cannot
-//! compare: the flag `Proxy` has it check the service name in its place.
+//! With TLS it is the channel binding, without TLS the name of the service that the client believes it talks to. Behind
+//! a proxy that terminates TLS, the client binds its token to the proxy's certificate, which a server cannot compare:
+//! the flag `Proxy` makes it check the service name instead.
 
 use stickler_auth::kerberos::ap;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TokenChecking};
 use stickler_model::topology::{Checking, ProtectionSpec};
 
-/// What is compared, and how strictly.
+/// The parts that are compared, and how strictly.
 pub(crate) struct Protection {
     binding: TokenChecking,
     service: TokenChecking,
@@ -16,7 +16,7 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    /// The settings on connections with a binding or without, of a server by these names.
+    /// Returns the settings for connections with or without a channel binding, to a server with these names.
     pub(crate) fn of(spec: &ProtectionSpec, bound: bool, hosts: &[String]) -> Self {
         let checking = match spec.checking {
             Checking::None => TokenChecking::None,
@@ -29,6 +29,7 @@ impl Protection {
         Self { binding: when(by_binding), service: when(by_name), names: names(spec, hosts) }
     }
 
+    /// Applies the settings to the acceptors of both packages.
     pub(crate) fn apply(self, ntlm: &mut AcceptorConfig, kerberos: Option<&mut ap::AcceptorConfig>) {
         if let Some(kerberos) = kerberos {
             (kerberos.channel_binding, kerberos.service_name) = (self.binding, self.service);
@@ -38,7 +39,7 @@ impl Protection {
     }
 }
 
-/// The names that count: those of the list, or the server's own.
+/// Returns the accepted service names: those of the list, or the server's own.
 fn names(spec: &ProtectionSpec, hosts: &[String]) -> Vec<String> {
     if spec.service_names.is_empty() {
         return hosts.iter().map(|host| format!("HTTP/{host}")).collect();

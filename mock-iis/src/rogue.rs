@@ -1,7 +1,7 @@
-//! Backends that misbehave: peers on a bare socket, since a server's library would not let them.
+//! Backends that misbehave. They use bare sockets, since a server library would prevent the misbehaviour.
 //!
-//! A rogue reads requests as far as it must to misbehave on time: heads up to their empty line, and
-//! bodies by their `Content-Length`. What it notes is what it saw, so it answers nothing in the trace.
+//! A rogue parses requests as far as it has to in order to misbehave at the right moment: heads up to the empty line,
+//! and bodies by their `Content-Length`. It records the requests that it receives, and no answers.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use stickler_net::{Net, Stream, next_connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::Site;
+use crate::WebSite;
 use crate::credentials::Presented;
-use crate::server::secure;
+use crate::secure::secure;
 
-/// Bytes of endless headers, after which the rest of them never comes.
+/// Length of a flood of headers in bytes, after which the rest of the head never comes.
 const FLOOD: usize = 16 * 1024 * 1024;
 
-/// One line of endless headers.
+/// One line of a flood of headers.
 const FLOOD_LINE: &[u8] = b"X-Flood: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
 
-/// Serves as `kind` does until the task is dropped, or the listener has failed for good.
-pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>, kind: Rogue) {
+/// Misbehaves in the way of `kind` until the task is dropped or the listener has failed for good.
+pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>, kind: Rogue) {
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
@@ -47,14 +47,14 @@ struct Conversation<S> {
     stream: S,
     input: BytesMut,
     env: Env,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     number: u32,
     requests: u32,
 }
 
-/// What a request's head says.
+/// The parts of a request's head that a rogue uses.
 struct Head {
-    /// Its id as it came, to be echoed.
+    /// The request id as received, to be echoed.
     id: Option<HeaderValue>,
     length: u64,
 }
@@ -68,7 +68,7 @@ impl<S: Stream> Conversation<S> {
         env.record(What::ServerClosed { connection, how });
     }
 
-    /// Never ends well.
+    /// Answers requests until the connection ends, and returns how it ended.
     async fn misbehave(&mut self, kind: Rogue) -> Result<std::convert::Infallible, Closed> {
         loop {
             let head = self.head(kind != Rogue::Silent).await?;
@@ -89,7 +89,8 @@ impl<S: Stream> Conversation<S> {
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 1000\r\n\r\n", &*half]).await?;
                     return Err(Closed::Here);
                 }
-                // What is too much is an answer in itself: whoever uses the connection again takes it for theirs.
+                // The surplus is a response in itself: the next user of the connection takes it for the answer to
+                // theirs.
                 Rogue::WrongLength => {
                     let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
                     self.write(&[b"HTTP/1.1 200 OK\r\n", &echo, b"Content-Length: 5\r\n\r\nright", surplus]).await?;
@@ -106,7 +107,7 @@ impl<S: Stream> Conversation<S> {
         }
     }
 
-    /// Reads a head, and notes it. `bounded`: not for ever.
+    /// Reads and records a head. `bounded` says whether the time for it is limited.
     async fn head(&mut self, bounded: bool) -> Result<Head, Closed> {
         let mut searched = 0;
         let end = loop {
@@ -134,13 +135,13 @@ impl<S: Stream> Conversation<S> {
         Ok(Head { id, length: length.unwrap_or(0) })
     }
 
-    /// Reads past a body.
+    /// Reads and discards a body of `length` bytes.
     async fn skip(&mut self, length: u64) -> Result<(), Closed> {
         let mut left = length;
         loop {
-            let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
-            self.input.advance(here);
-            left -= here as u64;
+            let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
+            self.input.advance(count);
+            left -= count as u64;
             if left == 0 {
                 return Ok(());
             }
@@ -161,12 +162,12 @@ impl<S: Stream> Conversation<S> {
 
     async fn write(&mut self, parts: &[&[u8]]) -> Result<(), Closed> {
         let written = self.stream.write_all(&parts.concat()).await;
-        // TLS holds back what did not fit.
+        // TLS buffers what did not fit into the socket.
         written.and(self.stream.flush().await).map_err(|_| Closed::Broken)
     }
 }
 
-/// The header fields of a head; lines that are none are passed over.
+/// Parses the header fields of a head, and skips lines that are not fields.
 fn headers(head: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in head.split(|&byte| byte == b'\n') {

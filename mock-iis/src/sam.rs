@@ -6,17 +6,17 @@ use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
 use stickler_auth::status::NtStatus;
 use stickler_model::topology::UserSpec;
 
-/// The accounts of one machine. They have no state but their password: lockout and the like are the
-/// directory's.
+/// The accounts of one machine. They have no state except the password; lockout and similar states exist only in the
+/// directory.
 pub struct Sam {
     machine: String,
     level: LmCompatibilityLevel,
-    /// By name in lower case: the name as it is spelt, and the secret.
+    /// The names as they are spelled, and the secrets, keyed by the name in lower case.
     accounts: IndexMap<String, (String, StoredSecret)>,
 }
 
 impl Sam {
-    /// The accounts of `machine`, a NetBIOS name.
+    /// Creates the accounts of `machine`, a NetBIOS name.
     pub fn new(machine: &str, users: &[UserSpec]) -> Self {
         let account = |user: &UserSpec| {
             (user.name.to_lowercase(), (user.name.clone(), StoredSecret::from_password(&user.password, false)))
@@ -28,15 +28,15 @@ impl Sam {
         }
     }
 
-    /// Whether there is no account.
+    /// Returns whether there are no accounts.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
     }
 
     /// Decides a logon.
     ///
-    /// The domain that the client named plays no part: a machine takes any domain that it does not
-    /// know for its own (MS-NLMP 3.2.5.1.2), and its caller has asked the known one first.
+    /// The domain that the client named is ignored: a machine takes any unknown domain for its own (MS-NLMP 3.2.5.1.2),
+    /// and the caller has asked the known one first.
     pub fn logon(&mut self, request: &LogonRequest) -> LogonReply {
         let Some((name, secret)) = self.accounts.get_mut(&request.user.to_lowercase()) else {
             return LogonReply::refused(NtStatus::NO_SUCH_USER, true);

@@ -1,4 +1,4 @@
-//! Connections: accept, number, secure, serve by hyper, note how each ended.
+//! Connections: accepts, numbers and secures them, has hyper serve them, and records how each one ended.
 
 use std::error::Error as _;
 use std::io;
@@ -10,21 +10,20 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stickler_model::event::Closed;
-use stickler_model::payload::BodyHasher;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
 use stickler_net::{Net, Stream, next_connection};
-use stickler_tls::Secured;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::acceptance::Acceptance;
 use crate::authority::Authority;
-use crate::exchange::Connection;
-use crate::{Site, rogue};
+use crate::exchange::{Authentication, Connection, Endpoints};
+use crate::secure::secure;
+use crate::{WebSite, rogue};
 
-/// Serves a site until the task is dropped, or the listener has failed for good. What the site ties a
-/// user to is its [`Acceptor`]; a [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
-pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Site>) {
+/// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it
+/// ties a user to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
+pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<WebSite>) {
     if let Acceptor::Rogue(kind) = site.acceptor {
         return rogue::serve(net, listener, env, site, kind).await;
     }
@@ -35,8 +34,9 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<Si
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
         let local = stream.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
-        let (authority, decider) = (Arc::clone(&authority), acceptance.decider());
-        let connection = Connection::new(env.clone(), Arc::clone(&site), (authority, decider), number, (local, peer));
+        let authentication = Authentication { authority: Arc::clone(&authority), decider: acceptance.decider() };
+        let endpoints = Endpoints { number, local, peer };
+        let connection = Connection::new(env.clone(), Arc::clone(&site), authentication, endpoints);
         net.spawn(serve_connection(net.clone(), http.clone(), stream, Arc::new(connection)));
     }
 }
@@ -50,28 +50,9 @@ async fn serve_connection<N: Net>(net: N, http: http1::Builder, stream: N::Strea
     connection.closed(how);
 }
 
-/// Does the handshake of TLS on a connection of this number, where the site has that, and notes it. It takes no longer
-/// than a head may.
-///
-/// # Errors
-/// How the connection ended.
-pub(crate) async fn secure<S: Stream>(site: &Site, env: &Env, number: u32, stream: S) -> Result<Secured<S>, Closed> {
-    let Some(tls) = &site.tls else { return Ok(Secured::Plain(stream)) };
-    let secured = timeout(site.limits.idle, tls.accept(stream)).await.map_err(|_| Closed::Here)?;
-    let secured = secured.map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => Closed::ByPeer,
-        io::ErrorKind::InvalidData => Closed::Here,
-        _ => Closed::Broken,
-    })?;
-    let mut hasher = BodyHasher::default();
-    hasher.update(tls.certificate());
-    env.record(What::ServerSecured { connection: number, certificate: hasher.finish().1 });
-    Ok(secured)
-}
-
-fn http(site: &Site) -> http1::Builder {
+fn http(site: &WebSite) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // A date from the operating system's clock would differ from run to run.
+    // A date from the operating system's clock would differ between runs.
     http.auto_date_header(false)
         .timer(TokioTimer::new())
         // hyper counts from the end of the last answer, so this bounds idle connections too.
@@ -89,8 +70,8 @@ async fn serve_http1(http: http1::Builder, stream: impl Stream, connection: &Arc
     }
 }
 
-/// Serves the streams of a connection side by side. One without a new request for as long as a connection may be
-/// idle is closed: it has as long again to end what is under way, and to acknowledge that.
+/// Serves the streams of a connection concurrently. A connection without a new request for the idle limit is closed: it
+/// has the same time again to finish the requests in progress and to acknowledge the end.
 async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
     let limits = connection.site().limits;
     let service = service_fn(|request| Arc::clone(connection).answer(request));
@@ -122,7 +103,7 @@ async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Conne
     }
 }
 
-/// Has hyper start its tasks on a host.
+/// Lets hyper start its tasks on a host.
 #[derive(Clone)]
 struct Tasks<N>(N);
 
@@ -132,14 +113,14 @@ impl<N: Net, F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks<N> {
     }
 }
 
-/// How a connection ended that hyper gave up.
+/// Returns how a connection ended that hyper reports an error for.
 fn how(error: &hyper::Error) -> Closed {
     if error.is_timeout() || error.is_parse() {
         return Closed::Here;
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        // An error of HTTP/2 holds that of the stream within.
+        // An HTTP/2 error wraps the I/O error.
         let broken = cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_io);
         if broken || cause.downcast_ref::<io::Error>().is_some() {
             return Closed::Broken;

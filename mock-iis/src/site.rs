@@ -1,10 +1,10 @@
-//! A site: how one server is set up. It outlives the server's process, so that a restarted server
-//! goes on numbering where it stopped, and a trace never has two connections of one number.
+//! The configuration of one server. It outlives the server's process, so that a restarted server continues its
+//! numbering and a trace never has two connections with the same number.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stickler_auth::channel_binding::ChannelBinding;
@@ -13,22 +13,23 @@ use stickler_auth::kerberos::ap;
 use stickler_auth::kerberos::keys::ServiceKeys;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
+use stickler_model::sync::Lock;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
 use stickler_netlogon::LogonNumbers;
 use stickler_tls::ServerTls;
 
 use crate::Sam;
-use crate::authn::{AuthConfig, Rules};
+use crate::authn::{AuthConfig, AuthRules};
 use crate::codes::LogCodes;
 use crate::log::Entry;
 use crate::protection::Protection;
 
-/// Takes each line of the W3C log.
+/// Receives each line of the W3C log.
 pub type LogSink = Arc<dyn Fn(&Entry) + Send + Sync>;
 
-/// One server's configuration, and the counters of its connections and logons.
-pub struct Site {
+/// One server's configuration, and the counters of its connections and logons. IIS calls this a web site.
+pub struct WebSite {
     pub(crate) name: Name,
     pub(crate) auth: Arc<AuthConfig>,
     pub(crate) acceptor: Acceptor,
@@ -38,58 +39,61 @@ pub struct Site {
     pub(crate) forbidden: Vec<Principal>,
     pub(crate) files: Vec<FileSpec>,
     pub(crate) keep_alive: KeepAlive,
-    /// What its connections have TLS with.
+    /// The certificate and key for TLS; `None` if the site has no TLS, or somebody else terminates it.
     pub(crate) tls: Option<ServerTls>,
-    /// That of the certificate.
+    /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
-    /// Names that the machine goes by in the domain.
+    /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
-    pub(crate) limits: Limits,
+    pub(crate) limits: ServerLimits,
     pub(crate) log: Option<LogSink>,
     connections: AtomicU32,
     pub(crate) logons: Arc<LogonNumbers>,
 }
 
-/// Where the server has its accounts from.
+/// The accounts that a server accepts: those of its domain, its own, or both.
 pub struct Accounts {
     pub(crate) dc: Option<DcLink>,
-    pub(crate) sam: Mutex<Sam>,
+    pub(crate) sam: Lock<Sam>,
 }
 
-/// The way to the domain controllers.
+/// How a server reaches the domain controllers.
 pub(crate) struct DcLink {
-    /// Where they listen, in the order in which they are asked.
+    /// The DCs' addresses, in the order in which they are asked.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The secret of this machine's account in the domain.
     pub(crate) secret: Arc<[u8]>,
 }
 
-/// Bounds on what a peer may send, and how long anything may take.
+/// Bounds on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// A request's head in bytes, more of which is answered 400 (http.sys: `MaxFieldLength` and
+pub struct ServerLimits {
+    /// Length of a request's head in bytes. A longer one is answered 400 (http.sys: `MaxFieldLength` and
     /// `MaxRequestBytes`, 16 KiB).
     pub head: usize,
-    /// A head in bytes that is not even read to its end: 431, and the connection is closed.
+    /// Length of a head in bytes beyond which it is not read to its end: 431, and the connection is closed.
     pub head_read: usize,
-    /// Body of a request that is answered 401, in bytes: up to this it is read and dropped, so that the
-    /// connection, and the handshake with it, goes on; beyond it, the answer closes the connection.
+    /// Length of the body of a request that is answered 401, in bytes. Up to this length the body is read and dropped,
+    /// so that the connection, and the handshake with it, continues; with a longer body the response closes the
+    /// connection.
     pub drain: u64,
-    /// A connection without a whole head for this long is closed (IIS: `connectionTimeout`, `headerWaitTimeout`).
+    /// How long a connection may go without a complete head before it is closed (IIS: `connectionTimeout`,
+    /// `headerWaitTimeout`).
     pub idle: Duration,
-    /// Clients that an acceptor with a table, or a gate, remembers: beyond them, the one unused for longest goes.
+    /// How many clients an acceptor with a table, or a front end's authenticator, remembers. Beyond that, the one that
+    /// was unused for the longest time is forgotten.
     pub sessions: NonZeroUsize,
-    /// A body whose next part takes longer than this ends its connection.
+    /// How long the next part of a body may take before the connection is closed.
     pub body: Duration,
-    /// Connecting to a DC, after which the next one is asked.
+    /// How long connecting to a DC may take before the next one is asked.
     pub connect: Duration,
-    /// A DC's reply, after which the next one is asked. With `connect`, over all DCs, it should stay below
-    /// what user agents wait: two DCs of which none answers take 20 s by default.
+    /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
+    /// less than user agents wait: two DCs of which none answers take 20 s by default.
     pub logon: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             head: 16 * 1024,
@@ -104,39 +108,40 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    pub(crate) fn netlogon(&self) -> stickler_netlogon::Limits {
-        stickler_netlogon::Limits { connect: self.connect, reply: self.logon }
+impl ServerLimits {
+    pub(crate) fn netlogon(&self) -> stickler_netlogon::ChannelTimeouts {
+        stickler_netlogon::ChannelTimeouts { connect: self.connect, reply: self.logon }
     }
 }
 
 impl Accounts {
-    /// The accounts of a domain with one DC: the machine is joined.
+    /// Uses the accounts of a domain with one DC, to which the machine is joined.
     pub fn dc(address: SocketAddr, secret: &[u8]) -> Self {
         Self::domain(vec![address], secret)
     }
 
-    /// The accounts of a domain with several DCs, which are asked in this order until one knows
+    /// Uses the accounts of a domain with several DCs, which are asked in this order until one has a final answer
     /// ([`stickler_netlogon::SecureChannel`]).
     pub fn domain(addresses: Vec<SocketAddr>, secret: &[u8]) -> Self {
-        Self { dc: Some(DcLink { addresses, secret: secret.into() }), sam: Mutex::new(Sam::new("", &[])) }
+        Self { dc: Some(DcLink { addresses, secret: secret.into() }), sam: Lock::new(Sam::new("", &[])) }
     }
 
-    /// Local accounts alone: the machine is in no domain.
+    /// Uses local accounts only; the machine is in no domain.
     pub fn local(sam: Sam) -> Self {
-        Self { dc: None, sam: Mutex::new(sam) }
+        Self { dc: None, sam: Lock::new(sam) }
     }
 
-    /// Adds local accounts to a joined machine, for domains that its DC does not know.
+    /// Adds local accounts to a joined machine, for domains that are unknown to its DC.
     #[must_use]
     pub fn with_sam(mut self, sam: Sam) -> Self {
-        self.sam = Mutex::new(sam);
+        self.sam = Lock::new(sam);
         self
     }
 }
 
-impl Site {
-    /// A site as the topology has it: the domain gives the names in the Challenge and the forbidden users.
+impl WebSite {
+    /// Creates the site of a server in a topology. The domain supplies the names in the Challenge and the forbidden
+    /// users.
     pub fn new(spec: &ServerSpec, domain: &DomainSpec, accounts: Accounts) -> Self {
         let joined = accounts.dc.is_some();
         let forbidden = domain.users.iter().filter(|user| user.forbidden);
@@ -152,11 +157,11 @@ impl Site {
             kerberos: None,
             kerberos_only: only_kerberos(&spec.providers),
             domains: names_of_realms(domain),
-            rules: Rules {
+            rules: AuthRules {
                 single_request: spec.site.single_request,
                 persist_non_ntlm: spec.site.persist_non_ntlm,
                 via_ends_persistence: spec.site.via_ends_persistence,
-                ..Rules::default()
+                ..AuthRules::default()
             },
         };
         let site = Self {
@@ -172,7 +177,7 @@ impl Site {
             binding: None,
             spec: spec.site.clone(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             log: None,
             connections: AtomicU32::new(0),
             logons: Arc::default(),
@@ -180,13 +185,13 @@ impl Site {
         site.protected()
     }
 
-    /// The account whose keys [`Site::with_kerberos`] is to be given.
+    /// Returns the account whose keys [`WebSite::with_kerberos`] needs.
     pub fn ticket_account(&self) -> &AppPool {
         self.spec.ticket_account()
     }
 
-    /// Accepts tickets under `Negotiate`, with the keys of [`Site::ticket_account`]. Without, there is
-    /// NTLM alone.
+    /// Makes the site accept tickets under `Negotiate`, with the keys of [`WebSite::ticket_account`]. By default it
+    /// accepts NTLM only.
     #[must_use]
     pub fn with_kerberos(mut self, keys: ServiceKeys) -> Self {
         let auth = Arc::make_mut(&mut self.auth);
@@ -194,34 +199,33 @@ impl Site {
         self.protected()
     }
 
-    /// Names the users of another realm by their domain's NetBIOS name; those of the site's own domain
-    /// are known.
+    /// Names the users of another realm after their domain's NetBIOS name. The site's own domain is known already.
     #[must_use]
     pub fn with_domain(self, realm: &str, netbios: &str) -> Self {
         self.with_auth(|auth| auth.domains.push((realm.to_uppercase(), netbios.to_owned())))
     }
 
-    /// Serves over TLS alone; extended protection compares with the binding of its certificate.
+    /// Serves over TLS only. Extended protection uses the channel binding of the certificate.
     #[must_use]
     pub fn with_tls(self, tls: ServerTls) -> Self {
         let site = self.with_certificate(tls.certificate());
         Self { tls: Some(tls), ..site }
     }
 
-    /// Says that connections have TLS with this certificate (DER), and that somebody else sees to it.
+    /// Declares that connections use TLS with this certificate (DER), which somebody else terminates.
     #[must_use]
     pub fn with_certificate(self, certificate: &[u8]) -> Self {
         self.with_binding(ChannelBinding::tls_server_end_point(&stickler_tls::end_point(certificate)))
     }
 
-    /// Says that connections have TLS, with a certificate of this binding, and that somebody else sees to it.
+    /// Declares that connections use TLS with this channel binding, which somebody else terminates.
     #[must_use]
     pub fn with_binding(mut self, binding: ChannelBinding) -> Self {
         self.binding = Some(binding);
         self.protected()
     }
 
-    /// The same, with what extended protection comes to in either package.
+    /// Updates the extended protection settings of both packages.
     fn protected(mut self) -> Self {
         let protection = Protection::of(&self.spec.protection, self.binding.is_some(), &self.hosts);
         let auth = Arc::make_mut(&mut self.auth);
@@ -243,37 +247,37 @@ impl Site {
         self
     }
 
-    /// Sets the bounds.
+    /// Sets the limits.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sends each line of the log to `sink`. Without a sink, no line is made.
+    /// Sends each line of the log to `sink`. Without a sink, no lines are produced.
     #[must_use]
     pub fn with_log(mut self, sink: LogSink) -> Self {
         self.log = Some(sink);
         self
     }
 
-    /// The server's name.
+    /// Returns the server's name.
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// The machine's NetBIOS name: its name in upper case.
+    /// Returns the machine's NetBIOS name: its name in upper case.
     pub fn machine(&self) -> String {
         self.name.as_str().to_uppercase()
     }
 
-    /// The number of a connection just accepted, from 1.
+    /// Returns the number for a new connection, counting from 1.
     pub(crate) fn next_connection(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 }
 
-/// The NetBIOS names of the domain and those that it trusts, by realm.
+/// Returns the realms and NetBIOS names of the domain and of those that it trusts.
 fn names_of_realms(domain: &DomainSpec) -> Vec<(String, String)> {
     let trusted = domain.trusts.iter().map(|trust| (&trust.dns, &trust.netbios));
     let all = std::iter::once((&domain.dns, &domain.netbios)).chain(trusted);
@@ -284,7 +288,7 @@ fn only_kerberos(providers: &[Provider]) -> bool {
     providers.contains(&Provider::NegotiateKerberos) && !providers.contains(&Provider::Negotiate)
 }
 
-/// `Negotiate:Kerberos` is `Negotiate` on the wire; a scheme is offered once.
+/// Returns the schemes of the providers, each once. `Negotiate:Kerberos` is `Negotiate` on the wire.
 fn schemes(providers: &[Provider]) -> Vec<Scheme> {
     let mut schemes = Vec::new();
     for provider in providers {

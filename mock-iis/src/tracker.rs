@@ -1,27 +1,27 @@
-//! An acceptor with a table: a filter in front of an application that cannot see the TCP connection,
-//! and so remembers whom it has authenticated by a key. Pure.
+//! An acceptor with a table: a filter in front of an application that cannot see the TCP connection, and therefore
+//! remembers authenticated clients by a key. Pure.
 //!
-//! As the nginx mailing list describes it (Jespa, an HTTP filter for servlets): the key is the
-//! client's address and port, taken from the connection or from a header that the proxy sets
-//! (`Jespa-Connection-Id`). The handshake is verified for real; what is wrong is only the key, when
-//! a proxy uses one connection for several clients, passes a client's own header on, or when two
-//! proxies in a row make clients share an address. The two cures that the thread names are the
-//! checks: the client's address, or a token, on each request.
+//! The nginx mailing list describes one (Jespa, an HTTP filter for servlets): the key is the client's address and port,
+//! taken from the connection or from a header that the proxy sets (`Jespa-Connection-Id`). The handshake is verified
+//! properly. Only the key can be wrong: when a proxy uses one connection for several clients, when it forwards a
+//! client's own header, or when two proxies in a row make clients share an address. The checks are the two remedies
+//! that the thread names: the client's address, or a token, on each request.
 //!
-//! An entry begins with a Negotiate leg or a ticket. A request without a good entry is nobody's; it does not
-//! touch an entry that is another's, but its Negotiate leg takes the key over. Keyed by the
-//! connection, an entry goes with it; keyed by a header, only when the table is full and it was
-//! unused for longest, since nobody tells the filter that a client has gone.
+//! A Negotiate leg or a ticket creates an entry. A request without a valid entry is anonymous; it does not change the
+//! entry of another client, but its Negotiate leg takes over the key. An entry whose key is the connection is removed
+//! when the connection ends. An entry whose key is a header is removed only when the table is full and it has been
+//! unused for the longest time, since nobody informs the filter that a client has left.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{COOKIE, HeaderMap, HeaderName};
 use lru::LruCache;
 use stickler_model::Leg;
+use stickler_model::sync::Lock;
 use stickler_model::topology::{Tracked, TrackedBy, TrackedCheck};
 
 use crate::app::text;
@@ -30,66 +30,65 @@ use crate::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Turn};
 /// The cookie that carries the token of [`TrackedCheck::Token`].
 pub const TOKEN_COOKIE: &str = "acceptor-token";
 
-/// Longest key or address that is taken from a header, in bytes: an IPv6 address with a port has 47.
-const MOST_TEXT: usize = 128;
+/// Longest key or address that is taken from a header, in bytes. An IPv6 address with a port has 47.
+const MAX_TEXT: usize = 128;
 
-/// The table, and what it is kept by.
+/// The table of authenticated clients.
 pub struct Tracker {
-    /// `None`: the connection's other end.
+    /// The header that holds the key; `None` means that the key is the connection's other end.
     header: Option<HeaderName>,
     check: TrackedCheck,
     config: Arc<AuthConfig>,
     replays: Replays,
-    sessions: Mutex<LruCache<String, Session>>,
-    /// Logons asked for so far.
+    sessions: Lock<LruCache<String, Session>>,
+    /// The number of logons requested so far.
     logons: AtomicU64,
 }
 
-/// What a request says of its sender.
+/// The sender of a request, as the request identifies it.
 #[derive(Debug)]
 pub struct Sender {
-    /// The key.
+    /// The key of the sender's entry.
     pub key: String,
-    /// Whether the key comes from the header.
+    /// Whether the key was taken from the header.
     pub by_header: bool,
-    /// What the check compares.
+    /// The address or token that the check compares.
     proof: Option<String>,
-    /// The number of the logon that the request waits for; 0: none.
+    /// The number of the logon that the request waits for, or 0.
     logon: AtomicU64,
 }
 
-/// A client, once its handshake has begun.
+/// A client whose handshake has begun.
 struct Session {
     auth: ConnectionAuth,
-    /// What each request has to prove; `None`: nothing yet, or ever.
+    /// The proof that each request has to present; `None` if there is none, or none yet.
     proof: Option<String>,
-    /// The number of the logon under way. Requests of one key can come over several connections at
-    /// once: a reply counts only for the request that asked last.
+    /// The number of the logon in progress. Requests with one key can arrive over several connections at once; a reply
+    /// counts only for the request that asked last.
     logon: u64,
 }
 
-/// A header of the sender's is longer than any address.
+/// The error of a header that is longer than any address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header that tells one client from another is longer than {MOST_TEXT} bytes")]
+#[error("the header that tells one client from another is longer than {MAX_TEXT} bytes")]
 pub struct TooLong;
 
 impl Tracker {
-    /// An empty table for at most `capacity` clients. A header by a name that HTTP does not allow is
-    /// in no request.
+    /// Creates an empty table for at most `capacity` clients. A header whose name HTTP does not allow is in no request.
     pub fn new(rule: &Tracked, config: Arc<AuthConfig>, capacity: NonZeroUsize) -> Self {
         let header = match &rule.by {
             TrackedBy::Peer => None,
             TrackedBy::Header(name) => HeaderName::try_from(name.as_str()).ok(),
         };
-        let (sessions, logons) = (Mutex::new(LruCache::new(capacity)), AtomicU64::new(0));
+        let (sessions, logons) = (Lock::new(LruCache::new(capacity)), AtomicU64::new(0));
         Self { header, check: rule.check, config, replays: Replays::default(), sessions, logons }
     }
 
-    /// Who sends a request with these headers, over a connection from `peer`. Of a header that is
-    /// there twice the first counts, as for a servlet.
+    /// Identifies the sender of a request with these headers, over a connection from `peer`. If a header occurs twice,
+    /// the first one counts, as for a servlet.
     ///
     /// # Errors
-    /// [`TooLong`].
+    /// [`TooLong`] if a header is longer than any address.
     pub fn sender(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Sender, TooLong> {
         let header = self.header.as_ref().and_then(|name| headers.get(name));
         let key = header.map(|value| short(text(value.as_bytes()))).transpose()?;
@@ -105,9 +104,9 @@ impl Tracker {
         Ok(Sender { by_header, key: key.unwrap_or_else(|| peer.to_string()), proof, logon: AtomicU64::new(0) })
     }
 
-    /// Lets the sender's state machine take its turn.
+    /// Gives the sender's state machine its next input.
     pub fn turn(&self, sender: &Sender, turn: Turn<'_>) -> Decision {
-        let mut sessions = self.sessions();
+        let mut sessions = self.sessions.lock();
         let begins =
             matches!(turn, Turn::Request(request) if matches!(request.presented.leg(), Leg::Negotiate | Leg::Ticket));
         let asked = sender.logon.load(Ordering::Relaxed);
@@ -127,60 +126,55 @@ impl Tracker {
         let mut auth = ConnectionAuth::new(Arc::clone(&self.config), &self.replays);
         let decision = auth.turn(turn);
         if begins {
-            // The token is given out at the handshake's end; the address is known from its start.
+            // The address is known when the handshake begins; a token is given out when it is complete.
             let proof = sender.proof.clone().filter(|_| self.check == TrackedCheck::ClientAddress);
             sessions.put(sender.key.clone(), Session { auth, proof, logon: 0 });
         }
         decision
     }
 
-    /// Whether the answer that ends a handshake is to give out a token.
+    /// Returns whether the response that completes a handshake gives out a token.
     pub fn gives_tokens(&self) -> bool {
         self.check == TrackedCheck::Token
     }
 
-    /// From now on the sender has to present this token.
+    /// Requires the sender to present this token from now on.
     pub fn give_token(&self, sender: &Sender, token: String) {
-        if let Some(session) = self.sessions().get_mut(&sender.key) {
+        if let Some(session) = self.sessions.lock().get_mut(&sender.key) {
             session.proof = Some(token);
         }
     }
 
-    /// A connection is gone.
+    /// Removes the entry of a connection that has ended.
     pub fn closed(&self, peer: SocketAddr) {
         if self.header.is_none() {
-            self.sessions().pop(&peer.to_string());
+            self.sessions.lock().pop(&peer.to_string());
         }
     }
 
-    /// How many clients it remembers.
+    /// Returns the number of clients in the table.
     pub fn len(&self) -> usize {
-        self.sessions().len()
+        self.sessions.lock().len()
     }
 
-    /// Whether it remembers nobody.
+    /// Returns whether the table has no clients.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// A panic elsewhere cannot leave an entry half changed in a way that serves: its state fails to nobody.
-    fn sessions(&self) -> MutexGuard<'_, LruCache<String, Session>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn short(value: Cow<'_, str>) -> Result<String, TooLong> {
-    if value.len() > MOST_TEXT { Err(TooLong) } else { Ok(value.into_owned()) }
+    if value.len() > MAX_TEXT { Err(TooLong) } else { Ok(value.into_owned()) }
 }
 
-/// The last entry of `X-Forwarded-For`: what the nearest proxy saw.
+/// Returns the last entry of `X-Forwarded-For`: the address that the nearest proxy saw.
 fn last_forwarded(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.as_bytes();
     let entry = last.rsplit(|&byte| byte == b',').next()?.trim_ascii();
     (!entry.is_empty()).then(|| text(entry))
 }
 
-/// The token in a `Cookie`.
+/// Returns the token in a `Cookie`.
 fn token(cookie: &[u8]) -> Option<String> {
     cookie.split(|&byte| byte == b';').find_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(TOKEN_COOKIE.as_bytes())?.strip_prefix(b"=")?;

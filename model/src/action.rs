@@ -1,21 +1,30 @@
-//! What a script may ask of a world, as data: so that a run prints, shrinks and replays.
+//! What a plan may ask of a world, as data, so that a run can be printed, shrunk and replayed.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::RequestId;
 use crate::payload::Digest;
-use crate::{ClientSpec, Identity, Name, Payload};
+use crate::{ClientSpec, Identity, Name, Payload, WorldError};
 
-/// One step of a script.
+/// One step of a plan.
+///
+/// A step whose result others refer to carries an id, and the caller chooses it. So removing a step from a plan changes
+/// no other step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Adds a client. Nothing is connected yet.
     AddClient(ClientSpec),
-    /// Starts a request and does not wait. Outcome: [`Outcome::Started`].
-    Start(RequestSpec),
+    /// Starts a request and does not wait.
+    Start {
+        /// The request's id: no other request of the plan has it.
+        id: RequestId,
+        /// What is asked for, and by whom.
+        request: RequestSpec,
+    },
     /// Lets the world run until the request is answered, or has failed. Outcome: [`Outcome::Answered`].
     Await(RequestId),
     /// Sends bytes on a bare connection, and reads what comes, until the connection ends or is quiet.
@@ -23,7 +32,12 @@ pub enum Action {
     SendRaw(RawSpec),
     /// Makes the token with which the client would begin to authenticate under `Negotiate`, and does not send it.
     /// Outcome: [`Outcome::Token`].
-    MakeToken(Name),
+    MakeToken {
+        /// The token's id: no other token of the plan has it.
+        id: TokenId,
+        /// The client whose token it is.
+        client: Name,
+    },
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
     Advance(Duration),
     /// The client closes its connections; it may ask again on new ones.
@@ -65,12 +79,60 @@ impl RequestSpec {
 /// Bytes that a client sends as they are, on a connection of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawSpec {
-    /// From whose host.
+    /// The client from whose host they are sent.
     pub client: Name,
-    /// The bytes; they need not be HTTP.
-    pub bytes: Vec<u8>,
-    /// It stops reading when nothing came for this long, and closes.
+    /// The bytes, in pieces that are sent without anything in between. They need not be HTTP.
+    pub bytes: Vec<Piece>,
+    /// The client stops reading, and closes, when nothing has come for this long.
     pub patience: Duration,
+}
+
+/// Bytes to send: given as they are, or as the result of an earlier step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// These bytes, which are UTF-8.
+    Text(String),
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The token that an earlier [`Action::MakeToken`] made, as `Authorization` carries it. A plan refers to a token
+    /// because its bytes are others with another seed.
+    Token(TokenId),
+}
+
+/// The number of a token that an [`Action::MakeToken`] makes. From 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenId(pub u32);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+impl RawSpec {
+    /// Bytes as they are.
+    pub fn new(client: Name, bytes: impl Into<Vec<u8>>, patience: Duration) -> Self {
+        let piece = String::from_utf8(bytes.into()).map_or_else(|error| Piece::Bytes(error.into_bytes()), Piece::Text);
+        Self { client, bytes: vec![piece], patience }
+    }
+
+    /// Returns the bytes to send, with what `token` knows in place of the references.
+    ///
+    /// # Errors
+    /// [`WorldError::NoToken`]: `token` does not know a token that the bytes refer to.
+    pub fn resolve<'t>(&self, token: impl Fn(TokenId) -> Option<&'t str>) -> Result<Vec<u8>, WorldError> {
+        let mut bytes = Vec::new();
+        for piece in &self.bytes {
+            bytes.extend_from_slice(match piece {
+                Piece::Text(text) => text.as_bytes(),
+                Piece::Bytes(bytes) => bytes,
+                Piece::Token(id) => token(*id).ok_or(WorldError::NoToken(*id))?.as_bytes(),
+            });
+        }
+        Ok(bytes)
+    }
 }
 
 /// Something that breaks, or is mended.
@@ -99,8 +161,6 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The request is on its way.
-    Started(RequestId),
     /// The request has its answer, or its error.
     Answered(Box<Answer>),
     /// What came back, 64 KiB at most.

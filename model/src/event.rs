@@ -11,7 +11,7 @@ use crate::payload::Digest;
 use crate::{Action, Name, Principal, Time};
 
 /// One observation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: Time,
@@ -80,8 +80,77 @@ pub enum Closed {
     Broken,
 }
 
+/// What a balancer's HTTP data plane decided, as its policy said or on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decided {
+    /// The balancer answered by itself before a policy was asked, as one that authenticates does.
+    Gate,
+    /// The request opens a new upstream connection.
+    Open,
+    /// The request goes to the upstream connection that its downstream connection is pinned to.
+    Pinned,
+    /// The request takes an idle upstream connection from the pool.
+    Reuse,
+    /// The request waits for a free upstream connection.
+    Wait,
+    /// The balancer answers the request with an error.
+    Reject,
+    /// The request is sent again on another upstream connection, after the first one failed.
+    Retry,
+    /// The downstream connection is pinned to the upstream connection.
+    Pin,
+    /// The pinning of the downstream connection ends.
+    Unpin,
+    /// The upstream connection goes back to the pool.
+    Pool,
+    /// An idle upstream connection is closed because its time is over.
+    Expire,
+    /// The TLS handshake with a server failed.
+    #[serde(rename = "tls failed")]
+    TlsFailed,
+    /// The balancer closes an upstream connection.
+    #[serde(rename = "close upstream")]
+    CloseUpstream,
+    /// An upstream connection ended while no request waited for it.
+    #[serde(rename = "upstream closed")]
+    UpstreamClosed,
+    /// The balancer closes a downstream connection.
+    #[serde(rename = "close downstream")]
+    CloseDownstream,
+}
+
+impl Decided {
+    /// The word that stands in traces and transcripts, `close upstream`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Open => "open",
+            Self::Pinned => "pinned",
+            Self::Reuse => "reuse",
+            Self::Wait => "wait",
+            Self::Reject => "reject",
+            Self::Retry => "retry",
+            Self::Pin => "pin",
+            Self::Unpin => "unpin",
+            Self::Pool => "pool",
+            Self::Expire => "expire",
+            Self::TlsFailed => "tls failed",
+            Self::CloseUpstream => "close upstream",
+            Self::UpstreamClosed => "upstream closed",
+            Self::CloseDownstream => "close downstream",
+        }
+    }
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What was seen. A connection is a number that its observer gives it, from 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// The world was asked for this.
@@ -340,8 +409,8 @@ pub enum What {
         backend: Option<Name>,
         /// The id that the request carries.
         request: Option<RequestId>,
-        /// What it decided, in the words of `lb-core`: `open`, `reuse`, `pinned`, `pin`, `pool` ...
-        decision: &'static str,
+        /// What it decided.
+        decision: Decided,
     },
     /// A packet-level balancer opened a flow.
     FlowOpened {

@@ -1,41 +1,51 @@
-//! The vocabulary of Stickler: what a script asks for, what a world does, and what was seen.
+//! The vocabulary of Stickler: what a plan asks for, what a world does, and what was seen.
 //!
 //! ```text
-//! Topology ─┐
-//! Action ───┴─▶ World ──▶ Outcome     (to the script, at once)
-//!                 └─────▶ Trace       (to the oracle, at the end)
+//! Plan: Topology, BalancerSpec, seed ─┐
+//!       Action ...  ──────────────────┴─▶ World ──▶ Outcome     (at once)
+//!                                           └─────▶ Trace       (to the oracle, at the end)
 //! ```
 //!
 //! * [`time`]: [`Time`] on the world's clock, and [`Clock`].
 //! * [`name`]: [`Name`] of a host or client, [`Principal`] of a user.
 //! * [`topology`]: which users, servers, balancer and links there are.
-//! * [`action`]: what a script may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`balancer`]: which balancer stands between the clients and the servers.
+//! * [`plan`]: everything that a run is made of, and the check that it makes sense.
+//! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
 //! * [`site`]: how the site of a server is set up.
 //! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
+//! * [`sync`]: the [`Lock`](sync::Lock) that shells keep their shared state in.
 //! * [`payload`]: bodies by recipe, and their digests.
-//! * [`world`]: the [`World`] trait that `sim` and `wire` implement.
+//! * [`world`]: the [`World`] trait, which `sim` implements.
 
 pub mod action;
+pub mod balancer;
+pub mod capabilities;
 pub mod env;
 pub mod event;
 pub mod name;
 pub mod payload;
+pub mod plan;
 pub mod site;
 pub mod standard;
+pub mod sync;
 mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;
 pub mod world;
 
-pub use action::{Action, Answer, Fault, Outcome, RawSpec, RequestSpec};
+pub use action::{Action, Answer, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
+pub use balancer::BalancerSpec;
 pub use env::{Entropy, Env};
 pub use event::{Event, Leg, RequestId, What};
 pub use name::{Name, Principal};
 pub use payload::Payload;
+pub use plan::Plan;
 pub use time::{Clock, Time};
 pub use topology::{ClientSpec, Identity, Profile, Topology};
 pub use trace::{Header, Journal, Trace};

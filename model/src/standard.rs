@@ -38,9 +38,9 @@ pub fn domain() -> DomainSpec {
 
 /// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind
 /// the balancer of that name.
-pub fn site(balancer: &str, backends: u32) -> Topology {
+pub fn site(backends: u32) -> Topology {
     let monitor = Some(identity(MONITOR));
-    Topology { domain: domain(), monitor, servers: servers(backends), balancer: balancer.into(), ..Topology::default() }
+    Topology { domain: domain(), monitor, servers: servers(backends), ..Topology::default() }
 }
 
 /// Servers `iis1`, `iis2` ...
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_site_numbers_its_backends_from_one() {
-        let names: Vec<_> = site("l4-nat", 2).servers.into_iter().map(|server| server.name).collect();
+        let names: Vec<_> = site(2).servers.into_iter().map(|server| server.name).collect();
         assert_eq!(names, [Name::from("iis1"), Name::from("iis2")]);
     }
 
@@ -103,6 +103,6 @@ mod tests {
         let alice = identity("alice");
         assert_eq!(alice.password, users[0].password);
         assert_eq!(alice.principal.as_str(), "CORP\\alice");
-        assert_eq!(site("l4-nat", 1).monitor, Some(identity(MONITOR)));
+        assert_eq!(site(1).monitor, Some(identity(MONITOR)));
     }
 }

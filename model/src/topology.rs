@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::site::{AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
-use crate::{Name, Principal};
+use crate::{BalancerSpec, Name, Principal};
 
 /// Everything a world is built from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,11 +14,10 @@ pub struct Topology {
     pub domain: DomainSpec,
     /// The farm: one entry for each backend.
     pub servers: Vec<ServerSpec>,
-    /// The balancer, by the name of a mechanism or profile of `catalogue`.
-    pub balancer: String,
-    /// A second balancer in front of it, which the clients connect to and whose one backend it is.
+    /// A second balancer in front of the one under test. Clients connect to it, and the one under test is its only
+    /// backend. `None`: clients connect to the balancer under test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub front: Option<String>,
+    pub front: Option<BalancerSpec>,
     /// The account that health checks log on with, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Identity>,

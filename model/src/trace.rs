@@ -4,24 +4,27 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Clock, Event, Name, Principal, Topology, What};
+use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What};
 
-/// What was promised, and how the site is set. What is not declared is not applicable.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
+/// declared does not apply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The seed that the run was made with.
+    /// The seed of everything random in the run.
     pub seed: u64,
-    /// What the world was built from.
+    /// The balancer that stood between the clients and the servers.
+    pub balancer: BalancerSpec,
+    /// The site as the world built it: with what the balancer requires of it, such as a trusted header.
     pub topology: Topology,
-    /// What the balancer declares.
+    /// What the balancer declares about itself.
     pub promises: Promises,
 }
 
 /// What a balancer declares about itself, for the requirements that depend on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promises {
     /// A client's requests reach one backend for this long after its last one; `None`: no persistence.
     pub persistence: Option<Duration>,
@@ -42,7 +45,7 @@ pub struct Promises {
 
 /// How evenly load is spread while every backend is up: of `n` units, a backend with the share `s`
 /// of the weights gets at most `n * s * (100 + percent) / 100 + units`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// What is spread.
     pub unit: SpreadUnit,
@@ -55,7 +58,7 @@ pub struct Spread {
 }
 
 /// What a balancer spreads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpreadUnit {
     /// HTTP requests, each leg of a handshake for itself.
@@ -65,7 +68,7 @@ pub enum SpreadUnit {
 }
 
 /// Active health checks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
     /// From one check of a backend to its next.
     pub interval: Duration,
@@ -93,7 +96,7 @@ impl Checks {
 }
 
 /// Everything that was seen in a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// What it was made with.
     pub header: Header,
@@ -102,6 +105,24 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Returns the plan that was performed: what the header says, and the actions of the trace.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            seed: self.header.seed,
+            balancer: self.header.balancer.clone(),
+            topology: self.header.topology.clone(),
+            steps: self.actions().cloned().collect(),
+        }
+    }
+
+    /// The actions that the world performed, in order.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.events.iter().filter_map(|event| match &event.what {
+            What::Action(action) => Some(action),
+            _ => None,
+        })
+    }
+
     /// One JSON document a line: the header, then each event. Byte for byte the same for a seed.
     pub fn to_json_lines(&self) -> String {
         let mut text = json(&self.header);
@@ -153,6 +174,17 @@ impl Journal {
         match &self.sink {
             Sink::Keep(events) => lock(events).push(event),
             Sink::HandOn(sink) => sink(event),
+        }
+    }
+
+    /// Takes back the last event where it is an action: the world that noted it could not perform it.
+    pub fn retract_action(&self) {
+        if let Sink::Keep(events) = &self.sink {
+            let mut events = lock(events);
+            let is_action = |event: &Event| matches!(event.what, What::Action(_));
+            if events.last.last().is_some_and(is_action) {
+                events.last.pop();
+            }
         }
     }
 

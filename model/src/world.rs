@@ -1,16 +1,18 @@
 //! The seam between a script and whatever carries it out.
 
+use crate::action::TokenId;
 use crate::trace::Promises;
-use crate::{Action, Event, Outcome, Time, Trace};
+use crate::{Action, Event, Outcome, RequestId, Time, Trace};
 
-/// A network with clients, a balancer, servers and a DC: simulated, or on real sockets.
+/// A network with clients, a balancer, servers and a DC. `sim` implements it on a simulated network.
 ///
 /// It is synchronous and owns its runtime. It notes each action in its trace before it performs it.
 pub trait World {
     /// Performs one action, and returns when it is done.
     ///
     /// # Errors
-    /// The action makes no sense here ([`WorldError`]); the world stays as it was.
+    /// [`WorldError`]: the action makes no sense here, or this world cannot do it. The world and its trace stay as they
+    /// were.
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError>;
 
     /// Now.
@@ -44,7 +46,17 @@ pub enum WorldError {
     Duplicate(String),
     /// The request was answered and its answer taken, or it was never started.
     #[error("request {0} is not under way")]
-    NotStarted(crate::RequestId),
+    NotStarted(RequestId),
+    /// A request or a token of that id exists already.
+    #[error("the id {0} is taken")]
+    IdTaken(String),
+    /// No step has made that token, or its client had none to offer.
+    #[error("there is no token {0}: no step made it, or its client had none to offer")]
+    NoToken(TokenId),
+    /// This world cannot do what is asked, though it makes sense and another one may be able to do it. The run is
+    /// skipped, not failed.
+    #[error("{0}")]
+    Unsupported(String),
     /// The action does not fit the state of the world.
     #[error("{0}")]
     Invalid(String),

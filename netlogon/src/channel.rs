@@ -1,4 +1,4 @@
-//! The channel to a domain: which of its DCs is asked, and whose word counts.
+//! The channel to a domain: which of its DCs is asked, and which of their answers counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,107 +7,109 @@ use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::status::NtStatus;
 use stickler_net::Net;
 
-use crate::link::{Answer, Link, Nothing};
-use crate::{LogonNumbers, Way};
+use crate::link::{Link, LinkReply, NoReply};
+use crate::{ChannelConfig, LogonNumbers};
 
 /// The channel to a domain. Its tasks end when it is dropped.
 ///
-/// It stays with a DC for as long as that answers, as Netlogon does. A logon goes to the next DC
-/// * where the DC cannot be reached, is silent, or denies the channel; it is then left for good, until
-///   the others have failed in their turn;
-/// * where its answer is not authoritative: "if the Authoritative parameter is FALSE, the client retries
+/// It uses the same DC as long as that answers, as Netlogon does. A logon goes to the next DC
+/// * if the DC cannot be reached, is silent, or denies the channel; later logons then begin with the next DC, too;
+/// * if the DC's answer is not authoritative: "if the Authoritative parameter is FALSE, the client retries
 ///   the call at a later time or at a different domain controller" (MS-NRPC 3.4.5.3.2).
 ///
-/// A refusal that *is* authoritative is final: a wrong password is never shown to a second DC.
+/// An authoritative refusal is final: a wrong password is never presented to a second DC.
 pub struct SecureChannel {
     links: Vec<Link>,
-    /// Whom the next logon goes to.
+    /// The index of the DC that the next logon goes to.
     current: AtomicUsize,
     numbers: Arc<LogonNumbers>,
 }
 
-/// What came of a logon.
+/// The outcome of a logon.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Its number; the event of the DC that answered has the same.
+    /// The logon's number, which the event of the DC that answered has, too.
     pub number: u64,
-    /// The DC's reply, or a refusal that stands for the lack of one: STATUS_NO_LOGON_SERVERS where no DC
-    /// answers, STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT where one denies the channel.
+    /// The DC's reply, or a refusal that replaces a missing one: STATUS_NO_LOGON_SERVERS if no DC answers,
+    /// STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT if one denies the channel.
     pub reply: LogonReply,
-    /// Whether it is a DC's reply.
+    /// Whether the reply is a DC's.
     pub answered: bool,
 }
 
 impl SecureChannel {
-    /// Starts its tasks on `net`. Nothing is connected before the first logon.
-    pub fn new<N: Net>(net: &N, way: &Way, numbers: &Arc<LogonNumbers>) -> Self {
-        let links = way.controllers.iter().map(|address| Link::new(net, way, *address, Arc::clone(numbers)));
+    /// Starts the channel's tasks on `net`. They connect at the first logon.
+    pub fn new<N: Net>(net: &N, config: &ChannelConfig, numbers: &Arc<LogonNumbers>) -> Self {
+        let links = config.controllers.iter().map(|address| Link::new(net, config, *address, Arc::clone(numbers)));
         Self { links: links.collect(), current: AtomicUsize::new(0), numbers: Arc::clone(numbers) }
     }
 
-    /// Asks the domain. `None` where the tasks have ended, with the host that they ran on.
+    /// Asks the domain. Returns `None` if the tasks have ended together with their host.
     ///
-    /// It takes no longer than the sum of the limits of all DCs, twice that of a reply where a connection
-    /// breaks in between.
+    /// It takes at most the sum of the timeouts of all DCs; a DC's reply timeout counts twice if a connection to it
+    /// breaks meanwhile.
     pub async fn logon(&self, request: &LogonRequest) -> Option<Outcome> {
         let (count, first) = (self.links.len(), self.current.load(Ordering::Relaxed));
         let mut best = None;
         for index in (first..first + count).map(|index| index % count) {
-            let Answer { number, heard } = self.links[index].logon(request.clone()).await?;
-            let (telling, reply) = match heard {
+            let LinkReply { number, result } = self.links[index].logon(request.clone()).await?;
+            let (certainty, reply) = match result {
                 Ok(reply) if reply.authoritative || reply.status.is_success() => {
                     return Some(Outcome { number, reply, answered: true });
                 }
-                Ok(reply) => (Telling::Unsure, reply),
-                // No DC could be asked that.
-                Err(Nothing::TooLong) => {
+                Ok(reply) => (Certainty::Unsure, reply),
+                // No DC can be sent that.
+                Err(NoReply::TooLong) => {
                     let reply = LogonReply::refused(NtStatus::INVALID_PARAMETER, true);
                     return Some(Outcome { number, reply, answered: false });
                 }
-                Err(nothing) => {
+                Err(no_reply) => {
                     self.leave(index);
-                    told(nothing)
+                    refusal(no_reply)
                 }
             };
-            // Of several, what tells most; of equals, the last.
-            if best.as_ref().is_none_or(|(most, _)| telling >= *most) {
-                best = Some((telling, Outcome { number, reply, answered: telling == Telling::Unsure }));
+            // The most certain answer counts; among equally certain ones, the last.
+            if best.as_ref().is_none_or(|(max, _)| certainty >= *max) {
+                best = Some((certainty, Outcome { number, reply, answered: certainty == Certainty::Unsure }));
             }
         }
-        Some(best.map_or_else(|| self.nobody(), |(_, outcome)| outcome))
+        Some(best.map_or_else(|| self.no_controllers(), |(_, outcome)| outcome))
     }
 
-    /// The next logon goes to the DC after this one, unless another logon has already seen to that.
+    /// Makes the next logon go to the DC after this one, unless another logon has done that already.
     fn leave(&self, index: usize) {
         let next = (index + 1) % self.links.len();
         let _ = self.current.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// There is no DC.
-    fn nobody(&self) -> Outcome {
-        let (_, reply) = told(Nothing::Unreachable);
+    /// Returns the outcome for a domain without DCs.
+    fn no_controllers(&self) -> Outcome {
+        let (_, reply) = refusal(NoReply::Unreachable);
         Outcome { number: self.numbers.next(), reply, answered: false }
     }
 }
 
-/// How much an answer that is not final tells.
+/// How certain an answer is that is not final.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Telling {
-    Nobody,
+enum Certainty {
+    /// No DC answers.
+    Unreachable,
+    /// A DC denies the channel.
     Denied,
+    /// A DC's answer is not authoritative.
     Unsure,
 }
 
-/// What is made of the lack of an answer.
-fn told(nothing: Nothing) -> (Telling, LogonReply) {
-    let (telling, status) = match nothing {
-        Nothing::Unreachable | Nothing::TooLong => (Telling::Nobody, NtStatus::NO_LOGON_SERVERS),
-        // The secrets differ: whichever side says so.
-        Nothing::BadReply | Nothing::Denied(NtStatus::ACCESS_DENIED) => {
-            (Telling::Denied, NtStatus::TRUSTED_RELATIONSHIP_FAILURE)
+/// Returns the refusal that replaces a missing reply.
+fn refusal(no_reply: NoReply) -> (Certainty, LogonReply) {
+    let (certainty, status) = match no_reply {
+        NoReply::Unreachable | NoReply::TooLong => (Certainty::Unreachable, NtStatus::NO_LOGON_SERVERS),
+        // The secrets differ, whichever side notices that.
+        NoReply::BadReply | NoReply::Denied(NtStatus::ACCESS_DENIED) => {
+            (Certainty::Denied, NtStatus::TRUSTED_RELATIONSHIP_FAILURE)
         }
-        // Anybody on the way can write a denial: it never means success, nor what only a DC may say.
-        Nothing::Denied(_) => (Telling::Denied, NtStatus::NO_TRUST_SAM_ACCOUNT),
+        // Anybody on the path can forge a denial, so it never means success, nor anything that only a DC may decide.
+        NoReply::Denied(_) => (Certainty::Denied, NtStatus::NO_TRUST_SAM_ACCOUNT),
     };
-    (telling, LogonReply::refused(status, true))
+    (certainty, LogonReply::refused(status, true))
 }

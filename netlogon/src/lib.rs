@@ -1,15 +1,15 @@
-//! Netlogon's client half: the secure channel over which a machine asks the DCs of a domain for logons.
+//! The client half of Netlogon: the secure channel over which a machine asks the DCs of a domain for logons.
 //!
-//! A member server has one to its own domain. A DC has one to each domain that its own trusts, and one
-//! to the PDC emulator of its own.
+//! A member server has a channel to its own domain. A DC has one to each domain that its own trusts, and one to the PDC
+//! emulator of its own domain.
 //!
-//! * [`SecureChannel`]: asks the DCs of one domain, one after another until one knows (`channel.rs`).
+//! * [`SecureChannel`]: asks the DCs of one domain, one after another until one has a final answer (`channel.rs`).
 //! * `link.rs`: the connection to one DC, on which logons are pipelined.
 //!
-//! # What travels
-//! Before each frame of [`stickler_auth::logon`] goes the logon's number ([`LogonNumbers`], 8 bytes,
-//! big-endian), so that a trace can tie the DC's event to the asker's. It is evidence, and trusted for
-//! nothing. Replies have none: they come in the order of the requests.
+//! # Wire format
+//! The logon's number ([`LogonNumbers`], 8 bytes, big-endian) precedes each frame of [`stickler_auth::logon`], so that
+//! a trace can tie the DC's event to the asker's. It is evidence, and is trusted for nothing. Replies have no number:
+//! they arrive in the order of the requests.
 
 mod channel;
 mod link;
@@ -23,48 +23,47 @@ use stickler_auth::logon::FRAME_PREFIX;
 
 pub use channel::{Outcome, SecureChannel};
 
-/// Bytes of the number that precedes a request.
+/// Length in bytes of the number that precedes a request.
 pub const NUMBER: usize = size_of::<u64>();
 
-/// Bytes before a request's frame: its number, and the frame's length.
+/// Length in bytes of what precedes the content of a request's frame: the number, and the frame's length.
 pub const REQUEST_PREFIX: usize = NUMBER + FRAME_PREFIX;
 
-/// Logons under way at once on a link, at either end; more wait their turn.
+/// How many logons may be in flight on a link at once, at either end. Others wait.
 pub const MAX_IN_FLIGHT: usize = 128;
 
-/// The way to the DCs of a domain.
+/// The configuration of a channel to the DCs of a domain.
 #[derive(Clone)]
-pub struct Way {
-    /// Who asks: a member's NetBIOS name; `host.dns-domain` for a DC that asks along a trust.
+pub struct ChannelConfig {
+    /// The name of the asking machine: a member's NetBIOS name, or `host.dns-domain` for a DC that asks across a trust.
     pub machine: String,
-    /// The secret that it shares with them.
+    /// The secret that it shares with the DCs.
     pub secret: Arc<[u8]>,
-    /// Where they listen, in the order in which they are asked.
+    /// The DCs' addresses, in the order in which they are asked.
     pub controllers: Vec<SocketAddr>,
-    /// How long each may take.
-    pub limits: Limits,
+    /// How long each DC may take.
+    pub timeouts: ChannelTimeouts,
 }
 
-/// How long a DC may take before it is left for the next.
+/// How long a DC may take before the next one is asked.
 ///
-/// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value); a
-/// user agent is rarely that patient. Choose them so that the sum over all DCs of a domain stays below
-/// what the client waits.
+/// Netlogon allows 15 s to find a DC and 45 s for a call (`ExpectedDialupDelay`, plus its value), which is longer than
+/// most user agents wait. Choose the timeouts so that their sum over all DCs of a domain is less than the client waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// To accept a connection.
+pub struct ChannelTimeouts {
+    /// How long a DC may take to accept a connection.
     pub connect: Duration,
-    /// To answer a logon, from when it was sent.
+    /// How long a DC may take to answer a logon after it was sent.
     pub reply: Duration,
 }
 
-/// Numbers the logons that a machine asks for, from 1, over all its channels, and on when its process
-/// starts again.
+/// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when its process
+/// is restarted.
 #[derive(Debug, Default)]
 pub struct LogonNumbers(AtomicU64);
 
 impl LogonNumbers {
-    /// The next one.
+    /// Returns the next number.
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }

@@ -1,10 +1,10 @@
 //! The link to one DC: one connection, opened when first needed, on which logons are pipelined.
 //!
-//! One task owns the connection. Requests that come while others are under way travel together; replies
-//! come back in order.
+//! One task owns the connection. Requests that arrive while others are in flight are sent together; replies arrive in
+//! order.
 //!
-//! A logon whose connection breaks before the reply is asked once more on a new one, as Netlogon does
-//! (the DC may have been restarted since the last logon).
+//! A logon whose connection breaks before the reply is sent once more on a new one, as Netlogon does: the DC may have
+//! been restarted since the last logon.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,42 +20,42 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{LogonNumbers, MAX_IN_FLIGHT, Way};
+use crate::{ChannelConfig, LogonNumbers, MAX_IN_FLIGHT};
 
-/// How often a logon is sent.
+/// How many times a logon is sent at most.
 const MAX_TRIES: u8 = 2;
 
-/// What a read asks for at a time, in bytes.
+/// Capacity requested for each read, in bytes.
 const READ_SIZE: usize = 16 * 1024;
 
-/// A handle on the link's task, which ends when the handle is gone.
+/// A handle on the link's task, which ends when the handle is dropped.
 pub(crate) struct Link {
     asks: mpsc::Sender<Ask>,
 }
 
-/// What came of a logon at one DC.
-pub(crate) struct Answer {
+/// The result of a logon at one DC.
+pub(crate) struct LinkReply {
     pub(crate) number: u64,
-    pub(crate) heard: Result<LogonReply, Nothing>,
+    pub(crate) result: Result<LogonReply, NoReply>,
 }
 
-/// Why there is no reply.
+/// Why there is no reply from a DC.
 #[derive(Clone, Copy)]
-pub(crate) enum Nothing {
+pub(crate) enum NoReply {
     /// The DC cannot be reached, or is silent.
     Unreachable,
-    /// It says that there is no such channel.
+    /// The DC denies the channel.
     Denied(NtStatus),
-    /// Its reply was not made with this machine's secret.
+    /// The reply was not made with this machine's secret.
     BadReply,
-    /// The request does not fit in a frame, which a genuine one does.
+    /// The request does not fit into a frame, as a genuine one does.
     TooLong,
 }
 
-/// One logon, until it is answered.
+/// A logon that is not answered yet.
 struct Ask {
     request: LogonRequest,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<LinkReply>,
     tries: u8,
 }
 
@@ -68,7 +68,7 @@ struct InFlight {
 
 /// Why a conversation with the DC ended.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+enum Ending {
     #[error("nobody asks any more")]
     Unused,
     #[error("the connection broke: {0}")]
@@ -81,15 +81,21 @@ enum Lost {
 
 impl Link {
     /// Starts the task on `net`.
-    pub(crate) fn new<N: Net>(net: &N, way: &Way, address: SocketAddr, numbers: Arc<LogonNumbers>) -> Self {
+    pub(crate) fn new<N: Net>(
+        net: &N,
+        config: &ChannelConfig,
+        address: SocketAddr,
+        numbers: Arc<LogonNumbers>,
+    ) -> Self {
         let (asks, queue) = mpsc::channel(MAX_IN_FLIGHT);
-        let task = Task { way: way.clone(), address, numbers, backlog: VecDeque::new(), in_flight: VecDeque::new() };
+        let task =
+            Task { config: config.clone(), address, numbers, backlog: VecDeque::new(), in_flight: VecDeque::new() };
         net.spawn(task.run(net.clone(), queue));
         Self { asks }
     }
 
-    /// Asks the DC. `None` where the task has ended, with its host.
-    pub(crate) async fn logon(&self, request: LogonRequest) -> Option<Answer> {
+    /// Asks the DC. Returns `None` if the task has ended together with its host.
+    pub(crate) async fn logon(&self, request: LogonRequest) -> Option<LinkReply> {
         let (answer, answered) = oneshot::channel();
         self.asks.send(Ask { request, answer, tries: 0 }).await.ok()?;
         answered.await.ok()
@@ -98,12 +104,12 @@ impl Link {
 
 /// The task's state.
 struct Task {
-    way: Way,
+    config: ChannelConfig,
     address: SocketAddr,
     numbers: Arc<LogonNumbers>,
-    /// To be sent, again or for the first time.
+    /// Logons to be sent, for the first time or again.
     backlog: VecDeque<Ask>,
-    /// Sent; replies come in this order.
+    /// Logons that were sent, in the order of their replies.
     in_flight: VecDeque<InFlight>,
 }
 
@@ -114,23 +120,23 @@ impl Task {
                 let Some(ask) = queue.recv().await else { return };
                 self.backlog.push_back(ask);
             }
-            let lost = match timeout(self.way.limits.connect, net.connect(self.address)).await {
+            let ending = match timeout(self.config.timeouts.connect, net.connect(self.address)).await {
                 Ok(Ok(stream)) => match self.converse(stream, &mut queue).await {
-                    Err(lost) => lost,
+                    Err(ending) => ending,
                 },
-                Ok(Err(error)) => self.unreachable(&mut queue, Lost::Broken(error)),
-                Err(_) => self.unreachable(&mut queue, Lost::Silent),
+                Ok(Err(error)) => self.unreachable(&mut queue, Ending::Broken(error)),
+                Err(_) => self.unreachable(&mut queue, Ending::Silent),
             };
-            if self.settle(&lost) {
+            if self.end_conversation(&ending) {
                 return;
             }
         }
     }
 
-    /// Moves frames both ways until the connection is of no more use.
-    async fn converse(&mut self, stream: impl Stream, queue: &mut mpsc::Receiver<Ask>) -> Result<Infallible, Lost> {
+    /// Moves frames in both directions until the connection is no longer usable.
+    async fn converse(&mut self, stream: impl Stream, queue: &mut mpsc::Receiver<Ask>) -> Result<Infallible, Ending> {
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut client = LogonClient::new(&self.way.machine, &self.way.secret);
+        let mut client = LogonClient::new(&self.config.machine, &self.config.secret);
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
         loop {
             while self.in_flight.len() < MAX_IN_FLIGHT
@@ -150,14 +156,14 @@ impl Task {
                     self.receive(&mut input, &mut client)?;
                 }
                 ask = queue.recv(), if self.in_flight.len() < MAX_IN_FLIGHT => {
-                    self.backlog.push_back(ask.ok_or(Lost::Unused)?);
+                    self.backlog.push_back(ask.ok_or(Ending::Unused)?);
                 }
                 count = writer.write_buf(&mut output), if !output.is_empty() => {
                     if count? == 0 {
                         return Err(io::Error::from(io::ErrorKind::WriteZero).into());
                     }
                 }
-                () = sleep_until(deadline), if !self.in_flight.is_empty() => return Err(Lost::Silent),
+                () = sleep_until(deadline), if !self.in_flight.is_empty() => return Err(Ending::Silent),
             }
         }
     }
@@ -169,15 +175,15 @@ impl Task {
                 output.put_u64(number);
                 output.put_slice(&frame);
                 ask.tries += 1;
-                let deadline = Instant::now() + self.way.limits.reply;
+                let deadline = Instant::now() + self.config.timeouts.reply;
                 self.in_flight.push_back(InFlight { ask, number, deadline });
             }
-            // The channel goes on without it.
-            Err(_) => self.refuse(ask, Nothing::TooLong),
+            // The channel continues without it.
+            Err(_) => self.refuse(ask, NoReply::TooLong),
         }
     }
 
-    fn receive(&mut self, input: &mut BytesMut, client: &mut LogonClient) -> Result<(), Lost> {
+    fn receive(&mut self, input: &mut BytesMut, client: &mut LogonClient) -> Result<(), Ending> {
         while let Some(&prefix) = input.first_chunk::<FRAME_PREFIX>() {
             let length = frame_len(prefix)?;
             if input.len() < FRAME_PREFIX + length {
@@ -186,41 +192,41 @@ impl Task {
             input.advance(FRAME_PREFIX);
             let reply = client.decode_reply(&input.split_to(length))?;
             let Some(sent) = self.in_flight.pop_front() else { return Err(LogonError::Kind.into()) };
-            // The request's connection may be gone; then nobody wants the answer.
-            let _ = sent.ask.answer.send(Answer { number: sent.number, heard: Ok(reply) });
+            // The asker may have disconnected.
+            let _ = sent.ask.answer.send(LinkReply { number: sent.number, result: Ok(reply) });
         }
         Ok(())
     }
 
-    /// No connection came about: everyone who waits is told, since each has waited as long.
-    fn unreachable(&mut self, queue: &mut mpsc::Receiver<Ask>, lost: Lost) -> Lost {
+    /// Answers all waiting logons, since the connection could not be opened and each of them has waited as long.
+    fn unreachable(&mut self, queue: &mut mpsc::Receiver<Ask>, ending: Ending) -> Ending {
         while let Ok(ask) = queue.try_recv() {
             self.backlog.push_back(ask);
         }
         while let Some(ask) = self.backlog.pop_front() {
-            self.refuse(ask, Nothing::Unreachable);
+            self.refuse(ask, NoReply::Unreachable);
         }
-        lost
+        ending
     }
 
-    /// Puts what was under way back into the backlog, or answers it. Whether the task is done.
-    fn settle(&mut self, lost: &Lost) -> bool {
+    /// Puts the logons in flight back into the backlog, or answers them. Returns whether the task is done.
+    fn end_conversation(&mut self, ending: &Ending) -> bool {
         while let Some(sent) = self.in_flight.pop_back() {
-            let nothing = match lost {
-                Lost::Broken(_) if sent.ask.tries < MAX_TRIES => {
+            let no_reply = match ending {
+                Ending::Broken(_) if sent.ask.tries < MAX_TRIES => {
                     self.backlog.push_front(sent.ask);
                     continue;
                 }
-                Lost::Frame(LogonError::Denied(status)) => Nothing::Denied(*status),
-                Lost::Frame(_) => Nothing::BadReply,
-                Lost::Broken(_) | Lost::Silent | Lost::Unused => Nothing::Unreachable,
+                Ending::Frame(LogonError::Denied(status)) => NoReply::Denied(*status),
+                Ending::Frame(_) => NoReply::BadReply,
+                Ending::Broken(_) | Ending::Silent | Ending::Unused => NoReply::Unreachable,
             };
-            let _ = sent.ask.answer.send(Answer { number: sent.number, heard: Err(nothing) });
+            let _ = sent.ask.answer.send(LinkReply { number: sent.number, result: Err(no_reply) });
         }
-        matches!(lost, Lost::Unused)
+        matches!(ending, Ending::Unused)
     }
 
-    fn refuse(&mut self, ask: Ask, nothing: Nothing) {
-        let _ = ask.answer.send(Answer { number: self.numbers.next(), heard: Err(nothing) });
+    fn refuse(&mut self, ask: Ask, no_reply: NoReply) {
+        let _ = ask.answer.send(LinkReply { number: self.numbers.next(), result: Err(no_reply) });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stickler_auth::logon::{FRAME_PREFIX, LogonReply, LogonRequest, LogonServer, denial, frame_len};
 use stickler_auth::status::NtStatus;
 use stickler_net::{Listener as _, Net as _, TokioNet};
-use stickler_netlogon::{Limits, LogonNumbers, Outcome, SecureChannel, Way};
+use stickler_netlogon::{ChannelConfig, ChannelTimeouts, LogonNumbers, Outcome, SecureChannel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const SECRET: &[u8] = b"machine secret";
@@ -97,9 +97,9 @@ async fn nowhere() -> SocketAddr {
 }
 
 fn channel(controllers: Vec<SocketAddr>) -> SecureChannel {
-    let limits = Limits { connect: Duration::from_secs(5), reply: Duration::from_millis(100) };
-    let way = Way { machine: "IIS1".into(), secret: SECRET.into(), controllers, limits };
-    SecureChannel::new(&TokioNet, &way, &Arc::new(LogonNumbers::default()))
+    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_millis(100) };
+    let config = ChannelConfig { machine: "IIS1".into(), secret: SECRET.into(), controllers, timeouts };
+    SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
 async fn ask(channel: &SecureChannel) -> Outcome {
@@ -112,7 +112,7 @@ async fn ask_as(channel: &SecureChannel, user: &str) -> Outcome {
 }
 
 /// Number, status and whether it is a DC's word.
-fn told(outcome: &Outcome) -> (u64, NtStatus, bool) {
+fn summary(outcome: &Outcome) -> (u64, NtStatus, bool) {
     (outcome.number, outcome.reply.status, outcome.answered)
 }
 
@@ -120,7 +120,7 @@ fn told(outcome: &Outcome) -> (u64, NtStatus, bool) {
 async fn the_first_dc_is_asked_and_its_word_is_final() {
     let (first, second) = (Dc::that(WRONG).await, Dc::that(GOOD).await);
     let channel = channel(vec![first.address, second.address]);
-    assert_eq!(told(&ask(&channel).await), (1, NtStatus::WRONG_PASSWORD, true));
+    assert_eq!(summary(&ask(&channel).await), (1, NtStatus::WRONG_PASSWORD, true));
     assert_eq!((first.saw(), second.saw()), (vec![1], vec![]));
 }
 
@@ -128,8 +128,8 @@ async fn the_first_dc_is_asked_and_its_word_is_final() {
 async fn a_dc_that_does_not_know_is_asked_first_the_next_time_too() {
     let (first, second) = (Dc::that(UNSURE).await, Dc::that(GOOD).await);
     let channel = channel(vec![first.address, second.address]);
-    assert_eq!(told(&ask(&channel).await), (2, NtStatus::SUCCESS, true));
-    assert_eq!(told(&ask(&channel).await), (4, NtStatus::SUCCESS, true));
+    assert_eq!(summary(&ask(&channel).await), (2, NtStatus::SUCCESS, true));
+    assert_eq!(summary(&ask(&channel).await), (4, NtStatus::SUCCESS, true));
     assert_eq!((first.saw(), second.saw()), (vec![1, 3], vec![2, 4]));
 }
 
@@ -177,7 +177,7 @@ async fn a_denial_is_never_more_than_a_lack_of_trust() {
         (NtStatus::ACCOUNT_LOCKED_OUT, NtStatus::NO_TRUST_SAM_ACCOUNT),
     ] {
         let dc = Dc::that(Does::Denies(says)).await;
-        assert_eq!(told(&ask(&channel(vec![dc.address])).await), (1, means, false));
+        assert_eq!(summary(&ask(&channel(vec![dc.address])).await), (1, means, false));
     }
 }
 
@@ -205,7 +205,7 @@ async fn logons_at_once_are_pipelined_and_each_gets_its_own_reply() {
 async fn a_request_that_fits_in_no_frame_is_refused_and_the_channel_goes_on() {
     let (first, second) = (Dc::that(GOOD).await, Dc::that(GOOD).await);
     let channel = channel(vec![first.address, second.address]);
-    assert_eq!(told(&ask_as(&channel, &"x".repeat(70_000)).await), (1, NtStatus::INVALID_PARAMETER, false));
-    assert_eq!(told(&ask(&channel).await), (2, NtStatus::SUCCESS, true));
+    assert_eq!(summary(&ask_as(&channel, &"x".repeat(70_000)).await), (1, NtStatus::INVALID_PARAMETER, false));
+    assert_eq!(summary(&ask(&channel).await), (2, NtStatus::SUCCESS, true));
     assert_eq!((first.saw(), second.saw()), (vec![2], vec![]));
 }

@@ -1,61 +1,62 @@
-//! What the work of a run cost: HTTP requests, ticket checks, and questions to the DC.
+//! The cost of a run: HTTP requests, ticket checks, and questions to the DC.
 //!
-//! NTLM asks the DC for each handshake, through the server; Kerberos asks it once for a ticket, by the
-//! client, and the server checks each ticket by itself. With persistence either pays once for a
-//! connection, without it for each request: the numbers say at what price a pool is clean.
+//! With NTLM the server asks the DC for each handshake. With Kerberos the client asks the DC once for a ticket, and the
+//! server checks each ticket itself. With persistence either is paid once for a connection, without it for each request:
+//! the numbers show the price of a pool that keeps users apart.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stickler_model::{RequestId, Trace, What};
 
 use crate::logons;
 
-/// What a run cost.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// The cost of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effort {
-    /// Everything, also of senders unknown (health checks).
+    /// The cost of everything, including requests of unknown senders (health checks).
     pub total: Cost,
-    /// Of each request that the trace names. Tickets of the DC are not among it: nothing ties them to one request.
+    /// The cost of each request that the trace names. It does not include tickets of the DC, because nothing ties them to
+    /// one request.
     pub by_request: BTreeMap<RequestId, Cost>,
 }
 
-/// Counts of what happened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// Counts of operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// HTTP requests that clients sent ([`What::ClientSent`]).
     pub http_requests: u32,
-    /// Tickets that servers decided on by themselves, accepted or not ([`What::ServerTicket`]).
+    /// Tickets that servers checked, accepted or not ([`What::ServerTicket`]).
     pub ticket_checks: u32,
-    /// Pass-through logons that the DC decided, good or not ([`What::DcLogon`]).
+    /// Pass-through logons that the DC decided, successful or not ([`What::DcLogon`]).
     pub logons: u32,
-    /// Requests for tickets that the DC answered, for a ticket-granting ticket or a service, with a ticket or an error
-    /// ([`What::DcTicket`]).
+    /// Requests for tickets that the DC answered, with a ticket or with an error, for a ticket-granting ticket or for a
+    /// service ([`What::DcTicket`]).
     pub dc_tickets: u32,
 }
 
 impl Effort {
-    /// Counts a trace, in time about linear in the number of events.
+    /// Counts the operations in a trace, in time about linear in the number of events.
     pub fn of(trace: &Trace) -> Self {
         let mut effort = Self::default();
         for event in &trace.events {
             let request = match event.what {
                 What::ClientSent { request, .. } => Some(request),
                 What::ServerTicket { request, .. } => request,
-                // A logon is tied to its request below.
+                // Logons are tied to their requests below.
                 What::DcLogon { .. } => continue,
                 _ => None,
             };
             effort.add(request, Cost::of(&event.what));
         }
-        for logon in logons::tie(trace) {
+        for logon in logons::tie(trace.events.iter().enumerate()) {
             effort.add(logon.request, Cost { logons: 1, ..Cost::default() });
         }
         effort
     }
 
-    /// What one request cost; nothing where the trace does not name it.
+    /// Returns the cost of one request, which is zero if the trace does not name it.
     pub fn request(&self, id: RequestId) -> Cost {
         self.by_request.get(&id).copied().unwrap_or_default()
     }
@@ -69,7 +70,7 @@ impl Effort {
 }
 
 impl Cost {
-    /// What this costs that was seen; mostly nothing.
+    /// Returns the cost of what one event observed. Most events cost nothing.
     pub fn of(what: &What) -> Self {
         let nothing = Self::default();
         match what {
@@ -81,7 +82,7 @@ impl Cost {
         }
     }
 
-    /// How often the DC was asked, by servers and by clients.
+    /// Returns how many times servers and clients asked the DC.
     pub fn dc_round_trips(&self) -> u32 {
         self.logons.saturating_add(self.dc_tickets)
     }

@@ -1,37 +1,40 @@
-//! What became of the backends, by the script's own actions: faults and drains.
+//! The availability of the backends, according to the script's own actions: faults and drains.
 //!
-//! A backend is *up* while no fault and no drain stands against it. A crash or a power loss lasts
-//! until the restart, a hold until its release, a drain until it is taken back; a reset has no
-//! duration, yet nobody was up throughout who met one. A fault that names no backend (the DC, the
+//! A backend is *up* while no fault and no drain affects it. A crash or a power loss lasts until the restart, a hang
+//! until the process resumes, a held link until its release, a drain until it is revoked. A reset has no duration, but
+//! a backend that had one is not up throughout the time around it. A fault that concerns no backend (the DC, the
 //! balancer, a link to a client) stands *elsewhere*, and can explain what no backend explains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stickler_model::{Action, Fault, Name, Trace, What};
+use stickler_model::{Action, Fault, Name, What};
+
+use crate::requests::Requests;
 
 /// The backends over time. A `usize` is an index into the trace's events.
 pub(crate) struct Farm<'t> {
     backends: BTreeMap<&'t Name, Backend>,
+    /// Where faults elsewhere changed, and whether any stood from then on, in order.
     elsewhere: Vec<(usize, bool)>,
-    /// From when no backend was left, until when one came back.
-    dark: Vec<(usize, Option<usize>)>,
+    /// From when all backends were down, and where the first came back, in order.
+    without_backends: Vec<(usize, Option<usize>)>,
 }
 
-/// One backend: how its condition changed, in order.
+/// The condition of one backend, and its changes in order.
 #[derive(Default)]
 struct Backend {
     now: Condition,
     changes: Vec<(usize, Condition)>,
 }
 
-/// What stands against a backend; each the event since when.
+/// What keeps a backend from serving. Each `usize` is the event at which this began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// It crashed, or lost its power.
+    /// The backend crashed, hangs or lost power.
     pub(crate) down: Option<usize>,
-    /// It is drained.
+    /// The backend is being drained.
     pub(crate) draining: Option<usize>,
-    /// Links to it are held.
+    /// The number of links to the backend that are held.
     held: u32,
 }
 
@@ -42,17 +45,17 @@ impl Condition {
 }
 
 impl<'t> Farm<'t> {
-    /// Reads a trace once. Backends are those of the topology, and whoever speaks as a server.
-    pub(crate) fn new(trace: &'t Trace) -> Self {
-        let mut farm = Self { backends: BTreeMap::new(), elsewhere: Vec::new(), dark: Vec::new() };
-        farm.backends.extend(trace.header.topology.servers.iter().map(|server| (&server.name, Backend::default())));
-        for event in &trace.events {
+    /// Reads a trace. The backends are those of the topology, and every other host that acted as a server.
+    pub(crate) fn read(requests: &Requests<'t>) -> Self {
+        let mut farm = Self { backends: BTreeMap::new(), elsewhere: Vec::new(), without_backends: Vec::new() };
+        farm.backends.extend(requests.topology().servers.iter().map(|server| (&server.name, Backend::default())));
+        for (_, event) in requests.events() {
             if matches!(event.what, What::ServerAccepted { .. } | What::ServerReceived { .. }) {
                 farm.backends.entry(&event.by).or_default();
             }
         }
         let mut standing = Standing::default();
-        for (position, event) in trace.events.iter().enumerate() {
+        for (position, event) in requests.events() {
             if let What::Action(action) = &event.what {
                 farm.act(position, action, &mut standing);
             }
@@ -60,53 +63,54 @@ impl<'t> Farm<'t> {
         farm
     }
 
-    /// The backends' names, in order.
+    /// Returns the names of the backends, sorted.
     pub(crate) fn backends(&self) -> impl Iterator<Item = &'t Name> {
         self.backends.keys().copied()
     }
 
-    /// What stood against it just before this event.
+    /// Returns the condition of a backend just before this event.
     pub(crate) fn condition(&self, backend: &Name, event: usize) -> Condition {
         let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
         let after = changes.partition_point(|&(change, _)| change < event);
         after.checked_sub(1).map_or(Condition::default(), |last| changes[last].1)
     }
 
-    /// Whether nothing stood against it from the one event to the other.
+    /// Returns whether nothing affected the backend from one event to the other, both included.
     pub(crate) fn is_up(&self, backend: &Name, from: usize, to: usize) -> bool {
         self.condition(backend, from).is_up() && !self.changed(backend, from, to)
     }
 
-    /// Whether it was down, or cut off, just before this event.
+    /// Returns whether the backend was down or cut off just before this event.
     pub(crate) fn is_away(&self, backend: &Name, event: usize) -> bool {
         let condition = self.condition(backend, event);
         condition.down.is_some() || condition.held > 0
     }
 
-    /// Whether anything was done to it between these events.
+    /// Returns whether a fault or a drain concerned the backend from one event to the other, both included.
     pub(crate) fn changed(&self, backend: &Name, from: usize, to: usize) -> bool {
         self.backends.get(backend).is_some_and(|backend| changed(&backend.changes, from, to))
     }
 
-    /// A backend other than this one that was up from the one event to the other.
-    pub(crate) fn other(&self, backend: &Name, from: usize, to: usize) -> Option<&'t Name> {
+    /// Returns a backend other than this one that was up from one event to the other, both included.
+    pub(crate) fn other_up(&self, backend: &Name, from: usize, to: usize) -> Option<&'t Name> {
         self.backends().find(|&other| other != backend && self.is_up(other, from, to))
     }
 
-    /// Whether no fault stood elsewhere from the one event to the other.
-    pub(crate) fn quiet_elsewhere(&self, from: usize, to: usize) -> bool {
+    /// Returns whether no fault stood elsewhere from one event to the other, both included.
+    pub(crate) fn is_quiet_elsewhere(&self, from: usize, to: usize) -> bool {
         let before = self.elsewhere.partition_point(|&(change, _)| change < from);
         let stood = before.checked_sub(1).is_some_and(|last| self.elsewhere[last].1);
         !stood && !changed(&self.elsewhere, from, to)
     }
 
-    /// Since when no backend was left just before this event, and until when.
-    pub(crate) fn dark(&self, event: usize) -> Option<(usize, Option<usize>)> {
-        let last = self.dark.partition_point(|&(from, _)| from < event).checked_sub(1)?;
-        Some(self.dark[last]).filter(|(_, to)| to.is_none_or(|to| to > event))
+    /// Returns since when all backends have been down just before this event, and where the first comes back; `None` if
+    /// one is not down then.
+    pub(crate) fn without_backends(&self, event: usize) -> Option<(usize, Option<usize>)> {
+        let last = self.without_backends.partition_point(|&(from, _)| from < event).checked_sub(1)?;
+        Some(self.without_backends[last]).filter(|(_, to)| to.is_none_or(|to| to > event))
     }
 
-    /// The first event that changed any backend, or anything elsewhere.
+    /// Returns the first fault or drain, of a backend or elsewhere.
     pub(crate) fn first_change(&self) -> Option<usize> {
         let backends = self.backends.values().filter_map(|backend| Some(backend.changes.first()?.0));
         backends.chain(self.elsewhere.first().map(|&(event, _)| event)).min()
@@ -143,7 +147,7 @@ impl<'t> Farm<'t> {
         if let Action::Fault(fault) = action {
             self.note_elsewhere(event, fault, standing);
         }
-        self.note_dark(event);
+        self.note_without_backends(event);
     }
 
     fn change(&mut self, event: usize, name: &Name, how: impl Fn(&mut Condition)) {
@@ -176,23 +180,23 @@ impl<'t> Farm<'t> {
         }
     }
 
-    fn note_dark(&mut self, event: usize) {
-        let dark = !self.backends.is_empty() && self.backends.values().all(|backend| backend.now.down.is_some());
-        match self.dark.last_mut() {
-            Some((_, to @ None)) if !dark => *to = Some(event),
+    fn note_without_backends(&mut self, event: usize) {
+        let all_down = !self.backends.is_empty() && self.backends.values().all(|backend| backend.now.down.is_some());
+        match self.without_backends.last_mut() {
+            Some((_, to @ None)) if !all_down => *to = Some(event),
             Some((_, None)) => {}
-            _ if dark => self.dark.push((event, None)),
+            _ if all_down => self.without_backends.push((event, None)),
             _ => {}
         }
     }
 }
 
-/// Faults that stand, while a trace is being read.
+/// The faults in effect while a trace is being read.
 #[derive(Default)]
 struct Standing<'t> {
-    /// Hosts that are down and no backends.
+    /// Hosts that are down and are not backends.
     hosts: BTreeSet<&'t Name>,
-    /// Links that are held.
+    /// Links that are held, each with its hosts in order.
     links: BTreeSet<(&'t Name, &'t Name)>,
 }
 

@@ -1,56 +1,56 @@
-//! HC-1 and HC-2: what health checks find out, and what they leave behind.
+//! HC-1 and HC-2: what health checks detect, and what they leave behind.
 //!
-//! A check's requests carry no id, so their sender is unknown. A check that logs on does so as the
-//! account that is declared.
+//! The requests of a check carry no id, so their sender is unknown. A check that logs on does so as the account that
+//! the balancer declares.
 //!
 //! **HC-1** applies where health checks are declared.
-//! * A backend *cannot authenticate* from the first time that it finds no logon server (C000005E)
-//!   until a logon of its comes to another end. While another backend is up and can, and the DC and
-//!   all else are well, this is put to the test by each client's request that a server receives with an
-//!   Authenticate leg (a ticket needs no logon server) and that was started more than fall x interval + timeout later. It is violated when the
-//!   request's own logon fails in the same way: the check had only asked whether the backend answers.
-//! * Where no check's account is declared, a check that a backend answers with 401 has found it
-//!   alive. Each client's request that is received, or answered with 503 by the balancer itself,
-//!   after a backend has answered so is put to the test; it is violated by that 503 if nothing was ever done to
-//!   the backend, nor to anything elsewhere. There, 401 was taken for "down".
+//! * A backend *cannot authenticate* from the first time that it finds no logon server (C000005E) until one of its
+//!   logons has another result. While another backend is up and can authenticate, and the DC and everything else work,
+//!   HC-1 is put to the test by each client's request that a server receives with an Authenticate leg (a ticket needs no
+//!   logon server) and that was started more than fall x interval + timeout later. It is violated if the request's own
+//!   logon fails in the same way: the check has only asked whether the backend answers.
+//! * Where no account is declared for the checks, a check that a backend answers with 401 has found the backend alive.
+//!   After a backend has answered so, HC-1 is put to the test by each client's request that a server receives or that
+//!   the balancer itself answers with 503. It is violated by that 503 if neither the backend nor anything elsewhere was
+//!   ever affected by a fault: the check has taken 401 for "down".
 //!
-//! **HC-2** applies where a check's account is declared. A server's connection belongs to a check
-//! when an Authenticate leg or a ticket of an unknown sender was taken there for that account, and the
-//! connection is authenticated by it (`Site::persists`). HC-2 is put to
-//! the test by each such logon. It is violated by each request of a client that is received there
-//! afterwards, with a token or without.
+//! **HC-2** applies where an account is declared for the checks. A server's connection belongs to a check if the server
+//! accepted an Authenticate leg or a ticket of an unknown sender for that account there, and this authenticates the
+//! connection (`Settings::persists`). HC-2 is put to the test by each such logon. It is violated by each request of a
+//! client that the server receives there afterwards, with or without a token.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::trace::Checks;
 use stickler_model::{Leg, Name, What};
 
-use crate::index::{Index, Request, ServerConnection};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
+use crate::requests::{Request, ServerConnection};
 
-/// HC-1.
-pub(crate) fn checks_tell_them_apart(index: &Index<'_>) -> Finding {
+/// Judges HC-1.
+pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Finding {
     let Some(checks) = &index.promises().checks else { return Finding::not_applicable() };
     let mut finding = Finding::default();
-    // Backends that cannot authenticate, and since when.
+    // Backends that cannot authenticate, and since which event.
     let mut broken: BTreeMap<&Name, usize> = BTreeMap::new();
-    // Backends that answered a check with 401, and when first.
+    // Backends that answered a check with 401, and the first such answer.
     let mut alive: BTreeMap<&Name, usize> = BTreeMap::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    for (event, seen) in index.events() {
         match &seen.what {
             What::ServerLogon { request, status, .. } if *status == NO_LOGON_SERVERS => {
-                if let (Some(request), Some(&since)) = (index.request(*request), broken.get(&seen.by)) {
-                    sent_to_broken(index, checks, request, (since, event), &broken, &mut finding);
+                if let Some(request) = index.request(*request) {
+                    judge_sent_to_broken(index, checks, request, event, &broken, &mut finding);
                 }
                 broken.entry(&seen.by).or_insert(event);
             }
             What::ServerLogon { .. } => _ = broken.remove(&seen.by),
             What::ServerReceived { request, leg, .. } => {
                 let Some(request) = index.request(*request) else { continue };
-                let seen_through =
+                let due =
                     *leg == Leg::Authenticate && broken.values().any(|&since| is_due(index, checks, since, request));
-                if seen_through || !alive.is_empty() {
+                if due || !alive.is_empty() {
                     finding.exercise();
                 }
             }
@@ -58,11 +58,11 @@ pub(crate) fn checks_tell_them_apart(index: &Index<'_>) -> Finding {
                 alive.entry(&seen.by).or_insert(event);
             }
             What::ClientReceived { request, echoed: None, status: 503, .. } => {
-                let well = alive.iter().find(|(backend, _)| index.farm.is_up(backend, 0, event));
+                let up = alive.iter().find(|(backend, _)| index.farm.is_up(backend, 0, event));
                 let Some(request) = index.request(Some(*request)) else { continue };
-                if let Some((backend, &answered)) = well
+                if let Some((backend, &answered)) = up
                     && answered < request.started
-                    && index.farm.quiet_elsewhere(0, event)
+                    && index.farm.is_quiet_elsewhere(0, event)
                 {
                     let summary = format!(
                         "{}'s request {} was answered with 503, though {backend} is up and answered a check with 401",
@@ -77,24 +77,27 @@ pub(crate) fn checks_tell_them_apart(index: &Index<'_>) -> Finding {
     finding
 }
 
+/// Returns whether the checks had the declared time to notice what began with the event `since` before the request.
 fn is_due(index: &Index<'_>, checks: &Checks, since: usize, request: &Request<'_>) -> bool {
     index.at(request.started) - index.at(since) >= checks.notice_down()
 }
 
-/// A client's request found no logon server, at a backend where this was known before.
-fn sent_to_broken(
+/// Judges a client's request for which a backend found no logon server with this event, if the backend is `broken`: it had
+/// found none before.
+fn judge_sent_to_broken(
     index: &Index<'_>,
     checks: &Checks,
     request: &Request<'_>,
-    (since, event): (usize, usize),
+    event: usize,
     broken: &BTreeMap<&Name, usize>,
     finding: &mut Finding,
 ) {
     let server = index.by(event);
-    let sound =
+    let Some(&since) = broken.get(server) else { return };
+    let can_serve =
         |other: &&Name| *other != server && !broken.contains_key(*other) && index.farm.is_up(other, since, event);
-    let Some(other) = index.farm.backends().find(sound) else { return };
-    if is_due(index, checks, since, request) && index.farm.quiet_elsewhere(since, event) {
+    let Some(other) = index.farm.backends().find(can_serve) else { return };
+    if is_due(index, checks, since, request) && index.farm.is_quiet_elsewhere(since, event) {
         let summary = format!(
             "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was well",
             request.client,
@@ -105,17 +108,17 @@ fn sent_to_broken(
     }
 }
 
-/// HC-2.
-pub(crate) fn checks_keep_to_themselves(index: &Index<'_>) -> Finding {
+/// Judges HC-2.
+pub(crate) fn hc2_check_connections_serve_no_client(index: &Index<'_>) -> Finding {
     let Some(user) = index.promises().checks.as_ref().and_then(|checks| checks.user.as_ref()) else {
         return Finding::not_applicable();
     };
     let mut finding = Finding::default();
     let mut checked: BTreeMap<ServerConnection<'_>, usize> = BTreeMap::new();
-    let mut told: BTreeSet<(ServerConnection<'_>, u32)> = BTreeSet::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    let mut reported: BTreeSet<(ServerConnection<'_>, u32)> = BTreeSet::new();
+    for (event, seen) in index.events() {
         match &seen.what {
-            // The numbers begin again when a server restarts.
+            // The numbers start again when a server restarts.
             What::ServerAccepted { connection, .. } => _ = checked.remove(&(&seen.by, *connection)),
             What::ServerAnswered { .. } => {
                 let Some(answer) = index.answer(event) else { continue };
@@ -128,7 +131,7 @@ pub(crate) fn checks_keep_to_themselves(index: &Index<'_>) -> Finding {
             What::ServerReceived { connection, number, request, .. } => {
                 let at = (&seen.by, *connection);
                 let (Some(request), Some(&logon)) = (index.request(*request), checked.get(&at)) else { continue };
-                if told.insert((at, *number)) {
+                if reported.insert((at, *number)) {
                     let summary = format!(
                         "{} received {}'s request {} on connection {connection}, which a health check had authenticated",
                         seen.by, request.client, request.id,

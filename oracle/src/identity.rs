@@ -1,28 +1,26 @@
-//! ID-1 to ID-3: nobody is served as somebody else.
+//! ID-1 to ID-3: no request is served as another user.
 //!
-//! A server *takes* a request for a user when its application runs as that user, or is refused to
-//! that user (401.3): see `Answered::taken_for`.
+//! A server *takes* a request for a user if its application runs as that user, or refuses access to that user (401.3):
+//! see `Answered::taken_for`.
 //!
-//! **ID-1** is put to the test by each request of a client with an identity that a server takes for
-//! a user. It is violated when that user is not the client's. The client's own view counts too: an
-//! answer in which the application names another user, or that belongs to another request
-//! (the echoed id), is a violation, because one client then reads what is meant for another.
-//! Valid or wrong credentials make no difference: a client is nobody but whom it claims to be. The
-//! evidence begins with the answer that gave the connection the identity, if there is one.
+//! **ID-1** is put to the test by each request of a client with an identity that a server takes for a user. It is
+//! violated if that user is not the client's. The client's own view counts as well: an answer in which the application
+//! names another user, or that belongs to another request (the echoed id), is a violation, because one client then
+//! reads what is meant for another. Valid or wrong credentials make no difference: a client is only the user that it
+//! claims to be. The evidence begins with the answer that gave the connection the identity, if there is one.
 //!
-//! **ID-2** is put to the test by each request of a client without credentials that a server
-//! answers. It is violated when the server takes it for a user, or the answer names one.
+//! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
+//! the server takes the request for a user, or the answer names one.
 //!
-//! **ID-3**: a server's connection is authenticated by the client's connection on which the
-//! Authenticate leg or the ticket went out, until a later one authenticates it anew. Where the site
-//! takes it for its request alone (`Site::persists`), it authenticates no connection, and ends what
-//! there was. A Negotiate leg alone does not end the identity here: should a server go on serving
-//! under the old one, that is what the requirement forbids. ID-3 is put to the test by each client's connection that is gone
-//! while a server's connection has its identity from it, if any server receives anything
-//! afterwards. It is violated by each request that a server receives afterwards on the server's
-//! connection and takes for a user without authenticating it anew: whoever sent it, the same client
-//! on a new connection among them. A request that its client sent on the connection now gone may
-//! have been under way, so it does not count.
+//! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
+//! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone
+//! (`Settings::persists`), the proof authenticates no connection, and ends an earlier authentication. A Negotiate leg
+//! alone does not end the identity here: if a server goes on serving under the old one, that is what the requirement
+//! forbids. ID-3 is put to the test by each client's connection that is gone while a server's connection has its
+//! identity from it, if any server receives anything afterwards. It is violated by each request that a server receives
+//! afterwards on the server's connection and takes for a user without authenticating it again. It does not matter who
+//! sent it: the same client on a new connection counts. A request that its client sent on the connection now gone may
+//! have been in transit, so it does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,56 +28,57 @@ use indexmap::IndexMap;
 use stickler_model::event::Credentials;
 use stickler_model::{Name, Principal, RequestId, What};
 
-use crate::index::{Answered, ClientConnection, Index, Request, ServerConnection, is_proof};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::{Answered, ClientConnection, Request, ServerConnection, is_proof};
 
-/// ID-1.
-pub(crate) fn nobody_is_served_as_another(index: &Index<'_>) -> Finding {
+/// Judges ID-1.
+pub(crate) fn id1_requests_run_as_their_own_user(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    for request in index.requests.values() {
+    for request in index.requests() {
         if let Some(identity) = request.identity {
-            served_as(index, request, Some(identity), &mut finding);
+            judge_users(index, request, Some(identity), &mut finding);
         }
-        misdelivered(index, request, &mut finding);
+        judge_delivery(index, request, &mut finding);
     }
     finding
 }
 
-/// ID-2.
-pub(crate) fn nobody_becomes_somebody(index: &Index<'_>) -> Finding {
+/// Judges ID-2.
+pub(crate) fn id2_anonymous_stays_anonymous(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     let anonymous = |request: &&Request<'_>| request.credentials == Credentials::None;
-    for request in index.requests.values().filter(anonymous) {
-        served_as(index, request, None, &mut finding);
+    for request in index.requests().filter(anonymous) {
+        judge_users(index, request, None, &mut finding);
     }
     finding
 }
 
-/// ID-3.
-pub(crate) fn the_departed_serve_nobody(index: &Index<'_>) -> Finding {
+/// Judges ID-3.
+pub(crate) fn id3_identity_ends_with_its_client_connection(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    let mut reader = Departures::default();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    let mut state = Id3State::default();
+    for (event, seen) in index.events() {
         match &seen.what {
             What::ClientSent { connection, request, leg, .. } => {
-                reader.sent_on.entry(*request).or_default().insert(*connection);
+                state.sent_on.entry(*request).or_default().insert(*connection);
                 if is_proof(*leg) {
-                    reader.authenticates_on.insert(*request, (&seen.by, *connection));
+                    state.authenticates_on.insert(*request, (&seen.by, *connection));
                 }
             }
             What::ClientClosed { connection, .. } => {
                 let closed = (&seen.by, *connection);
-                reader.closed.entry(closed).or_insert(event);
-                if reader.gives_identity(closed) && index.served_after(event) {
+                state.closed.entry(closed).or_insert(event);
+                if state.gives_identity(closed) && index.any_received_after(event) {
                     finding.exercise();
                 }
             }
             What::ServerReceived { connection, number, .. } => {
-                reader.received.insert((&seen.by, *connection, *number), event);
+                state.received.insert((&seen.by, *connection, *number), event);
             }
             What::ServerAnswered { .. } => {
                 if let Some(answer) = index.answer(event) {
-                    reader.answered(index, answer, &mut finding);
+                    state.answered(index, answer, &mut finding);
                 }
             }
             _ => {}
@@ -88,28 +87,28 @@ pub(crate) fn the_departed_serve_nobody(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Judges whom servers took a request for, against whom they may: one piece of evidence for each
-/// answer of a server, with the client's receipt of it, or for the receipt alone.
-fn served_as(index: &Index<'_>, request: &Request<'_>, may: Option<&Principal>, finding: &mut Finding) {
+/// Compares the users that servers took a request for with the only `allowed` one. Each answer of a server is one piece
+/// of evidence, with the client's receipt of it; a receipt that belongs to no such answer is one by itself.
+fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Principal>, finding: &mut Finding) {
     let (client, id) = (request.client, request.id);
-    let as_whom = may.map_or("has no credentials".to_owned(), |user| format!("is {user}"));
+    let actual = allowed.map_or("has no credentials".to_owned(), |user| format!("is {user}"));
     let mut wrong: Vec<(&Principal, usize)> = Vec::new();
     let mut receipts = receipts(index, request).peekable();
     for answer in index.answered(request) {
-        if answer.taken_for().is_some() || may.is_none() {
+        if answer.taken_for().is_some() || allowed.is_none() {
             finding.exercise();
         }
-        let Some(user) = answer.taken_for().filter(|&user| Some(user) != may) else { continue };
+        let Some(user) = answer.taken_for().filter(|&user| Some(user) != allowed) else { continue };
         wrong.push((user, answer.event));
         let (server, connection) = answer.at;
         let summary = format!(
             "{client}'s request {id} was processed as {user} by {server} on connection {connection}, \
-             but {client} {as_whom}",
+             but {client} {actual}",
         );
         let sent = index.sent(request).map(|(event, ..)| event).take_while(|&sent| sent < answer.event).last();
         let received =
             index.received(request).map(|(event, ..)| event).take_while(|&event| event < answer.event).last();
-        // The receipt that follows belongs to this answer when it tells of the same user.
+        // The receipt that follows belongs to this answer if it names the same user.
         while receipts.next_if(|receipt| receipt.event < answer.event).is_some() {}
         let receipt = receipts.peek().filter(|receipt| receipt.user == Some(user)).map(|receipt| receipt.event);
         let origin = index.authenticated_before(answer.at, answer.event);
@@ -119,25 +118,25 @@ fn served_as(index: &Index<'_>, request: &Request<'_>, may: Option<&Principal>, 
         finding.violate(summary, events);
     }
     for receipt in self::receipts(index, request) {
-        let Some(user) = receipt.user.filter(|&user| Some(user) != may) else { continue };
-        // Said already; and an answer to another request is told of by its own evidence.
-        let said = wrong.iter().any(|&(name, event)| name == user && event < receipt.event);
+        let Some(user) = receipt.user.filter(|&user| Some(user) != allowed) else { continue };
+        // Skip what is evidence already. An answer to another request has evidence of its own.
+        let known = wrong.iter().any(|&(name, event)| name == user && event < receipt.event);
         let stray = receipt.echoed.is_some_and(|echoed| echoed != id);
-        if !said && !stray {
-            let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {as_whom}");
+        if !known && !stray {
+            let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {actual}");
             finding.violate(summary, vec![request.started, receipt.event]);
         }
     }
 }
 
-/// Judges whether answers reached the client that are not its own.
-fn misdelivered(index: &Index<'_>, request: &Request<'_>, finding: &mut Finding) {
+/// Judges whether the client received answers to other requests.
+fn judge_delivery(index: &Index<'_>, request: &Request<'_>, finding: &mut Finding) {
     for receipt in receipts(index, request) {
         let Some(echoed) = receipt.echoed.filter(|&echoed| echoed != request.id) else { continue };
         let (client, id) = (request.client, request.id);
         let owner = index.request(Some(echoed));
-        let whose = owner.map_or("of nobody known".to_owned(), |owner| format!("of {}", owner.client));
-        let summary = format!("{client} received the answer to request {echoed} {whose} for its request {id}");
+        let sender = owner.map_or("of nobody known".to_owned(), |owner| format!("of {}", owner.client));
+        let summary = format!("{client} received the answer to request {echoed} {sender} for its request {id}");
         let theirs = owner.and_then(|owner| {
             index.answered(owner).map(|answer| answer.event).take_while(|&event| event < receipt.event).last()
         });
@@ -145,7 +144,7 @@ fn misdelivered(index: &Index<'_>, request: &Request<'_>, finding: &mut Finding)
     }
 }
 
-/// An answer as its client received it.
+/// An answer as the client received it.
 struct Receipt<'t> {
     event: usize,
     echoed: Option<RequestId>,
@@ -159,24 +158,24 @@ fn receipts<'t>(index: &Index<'t>, request: &Request<'t>) -> impl Iterator<Item 
     })
 }
 
-/// What ID-3 needs to know while it reads a trace from start to end.
+/// The state of ID-3 while a trace is being read.
 #[derive(Default)]
-struct Departures<'t> {
-    /// On which of its client's connections a request was sent so far.
+struct Id3State<'t> {
+    /// By request: the connections on which its client has sent it.
     sent_on: BTreeMap<RequestId, BTreeSet<u32>>,
-    /// On which connection a request's latest Authenticate leg or ticket was sent.
+    /// By request: the connection on which its latest Authenticate leg or ticket was sent.
     authenticates_on: BTreeMap<RequestId, ClientConnection<'t>>,
-    /// Since when a client's connection is gone.
+    /// By client's connection that is gone: the event at which it closed.
     closed: BTreeMap<ClientConnection<'t>, usize>,
-    /// When a server received the request of that number on a connection.
+    /// By server, connection and number on it: the event at which the HTTP request was received.
     received: BTreeMap<(&'t Name, u32, u32), usize>,
-    /// From which client's connection a server's connection has its identity, and since when.
+    /// By server's connection: the client's connection that gave it its identity, and the event.
     identity: IndexMap<ServerConnection<'t>, (ClientConnection<'t>, usize)>,
-    /// How many servers' connections have their identity from a client's.
+    /// By client's connection: the number of servers' connections that have their identity from it.
     given: BTreeMap<ClientConnection<'t>, usize>,
 }
 
-impl<'t> Departures<'t> {
+impl<'t> Id3State<'t> {
     fn gives_identity(&self, connection: ClientConnection<'t>) -> bool {
         self.given.get(&connection).is_some_and(|&count| count > 0)
     }
@@ -195,25 +194,25 @@ impl<'t> Departures<'t> {
             return;
         }
         let request = index.request(answer.request);
-        let under_way = request.is_some_and(|request| {
+        let in_transit = request.is_some_and(|request| {
             request.client == giver.0 && self.sent_on.get(&request.id).is_some_and(|sent| sent.contains(&giver.1))
         });
-        if under_way {
+        if in_transit {
             return;
         }
-        let whose = request.map_or("a request of an unknown sender".to_owned(), |request| {
+        let subject = request.map_or("a request of an unknown sender".to_owned(), |request| {
             format!("{}'s request {}", request.client, request.id)
         });
         let (client, number) = giver;
         let summary = format!(
-            "{server} took {whose} for {user} on connection {connection}, which {client}'s connection \
+            "{server} took {subject} for {user} on connection {connection}, which {client}'s connection \
              {number} had authenticated, after that one was gone",
         );
         finding.violate(summary, [since, closed].into_iter().chain(received).chain([answer.event]).collect());
     }
 
     fn authenticated(&mut self, index: &Index<'t>, answer: Answered<'t>) {
-        // An unknown sender's connection cannot be seen to go: the identity has no giver then.
+        // The trace does not show when an unknown sender's connection closes, so such an identity has no giver.
         let giver = answer.request.and_then(|id| self.authenticates_on.get(&id).copied());
         let before = match giver.filter(|_| index.authenticates(&answer)) {
             Some(giver) => {

@@ -1,22 +1,27 @@
 //! Requirements and verdicts, judged from traces alone.
 //!
-//! * [`requirement`]: the numbered requirements, each with its text, severity and source.
-//! * [`verdict`]: a grade, with the evidence for it.
-//! * [`effort`]: what the work cost in requests, tickets and logons.
-//! * [`judge`]: all verdicts on a trace. Inside: `index` ties a trace's events together, `logons`
-//!   the DC's decisions to their causes, `secured` says which connections have TLS, `site` what servers and clients can
-//!   do; then there is a module for each family of requirements, which states its rules and why they are so:
-//!   `handshake` (HS), `identity` (ID-1 to ID-3) and `trust` (ID-4, ID-5), `stability` (ST-2),
-//!   `persistence` (ST-1, ST-3) and `spread` (ST-4), `failover` (FO), `health` (HC), `tls` (TL). Those that ask
-//!   what became of a backend ask `farm`.
+//! * [`requirement`]: the table of the numbered requirements, each with its text, severity, source and judging function.
+//! * [`verdict`]: a grade and the evidence for it.
+//! * [`effort`]: how many HTTP requests, tickets and logons a run cost.
+//! * [`judge`]: all verdicts on a trace.
 //!
-//! The oracle sees what clients, servers and the DC saw. It never looks inside a balancer, so it
-//! judges any: ours, or a stranger's. A violation is something that the trace *proves*; what could
-//! also have another cause is not counted.
+//! Inside, `requests` ties the events of a trace together by request ids. From it are built `logons` (the DCs' decisions
+//! and their causes), `settings` (what servers and clients can do), `tls_connections`, `farm` (the availability of the
+//! backends) and `disruptions` (faults and lost connections). `index` is the facade over all of these. `excuses` says
+//! what the site refuses by itself. Each family of requirements has a module that states its rules and the reasons:
+//! `handshake` (HS), `identity` (ID-1 to ID-3) and `trust` (ID-4, ID-5), `persistence` (ST-1, ST-3), `stability` (ST-2)
+//! and `spread` (ST-4), `failover` (FO), `health` (HC), `tls` (TL). A judging function begins with the id of its
+//! requirement, reads the index and returns a `finding`.
+//!
+//! The oracle sees what clients, servers and DCs saw. It never looks inside a balancer, so it can judge any balancer. A
+//! violation is something that the trace *proves*; what can have another cause does not count.
 
+mod disruptions;
 pub mod effort;
+mod excuses;
 mod failover;
 mod farm;
+mod finding;
 mod handshake;
 mod health;
 mod identity;
@@ -24,12 +29,13 @@ mod index;
 mod judge;
 mod logons;
 mod persistence;
+mod requests;
 pub mod requirement;
-mod secured;
-mod site;
+mod settings;
 mod spread;
 mod stability;
 mod tls;
+mod tls_connections;
 mod trust;
 pub mod verdict;
 

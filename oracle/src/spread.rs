@@ -1,21 +1,21 @@
 //! ST-4: load is spread.
 //!
-//! It applies where a bound is declared, and is put to the test, once, by a trace with two backends
-//! or more in which at least as many units were spread as there are backends. Units are counted up
-//! to the first fault or drain, for afterwards backends may differ in what they can take; requests of
-//! unknown senders (health checks among them) do not count. It is not followed when a backend got
-//! more than its share of the units and what is allowed on top. The evidence is what it got beyond.
+//! ST-4 applies where a bound is declared. It is put to the test, once, by a trace with at least two backends in which
+//! at least as many units were spread as there are backends. Units are counted up to the first fault or drain, because
+//! afterwards backends may differ in what they can take. Requests of unknown senders (such as health checks) do not
+//! count. It is violated if a backend got more than its share of the units plus the declared tolerance. The evidence is
+//! the units beyond that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::trace::SpreadUnit;
 use stickler_model::{Name, RequestId, What};
 
+use crate::finding::Finding;
 use crate::index::Index;
-use crate::judge::Finding;
 
-/// ST-4.
-pub(crate) fn load_is_spread(index: &Index<'_>) -> Finding {
+/// Judges ST-4.
+pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     let Some(spread) = &index.promises().spread else { return Finding::not_applicable() };
     let mut finding = Finding::default();
     let got = units(index, spread.unit);
@@ -29,7 +29,7 @@ pub(crate) fn load_is_spread(index: &Index<'_>) -> Finding {
     let weight = |name: &Name| special.get(name).map_or(1, |&weight| u128::from(weight));
     let weights: u128 = index.farm.backends().map(weight).sum();
     for (backend, events) in &got {
-        // Whole units, rounded down: nobody gets a part of one.
+        // Whole units, rounded down: a unit cannot be split.
         let with_percent = total as u128 * weight(backend) * (100 + u128::from(spread.percent));
         let share = usize::try_from(with_percent / (100 * weights).max(1)).unwrap_or(usize::MAX);
         let allowed = share.saturating_add(spread.units as usize);
@@ -45,13 +45,13 @@ pub(crate) fn load_is_spread(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Of each backend: where it received a unit.
+/// Returns the events at which each backend received a unit.
 fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> BTreeMap<&'t Name, Vec<usize>> {
-    let until = index.farm.first_change().unwrap_or(index.trace.events.len());
+    let until = index.farm.first_change().unwrap_or(index.event_count());
     let mut got: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
     let mut sent_on: BTreeMap<RequestId, (&Name, u32)> = BTreeMap::new();
     let mut counted: BTreeSet<(&Name, u32)> = BTreeSet::new();
-    for (event, seen) in index.trace.events.iter().enumerate().take(until) {
+    for (event, seen) in index.events().take(until) {
         match &seen.what {
             What::ClientSent { connection, request, .. } => {
                 sent_on.insert(*request, (&seen.by, *connection));

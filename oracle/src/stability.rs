@@ -1,44 +1,43 @@
 //! ST-2: an authenticated connection is not asked to authenticate again.
 //!
-//! A client's connection counts as authenticated from the first answer on it to a request that a
-//! server took for the client's own user, if what the client sent for it authenticates a connection of
-//! that site: a ticket does not without `authPersistNonNTLM`, and nothing does with
-//! `authPersistSingleRequest` (`Site::persists`). ST-2 is put to the test by each later request that a
-//! client with valid credentials sends on it without a token, and that is answered there. It is not
-//! followed when that answer is 401 (or 407): the connection was not the client's to keep. A 401.3
-//! is the user's refusal and asks for nothing. A request with a token, be it a fresh ticket
-//! each time, starts a handshake of its own accord; until its Authenticate leg or ticket is through the
-//! connection is not authenticated, by the client's own wish.
+//! A client's connection counts as authenticated from the first answer on it to a request that a server took for the
+//! client's own user, if what the client sent for it authenticates a connection of that site: a ticket does not without
+//! `authPersistNonNTLM`, and nothing does with `authPersistSingleRequest` (`Settings::persists`). ST-2 is put to the
+//! test by each later request that a client with valid credentials sends on it without a token and that is answered
+//! there. It is violated if that answer is 401 (or 407): the connection did not stay the client's. A 401.3 refuses the
+//! user and does not ask for credentials. A request with a token, even a fresh ticket each time, starts a handshake on
+//! the client's initiative; until its Authenticate leg or ticket is accepted the connection is not authenticated.
 
 use std::collections::BTreeMap;
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, Name, RequestId, What};
 
-use crate::index::{Index, asks_for_credentials};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::asks_for_credentials;
 
-/// A server took a request for its client's own user.
+/// An answer by which a server took a request for its client's own user.
 #[derive(Clone, Copy)]
 struct Taken {
     answer: usize,
-    /// It refused that user.
+    /// The server refused access to that user (401.3).
     forbidden: bool,
-    /// The connection is the user's beyond the request.
+    /// The connection stays authenticated after the request.
     persists: bool,
 }
 
-/// ST-2.
-pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
+/// Judges ST-2.
+pub(crate) fn st2_authenticated_connections_are_not_challenged(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    // Of each authenticated connection of a client: the server's answer that shows it.
+    // By client's connection that is authenticated: the server's answer that shows it.
     let mut authenticated: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
-    // Of each request that is under way without a token on such a connection: when it was sent.
+    // By such a connection: the request in progress on it without a token, and the event at which it was sent.
     let mut asked: BTreeMap<(&Name, u32), (RequestId, usize)> = BTreeMap::new();
     let mut taken: BTreeMap<RequestId, Taken> = BTreeMap::new();
-    // What each request was last sent with: a server gets something else where the balancer authenticates.
+    // The leg that each request was last sent with. A server receives another one if the balancer authenticates.
     let mut sent_with: BTreeMap<RequestId, Leg> = BTreeMap::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    for (event, seen) in index.events() {
         match &seen.what {
             What::ClientSent { connection, request, leg, .. } => {
                 let on = (&seen.by, *connection);
@@ -57,11 +56,11 @@ pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
             What::ServerAnswered { .. } => {
                 let Some(answer) = index.answer(event) else { continue };
                 let Some(request) = index.request(answer.request) else { continue };
-                let own = answer.taken_for().is_some() && answer.taken_for() == request.identity;
+                let own = request.is_taken_for_own_user(&answer);
                 if own && request.credentials == Credentials::Valid {
                     let leg = sent_with.get(&request.id).copied().unwrap_or(answer.leg);
-                    let persists = index.site.persists(answer.at.0, leg);
-                    taken.insert(request.id, Taken { answer: event, forbidden: answer.substatus == 3, persists });
+                    let persists = index.settings.persists(answer.at.0, leg);
+                    taken.insert(request.id, Taken { answer: event, forbidden: answer.is_forbidden(), persists });
                 }
             }
             What::ClientReceived { connection, request, status, .. } => {
@@ -78,7 +77,7 @@ pub(crate) fn authenticated_once(index: &Index<'_>) -> Finding {
                             "{}'s connection {connection} was authenticated, but its request {request} was answered with {status}",
                             seen.by,
                         );
-                        let servers = index.requests.get(request).into_iter().flat_map(|request| &request.events);
+                        let servers = index.request(Some(*request)).into_iter().flat_map(|request| &request.events);
                         let between = servers.copied().filter(|&other| (sent..event).contains(&other));
                         finding.violate(summary, between.chain([proof, sent, event]).collect());
                     }

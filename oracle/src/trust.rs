@@ -1,16 +1,15 @@
-//! ID-4 and ID-5: whom a site takes a client for, by a header or by a second logon.
+//! ID-4 and ID-5: the user for whom a site takes a client because of a header or a second logon.
 //!
-//! **ID-4** applies where the site trusts a header (`trusted_header` is declared). It is put to the
-//! test by each client's request that carries a claim in that header and reaches a server. It is
-//! violated when a server trusts the very value that the client claimed, and takes the request for
-//! a user who is not the client's own with valid credentials: then the value can only have come
-//! from the client. A client that claims what is true proves nothing, for the balancer may have
-//! written the same.
+//! **ID-4** applies where the site trusts a header (`trusted_header` is declared). It is put to the test by each
+//! client's request that carries a claim in that header and reaches a server. It is violated if a server trusts exactly
+//! the value that the client claimed, and takes the request for a user who is not the client's own with valid
+//! credentials: then the value can only have come from the client. A client that claims the truth proves nothing,
+//! because the balancer may have written the same.
 //!
-//! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user,
-//! where the client was taken for another user of its own before. It is violated when
-//! * a later request of the client, in the name of the new user, is taken for the one before; or
-//! * the connection that got its identity so, and keeps it, serves another client's request under an identity
+//! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user, if the client was
+//! taken for another user of its own before. It is violated if
+//! * a later request of the client, in the name of the new user, is taken for the former one; or
+//! * the connection that got its identity in this way, and keeps it, serves another client's request under an identity
 //!   that is not that client's.
 
 use std::collections::BTreeMap;
@@ -18,16 +17,17 @@ use std::collections::BTreeMap;
 use stickler_model::event::Credentials;
 use stickler_model::{Name, Principal, What};
 
-use crate::index::{Answered, Index, Request, ServerConnection};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::{Answered, Request, ServerConnection};
 
-/// ID-4.
-pub(crate) fn claims_are_not_trusted(index: &Index<'_>) -> Finding {
+/// Judges ID-4.
+pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
     if index.promises().trusted_header.is_none() {
         return Finding::not_applicable();
     }
     let mut finding = Finding::default();
-    for request in index.requests.values() {
+    for request in index.requests() {
         let mut claimed: Option<(usize, &str)> = None;
         let mut trusted: Option<usize> = None;
         let mut reached = false;
@@ -61,46 +61,47 @@ pub(crate) fn claims_are_not_trusted(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// ID-5.
-pub(crate) fn another_user_at_the_same_client(index: &Index<'_>) -> Finding {
+/// Judges ID-5.
+pub(crate) fn id5_reauthentication_changes_one_client(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    let mut reader = Seats::default();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    let mut state = Id5State::default();
+    for (event, seen) in index.events() {
         if let What::ServerAccepted { connection, .. } = seen.what {
-            // The numbers begin again when a server restarts.
-            reader.changed_on.remove(&(&seen.by, connection));
+            // The numbers start again when a server restarts.
+            state.changed_on.remove(&(&seen.by, connection));
         }
         let Some(answer) = index.answer(event) else { continue };
         let (Some(user), Some(request)) = (answer.taken_for(), index.request(answer.request)) else { continue };
         if answer.is_logon() {
-            reader.changed_on.remove(&answer.at);
+            state.changed_on.remove(&answer.at);
         }
         if is_own(request, &answer) {
-            reader.own(index, request, &answer, &mut finding);
+            state.note_own(index, request, &answer, &mut finding);
         } else {
-            reader.another(request, user, &answer, &mut finding);
+            state.judge_other(request, user, &answer, &mut finding);
         }
     }
     finding
 }
 
+/// Returns whether the server took the request for the client's own user with valid credentials.
 fn is_own(request: &Request<'_>, answer: &Answered<'_>) -> bool {
     request.credentials == Credentials::Valid && answer.taken_for() == request.identity
 }
 
-/// What ID-5 needs to know while it reads a trace from start to end.
+/// The state of ID-5 while a trace is being read.
 #[derive(Default)]
-struct Seats<'t> {
-    /// Of each client: the user that it was last taken for rightly.
+struct Id5State<'t> {
+    /// By client: the user that it was last taken for correctly.
     current: BTreeMap<&'t Name, &'t Principal>,
-    /// Of each client whose user changed: the one before, and the answer that changed it.
+    /// By client whose user changed: the former user, and the answer that changed it.
     before: BTreeMap<&'t Name, (&'t Principal, usize)>,
-    /// Server's connections that have their identity from such a change.
+    /// By server's connection that has its identity from such a change: the client, and the answer.
     changed_on: BTreeMap<ServerConnection<'t>, (&'t Name, usize)>,
 }
 
-impl<'t> Seats<'t> {
-    fn own(&mut self, index: &Index<'t>, request: &Request<'t>, answer: &Answered<'t>, finding: &mut Finding) {
+impl<'t> Id5State<'t> {
+    fn note_own(&mut self, index: &Index<'t>, request: &Request<'t>, answer: &Answered<'t>, finding: &mut Finding) {
         let Some(user) = answer.taken_for() else { return };
         let current = self.current.entry(request.client).or_insert(user);
         if *current == user || !answer.is_logon() {
@@ -114,7 +115,7 @@ impl<'t> Seats<'t> {
         *current = user;
     }
 
-    fn another(&self, request: &Request<'t>, user: &Principal, answer: &Answered<'t>, finding: &mut Finding) {
+    fn judge_other(&self, request: &Request<'t>, user: &Principal, answer: &Answered<'t>, finding: &mut Finding) {
         let (client, id, (server, connection)) = (request.client, request.id, answer.at);
         if let Some(&(old, changed)) = self.before.get(client)
             && old == user

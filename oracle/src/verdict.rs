@@ -1,24 +1,24 @@
-//! Verdicts, and the evidence for them.
+//! Verdicts and their evidence.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Requirement;
+use crate::requirement::Requirement;
 
-/// What a trace says of a requirement.
+/// The result of judging a trace by a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
-    /// Nothing in the trace put it to the test.
+    /// Nothing in the trace put the requirement to the test.
     NotExercised,
-    /// It does not concern this site or this balancer.
+    /// The requirement does not concern this site or this balancer.
     NotApplicable,
-    /// Put to the test, and kept.
+    /// The requirement was put to the test and kept.
     Ok,
-    /// A SHOULD that was not followed.
+    /// A SHOULD was not followed.
     NonStrict,
-    /// A MUST that was broken.
+    /// A MUST was broken.
     Violated,
 }
 
@@ -34,24 +34,24 @@ impl fmt::Display for Grade {
     }
 }
 
-/// One requirement's verdict on one trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The verdict on one trace by one requirement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Which requirement.
+    /// The requirement.
     pub requirement: Requirement,
     /// The grade.
     pub grade: Grade,
-    /// How often the trace put it to the test.
+    /// How many times the trace put the requirement to the test.
     pub exercised: usize,
-    /// Each violation (or departure, for a SHOULD), in the order in which they happened.
+    /// Every violation (or departure, for a SHOULD), in the order in which they happened.
     pub evidence: Vec<Evidence>,
 }
 
-/// Why a requirement counts as violated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Proof of one violation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// In one sentence, with names: "bob's request r4 was processed as CORP\alice by iis1 on connection 2".
+    /// The violation in one sentence, with names: "bob's request r4 was processed as CORP\alice by iis1 on connection 2".
     pub summary: String,
-    /// The events that prove it, as indices into the trace's events, in order.
+    /// The events that prove the violation, as indices into the trace's events, in order.
     pub events: Vec<usize>,
 }

@@ -1,32 +1,37 @@
 //! The same for programs: one JSON document.
 
 use serde::Serialize;
+use stickler_model::Trace;
 use stickler_oracle::{Effort, Requirement, Severity, Verdict};
+use stickler_runner::{Diagnostic, Ending, Run};
 
-use crate::{RunReport, transcript};
+use crate::transcript;
 
 #[derive(Serialize)]
 struct Document<'a> {
-    runs: Vec<Run<'a>>,
+    runs: Vec<RunValue<'a>>,
     requirements: Vec<RequirementText>,
 }
 
 #[derive(Serialize)]
-struct Run<'a> {
+struct RunValue<'a> {
     scenario: &'a str,
-    balancer: &'a str,
+    balancer: String,
+    arm: &'a str,
     seed: u64,
     as_expected: bool,
-    surprises: &'a [String],
-    failures: &'a [String],
+    surprises: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<String>,
+    failures: &'a [Diagnostic],
     printed: &'a [String],
     reason: Option<&'a str>,
     verdicts: Vec<GradedVerdict<'a>>,
-    effort: Effort,
-    trace_hash: String,
+    effort: Option<Effort>,
+    trace_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<Vec<String>>,
-    replay: &'a str,
+    replay: String,
 }
 
 #[derive(Serialize)]
@@ -61,37 +66,46 @@ pub fn requirements() -> Vec<RequirementText> {
         .collect()
 }
 
-/// All runs, and the requirements that they were judged by. `everything` adds the whole transcripts.
-pub fn document(runs: &[RunReport], everything: bool) -> String {
-    let document =
-        Document { runs: runs.iter().map(|run| run_value(run, everything)).collect(), requirements: requirements() };
+/// All runs, and the requirements that they were judged by. `replay` gives the command that makes a run again;
+/// `everything` adds the whole transcripts.
+pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool) -> String {
+    let runs = runs.iter().map(|run| run_value(run, replay(run), everything)).collect();
+    let document = Document { runs, requirements: requirements() };
     serde_json::to_string_pretty(&document).expect("a report has no map keys that JSON refuses")
 }
 
-fn run_value(run: &RunReport, everything: bool) -> Run<'_> {
-    let lines = |events: &[usize]| {
-        events.iter().filter_map(|&index| run.trace.events.get(index)).map(transcript::line).collect()
+fn run_value(run: &Run, replay: String, everything: bool) -> RunValue<'_> {
+    let events = run.trace.as_ref().map_or(&[][..], |trace| &trace.events);
+    let lines = |indices: &[usize]| {
+        indices.iter().filter_map(|&index| events.get(index)).map(transcript::line).collect::<Vec<_>>()
     };
-    Run {
-        scenario: &run.scenario,
-        balancer: &run.balancer,
-        seed: run.trace.header.seed,
-        as_expected: run.as_expected(),
-        surprises: &run.surprises,
+    let verdicts = run.verdicts.iter().map(|verdict| GradedVerdict {
+        verdict,
+        transcript: verdict.evidence.iter().map(|evidence| lines(&evidence.events)).collect(),
+    });
+    let ending = run.ending();
+    let as_expected = ending == Ending::AsExpected;
+    let (surprises, skipped) = match ending {
+        Ending::AsExpected => (Vec::new(), None),
+        Ending::NotAsExpected(deviations) => (deviations.iter().map(ToString::to_string).collect(), None),
+        Ending::Skipped(reason) => (Vec::new(), Some(reason)),
+        Ending::Failed(diagnostic) => (vec![diagnostic.to_string()], None),
+    };
+    RunValue {
+        scenario: &run.source.scenario,
+        balancer: run.balancer.to_string(),
+        arm: &run.arm,
+        seed: run.seed,
+        as_expected,
+        surprises,
+        skipped,
         failures: &run.failures,
         printed: &run.printed,
-        reason: run.reason.as_deref(),
-        verdicts: run
-            .verdicts
-            .iter()
-            .map(|verdict| GradedVerdict {
-                verdict,
-                transcript: verdict.evidence.iter().map(|evidence| lines(&evidence.events)).collect(),
-            })
-            .collect(),
-        effort: Effort::of(&run.trace),
-        trace_hash: run.trace.hash(),
-        transcript: everything.then(|| run.trace.events.iter().map(transcript::line).collect()),
-        replay: &run.replay,
+        reason: run.expected.reason.as_deref(),
+        verdicts: verdicts.collect(),
+        effort: run.trace.as_ref().map(Effort::of),
+        trace_hash: run.trace.as_ref().map(Trace::hash),
+        transcript: everything.then(|| events.iter().map(transcript::line).collect()),
+        replay,
     }
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
 use stickler_oracle::{Cost, Effort, Grade, Severity};
+use stickler_runner::{End, Ending, Run};
 
-use crate::{RunReport, transcript};
+use crate::transcript;
 
 /// A line under the header, and none between rows: the table has to fit a screen.
 pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -15,18 +16,19 @@ pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyl
 ///
 /// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected.
 /// It is as wide as the terminal, where there is one.
-pub fn table(runs: &[RunReport], color: bool) -> String {
-    let mut balancers: Vec<&str> = Vec::new();
-    let mut rows: IndexMap<&str, IndexMap<&str, Vec<&RunReport>>> = IndexMap::new();
+pub fn table(runs: &[Run], color: bool) -> String {
+    let mut balancers: Vec<String> = Vec::new();
+    let mut rows: IndexMap<&str, IndexMap<String, Vec<&Run>>> = IndexMap::new();
     for run in runs {
-        if !balancers.contains(&run.balancer.as_str()) {
-            balancers.push(&run.balancer);
+        let balancer = run.balancer.to_string();
+        if !balancers.contains(&balancer) {
+            balancers.push(balancer.clone());
         }
-        rows.entry(&run.scenario).or_default().entry(&run.balancer).or_default().push(run);
+        rows.entry(&run.source.scenario).or_default().entry(balancer).or_default().push(run);
     }
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(std::iter::once("scenario").chain(balancers.iter().copied()));
+    table.set_header(std::iter::once("scenario").chain(balancers.iter().map(String::as_str)));
     for (scenario, by_balancer) in rows {
         let cells = balancers
             .iter()
@@ -37,7 +39,7 @@ pub fn table(runs: &[RunReport], color: bool) -> String {
 }
 
 /// What the marks mean, and one line that counts.
-pub fn legend(runs: &[RunReport]) -> String {
+pub fn legend(runs: &[Run]) -> String {
     let mut ids: Vec<_> = runs
         .iter()
         .flat_map(|run| run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)))
@@ -53,21 +55,41 @@ pub fn legend(runs: &[RunReport]) -> String {
     text + &count(runs)
 }
 
-/// How many runs ended as expected, in a line.
-pub fn count(runs: &[RunReport]) -> String {
-    let unexpected = runs.iter().filter(|run| !run.as_expected()).count();
-    let (all, plural) = (runs.len(), if runs.len() == 1 { "" } else { "s" });
-    format!("\n{all} run{plural}, {} as expected, {unexpected} not as expected\n", all - unexpected)
+/// How many runs ended as expected, in a line; below it, how many were skipped for which reason.
+pub fn count(runs: &[Run]) -> String {
+    let (mut as_expected, mut unexpected) = (0, 0);
+    let mut skipped: IndexMap<String, usize> = IndexMap::new();
+    for run in runs {
+        match run.ending() {
+            Ending::AsExpected => as_expected += 1,
+            Ending::NotAsExpected(_) | Ending::Failed(_) => unexpected += 1,
+            Ending::Skipped(reason) => *skipped.entry(reason).or_default() += 1,
+        }
+    }
+    let plural = if runs.len() == 1 { "" } else { "s" };
+    let mut text = format!("\n{} run{plural}, {as_expected} as expected, {unexpected} not as expected", runs.len());
+    if !skipped.is_empty() {
+        let _ = write!(text, ", {} skipped", skipped.values().sum::<usize>());
+    }
+    text.push('\n');
+    for (reason, times) in skipped {
+        let _ = writeln!(text, "skipped {times}: {reason}");
+    }
+    text
 }
 
 /// One run in full: verdicts with their evidence, and what was not expected.
 ///
-/// `everything` adds the whole transcript, with the lines of the evidence marked.
-pub fn details(run: &RunReport, everything: bool) -> String {
-    let mut text = format!("── {} over {}\n", run.scenario, run.balancer);
+/// `replay` is the command that makes the run again. `everything` adds the whole transcript, with the lines of the evidence
+/// marked.
+pub fn details(run: &Run, replay: &str, everything: bool) -> String {
+    let mut text = format!("── {} over {}\n", run.source.scenario, run.balancer);
+    let ending = run.ending();
+    let trace = run.trace.as_ref();
     for verdict in run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)) {
         let Some(first) = verdict.evidence.first() else { continue };
-        let _ = write!(text, "{} {}: {}", verdict.requirement, verdict.grade, transcript::evidence(&run.trace, first));
+        let evidence = trace.map(|trace| transcript::evidence(trace, first)).unwrap_or_default();
+        let _ = write!(text, "{} {}: {evidence}", verdict.requirement, verdict.grade);
         if verdict.evidence.len() > 1 {
             let _ = writeln!(
                 text,
@@ -80,14 +102,25 @@ pub fn details(run: &RunReport, everything: bool) -> String {
     for line in &run.printed {
         let _ = writeln!(text, "printed: {line}");
     }
-    if let Some(reason) = &run.reason {
+    if let Some(reason) = &run.expected.reason {
         let _ = writeln!(text, "why: {reason}");
     }
-    text.push_str(&failures(run));
-    for surprise in &run.surprises {
-        let _ = writeln!(text, "NOT AS EXPECTED: {surprise}");
+    text.push_str(&failures(run, ending == Ending::AsExpected));
+    match &ending {
+        Ending::AsExpected => {}
+        Ending::NotAsExpected(deviations) => {
+            for deviation in deviations {
+                let _ = writeln!(text, "NOT AS EXPECTED: {deviation}");
+            }
+        }
+        Ending::Skipped(reason) => {
+            let _ = writeln!(text, "skipped: {reason}");
+        }
+        Ending::Failed(diagnostic) => {
+            let _ = writeln!(text, "{diagnostic}");
+        }
     }
-    if everything {
+    if let (Some(trace), true) = (trace, everything) {
         let mut marked: Vec<usize> = run
             .verdicts
             .iter()
@@ -95,25 +128,25 @@ pub fn details(run: &RunReport, everything: bool) -> String {
             .flat_map(|evidence| evidence.events.iter().copied())
             .collect();
         marked.sort_unstable();
-        text.push_str(&transcript::whole(&run.trace, &marked));
-        let Cost { http_requests, ticket_checks, logons, dc_tickets } = Effort::of(&run.trace).total;
+        text.push_str(&transcript::whole(trace, &marked));
+        let Cost { http_requests, ticket_checks, logons, dc_tickets } = Effort::of(trace).total;
         let _ = writeln!(
             text,
             "cost: {http_requests} HTTP requests, {ticket_checks} tickets checked; of the DC, {logons} logons and \
              {dc_tickets} requests for tickets"
         );
     }
-    let _ = writeln!(text, "replay: {}", run.replay);
+    let _ = writeln!(text, "replay: {replay}");
     text
 }
 
 /// The script's own expectations that did not hold: each once, with how often; only the first where that was expected.
-fn failures(run: &RunReport) -> String {
-    let mut counted: IndexMap<&str, usize> = IndexMap::new();
+fn failures(run: &Run, expected: bool) -> String {
+    let mut counted: IndexMap<String, usize> = IndexMap::new();
     for failure in &run.failures {
-        *counted.entry(failure).or_default() += 1;
+        *counted.entry(failure.to_string()).or_default() += 1;
     }
-    let shown = if run.as_expected() { 1 } else { counted.len() };
+    let shown = if expected { 1 } else { counted.len() };
     let mut text = String::new();
     for (failure, times) in counted.iter().take(shown) {
         let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
@@ -126,12 +159,12 @@ fn failures(run: &RunReport) -> String {
 }
 
 /// Whether a run has anything to tell beside its cell in the table.
-pub fn is_notable(run: &RunReport) -> bool {
+pub fn is_notable(run: &Run) -> bool {
     let kept = run.graded(Grade::Violated).next().is_none() && run.graded(Grade::NonStrict).next().is_none();
     !kept || !run.as_expected() || !run.printed.is_empty()
 }
 
-fn cell(runs: &[&RunReport], color: bool) -> Cell {
+fn cell(runs: &[&Run], color: bool) -> Cell {
     let mut marks: Vec<String> = Vec::new();
     for run in runs {
         for verdict in &run.verdicts {
@@ -145,9 +178,14 @@ fn cell(runs: &[&RunReport], color: bool) -> Cell {
             }
         }
     }
-    let unexpected = runs.iter().any(|run| !run.as_expected());
+    let is_skipped = |run: &&&Run| matches!(run.end, End::Skipped(_));
+    let skipped = runs.iter().filter(is_skipped).count();
+    let unexpected = runs.iter().filter(|run| !is_skipped(run)).any(|run| !run.as_expected());
     let clean = marks.is_empty();
     let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
+    if skipped == runs.len() {
+        return Cell::new("skipped");
+    }
     if unexpected {
         text.push_str(" !");
     }

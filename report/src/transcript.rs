@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter, Write as _};
 
 use stickler_model::event::{Closed, Credentials, Event, Leg, What};
-use stickler_model::{Action, Fault, Principal, RequestId, Trace};
+use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace};
 use stickler_oracle::Evidence;
 
 /// Evidence lists no more events than this; the rest are counted.
@@ -194,10 +194,10 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
                 user(identity)
             )
         }
-        Action::Start(spec) => write!(f, "{} starts {} {}", spec.client, spec.method, spec.path),
+        Action::Start { request, .. } => write!(f, "{} starts {} {}", request.client, request.method, request.path),
         Action::Await(request) => write!(f, "wait for {request}"),
-        Action::MakeToken(name) => write!(f, "{name} makes a token, and does not send it"),
-        Action::SendRaw(raw) => write!(f, "{} sends {} bytes on a bare connection", raw.client, raw.bytes.len()),
+        Action::MakeToken { id, client } => write!(f, "{client} makes the token {id}, and does not send it"),
+        Action::SendRaw(raw) => raw_line(f, raw),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),
         Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
@@ -238,4 +238,17 @@ const fn closed(how: Closed) -> &'static str {
         Closed::ByPeer => "closed by the peer",
         Closed::Broken => "broken",
     }
+}
+
+fn raw_line(f: &mut Formatter<'_>, raw: &RawSpec) -> fmt::Result {
+    write!(f, "{} sends ", raw.client)?;
+    for (index, piece) in raw.bytes.iter().enumerate() {
+        let and = if index == 0 { "" } else { ", " };
+        match piece {
+            Piece::Text(text) => write!(f, "{and}{} bytes", text.len())?,
+            Piece::Bytes(bytes) => write!(f, "{and}{} bytes", bytes.len())?,
+            Piece::Token(id) => write!(f, "{and}the token {id}")?,
+        }
+    }
+    f.write_str(" on a bare connection")
 }

@@ -6,10 +6,11 @@ use stickler_model::event::{Credentials, Leg};
 use stickler_model::payload::Digest;
 use stickler_model::topology::{DomainSpec, Provider};
 use stickler_model::trace::Promises;
-use stickler_model::{Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
+use stickler_model::{BalancerSpec, Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
 use stickler_report::matrix::{Matrix, Subject, Works};
-use stickler_report::{RunReport, pretty, transcript};
+use stickler_report::{pretty, transcript};
+use stickler_runner::{End, Expected, Run, Source};
 
 fn trace() -> Trace {
     let alice = Principal::new("CORP", "alice");
@@ -19,6 +20,7 @@ fn trace() -> Trace {
     Trace {
         header: Header {
             seed: 7,
+            balancer: BalancerSpec::named("shared-pool"),
             topology: Topology {
                 domain: DomainSpec {
                     netbios: "CORP".into(),
@@ -28,7 +30,6 @@ fn trace() -> Trace {
                     ..DomainSpec::default()
                 },
                 servers: Vec::new(),
-                balancer: "shared-pool".into(),
                 ..Topology::default()
             },
             promises: Promises::default(),
@@ -82,13 +83,17 @@ fn trace() -> Trace {
     }
 }
 
-fn run(scenario: &str, balancer: &str, grade: Grade, surprises: Vec<String>) -> RunReport {
+/// A run in which ID-2 got this grade. Expected is that it is kept, or else violated as `leaks` says.
+fn run(scenario: &str, balancer: &str, grade: Grade, leaks: bool) -> Run {
     let evidence =
         Evidence { summary: "mallory's request r2 was processed as CORP\\alice".into(), events: vec![1, 2, 3] };
-    RunReport {
-        scenario: scenario.into(),
-        balancer: balancer.into(),
-        trace: trace(),
+    let expected = if leaks { Grade::Violated } else { Grade::Ok };
+    Run {
+        source: Source { scenario: scenario.into(), path: scenario.into() },
+        arm: "sim".into(),
+        balancer: BalancerSpec::named(balancer),
+        seed: 7,
+        trace: Some(trace()),
         verdicts: vec![
             Verdict { requirement: Requirement::Hs1, grade: Grade::Ok, exercised: 1, evidence: Vec::new() },
             Verdict {
@@ -100,25 +105,49 @@ fn run(scenario: &str, balancer: &str, grade: Grade, surprises: Vec<String>) -> 
         ],
         failures: Vec::new(),
         printed: Vec::new(),
-        surprises,
-        reason: Some("the pool hands alice's connection to anyone".into()),
-        replay: "stickler run anonymous --balancer shared-pool --seed 7".into(),
+        end: End::Complete,
+        expected: Expected {
+            grades: [(Requirement::Id2, vec![expected])].into(),
+            script: None,
+            reason: Some("the pool hands alice's connection to anyone".into()),
+        },
     }
+}
+
+const REPLAY: &str = "stickler run anonymous --balancer shared-pool --seed 7";
+
+/// A run that asked for something that its arm does not have.
+fn skipped(scenario: &str, balancer: &str) -> Run {
+    let end = End::Skipped("there is no process to crash".into());
+    Run { trace: None, verdicts: Vec::new(), end, ..run(scenario, balancer, Grade::Ok, false) }
 }
 
 #[test]
 fn the_table_shows_what_was_violated_and_marks_surprises() {
     let runs = [
-        run("anonymous", "l4-nat", Grade::Ok, Vec::new()),
-        run("anonymous", "shared-pool", Grade::Violated, Vec::new()),
-        run("lone", "l4-nat", Grade::Violated, vec!["ID-2 was expected to be kept".into()]),
+        run("anonymous", "l4-nat", Grade::Ok, false),
+        run("anonymous", "shared-pool", Grade::Violated, true),
+        run("lone", "l4-nat", Grade::Violated, false),
+        skipped("lone", "shared-pool"),
     ];
     insta::assert_snapshot!(format!("{}{}", pretty::table(&runs, false), pretty::legend(&runs)));
 }
 
 #[test]
 fn the_evidence_is_a_short_transcript() {
-    insta::assert_snapshot!(pretty::details(&run("anonymous", "shared-pool", Grade::Violated, Vec::new()), false));
+    insta::assert_snapshot!(pretty::details(&run("anonymous", "shared-pool", Grade::Violated, true), REPLAY, false));
+}
+
+#[test]
+fn what_was_skipped_is_shown_and_counted() {
+    let text = pretty::details(&skipped("lone", "l4-nat"), REPLAY, true);
+    assert!(text.contains("skipped: there is no process to crash\n"), "{text}");
+    let runs = [skipped("lone", "l4-nat"), run("lone", "l4-nat", Grade::Ok, false)];
+    let count = pretty::count(&runs);
+    assert_eq!(
+        count,
+        "\n2 runs, 1 as expected, 0 not as expected, 1 skipped\nskipped 1: there is no process to crash\n"
+    );
 }
 
 #[test]
@@ -150,12 +179,15 @@ fn a_logon_that_another_dc_decided_is_a_line() {
 
 #[test]
 fn the_json_document_is_complete() {
-    let text = stickler_report::json::document(&[run("anonymous", "shared-pool", Grade::Violated, Vec::new())], true);
+    let runs = [run("anonymous", "shared-pool", Grade::Violated, true), skipped("lone", "l4-nat")];
+    let text = stickler_report::json::document(&runs, &|_| REPLAY.into(), true);
     let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(value["runs"][0]["verdicts"][1]["requirement"], "ID-2");
     assert_eq!(value["runs"][0]["verdicts"][1]["grade"], "violated");
     assert_eq!(value["runs"][0]["verdicts"][1]["transcript"][0].as_array().map(Vec::len), Some(3));
     assert_eq!(value["runs"][0]["transcript"].as_array().map(Vec::len), Some(4));
+    assert_eq!((&value["runs"][0]["replay"], &value["runs"][0]["as_expected"]), (&REPLAY.into(), &true.into()));
+    assert_eq!(value["runs"][1]["skipped"], "there is no process to crash");
     assert_eq!(value["requirements"].as_array().map(Vec::len), Some(Requirement::all().count()));
 }
 
@@ -163,12 +195,12 @@ fn matrix() -> Matrix {
     let mut matrix = Matrix::default();
     let subject = |name: &str, config: &str| Subject { name: name.into(), product: "X".into(), config: config.into() };
     let runs = [
-        (subject("kept", "a|b <default>"), run("anonymous", "kept", Grade::Ok, Vec::new())),
-        (subject("leaky", "pool"), run("lone", "leaky", Grade::Ok, Vec::new())),
-        (subject("leaky", "pool"), run("anonymous", "leaky", Grade::Violated, Vec::new())),
+        (subject("kept", "a|b <default>"), run("anonymous", "kept", Grade::Ok, false)),
+        (subject("leaky", "pool"), run("lone", "leaky", Grade::Ok, false)),
+        (subject("leaky", "pool"), run("anonymous", "leaky", Grade::Violated, true)),
     ];
     for (subject, run) in runs {
-        matrix.add(&subject, (&run.scenario, Provider::Ntlm), &run.trace, &run.verdicts, &run.replay);
+        matrix.add(&subject, Provider::Ntlm, &run, REPLAY);
     }
     matrix
 }

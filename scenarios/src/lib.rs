@@ -1,16 +1,15 @@
 //! The Starlark front end, the shipped scripts, and the conformance suite.
 //!
 //! ```text
-//! Scenario ──▶ run ──▶ World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Expected::compare ──▶ Deviations
-//! (.star)    (script)                                         (expected.toml)
+//! Scenario ──▶ run ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Ending
+//! (.star)    (script)                                              (expected.toml)
 //! ```
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * [`runner`]: one script over one balancer with one seed; [`Run`] says what came of it.
+//! * [`run()`]: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
-//! * [`expected`]: the expected outcome as data, and how a run differs from it.
-//! * [`diagnostic`]: a message with its place in a script.
+//! * [`expected`]: the tables of expected outcomes.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
@@ -45,23 +44,20 @@
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
 //! | `r.id`, `status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length`, `hop` | what came of a request; `None` where the application did not answer |
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
-//! | `print(...)` | kept in [`Run::printed`] |
+//! | `print(...)` | kept in [`Run::printed`](stickler_runner::Run) |
 //!
-//! Linking this crate installs a counting global allocator ([`limits`]).
+//! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
-pub mod diagnostic;
 pub mod expected;
 pub mod limits;
+mod nearest;
 mod panics;
-pub mod runner;
+mod run;
 pub mod scenario;
 mod script;
 pub mod suite;
 
-use stickler_model::standard as directory;
-
-pub use diagnostic::Diagnostic;
-pub use expected::{Deviation, Expectations, Expected, ExpectedError};
-pub use runner::{Run, WorldBuilder, run};
+pub use expected::{Expectations, ExpectedError};
+pub use run::run;
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

@@ -1,8 +1,11 @@
 //! How much a script may compute and allocate.
 //!
 //! Starlark's own heap limit is looked at between steps, so a single `[0] * (1 << 28)` is through
-//! before it bites. This module counts at the only place that sees every byte: the global
-//! allocator. While a thread runs a script, what it allocates counts against a budget. The
+//! before it bites. [`Metered`] counts at the only place that sees every byte: the global
+//! allocator. It does so where the program installs it, as the command `stickler` does; a library must not choose a
+//! program's allocator. Without it, a script's heap is looked at after each statement only.
+//!
+//! While a thread runs a script, what it allocates counts against a budget. The
 //! allocation that would exceed the budget never happens: the thread says so and is **parked for
 //! good**. Unwinding out of an allocator is undefined behaviour and aborting would take the whole
 //! process along, other runs included; a parked thread costs its budget at most, and the process
@@ -12,8 +15,6 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, RefCell};
-
-use mimalloc::MiMalloc;
 
 /// Bytes that a script may hold at a time.
 pub const MEMORY: usize = 64 << 20;
@@ -34,11 +35,16 @@ pub const PRINTED: usize = 10_000;
 /// takes up to 32 KiB for each level of syntax, and a statement has at most 4,000 levels.
 pub const STACK: usize = 256 << 20;
 
-#[global_allocator]
-static ALLOCATOR: Metered = Metered;
-
-/// An allocator behind a meter for each thread. Worlds allocate much and briefly, where mimalloc beats the system's.
-struct Metered;
+/// An allocator with a meter for each thread. A program that plays scripts of others installs it, around the allocator of
+/// its choice:
+///
+/// ```ignore
+/// #[global_allocator]
+/// static ALLOCATOR: stickler_scenarios::limits::Metered<std::alloc::System> =
+///     stickler_scenarios::limits::Metered(std::alloc::System);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Metered<A>(pub A);
 
 thread_local! {
     /// What this thread has left; `None` where nothing is metered. Const and without a destructor,
@@ -108,26 +114,29 @@ fn park_for_good() -> ! {
     }
 }
 
-#[expect(unsafe_code, reason = "an allocator cannot be written without; every call is handed to mimalloc as it came")]
-/// SAFETY: each method passes its arguments unchanged to [`MiMalloc`], which upholds the contract.
+#[expect(
+    unsafe_code,
+    reason = "an allocator cannot be written without; every call is handed to the inner allocator as it came"
+)]
+/// SAFETY: each method passes its arguments unchanged to the inner allocator, which upholds the contract.
 /// Before that it only counts, without allocating, or never returns.
-unsafe impl GlobalAlloc for Metered {
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Metered<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         charge(layout.size());
         // SAFETY: see above.
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { self.0.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         refund(layout.size());
         // SAFETY: see above.
-        unsafe { MiMalloc.dealloc(pointer, layout) }
+        unsafe { self.0.dealloc(pointer, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         charge(layout.size());
         // SAFETY: see above.
-        unsafe { MiMalloc.alloc_zeroed(layout) }
+        unsafe { self.0.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -135,7 +144,7 @@ unsafe impl GlobalAlloc for Metered {
         charge(new_size);
         refund(layout.size());
         // SAFETY: see above.
-        unsafe { MiMalloc.realloc(pointer, layout, new_size) }
+        unsafe { self.0.realloc(pointer, layout, new_size) }
     }
 }
 
@@ -145,6 +154,9 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: Metered<std::alloc::System> = Metered(std::alloc::System);
 
     /// Runs `body` with a budget of 1 MiB; whether it came to its end.
     fn survives(body: fn()) -> bool {

@@ -1,8 +1,11 @@
 //! A script's source, with its title and description.
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
 
 /// The longest script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
@@ -73,6 +76,11 @@ impl Scenario {
     /// The script.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// A message about these bytes of the script.
+    pub fn diagnostic(&self, bytes: Range<usize>, message: String, actual: Option<String>) -> Diagnostic {
+        Diagnostic::new(&self.path, &self.source, bytes, message, actual)
     }
 
     /// The docstring's first line; empty without one.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use stickler_model::BalancerSpec;
 use stickler_model::topology::Provider;
+use stickler_runner::{Arm, Run};
 
-use crate::expected::{Expectations, ExpectedError};
-use crate::{Scenario, ScenarioError};
+use crate::expected::{Expectations, ExpectedError, Known, Shared, Source};
+pub(crate) use crate::nearest::nearest;
+use crate::{Scenario, ScenarioError, run};
 
 /// The file of expected outcomes in a folder of scripts.
 const EXPECTED: &str = "expected.toml";
@@ -24,6 +27,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// Runs the script over a balancer on an arm; the run knows what is expected of it.
+    pub fn run(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+        let expected = self.expectations.expected(self.scenario.name(), &balancer.to_string());
+        Run { expected, ..run(&self.scenario, balancer, seed, arm) }
+    }
+
     /// What the site takes, of the shipped scenarios in which a well set-up IIS stands behind the balancer: NTLM;
     /// Kerberos alone; or Negotiate, where some clients fall back to NTLM. What goes wrong there is the balancer's doing.
     /// `None`: another kind of server, or a site that is set up wrong.
@@ -206,11 +215,18 @@ const SHIPPED: &[Group] = &[
     ),
 ];
 
+/// The reasons that more folders than one give, by key.
+const REASONS: Source<'_> = Source { text: include_str!("../scripts/reasons.toml"), origin: "reasons.toml" };
+
+/// Which mechanisms behave alike.
+const MECHANISMS: Source<'_> = Source { text: include_str!("../scripts/mechanisms.toml"), origin: "mechanisms.toml" };
+
 /// The shipped scenarios. `balancers` are the names that exist, to check the expected outcomes.
 ///
 /// # Errors
 /// [`ExpectedError`] where a shipped table names a balancer that `balancers` lacks.
 pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
+    let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
     let mut all = Vec::new();
     for group in SHIPPED {
         let scripts = group.scripts.iter();
@@ -218,7 +234,8 @@ pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
             scripts.map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
         let origin = format!("{}/{EXPECTED}", group.name);
-        let expectations = Expectations::parse(group.expected, &origin, &names, balancers)?;
+        let known = Known { scenarios: &names, balancers, shared: &shared };
+        let expectations = Expectations::parse(Source { text: group.expected, origin: &origin }, &known)?;
         all.extend(cases(scenarios, group.name, expectations));
     }
     Ok(all)
@@ -276,7 +293,10 @@ fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Ca
     // The file is about its whole folder, also where one script of it is run.
     let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let expectations = Expectations::parse(&text, &file.display().to_string(), &names, balancers)?;
+    let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
+    let known = Known { scenarios: &names, balancers, shared: &shared };
+    let origin = file.display().to_string();
+    let expectations = Expectations::parse(Source { text: &text, origin: &origin }, &known)?;
     Ok(cases(scenarios, &group, expectations))
 }
 
@@ -315,13 +335,6 @@ fn nothing_matched(pattern: &str) -> SuiteError {
 
 fn nearest_hint(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
-}
-
-/// The candidate most like `name`, where one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |candidate: &str| strsim::damerau_levenshtein(name, candidate);
-    let best = candidates.into_iter().min_by_key(|candidate| distance(candidate))?;
-    (distance(best) <= name.chars().count().max(3) / 2).then_some(best)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Every defect that real products had is caught, and the mechanism without it is clean (`scripts/defects.toml`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use stickler_catalogue::{defects, names};
-use stickler_model::{Topology, World, WorldError};
+use stickler_model::BalancerSpec;
 use stickler_oracle::{Grade, Requirement, Severity};
-use stickler_scenarios::{Case, Run, run, shipped};
-use stickler_sim::SimWorld;
+use stickler_runner::{Arm, End, Run};
+use stickler_scenarios::{Case, shipped};
+use stickler_sim::SimArm;
 
 /// The scenario that catches a defect.
 #[derive(Deserialize)]
@@ -26,16 +28,19 @@ fn catches() -> BTreeMap<String, Vec<Catch>> {
     toml::from_str(include_str!("../scripts/defects.toml")).unwrap()
 }
 
+/// Which run it is, for a message.
+fn name(run: &Run) -> String {
+    format!("{} over {}", run.source.scenario, run.balancer)
+}
+
 fn cases() -> Vec<Case> {
     shipped(&names()).unwrap()
 }
 
 fn play(case: &Case, balancer: &str) -> Run {
-    let simulated = |topology: Topology, seed: u64| -> Result<Box<dyn World>, WorldError> {
-        Ok(Box::new(SimWorld::new(topology, seed)?))
-    };
-    let run = run(&case.scenario, balancer, 1, simulated);
-    assert_eq!(run.error, None, "{}", run.replay());
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    let run = case.run(&BalancerSpec::named(balancer), 1, &arm);
+    assert_eq!(run.end, End::Complete, "{}", name(&run));
     run
 }
 
@@ -46,18 +51,18 @@ fn check_control(catch: &Catch, run: &Run) {
         .iter()
         .filter(|verdict| verdict.grade == Grade::Violated && verdict.requirement.severity() == Severity::Must);
     let violated: Vec<_> = violated.map(|verdict| verdict.requirement.to_string()).collect();
-    assert!(violated.is_empty() && run.failures.is_empty(), "{} is not clean: {violated:?}", run.replay());
+    assert!(violated.is_empty() && run.failures.is_empty(), "{} is not clean: {violated:?}", name(run));
     for &requirement in &catch.violates {
-        assert_eq!(run.grade(requirement), Grade::Ok, "{requirement}: {}", run.replay());
+        assert_eq!(run.grade(requirement), Grade::Ok, "{requirement}: {}", name(run));
     }
 }
 
 fn check_caught(catch: &Catch, run: &Run) {
     for &requirement in &catch.violates {
-        assert_eq!(run.grade(requirement), Grade::Violated, "{requirement}: {}", run.replay());
+        assert_eq!(run.grade(requirement), Grade::Violated, "{requirement}: {}", name(run));
     }
     if catch.script {
-        assert!(!run.failures.is_empty(), "every expectation holds: {}", run.replay());
+        assert!(!run.failures.is_empty(), "every expectation holds: {}", name(run));
     }
     assert!(catch.script || !catch.violates.is_empty(), "nothing is said of {}", run.balancer);
 }

@@ -2,11 +2,19 @@
 
 mod double;
 
+use stickler_model::BalancerSpec;
+use stickler_scenarios::limits::Metered;
 use stickler_scenarios::{Scenario, run};
+
+#[global_allocator]
+static ALLOCATOR: Metered<std::alloc::System> = Metered(std::alloc::System);
 
 fn error(source: &str) -> String {
     let scenario = Scenario::new("test", "test.star", source).unwrap();
-    run(&scenario, "l4-nat", 7, double::double).error.map(|error| error.to_string()).unwrap_or_default()
+    run(&scenario, &BalancerSpec::named("l4-nat"), 7, &double::arm())
+        .error()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 #[test]

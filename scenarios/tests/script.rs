@@ -2,38 +2,35 @@
 
 mod double;
 
-use stickler_model::{Action, What};
-use stickler_scenarios::{Run, Scenario, run};
+use stickler_model::{Action, BalancerSpec};
+use stickler_runner::{End, Run};
+use stickler_scenarios::{Scenario, run};
 
 fn play(source: &str) -> Run {
     let scenario = Scenario::new("test", "test.star", source).unwrap();
-    run(&scenario, "l4-nat", 7, double::double)
+    run(&scenario, &BalancerSpec::named("l4-nat"), 7, &double::arm())
 }
 
 /// Plays a script that holds.
 fn holds(source: &str) -> Run {
     let run = play(source);
-    let said: Vec<String> = run.error.iter().chain(&run.failures).map(ToString::to_string).collect();
+    let said: Vec<String> = run.error().into_iter().chain(&run.failures).map(ToString::to_string).collect();
     assert!(said.is_empty(), "{}", said.join("\n"));
     run
 }
 
 fn error(source: &str) -> String {
-    play(source).error.map(|error| error.to_string()).unwrap_or_default()
+    play(source).error().map(ToString::to_string).unwrap_or_default()
 }
 
 fn failures(source: &str) -> String {
     let run = play(source);
-    assert_eq!(run.error, None);
+    assert_eq!(run.error(), None);
     run.failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
 fn actions(run: &Run) -> Vec<Action> {
-    let events = &run.trace.as_ref().unwrap().events;
-    events
-        .iter()
-        .filter_map(|event| if let What::Action(action) = &event.what { Some(action.clone()) } else { None })
-        .collect()
+    run.trace.as_ref().unwrap().actions().cloned().collect()
 }
 
 #[test]
@@ -65,7 +62,8 @@ bob.switch_user("carol")
 expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET"))
 "#,
     );
-    insta::assert_debug_snapshot!(actions(&run));
+    let lines = actions(&run).iter().map(|action| serde_json::to_string(action).unwrap()).collect::<Vec<_>>();
+    insta::assert_snapshot!(lines.join("\n"));
     let topology = &run.trace.unwrap().header.topology;
     assert_eq!(
         (topology.servers.len(), topology.domain.lockout_threshold, topology.link.jitter.as_micros()),
@@ -182,7 +180,8 @@ fn errors_show_file_line_column_and_the_line() {
 #[test]
 fn a_balancer_that_does_not_exist_is_named() {
     let scenario = Scenario::new("test", "test.star", "curl('alice')\n").unwrap();
-    let error = run(&scenario, "no-such", 7, double::double).error.unwrap();
+    let run = run(&scenario, &BalancerSpec::named("no-such"), 7, &double::arm());
+    let error = run.error().unwrap();
     assert_eq!(error.message, "there is no balancer called `no-such`; there are: l4-nat");
 }
 
@@ -190,7 +189,7 @@ fn a_balancer_that_does_not_exist_is_named() {
 fn an_error_keeps_the_trace_of_what_went_before() {
     let run = play("curl('alice').get('/')\nfail('here')\n");
     assert_eq!(actions(&run).len(), 3);
-    assert!(run.error.is_some());
+    assert!(run.error().is_some());
 }
 
 #[test]
@@ -199,5 +198,12 @@ fn the_same_script_and_seed_give_the_same_trace() {
     let (one, two) = (holds(source), holds(source));
     assert_eq!(one.trace.as_ref().unwrap().hash(), two.trace.as_ref().unwrap().hash());
     assert_eq!(one, two);
-    assert_eq!(one.replay(), "stickler run test.star --balancer l4-nat --seed 7");
+}
+
+#[test]
+fn what_the_arm_cannot_do_skips_the_run_and_is_no_error() {
+    let run = play("alice = curl('alice')\nalice.get('/')\npower_loss('lb')\nalice.get('/')\n");
+    assert_eq!(run.end, End::Skipped("there is no power to lose here".into()));
+    assert_eq!((run.error(), run.as_expected()), (None, false));
+    assert_eq!(actions(&run).len(), 3, "the trace holds what was performed");
 }

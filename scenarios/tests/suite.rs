@@ -2,10 +2,13 @@
 //!
 //! To try a balancer of your own, use the crate `stickler-conformance`.
 
+use std::sync::Arc;
+
 use stickler_catalogue::{mechanisms, names};
-use stickler_model::{Topology, World, WorldError};
-use stickler_scenarios::{Case, Run, run, shipped};
-use stickler_sim::SimWorld;
+use stickler_model::BalancerSpec;
+use stickler_runner::{Arm, Ending, Run};
+use stickler_scenarios::{Case, shipped};
+use stickler_sim::SimArm;
 
 /// The suite is dealt out over so many tests, which run side by side.
 const SHARDS: usize = 8;
@@ -16,8 +19,8 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
 /// Over these every seed is tried, over the others the first.
 const EVERY_SEED: [&str; 4] = ["l4-nat", "close-per-request", "shared-pool", "pin-on-401"];
 
-fn simulated(topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
-    Ok(Box::new(SimWorld::new(topology, seed)?))
+fn arm() -> Arc<dyn Arm> {
+    Arc::new(SimArm)
 }
 
 fn cases() -> Vec<Case> {
@@ -25,17 +28,25 @@ fn cases() -> Vec<Case> {
 }
 
 /// Why the run is not as expected; empty where it is.
-fn surprise(case: &Case, run: &Run) -> String {
-    let expected = case.expectations.expected(case.scenario.name(), &run.balancer);
-    let deviations: Vec<String> = expected.compare(run).iter().map(ToString::to_string).collect();
-    if deviations.is_empty() {
-        return String::new();
-    }
+fn surprise(run: &Run) -> String {
+    let deviations = match run.ending() {
+        Ending::AsExpected => return String::new(),
+        Ending::NotAsExpected(deviations) => deviations.iter().map(ToString::to_string).collect(),
+        Ending::Skipped(reason) => vec![reason],
+        Ending::Failed(diagnostic) => vec![diagnostic.to_string()],
+    };
     let evidence = run.verdicts.iter().flat_map(|verdict| {
         verdict.evidence.iter().map(|evidence| format!("{}: {}", verdict.requirement, evidence.summary))
     });
-    let said = run.error.iter().chain(&run.failures).map(ToString::to_string).chain(evidence).take(8);
-    format!("\n{}\n  {}\n{}\n", run.replay(), deviations.join("\n  "), said.collect::<Vec<_>>().join("\n"))
+    let said = run.failures.iter().map(ToString::to_string).chain(evidence).take(8);
+    format!(
+        "\n{} over {}, seed {}\n  {}\n{}\n",
+        run.source.scenario,
+        run.balancer,
+        run.seed,
+        deviations.join("\n  "),
+        said.collect::<Vec<_>>().join("\n")
+    )
 }
 
 /// Every `SHARDS`th mechanism.
@@ -45,7 +56,7 @@ fn shard(number: usize) {
         let seeds = if EVERY_SEED.contains(&&*mechanism.name) { SEEDS } else { 1..=1 };
         for case in cases() {
             for seed in seeds.clone() {
-                surprises += &surprise(&case, &run(&case.scenario, &mechanism.name, seed, simulated));
+                surprises += &surprise(&case.run(&BalancerSpec::named(&mechanism.name), seed, &arm()));
             }
         }
     }
@@ -83,7 +94,8 @@ shards! {
 fn a_seed_gives_the_same_trace_again() {
     for case in cases() {
         for mechanism in ["pin-checked-logon", "pool-random"] {
-            let hashes = [1, 1].map(|seed| run(&case.scenario, mechanism, seed, simulated).trace.unwrap().hash());
+            let balancer = BalancerSpec::named(mechanism);
+            let hashes = [1, 1].map(|seed| case.run(&balancer, seed, &arm()).trace.unwrap().hash());
             assert_eq!(hashes[0], hashes[1], "{} over {mechanism}", case.scenario.name());
         }
     }

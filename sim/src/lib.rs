@@ -1,10 +1,12 @@
 //! The world on turmoil-net: hosts, links, faults, packet-level NAT, clock.
 //!
 //! * [`engine`]: the event-driven harness over turmoil-net's kernels; it knows TCP, not HTTP.
-//! * [`world`]: clients and a site on it: [`SimWorld`].
+//! * [`arm`]: the simulator as an [`Arm`](stickler_runner::Arm) that plans and scripts are performed on.
+//! * [`world`]: clients, a balancer, IIS servers and a DC on it: [`SimWorld`].
 
+pub mod arm;
 pub mod engine;
 pub mod world;
 
-pub use stickler_site::Balancer;
+pub use arm::{OwnArm, SimArm};
 pub use world::SimWorld;

@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use stickler_model::topology::{Acceptor, Agent, Rogue, Tracked, TrackedBy, TrackedCheck};
 use stickler_model::{
-    Action, Answer, ClientSpec, Outcome, Principal, Profile, RequestSpec, Trace, What, World, standard,
+    Action, Answer, BalancerSpec, ClientSpec, Outcome, Principal, Profile, RequestId, RequestSpec, Trace, What, World,
+    standard,
 };
 use stickler_sim::SimWorld;
 
-struct Stage(Box<dyn World>);
+/// The second field is the number of the last request.
+struct Stage(Box<dyn World>, u32);
 
 impl Stage {
     fn new(balancer: &str, acceptor: Acceptor) -> Self {
-        let mut topology = standard::site(balancer, 1);
+        let mut topology = standard::site(1);
         topology.servers[0].acceptor = acceptor;
-        Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
+        let world = SimWorld::new(topology, &BalancerSpec::named(balancer), 7);
+        Self(Box::new(world.expect("the topology is sound")), 0)
     }
 
     fn client(&mut self, name: &str, agent: Agent, logs_on: bool) {
@@ -26,9 +29,16 @@ impl Stage {
     fn get(&mut self, client: &str, headers: &[(&str, &str)]) -> Answer {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let spec = RequestSpec { headers, ..RequestSpec::new(client.into(), "GET", "/") };
-        let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
+        let id = self.start(spec);
         let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
         *answer
+    }
+
+    fn start(&mut self, request: RequestSpec) -> RequestId {
+        self.1 += 1;
+        let id = RequestId(self.1);
+        self.act(Action::Start { id, request });
+        id
     }
 
     fn act(&mut self, action: Action) -> Outcome {

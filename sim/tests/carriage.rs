@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stickler_mock_client::{Check, Client, check};
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::{
     Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Name, Profile, RequestId, RequestSpec, Time, What,
@@ -90,7 +90,7 @@ impl Stage {
             let name = Name::from(format!("iis{n}"));
             controller.join(&name, b"secret");
             let site =
-                Arc::new(Site::new(&standard::server(name.clone()), &domain, Accounts::dc(DC.into(), b"secret")));
+                Arc::new(WebSite::new(&standard::server(name.clone()), &domain, Accounts::dc(DC.into(), b"secret")));
             let address = SocketAddr::from(([10, 0, 1, n], 80));
             let (net, env) = (host(&mut engine, address), env(name.as_str()));
             servers.push(net.host());
@@ -143,7 +143,8 @@ fn probe(stage: &mut Stage, identity: Identity) -> Result<(u16, bool), String> {
         },
         Duration::from_secs(5),
     );
-    checked.expect("in time").map(|checked| (checked.status, checked.logged_on))
+    let checked = checked.expect("in time").map_err(|error| error.to_string())?;
+    Ok((checked.status, checked.logged_on))
 }
 
 #[test]

@@ -7,8 +7,8 @@ use stickler_model::topology::{
     Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec,
 };
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestSpec, Topology, Trace, What,
-    World, standard,
+    Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec,
+    Topology, Trace, What, World, WorldError, standard,
 };
 use stickler_sim::SimWorld;
 
@@ -18,7 +18,8 @@ const DENIED: u32 = 0x8009_030C;
 /// What a client waits for an answer at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Stage(Box<dyn World>);
+/// The second field is the number of the last request.
+struct Stage(Box<dyn World>, u32);
 
 fn users(names: &[&str]) -> Vec<UserSpec> {
     let user = |name: &&str| UserSpec { name: (*name).into(), password: format!("{name}-pw"), forbidden: false };
@@ -41,7 +42,7 @@ fn topology() -> Topology {
 }
 
 fn plain() -> Topology {
-    Topology { balancer: "l4-splice".into(), ..Topology::default() }
+    Topology::default()
 }
 
 fn server(provider: Provider) -> ServerSpec {
@@ -53,9 +54,13 @@ fn with_controllers(controllers: Vec<ControllerSpec>) -> Topology {
     Topology { controllers, ..topology() }
 }
 
+fn world(topology: Topology) -> Result<SimWorld, WorldError> {
+    SimWorld::new(topology, &BalancerSpec::named("l4-splice"), 7)
+}
+
 impl Stage {
     fn new(topology: Topology) -> Self {
-        Self(Box::new(SimWorld::new(topology, 7).expect("the topology is sound")))
+        Self(Box::new(world(topology).expect("the topology is sound")), 0)
     }
 
     /// A GET by a new client, which is called as its user is.
@@ -72,7 +77,7 @@ impl Stage {
     fn again(&mut self, name: &str) -> Answer {
         self.act(Action::Disconnect(name.into()));
         let spec = RequestSpec::new(name.into(), "GET", "/");
-        let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
+        let id = self.start(spec);
         let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
         assert!(answer.elapsed < PATIENCE, "{answer:?}");
         *answer
@@ -80,6 +85,13 @@ impl Stage {
 
     fn fault(&mut self, fault: Fault) {
         self.act(Action::Fault(fault));
+    }
+
+    fn start(&mut self, request: RequestSpec) -> RequestId {
+        self.1 += 1;
+        let id = RequestId(self.1);
+        self.act(Action::Start { id, request });
+        id
     }
 
     fn act(&mut self, action: Action) -> Outcome {
@@ -384,9 +396,9 @@ fn a_partners_user_gets_a_ticket_for_the_site_along_the_trust() {
 #[test]
 fn a_world_without_a_dc_that_is_in_order_is_refused() {
     let stale = ControllerSpec { lacks: vec!["alice".into()], ..ControllerSpec::new("dc".into()) };
-    let error = SimWorld::new(with_controllers(vec![stale]), 1).err().map(|error| error.to_string());
+    let error = world(with_controllers(vec![stale])).err().map(|error| error.to_string());
     assert!(error.is_some_and(|error| error.contains("every DC is stale")));
     let mut same = topology();
     same.partner.as_mut().unwrap().domain.netbios = "corp".into();
-    assert!(SimWorld::new(same, 1).is_err());
+    assert!(world(same).is_err());
 }

@@ -4,22 +4,27 @@ use std::time::Duration;
 
 use stickler_model::topology::{Agent, LinkSpec};
 use stickler_model::{
-    Action, Answer, ClientSpec, Fault, Name, Outcome, Payload, Principal, Profile, RawSpec, RequestSpec, Topology,
-    Trace, What, World, WorldError, standard,
+    Action, Answer, BalancerSpec, ClientSpec, Fault, Name, Outcome, Payload, Piece, Principal, Profile, RawSpec,
+    RequestId, RequestSpec, TokenId, Topology, Trace, What, World, WorldError, standard,
 };
 use stickler_sim::SimWorld;
 
-fn topology(balancer: &str, backends: u32) -> Topology {
+fn topology(backends: u32) -> Topology {
     let link = LinkSpec { latency: Duration::from_micros(250), jitter: Duration::from_micros(100) };
-    Topology { link, ..standard::site(balancer, backends) }
+    Topology { link, ..standard::site(backends) }
+}
+
+fn world(balancer: &str, backends: u32, seed: u64) -> Result<Box<dyn World>, WorldError> {
+    Ok(Box::new(SimWorld::new(topology(backends), &BalancerSpec::named(balancer), seed)?))
 }
 
 /// A world with the calls of a script.
-struct Stage(Box<dyn World>);
+/// The second field is the number of the last request.
+struct Stage(Box<dyn World>, u32);
 
 impl Stage {
     fn new(balancer: &str, backends: u32) -> Self {
-        Self(Box::new(SimWorld::new(topology(balancer, backends), 7).expect("the topology is sound")))
+        Self(world(balancer, backends, 7).expect("the topology is sound"), 0)
     }
 
     fn client(&mut self, name: &str, agent: Agent, user: Option<&str>) {
@@ -34,13 +39,20 @@ impl Stage {
 
     fn ask(&mut self, client: &str, method: &str, path: &str, body: Payload) -> Answer {
         let spec = RequestSpec { body, ..RequestSpec::new(client.into(), method, path) };
-        let Outcome::Started(id) = self.act(Action::Start(spec)) else { panic!("a request starts") };
+        let id = self.start(spec);
         let Outcome::Answered(answer) = self.act(Action::Await(id)) else { panic!("a request is answered") };
         *answer
     }
 
     fn fault(&mut self, fault: Fault) {
         self.act(Action::Fault(fault));
+    }
+
+    fn start(&mut self, request: RequestSpec) -> RequestId {
+        self.1 += 1;
+        let id = RequestId(self.1);
+        self.act(Action::Start { id, request });
+        id
     }
 
     fn act(&mut self, action: Action) -> Outcome {
@@ -112,7 +124,7 @@ fn ten_mebibytes_pass_both_ways_whole() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     let play = |seed| {
-        let mut stage = Stage(Box::new(SimWorld::new(topology("pin-on-401", 2), seed).expect("sound")));
+        let mut stage = Stage(world("pin-on-401", 2, seed).expect("sound"), 0);
         stage.client("alice", Agent::Browser, Some("alice"));
         stage.client("bob", Agent::Curl, Some("bob"));
         stage.get("alice", "/");
@@ -154,7 +166,7 @@ fn a_partition_holds_packets_and_a_reset_ends_connections() {
     let (lb, iis1) = (Name::from("lb"), Name::from("iis1"));
     stage.fault(Fault::Hold(lb.clone(), iis1.clone()));
     let spec = RequestSpec::new("alice".into(), "GET", "/");
-    let Outcome::Started(id) = stage.act(Action::Start(spec)) else { panic!("a request starts") };
+    let id = stage.start(spec);
     stage.act(Action::Advance(Duration::from_secs(3)));
     stage.fault(Fault::Release(lb.clone(), iis1.clone()));
     let Outcome::Answered(answer) = stage.act(Action::Await(id)) else { panic!("a request is answered") };
@@ -186,7 +198,7 @@ fn raw_bytes_go_out_as_they_are_and_what_comes_back_is_read_until_it_is_quiet() 
     let mut stage = Stage::new("pin-on-401", 1);
     stage.client("mallory", Agent::Curl, None);
     let mut send = |bytes: &[u8]| {
-        let spec = RawSpec { client: "mallory".into(), bytes: bytes.into(), patience: Duration::from_secs(2) };
+        let spec = RawSpec::new("mallory".into(), bytes, Duration::from_secs(2));
         let Outcome::Bytes(answer) = stage.act(Action::SendRaw(spec)) else { panic!("bytes come back") };
         String::from_utf8(answer).unwrap()
     };
@@ -195,7 +207,7 @@ fn raw_bytes_go_out_as_they_are_and_what_comes_back_is_read_until_it_is_quiet() 
     assert!(send(b"\x16\x03\x01 no HTTP\r\n\r\n").starts_with("HTTP/1.1 400"));
     assert_eq!(send(b"GET / HT"), "", "half a head gets no answer in that time");
     stage.fault(Fault::Crash("lb".into()));
-    let spec = RawSpec { client: "mallory".into(), bytes: vec![1], patience: Duration::from_secs(2) };
+    let spec = RawSpec::new("mallory".into(), vec![1], Duration::from_secs(2));
     assert_eq!(stage.act(Action::SendRaw(spec.clone())), Outcome::Bytes(Vec::new()), "refused");
     let unknown = Action::SendRaw(RawSpec { client: "alice".into(), ..spec });
     assert!(matches!(stage.0.perform(unknown), Err(WorldError::Unknown { kind: "client", .. })));
@@ -206,9 +218,7 @@ fn a_server_that_hangs_accepts_and_answers_when_it_is_resumed() {
     let mut stage = Stage::new("l4-nat", 1);
     stage.client("alice", Agent::Curl, Some("alice"));
     stage.fault(Fault::Hang("iis1".into()));
-    let Outcome::Started(id) = stage.act(Action::Start(RequestSpec::new("alice".into(), "GET", "/"))) else {
-        panic!("a request starts")
-    };
+    let id = stage.start(RequestSpec::new("alice".into(), "GET", "/"));
     stage.act(Action::Advance(Duration::from_secs(5)));
     stage.fault(Fault::Resume("iis1".into()));
     let Outcome::Answered(answer) = stage.act(Action::Await(id)) else { panic!("a request is answered") };
@@ -264,7 +274,7 @@ fn a_client_that_cannot_be_seated_leaves_the_world_as_it_was() {
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
-    let error = SimWorld::new(topology("pin-on-402", 1), 0).err().expect("there is no such balancer");
+    let error = world("pin-on-402", 1, 0).err().expect("there is no such balancer");
     assert!(error.to_string().contains("did you mean `pin-on-401`?"), "{error}");
 
     let mut stage = Stage::new("l4-nat", 1);
@@ -275,6 +285,21 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert_eq!(error.to_string(), "there is no client called `alcie`; there are: alice");
     let error = stage.0.perform(Action::Fault(Fault::Crash("lb".into()))).unwrap_err();
     assert!(error.to_string().contains("no process to crash"), "{error}");
+    assert!(matches!(error, WorldError::Unsupported(_)), "another arm may have a process there");
+
+    let id = stage.start(RequestSpec::new("alice".into(), "GET", "/"));
+    let again = Action::Start { id, request: RequestSpec::new("alice".into(), "GET", "/") };
+    assert_eq!(stage.0.perform(again), Err(WorldError::IdTaken("r1".into())));
+    let token = Action::MakeToken { id: TokenId(1), client: "alice".into() };
+    assert_eq!(stage.act(token.clone()), Outcome::Token(None), "alice has no credentials");
+    assert_eq!(stage.0.perform(token), Err(WorldError::IdTaken("t1".into())));
+    let bytes = vec![Piece::Text("Authorization: ".into()), Piece::Token(TokenId(1))];
+    let raw = Action::SendRaw(RawSpec { client: "alice".into(), bytes, patience: Duration::from_secs(1) });
+    assert_eq!(stage.0.perform(raw), Err(WorldError::NoToken(TokenId(1))));
+
+    let trace = stage.end();
+    let actions: Vec<&Action> = trace.actions().collect();
+    assert_eq!(actions.len(), 3, "what was refused is not in the trace: {actions:?}");
 }
 
 #[test]

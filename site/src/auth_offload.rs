@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use stickler_lb_core::{DownstreamId, Edit, RequestHead};
 use stickler_lb_proxy::{self as lb, BoxFuture};
-use stickler_mock_iis::{Admission, Gate, Site};
+use stickler_mock_iis::{AuthOutcome, FrontEndAuthenticator, WebSite};
 use stickler_model::Env;
 use stickler_net::Net;
 
@@ -16,7 +16,7 @@ use stickler_net::Net;
 /// What a client sends in that header never gets through (ID-4), and neither do its credentials: they are meant for the
 /// balancer.
 pub struct AuthOffload {
-    gate: Gate,
+    authenticator: FrontEndAuthenticator,
     header: HeaderName,
 }
 
@@ -25,30 +25,30 @@ impl AuthOffload {
     ///
     /// # Errors
     /// Returns `header` where it is not a field name.
-    pub fn gate<N: Net>(net: &N, env: Env, site: Arc<Site>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
+    pub fn gate<N: Net>(net: &N, env: Env, site: Arc<WebSite>, header: &str) -> Result<Arc<dyn lb::Gate>, String> {
         let header = HeaderName::try_from(header).map_err(|_| header.to_owned())?;
-        Ok(Arc::new(Self { gate: Gate::new(net, env, site), header }))
+        Ok(Arc::new(Self { authenticator: FrontEndAuthenticator::new(net, env, site), header }))
     }
 }
 
 impl lb::Gate for AuthOffload {
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
-            match self.gate.admit(downstream.0.into(), head.headers).await {
-                Admission::Admitted(user) => {
+            match self.authenticator.authenticate(downstream.0.into(), head.headers).await {
+                AuthOutcome::Authenticated(user) => {
                     // A principal is text, and text with a control character in it is nobody's name.
                     let Ok(name) = HeaderValue::try_from(user.as_str()) else {
                         return lb::Admission::Answer(answer(StatusCode::FORBIDDEN, &[]));
                     };
                     lb::Admission::Pass(vec![Edit::Set(self.header.clone(), name), Edit::Remove(AUTHORIZATION)])
                 }
-                Admission::Refused { status, challenges } => lb::Admission::Answer(answer(status, &challenges)),
+                AuthOutcome::Refused { status, challenges } => lb::Admission::Answer(answer(status, &challenges)),
             }
         })
     }
 
     fn closed(&self, downstream: DownstreamId) {
-        self.gate.closed(downstream.0.into());
+        self.authenticator.closed(downstream.0.into());
     }
 }
 

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use stickler_catalogue::{Carriage, Mechanism, UnknownBalancer, find};
+use stickler_catalogue::{Carriage, Mechanism, Profile, find};
 use stickler_lb_core::health::CheckRule;
 use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError, Text};
 use stickler_lb_proxy::health::Prober;
 use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
 use stickler_model::trace::Promises;
-use stickler_model::{Entropy, Topology};
+use stickler_model::{BalancerSpec, Entropy, Topology};
 
 use crate::foreign::{ForeignProxy, ObjectProxy};
-use crate::{DataPlane, PacketMode};
+use crate::{BalancerError, DataPlane, PacketMode};
 
 /// What stands between the clients and the farm, and what it declares about itself.
 ///
 /// A clone is another handle on the same description. Each start of the balancer's host makes a new balancer of it.
 #[derive(Clone)]
 pub struct Balancer {
+    spec: BalancerSpec,
     promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
     checks: Option<CheckRule>,
     prober: Option<Arc<dyn Prober>>,
@@ -53,13 +54,23 @@ enum TlsHandling {
 }
 
 impl Balancer {
-    /// The mechanism or profile of the catalogue with this name, with its defects if the name has any
-    /// (`pin-on-401+B6`).
+    /// The balancer that is described.
     ///
     /// # Errors
-    /// There is none.
-    pub fn named(name: &str) -> Result<Self, UnknownBalancer> {
-        Ok(Self::mechanism(&find(name)?))
+    /// [`BalancerError`]: the catalogue does not have it, its profile is wrong, or it is none of the catalogue's.
+    pub fn of(spec: &BalancerSpec) -> Result<Self, BalancerError> {
+        let mechanism = match spec {
+            BalancerSpec::Mechanism { .. } => find(&spec.to_string())?,
+            BalancerSpec::Profile { name, toml, defects } => {
+                let profiles = Profile::parse(toml, name)?;
+                let profile = profiles.iter().find(|profile| profile.name == *name);
+                let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
+                profile.mechanism().with_defects(defects.iter().map(String::as_str))?
+            }
+            BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
+            BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
+        };
+        Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
 
     /// This mechanism. It declares what its rules keep.
@@ -74,6 +85,7 @@ impl Balancer {
         };
         let make = Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control));
         Self {
+            spec: BalancerSpec::named(&mechanism.name),
             promises: Arc::new(move |farm| shared.promises(farm)),
             checks: mechanism.checks.clone(),
             ends_authentication: mechanism.ends_authentication.clone(),
@@ -116,6 +128,12 @@ impl Balancer {
         Self { promises: Arc::new(move |_| promises.clone()), ..self }
     }
 
+    /// The same under this name in traces and reports; without it, a balancer of your own is `yours`.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { spec: BalancerSpec::Foreign(name.into()), ..self }
+    }
+
     /// The same, a proxy that reads HTTP and knows no TLS: sites with TLS leave that out.
     #[must_use]
     pub fn without_tls(self) -> Self {
@@ -132,6 +150,11 @@ impl Balancer {
     #[must_use]
     pub fn checked_by(self, rule: CheckRule, prober: Arc<dyn Prober>) -> Self {
         Self { checks: Some(rule), prober: Some(prober), ..self }
+    }
+
+    /// What it is called in traces and run files.
+    pub fn spec(&self) -> &BalancerSpec {
+        &self.spec
     }
 
     /// The rule of its health checks; `None` where it has none.
@@ -185,6 +208,7 @@ impl Balancer {
 
     fn declaring_nothing(make: Make) -> Self {
         Self {
+            spec: BalancerSpec::Foreign("yours".into()),
             promises: Arc::new(|_| Promises::default()),
             checks: None,
             prober: None,

@@ -89,10 +89,10 @@ impl Domains {
         Ok(Self { controllers, pdc, realm, partner, seed: settings.seed })
     }
 
-    /// Every DC with its name and addresses: those of the site's domain in order, and then the partner's.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Name, DcAddress, Arc<DomainController>)> {
+    /// Every DC with its name: those of the site's domain in order, and then the partner's.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Name, Arc<DomainController>)> {
         let partner = self.partner.iter().map(|partner| &partner.controller);
-        (self.controllers.iter().chain(partner)).map(|it| (it.name.clone(), it.address, Arc::clone(&it.dc)))
+        (self.controllers.iter().chain(partner)).map(|controller| (controller.name.clone(), Arc::clone(&controller.dc)))
     }
 
     /// The PDC emulator of the site's domain, which knows all accounts as they are.
@@ -107,7 +107,7 @@ impl Domains {
 
     /// Joins a machine to the site's domain.
     pub(crate) fn join(&self, name: &Name) -> Accounts {
-        let addresses = self.controllers.iter().map(|it| it.address.logons).collect();
+        let addresses = self.controllers.iter().map(|controller| controller.address.logons).collect();
         Accounts::domain(addresses, &self.pdc().enroll(name, self.seed))
     }
 

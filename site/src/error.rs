@@ -2,16 +2,48 @@
 
 use std::io;
 
-use stickler_catalogue::UnknownBalancer;
+use stickler_catalogue::{DefectError, ProfileError, UnknownBalancer};
 use stickler_lb_core::RuleError;
 use stickler_model::{Name, WorldError};
+
+/// Why there is no balancer of a description.
+#[derive(Debug, thiserror::Error)]
+pub enum BalancerError {
+    /// The catalogue has no mechanism or profile of that name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownBalancer),
+    /// The document of a profile is wrong.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The document of a profile does not have it.
+    #[error("the document has no profile called `{0}`")]
+    NoSuchProfile(String),
+    /// A defect does not exist, or cannot sit on that profile.
+    #[error(transparent)]
+    Defect(#[from] DefectError),
+    /// It is a real product, which this arm does not start.
+    #[error("`{0}` is a real product, and this arm has models of products only")]
+    Product(String),
+    /// It is somebody else's balancer, which this arm was not built with.
+    #[error("`{0}` is somebody else's balancer: only a test that was built with it has it")]
+    Foreign(String),
+}
+
+impl From<BalancerError> for WorldError {
+    fn from(error: BalancerError) -> Self {
+        match error {
+            BalancerError::Product(_) | BalancerError::Foreign(_) => Self::Unsupported(error.to_string()),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}
 
 /// Why a site cannot be assembled. `E` is the error of its [`Hosts`](crate::Hosts).
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError<E> {
-    /// No such balancer.
+    /// There is no such balancer.
     #[error(transparent)]
-    Balancer(#[from] UnknownBalancer),
+    Balancer(#[from] BalancerError),
     /// The balancer's rules do not fit this farm.
     #[error(transparent)]
     Rules(#[from] RuleError),
@@ -47,6 +79,7 @@ impl From<SiteError<Self>> for WorldError {
     fn from(error: SiteError<Self>) -> Self {
         match error {
             SiteError::Hosts(error) => error,
+            SiteError::Balancer(error) => error.into(),
             SiteError::Duplicate(name) => Self::Duplicate(name.to_string()),
             error => Self::Invalid(error.to_string()),
         }

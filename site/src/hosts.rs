@@ -13,7 +13,7 @@ use stickler_net::Net;
 /// A host is added before it is known what will run on it, as the parts of a site need each other's addresses: the
 /// servers those of the DCs, the balancer those of the servers. So [`Site::start`](crate::Site::start) adds each host
 /// and opens its ports first, and starts all processes at the end. A process binds the addresses that were opened for
-/// its host by [`Net::bind`].
+/// its host by [`Net::bind`]. Clients are no part of the site: their hosts are the arm's own concern.
 pub trait Hosts {
     /// The network as one host sees it.
     type Net: Net;

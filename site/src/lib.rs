@@ -38,7 +38,7 @@ pub use auth_offload::AuthOffload;
 pub use balancer::Balancer;
 pub use check_user::CheckUser;
 pub use domains::{DcAddress, Domains};
-pub use error::SiteError;
+pub use error::{BalancerError, SiteError};
 pub use foreign::ForeignProxy;
 pub use hosts::{Hosts, PacketMode, Role, Service};
 pub use pki::{RandomFor, SitePki};

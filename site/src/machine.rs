@@ -28,7 +28,7 @@ pub(crate) enum Process {
     /// A domain controller, with its KDC at this address.
     Controller(Arc<DomainController>, SocketAddr),
     /// A server.
-    Server(Arc<stickler_mock_iis::Site>),
+    Server(Arc<stickler_mock_iis::WebSite>),
     /// A balancer with a process.
     Balancer(Box<Proxy>),
     /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
@@ -47,7 +47,7 @@ pub(crate) struct Proxy {
     /// How it speaks to its servers.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     /// How it authenticates, and the header in which it names the user, where it terminates authentication.
-    pub(crate) offload: Option<(Arc<stickler_mock_iis::Site>, Text)>,
+    pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, Text)>,
 }
 
 /// A machine is added only after this was tried.

@@ -83,20 +83,20 @@ impl<I: Clone> Site<I> {
         if topology.tls.is_some() && topology.front.is_some() {
             return Err(SiteError::TlsThroughTwo);
         }
-        let (places, partner) = add_controllers(hosts, topology)?;
-        let addresses: Vec<_> = places.iter().map(|(_, address)| *address).collect();
+        let (own, partner) = add_controllers(hosts, topology)?;
+        let addresses: Vec<_> = own.iter().map(|host| host.address).collect();
         let pki = SitePki::new(topology, balancer.terminates_tls(), &settings.names, Arc::clone(&settings.tls_random));
         let mut builder = Builder {
             hosts,
             topology,
             settings,
-            domains: Domains::new(topology, settings, &addresses, partner.as_ref().map(|(_, address)| *address))?,
+            domains: Domains::new(topology, settings, &addresses, partner.as_ref().map(|host| host.address))?,
             pki: pki.map_err(SiteError::Certificate)?,
             machines: IndexMap::new(),
             farm: Farm::default(),
             control: Control::new(),
         };
-        builder.keep_controllers(places.into_iter().chain(partner).map(|(host, _)| host).collect())?;
+        builder.keep_controllers(own.into_iter().chain(partner))?;
         builder.add_servers()?;
         let promises = balancer.promises(&builder.farm, topology);
         let front_end = builder.add_balancers(balancer)?;
@@ -183,24 +183,29 @@ impl<I: Clone> Site<I> {
             return Err(WorldError::Unknown { kind: "host", name: name.to_string(), known });
         };
         machine.process_host().ok_or_else(|| {
-            WorldError::Invalid(format!(
-                "`{name}` translates addresses inside the network here: it has no process to crash or to restart"
+            WorldError::Unsupported(format!(
+                "`{name}` translates addresses inside the simulated network: it has no process to crash or to restart"
             ))
         })
     }
 }
 
-/// Adds the hosts of the site's DCs, and that of the partner's.
-#[expect(clippy::type_complexity, reason = "hosts with their addresses: named, it would be read twice")]
-fn add_controllers<H: Hosts>(
-    hosts: &mut H,
-    topology: &Topology,
-) -> Built<(Vec<(H::Id, DcAddress)>, Option<(H::Id, DcAddress)>), H> {
+/// The host of a DC.
+struct DcHost<I> {
+    id: I,
+    address: DcAddress,
+}
+
+/// The hosts of the DCs of the site's own domain, and that of the partner's.
+type DcHosts<I> = (Vec<DcHost<I>>, Option<DcHost<I>>);
+
+/// Adds the hosts of the DCs.
+fn add_controllers<H: Hosts>(hosts: &mut H, topology: &Topology) -> Built<DcHosts<H::Id>, H> {
     let mut add = |name: &Name, role| {
-        let host = hosts.add(name, role)?;
-        let logons = hosts.open(&host, Service::Logons)?;
-        let tickets = hosts.open(&host, Service::Tickets)?;
-        Ok((host, DcAddress { logons, tickets }))
+        let id = hosts.add(name, role)?;
+        let logons = hosts.open(&id, Service::Logons)?;
+        let tickets = hosts.open(&id, Service::Tickets)?;
+        Ok(DcHost { id, address: DcAddress { logons, tickets } })
     };
     let specs = controllers(topology);
     let own = specs.iter().enumerate().map(|(index, spec)| add(&spec.name, Role::Controller(index)));
@@ -223,10 +228,10 @@ struct Builder<'a, H: Hosts> {
 
 impl<H: Hosts> Builder<'_, H> {
     /// Takes the DCs into the site, which are on these hosts.
-    fn keep_controllers(&mut self, hosts: Vec<H::Id>) -> Built<(), H> {
+    fn keep_controllers(&mut self, hosts: impl Iterator<Item = DcHost<H::Id>>) -> Built<(), H> {
         let all: Vec<_> = self.domains.all().collect();
-        for ((name, address, dc), host) in all.into_iter().zip(hosts) {
-            self.keep(name, Some(host), address.logons, Process::Controller(dc, address.tickets))?;
+        for ((name, dc), DcHost { id, address }) in all.into_iter().zip(hosts) {
+            self.keep(name, Some(id), address.logons, Process::Controller(dc, address.tickets))?;
         }
         Ok(())
     }
@@ -256,7 +261,7 @@ impl<H: Hosts> Builder<'_, H> {
         let address = self.add_balancer(BALANCER, Role::Balancer, balancer, farm, control)?;
         let Some(front) = &self.topology.front else { return Ok(address) };
         let farm = Farm { backends: vec![Backend { name: BALANCER.into(), address }] };
-        self.add_balancer(FRONT, Role::Front, Balancer::named(front)?, farm, Control::new())
+        self.add_balancer(FRONT, Role::Front, Balancer::of(front)?, farm, Control::new())
     }
 
     fn add_balancer(
@@ -317,7 +322,7 @@ impl<H: Hosts> Builder<'_, H> {
         name: &Name,
         server: &ServerSpec,
         tls: Option<&ServerTls>,
-    ) -> Built<stickler_mock_iis::Site, H> {
+    ) -> Built<stickler_mock_iis::WebSite, H> {
         let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
         let site = self.server(&spec)?;
         Ok(match tls {
@@ -327,9 +332,9 @@ impl<H: Hosts> Builder<'_, H> {
     }
 
     /// A server on a machine that is joined to the domain, with the keys for tickets where it takes any.
-    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::Site, H> {
+    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::WebSite, H> {
         let domains = &self.domains;
-        let site = stickler_mock_iis::Site::new(spec, &self.topology.domain, domains.join(&spec.name));
+        let site = stickler_mock_iis::WebSite::new(spec, &self.topology.domain, domains.join(&spec.name));
         if !spec.takes_tickets() {
             return Ok(site);
         }

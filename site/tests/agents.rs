@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use stickler_auth::FileTime;
 use stickler_auth::http::{Scheme, format_token, parse_challenges};
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_lb_core::{Backend, DownstreamId, Edit, Protocol, RequestHead};
 use stickler_lb_proxy::health::{LogonAgent, LogonResult};
 use stickler_lb_proxy::{Admission, Gate};
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::standard::{MONITOR, domain, identity, password, server};
 use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Name, Time, Topology};
@@ -66,10 +66,10 @@ impl Domain {
     }
 
     /// A machine of the domain that asks for NTLM.
-    fn join(&self, name: &str) -> Site {
+    fn join(&self, name: &str) -> WebSite {
         let name = Name::from(name);
         let accounts = Accounts::dc(self.dc, &self.controller.enroll(&name, 1));
-        Site::new(&server(name), &domain(), accounts)
+        WebSite::new(&server(name), &domain(), accounts)
     }
 
     /// A server of the domain, with TLS where a site has it.
@@ -184,7 +184,8 @@ fn challenge(answer: &Response<Bytes>) -> (StatusCode, &str) {
 
 async fn log_on_at(gate: &Arc<dyn Gate>, connection: u32, user: &str, password: &str) -> Admission {
     let credentials = Credentials::new(user, "CORP", password);
-    let config = InitiatorConfig { profile: Profile::windows(), credentials, target_name: None, channel_binding: None };
+    let config =
+        InitiatorConfig { profile: NtlmProfile::windows(), credentials, target_name: None, channel_binding: None };
     let (negotiate, initiator) = Initiator::new(config).negotiate();
     let challenge = answer(admit(gate, connection, Some(&negotiate)).await);
     let offered = challenge.headers()[WWW_AUTHENTICATE].as_bytes();

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use stickler_catalogue::UnknownBalancer;
 use stickler_lb_core::health::CheckError;
 use stickler_model::Topology;
 use stickler_site::SiteError;
@@ -12,9 +11,6 @@ use crate::ListenError;
 /// Why a site could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No such balancer.
-    #[error(transparent)]
-    Balancer(#[from] UnknownBalancer),
     /// The checks cannot keep what they promise.
     #[error(transparent)]
     Checks(#[from] CheckError),

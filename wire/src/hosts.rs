@@ -131,7 +131,7 @@ mod tests {
 
     use stickler_mock_client::{Check, check};
     use stickler_model::topology::{ControllerSpec, PartnerSpec};
-    use stickler_model::{Identity, Principal, Topology, standard};
+    use stickler_model::{BalancerSpec, Identity, Principal, Topology, standard};
     use stickler_site::{Balancer, Settings, Site};
     use tokio::time::timeout;
 
@@ -152,13 +152,13 @@ mod tests {
 
     /// Two DCs, of which the first has not heard of alice yet; a partner's domain; two balancers, one behind the other.
     fn everything() -> Topology {
-        let mut topology = standard::site("pin-on-401", 2);
+        let mut topology = standard::site(2);
         let behind = ControllerSpec { lacks: vec!["alice".into()], ..ControllerSpec::new("dc1".into()) };
         topology.controllers = vec![behind, ControllerSpec::new("dc2".into())];
         let mut partner = standard::domain();
         (partner.netbios, partner.dns) = ("PARTNER".into(), "partner.example".into());
         topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner, "trust-pw"));
-        topology.front = Some("l4-splice".into());
+        topology.front = Some(BalancerSpec::named("l4-splice"));
         topology
     }
 
@@ -170,8 +170,8 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), drop);
         let mut hosts = hosts(journal, clock);
-        let settings: Settings = settings::settings(&Options::new(topology.clone()));
-        let balancer = Balancer::named(&topology.balancer).unwrap();
+        let balancer = Balancer::of(&BalancerSpec::named("pin-on-401")).unwrap();
+        let settings: Settings = settings::settings(&Options::new(topology.clone(), balancer.clone()));
         let site = Site::start(&mut hosts, &topology, balancer, &settings).expect("the topology is sound");
         let names: Vec<_> = site.names().map(Name::as_str).collect();
         assert_eq!(names, ["dc1", "dc2", "dc-partner", "iis1", "iis2", "lb", "front"]);

@@ -1,8 +1,8 @@
-//! The world on real sockets: mock servers and a balancer on loopback.
+//! A site on real sockets: mock servers and a balancer on loopback.
 //!
-//! [`Site`] starts a DC, a farm of IIS servers and one balancer, with the very code that the simulated
-//! world runs, for real clients to talk to; over TLS where its topology says so. Its health checks may be a command of
-//! the operator's: [`command`]. [`Kdc`] is the DC's Kerberos service alone.
+//! [`Site`] starts a DC, a farm of IIS servers and one balancer for real clients to talk to; over TLS where its topology
+//! says so. `stickler-site` assembles them as it does in the simulated world; `hosts.rs` gives it this machine's
+//! sockets. Health checks may be a command of the operator's: [`command`]. [`Kdc`] is the DC's Kerberos service alone.
 
 mod checks;
 mod clock;

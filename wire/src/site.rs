@@ -19,11 +19,10 @@ use crate::{CheckSink, Kdc, StartError, WallClock};
 
 /// What to start, and where.
 pub struct Options {
-    /// The domain, the servers, the balancer's name and TLS. Links are as real as they are. More than one DC, domain or
-    /// balancer is refused.
+    /// The domain, the servers and TLS. Links are as real as they are. More than one DC, domain or balancer is refused.
     pub topology: Topology,
-    /// The balancer, in place of the one that the topology names. A packet-level one becomes a splice.
-    pub balancer: Option<Balancer>,
+    /// The balancer. A packet-level one becomes a splice.
+    pub balancer: Balancer,
     /// Where everything listens. The default of the command is loopback; anything else is the user's word.
     pub address: IpAddr,
     /// The balancer's port; 0 picks a free one.
@@ -90,10 +89,7 @@ impl Site {
     /// Outside of a tokio runtime.
     pub fn start(mut options: Options) -> Result<Self, StartError> {
         refuse_unsupported(&options.topology, options.address)?;
-        let balancer = match options.balancer.take() {
-            Some(balancer) => balancer,
-            None => Balancer::named(&options.topology.balancer)?,
-        };
+        let balancer = options.balancer.clone();
         let balancer = checked(&mut options, balancer)?;
         balancer.adapt(&mut options.topology);
         let settings = settings(&options);
@@ -162,10 +158,10 @@ impl SiteTls {
 
 impl Options {
     /// On loopback, on ports that are free, without a log.
-    pub fn new(topology: Topology) -> Self {
+    pub fn new(topology: Topology, balancer: Balancer) -> Self {
         Self {
             topology,
-            balancer: None,
+            balancer,
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             seed: 0,

@@ -11,14 +11,19 @@ use stickler_lb_core::health::{CheckRule, Expect, Probe};
 use stickler_lb_proxy::health::Prober;
 use stickler_mock_client::{Check, check_on};
 use stickler_model::topology::{ControllerSpec, PartnerSpec, TlsSpec, UpstreamTls, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Identity, Journal, Principal, Topology, standard};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Identity, Journal, Principal, Topology, standard};
 use stickler_net::{Net as _, TokioNet};
+use stickler_site::Balancer;
 use stickler_tls::{ClientTls, Secured};
 use stickler_wire::{CheckCommand, CheckFailure, Options, Site, StartError, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 
 /// The check's user. Its password is in no argument of this test either.
 const PASSWORD: &str = "Probe-Pa55word";
+
+fn named(balancer: &str) -> Balancer {
+    Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
+}
 
 fn monitor() -> Identity {
     Identity { principal: Principal::new("CORP", "probe"), password: PASSWORD.into() }
@@ -142,8 +147,8 @@ async fn a_command_that_is_not_there_is_named() {
 }
 
 /// Two servers that ask for NTLM.
-fn topology(balancer: &str) -> Topology {
-    let mut topology = Topology { monitor: Some(monitor()), ..standard::site(balancer, 2) };
+fn topology() -> Topology {
+    let mut topology = Topology { monitor: Some(monitor()), ..standard::site(2) };
     topology.domain.users.push(UserSpec { name: "probe".into(), password: PASSWORD.into(), forbidden: false });
     topology
 }
@@ -156,7 +161,7 @@ fn quick(probe: Probe) -> CheckRule {
 
 /// A site that has TLS, or not.
 fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
-    let mut options = Options::new(topology(balancer));
+    let mut options = Options::new(topology(), named(balancer));
     options.topology.tls = tls.map(|upstream| TlsSpec { upstream, http2: false });
     options.check = Some(quick(probe));
     Site::start(options).expect("the site starts")
@@ -164,7 +169,7 @@ fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
 
 fn site(rule: CheckRule, command: Option<PathBuf>, told: &Arc<Mutex<Vec<String>>>) -> Site {
     let sink = Arc::clone(told);
-    let mut options = Options::new(topology("pin-on-401"));
+    let mut options = Options::new(topology(), named("pin-on-401"));
     options.check = Some(rule);
     options.check_command = command;
     options.check_failed = Some(Arc::new(move |failure| sink.lock().unwrap().push(failure.to_string())));
@@ -215,7 +220,7 @@ async fn a_site_obeys_a_command_in_place_of_its_mechanism() {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_kept_is_refused() {
-    let mut options = Options::new(topology("pin-on-401"));
+    let mut options = Options::new(topology(), named("pin-on-401"));
     options.check = Some(CheckRule { fall: 0, ..CheckRule::TCP });
     let error = Site::start(options).expect_err("nobody is ever down");
     assert!(matches!(error, StartError::Checks(_)), "{error}");
@@ -252,7 +257,7 @@ async fn hc_1(tls: Option<UpstreamTls>) {
 #[tokio::test]
 async fn what_there_is_in_the_simulated_world_alone_is_refused() {
     let refused = |change: fn(&mut Topology)| {
-        let mut options = Options::new(topology("l4-nat"));
+        let mut options = Options::new(topology(), named("l4-nat"));
         change(&mut options.topology);
         Site::start(options).expect_err("it is not there").to_string()
     };
@@ -262,12 +267,12 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
     let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
     assert_eq!(controllers, of("one DC, which is in order", "controllers"));
     assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())), of("one domain", "partner"));
-    assert_eq!(refused(|it| it.front = Some("l4-nat".into())), of("one balancer", "front"));
+    assert_eq!(refused(|it| it.front = Some(BalancerSpec::named("l4-nat"))), of("one balancer", "front"));
 }
 
 #[tokio::test]
 async fn tls_is_served_on_loopback_alone_and_its_keys_are_not_the_seeds() {
-    let mut options = Options::new(topology("l4-nat"));
+    let mut options = Options::new(topology(), named("l4-nat"));
     options.topology.tls = Some(TlsSpec::default());
     options.address = [0, 0, 0, 0].into();
     let error = Site::start(options).expect_err("anybody could connect");

@@ -4,21 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_mock_client::{Check, Checked, check};
-use stickler_model::{Clock, Entropy, Env, Identity, Journal, Name, WorldError, standard};
+use stickler_mock_client::{Check, CheckResult, NoAnswer, check};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Identity, Journal, Name, WorldError, standard};
 use stickler_net::TokioNet;
+use stickler_site::Balancer;
 use stickler_wire::{Options, Site, WallClock};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than anything here takes on a busy machine.
 const PLENTY: Duration = Duration::from_secs(30);
 
+fn named(balancer: &str) -> Balancer {
+    Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
+}
+
 fn start(balancer: &str) -> Site {
-    Site::start(Options::new(standard::site(balancer, 2))).expect("the site starts")
+    Site::start(Options::new(standard::site(2), named(balancer))).expect("the site starts")
 }
 
 /// What comes of one request of alice's, on a connection of its own.
-async fn ask(address: SocketAddr, alice: &Identity) -> Result<Checked, String> {
+async fn ask(address: SocketAddr, alice: &Identity) -> Result<CheckResult, NoAnswer> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
     let journal = Journal::handing_on(Arc::clone(&clock), drop);
     let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal };

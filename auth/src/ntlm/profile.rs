@@ -1,67 +1,66 @@
-//! The habits of real NTLM clients, as data.
+//! The behaviour of real NTLM clients, as data.
 
 use super::authenticate::PayloadOrder;
 use super::flags::NegotiateFlags;
 use super::wire::Version;
 
-/// Which response an initiator computes.
+/// The kind of response that an initiator computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseKind {
     /// NTLMv2 (MS-NLMP 3.3.2).
     NtlmV2,
-    /// NTLM2 session response: NTLMv1 over a challenge of both sides (3.3.1, extended session security).
+    /// The NTLM2 session response: NTLMv1 over the challenges of both sides (3.3.1, extended session security).
     Ntlm2Session,
     /// NTLMv1 (3.3.1).
     NtlmV1,
 }
 
-/// What an initiator puts into the LM response field.
+/// The content of the LM response field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LmRule {
-    /// The response that belongs to the kind: LMv2, or LM of the LM hash.
+    /// The response that belongs to the kind: LMv2, or the LM response of the LM hash.
     Send,
     /// 24 zero bytes beside NTLMv2 (3.1.5.1.2), a copy of the NT response beside NTLMv1 (3.3.1).
     Withhold,
 }
 
-/// Whose clock stamps the NTLMv2 blob.
+/// The source of the NTLMv2 blob's timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// The server's timestamp from its AV pairs, else the client's own (MS-NLMP 3.1.5.1.2).
+    /// The server's timestamp from its AV pairs; if there is none, the client's own clock (MS-NLMP 3.1.5.1.2).
     ServerFirst,
-    /// The client's own, in whole seconds (curl).
+    /// The client's own clock, in whole seconds (curl).
     OwnWholeSeconds,
 }
 
-/// Everything in which NTLM clients differ, apart from their credentials.
+/// The properties in which NTLM clients differ, apart from their credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// Flags of the Negotiate message; the Authenticate's are these as far as the server took them.
+pub struct NtlmProfile {
+    /// The flags of the Negotiate message; those of the Authenticate are the ones that the server has accepted.
     pub flags: NegotiateFlags,
-    /// Version field of Negotiate and Authenticate; `None` leaves it out where the layout allows.
+    /// The version field of Negotiate and Authenticate; `None` omits it if the layout allows that.
     pub version: Option<Version>,
-    /// Which response is computed.
+    /// The kind of response that is computed.
     pub response: ResponseKind,
-    /// What goes into the LM field.
+    /// The content of the LM response field.
     pub lm: LmRule,
     /// Whether the Authenticate has the 88-byte header and, with NTLMv2, a MIC.
     pub mic: bool,
     /// Whether `MsvAvChannelBindings` and `MsvAvTargetName` are added to the NTLMv2 blob.
     pub extended_protection: bool,
-    /// Whether the Authenticate repeats the Challenge's flags as they came (curl), instead of those
-    /// that both sides set.
+    /// Whether the Authenticate repeats the Challenge's flags unchanged (curl), instead of those that both sides set.
     pub echo_flags: bool,
-    /// Whose clock stamps the blob.
+    /// The source of the blob's timestamp.
     pub clock: Clock,
-    /// Order of the Authenticate's payload.
+    /// The order of the Authenticate's payload.
     pub order: PayloadOrder,
-    /// Workstation name in the Authenticate.
+    /// The workstation name in the Authenticate.
     pub workstation: String,
 }
 
-impl Profile {
-    /// curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no channel
-    /// binding, no workstation of its own (lib/vauth/ntlm.c).
+impl NtlmProfile {
+    /// Returns the profile of curl: OEM strings, 32-byte Negotiate, 64-byte Authenticate header, LMv2, no MIC, no
+    /// channel binding, no workstation of its own (lib/vauth/ntlm.c).
     pub fn curl() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8206),
@@ -77,8 +76,8 @@ impl Profile {
         }
     }
 
-    /// A browser on Chromium's own NTLM: 88-byte header, MIC, channel binding, no key exchange, LM
-    /// zero (net/ntlm).
+    /// Returns the profile of a browser with Chromium's own NTLM: 88-byte header, MIC, channel binding, no key
+    /// exchange, zero LM response (net/ntlm).
     pub fn browser() -> Self {
         Self {
             flags: NegotiateFlags(0x0008_8207),
@@ -92,7 +91,7 @@ impl Profile {
         }
     }
 
-    /// SSPI on Windows: version, MIC, channel binding, key exchange with 128 bits.
+    /// Returns the profile of SSPI on Windows: version, MIC, channel binding, key exchange with 128 bits.
     pub fn windows() -> Self {
         Self {
             flags: NegotiateFlags(0xE208_8297),
@@ -103,7 +102,7 @@ impl Profile {
         }
     }
 
-    /// An old Windows: NTLM2 session responses, no MIC.
+    /// Returns the profile of an old Windows: NTLM2 session responses, no MIC.
     pub fn ntlm2_session() -> Self {
         Self {
             response: ResponseKind::Ntlm2Session,
@@ -114,7 +113,7 @@ impl Profile {
         }
     }
 
-    /// A very old Windows: NTLMv1 and LM responses, no extended session security.
+    /// Returns the profile of a very old Windows: NTLMv1 and LM responses, no extended session security.
     pub fn ntlm_v1() -> Self {
         Self {
             flags: NegotiateFlags(0xE208_8297) - NegotiateFlags::EXTENDED_SESSION_SECURITY,

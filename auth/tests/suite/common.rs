@@ -9,7 +9,7 @@ use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::ntlm::acceptor::{Acceptor, AcceptorConfig, Authenticated, Refusal, Step, TargetNames};
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
 use stickler_auth::status::NtStatus;
 
@@ -93,7 +93,7 @@ pub(crate) fn server() -> AcceptorConfig {
 }
 
 /// A client that knows the password.
-pub(crate) fn client(profile: Profile) -> InitiatorConfig {
+pub(crate) fn client(profile: NtlmProfile) -> InitiatorConfig {
     InitiatorConfig {
         profile,
         credentials: Credentials::new(USER, DOMAIN, PASSWORD),

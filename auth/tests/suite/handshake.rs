@@ -11,7 +11,7 @@ use stickler_auth::ntlm::challenge::Challenge;
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
 use stickler_auth::ntlm::negotiate::Negotiate;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::wire::DecodeError;
 use stickler_auth::status::{BadPasswordCode, NtStatus, SecStatus};
 
@@ -21,13 +21,13 @@ use crate::common::{
 
 const BINDING: ChannelBinding = ChannelBinding([7; 16]);
 
-fn profiles() -> Vec<(&'static str, Profile)> {
+fn profiles() -> Vec<(&'static str, NtlmProfile)> {
     vec![
-        ("curl", Profile::curl()),
-        ("browser", Profile::browser()),
-        ("windows", Profile::windows()),
-        ("ntlm2_session", Profile::ntlm2_session()),
-        ("ntlm_v1", Profile::ntlm_v1()),
+        ("curl", NtlmProfile::curl()),
+        ("browser", NtlmProfile::browser()),
+        ("windows", NtlmProfile::windows()),
+        ("ntlm2_session", NtlmProfile::ntlm2_session()),
+        ("ntlm_v1", NtlmProfile::ntlm_v1()),
     ]
 }
 
@@ -75,7 +75,7 @@ fn every_profile_is_refused_with_a_wrong_password() {
 fn lm_key_and_non_nt_session_keys_are_agreed_without_extended_session_security() {
     for extra in [NegotiateFlags::default(), NegotiateFlags::REQUEST_NON_NT_SESSION_KEY] {
         for lm_key in [NegotiateFlags::LM_KEY, NegotiateFlags::default()] {
-            let mut profile = Profile::ntlm_v1();
+            let mut profile = NtlmProfile::ntlm_v1();
             profile.flags = (profile.flags - NegotiateFlags::LM_KEY) | lm_key | extra;
             let (outcome, key) = run(&client(profile), server(), None);
             assert_eq!(outcome.unwrap().session_key, key, "{extra:?} {lm_key:?}");
@@ -133,7 +133,7 @@ fn requiring_128_bit_refuses_curl_and_browser_but_not_windows() {
 
 #[test]
 fn an_anonymous_logon_is_refused_unless_it_is_allowed() {
-    let mut config = client(Profile::windows());
+    let mut config = client(NtlmProfile::windows());
     config.credentials = Credentials::anonymous();
     let refusal = run(&config, server(), None).0.unwrap_err();
     assert_eq!(refusal, Refusal::Anonymous);
@@ -147,7 +147,7 @@ fn an_anonymous_logon_is_refused_unless_it_is_allowed() {
 #[test]
 fn an_authenticate_without_a_challenge_is_refused_as_an_invalid_token() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::curl()), &config);
+    let sent = messages(&client(NtlmProfile::curl()), &config);
     let mut directory = Directory::new();
     let fresh = Acceptor::new(config.clone(), None);
     let refusal = finish(fresh, &sent.authenticate, &mut directory).unwrap_err();
@@ -159,7 +159,7 @@ fn an_authenticate_without_a_challenge_is_refused_as_an_invalid_token() {
 #[test]
 fn an_authenticate_works_once() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::curl()), &config);
+    let sent = messages(&client(NtlmProfile::curl()), &config);
     let (mut acceptor, _) = challenged(&config, None, &sent.negotiate);
     let mut directory = Directory::new();
     let Step::NeedLogon(request) = acceptor.accept(&sent.authenticate, SERVER_CHALLENGE, NOW) else {
@@ -176,7 +176,7 @@ fn an_authenticate_works_once() {
 #[test]
 fn a_negotiate_at_any_time_begins_anew() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::windows()), &config);
+    let sent = messages(&client(NtlmProfile::windows()), &config);
     let (mut acceptor, _) = challenged(&config, None, &sent.negotiate);
     let step = acceptor.accept(&sent.negotiate, [9; 8], NOW);
     let Step::Challenge(second) = step else { panic!("{step:?}") };
@@ -189,7 +189,7 @@ fn a_negotiate_at_any_time_begins_anew() {
 #[test]
 fn two_spliced_handshakes_look_like_a_bad_password_to_the_dc() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::curl()), &config);
+    let sent = messages(&client(NtlmProfile::curl()), &config);
     let mut acceptor = Acceptor::new(config, None);
     acceptor.accept(&sent.negotiate, [0xEE; 8], NOW);
     let mut directory = Directory::new();
@@ -201,7 +201,7 @@ fn two_spliced_handshakes_look_like_a_bad_password_to_the_dc() {
 #[test]
 fn a_changed_message_breaks_the_mic_even_where_the_response_still_matches() {
     let config = Arc::new(server());
-    let (mut negotiate, initiator) = Initiator::new(client(Profile::windows())).negotiate();
+    let (mut negotiate, initiator) = Initiator::new(client(NtlmProfile::windows())).negotiate();
     let (_, challenge) = challenged(&config, None, &negotiate);
     let (authenticate, _) = initiator.authenticate(&challenge, NONCES, NOW).unwrap();
     negotiate[33] ^= 1; // Inside the version: nothing but the MIC covers it.
@@ -215,7 +215,7 @@ fn a_changed_message_breaks_the_mic_even_where_the_response_still_matches() {
 #[test]
 fn key_exchange_without_a_whole_key_is_an_invalid_token() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::ntlm2_session()), &config);
+    let sent = messages(&client(NtlmProfile::ntlm2_session()), &config);
     let mut message = Authenticate::decode(&sent.authenticate).unwrap();
     message.encrypted_session_key = &[1; 15];
     let raw = message.encode(PayloadOrder::NamesFirst);
@@ -228,7 +228,7 @@ fn key_exchange_without_a_whole_key_is_an_invalid_token() {
 #[test]
 fn bytes_72_to_88_are_no_mic_unless_the_response_says_so() {
     // Samba's client leaves other bytes there.
-    let mut profile = Profile::windows();
+    let mut profile = NtlmProfile::windows();
     profile.mic = false;
     let config = Arc::new(server());
     let sent = messages(&client(profile), &config);
@@ -243,7 +243,7 @@ fn bytes_72_to_88_are_no_mic_unless_the_response_says_so() {
 
 #[test]
 fn channel_bindings_are_checked_as_the_site_says() {
-    let outcome = |checking, ours: Option<ChannelBinding>, theirs, profile: Profile| {
+    let outcome = |checking, ours: Option<ChannelBinding>, theirs, profile: NtlmProfile| {
         let mut config = client(profile);
         config.channel_binding = theirs;
         let site = AcceptorConfig { channel_binding: checking, ..server() };
@@ -263,18 +263,18 @@ fn channel_bindings_are_checked_as_the_site_says() {
         (require, ours, None, bad.clone()),
         (require, None, other, Ok(false)), // No TLS here, nothing to compare with.
     ] {
-        let got = outcome(checking, server, client, Profile::browser());
+        let got = outcome(checking, server, client, NtlmProfile::browser());
         assert_eq!(got, expected, "{checking:?} {server:?} {client:?}");
     }
-    assert_eq!(outcome(allow, ours, ours, Profile::curl()), Ok(false), "curl sends none");
-    assert_eq!(outcome(require, ours, ours, Profile::curl()), bad);
-    assert_eq!(outcome(require, ours, ours, Profile::ntlm2_session()), bad);
+    assert_eq!(outcome(allow, ours, ours, NtlmProfile::curl()), Ok(false), "curl sends none");
+    assert_eq!(outcome(require, ours, ours, NtlmProfile::curl()), bad);
+    assert_eq!(outcome(require, ours, ours, NtlmProfile::ntlm2_session()), bad);
     assert_eq!(Refusal::BadBindings.sc_win32_status(BadPasswordCode::Win32), 0x8009_0346);
 }
 
 #[test]
 fn service_names_are_checked_as_the_site_says() {
-    let outcome = |checking, name: Option<&str>, profile: Profile| {
+    let outcome = |checking, name: Option<&str>, profile: NtlmProfile| {
         let mut config = client(profile);
         config.target_name = name.map(Into::into);
         let service_names = vec!["HTTP/web1".into(), "http/WEB1.corp.example".into()];
@@ -284,14 +284,14 @@ fn service_names_are_checked_as_the_site_says() {
     let ours = Some("HTTP/web1.CORP.example");
     let refused = |name: &str| Err(Refusal::TargetName(name.into()));
     let (allow, require) = (TokenChecking::Allow, TokenChecking::Require);
-    let browser = Profile::browser;
+    let browser = NtlmProfile::browser;
     assert_eq!(outcome(TokenChecking::None, Some("x/y"), browser()), Ok(Some("x/y".into())));
     assert_eq!(outcome(allow, ours, browser()), Ok(ours.map(Into::into)));
     assert_eq!(outcome(allow, Some("HTTP/web2"), browser()), refused("HTTP/web2"));
     assert_eq!(outcome(allow, None, browser()), Ok(None));
     assert_eq!(outcome(require, None, browser()), refused(""));
     assert_eq!(outcome(require, ours, browser()), Ok(ours.map(Into::into)));
-    assert_eq!(outcome(require, ours, Profile::curl()), refused(""));
+    assert_eq!(outcome(require, ours, NtlmProfile::curl()), refused(""));
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_distant_clock_matters_only_where_it_is_checked() {
     let day = FileTime::TICKS_PER_SECOND * 3600 * 24;
     let outcome = |max_skew, days: u64| {
         let config = Arc::new(AcceptorConfig { max_skew, ..server() });
-        let (negotiate, initiator) = Initiator::new(client(Profile::curl())).negotiate();
+        let (negotiate, initiator) = Initiator::new(client(NtlmProfile::curl())).negotiate();
         let (acceptor, challenge) = challenged(&config, None, &negotiate);
         let then = FileTime(NOW.0 - days * day).whole_seconds();
         let (message, _) = initiator.authenticate(&challenge, NONCES, then).unwrap();
@@ -314,7 +314,7 @@ fn a_distant_clock_matters_only_where_it_is_checked() {
 #[test]
 fn a_guest_has_no_key_to_check_a_mic_with() {
     let config = Arc::new(server());
-    let sent = messages(&client(Profile::windows()), &config);
+    let sent = messages(&client(NtlmProfile::windows()), &config);
     let (mut acceptor, _) = challenged(&config, None, &sent.negotiate);
     assert!(matches!(acceptor.accept(&sent.authenticate, SERVER_CHALLENGE, NOW), Step::NeedLogon(_)));
     let reply = LogonReply { user_flags: LogonReply::GUEST, effective_name: "Guest".into(), ..LogonReply::default() };
@@ -327,7 +327,7 @@ fn a_guest_has_no_key_to_check_a_mic_with() {
 fn names_beyond_ascii_survive_unicode_and_upper_casing() {
     use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
     let config = Arc::new(server());
-    let mut client = client(Profile::windows());
+    let mut client = client(NtlmProfile::windows());
     client.credentials = Credentials::new("jürgen.groß", "corp", PASSWORD);
     let sent = messages(&client, &config);
     let (mut acceptor, _) = challenged(&config, None, &sent.negotiate);
@@ -341,7 +341,7 @@ fn names_beyond_ascii_survive_unicode_and_upper_casing() {
 
 #[test]
 fn nothing_secret_shows_in_debug_output() {
-    let config = client(Profile::windows());
+    let config = client(NtlmProfile::windows());
     let sent = messages(&config, &Arc::new(server()));
     let shown = format!("{config:?}");
     assert!(shown.contains(r"Credentials(CORP\Alice)"), "{shown}");

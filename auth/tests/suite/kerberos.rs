@@ -160,9 +160,9 @@ fn an_older_key_still_decrypts_and_a_strange_one_says_modified() {
         let machine = AcceptorConfig::new(ServiceKeys::new(&[stray_key(etype, 3)]));
         let (code, reply) = code(&machine, &token, NOW);
         assert_eq!(code, Some(KrbErrorCode::MODIFIED));
-        let told = waiting.finish(&reply).unwrap_err();
+        let error = waiting.finish(&reply).unwrap_err();
         assert!(
-            matches!(told, InitiatorError::Refused { code: KrbErrorCode::MODIFIED, server_time } if server_time.0 / 10 == NOW.0 / 10)
+            matches!(error, InitiatorError::Refused { code: KrbErrorCode::MODIFIED, server_time } if server_time.0 / 10 == NOW.0 / 10)
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stickler_auth::ntlm::initiator::Credentials;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 
 use crate::common::{DOMAIN, Directory, PASSWORD, USER, challenged, client, finish, messages, server};
 
@@ -15,7 +15,7 @@ fn changes(byte: u8) -> impl Iterator<Item = u8> {
 }
 
 /// Mutates every byte of a handshake's Authenticate; how many mutants were accepted.
-fn mutate(profile: Profile) -> usize {
+fn mutate(profile: NtlmProfile) -> usize {
     let config = Arc::new(server());
     let mut client = client(profile);
     client.credentials = Credentials::new(USER, DOMAIN, PASSWORD);
@@ -47,14 +47,14 @@ fn mutate(profile: Profile) -> usize {
 
 #[test]
 fn without_a_mic_a_changed_byte_never_makes_another_user() {
-    for profile in [Profile::curl(), Profile::ntlm2_session(), Profile::ntlm_v1()] {
+    for profile in [NtlmProfile::curl(), NtlmProfile::ntlm2_session(), NtlmProfile::ntlm_v1()] {
         assert!(mutate(profile) > 0, "the workstation, for one, is covered by nothing");
     }
 }
 
 #[test]
 fn with_a_mic_no_changed_byte_is_accepted() {
-    for profile in [Profile::browser(), Profile::windows()] {
+    for profile in [NtlmProfile::browser(), NtlmProfile::windows()] {
         assert_eq!(mutate(profile), 0);
     }
 }
@@ -62,7 +62,7 @@ fn with_a_mic_no_changed_byte_is_accepted() {
 #[test]
 fn a_cut_authenticate_is_refused() {
     let config = Arc::new(server());
-    for profile in [Profile::curl(), Profile::windows()] {
+    for profile in [NtlmProfile::curl(), NtlmProfile::windows()] {
         let sent = messages(&client(profile), &config);
         for len in 0..sent.authenticate.len() {
             let (acceptor, _) = challenged(&config, None, &sent.negotiate);

@@ -12,7 +12,7 @@ use stickler_auth::ntlm::challenge::Challenge;
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::Initiator;
 use stickler_auth::ntlm::negotiate::Negotiate;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::response::{NtResponse, encode_blob};
 use stickler_auth::ntlm::text::Charset;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret, check_target_info};
@@ -197,7 +197,7 @@ proptest! {
                 let refused = LogonReply::refused(NtStatus::LOGON_FAILURE, true);
                 prop_assert!(matches!(acceptor.resume(&refused), Step::Refused(_)));
             }
-            let (_, initiator) = Initiator::new(client(Profile::windows())).negotiate();
+            let (_, initiator) = Initiator::new(client(NtlmProfile::windows())).negotiate();
             let _ = initiator.authenticate(token, NONCES, NOW);
         }
     }

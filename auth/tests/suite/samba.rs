@@ -15,7 +15,7 @@ use stickler_auth::ntlm::acceptor::Step;
 use stickler_auth::ntlm::authenticate::Authenticate;
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::{Credentials, Initiator};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, StoredSecret};
 use stickler_auth::spnego;
 use stickler_auth::spnego::token::{NegState, Token};
@@ -116,7 +116,7 @@ fn second_opinion(samba: &mut Samba, request: &LogonRequest) -> Option<String> {
 }
 
 /// What our server would ask the DC about our client.
-fn request(profile: Profile, user: &str, password: &str) -> LogonRequest {
+fn request(profile: NtlmProfile, user: &str, password: &str) -> LogonRequest {
     let config = Arc::new(server());
     let mut client = client(profile);
     client.credentials = Credentials::new(user, DOMAIN, password);
@@ -128,8 +128,14 @@ fn request(profile: Profile, user: &str, password: &str) -> LogonRequest {
     }
 }
 
-fn profiles() -> [Profile; 5] {
-    [Profile::curl(), Profile::browser(), Profile::windows(), Profile::ntlm2_session(), Profile::ntlm_v1()]
+fn profiles() -> [NtlmProfile; 5] {
+    [
+        NtlmProfile::curl(),
+        NtlmProfile::browser(),
+        NtlmProfile::windows(),
+        NtlmProfile::ntlm2_session(),
+        NtlmProfile::ntlm_v1(),
+    ]
 }
 
 #[test]
@@ -148,7 +154,7 @@ fn samba_verifies_our_responses_and_derives_the_same_session_base_key() {
 
 #[test]
 fn samba_and_we_agree_on_responses_with_one_changed_byte() {
-    let good = request(Profile::windows(), USER, PASSWORD);
+    let good = request(NtlmProfile::windows(), USER, PASSWORD);
     let mut secret = StoredSecret::from_password(PASSWORD, true);
     for at in (0..good.nt_response.len()).step_by(13) {
         let mut changed = good.clone();
@@ -212,7 +218,7 @@ fn spnego_answer(line: &str) -> (String, Vec<u8>) {
 
 #[test]
 fn samba_accepts_our_spnego_with_ntlm_and_its_mics() {
-    for profile in [Profile::windows(), Profile::browser()] {
+    for profile in [NtlmProfile::windows(), NtlmProfile::browser()] {
         for (password, good) in [(PASSWORD, true), ("Passw0rd?", false)] {
             let Some(mut samba) = Samba::start("gss-spnego", PASSWORD) else { return };
             // Samba signs only where both may sign later messages too.

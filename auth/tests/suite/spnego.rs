@@ -12,7 +12,7 @@ use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::ntlm;
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::Credentials;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::session::{Direction, SessionSecurity};
 use stickler_auth::spnego::token::{NegState, NegTokenInit, NegTokenResp, Token, encode_init, mech_types_der};
 use stickler_auth::spnego::{
@@ -37,7 +37,7 @@ fn both(etype: Etype) -> (AcceptorConfig, Arc<KerberosOffer>, Arc<ntlm::initiato
     let (credential, kerberos) = ticket_and_server(etype);
     let config = AcceptorConfig { ntlm: Some(Arc::new(server())), kerberos: Some(Arc::new(kerberos)) };
     let offer = KerberosOffer { config: ap::InitiatorConfig::default(), credential };
-    (config, Arc::new(offer), Arc::new(client(Profile::windows())))
+    (config, Arc::new(offer), Arc::new(client(NtlmProfile::windows())))
 }
 
 /// What both sides say in the end, and how many tokens the client sent.
@@ -196,7 +196,8 @@ fn kerberos_in_spnego_takes_one_token_and_proves_the_server() {
 #[test]
 fn ntlm_in_spnego_is_signed_by_both_sides_where_ntlm_has_a_mic() {
     let (config, _, _) = both(Etype::Aes256Sha1);
-    for (profile, mic) in [(Profile::windows(), true), (Profile::browser(), true), (Profile::curl(), true)] {
+    for (profile, mic) in [(NtlmProfile::windows(), true), (NtlmProfile::browser(), true), (NtlmProfile::curl(), true)]
+    {
         let ntlm = Some(Arc::new(client(profile.clone())));
         let initiator = InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, ntlm) };
         let outcome = negotiate(config.clone(), initiator, unchanged);
@@ -218,7 +219,7 @@ fn strip_mic(sent: u32, token: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_missing_mic_is_refused_only_where_ntlm_announced_one() {
     let (config, _, _) = both(Etype::Aes256Sha1);
-    for (profile, good) in [(Profile::windows(), false), (Profile::curl(), true)] {
+    for (profile, good) in [(NtlmProfile::windows(), false), (NtlmProfile::curl(), true)] {
         let ntlm = Some(Arc::new(client(profile)));
         let initiator = InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, ntlm) };
         let outcome = negotiate(config.clone(), initiator, strip_mic);
@@ -236,7 +237,7 @@ fn a_missing_mic_is_refused_only_where_ntlm_announced_one() {
 #[test]
 fn a_changed_list_of_mechanisms_or_mic_is_refused() {
     let (config, _, _) = both(Etype::Aes256Sha1);
-    let ntlm = || Some(Arc::new(client(Profile::windows())));
+    let ntlm = || Some(Arc::new(client(NtlmProfile::windows())));
     let initiator = || InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, ntlm()) };
     // Somebody adds a mechanism to the list on its way.
     let longer = mech_types_der(&[Mechanism::Ntlm, Mechanism::NegoEx]);
@@ -351,8 +352,8 @@ fn a_refused_ticket_is_told_within_spnego_and_a_wrong_clock_can_be_corrected() {
     let rejected = negotiate(broken, windows.clone(), unchanged).server.unwrap_err();
     assert_eq!(rejected.refusal, Refusal::Kerberos(ap::Refusal::Kerberos(KrbErrorCode::MODIFIED)));
     assert_eq!((rejected.refusal.sec_status(), rejected.recoverable), (SecStatus::LOGON_DENIED, false));
-    let told = resp(&rejected.token);
-    assert_eq!(told.state, Some(NegState::Reject));
+    let response = resp(&rejected.token);
+    assert_eq!(response.state, Some(NegState::Reject));
     let mut initiator = Initiator::new(windows.clone());
     initiator.start(initiator_nonces(), NOW).unwrap();
     let error = initiator.step(&rejected.token, initiator_nonces(), NOW).unwrap_err();
@@ -381,7 +382,7 @@ fn a_refused_ticket_is_told_within_spnego_and_a_wrong_clock_can_be_corrected() {
 #[test]
 fn a_wrong_password_and_an_unknown_user_are_the_dcs_business() {
     let (config, _, _) = both(Etype::Aes256Sha1);
-    let mut wrong = client(Profile::windows());
+    let mut wrong = client(NtlmProfile::windows());
     wrong.credentials = Credentials::new(USER, DOMAIN, "wrong");
     let initiator = InitiatorConfig { raw: false, ..InitiatorConfig::windows(None, Some(Arc::new(wrong))) };
     let rejected = negotiate(config, initiator, unchanged).server.unwrap_err();
@@ -524,7 +525,7 @@ fn an_end_without_a_token_is_an_end_only_if_nothing_is_to_be_proved() {
     let mut replays = ReplayCache::default();
     let mut again = Initiator::new(InitiatorConfig {
         raw: false,
-        ..InitiatorConfig::windows(None, Some(Arc::new(client(Profile::windows()))))
+        ..InitiatorConfig::windows(None, Some(Arc::new(client(NtlmProfile::windows()))))
     });
     let first = again.start(initiator_nonces(), NOW).unwrap();
     let Step::Continue(challenge) = acceptor.accept(&first, nonces(), NOW, &mut replays) else { panic!() };

@@ -12,7 +12,7 @@ use stickler_auth::ntlm::crypto::{self, Ntowfv2};
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
 use stickler_auth::ntlm::negotiate::Negotiate;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::response::{NtResponse, encode_blob};
 use stickler_auth::ntlm::session::{Direction, SessionSecurity, extended_seal_key, sign_key};
 use stickler_auth::ntlm::text::utf16le;
@@ -189,7 +189,7 @@ fn the_sample_messages_of_ms_nlmp_decode_and_encode_to_the_same_bytes() {
 fn the_initiator_makes_the_authenticate_of_ms_nlmp_4_2_4_3() {
     let v = Vector::load("ntlmv2_messages");
     let values = Vector::load("ntlmv2");
-    let mut profile = Profile::windows();
+    let mut profile = NtlmProfile::windows();
     profile.flags = NegotiateFlags(0xE280_8235) | NegotiateFlags(0x0008_0000);
     profile.version = Some(stickler_auth::ntlm::wire::Version::new(5, 1, 2600));
     profile.lm = stickler_auth::ntlm::profile::LmRule::Send;
@@ -255,7 +255,7 @@ fn a_captured_exchange_decodes_encodes_and_verifies() {
 fn curl_sends_its_own_negotiate_and_authenticate() {
     let v = Vector::load("curl_type3");
     let config = InitiatorConfig {
-        profile: Profile::curl(),
+        profile: NtlmProfile::curl(),
         credentials: Credentials::new(v.text("User"), v.text("UserDom"), v.text("Passwd")),
         target_name: None,
         channel_binding: None,

@@ -6,14 +6,14 @@ use stickler_auth::logon::LogonRequest;
 use stickler_auth::ntlm::acceptor::Step;
 use stickler_auth::ntlm::crypto::{Ntowfv2, lmowf_v1, ntowf_v1, v1_response};
 use stickler_auth::ntlm::initiator::Credentials;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, Proof, SessionKeys, StoredSecret, check_target_info};
 use stickler_auth::status::NtStatus;
 
 use crate::common::{DOMAIN, NOW, PASSWORD, SERVER_CHALLENGE, USER, challenged, client, messages, server};
 
 /// What the server asks the DC when a client of that profile and name logs on.
-fn request(profile: Profile, user: &str, domain: &str) -> LogonRequest {
+fn request(profile: NtlmProfile, user: &str, domain: &str) -> LogonRequest {
     let config = Arc::new(server());
     let mut client = client(profile);
     client.credentials = Credentials::new(user, domain, PASSWORD);
@@ -49,9 +49,21 @@ fn each_level_takes_what_it_should() {
     let lm_only = v1_response(&lmowf_v1(PASSWORD).unwrap(), &SERVER_CHALLENGE).to_vec();
     let lm_v2 = Ntowfv2::new(&ntowf_v1(PASSWORD), USER, DOMAIN).lm_v2_response(&SERVER_CHALLENGE, &[3; 8]).to_vec();
     for (name, request, at_3, at_4, at_5) in [
-        ("NTLMv2", request(Profile::browser(), USER, DOMAIN), Ok(Proof::NtlmV2), Ok(Proof::NtlmV2), Ok(Proof::NtlmV2)),
-        ("NTLM2 session", request(Profile::ntlm2_session(), USER, DOMAIN), Ok(Proof::NtlmV1), Ok(Proof::NtlmV1), wrong),
-        ("NTLMv1", request(Profile::ntlm_v1(), USER, DOMAIN), Ok(Proof::NtlmV1), Ok(Proof::NtlmV1), wrong),
+        (
+            "NTLMv2",
+            request(NtlmProfile::browser(), USER, DOMAIN),
+            Ok(Proof::NtlmV2),
+            Ok(Proof::NtlmV2),
+            Ok(Proof::NtlmV2),
+        ),
+        (
+            "NTLM2 session",
+            request(NtlmProfile::ntlm2_session(), USER, DOMAIN),
+            Ok(Proof::NtlmV1),
+            Ok(Proof::NtlmV1),
+            wrong,
+        ),
+        ("NTLMv1", request(NtlmProfile::ntlm_v1(), USER, DOMAIN), Ok(Proof::NtlmV1), Ok(Proof::NtlmV1), wrong),
         ("LM", bare(vec![], lm_only.clone()), Ok(Proof::Lm), wrong, wrong),
         ("LM beside a wrong NT", bare(vec![9; 24], lm_only), Ok(Proof::Lm), wrong, wrong),
         ("LMv2", bare(vec![], lm_v2.clone()), Ok(Proof::LmV2), Ok(Proof::LmV2), Ok(Proof::LmV2)),
@@ -65,7 +77,7 @@ fn each_level_takes_what_it_should() {
 
 #[test]
 fn a_mismatch_is_tried_again_with_an_empty_domain() {
-    let mut asked = request(Profile::windows(), USER, "");
+    let mut asked = request(NtlmProfile::windows(), USER, "");
     assert_eq!(asked.logon_domain, "");
     assert_eq!(verify(&asked, 5), Ok(Proof::NtlmV2));
     asked.logon_domain = "WHATEVER".into();
@@ -74,7 +86,7 @@ fn a_mismatch_is_tried_again_with_an_empty_domain() {
 
 #[test]
 fn the_user_counts_in_any_case_and_the_domain_as_it_was_sent() {
-    let mut asked = request(Profile::windows(), "aLiCe", "Corp");
+    let mut asked = request(NtlmProfile::windows(), "aLiCe", "Corp");
     assert_eq!(verify(&asked, 5), Ok(Proof::NtlmV2));
     asked.user = "ALICE".into();
     assert_eq!(verify(&asked, 5), Ok(Proof::NtlmV2));
@@ -90,7 +102,7 @@ fn the_cache_changes_no_answer() {
     let spellings = ["alice", "Alice", "ALICE", "aLICE", "alICE", "aliCE"];
     for _ in 0..2 {
         for user in spellings {
-            let asked = request(Profile::windows(), user, DOMAIN);
+            let asked = request(NtlmProfile::windows(), user, DOMAIN);
             assert!(secret.verify(&asked, level).is_ok(), "{user}");
             let mut wrong = asked.clone();
             wrong.nt_response[20] ^= 1;
@@ -104,7 +116,7 @@ fn the_cache_changes_no_answer() {
 
 #[test]
 fn responses_of_odd_lengths_prove_nothing() {
-    let whole = request(Profile::windows(), USER, DOMAIN);
+    let whole = request(NtlmProfile::windows(), USER, DOMAIN);
     let secret = StoredSecret::from_password("", true);
     for len in 0..60 {
         let asked = bare(vec![0; len], vec![0; len.min(30)]);
@@ -117,13 +129,13 @@ fn responses_of_odd_lengths_prove_nothing() {
 
 #[test]
 fn a_response_made_for_another_server_or_domain_is_refused() {
-    let asked = request(Profile::curl(), USER, DOMAIN);
+    let asked = request(NtlmProfile::curl(), USER, DOMAIN);
     assert_eq!(asked.channel_machine, "WEB1");
     assert_eq!(check_target_info(&asked, "corp"), Ok(()));
     assert_eq!(check_target_info(&asked, "OTHER"), Err(NtStatus::LOGON_FAILURE));
     let elsewhere = LogonRequest { channel_machine: "WEB2".into(), ..asked };
     assert_eq!(check_target_info(&elsewhere, "corp"), Err(NtStatus::LOGON_FAILURE));
-    let old = request(Profile::ntlm_v1(), USER, DOMAIN);
+    let old = request(NtlmProfile::ntlm_v1(), USER, DOMAIN);
     assert_eq!(check_target_info(&old, "OTHER"), Ok(()), "v1 responses name nobody");
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use criterion::BatchSize;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_benches::handshake::Handshake;
 use stickler_benches::report::{Aim, Figure, Sample};
 
@@ -14,8 +14,8 @@ const BATCH: u64 = 64;
 
 pub(crate) fn measure(bench: &mut Bench) {
     let with_mic =
-        ("mic", Profile::windows(), "Authenticate with MIC and session key, verified", Some(Aim::TimeWithin(1.2)));
-    let without = ("no-mic", Profile::curl(), "Authenticate without either, verified", None);
+        ("mic", NtlmProfile::windows(), "Authenticate with MIC and session key, verified", Some(Aim::TimeWithin(1.2)));
+    let without = ("no-mic", NtlmProfile::curl(), "Authenticate without either, verified", None);
     for (name, profile, what, aim) in [with_mic, without] {
         let handshake = RefCell::new(Handshake::new(profile));
         let primitives = handshake.borrow().primitives();
@@ -45,7 +45,7 @@ pub(crate) fn measure(bench: &mut Bench) {
                 .into(),
         });
     }
-    let mut handshake = Handshake::new(Profile::windows());
+    let mut handshake = Handshake::new(NtlmProfile::windows());
     let mut group = bench.criterion.benchmark_group("ntlm");
     group.bench_function("handshake", |b| {
         bench.estimates.ran("ntlm/handshake");

@@ -6,7 +6,8 @@ use stickler_catalogue::Mechanism;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
 use stickler_model::{
-    Action, Answer, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _, standard,
+    Action, Answer, BalancerSpec, ClientSpec, Name, Payload, Profile, RequestId, RequestSpec, Topology, World as _,
+    standard,
 };
 use stickler_sim::SimWorld;
 use stickler_sim::engine::SimNet;
@@ -31,9 +32,9 @@ struct Seat {
     credentials: Credentials,
 }
 
-/// Two backends behind `balancer`, the default link, one user.
-pub fn standard_topology(balancer: &str) -> Topology {
-    standard::site(balancer, 2)
+/// Two backends of the standard site.
+pub fn standard_topology() -> Topology {
+    standard::site(2)
 }
 
 /// A browser: it asks anonymously, so that its handshake takes three exchanges, and sends a MIC.
@@ -51,7 +52,8 @@ impl Site {
     /// When the world does not start, which would be a bug of it.
     pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
-        let mut world = SimWorld::new(standard_topology(&mechanism.name), 1).expect("the topology is sound");
+        let mut world = SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1)
+            .expect("the topology is sound");
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");

@@ -254,20 +254,20 @@ impl Composed {
         }
     }
 
-    /// Decides what happens besides when a downstream connection closes.
+    /// Decides what happens to other connections when a downstream connection closes.
     fn after_close(&self, downstream: DownstreamId) -> AfterClose {
-        let client = self.table.downstream(downstream).and_then(|holder| holder.client);
+        let coupled = self.pins_with(|pin| pin.coupling.upstream_follows);
         let shares = self.rules.pool.as_ref().is_some_and(|rule| !matches!(rule.share, Share::Never { .. }));
+        let client = self.table.downstream(downstream).and_then(|holder| holder.client);
         let pins = match client.filter(|_| self.pins_with(|pin| pin.key == PinKey::Client)) {
-            _ if self.pins_with(|pin| pin.coupling.upstream_follows) => AbandonedPins::Close,
-            Some(client) => AbandonedPins::ParkFor(client),
-            None if shares => AbandonedPins::Pool,
-            None => AbandonedPins::Close,
+            Some(client) if !coupled => AbandonedPins::ParkFor(client),
+            None if !coupled && shares => AbandonedPins::Pool,
+            _ => AbandonedPins::Close,
         };
         AfterClose { pins, drops_another: self.rules.defects.cleanup_drops_another }
     }
 
-    /// Returns whether there is a pin rule, and this holds for it.
+    /// Returns whether there is a pin rule that meets a condition.
     fn pins_with(&self, condition: impl Fn(&PinRule) -> bool) -> bool {
         self.rules.pin.as_ref().is_some_and(condition)
     }

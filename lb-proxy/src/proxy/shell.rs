@@ -9,6 +9,7 @@ use stickler_lb_core::{
     Bond, Change, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
+use stickler_model::event::Decided;
 use stickler_model::{Env, RequestId, Time, What};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -117,7 +118,7 @@ impl Shell {
         let mut state = self.lock();
         state.downstreams.swap_remove(&id);
         for upstream in state.policy.downstream_closed(self.env.clock.now(), id) {
-            self.close_upstream(&mut state, upstream, None, "close upstream");
+            self.close_upstream(&mut state, upstream, None, Decided::CloseUpstream);
         }
         self.arm(&mut state);
     }
@@ -132,7 +133,7 @@ impl Shell {
 
     /// A request was answered before the policy was asked.
     pub(super) fn gated(&self, id: DownstreamId, request: Option<RequestId>) {
-        self.note(&self.lock(), id, None, request, "gate");
+        self.note(&self.lock(), id, None, request, Decided::Gate);
     }
 
     /// The request got no answer: where does it go now?
@@ -151,13 +152,13 @@ impl Shell {
                 (Step::Answer(failure.kind.status()), Vec::new())
             }
             Route::Pinned(other) | Route::Reuse(other) if unable => {
-                self.close_upstream(&mut state, other, request, "close upstream");
+                self.close_upstream(&mut state, other, request, Decided::CloseUpstream);
                 state.policy.upstream_closed(now, other);
                 (Step::Answer(failure.kind.status()), Vec::new())
             }
             Route::Wait if unable => (Step::Answer(failure.kind.status()), Vec::new()),
             Route::Open(_) | Route::Pinned(_) | Route::Reuse(_) => {
-                self.note(&state, at.downstream, Some(at.upstream), request, "retry");
+                self.note(&state, at.downstream, Some(at.upstream), request, Decided::Retry);
                 self.follow(&mut state, at.downstream, request, fresh, decision)
             }
             _ => self.follow(&mut state, at.downstream, request, fresh, decision),
@@ -171,7 +172,7 @@ impl Shell {
 
     /// TLS did not come about on a connection that was decided on.
     pub(super) fn unsecured(&self, at: Exchange, backend: usize, request: Option<RequestId>) {
-        self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, "tls failed");
+        self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, Decided::TlsFailed);
     }
 
     /// A connection that was decided on is open; `spawn` starts its task.
@@ -196,8 +197,8 @@ impl Shell {
         let now = self.env.clock.now();
         let decision = state.policy.response(now, at, head);
         match decision.verdict {
-            Bond::Pin => self.note(&state, at.downstream, Some(at.upstream), request, "pin"),
-            Bond::Unpin => self.note(&state, at.downstream, Some(at.upstream), request, "unpin"),
+            Bond::Pin => self.note(&state, at.downstream, Some(at.upstream), request, Decided::Pin),
+            Bond::Unpin => self.note(&state, at.downstream, Some(at.upstream), request, Decided::Unpin),
             Bond::Keep => {}
         }
         let mut ended = false;
@@ -238,7 +239,7 @@ impl Shell {
     /// An exchange was given up half-way: its upstream connection is of no use to anybody.
     pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
         let mut state = self.lock();
-        self.close_upstream(&mut state, at.upstream, request, "close upstream");
+        self.close_upstream(&mut state, at.upstream, request, Decided::CloseUpstream);
         let coupled = state.policy.upstream_closed(self.env.clock.now(), at.upstream);
         self.close_downstream(&mut state, coupled);
         self.arm(&mut state);
@@ -263,7 +264,7 @@ impl Shell {
         while let Some(work) = state.policy.poll(self.env.clock.now()) {
             match work {
                 Work::CloseUpstream(id) => {
-                    self.close_upstream(&mut state, id, None, "expire");
+                    self.close_upstream(&mut state, id, None, Decided::Expire);
                 }
                 Work::CloseDownstream(id) => self.close_downstream(&mut state, Some(id)),
                 Work::Resume(id) => {
@@ -287,13 +288,13 @@ impl Shell {
         fresh: UpstreamId,
         decision: Decision<Route>,
     ) -> Edited {
-        let (word, named, step) = match decision.verdict {
-            Route::Pinned(upstream) => ("pinned", Some(upstream), Self::take(state, id, upstream, false)),
-            Route::Reuse(upstream) => ("reuse", Some(upstream), Self::take(state, id, upstream, true)),
+        let (decided, named, step) = match decision.verdict {
+            Route::Pinned(upstream) => (Decided::Pinned, Some(upstream), Self::take(state, id, upstream, false)),
+            Route::Reuse(upstream) => (Decided::Reuse, Some(upstream), Self::take(state, id, upstream, true)),
             Route::Open(backend) => {
                 state.last_upstream = fresh.0;
                 let at = Exchange { downstream: id, upstream: fresh };
-                ("open", Some(fresh), Some(Step::Open(at, backend)))
+                (Decided::Open, Some(fresh), Some(Step::Open(at, backend)))
             }
             Route::Wait => {
                 let (resume, resumed) = oneshot::channel();
@@ -301,13 +302,13 @@ impl Shell {
                     entry.resume.retain(|other| !other.is_closed());
                     entry.resume.push(resume);
                 }
-                ("wait", None, Some(Step::Wait(resumed)))
+                (Decided::Wait, None, Some(Step::Wait(resumed)))
             }
-            Route::Reject(status) => ("reject", None, Some(Step::Answer(status))),
-            Route::CloseDownstream => ("close downstream", None, Some(Step::Close)),
+            Route::Reject(status) => (Decided::Reject, None, Some(Step::Answer(status))),
+            Route::CloseDownstream => (Decided::CloseDownstream, None, Some(Step::Close)),
         };
         let backend = if let Route::Open(backend) = decision.verdict { Some(backend) } else { None };
-        self.note_at(state, id, named, backend, request, word);
+        self.note_at(state, id, named, backend, request, decided);
         self.arm(state);
         // A connection that is not there, or not idle, is a mistake of the policy's: the request goes nowhere.
         (step.unwrap_or(Step::Answer(StatusCode::BAD_GATEWAY)), decision.edits)
@@ -327,9 +328,9 @@ impl Shell {
         }
         match state.policy.finished(now, at) {
             Finish::Keep => {}
-            Finish::Pool => self.note(state, at.downstream, Some(at.upstream), request, "pool"),
+            Finish::Pool => self.note(state, at.downstream, Some(at.upstream), request, Decided::Pool),
             Finish::Close => {
-                self.close_upstream(state, at.upstream, request, "close upstream");
+                self.close_upstream(state, at.upstream, request, Decided::CloseUpstream);
                 return;
             }
         }
@@ -341,15 +342,15 @@ impl Shell {
     /// An upstream connection ended that nobody waits on.
     fn lost(&self, state: &mut State, id: UpstreamId) {
         let Some(upstream) = state.upstreams.get(&id) else { return };
-        self.note(state, upstream.downstream, Some(id), None, "upstream closed");
+        self.note(state, upstream.downstream, Some(id), None, Decided::UpstreamClosed);
         state.upstreams.swap_remove(&id);
         let coupled = state.policy.upstream_closed(self.env.clock.now(), id);
         self.close_downstream(state, coupled);
     }
 
-    fn close_upstream(&self, state: &mut State, id: UpstreamId, request: Option<RequestId>, word: &'static str) {
+    fn close_upstream(&self, state: &mut State, id: UpstreamId, request: Option<RequestId>, decision: Decided) {
         let Some(upstream) = state.upstreams.get(&id) else { return };
-        self.note(state, upstream.downstream, Some(id), request, word);
+        self.note(state, upstream.downstream, Some(id), request, decision);
         if let Some(upstream) = state.upstreams.swap_remove(&id) {
             upstream.task.abort();
         }
@@ -358,7 +359,7 @@ impl Shell {
     fn close_downstream(&self, state: &mut State, id: Option<DownstreamId>) {
         let Some(id) = id else { return };
         let Some(close) = state.downstreams.get_mut(&id).and_then(|entry| entry.close.take()) else { return };
-        self.note(state, id, None, None, "close downstream");
+        self.note(state, id, None, None, Decided::CloseDownstream);
         // The connection may be at its end already.
         let _ = close.send(());
     }
@@ -378,9 +379,9 @@ impl Shell {
         downstream: DownstreamId,
         upstream: Option<UpstreamId>,
         request: Option<RequestId>,
-        word: &'static str,
+        decision: Decided,
     ) {
-        self.note_at(state, downstream, upstream, None, request, word);
+        self.note_at(state, downstream, upstream, None, request, decision);
     }
 
     fn note_at(
@@ -390,7 +391,7 @@ impl Shell {
         upstream: Option<UpstreamId>,
         backend: Option<usize>,
         request: Option<RequestId>,
-        decision: &'static str,
+        decision: Decided,
     ) {
         let backend = backend.or_else(|| Some(state.upstreams.get(&upstream?)?.backend));
         let backend = backend.and_then(|index| self.farm.backends.get(index)).map(|backend| backend.name.clone());

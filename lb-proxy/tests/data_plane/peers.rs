@@ -88,7 +88,7 @@ impl Bed {
     /// What the balancer decided since the last call.
     pub(crate) fn decisions(&self) -> Vec<&'static str> {
         let word = |event: stickler_model::Event| match event.what {
-            What::Decision { decision, .. } => Some(decision),
+            What::Decision { decision, .. } => Some(decision.as_str()),
             _ => None,
         };
         self.journal.take().into_iter().filter_map(word).collect()

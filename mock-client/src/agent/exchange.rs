@@ -10,50 +10,51 @@ use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::ntlm::initiator::{Initiator, InitiatorConfig, Nonces};
 use stickler_auth::spnego::{self, InitiatorError, InitiatorNonces, InitiatorStep, KerberosOffer, Package};
 use stickler_model::Leg;
+use stickler_model::capabilities::Packages;
 
-use super::{Body, Fresh, Heard, Lost, MethodKind, On, Send, Step};
-use crate::profile::{NegotiateBody, Packages, UserAgent};
+use super::{Body, Fresh, Loss, MethodKind, Response, Send, Step, Target};
+use crate::profile::{NegotiateBody, UserAgent};
 
 /// The state of one request between its legs.
 pub struct Exchange {
     agent: Arc<UserAgent>,
     initiator: Option<Arc<InitiatorConfig>>,
     method: MethodKind,
-    /// Whether it can ask for a ticket.
+    /// Whether tickets can be requested.
     kerberos: bool,
     state: State,
     /// The ticket in use.
     offer: Option<Arc<KerberosOffer>>,
-    /// Whether it started over because the Challenge leg closed the connection.
+    /// Whether the handshake was restarted because the Challenge leg closed the connection.
     started_over: bool,
-    /// Whether it was sent again because its connection was lost.
+    /// Whether the request was sent again because its connection was lost.
     sent_again: bool,
-    /// Whether a probe was answered as if no authentication were needed.
+    /// Whether a probe was answered as if no authentication were required.
     unasked: bool,
-    /// Whether it was sent again by the server's clock.
+    /// Whether the ticket was presented again by the server's clock.
     corrected: bool,
-    /// Whether a server refused its ticket with a KRB-ERROR.
+    /// Whether the server refused the ticket with a KRB-ERROR.
     refused: bool,
 }
 
 enum State {
-    /// Nothing sent yet, or the answer is there.
+    /// Nothing was sent yet, or the exchange is over.
     Idle,
-    /// Sent without a token.
+    /// The request was sent without a token.
     Asked,
-    /// A ticket is wanted, to be sent there; whether an answer came that would do without; and by which
-    /// clock, if not by the client's own.
-    Wanting { scheme: Scheme, connection: On, answered: bool, at: Option<FileTime> },
-    /// The Negotiate leg is out.
+    /// A ticket is needed. `answered`: an answer came that is the final one without a ticket. `at`: the time to use
+    /// instead of the client's own clock.
+    Wanting { scheme: Scheme, connection: Target, answered: bool, at: Option<FileTime> },
+    /// The Negotiate leg was sent.
     Negotiated { scheme: Scheme, probe: bool },
-    /// A token of SPNEGO is out.
+    /// A SPNEGO token was sent.
     Spnego { scheme: Scheme, initiator: Box<spnego::Initiator> },
-    /// The Authenticate leg is out.
+    /// The Authenticate leg was sent.
     Authenticated,
 }
 
 impl Exchange {
-    /// A request of this agent; `initiator` is `None` where it has no credentials.
+    /// Creates the exchange for one request of this agent. `initiator` is `None` if it has no credentials.
     pub fn new(agent: Arc<UserAgent>, initiator: Option<Arc<InitiatorConfig>>, method: MethodKind) -> Self {
         Self {
             agent,
@@ -70,38 +71,37 @@ impl Exchange {
         }
     }
 
-    /// The same where tickets can be asked for, at a KDC that may or may not answer.
+    /// Sets whether tickets can be requested from a KDC, which may or may not answer.
     #[must_use]
     pub fn with_kerberos(mut self, can: bool) -> Self {
         self.kerberos = can && self.initiator.is_some();
         self
     }
 
-    /// Whether a server refused the ticket with a KRB-ERROR, so that a fresh one is to be had next time.
+    /// Returns whether the server refused the ticket with a KRB-ERROR, so that the next request needs a fresh one.
     pub fn ticket_refused(&self) -> bool {
         self.refused
     }
 
-    /// The first HTTP request, on a connection that the client knows as authenticated or not.
+    /// Returns the first step, on a connection that the client knows to be authenticated or not.
     pub fn begin(&mut self, authenticated: bool) -> Step {
         let scheme = self.agent.schemes.first().filter(|_| self.agent.preemptive && !authenticated);
         match scheme {
-            Some(&scheme) if self.initiator.is_some() => self.handshake(scheme, On::Same, false),
-            _ => Step::Send(self.ask(On::Same)),
+            Some(&scheme) if self.initiator.is_some() => self.handshake(scheme, Target::Same, false),
+            _ => Step::Send(self.ask(Target::Same)),
         }
     }
 
-    /// The first HTTP request on a connection that is authenticated as another user, the client's
-    /// own of before: it begins a handshake in the same scheme at once, for an anonymous request
-    /// would be served as that user.
-    pub fn begin_anew(&mut self, scheme: Scheme) -> Step {
+    /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a
+    /// handshake in the same scheme at once, because an anonymous request would be processed as that user.
+    pub fn reauthenticate(&mut self, scheme: Scheme) -> Step {
         match self.initiator {
-            Some(_) => self.handshake(scheme, On::Same, false),
-            None => Step::Send(self.ask(On::Same)),
+            Some(_) => self.handshake(scheme, Target::Same, false),
+            None => Step::Send(self.ask(Target::Same)),
         }
     }
 
-    /// Takes the ticket that [`Step::Ticket`] asked for, or that there is none to be had.
+    /// Takes the ticket that [`Step::Ticket`] asked for, or `None` if none is available.
     pub fn ticket(&mut self, offer: Option<Arc<KerberosOffer>>, fresh: &impl Fresh) -> Step {
         let State::Wanting { scheme, connection, answered, at } = std::mem::replace(&mut self.state, State::Idle)
         else {
@@ -118,90 +118,90 @@ impl Exchange {
         }
     }
 
-    /// What to do about an answer. `fresh` is used only when a token is made of it.
-    pub fn heard(&mut self, heard: Heard<'_>, fresh: &impl Fresh) -> Step {
-        match (std::mem::replace(&mut self.state, State::Idle), heard.status) {
-            (State::Asked, 401) => self.offered(heard),
-            (State::Negotiated { scheme, .. }, 401) => self.challenged(scheme, heard, fresh),
-            (State::Spnego { scheme, initiator }, 401) => self.continued(scheme, initiator, heard, fresh),
-            // curl, test176: the server asks for no authentication, so the body follows. Once only:
-            // a server that then asks after all could else play this game for ever.
+    /// Takes an answer. `fresh` is used only if a token is made.
+    pub fn take_response(&mut self, response: Response<'_>, fresh: &impl Fresh) -> Step {
+        match (std::mem::replace(&mut self.state, State::Idle), response.status) {
+            (State::Asked, 401) => self.offered(response),
+            (State::Negotiated { scheme, .. }, 401) => self.challenged(scheme, response, fresh),
+            (State::Spnego { scheme, initiator }, 401) => self.continued(scheme, initiator, response, fresh),
+            // curl, test176: the server requires no authentication, so the body follows. Only once, because a server
+            // that then does require it would otherwise start an endless loop.
             (State::Negotiated { probe: true, .. }, 200..300) if !std::mem::replace(&mut self.unasked, true) => {
-                Step::Send(self.ask(if heard.keeps_alive { On::Same } else { On::New }))
+                Step::Send(self.ask(if response.keeps_alive { Target::Same } else { Target::New }))
             }
             _ => Step::Answer,
         }
     }
 
-    /// What to send after a lost connection: all over again on a new one, once, where that is safe
-    /// (RFC 9112 9.3.1). That is so when nothing was sent; or when the connection was in use before,
-    /// and the request is idempotent or was a probe that carried nothing of it. `None`: give up.
-    pub fn lost(&mut self, lost: Lost) -> Option<Step> {
+    /// Takes the loss of the connection. Sends the request again on a new connection, once, if that is safe (RFC 9112
+    /// 9.3.1): if nothing was sent, or if the connection was in use before and the request is idempotent or was a
+    /// probe, which carries none of the body. Otherwise returns `None`.
+    pub fn connection_lost(&mut self, loss: Loss) -> Option<Step> {
         let probe = matches!(self.state, State::Negotiated { probe: true, .. });
-        let safe = lost.unsent || (lost.proven && (self.method.idempotent || probe));
+        let safe = loss.unsent || (loss.proven && (self.method.idempotent || probe));
         if !safe || std::mem::replace(&mut self.sent_again, true) {
             self.state = State::Idle;
             return None;
         }
         let mut step = self.begin(false);
         match (&mut step, &mut self.state) {
-            (Step::Send(Send { connection, .. }), _) => *connection = On::New,
-            (Step::Ticket(on), State::Wanting { connection, .. }) => (*on, *connection) = (On::New, On::New),
+            (Step::Send(Send { connection, .. }), _) => *connection = Target::New,
+            (Step::Ticket(on), State::Wanting { connection, .. }) => (*on, *connection) = (Target::New, Target::New),
             _ => {}
         }
         Some(step)
     }
 
-    /// A 401 to a request without a token: begin the handshake, if the server offers one.
-    fn offered(&mut self, heard: Heard<'_>) -> Step {
+    /// Takes a 401 to a request without a token, and begins a handshake if the server offers a known scheme.
+    fn offered(&mut self, response: Response<'_>) -> Step {
         let agent = &self.agent;
-        let offered = |scheme: &&Scheme| heard.offers.iter().any(|offer| offer.scheme == **scheme);
+        let offered = |scheme: &&Scheme| response.offers.iter().any(|offer| offer.scheme == **scheme);
         let (Some(&scheme), Some(_)) = (agent.schemes.iter().find(offered), &self.initiator) else {
             return Step::Answer;
         };
-        let same = heard.keeps_alive && !agent.close_after_first_401;
-        self.handshake(scheme, if same { On::Same } else { On::New }, true)
+        let same = response.keeps_alive && !agent.close_after_first_401;
+        self.handshake(scheme, if same { Target::Same } else { Target::New }, true)
     }
 
-    /// A 401 to the Negotiate leg: answer the Challenge, if there is one that can be answered.
-    fn challenged(&mut self, scheme: Scheme, heard: Heard<'_>, fresh: &impl Fresh) -> Step {
-        let Some(challenge) = token_of(heard, scheme) else { return Step::Answer };
-        if !heard.keeps_alive {
-            // The challenge is bound to a connection that is gone.
+    /// Takes a 401 to the Negotiate leg, and answers the Challenge if there is a valid one.
+    fn challenged(&mut self, scheme: Scheme, response: Response<'_>, fresh: &impl Fresh) -> Step {
+        let Some(challenge) = token_of(response, scheme) else { return Step::Answer };
+        if !response.keeps_alive {
+            // The Challenge belongs to a connection that is closed.
             return match self.initiator.clone().filter(|_| self.agent.starts_over) {
                 Some(initiator) if !std::mem::replace(&mut self.started_over, true) => {
-                    Step::Send(self.negotiate(scheme, initiator, On::New))
+                    Step::Send(self.negotiate(scheme, initiator, Target::New))
                 }
                 _ => Step::Answer,
             };
         }
         let Some(initiator) = self.bound(fresh) else { return Step::Answer };
-        // The Negotiate that is out is the same one: it says nothing of the binding.
+        // This repeats the Negotiate that was sent: it does not depend on the channel binding.
         let (_, initiator) = Initiator::new(initiator).negotiate();
         match initiator.authenticate(challenge, fresh.ntlm(), fresh.now()) {
             Ok((token, _)) => {
                 self.state = State::Authenticated;
                 let token = Some(AuthToken { scheme, token });
-                let (leg, body, connection) = (Leg::Authenticate, Body::Whole, On::Same);
+                let (leg, body, connection) = (Leg::Authenticate, Body::Whole, Target::Same);
                 Step::Send(Send { leg, token, body, connection })
             }
-            // Agents ignore a challenge that they cannot read, and show the 401.
+            // User agents ignore a Challenge that they cannot parse, and show the 401.
             Err(_) => Step::Answer,
         }
     }
 
-    /// A 401 to a token of SPNEGO: the server wants more, or says why not.
+    /// Takes a 401 to a SPNEGO token: the server requires another token, or gives the reason of its refusal.
     fn continued(
         &mut self,
         scheme: Scheme,
         mut initiator: Box<spnego::Initiator>,
-        heard: Heard<'_>,
+        response: Response<'_>,
         fresh: &impl Fresh,
     ) -> Step {
-        let Some(token) = token_of(heard, scheme) else { return Step::Answer };
+        let Some(token) = token_of(response, scheme) else { return Step::Answer };
         let (before, now) = (initiator.package(), fresh.now());
         match initiator.step(token, InitiatorNonces { kerberos: fresh.kerberos(), ntlm: fresh.ntlm() }, now) {
-            Ok(InitiatorStep::Continue(token)) if heard.keeps_alive => {
+            Ok(InitiatorStep::Continue(token)) if response.keeps_alive => {
                 let switched = before != initiator.package();
                 let leg = match initiator.package() {
                     Some(Package::Ntlm) if switched => Leg::Negotiate,
@@ -210,7 +210,7 @@ impl Exchange {
                 };
                 self.state = State::Spnego { scheme, initiator };
                 let token = Some(AuthToken { scheme, token });
-                Step::Send(Send { leg, token, body: Body::Whole, connection: On::Same })
+                Step::Send(Send { leg, token, body: Body::Whole, connection: Target::Same })
             }
             Err(InitiatorError::Kerberos(ap::InitiatorError::Refused { code, server_time })) => {
                 let clock = code == KrbErrorCode::SKEW;
@@ -218,10 +218,10 @@ impl Exchange {
                 if !clock || !self.agent.corrects_clock || std::mem::replace(&mut self.corrected, true) {
                     return Step::Answer;
                 }
-                if heard.keeps_alive {
-                    return self.present(scheme, On::Same, fresh, server_time).map_or(Step::Answer, Step::Send);
+                if response.keeps_alive {
+                    return self.present(scheme, Target::Same, fresh, server_time).map_or(Step::Answer, Step::Send);
                 }
-                let (connection, at) = (On::New, Some(server_time));
+                let (connection, at) = (Target::New, Some(server_time));
                 self.state = State::Wanting { scheme, connection, answered: true, at };
                 Step::Ticket(connection)
             }
@@ -229,8 +229,8 @@ impl Exchange {
         }
     }
 
-    /// A handshake begins: with a ticket, where one may be had. `answered`: a 401 asked for it.
-    fn handshake(&mut self, scheme: Scheme, connection: On, answered: bool) -> Step {
+    /// Begins a handshake, with a ticket if tickets can be requested. `answered`: a 401 asked for it.
+    fn handshake(&mut self, scheme: Scheme, connection: Target, answered: bool) -> Step {
         let negotiates = scheme != Scheme::Ntlm;
         match self.initiator.clone() {
             _ if negotiates && self.kerberos => {
@@ -245,8 +245,8 @@ impl Exchange {
         }
     }
 
-    /// The ticket in use, in a token of a new handshake.
-    fn present(&mut self, scheme: Scheme, connection: On, fresh: &impl Fresh, now: FileTime) -> Option<Send> {
+    /// Puts the ticket in use into the first token of a new handshake.
+    fn present(&mut self, scheme: Scheme, connection: Target, fresh: &impl Fresh, now: FileTime) -> Option<Send> {
         let mut offer = self.offer.clone()?;
         if let Some(binding) = self.binding(fresh) {
             Arc::make_mut(&mut offer).config.channel_binding = Some(binding);
@@ -256,14 +256,14 @@ impl Exchange {
             Packages::KerberosOrNtlm => spnego::InitiatorConfig::windows(Some(offer), self.bound(fresh)),
         };
         let mut initiator = Box::new(spnego::Initiator::new(config));
-        // NTLM's are for its last leg: the first token needs none of them.
+        // NTLM needs random bytes for its last leg only, not for the first token.
         let ntlm = Nonces { client_challenge: [0; 8], exported_session_key: [0; 16] };
         let token = initiator.start(InitiatorNonces { kerberos: fresh.kerberos(), ntlm }, now).ok()?;
         self.state = State::Spnego { scheme, initiator };
         Some(Send { leg: Leg::Ticket, token: Some(AuthToken { scheme, token }), body: Body::Whole, connection })
     }
 
-    /// What makes the user's NTLM tokens, on the connection in use.
+    /// Returns the configuration for the user's NTLM tokens on the connection in use.
     fn bound(&self, fresh: &impl Fresh) -> Option<Arc<InitiatorConfig>> {
         let mut initiator = self.initiator.clone()?;
         if let Some(binding) = self.binding(fresh) {
@@ -272,17 +272,17 @@ impl Exchange {
         Some(initiator)
     }
 
-    /// The binding of the connection in use, for an agent that binds.
+    /// Returns the channel binding of the connection in use, if the agent binds tokens to it.
     fn binding(&self, fresh: &impl Fresh) -> Option<ChannelBinding> {
         fresh.binding().filter(|_| self.agent.binds)
     }
 
-    fn ask(&mut self, connection: On) -> Send {
+    fn ask(&mut self, connection: Target) -> Send {
         self.state = State::Asked;
         Send { leg: Leg::Anonymous, token: None, body: Body::Whole, connection }
     }
 
-    fn negotiate(&mut self, scheme: Scheme, initiator: Arc<InitiatorConfig>, connection: On) -> Send {
+    fn negotiate(&mut self, scheme: Scheme, initiator: Arc<InitiatorConfig>, connection: Target) -> Send {
         let (token, _) = Initiator::new(initiator).negotiate();
         let probe = self.agent.negotiate_body == NegotiateBody::Probe && !self.method.fetches;
         self.state = State::Negotiated { scheme, probe };
@@ -292,8 +292,8 @@ impl Exchange {
     }
 }
 
-/// The token of an answer in this scheme.
-fn token_of(heard: Heard<'_>, scheme: Scheme) -> Option<&[u8]> {
-    let found = heard.offers.iter().find(|offer| offer.scheme == scheme && !offer.token.is_empty());
+/// Returns the token that an answer has for a scheme.
+fn token_of(response: Response<'_>, scheme: Scheme) -> Option<&[u8]> {
+    let found = response.offers.iter().find(|offer| offer.scheme == scheme && !offer.token.is_empty());
     found.map(|offer| offer.token.as_slice())
 }

@@ -1,4 +1,4 @@
-//! One request's way through authentication: what to send next, given what came back.
+//! How a request gets through authentication: what to send next, given the last answer.
 //!
 //! ```text
 //!            ┌── no token ──▶ Asked ──401, offer──┐         ┌──────── 401, Challenge ──▶ Authenticated ──▶ Done
@@ -6,8 +6,8 @@
 //!            └── pre-emptive ─────────────────────┤         ▲
 //!                                                 └──▶ Wanting ── a ticket, or none ──▶ Negotiated, Asked, Done
 //! ```
-//! Any other answer ends it: that is the request's answer, 401 or not. A handshake with a ticket goes
-//! on only if the server asks for more: for another package, for a signature, for another clock.
+//! Any other answer, 401 or not, is the answer to the request and ends the exchange. A handshake with a ticket
+//! continues only if the server asks for more: another package, a signature, or another clock.
 
 use stickler_auth::FileTime;
 use stickler_auth::channel_binding::ChannelBinding;
@@ -20,95 +20,95 @@ mod exchange;
 
 pub use exchange::Exchange;
 
-/// What there is to do next.
+/// What the client has to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Send this.
+    /// Send an HTTP request.
     Send(Send),
-    /// Get a ticket for the site, have this connection where there is one, and call [`Exchange::ticket`]: a ticket's token
-    /// is bound to the connection that it goes out on.
-    Ticket(On),
-    /// Nothing: the answer that just came is the request's answer.
+    /// Get a ticket for the site. If there is one, switch to this connection, since the ticket's token is bound to the
+    /// connection on which it is sent. Then call [`Exchange::ticket`].
+    Ticket(Target),
+    /// Nothing: the last answer is the answer to the request.
     Answer,
 }
 
 /// An HTTP request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Send {
-    /// Which leg it is.
+    /// The leg of the handshake.
     pub leg: Leg,
-    /// What its `Authorization` carries.
+    /// The token in its `Authorization`.
     pub token: Option<AuthToken>,
-    /// What it carries of the body.
+    /// The part of the body that it carries.
     pub body: Body,
-    /// Where it goes.
-    pub connection: On,
+    /// The connection on which it is sent.
+    pub connection: Target,
 }
 
-/// What an HTTP request carries of the body.
+/// The part of the body that an HTTP request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// All of it.
+    /// The whole body.
     Whole,
-    /// Nothing, where it would carry something later.
+    /// Nothing; a later request carries the body.
     Empty,
 }
 
-/// Where an HTTP request goes.
+/// The connection on which an HTTP request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum On {
+pub enum Target {
     /// The connection in use.
     Same,
-    /// A new connection; the one in use is closed.
+    /// A new connection. The connection in use is closed.
     New,
 }
 
-/// What matters of an answer.
+/// The parts of an HTTP response that authentication depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard<'a> {
-    /// Its status.
+pub struct Response<'a> {
+    /// The status code.
     pub status: u16,
-    /// What its `WWW-Authenticate` offers; empty where the header is absent or malformed.
+    /// The offers in `WWW-Authenticate`; empty if the header is absent or malformed.
     pub offers: &'a [AuthToken],
-    /// Whether the connection stays open after it.
+    /// Whether the connection stays open afterwards.
     pub keeps_alive: bool,
 }
 
-/// How a connection was lost before a byte of the answer came.
+/// The loss of a connection before the first byte of an answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Lost {
-    /// Whether the connection had served an answer before: then the server may have closed it
-    /// without knowing of this request.
+pub struct Loss {
+    /// Whether the connection had delivered an answer before, so that the server may have closed it without having seen
+    /// this request.
     pub proven: bool,
     /// Whether nothing of the request was sent.
     pub unsent: bool,
 }
 
-/// Random bytes, the time and the connection's binding, as a token needs them.
+/// Supplies the random bytes, the time and the channel binding that a token needs.
 pub trait Fresh {
-    /// For an Authenticate.
+    /// Draws random bytes for an NTLM Authenticate message.
     fn ntlm(&self) -> Nonces;
-    /// For a ticket.
+    /// Draws random bytes for a Kerberos ticket's token.
     fn kerberos(&self) -> ap::Nonces;
-    /// Now, by the client's clock.
+    /// Returns the time of the client's clock.
     fn now(&self) -> FileTime;
-    /// That of the connection in use, where it has TLS.
+    /// Returns the channel binding of the connection in use; `None` without TLS.
     fn binding(&self) -> Option<ChannelBinding> {
         None
     }
 }
 
-/// What matters of a request's method.
+/// The properties of a request's method that authentication depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodKind {
-    /// Whether it may be repeated (RFC 9110 9.2.2).
+    /// Whether the request may be repeated (RFC 9110 9.2.2).
     pub idempotent: bool,
-    /// GET and HEAD, which curl never sends as a probe.
+    /// Whether it is GET or HEAD, which curl never sends as a probe.
     pub fetches: bool,
 }
 
 impl MethodKind {
-    /// The kind of this method.
+    /// Returns the properties of a method.
     pub fn of(method: &http::Method) -> Self {
         let fetches = matches!(method.as_str(), "GET" | "HEAD");
         Self { idempotent: method.is_idempotent(), fetches }

@@ -1,7 +1,7 @@
-//! A check: one request on a connection of its own, which is nobody's.
+//! A health check: one request on a connection of its own, which belongs to no client.
 
 use stickler_auth::http::Scheme;
-use stickler_mock_client::{Check, Checked, check};
+use stickler_mock_client::{Check, CheckResult, NoAnswer, check};
 use stickler_model::topology::Agent;
 use stickler_model::{Identity, Principal};
 use stickler_net::TokioNet;
@@ -9,7 +9,7 @@ use stickler_net::TokioNet;
 use crate::peer::Reply::{self, Close, Last, Send};
 use crate::peer::{Bench, answer, bare, challenged, ok};
 
-async fn ask(script: Vec<Reply>, user: Option<&str>) -> (Result<Checked, String>, Bench) {
+async fn ask(script: Vec<Reply>, user: Option<&str>) -> (Result<CheckResult, NoAnswer>, Bench) {
     let bench = Bench::new(Agent::Curl, false, vec![script]).await;
     let identity = user.map(|user| Identity { principal: Principal::new("CORP", user), password: "pw".into() });
     let ask = Check { host: "www.corp.example", uri: "/health?x=1", identity: identity.as_ref(), keep: 4 };
@@ -21,7 +21,7 @@ async fn ask(script: Vec<Reply>, user: Option<&str>) -> (Result<Checked, String>
 async fn it_logs_on_over_one_connection_and_leaves_no_id_and_no_events() {
     let script = vec![Send(bare()), Send(challenged(Scheme::Negotiate)), Send(ok())];
     let (checked, bench) = ask(script, Some("probe")).await;
-    assert_eq!(checked, Ok(Checked { status: 200, logged_on: true, body: b"hell".to_vec() }));
+    assert_eq!(checked.unwrap(), CheckResult { status: 200, logged_on: true, body: b"hell".to_vec() });
     assert_eq!(bench.events(), "");
     insta::assert_snapshot!(bench.received(), @r#"
     --- on 1
@@ -47,7 +47,7 @@ async fn it_logs_on_over_one_connection_and_leaves_no_id_and_no_events() {
 #[tokio::test]
 async fn an_anonymous_one_takes_the_first_answer() {
     let (checked, _bench) = ask(vec![Send(bare())], None).await;
-    assert_eq!(checked, Ok(Checked { status: 401, logged_on: false, body: b"<h1>".to_vec() }));
+    assert_eq!(checked.unwrap(), CheckResult { status: 401, logged_on: false, body: b"<h1>".to_vec() });
 }
 
 #[tokio::test]
@@ -71,8 +71,11 @@ async fn a_handshake_that_wants_another_connection_is_over() {
 
 #[tokio::test]
 async fn no_answer_is_an_error() {
-    assert!(ask(vec![Close], None).await.0.unwrap_err().starts_with("no answer"));
-    assert!(ask(vec![Last("SSH-2.0\r\n".into())], None).await.0.unwrap_err().starts_with("no answer"));
+    for script in [vec![Close], vec![Last("SSH-2.0\r\n".into())]] {
+        let error = ask(script, None).await.0.unwrap_err();
+        assert!(matches!(error, NoAnswer::Lost(_)) && error.to_string().starts_with("no answer: "), "{error}");
+    }
     let cut = ok().replace("Length: 5", "Length: 9").replace("hello", "hel");
-    assert!(ask(vec![Last(cut)], None).await.0.is_err());
+    let error = ask(vec![Last(cut)], None).await.0.unwrap_err();
+    assert!(matches!(error, NoAnswer::Truncated { length: 3, .. }), "{error}");
 }

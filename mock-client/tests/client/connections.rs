@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_auth::http::Scheme;
-use stickler_mock_client::Limits;
+use stickler_mock_client::RequestLimits;
 use stickler_model::event::Credentials;
 use stickler_model::topology::Agent;
 use stickler_model::{Payload, RequestId, RequestSpec};
@@ -103,7 +103,8 @@ async fn a_server_that_closes_new_connections_is_not_asked_twice() {
 #[tokio::test]
 async fn a_silent_server_runs_out_of_time_and_the_connection_closes() {
     let mut bench = Bench::new(Agent::Browser, false, vec![vec![Silence]]).await;
-    bench.client = bench.client.with_limits(Limits { time: Duration::from_millis(50), ..Limits::default() });
+    bench.client =
+        bench.client.with_limits(RequestLimits { time: Duration::from_millis(50), ..RequestLimits::default() });
     assert_eq!(bench.get(1).await.error.as_deref(), Some("timed out after 0.05 s"));
     bench.settle().await;
     insta::assert_snapshot!(bench.events(), @r#"
@@ -181,7 +182,7 @@ async fn a_big_body_goes_out_whole_and_is_hashed_on_its_way_in() {
 async fn a_client_gives_up_after_as_many_http_requests_as_it_may_send() {
     let script = vec![Send(bare()), Send(challenged(Scheme::Negotiate))];
     let mut bench = Bench::new(Agent::Browser, false, vec![script]).await;
-    bench.client = bench.client.with_limits(Limits { requests: 2, ..Limits::default() });
+    bench.client = bench.client.with_limits(RequestLimits { requests: 2, ..RequestLimits::default() });
     let answer = bench.get(1).await;
     assert_eq!((answer.error.as_deref(), answer.requests), (Some("gave up after 2 HTTP requests"), 2));
 }

@@ -17,7 +17,7 @@ use stickler_auth::spnego::token::{NegState, NegTokenResp};
 use stickler_auth::spnego::{KerberosOffer, Mechanism};
 use stickler_auth::status::NtStatus;
 use stickler_mock_client::UserAgent;
-use stickler_mock_client::agent::{Body, Exchange, Fresh, Heard, Lost, MethodKind, On, Send, Step};
+use stickler_mock_client::agent::{Body, Exchange, Fresh, Loss, MethodKind, Response, Send, Step, Target};
 use stickler_model::Leg;
 
 use crate::peer::challenge;
@@ -38,14 +38,14 @@ enum Back {
     /// The same, and the connection closes.
     Closing(Box<Back>),
     /// No answer: the connection is lost.
-    Lost(Lost),
+    Lost(Loss),
 }
 
 use Back::{Challenge, Closing, Offers, Rubbish, Status};
 use Scheme::{Negotiate, Ntlm};
 
 const BOTH: [Scheme; 2] = [Negotiate, Ntlm];
-const STALE: Back = Back::Lost(Lost { proven: true, unsent: false });
+const STALE: Back = Back::Lost(Loss { proven: true, unsent: false });
 
 impl Back {
     fn parts(&self) -> (u16, Vec<AuthToken>, bool) {
@@ -105,10 +105,10 @@ fn sent(step: Step) -> Option<Send> {
 
 fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
     if let Back::Lost(lost) = back {
-        return exchange.lost(*lost).and_then(sent);
+        return exchange.connection_lost(*lost).and_then(sent);
     }
     let (status, offers, keeps_alive) = back.parts();
-    sent(exchange.heard(Heard { status, offers: &offers, keeps_alive }, &Fixed))
+    sent(exchange.take_response(Response { status, offers: &offers, keeps_alive }, &Fixed))
 }
 
 /// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
@@ -119,7 +119,7 @@ fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
     while let Some(Send { leg, token, body, connection }) = send {
         let scheme = token.map_or(String::new(), |token| format!(":{}", token.scheme));
         let body = if body == Body::Empty { "-" } else { "" };
-        let connection = if connection == On::New { "*" } else { "" };
+        let connection = if connection == Target::New { "*" } else { "" };
         let _ = write!(text, "{leg:?}{scheme}{body}{connection} ");
         let Some(back) = backs.next() else { return text + "..." };
         send = next(&mut exchange, back);
@@ -209,7 +209,7 @@ fn the_handshake_begins_on_a_new_connection_when_the_first_401_closes_or_the_pro
 
 #[test]
 fn a_lost_connection_is_replaced_once_and_only_where_that_is_safe() {
-    let lost = |proven, unsent| Back::Lost(Lost { proven, unsent });
+    let lost = |proven, unsent| Back::Lost(Loss { proven, unsent });
     let get = |backs: &[Back]| walk(exchange(UserAgent::browser(), &Method::GET), true, backs);
     assert_eq!(get(&[STALE, Status(200)]), "Anonymous Anonymous* end");
     assert_eq!(get(&[STALE, STALE]), "Anonymous Anonymous* end");
@@ -256,8 +256,8 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
             panic!("a Challenge is due");
         };
         let offers = [AuthToken { scheme, token }];
-        let heard = Heard { status: 401, offers: &offers, keeps_alive: true };
-        let Step::Send(Send { token: Some(authenticate), .. }) = client.heard(heard, &Fixed) else {
+        let response = Response { status: 401, offers: &offers, keeps_alive: true };
+        let Step::Send(Send { token: Some(authenticate), .. }) = client.take_response(response, &Fixed) else {
             panic!("an Authenticate is due");
         };
         let acceptor::Step::NeedLogon(request) = server.accept(&authenticate.token, [7; 8], NOW) else {
@@ -291,7 +291,7 @@ fn back() -> impl Strategy<Value = Back> {
     prop_oneof![
         4 => open.clone(),
         2 => open.prop_map(|back| Closing(Box::new(back))),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(proven, unsent)| Back::Lost(Lost { proven, unsent })),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(proven, unsent)| Back::Lost(Loss { proven, unsent })),
     ]
 }
 
@@ -314,7 +314,7 @@ proptest! {
             let before = std::mem::replace(&mut send, next);
             if send.leg == Leg::Authenticate {
                 prop_assert!(matches!(back, Challenge(_)) && before.leg == Leg::Negotiate);
-                prop_assert_eq!((send.connection, send.body), (On::Same, Body::Whole));
+                prop_assert_eq!((send.connection, send.body), (Target::Same, Body::Whole));
             }
             prop_assert_eq!(send.token.is_some(), send.leg != Leg::Anonymous);
             prop_assert!(send.body == Body::Whole || send.leg == Leg::Negotiate);
@@ -359,8 +359,8 @@ fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
     let step = first.begin(false);
     let send = presented(&mut first, step, false).unwrap();
     assert_eq!((send.leg, send.body), (Leg::Anonymous, Body::Whole));
-    let heard = Offers(BOTH.into()).parts();
-    let step = first.heard(Heard { status: 401, offers: &heard.1, keeps_alive: true }, &Fixed);
+    let (_, offers, _) = Offers(BOTH.into()).parts();
+    let step = first.take_response(Response { status: 401, offers: &offers, keeps_alive: true }, &Fixed);
     assert_eq!(presented(&mut first, step, false), None);
     let mut second = curl();
     let step = second.begin(false);
@@ -409,20 +409,20 @@ proptest! {
         let mut sent = 1;
         for back in &backs {
             let step = match back {
-                Back::Lost(lost) => match exchange.lost(*lost) {
+                Back::Lost(lost) => match exchange.connection_lost(*lost) {
                     Some(step) => step,
                     None => break,
                 },
                 back => {
                     let (status, offers, keeps_alive) = back.parts();
-                    exchange.heard(Heard { status, offers: &offers, keeps_alive }, &Fixed)
+                    exchange.take_response(Response { status, offers: &offers, keeps_alive }, &Fixed)
                 }
             };
             let Some(next) = presented(&mut exchange, step, tickets.next() == Some(true)) else { break };
             sent += 1;
             send = next;
             prop_assert_eq!(send.token.is_some(), send.leg != Leg::Anonymous);
-            prop_assert!(send.leg != Leg::Authenticate || send.connection == On::Same);
+            prop_assert!(send.leg != Leg::Authenticate || send.connection == Target::Same);
         }
         prop_assert!(sent <= 9, "{} sent, the last {:?}", sent, send.leg);
     }

@@ -5,7 +5,7 @@ mod claims;
 mod connections;
 mod exchange;
 mod peer;
-mod seats;
 mod secure;
+mod sessions;
 mod tickets;
 mod transcripts;

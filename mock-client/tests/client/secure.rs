@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_mock_client::{Check, check_on};
-use stickler_mock_iis::Site;
+use stickler_mock_iis::WebSite;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::topology::{
     Acceptor, Checking, Http2, ProtectionSpec, Provider, SiteSpec, Tracked, TrackedBy, TrackedCheck,
@@ -197,16 +197,16 @@ async fn a_client_that_closes_its_connections_in_the_middle_of_a_handshake_hears
 }
 
 /// A site where nobody has to log on.
-fn anonymous(site: Site) -> Site {
+fn anonymous(site: WebSite) -> WebSite {
     site.with_auth(|auth| auth.anonymous = true)
 }
 
 /// A server that ties users to addresses, and so does not mind HTTP/2.
-fn by_address(site: Site) -> Site {
+fn by_address(site: WebSite) -> WebSite {
     site.with_acceptor(Acceptor::Tracked(Tracked { by: TrackedBy::Peer, check: TrackedCheck::Nothing }))
 }
 
-async fn over_http2(profile: Profile, http2: Http2, change: fn(Site) -> Site) -> Bench {
+async fn over_http2(profile: Profile, http2: Http2, change: fn(WebSite) -> WebSite) -> Bench {
     let client: fn(ClientSpec) -> ClientSpec = match http2 {
         Http2::Never => |spec| ClientSpec { no_kerberos: true, http2: Http2::Never, ..spec },
         Http2::UntilChallenged => |spec| ClientSpec { no_kerberos: true, http2: Http2::UntilChallenged, ..spec },

@@ -11,12 +11,12 @@ use stickler_auth::kerberos::crypto::Etype;
 use stickler_auth::kerberos::kdc::{self, Account, KdcConfig, Lookup, Principals};
 use stickler_auth::kerberos::keys::{ServiceKeys, keys_from_password, user_salt};
 use stickler_mock_client::Client;
-use stickler_mock_iis::{Accounts, Sam, Site};
+use stickler_mock_iis::{Accounts, Sam, WebSite};
 use stickler_model::event::Credentials;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
+use stickler_model::topology::{DomainSpec, Provider, ServerSpec, SiteSpec, UserSpec};
 use stickler_model::{
-    Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Name, Payload, Principal, Profile, RequestId,
-    RequestSpec, Time, What,
+    Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Payload, Principal, Profile, RequestId, RequestSpec,
+    Time, What, standard,
 };
 use stickler_net::{Listener as _, Net as _, TokioNet, next_connection};
 
@@ -110,7 +110,7 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     pub(crate) providers: Vec<Provider>,
     pub(crate) site: SiteSpec,
-    pub(crate) change: fn(Site) -> Site,
+    pub(crate) change: fn(WebSite) -> WebSite,
     /// TLS.
     pub(crate) tls: Option<Ends>,
     /// The site's name in `Host`.
@@ -152,22 +152,10 @@ impl Setup {
         let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
         let users = vec![user("alice"), user("bob")];
         let sam = Sam::new("corp", &users);
-        let domain = DomainSpec {
-            netbios: "CORP".into(),
-            dns: "corp.example".into(),
-            users,
-            lockout_threshold: None,
-            ..DomainSpec::default()
-        };
-        let spec = ServerSpec {
-            name: Name::from("iis1"),
-            providers: self.providers,
-            version: IisVersion::Iis10,
-            acceptor: Acceptor::Connection,
-            site: self.site,
-        };
+        let domain = DomainSpec { users, ..standard::domain() };
+        let spec = ServerSpec { providers: self.providers, site: self.site, ..standard::server("iis1".into()) };
         let keys = ServiceKeys::new(&account(self.account).keys);
-        let site = (self.change)(Site::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys));
+        let site = (self.change)(WebSite::new(&spec, &domain, Accounts::local(sam)).with_kerberos(keys));
         let (site, tls) = match self.tls {
             Some(Ends { server, proxy, client }) => (site.with_tls(server), Some((proxy, client))),
             None => (site, None),

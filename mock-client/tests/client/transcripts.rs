@@ -180,8 +180,8 @@ async fn what_the_application_says_is_read_and_noted_if_it_is_short_json() {
     let reply = |body: &str| Send(answer("200 OK", &["Content-Type: application/json; charset=utf-8"], body));
     let script = vec![reply(json), reply(&long), reply("{"), Send(answer("200 OK", &[], json))];
     let bench = Bench::new(Agent::Browser, false, vec![script]).await;
-    let told = bench.get(1).await.application.unwrap();
-    assert_eq!(told.user.unwrap().as_str(), r"CORP\bob");
+    let application = bench.get(1).await.application.unwrap();
+    assert_eq!(application.user.unwrap().as_str(), r"CORP\bob");
     assert!(bench.events().contains(r"received on 1: 200, echoes r1, user CORP\bob"));
     let answer = bench.get(2).await;
     assert_eq!((answer.application, answer.body_length), (None, long.len() as u64));

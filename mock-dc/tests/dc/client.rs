@@ -4,7 +4,8 @@ use stickler_auth::FileTime;
 use stickler_auth::logon::LogonRequest;
 use stickler_auth::ntlm::acceptor::{Acceptor, AcceptorConfig, Step, TargetNames};
 use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
+use stickler_model::standard;
 use stickler_model::topology::{DomainSpec, UserSpec};
 
 /// 2023-11-14 22:13:20 UTC, a Tuesday.
@@ -13,19 +14,13 @@ pub(crate) const NOW: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000
 /// `CORP`, with alice and Bob; their passwords are `alice-pw` and `Bob-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
     let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
-    DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
-        users: vec![user("alice"), user("Bob")],
-        lockout_threshold,
-        ..DomainSpec::default()
-    }
+    DomainSpec { users: vec![user("alice"), user("Bob")], lockout_threshold, ..standard::domain() }
 }
 
 /// A client that logs on.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(crate) profile: Profile,
+    pub(crate) profile: NtlmProfile,
     pub(crate) domain: &'static str,
     pub(crate) user: &'static str,
     pub(crate) password: &'static str,
@@ -38,7 +33,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn alice() -> Self {
         Self {
-            profile: Profile::windows(),
+            profile: NtlmProfile::windows(),
             domain: "CORP",
             user: "alice",
             password: "alice-pw",

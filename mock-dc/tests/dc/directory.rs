@@ -3,7 +3,7 @@
 use crate::client::{Client, NOW, domain};
 use proptest::prelude::*;
 use stickler_auth::logon::LogonReply;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::ntlm::verify::LmCompatibilityLevel;
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::{AccountState, Directory};
@@ -18,7 +18,7 @@ fn status(directory: &mut Directory, client: &Client) -> NtStatus {
 fn a_good_logon_yields_the_session_key_that_the_client_has() {
     let mut directory = Directory::new(&domain(None)).with_dc_name("dc1");
     // Without key exchange the client's session key is the session base key (MS-NLMP 3.1.5.1.2).
-    let (request, key) = Client { profile: Profile::browser(), ..Client::alice() }.logon_request();
+    let (request, key) = Client { profile: NtlmProfile::browser(), ..Client::alice() }.logon_request();
     let logon = directory.logon(&request, NOW);
     let reply = logon.reply;
     assert_eq!((reply.status, reply.session_base_key), (NtStatus::SUCCESS, key));
@@ -32,9 +32,13 @@ fn a_good_logon_yields_the_session_key_that_the_client_has() {
 
 #[test]
 fn every_client_profile_logs_on_at_the_lowest_level() {
-    for profile in
-        [Profile::curl(), Profile::browser(), Profile::windows(), Profile::ntlm2_session(), Profile::ntlm_v1()]
-    {
+    for profile in [
+        NtlmProfile::curl(),
+        NtlmProfile::browser(),
+        NtlmProfile::windows(),
+        NtlmProfile::ntlm2_session(),
+        NtlmProfile::ntlm_v1(),
+    ] {
         let mut directory = Directory::new(&domain(None));
         assert_eq!(status(&mut directory, &Client { profile, ..Client::alice() }), NtStatus::SUCCESS);
     }
@@ -44,10 +48,10 @@ fn every_client_profile_logs_on_at_the_lowest_level() {
 fn a_level_refuses_what_is_weaker() {
     use LmCompatibilityLevel::{RefuseLm, RefuseLmAndNtlm};
     for (profile, level, ok) in [
-        (Profile::ntlm_v1(), RefuseLm, true),
-        (Profile::ntlm_v1(), RefuseLmAndNtlm, false),
-        (Profile::ntlm2_session(), RefuseLmAndNtlm, false),
-        (Profile::curl(), RefuseLmAndNtlm, true),
+        (NtlmProfile::ntlm_v1(), RefuseLm, true),
+        (NtlmProfile::ntlm_v1(), RefuseLmAndNtlm, false),
+        (NtlmProfile::ntlm2_session(), RefuseLmAndNtlm, false),
+        (NtlmProfile::curl(), RefuseLmAndNtlm, true),
     ] {
         let mut directory = Directory::new(&domain(None)).with_level(level);
         let client = Client { profile, ..Client::alice() };

@@ -243,8 +243,8 @@ fn a_client_is_referred_along_a_trust_to_the_service_and_to_its_own_realm() {
 
     // Bob of PARTNER sits at a machine of CORP: its KDC sends him home, and home sends him back.
     let config = client("bob@partner.example", "Bob-pw");
-    let here = ticket(&mut kdcs, &config, WEB).unwrap();
-    assert_eq!(here.client, principal("Bob", PARTNER));
+    let partner = ticket(&mut kdcs, &config, WEB).unwrap();
+    assert_eq!(partner.client, principal("Bob", PARTNER));
     assert_eq!(kdcs[0].errors()[3..], [Code::WRONG_REALM.0, 0]);
 }
 

@@ -1,29 +1,32 @@
-//! One handshake in either scheme, and what comes of its tokens. Pure.
+//! One handshake in any scheme, and what its tokens lead to. Pure.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::{AuthToken, Scheme, TokenKind, token_kind};
 use stickler_auth::kerberos::ap::Accepted;
 use stickler_auth::kerberos::gss::{TokenId, unframe};
 use stickler_auth::kerberos::message::ApReq;
-use stickler_auth::logon::{LogonReply, LogonRequest};
+use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor as ntlm;
 use stickler_auth::spnego::{self, Identity, Package, Refusal, Rejected};
 use stickler_model::Principal;
 
-use super::{AuthConfig, Replays, Request, TicketSeen};
+use super::{AuthConfig, Completed, Decision, Replays, Request, RequestIdentity, TicketSeen, Unauthorized};
+use crate::codes::LOGON_FAILED;
 
-/// Who an authenticated null session is, where the acceptor's configuration allows one (MS-DTYP 2.4.2.4, S-1-5-7).
+/// Domain and name of the user of a null session, if the acceptor's configuration allows one (MS-DTYP 2.4.2.4,
+/// S-1-5-7).
 const NULL_SESSION: (&str, &str) = ("NT AUTHORITY", "ANONYMOUS LOGON");
 
-/// One handshake.
+/// A handshake. Its decisions do not take the state of the connection into account.
 pub(super) struct Handshake {
     config: Arc<AuthConfig>,
+    scheme: Scheme,
     acceptor: Acceptor,
 }
 
-/// What speaks inside a scheme.
+/// The protocol that a scheme carries.
 enum Acceptor {
     /// `NTLM`.
     Ntlm(ntlm::Acceptor),
@@ -31,40 +34,19 @@ enum Acceptor {
     Negotiate(Box<spnego::Acceptor>),
 }
 
-/// What a token does to the handshake of its connection.
+/// The role of a token in the handshakes of its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It begins one.
+    /// The token begins a handshake.
     Begins,
-    /// It goes on with the pending one.
+    /// The token continues the pending handshake.
     Continues,
-    /// It belongs to none.
+    /// The token belongs to no handshake.
     Stray,
 }
 
-/// What comes of a token.
-pub(super) enum Progress {
-    /// A 401 with this token; the client's next is due. With the ticket that was refused for its clock.
-    Continue(Vec<u8>, Option<TicketSeen>, Option<u32>),
-    /// Ask the DC.
-    NeedLogon(LogonRequest),
-    /// The client is somebody.
-    Done(Done),
-    /// It is over: `sc-win32-status`, what tells the client why, and the ticket.
-    Refused(u32, Vec<u8>, Option<TicketSeen>),
-}
-
-/// A good end.
-pub(super) struct Done {
-    pub(super) user: Principal,
-    pub(super) delegated: bool,
-    pub(super) token: Vec<u8>,
-    /// `None`: NTLM.
-    pub(super) ticket: Option<TicketSeen>,
-}
-
 impl Role {
-    /// The role of a token, by its kind and its scheme. A NegTokenResp is never a first token.
+    /// Returns the role of a token, given its kind and its scheme. A NegTokenResp is never a first token.
     pub(super) fn of(token: &AuthToken, kind: TokenKind) -> Self {
         match kind {
             TokenKind::NtlmAuthenticate => Self::Continues,
@@ -77,7 +59,7 @@ impl Role {
 }
 
 impl Handshake {
-    /// A fresh one, on a connection of this binding.
+    /// Creates a handshake on a connection with this channel binding.
     pub(super) fn new(scheme: Scheme, config: &Arc<AuthConfig>, binding: Option<ChannelBinding>) -> Self {
         let acceptor = match scheme {
             Scheme::Ntlm => Acceptor::Ntlm(ntlm::Acceptor::new(Arc::clone(&config.ntlm), binding)),
@@ -87,27 +69,30 @@ impl Handshake {
                 Acceptor::Negotiate(Box::new(spnego::Acceptor::new(both, binding)))
             }
         };
-        Self { config: Arc::clone(config), acceptor }
+        Self { config: Arc::clone(config), scheme, acceptor }
     }
 
-    /// Takes a token.
-    pub(super) fn accept(&mut self, token: &[u8], request: &Request<'_>, replays: &Replays) -> Progress {
+    /// Returns the scheme of the handshake.
+    pub(super) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Takes a token of the client.
+    pub(super) fn accept(&mut self, token: &[u8], request: &Request<'_>, replays: &Replays) -> Decision {
         match &mut self.acceptor {
             Acceptor::Ntlm(acceptor) => {
                 let step = acceptor.accept(token, request.nonces.server_challenge, request.now);
                 self.ntlm(step)
             }
             Acceptor::Negotiate(acceptor) => {
-                // A panic elsewhere cannot leave the cache half changed: it holds what it was given.
-                let mut replays = replays.lock().unwrap_or_else(PoisonError::into_inner);
-                let step = acceptor.accept(token, request.nonces, request.now, &mut replays);
+                let step = acceptor.accept(token, request.nonces, request.now, &mut replays.lock());
                 self.negotiate(step, token)
             }
         }
     }
 
-    /// Takes the DC's answer.
-    pub(super) fn resume(&mut self, reply: &LogonReply) -> Progress {
+    /// Takes the DC's reply.
+    pub(super) fn resume(&mut self, reply: &LogonReply) -> Decision {
         match &mut self.acceptor {
             Acceptor::Ntlm(acceptor) => {
                 let step = acceptor.resume(reply);
@@ -120,31 +105,32 @@ impl Handshake {
         }
     }
 
-    fn ntlm(&self, step: ntlm::Step) -> Progress {
+    fn ntlm(&self, step: ntlm::Step) -> Decision {
         match step {
-            ntlm::Step::Challenge(token) => Progress::Continue(token, None, None),
-            ntlm::Step::NeedLogon(request) => Progress::NeedLogon(request),
-            ntlm::Step::Authenticated(account) => Progress::Done(Done::ntlm(&account, Vec::new())),
+            ntlm::Step::Challenge(token) => self.proceed(token, None, None),
+            ntlm::Step::NeedLogon(request) => Decision::NeedLogon(request),
+            ntlm::Step::Authenticated(account) => self.ntlm_user(&account, Vec::new()),
             ntlm::Step::Refused(refusal) => {
-                Progress::Refused(refusal.sc_win32_status(self.config.codes.bad_password), Vec::new(), None)
+                self.refuse(refusal.sc_win32_status(self.config.codes.bad_password), Vec::new(), None)
             }
         }
     }
 
-    fn negotiate(&self, step: spnego::Step, token: &[u8]) -> Progress {
+    fn negotiate(&self, step: spnego::Step, token: &[u8]) -> Decision {
         match step {
-            spnego::Step::Continue(token) => Progress::Continue(token, None, None),
-            spnego::Step::NeedLogon(request) => Progress::NeedLogon(request),
-            spnego::Step::Authenticated(done) => Progress::Done(match done.identity {
-                Identity::Ntlm(account) => Done::ntlm(&account, done.token),
-                Identity::Kerberos(accepted) => Done::kerberos(&self.config, &accepted, done.token),
-            }),
+            spnego::Step::Continue(token) => self.proceed(token, None, None),
+            spnego::Step::NeedLogon(request) => Decision::NeedLogon(request),
+            spnego::Step::Authenticated(done) => match done.identity {
+                Identity::Ntlm(account) => self.ntlm_user(&account, done.token),
+                Identity::Kerberos(accepted) => self.kerberos_user(&accepted, done.token),
+            },
             spnego::Step::Refused(rejected) => self.rejected(*rejected, token),
         }
     }
 
-    /// KRB-ERROR goes to the client, as Windows sends it; any other failure is a bare scheme.
-    fn rejected(&self, Rejected { refusal, token, recoverable }: Rejected, from: &[u8]) -> Progress {
+    /// Refuses a token. A KRB-ERROR is sent to the client, as Windows does; any other failure is answered with bare
+    /// schemes.
+    fn rejected(&self, Rejected { refusal, token, recoverable }: Rejected, received: &[u8]) -> Decision {
         let win32 = refusal.sc_win32_status(self.config.codes.bad_password);
         let code = match &refusal {
             Refusal::Kerberos(refusal) => refusal.krb_error(),
@@ -153,35 +139,54 @@ impl Handshake {
         let about_ticket = matches!(refusal, Refusal::Kerberos(_) | Refusal::Disabled(Package::Kerberos));
         let ticket = about_ticket.then(|| TicketSeen {
             client: None,
-            service: service_of(from).unwrap_or_default(),
+            service: service_of(received).unwrap_or_default(),
             error: code.map_or(win32, |code| code.0),
         });
         if recoverable {
-            return Progress::Continue(token, ticket, Some(win32));
+            return self.proceed(token, ticket, Some(win32));
         }
-        Progress::Refused(win32, if code.is_some() { token } else { Vec::new() }, ticket)
+        self.refuse(win32, if code.is_some() { token } else { Vec::new() }, ticket)
     }
-}
 
-impl Done {
-    fn ntlm(account: &ntlm::Authenticated, token: Vec<u8>) -> Self {
+    /// Answers 401 with a token, to which the client's next token is due. `ticket` is one that was refused because of
+    /// the client's clock; `win32` replaces the code that the log has for a challenge.
+    fn proceed(&self, token: Vec<u8>, ticket: Option<TicketSeen>, win32: Option<u32>) -> Decision {
+        Decision::Unauthorized(Unauthorized {
+            substatus: LOGON_FAILED,
+            win32: win32.unwrap_or(self.config.codes.challenge),
+            challenge: Some(AuthToken { scheme: self.scheme, token }),
+            refused: false,
+            ticket,
+        })
+    }
+
+    /// Ends the handshake with a 401. `token`, if not empty, tells the client the reason.
+    fn refuse(&self, win32: u32, token: Vec<u8>, ticket: Option<TicketSeen>) -> Decision {
+        let challenge = (!token.is_empty()).then_some(AuthToken { scheme: self.scheme, token });
+        Decision::Unauthorized(Unauthorized { substatus: LOGON_FAILED, win32, challenge, refused: true, ticket })
+    }
+
+    fn ntlm_user(&self, account: &ntlm::Authenticated, token: Vec<u8>) -> Decision {
         let user = if account.anonymous {
             Principal::new(NULL_SESSION.0, NULL_SESSION.1)
         } else {
             Principal::new(&account.domain, &account.user)
         };
-        Self { user, delegated: false, token, ticket: None }
+        let completed = Completed { scheme: self.scheme, token, persists: true, ticket: None };
+        Decision::Serve(RequestIdentity { user: Some(user), delegated: false, completes: Some(completed) })
     }
 
-    fn kerberos(config: &AuthConfig, accepted: &Accepted, token: Vec<u8>) -> Self {
-        let user = config.principal(&accepted.client);
+    fn kerberos_user(&self, accepted: &Accepted, token: Vec<u8>) -> Decision {
+        let user = self.config.principal(&accepted.client);
         let (client, service) = (Some(user.clone()), accepted.server.name.to_string());
         let ticket = Some(TicketSeen { client, service, error: 0 });
-        Self { user, delegated: accepted.delegated.is_some(), token, ticket }
+        let completed = Completed { scheme: self.scheme, token, persists: self.config.rules.persist_non_ntlm, ticket };
+        let delegated = accepted.delegated.is_some();
+        Decision::Serve(RequestIdentity { user: Some(user), delegated, completes: Some(completed) })
     }
 }
 
-/// The service that a token's ticket is for, as the ticket says in plain.
+/// Returns the service that a token's ticket is for, which the ticket states in plain text.
 fn service_of(token: &[u8]) -> Option<String> {
     use stickler_auth::spnego::token::Token;
     let inner = match token_kind(token) {

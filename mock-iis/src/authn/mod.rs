@@ -1,4 +1,4 @@
-//! Who is on this TCP connection: the state machine of Windows authentication. Pure.
+//! The state machine of Windows authentication, which decides who is authenticated on a TCP connection. Pure.
 //!
 //! ```text
 //! Anonymous ──first token──▶ Pending ──next token──▶ NeedLogon ──good──▶ Authenticated
@@ -8,12 +8,12 @@
 //!     └───────────────────────────── refused ────────────┘
 //! ```
 //!
-//! Under `NTLM` speaks NTLM; under `Negotiate` SPNEGO with either package in it, raw NTLM, or raw
-//! Kerberos (`handshake`). A ticket needs no DC and takes one leg; whether it then authenticates the
-//! connection, as NTLM always does, is `authPersistNonNTLM`. [`Rules`] holds the switches, and what is
-//! not measured on IIS. [`ConnectionAuth`] is the machine.
+//! The scheme `NTLM` carries NTLM; `Negotiate` carries SPNEGO with either package in it, raw NTLM, or raw Kerberos
+//! (`handshake`). A ticket needs no DC and takes one leg; `authPersistNonNTLM` says whether it then authenticates the
+//! connection, as NTLM always does. [`AuthRules`] holds the switches, including those for behaviour that has not been
+//! measured on IIS. [`ConnectionAuth`] is the state machine.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use stickler_auth::FileTime;
 use stickler_auth::http::{AuthToken, Scheme};
@@ -22,6 +22,7 @@ use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::ntlm::acceptor::AcceptorConfig;
 use stickler_auth::spnego::Nonces;
 use stickler_model::Principal;
+use stickler_model::sync::Lock;
 
 use crate::codes::LogCodes;
 use crate::credentials::Presented;
@@ -31,52 +32,53 @@ mod handshake;
 
 pub use connection::ConnectionAuth;
 
-/// The tickets that a host has seen: shared by its connections, and gone with its process.
-pub type Replays = Arc<Mutex<ReplayCache>>;
+/// The tickets that a host has seen. Its connections share them, and they are lost when its process ends.
+pub type Replays = Arc<Lock<ReplayCache>>;
 
 /// How a site authenticates.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
-    /// Schemes offered, in order.
+    /// The schemes that the site offers, in this order.
     pub schemes: Vec<Scheme>,
     /// Whether a request without credentials is served anonymously.
     pub anonymous: bool,
-    /// What the log says.
+    /// The codes that appear in the log.
     pub codes: LogCodes,
-    /// How NTLM is accepted.
+    /// The NTLM acceptor's configuration.
     pub ntlm: Arc<AcceptorConfig>,
-    /// How Kerberos is accepted under `Negotiate`; `None` on a machine without a key.
+    /// The configuration of the Kerberos acceptor under `Negotiate`; `None` on a machine without a key.
     pub kerberos: Option<Arc<ap::AcceptorConfig>>,
-    /// Whether `Negotiate` takes no NTLM: the provider `Negotiate:Kerberos`.
+    /// Whether `Negotiate` accepts Kerberos only (the provider `Negotiate:Kerberos`).
     pub kerberos_only: bool,
-    /// NetBIOS names of domains by their Kerberos realm, in upper case. A user of any other realm is
-    /// named by the realm.
+    /// Pairs of a Kerberos realm, in upper case, and the NetBIOS name of its domain. A user of any other realm is
+    /// named after the realm.
     pub domains: Vec<(String, String)>,
-    /// The switches.
-    pub rules: Rules,
+    /// The switches of the state machine.
+    pub rules: AuthRules,
 }
 
-/// Switches for behaviour that is plausible and *not measured* on a real IIS, unless said otherwise.
+/// Switches of the state machine. Unless a switch says that it is documented, its behaviour is plausible but *not
+/// measured* on a real IIS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// One handshake may be pending per connection. Off: one per scheme.
+pub struct AuthRules {
+    /// Whether only one handshake may be pending per connection, rather than one per scheme.
     pub one_context: bool,
-    /// A request without a token drops a pending handshake.
+    /// Whether a request without a token drops a pending handshake.
     pub bare_request_drops_context: bool,
-    /// A refused token clears handshake and identity. Off: the identity stays.
+    /// Whether a refused token clears the identity besides the handshake.
     pub failure_clears_identity: bool,
-    /// A first token on an authenticated connection clears the identity at once. Off: the next good
-    /// logon replaces it.
+    /// Whether a first token on an authenticated connection clears the identity at once, rather than the next
+    /// successful logon replacing it.
     pub negotiate_clears_identity: bool,
-    /// `authPersistSingleRequest` (documented; default false): the identity holds for one request.
+    /// `authPersistSingleRequest` (documented; false by default): the identity lasts for one request only.
     pub single_request: bool,
-    /// `authPersistNonNTLM` (documented): a ticket authenticates the connection. Off: its request alone.
+    /// `authPersistNonNTLM` (documented): a ticket authenticates the connection, rather than its request only.
     pub persist_non_ntlm: bool,
-    /// A request with `Via` is the last of its identity (documented for IIS 6).
+    /// Whether a request with `Via` is the last one of its identity (documented for IIS 6).
     pub via_ends_persistence: bool,
 }
 
-impl Default for Rules {
+impl Default for AuthRules {
     fn default() -> Self {
         Self {
             one_context: true,
@@ -90,89 +92,102 @@ impl Default for Rules {
     }
 }
 
-/// A request, as far as it matters here.
+/// The parts of a request that authentication depends on.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// What it presents.
+    /// The credentials that the request presents.
     pub presented: &'a Presented,
-    /// Fresh random bytes, as far as what it presents can need them.
+    /// Fresh random bytes, as far as these credentials can require them.
     pub nonces: Nonces,
-    /// Now.
+    /// The server's current time.
     pub now: FileTime,
-    /// Whether it came through a proxy that says so (`Via`).
+    /// Whether the request has passed a proxy that announces itself with `Via`.
     pub via: bool,
 }
 
-/// What a state machine is given next.
+/// The next input of a state machine.
 #[derive(Clone, Copy)]
 pub enum Turn<'a> {
     /// A request: see [`ConnectionAuth::request`].
     Request(Request<'a>),
-    /// The answer to a logon: see [`ConnectionAuth::logon`].
+    /// The reply to a logon: see [`ConnectionAuth::logon`].
     Logon(&'a LogonReply),
 }
 
-/// What is to be done with a request.
+/// The authentication state that decides on one request, with whatever lock it is kept behind.
+///
+/// Deciding on a request can take two turns, between which the DC is asked.
+pub trait AuthState: Sync {
+    /// Takes the next turn. No lock is held when it returns, so that the caller may wait for the DC.
+    fn turn(&self, turn: Turn<'_>) -> Decision;
+}
+
+/// What to do with a request.
 #[derive(Debug)]
 pub enum Decision {
-    /// Process it.
-    Serve {
-        /// As this user; `None`: anonymously.
-        user: Option<Principal>,
-        /// Whether the user has handed over a ticket-granting ticket, so that the application can act in
-        /// their name elsewhere.
-        delegated: bool,
-        /// The handshake that this request ends.
-        completes: Option<Completed>,
-    },
+    /// Process the request for its sender.
+    Serve(RequestIdentity),
     /// Answer 401.
     Unauthorized(Unauthorized),
     /// Ask the DC or the SAM, then call [`ConnectionAuth::logon`].
     NeedLogon(LogonRequest),
 }
 
-/// A handshake that is complete.
+/// The user for whom a request is processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// The authenticated user; `None` if the request is anonymous.
+    pub user: Option<Principal>,
+    /// Whether the user has delegated a ticket-granting ticket, so that the application can act in the user's name on
+    /// other servers.
+    pub delegated: bool,
+    /// The handshake that this request completes.
+    pub completes: Option<Completed>,
+}
+
+/// A completed handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completed {
-    /// Its scheme.
+    /// The scheme of the handshake.
     pub scheme: Scheme,
-    /// The last token, which goes with the answer; empty where there is none.
+    /// The server's last token, which the response carries; empty if there is none.
     pub token: Vec<u8>,
-    /// Whether it authenticates the connection beyond this request.
+    /// Whether the handshake authenticates the connection beyond this request.
     pub persists: bool,
-    /// The ticket that it was, if it was one.
+    /// The accepted ticket; `None` if the handshake was NTLM.
     pub ticket: Option<TicketSeen>,
 }
 
-/// A 401 answer.
+/// A 401 response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unauthorized {
     /// `sc-substatus`.
     pub substatus: u16,
     /// `sc-win32-status`.
     pub win32: u32,
-    /// The token that goes with it, in the request's scheme; `None`: every scheme of the site, bare.
+    /// The token that the response carries, in the request's scheme; `None` means that it offers every scheme of the
+    /// site without a token.
     pub challenge: Option<AuthToken>,
-    /// Whether the handshake is over. A token then only says why (KRB-ERROR), and the site's other
-    /// schemes go with it.
+    /// Whether the handshake has failed. A token then only gives the reason (KRB-ERROR), and the site's other schemes
+    /// are offered beside it.
     pub refused: bool,
-    /// The ticket that was refused, if it was one.
+    /// The refused ticket, if a ticket was refused.
     pub ticket: Option<TicketSeen>,
 }
 
-/// A ticket that was decided on.
+/// A ticket that was accepted or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketSeen {
-    /// Whom it authenticates, where it was accepted.
+    /// The user whom the ticket authenticates; `None` if it was refused.
     pub client: Option<Principal>,
-    /// The service that it is for; empty where that cannot be read.
+    /// The service that the ticket is for; empty if that cannot be read.
     pub service: String,
-    /// 0: accepted; else the code of KRB-ERROR, or SSPI's where Kerberos has none.
+    /// 0 if the ticket was accepted; otherwise the code of the KRB-ERROR, or SSPI's code if Kerberos has none.
     pub error: u32,
 }
 
 impl AuthConfig {
-    /// A user as the application sees it, of a Kerberos realm.
+    /// Returns the name under which the application sees a user of a Kerberos realm.
     fn principal(&self, client: &stickler_auth::kerberos::Principal) -> Principal {
         let known = self.domains.iter().find(|(realm, _)| realm.eq_ignore_ascii_case(&client.realm));
         Principal::new(known.map_or(client.realm.as_str(), |(_, netbios)| netbios), &client.name.to_string())

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::status::NtStatus;
-use stickler_mock_iis::{Accounts, Sam, Site};
+use stickler_mock_iis::{Accounts, Sam, WebSite};
 use stickler_model::What;
 use stickler_model::topology::UserSpec;
 use stickler_net::{Listener as _, Net as _, TokioNet};
@@ -27,12 +27,12 @@ async fn a_machine_in_no_domain_asks_its_own_accounts() {
     let bench = Bench::with_accounts(domain(None), |_| Accounts::local(local_users()), |site| site).await;
     for domain in ["", "IIS1", "ANY"] {
         let mut http = bench.connect().await;
-        let answer = http.login_as("NTLM", domain, "admin", "local", Profile::windows()).await;
+        let answer = http.login_as("NTLM", domain, "admin", "local", NtlmProfile::windows()).await;
         assert_eq!(answer.user().as_deref(), Some("IIS1\\Admin"));
     }
     let mut http = bench.connect().await;
-    assert_eq!(http.login_as("NTLM", "", "admin", "wrong", Profile::windows()).await.status, 401);
-    assert_eq!(http.login_as("NTLM", "", "alice", "alice-pw", Profile::windows()).await.status, 401);
+    assert_eq!(http.login_as("NTLM", "", "admin", "wrong", NtlmProfile::windows()).await.status, 401);
+    assert_eq!(http.login_as("NTLM", "", "alice", "alice-pw", NtlmProfile::windows()).await.status, 401);
     assert!(
         bench.take(|what| matches!(what, What::ServerLogon { .. } | What::DcLogon { .. }).then_some(())).is_empty()
     );
@@ -43,7 +43,7 @@ async fn a_joined_machine_asks_its_own_accounts_for_a_domain_that_the_dc_does_no
     let both = |dc| Accounts::dc(dc, SECRET).with_sam(local_users());
     let bench = Bench::with_accounts(domain(None), both, |site| site).await;
     let mut http = bench.connect().await;
-    let local = http.login_as("NTLM", "IIS1", "admin", "local", Profile::windows()).await;
+    let local = http.login_as("NTLM", "IIS1", "admin", "local", NtlmProfile::windows()).await;
     assert_eq!(local.user().as_deref(), Some("IIS1\\Admin"));
     assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
     // The DC is final for its own domain.
@@ -87,7 +87,7 @@ async fn a_joined_machine_asks_its_own_accounts_only_when_no_dc_knows_the_domain
     let other = bench.dc;
     let both = |dc| Accounts::domain(vec![dc, other], SECRET).with_sam(local_users());
     let web = Bench::with_accounts(domain(None), both, |site| site).await;
-    let local = web.connect().await.login_as("NTLM", "IIS1", "admin", "local", Profile::windows()).await;
+    let local = web.connect().await.login_as("NTLM", "IIS1", "admin", "local", NtlmProfile::windows()).await;
     assert_eq!(local.user().as_deref(), Some("IIS1\\Admin"));
     let decided = |bench: &Bench| bench.take(|what| matches!(what, What::DcLogon { .. }).then_some(())).len();
     assert_eq!((decided(&web), decided(&bench)), (1, 1));
@@ -104,9 +104,9 @@ async fn a_machine_with_another_secret_has_no_trust_with_its_domain() {
 async fn a_dc_that_is_silent_is_given_up() {
     let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let silent = listener.local_addr().unwrap();
-    let limits = stickler_mock_iis::Limits { logon: std::time::Duration::from_millis(50), ..Default::default() };
+    let limits = stickler_mock_iis::ServerLimits { logon: std::time::Duration::from_millis(50), ..Default::default() };
     let bench =
-        Bench::with_accounts(domain(None), |_| Accounts::dc(silent, SECRET), |site: Site| site.with_limits(limits))
+        Bench::with_accounts(domain(None), |_| Accounts::dc(silent, SECRET), |site: WebSite| site.with_limits(limits))
             .await;
     assert_eq!(bench.connect().await.login("alice", "alice-pw").await.status, 401);
     assert_eq!(codes(&bench)[1], 1311);

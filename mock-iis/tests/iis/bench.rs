@@ -8,12 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use stickler_auth::FileTime;
 use stickler_auth::ntlm::initiator::{AwaitingChallenge, Credentials, Initiator, InitiatorConfig, Nonces};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::{Directory, DomainController};
-use stickler_mock_iis::{Accounts, Site};
+use stickler_mock_iis::{Accounts, WebSite};
 use stickler_model::action::AppAnswer;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_model::topology::{DomainSpec, Provider, ServerSpec, UserSpec};
+use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::AbortHandle;
@@ -36,24 +36,12 @@ impl Clock for Noon {
 /// `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
     let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: name == "eve" };
-    DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
-        users: vec![user("alice"), user("bob"), user("eve")],
-        lockout_threshold,
-        ..DomainSpec::default()
-    }
+    let users = vec![user("alice"), user("bob"), user("eve")];
+    DomainSpec { users, lockout_threshold, ..standard::domain() }
 }
 
 fn server() -> ServerSpec {
-    let providers = vec![Provider::Negotiate, Provider::Ntlm];
-    ServerSpec {
-        name: Name::from("iis1"),
-        providers,
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
-        site: SiteSpec::default(),
-    }
+    ServerSpec { providers: vec![Provider::Negotiate, Provider::Ntlm], ..standard::server("iis1".into()) }
 }
 
 /// What runs on loopback.
@@ -62,7 +50,7 @@ pub(crate) struct Bench {
     pub(crate) web: SocketAddr,
     pub(crate) dc: SocketAddr,
     web_task: AbortHandle,
-    site: Arc<Site>,
+    site: Arc<WebSite>,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,14 +61,14 @@ impl Bench {
     }
 
     /// The same with another directory, and a site that is changed before it starts.
-    pub(crate) async fn with(domain: DomainSpec, change: impl FnOnce(Site) -> Site) -> Self {
+    pub(crate) async fn with(domain: DomainSpec, change: impl FnOnce(WebSite) -> WebSite) -> Self {
         Self::with_accounts(domain, |dc| Accounts::dc(dc, SECRET), change).await
     }
 
     pub(crate) async fn with_accounts(
         domain: DomainSpec,
         accounts: impl FnOnce(SocketAddr) -> Accounts,
-        change: impl FnOnce(Site) -> Site,
+        change: impl FnOnce(WebSite) -> WebSite,
     ) -> Self {
         Self::build(domain, accounts, server(), change).await
     }
@@ -89,7 +77,7 @@ impl Bench {
     pub(crate) async fn with_spec(
         domain: DomainSpec,
         spec: impl FnOnce(ServerSpec) -> ServerSpec,
-        change: impl FnOnce(Site) -> Site,
+        change: impl FnOnce(WebSite) -> WebSite,
     ) -> Self {
         Self::build(domain, |dc| Accounts::dc(dc, SECRET), spec(server()), change).await
     }
@@ -98,7 +86,7 @@ impl Bench {
         domain: DomainSpec,
         accounts: impl FnOnce(SocketAddr) -> Accounts,
         spec: ServerSpec,
-        change: impl FnOnce(Site) -> Site,
+        change: impl FnOnce(WebSite) -> WebSite,
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Noon);
         let journal = Journal::new(Arc::clone(&clock));
@@ -110,7 +98,7 @@ impl Bench {
         }
         let env = env("dc", &clock, &journal);
         TokioNet.spawn(stickler_mock_dc::serve(TokioNet, listener, env, Arc::new(controller)));
-        let site = Arc::new(change(Site::new(&spec, &domain, accounts(dc))));
+        let site = Arc::new(change(WebSite::new(&spec, &domain, accounts(dc))));
         let (web, web_task) = serve(&site, &clock, &journal).await;
         Self { journal, web, dc, web_task, site, clock }
     }
@@ -122,10 +110,13 @@ impl Bench {
     }
 
     /// A gate of the balancer's, which is joined to the same domain.
-    pub(crate) fn gate(&self, change: impl FnOnce(Site) -> Site) -> stickler_mock_iis::Gate {
+    pub(crate) fn front_end(
+        &self,
+        change: impl FnOnce(WebSite) -> WebSite,
+    ) -> stickler_mock_iis::FrontEndAuthenticator {
         let spec = ServerSpec { name: Name::from("lb"), ..server() };
-        let site = change(Site::new(&spec, &domain(None), Accounts::dc(self.dc, SECRET)));
-        stickler_mock_iis::Gate::new(&TokioNet, env("lb", &self.clock, &self.journal), Arc::new(site))
+        let site = change(WebSite::new(&spec, &domain(None), Accounts::dc(self.dc, SECRET)));
+        stickler_mock_iis::FrontEndAuthenticator::new(&TokioNet, env("lb", &self.clock, &self.journal), Arc::new(site))
     }
 
     pub(crate) async fn connect(&self) -> Http {
@@ -147,7 +138,7 @@ fn env(name: &str, clock: &Arc<dyn Clock>, journal: &Arc<Journal>) -> Env {
     }
 }
 
-async fn serve(site: &Arc<Site>, clock: &Arc<dyn Clock>, journal: &Arc<Journal>) -> (SocketAddr, AbortHandle) {
+async fn serve(site: &Arc<WebSite>, clock: &Arc<dyn Clock>, journal: &Arc<Journal>) -> (SocketAddr, AbortHandle) {
     let listener = TokioNet.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let web = listener.local_addr().unwrap();
     let env = env("iis1", clock, journal);
@@ -258,7 +249,7 @@ impl Http {
 
     /// Both legs of a handshake, under `NTLM`.
     pub(crate) async fn login(&mut self, user: &str, password: &str) -> Response {
-        self.login_as("NTLM", "CORP", user, password, Profile::windows()).await
+        self.login_as("NTLM", "CORP", user, password, NtlmProfile::windows()).await
     }
 
     pub(crate) async fn login_as(
@@ -267,7 +258,7 @@ impl Http {
         domain: &str,
         user: &str,
         password: &str,
-        profile: Profile,
+        profile: NtlmProfile,
     ) -> Response {
         let (negotiate, initiator) = initiator(domain, user, password, profile);
         let challenge = self.get(&authorization(scheme, &negotiate)).await;
@@ -282,7 +273,7 @@ pub(crate) fn initiator(
     domain: &str,
     user: &str,
     password: &str,
-    profile: Profile,
+    profile: NtlmProfile,
 ) -> (Vec<u8>, Initiator<AwaitingChallenge>) {
     let credentials = Credentials::new(user, domain, password);
     Initiator::new(InitiatorConfig { profile, credentials, target_name: None, channel_binding: None }).negotiate()

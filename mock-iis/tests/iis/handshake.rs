@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::status::{NtStatus, SecStatus};
 use stickler_model::event::Closed;
 use stickler_model::{Leg, RequestId, What};
@@ -22,9 +22,13 @@ fn answers(bench: &Bench) -> Vec<(u16, u16, u32)> {
 async fn every_client_profile_authenticates_under_either_scheme() {
     let bench = Bench::start().await;
     for scheme in ["NTLM", "Negotiate"] {
-        for profile in
-            [Profile::curl(), Profile::browser(), Profile::windows(), Profile::ntlm2_session(), Profile::ntlm_v1()]
-        {
+        for profile in [
+            NtlmProfile::curl(),
+            NtlmProfile::browser(),
+            NtlmProfile::windows(),
+            NtlmProfile::ntlm2_session(),
+            NtlmProfile::ntlm_v1(),
+        ] {
             let mut http = bench.connect().await;
             let answer = http.login_as(scheme, "CORP", "alice", "alice-pw", profile).await;
             assert_eq!((answer.status, answer.user().as_deref()), (200, Some("CORP\\alice")));
@@ -61,7 +65,7 @@ async fn a_wrong_password_ends_in_a_bare_401_and_nobody_is_on_the_connection() {
 async fn an_authenticate_on_another_connection_has_no_context() {
     let bench = Bench::start().await;
     let (mut one, mut other) = (bench.connect().await, bench.connect().await);
-    let (negotiate, initiator) = initiator("CORP", "alice", "alice-pw", Profile::curl());
+    let (negotiate, initiator) = initiator("CORP", "alice", "alice-pw", NtlmProfile::curl());
     let challenge = one.get(&authorization("NTLM", &negotiate)).await;
     let leg = authorization("NTLM", &authenticate(initiator, &token(&challenge, "NTLM")));
     assert_eq!(other.get(&leg).await.status, 401);
@@ -76,7 +80,7 @@ async fn an_authenticate_on_another_connection_has_no_context() {
 async fn a_bare_request_in_the_middle_of_a_handshake_drops_it() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
-    let (negotiate, initiator) = initiator("CORP", "alice", "alice-pw", Profile::curl());
+    let (negotiate, initiator) = initiator("CORP", "alice", "alice-pw", NtlmProfile::curl());
     let challenge = http.get(&authorization("NTLM", &negotiate)).await;
     assert_eq!(http.get("").await.status, 401);
     let leg = authorization("NTLM", &authenticate(initiator, &token(&challenge, "NTLM")));
@@ -90,7 +94,7 @@ async fn a_new_handshake_replaces_the_user() {
     http.login("alice", "alice-pw").await;
     assert_eq!(http.login("bob", "bob-pw").await.user().as_deref(), Some("CORP\\bob"));
     // Its first leg alone clears the old one.
-    let (negotiate, _) = initiator("CORP", "alice", "alice-pw", Profile::curl());
+    let (negotiate, _) = initiator("CORP", "alice", "alice-pw", NtlmProfile::curl());
     http.get(&authorization("NTLM", &negotiate)).await;
     assert_eq!(http.get("").await.status, 401);
 }
@@ -99,7 +103,7 @@ async fn a_new_handshake_replaces_the_user() {
 async fn a_forbidden_user_is_authenticated_and_refused() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
-    let refused = http.login_as("Negotiate", "CORP", "eve", "eve-pw", Profile::curl()).await;
+    let refused = http.login_as("Negotiate", "CORP", "eve", "eve-pw", NtlmProfile::curl()).await;
     assert_eq!((refused.status, refused.header("persistent-auth")), (401, ""));
     let mut other = bench.connect().await;
     other.login("alice", "alice-pw").await;

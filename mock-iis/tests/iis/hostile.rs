@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_mock_iis::Limits;
+use stickler_mock_iis::ServerLimits;
 use stickler_model::What;
 use stickler_model::event::Closed;
 
@@ -51,7 +51,7 @@ async fn garbage_is_a_bad_request() {
 
 #[tokio::test]
 async fn a_header_line_without_end_is_not_waited_for() {
-    let limits = Limits { idle: Duration::from_millis(50), ..Limits::default() };
+    let limits = ServerLimits { idle: Duration::from_millis(50), ..ServerLimits::default() };
     let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
     let mut http = bench.connect().await;
     http.write("GET / HTTP/1.1\r\nAuthorization: NTLM TlRM").await;
@@ -60,7 +60,7 @@ async fn a_header_line_without_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_body_that_stalls_ends_its_connection() {
-    let limits = Limits { body: Duration::from_millis(50), ..Limits::default() };
+    let limits = ServerLimits { body: Duration::from_millis(50), ..ServerLimits::default() };
     let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
     let mut http = bench.connect().await;
     http.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
@@ -73,7 +73,7 @@ async fn every_truncation_of_a_token_is_a_401_and_the_connection_lives() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
     let (negotiate, _) =
-        crate::bench::initiator("CORP", "alice", "alice-pw", stickler_auth::ntlm::profile::Profile::windows());
+        crate::bench::initiator("CORP", "alice", "alice-pw", stickler_auth::ntlm::profile::NtlmProfile::windows());
     for length in 0..negotiate.len() {
         assert_eq!(http.get(&authorization("NTLM", &negotiate[..length])).await.status, 401);
     }

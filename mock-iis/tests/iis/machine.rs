@@ -7,11 +7,11 @@ use stickler_auth::http::{AuthToken, Scheme, token_kind};
 use stickler_auth::kerberos::ap;
 use stickler_auth::logon::LogonReply;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::spnego::Nonces;
 use stickler_auth::status::NtStatus;
 use stickler_mock_dc::Directory;
-use stickler_mock_iis::authn::{AuthConfig, ConnectionAuth, Decision, Replays, Request, Rules};
+use stickler_mock_iis::authn::{AuthConfig, AuthRules, ConnectionAuth, Decision, Replays, Request, RequestIdentity};
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::credentials::Presented;
 use stickler_model::topology::IisVersion;
@@ -37,7 +37,7 @@ enum Move {
     StrayReply,
 }
 
-pub(crate) fn config(rules: Rules) -> Arc<AuthConfig> {
+pub(crate) fn config(rules: AuthRules) -> Arc<AuthConfig> {
     let names = TargetNames {
         netbios_computer: "IIS1".into(),
         netbios_domain: "CORP".into(),
@@ -70,7 +70,7 @@ pub(crate) fn request(presented: &Presented, number: u64) -> Request<'_> {
 struct Play {
     auth: ConnectionAuth,
     directory: Directory,
-    rules: Rules,
+    rules: AuthRules,
     nonce: u64,
     /// The handshake whose Challenge came last, for either password.
     answers: Option<[Vec<u8>; 2]>,
@@ -82,7 +82,7 @@ struct Play {
 }
 
 impl Play {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: AuthRules) -> Self {
         Self {
             auth: ConnectionAuth::new(config(rules), &Replays::default()),
             directory: Directory::new(&domain(None)),
@@ -149,7 +149,7 @@ impl Play {
     fn negotiate(&mut self, scheme: Scheme, bob: bool) {
         self.user = if bob { "bob" } else { "alice" };
         let right = format!("{}-pw", self.user);
-        let start = |password: &str| initiator("CORP", self.user, password, Profile::windows());
+        let start = |password: &str| initiator("CORP", self.user, password, NtlmProfile::windows());
         let ((negotiate, wrong), (_, right)) = (start("guess"), start(&right));
         let decision = self.present(scheme, negotiate);
         let Decision::Unauthorized(answer) = decision else { panic!("a Challenge is a 401: {decision:?}") };
@@ -164,7 +164,9 @@ impl Play {
 
     fn expect_bare(&mut self) {
         match (self.request(&Presented::Nothing), &self.identity) {
-            (Decision::Serve { user: Some(user), completes: None, .. }, Some(name)) => assert_eq!(user.as_str(), name),
+            (Decision::Serve(RequestIdentity { user: Some(user), completes: None, .. }), Some(name)) => {
+                assert_eq!(user.as_str(), name);
+            }
             (Decision::Unauthorized(answer), None) => assert_eq!((answer.substatus, answer.challenge), (2, None)),
             (decision, identity) => panic!("{decision:?} for {identity:?}"),
         }
@@ -177,7 +179,9 @@ impl Play {
         }
         self.pending = None;
         let name = format!("CORP\\{}", self.user);
-        let Decision::Serve { user: Some(user), completes, .. } = decision else { panic!("{decision:?} for {name}") };
+        let Decision::Serve(RequestIdentity { user: Some(user), completes, .. }) = decision else {
+            panic!("{decision:?} for {name}")
+        };
         assert_eq!((user.as_str(), completes.map(|done| done.scheme)), (name.as_str(), Some(scheme)));
         self.identity = Some(name);
     }
@@ -220,7 +224,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     (head, proptest::collection::vec(any::<u8>(), 0..100)).prop_map(|(head, tail)| [head, &tail].concat())
 }
 
-fn play(rules: Rules, moves: &[Move]) {
+fn play(rules: AuthRules, moves: &[Move]) {
     let mut play = Play::new(rules);
     for step in moves {
         play.make(step);
@@ -233,16 +237,16 @@ proptest! {
 
     #[test]
     fn nobody_is_on_a_connection_but_whom_the_last_handshake_proved(moves in proptest::collection::vec(step(), 1..40)) {
-        play(Rules::default(), &moves);
+        play(AuthRules::default(), &moves);
     }
 
     #[test]
     fn the_same_holds_with_the_unmeasured_switches_off(moves in proptest::collection::vec(step(), 1..40)) {
-        let rules = Rules {
+        let rules = AuthRules {
             bare_request_drops_context: false,
             failure_clears_identity: false,
             negotiate_clears_identity: false,
-            ..Rules::default()
+            ..AuthRules::default()
         };
         play(rules, &moves);
     }
@@ -251,21 +255,21 @@ proptest! {
 #[test]
 fn each_scheme_may_have_its_own_handshake_where_the_rules_say_so() {
     for (one_context, served) in [(true, false), (false, true)] {
-        let mut play = Play::new(Rules { one_context, ..Rules::default() });
+        let mut play = Play::new(AuthRules { one_context, ..AuthRules::default() });
         play.negotiate(Scheme::Ntlm, false);
         let first = play.answers.clone().unwrap()[1].clone();
         play.negotiate(Scheme::Negotiate, true);
         let decision = play.present(Scheme::Ntlm, first);
-        assert_eq!(matches!(decision, Decision::Serve { .. }), served, "{decision:?}");
+        assert_eq!(matches!(decision, Decision::Serve(_)), served, "{decision:?}");
     }
 }
 
 #[test]
 fn a_scheme_that_the_site_does_not_offer_is_passed_over() {
-    let mut config = Arc::unwrap_or_clone(config(Rules::default()));
+    let mut config = Arc::unwrap_or_clone(config(AuthRules::default()));
     config.schemes = vec![Scheme::Ntlm];
     let mut auth = ConnectionAuth::new(Arc::new(config), &Replays::default());
-    let (token, _) = initiator("CORP", "alice", "alice-pw", Profile::windows());
+    let (token, _) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
     let kind = token_kind(&token);
     let presented = Presented::Token { token: AuthToken { scheme: Scheme::Negotiate, token }, kind };
     let Decision::Unauthorized(answer) = auth.request(&request(&presented, 1)) else { panic!("a 401 is due") };

@@ -6,7 +6,7 @@
 
 mod accounts;
 mod bench;
-mod gate;
+mod front_end;
 mod handshake;
 mod hostile;
 mod machine;

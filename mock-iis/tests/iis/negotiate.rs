@@ -6,10 +6,10 @@ use stickler_auth::FileTime;
 use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::ntlm::initiator::{Credentials, InitiatorConfig as NtlmConfig};
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_auth::spnego::{Initiator, InitiatorConfig, InitiatorError, InitiatorStep, Mechanism, Package};
 use stickler_auth::status::SecStatus;
-use stickler_mock_iis::Site;
+use stickler_mock_iis::WebSite;
 use stickler_model::topology::{
     AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, Provider, ServerSpec, SiteSpec,
 };
@@ -23,12 +23,12 @@ async fn bench(providers: &[Provider], site: SiteSpec) -> Bench {
     bench_with(providers, site, |site| site).await
 }
 
-async fn bench_with(providers: &[Provider], site: SiteSpec, change: impl FnOnce(Site) -> Site) -> Bench {
+async fn bench_with(providers: &[Provider], site: SiteSpec, change: impl FnOnce(WebSite) -> WebSite) -> Bench {
     let providers = providers.to_vec();
     Bench::with_spec(domain(None), |spec| ServerSpec { providers, site, ..spec }, |site| change(with_keys(site))).await
 }
 
-fn with_keys(site: Site) -> Site {
+fn with_keys(site: WebSite) -> WebSite {
     let keys = match site.ticket_account() {
         AppPool::Machine => Realm::new().keys("IIS1$"),
         AppPool::Service(account) => Realm::new().keys(account),
@@ -106,7 +106,7 @@ async fn ntlm_goes_through_spnego_with_its_two_legs_and_both_sign_the_list() {
 /// All legs of alice's NTLM under SPNEGO, of which this is the list; whether the server has proved itself.
 async fn ntlm_in_spnego(http: &mut Http, mechanisms: &[Mechanism]) -> (Response, Option<bool>) {
     let ntlm = NtlmConfig {
-        profile: Profile::windows(),
+        profile: NtlmProfile::windows(),
         credentials: Credentials::new("alice", "CORP", "alice-pw"),
         target_name: Some("HTTP/iis1".into()),
         channel_binding: None,
@@ -135,7 +135,7 @@ async fn a_client_whose_ticket_is_no_use_here_is_switched_to_ntlm_within_spnego(
     let bench = Bench::with(domain(None), |site| site).await;
     let mut http = bench.connect().await;
     let ntlm = NtlmConfig {
-        profile: Profile::windows(),
+        profile: NtlmProfile::windows(),
         credentials: Credentials::new("alice", "CORP", "alice-pw"),
         target_name: None,
         channel_binding: None,
@@ -180,7 +180,7 @@ async fn providers_say_what_is_offered_and_what_is_taken() {
         let mut http = bench.connect().await;
         assert_eq!(ntlm_in_spnego(&mut http, &[Mechanism::Ntlm]).await.0.status == 200, spnego_ntlm, "{providers:?}");
         assert_eq!(bench.connect().await.get(&ticket(1)).await.status == 200, kerberos, "{providers:?}");
-        let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", Profile::windows());
+        let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
         let answer = bench.connect().await.get(&authorization("Negotiate", &negotiate)).await;
         let challenged = answer.all("www-authenticate").first().is_some_and(|value| value.len() > 20);
         assert_eq!(challenged, raw_ntlm, "{providers:?}");
@@ -336,7 +336,7 @@ async fn extended_protection_compares_the_binding_of_tls_and_behind_a_proxy_the_
         (Checking::Require, ProtectionSpec::NO_SERVICE_NAME_CHECK, false, None, 0),
     ] {
         let protection = ProtectionSpec { checking, flags, service_names: Vec::new() };
-        let bind = |site: Site| if tls { site.with_binding(ours) } else { site };
+        let bind = |site: WebSite| if tls { site.with_binding(ours) } else { site };
         let bench = bench_with(BOTH, SiteSpec { protection, ..farm() }, bind).await;
         let with = Use { binding: sent, ..Use::default() };
         let line = authorization("Negotiate", &token(Realm::new().ticket("alice", FARM), with, 1, NOW));
@@ -404,7 +404,7 @@ async fn a_401_closes_its_connection_where_the_site_keeps_none_alive_after_it() 
         assert_eq!(http.get("").await.header("connection"), "", "nobody tried anything");
         let failed = http.get(&authorization("NTLM", b"NTLMSSP\0\x03\0\0\0")).await;
         assert_eq!(failed.header("connection") == "close", after_failure);
-        let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", Profile::windows());
+        let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
         let mut http = bench.connect().await;
         let challenged = http.get(&authorization("NTLM", &negotiate)).await;
         assert_eq!(challenged.header("connection") == "close", after_challenge);

@@ -1,6 +1,6 @@
 //! Bodies, methods and what the application answers.
 
-use stickler_mock_iis::Limits;
+use stickler_mock_iis::ServerLimits;
 use stickler_model::{Payload, What};
 
 use crate::bench::{Bench, domain};
@@ -27,7 +27,7 @@ async fn a_body_is_drained_before_the_401_and_the_handshake_goes_on() {
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_costs_the_connection() {
-    let limits = Limits { drain: 1_000, ..Limits::default() };
+    let limits = ServerLimits { drain: 1_000, ..ServerLimits::default() };
     let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
     let mut http = bench.connect().await;
     assert_eq!(http.request("PUT", "/", "", &[b'x'; 1_000]).await.status, 401);
@@ -81,7 +81,7 @@ async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates
 async fn the_identity_can_be_for_one_request() {
     let bench = Bench::with(domain(None), |site| site.with_auth(|auth| auth.rules.single_request = true)).await;
     let mut http = bench.connect().await;
-    let profile = stickler_auth::ntlm::profile::Profile::curl();
+    let profile = stickler_auth::ntlm::profile::NtlmProfile::curl();
     let answer = http.login_as("Negotiate", "CORP", "alice", "alice-pw", profile).await;
     assert_eq!((answer.status, answer.header("persistent-auth")), (200, "false"));
     assert_eq!(http.get("").await.status, 401);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_auth::http::Scheme;
-use stickler_mock_iis::{Limits, Site};
+use stickler_mock_iis::{ServerLimits, WebSite};
 use stickler_model::event::Closed;
 use stickler_model::topology::{Acceptor, Rogue};
 use stickler_model::{Entropy, What};
@@ -27,7 +27,7 @@ fn random(name: &str) -> Random {
 }
 
 /// A server with TLS, that may offer HTTP/2.
-async fn bench(http2: bool, change: impl FnOnce(Site) -> Site) -> (Bench, Authority) {
+async fn bench(http2: bool, change: impl FnOnce(WebSite) -> WebSite) -> (Bench, Authority) {
     let authority = Authority::new(random("authority"));
     let tls = ServerTls::new(&authority.issue(&[NAME]).unwrap(), http2, random("server"));
     (Bench::with(domain(None), |site| change(site.with_tls(tls))).await, authority)
@@ -99,7 +99,7 @@ async fn curl_stays_on_http2_where_nobody_has_to_log_on() {
 
 #[tokio::test]
 async fn who_does_not_speak_is_given_up_before_tls_and_after_it() {
-    let limits = Limits { idle: Duration::from_millis(60), ..Limits::default() };
+    let limits = ServerLimits { idle: Duration::from_millis(60), ..ServerLimits::default() };
     let (bench, authority) = bench(true, |site| site.with_limits(limits)).await;
     let mut plain = TokioNet.connect(bench.web).await.unwrap();
     assert_eq!(plain.read(&mut [0; 8]).await.unwrap(), 0);

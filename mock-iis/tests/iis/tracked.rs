@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use stickler_auth::http::{AuthToken, Scheme, token_kind};
 use stickler_auth::logon::LogonRequest;
-use stickler_auth::ntlm::profile::Profile;
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_dc::Directory;
-use stickler_mock_iis::Limits;
-use stickler_mock_iis::authn::{Decision, Rules, Turn, Unauthorized};
+use stickler_mock_iis::ServerLimits;
+use stickler_mock_iis::authn::{AuthRules, Decision, Turn, Unauthorized};
 use stickler_mock_iis::credentials::Presented;
 use stickler_mock_iis::tracker::{Sender, Tracker};
 use stickler_model::What;
@@ -23,10 +23,10 @@ const KEY: &str = "Jespa-Connection-Id: 10.1.0.1:50000\r\n";
 const OTHER_KEY: &str = "Jespa-Connection-Id: 10.1.0.2:50000\r\n";
 
 async fn bench(by: TrackedBy, check: TrackedCheck) -> Bench {
-    bench_of(by, check, Limits::default()).await
+    bench_of(by, check, ServerLimits::default()).await
 }
 
-async fn bench_of(by: TrackedBy, check: TrackedCheck, limits: Limits) -> Bench {
+async fn bench_of(by: TrackedBy, check: TrackedCheck, limits: ServerLimits) -> Bench {
     let acceptor = Acceptor::Tracked(Tracked { by, check });
     Bench::with(domain(None), |site| site.with_acceptor(acceptor).with_limits(limits)).await
 }
@@ -41,7 +41,7 @@ async fn get(bench: &Bench, lines: &str) -> u16 {
 
 /// A handshake whose legs come over connections of their own, as through a proxy without keep-alive.
 async fn login_in_pieces(bench: &Bench, user: &str, lines: &str) -> crate::bench::Response {
-    let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), Profile::windows());
+    let (negotiate, initiator) = initiator("CORP", user, &format!("{user}-pw"), NtlmProfile::windows());
     let challenge = bench.connect().await.get(&(authorization("NTLM", &negotiate) + lines)).await;
     assert_eq!(challenge.status, 401);
     let leg = authorization("NTLM", &authenticate(initiator, &token(&challenge, "NTLM")));
@@ -92,9 +92,9 @@ async fn by_the_connection_it_is_like_iis_and_forgets_with_the_connection() {
 #[tokio::test]
 async fn two_handshakes_under_one_key_fail_each_other() {
     let bench = bench(header(), TrackedCheck::Nothing).await;
-    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", Profile::windows());
+    let (negotiate, alices) = initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
     let first = bench.connect().await.get(&(authorization("NTLM", &negotiate) + KEY)).await;
-    let (negotiate, _) = initiator("CORP", "bob", "bob-pw", Profile::windows());
+    let (negotiate, _) = initiator("CORP", "bob", "bob-pw", NtlmProfile::windows());
     bench.connect().await.get(&(authorization("NTLM", &negotiate) + KEY)).await;
     let leg = authorization("NTLM", &authenticate(alices, &token(&first, "NTLM")));
     assert_eq!(get(&bench, &(leg + KEY)).await, 401, "it answers the other challenge");
@@ -111,7 +111,7 @@ impl Table {
         let rule = Tracked { by: header(), check };
         let capacity = NonZeroUsize::new(8).unwrap();
         Self {
-            tracker: Tracker::new(&rule, config(Rules::default()), capacity),
+            tracker: Tracker::new(&rule, config(AuthRules::default()), capacity),
             directory: Directory::new(&domain(None)),
         }
     }
@@ -133,7 +133,7 @@ impl Table {
             let kind = token_kind(&token);
             Presented::Token { token: AuthToken { scheme: Scheme::Ntlm, token }, kind }
         };
-        let (negotiate, initiator) = initiator("CORP", user, password, Profile::windows());
+        let (negotiate, initiator) = initiator("CORP", user, password, NtlmProfile::windows());
         let Decision::Unauthorized(Unauthorized { challenge: Some(challenge), .. }) =
             self.present(sender, &token(negotiate))
         else {
@@ -154,7 +154,7 @@ impl Table {
 
 fn served(decision: &Decision) -> Option<String> {
     match decision {
-        Decision::Serve { user, .. } => user.as_ref().map(ToString::to_string),
+        Decision::Serve(identity) => identity.user.as_ref().map(ToString::to_string),
         _ => None,
     }
 }
@@ -233,7 +233,7 @@ async fn the_token_check_serves_only_who_has_the_cookie_of_the_last_answer() {
 
 #[tokio::test]
 async fn the_table_is_bounded_and_forgets_who_was_away_for_longest() {
-    let limits = Limits { sessions: NonZeroUsize::new(2).unwrap(), ..Limits::default() };
+    let limits = ServerLimits { sessions: NonZeroUsize::new(2).unwrap(), ..ServerLimits::default() };
     let bench = bench_of(header(), TrackedCheck::Nothing, limits).await;
     let key = |n: u8| format!("Jespa-Connection-Id: 10.1.0.{n}:50000\r\n");
     for n in [1, 2] {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stickler_auth::ntlm::profile::Profile;
-use stickler_mock_iis::Site;
+use stickler_auth::ntlm::profile::NtlmProfile;
+use stickler_mock_iis::WebSite;
 use stickler_mock_iis::codes::LogCodes;
 use stickler_mock_iis::log::Entry;
 use stickler_model::topology::IisVersion;
@@ -19,7 +19,7 @@ async fn log_of(version: IisVersion, drive: impl AsyncFnOnce(&mut Http)) -> Stri
         let server = ([10, 0, 0, 1], 80).into();
         sink.push(Entry { server, ..entry.clone() }.to_string());
     });
-    let change = |site: Site| site.with_auth(|auth| auth.codes = LogCodes::of(version)).with_log(log);
+    let change = |site: WebSite| site.with_auth(|auth| auth.codes = LogCodes::of(version)).with_log(log);
     let bench = Bench::with(domain(Some(2)), change).await;
     drive(&mut bench.connect().await).await;
     lines.text()
@@ -68,7 +68,7 @@ async fn what_goes_wrong_has_its_substatus_and_its_code() {
         http.login("alice", "guess").await;
         http.login("alice", "guess").await;
         http.login("alice", "alice-pw").await;
-        http.login_as("Negotiate", "ELSEWHERE", "alice", "alice-pw", Profile::curl()).await;
+        http.login_as("Negotiate", "ELSEWHERE", "alice", "alice-pw", NtlmProfile::curl()).await;
         http.get(&authorization("NTLM", b"NTLMSSP\0\x03\0\0\0")).await;
         http.get(&authorization("Negotiate", b"\x60\x82\x01\x00")).await;
         http.get("Authorization: NTLM !\r\n").await;

@@ -1,67 +1,67 @@
-//! FO-1 and FO-7: who is served when a backend dies, or none is left.
+//! FO-1 and FO-7: who is served when a backend dies, or when none is left.
 //!
-//! Both apply where health checks are declared. A backend dies by a crash or a power loss, and its
-//! death is to be noticed within fall x interval + timeout.
+//! Both apply where health checks are declared. A backend dies by a crash, a hang or a power loss, and its death has to
+//! be noticed within fall x interval + timeout.
 //!
-//! **FO-1** is put to the test by the first request that a client starts after that time, whose
-//! last request before the death was taken for its own user by the dead backend, while that stays
-//! dead, another backend is up all the while and nothing is wrong elsewhere. It is violated when
-//! the request ends without an answer (an error, 502, 503, 504), or in 401 (or 407) where neither
-//! the site refused the account nor the user; or when a server takes it for its user by an identity
-//! that another client gave the connection: that is not freshly authenticated.
+//! **FO-1** is put to the test by the first request that a client starts after that time, if the client's last request
+//! before the death was taken for its own user by the dead backend, and while that stays dead, another backend is up
+//! throughout and there is no fault elsewhere. It is violated if the request ends without an answer (an error, 502, 503,
+//! 504), or in 401 (or 407) where neither the site refused the account nor the server the user; or if a server takes it
+//! for its user because of an identity that another client gave the connection: that is not freshly authenticated.
 //!
-//! **FO-7** is put to the test by each request that a client starts after that time from the death of
-//! the last backend, if none returns before it ends. *Prompt* is within the timeout of a check. It is
-//! violated when the request
+//! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
+//! if none returns before it ends. *Prompt* means within the timeout of a check. It is violated if the request
 //! * ends in anything but 503, or in a 503 that is not prompt; or
-//! * ends without an answer, unless it was never sent on a connection opened since (it was refused)
-//!   and that is prompt; or
-//! * has not ended when the trace goes on for longer than that.
+//! * ends without an answer, unless it was never sent on a connection opened since (it was refused) and that is prompt;
+//!   or
+//! * has not ended although the trace goes on for longer than that.
 
 use std::collections::BTreeMap;
 
 use stickler_model::trace::Checks;
 use stickler_model::{Name, What};
 
-use crate::index::{End, Index, Request, asks_for_credentials, is_no_answer};
-use crate::judge::Finding;
-use crate::site::refused_by_site;
+use crate::excuses::{is_refused_by_site, is_user_forbidden};
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::{Request, asks_for_credentials, is_no_answer};
 
-/// FO-1.
-pub(crate) fn the_orphaned_are_served(index: &Index<'_>) -> Finding {
+/// Judges FO-1.
+pub(crate) fn fo1_clients_of_dead_backends_are_served(index: &Index<'_>) -> Finding {
     let Some(checks) = &index.promises().checks else { return Finding::not_applicable() };
     let mut finding = Finding::default();
-    // Of each client: the backend that took its latest request for its own user, and when.
-    let mut homes: BTreeMap<&Name, (&Name, usize)> = BTreeMap::new();
-    // Of each client: the latest death that it was judged for.
+    // By client: the backend that last took a request for the client's own user.
+    let mut homes: BTreeMap<&Name, Home<'_>> = BTreeMap::new();
+    // By client: the latest death for which it was judged.
     let mut judged: BTreeMap<&Name, usize> = BTreeMap::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    for (event, seen) in index.events() {
         match &seen.what {
             What::ServerAnswered { .. } => {
                 let Some(answer) = index.answer(event) else { continue };
                 let Some(request) = index.request(answer.request) else { continue };
                 // Requests that start after a death are judged when they end, before they count.
-                if answer.taken_for().is_some() && answer.taken_for() == request.identity {
-                    let home = homes.entry(request.client).or_insert((answer.at.0, event));
-                    if !orphans(index, checks, *home, request) {
-                        *home = (answer.at.0, event);
+                if request.is_taken_for_own_user(&answer) {
+                    let taken = Home { backend: answer.at.0, taken: event };
+                    let home = homes.entry(request.client).or_insert(taken);
+                    if !home.is_known_dead(index, checks, request) {
+                        *home = taken;
                     }
                 }
             }
             What::RequestEnded { request: id, .. } => {
                 let Some(request) = index.request(Some(*id)) else { continue };
                 let Some(&home) = homes.get(request.client) else { continue };
-                let Some(end) = request.ended.filter(|end| end.event == event) else { continue };
-                if !orphans(index, checks, home, request) {
+                if request.ended.is_none_or(|end| end.event != event) || !home.is_known_dead(index, checks, request) {
                     continue;
                 }
-                let Some(death) = index.farm.condition(home.0, request.started).down else { continue };
+                let Some(death) = index.farm.condition(home.backend, request.started).down else { continue };
                 if judged.insert(request.client, death) != Some(death) {
-                    orphan(index, request, end, (home.0, death), &mut finding);
+                    let dead = Dead { backend: home.backend, death };
+                    judge_after_death(index, request, dead, &mut finding);
                 }
                 // Served elsewhere from now on.
                 if let Some(answer) = index.answered(request).filter(|answer| answer.taken_for().is_some()).last() {
-                    homes.insert(request.client, (answer.at.0, answer.event));
+                    homes.insert(request.client, Home { backend: answer.at.0, taken: answer.event });
                 }
             }
             _ => {}
@@ -70,31 +70,48 @@ pub(crate) fn the_orphaned_are_served(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Whether the home is dead, its death came after it took the client, and is known when the request starts.
-fn orphans(index: &Index<'_>, checks: &Checks, (home, taken): (&Name, usize), request: &Request<'_>) -> bool {
-    index
-        .farm
-        .condition(home, request.started)
-        .down
-        .is_some_and(|death| taken < death && index.at(request.started) - index.at(death) >= checks.notice_down())
+/// The backend that serves a client.
+#[derive(Clone, Copy)]
+struct Home<'t> {
+    backend: &'t Name,
+    /// The answer by which the backend took a request for the client's own user.
+    taken: usize,
 }
 
-fn orphan(
+impl Home<'_> {
+    /// Returns whether the backend died after it had served the client, and the declared time to notice the death had
+    /// passed when this request was started.
+    fn is_known_dead(self, index: &Index<'_>, checks: &Checks, request: &Request<'_>) -> bool {
+        index.farm.condition(self.backend, request.started).down.is_some_and(|death| {
+            self.taken < death && index.at(request.started) - index.at(death) >= checks.notice_down()
+        })
+    }
+}
+
+/// A backend that is dead, and the event by which it died.
+#[derive(Clone, Copy)]
+struct Dead<'t> {
+    backend: &'t Name,
+    death: usize,
+}
+
+/// Judges the first request of a client whose backend has died.
+fn judge_after_death(
     index: &Index<'_>,
     request: &Request<'_>,
-    end: End<'_>,
-    (dead, death): (&Name, usize),
+    Dead { backend: dead, death }: Dead<'_>,
     finding: &mut Finding,
 ) {
+    let Some(end) = request.ended else { return };
     let stays_dead = !index.farm.changed(dead, death + 1, end.event);
-    let other = index.farm.other(dead, death, end.event);
-    let (true, Some(other), true) = (stays_dead, other, index.farm.quiet_elsewhere(death, end.event)) else { return };
+    let other = index.farm.other_up(dead, death, end.event);
+    let (true, Some(other), true) = (stays_dead, other, index.farm.is_quiet_elsewhere(death, end.event)) else {
+        return;
+    };
     finding.exercise();
     let (client, id) = (request.client, request.id);
-    let forbidden = index.answered(request).last().is_some_and(|answer| {
-        answer.substatus == 3 && answer.taken_for().is_some() && answer.taken_for() == request.identity
-    });
-    let refused = asks_for_credentials(end.status) && !forbidden && !refused_by_site(index, request);
+    let excused = is_user_forbidden(index, request) || is_refused_by_site(index, request);
+    let refused = asks_for_credentials(end.status) && !excused;
     if is_no_answer(end.status) || refused {
         let how = end.status.map_or("without an answer".to_owned(), |status| format!("in {status}"));
         let summary = format!("{client}'s request {id} ended {how}, long after {dead} died, while {other} was up");
@@ -116,24 +133,25 @@ fn orphan(
     }
 }
 
-/// FO-7.
-pub(crate) fn no_backend_is_told(index: &Index<'_>) -> Finding {
+/// Judges FO-7.
+pub(crate) fn fo7_without_backends_503_is_prompt(index: &Index<'_>) -> Finding {
     let Some(checks) = &index.promises().checks else { return Finding::not_applicable() };
     let mut finding = Finding::default();
+    // By client's connection: the event at which it was first opened.
     let mut opened: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    for (event, seen) in index.events() {
         if let What::ClientConnected { connection, .. } = seen.what {
             opened.entry((&seen.by, connection)).or_insert(event);
         }
     }
-    for request in index.requests.values() {
-        let Some((since, until)) = index.farm.dark(request.started) else { continue };
+    for request in index.requests() {
+        let Some((since, until)) = index.farm.without_backends(request.started) else { continue };
         let known = index.at(request.started) - index.at(since) >= checks.notice_down();
-        let last = index.trace.events.len() - 1;
+        let last = index.event_count() - 1;
         let end = request.ended.map_or(until.unwrap_or(last), |end| end.event);
         let took = index.at(end) - index.at(request.started);
         let prompt = took <= checks.timeout;
-        // What has not ended is late only when the trace has gone on for long enough.
+        // A request that has not ended is late only if the trace has gone on for long enough.
         if !known || until.is_some_and(|until| until < end) || request.ended.is_none() && prompt {
             continue;
         }
@@ -141,15 +159,15 @@ pub(crate) fn no_backend_is_told(index: &Index<'_>) -> Finding {
         let sent = index
             .sent(request)
             .any(|(_, connection, _)| opened.get(&(request.client, connection)).is_some_and(|&opened| opened > since));
-        let fault = match request.ended.map(|end| end.status) {
+        let problem = match request.ended.map(|end| end.status) {
             Some(Some(503) | None) if !prompt => Some(format!("ended only after {took:?}")),
             Some(Some(503)) => None,
             Some(Some(status)) => Some(format!("ended in {status}, not in 503")),
             Some(None) => sent.then(|| "was taken, and ended without an answer".to_owned()),
             None => Some(format!("has no answer after {took:?}")),
         };
-        if let Some(fault) = fault {
-            let summary = format!("{}'s request {} {fault}, with no backend left", request.client, request.id);
+        if let Some(problem) = problem {
+            let summary = format!("{}'s request {} {problem}, with no backend left", request.client, request.id);
             finding.violate(summary, request.events.iter().copied().chain([since]).collect());
         }
     }

@@ -1,16 +1,11 @@
-//! FO-1 to FO-7: what becomes of clients when backends go, come back, or are drained.
+//! FO-1 to FO-7: clients when backends fail, return or are drained.
 //!
-//! * `deaths`: FO-1 and FO-7, who is served when a backend dies, or none is left.
-//! * `returns`: FO-6, whether a backend that comes back serves again.
+//! * `deaths`: FO-1 and FO-7, who is served when a backend dies, or when none is left.
+//! * `returns`: FO-6, whether a backend that returns serves again.
 //! * `replays`: FO-2 and FO-3, what a retry must not do.
 //! * `pins`: FO-4 and FO-5, what becomes of a client's authenticated connection.
 
-mod deaths;
-mod pins;
-mod replays;
-mod returns;
-
-pub(crate) use deaths::{no_backend_is_told, the_orphaned_are_served};
-pub(crate) use pins::{draining_keeps_and_takes_nothing, losses_are_told};
-pub(crate) use replays::{is_idempotent, nothing_is_replayed, processed_at_most_once};
-pub(crate) use returns::the_returned_serve;
+pub(crate) mod deaths;
+pub(crate) mod pins;
+pub(crate) mod replays;
+pub(crate) mod returns;

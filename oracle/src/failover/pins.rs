@@ -1,132 +1,135 @@
-//! FO-4 and FO-5: what becomes of a client's authenticated connection when its server's connection,
-//! or its backend, goes.
+//! FO-4 and FO-5: a client's authenticated connection when its server's connection or its backend goes away.
 //!
-//! A client's connection is *bound* to a server's connection once the server took an Authenticate
-//! leg or a ticket from it for the client's user there, and that authenticates the connection, not the
-//! request alone (`Site::persists`); and *pinned* once a later request without a token was
-//! taken so, too, over the same pair. A token that the client sends anew, and a request taken
-//! elsewhere, end this.
+//! A client's connection is *bound* to a server's connection once the server took an Authenticate leg or a ticket from
+//! it for the client's user there, and this authenticates the connection and not only the request
+//! (`Settings::persists`). It is *pinned* once a later request without a token was taken in the same way over the same
+//! pair. A token that the client sends again, and a request that is taken elsewhere, end both.
 //!
-//! **FO-4** looks at pinned connections whose server's side is lost: the server saw it close or break,
-//! or crashed, or lost power. It is put to the test when the client's connection then ends
-//! by the peer, or an answer without the server's doing there comes in: to a request that the client
-//! sent on it without a token. It is violated when that answer is 401 (or 407): the
-//! client is asked to log in, and never told that its connection is gone. A user's refusal (401.3)
-//! asks for nothing.
+//! **FO-4** concerns pinned connections whose server's side is lost: the server saw it close or break, crashed, or lost
+//! power. It is put to the test when the peer then ends the client's connection, or when the client receives an answer
+//! that does not come from the server there, to a request that it sent on the connection without a token. It is violated
+//! if that answer is 401 (or 407): the client is asked to log on and is never told that its connection is gone. A user's
+//! refusal (401.3) asks for nothing.
 //!
-//! **FO-5** begins when a backend is drained, and ends when anything else is done to it.
-//! * It keeps what it has: each bound connection is put to the test by its next request without a
-//!   token that a server receives, and violated when this is another connection than the one bound
-//!   to; and by its end, violated when the peer ends it and the server did not end its side.
-//! * It gets nothing new: each connection that a client opens during a drain, while another backend
-//!   is up, is put to the test by the first request received of it, if the client started that
-//!   during the drain, too. It is violated when the draining backend receives it, unless
-//!   persistence is declared and the backend served this client before the drain.
+//! **FO-5** begins when a backend is drained, and ends when anything else affects it.
+//! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
+//!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
+//!   its end, which is a violation if the peer ends the connection and the server did not end its side.
+//! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
+//!   put to the test by the first request received from it, if the client started that during the drain as well. It is
+//!   violated if the draining backend receives the request, unless persistence is declared and the backend served this
+//!   client before the drain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
-use crate::index::{ClientConnection, Index, Request, ServerConnection, asks_for_credentials};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials};
 
-/// FO-4.
-pub(crate) fn losses_are_told(index: &Index<'_>) -> Finding {
+/// Judges FO-4.
+pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> Finding {
     read(index).losses
 }
 
-/// FO-5.
-pub(crate) fn draining_keeps_and_takes_nothing(index: &Index<'_>) -> Finding {
+/// Judges FO-5.
+pub(crate) fn fo5_draining_backends_keep_old_connections_only(index: &Index<'_>) -> Finding {
     read(index).drains
 }
 
-/// A server's connection that a client's is bound to.
+/// A server's connection that a client's connection is bound to.
 struct Pin<'t> {
     at: ServerConnection<'t>,
-    /// The answer that authenticated it.
+    /// The answer that authenticated the connection.
     proof: usize,
     /// Whether a later request was served over the same pair.
     proven: bool,
-    /// Since when the server's side is gone, and whether by the server's own doing.
+    /// The event at which the server's side was lost, and whether the server closed it itself.
     lost: Option<(usize, bool)>,
 }
 
-/// What was sent last for a request.
+/// The last HTTP request that was sent for a request.
 struct Sent<'t> {
     on: ClientConnection<'t>,
     event: usize,
     leg: Leg,
-    /// The server's latest answer to it: where, and whether it refuses the client's own user.
+    /// The server's latest answer to it: the connection, and whether it refuses the client's own user (401.3).
     answered: Option<(ServerConnection<'t>, bool)>,
 }
 
+/// The state of FO-4 and FO-5 while a trace is being read.
 #[derive(Default)]
-struct Reader<'t> {
+struct PinState<'t> {
+    /// By client's connection.
     pins: BTreeMap<ClientConnection<'t>, Pin<'t>>,
+    /// By server's connection: the client's connection that is bound to it.
     bound: BTreeMap<ServerConnection<'t>, ClientConnection<'t>>,
     sent: BTreeMap<RequestId, Sent<'t>>,
+    /// By client's connection: the event at which it was opened.
     opened: BTreeMap<ClientConnection<'t>, usize>,
-    /// Since when a backend has been serving a client.
+    /// By client and backend: the event since which the backend has been serving the client.
     served: BTreeMap<(&'t Name, &'t Name), usize>,
-    /// Backends that are drained, and nothing else: since when.
+    /// By backend that is drained and otherwise unaffected: the event at which the drain began.
     draining: BTreeMap<&'t Name, usize>,
-    begun: BTreeSet<ClientConnection<'t>>,
+    /// Client's connections from which a server has received a request.
+    used: BTreeSet<ClientConnection<'t>>,
     losses: Finding,
     drains: Finding,
 }
 
-fn read<'t>(index: &Index<'t>) -> Reader<'t> {
-    let mut reader = Reader::default();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+fn read<'t>(index: &Index<'t>) -> PinState<'t> {
+    let mut state = PinState::default();
+    for (event, seen) in index.events() {
         match &seen.what {
-            What::Action(action) => reader.act(index, action, event),
+            What::Action(action) => state.act(index, action, event),
             What::ClientConnected { connection, .. } => {
-                reader.opened.insert((&seen.by, *connection), event);
+                state.opened.insert((&seen.by, *connection), event);
             }
             What::ClientSent { connection, request, leg, .. } => {
                 let on = (&seen.by, *connection);
                 if *leg != Leg::Anonymous {
-                    reader.release(on);
+                    state.release(on);
                 }
-                reader.sent.insert(*request, Sent { on, event, leg: *leg, answered: None });
+                state.sent.insert(*request, Sent { on, event, leg: *leg, answered: None });
             }
             What::ServerReceived { connection, request: Some(id), .. } => {
                 if let Some(request) = index.request(Some(*id)) {
-                    reader.received(index, request, (&seen.by, *connection), event);
+                    state.received(index, request, (&seen.by, *connection), event);
                 }
             }
-            What::ServerAnswered { .. } => reader.answered(index, event),
+            What::ServerAnswered { .. } => state.answered(index, event),
             What::ServerClosed { connection, how } => {
-                reader.lose((&seen.by, *connection), event, *how == Closed::Here);
+                state.lose((&seen.by, *connection), event, *how == Closed::Here);
             }
-            What::ClientReceived { request, status, .. } => reader.client_received(*request, *status, event),
-            What::ClientClosed { connection, how } => reader.client_closed((&seen.by, *connection), *how, event),
+            What::ClientReceived { request, status, .. } => state.client_received(*request, *status, event),
+            What::ClientClosed { connection, how } => state.client_closed((&seen.by, *connection), *how, event),
             _ => {}
         }
     }
-    reader
+    state
 }
 
-impl<'t> Reader<'t> {
+impl<'t> PinState<'t> {
     fn act(&mut self, index: &Index<'t>, action: &'t Action, event: usize) {
         match action {
             Action::Drain(name) => {
-                // One that is away, or drained already, has been judged or cannot keep anything.
+                // A backend that is down or drained already has been judged or cannot keep anything.
                 let condition = index.farm.condition(name, event);
                 if condition.draining.is_none() && !index.farm.is_away(name, event) {
                     self.draining.insert(name, event);
                 }
             }
             Action::Undrain(name) | Action::Fault(Fault::Restart(name) | Fault::Hang(name) | Fault::Resume(name)) => {
-                // A process that hangs keeps its connections, and nobody can tell.
+                // A process that hangs keeps its connections, and no event shows when they are lost.
                 self.draining.remove(name);
             }
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name)) => {
                 self.draining.remove(name);
                 self.lose_all(name, event);
             }
-            // Which connections a reset ends is for the servers to say.
+            // The servers' events show which connections a reset ends.
             Action::Fault(Fault::Reset(a, b) | Fault::Hold(a, b) | Fault::Release(a, b)) => {
                 for name in [a, b] {
                     self.draining.remove(name);
@@ -139,14 +142,21 @@ impl<'t> Reader<'t> {
     fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
         let Some(sent) = self.sent.get(&request.id) else { return };
         let (on, leg) = (sent.on, sent.leg);
-        self.keeps(request.id, on, leg, at, event);
-        if self.begun.insert(on) {
-            self.takes_nothing_new(index, request, on, at, event);
+        self.judge_kept(request.id, on, leg, at, event);
+        if self.used.insert(on) {
+            self.judge_new(index, request, on, at, event);
         }
         self.served.entry((on.0, at.0)).or_insert(event);
     }
 
-    fn keeps(&mut self, id: RequestId, on: ClientConnection<'t>, leg: Leg, at: ServerConnection<'t>, event: usize) {
+    fn judge_kept(
+        &mut self,
+        id: RequestId,
+        on: ClientConnection<'t>,
+        leg: Leg,
+        at: ServerConnection<'t>,
+        event: usize,
+    ) {
         let Some(pin) = self.pins.get(&on).filter(|pin| leg == Leg::Anonymous && pin.lost.is_none()) else { return };
         let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since) else { return };
         if self.sent.get(&id).is_none_or(|sent| sent.event < since) {
@@ -165,8 +175,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The first request of a client's connection reaches a server.
-    fn takes_nothing_new(
+    /// Judges the first request from a client's connection that a server receives.
+    fn judge_new(
         &mut self,
         index: &Index<'t>,
         request: &Request<'t>,
@@ -176,7 +186,7 @@ impl<'t> Reader<'t> {
     ) {
         let Some(&opened) = self.opened.get(&on) else { return };
         let newer = |since: usize| opened > since && request.started > since;
-        let possible = |backend: &Name| index.farm.other(backend, request.started, event).is_some();
+        let possible = |backend: &Name| index.farm.other_up(backend, request.started, event).is_some();
         if !self.draining.iter().any(|(backend, &since)| newer(since) && possible(backend)) {
             return;
         }
@@ -197,10 +207,8 @@ impl<'t> Reader<'t> {
         let Some(answer) = index.answer(event) else { return };
         let Some(request) = index.request(answer.request) else { return };
         let Some(sent) = self.sent.get_mut(&request.id) else { return };
-        let own = answer.taken_for().is_some()
-            && answer.taken_for() == request.identity
-            && request.credentials == Credentials::Valid;
-        sent.answered = Some((answer.at, own && answer.substatus == 3));
+        let own = request.is_taken_for_own_user(&answer) && request.credentials == Credentials::Valid;
+        sent.answered = Some((answer.at, own && answer.is_forbidden()));
         let on = sent.on;
         if !own {
             return;

@@ -1,34 +1,36 @@
 //! FO-2 and FO-3: what a retry must not do.
 //!
-//! **FO-2** is put to the test by each Authenticate leg and each ticket of a known request that a
-//! server receives. It is violated when such legs of the request have by then been received on more
-//! connections than its client has sent of them: somebody else sent one again. A client may well send
-//! another by itself, on a new connection; this allows one connection more. A replayed ticket is found
-//! by a server's replay cache (RFC 4120 3.2.3) on the same host alone, so what came of it does not count.
+//! **FO-2** is put to the test by each Authenticate leg and each ticket of a known request that a server receives. It is
+//! violated if such legs of the request have by then been received on more connections than its client has sent: somebody
+//! else sent one again. A client may send another one itself on a new connection; this allows one more connection. Only
+//! the replay cache (RFC 4120 3.2.3) of the same host detects a replayed ticket, so the result of the replay does not
+//! matter.
 //!
-//! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an
-//! application processed. It is violated when it was processed more than once. A client that lost a
-//! connection meanwhile and sent the request again on another may have repeated it by itself: each
-//! such connection allows one time more.
+//! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an application processed.
+//! It is violated if the request was processed more than once. A client that lost a connection meanwhile and sent the
+//! request again on another one may have repeated it itself: each such connection allows one more time.
 
 use std::collections::BTreeSet;
 
 use stickler_model::{Leg, What};
 
-use crate::index::{Index, Request};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::Request;
 
-/// FO-2.
-pub(crate) fn nothing_is_replayed(index: &Index<'_>) -> Finding {
+/// Judges FO-2.
+pub(crate) fn fo2_proofs_are_not_replayed(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    for request in index.requests.values() {
-        replayed(index, request, (Leg::Authenticate, "Authenticate leg"), &mut finding);
-        replayed(index, request, (Leg::Ticket, "ticket"), &mut finding);
+    for request in index.requests() {
+        judge_proofs(index, request, Leg::Authenticate, &mut finding);
+        judge_proofs(index, request, Leg::Ticket, &mut finding);
     }
     finding
 }
 
-fn replayed(index: &Index<'_>, request: &Request<'_>, (proof, name): (Leg, &str), finding: &mut Finding) {
+/// Judges a request's legs of this kind, Authenticate legs or tickets.
+fn judge_proofs(index: &Index<'_>, request: &Request<'_>, proof: Leg, finding: &mut Finding) {
+    let name = if proof == Leg::Ticket { "ticket" } else { "Authenticate leg" };
     // The latest such leg that the client sent, and the latest that a server received.
     let (mut from, mut before) = (None, None);
     let mut sent = 0;
@@ -51,7 +53,7 @@ fn replayed(index: &Index<'_>, request: &Request<'_>, (proof, name): (Leg, &str)
                         received_on.len(),
                     );
                     finding.violate(summary, from.into_iter().chain(before).chain([event]).collect());
-                    // Told once: what follows has to exceed this.
+                    // Reported once: later legs have to exceed this.
                     sent = received_on.len();
                 }
                 before = Some(event);
@@ -61,11 +63,11 @@ fn replayed(index: &Index<'_>, request: &Request<'_>, (proof, name): (Leg, &str)
     }
 }
 
-/// FO-3.
-pub(crate) fn processed_at_most_once(index: &Index<'_>) -> Finding {
+/// Judges FO-3.
+pub(crate) fn fo3_non_idempotent_requests_run_once(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    for request in index.requests.values() {
-        if is_idempotent(request.method) {
+    for request in index.requests() {
+        if request.is_idempotent() {
             continue;
         }
         let processed: Vec<usize> =
@@ -83,9 +85,4 @@ pub(crate) fn processed_at_most_once(index: &Index<'_>) -> Finding {
         }
     }
     finding
-}
-
-/// RFC 9110 9.2.2.
-pub(crate) fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

@@ -1,36 +1,36 @@
-//! FO-6: a backend that comes back serves again after `rise` checks.
+//! FO-6: a backend that returns serves again after `rise` checks.
 //!
-//! It applies where health checks are declared, and looks at each backend that a restart, or the end
-//! of a hold, makes up again, until anything is done to it again. Its return is to be noticed within
-//! rise x interval + timeout. FO-6 is put to the test, and kept, when it receives a client's request,
-//! at any time. It is violated when it does not, and after that time
-//! * the balancer answers 503 by itself to a request that was started since; or
-//! * where a spread is declared: 16 clients for each backend, all of them new to the site, go to
-//!   others. Of that many, a backend with an equal share is missed once in e^16.
+//! FO-6 applies where health checks are declared. It concerns each backend that is up again after a restart or the end of
+//! a hold, until anything affects it again. Its return has to be noticed within rise x interval + timeout. FO-6 is put to
+//! the test, and kept, when the backend receives a client's request at any time. It is violated if it receives none, and
+//! after that time
+//! * the balancer itself answers 503 to a request that was started since; or
+//! * where a spread is declared: 16 clients for each backend, all of them new to the site, go to other backends. If so
+//!   many arrive, the probability that a backend with an equal share gets none is e^-16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::{Name, Time, What};
 
+use crate::finding::Finding;
 use crate::index::Index;
-use crate::judge::Finding;
 
-/// New clients for each backend, of whom one must come to a backend that is back.
+/// The number of new clients for each backend after which a backend that returned must have got one.
 const NEW_CLIENTS: usize = 16;
 
-/// FO-6.
-pub(crate) fn the_returned_serve(index: &Index<'_>) -> Finding {
+/// Judges FO-6.
+pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
     let Some(checks) = &index.promises().checks else { return Finding::not_applicable() };
     let mut finding = Finding::default();
     let enough = index.promises().spread.as_ref().map(|_| NEW_CLIENTS * index.farm.backends().count());
     let mut returns: BTreeMap<&Name, Return> = BTreeMap::new();
     let mut known: BTreeSet<&Name> = BTreeSet::new();
-    for (event, seen) in index.trace.events.iter().enumerate() {
+    for (event, seen) in index.events() {
         match &seen.what {
             What::Action(_) => {
                 for backend in index.farm.backends().filter(|backend| index.farm.changed(backend, event, event)) {
                     returns.remove(backend);
-                    // What comes back has been away: a reset or a drain alone is no return.
+                    // A backend returns only if it was away: a reset or a drain alone is no return.
                     let was_away = index.farm.is_away(backend, event);
                     if was_away && index.farm.is_up(backend, event + 1, event + 1) {
                         let due = seen.at + checks.notice_up();
@@ -46,15 +46,16 @@ pub(crate) fn the_returned_serve(index: &Index<'_>) -> Finding {
                 if known.insert(request.client)
                     && let Some(enough) = enough
                 {
-                    new_client(index, (request.started, event), enough, &mut returns, &mut finding);
+                    let arrival = NewClient { started: request.started, received: event };
+                    judge_new_client(index, arrival, enough, &mut returns, &mut finding);
                 }
             }
             What::ClientReceived { request, echoed: None, status: 503, .. } => {
                 let Some(request) = index.request(Some(*request)) else { continue };
                 let started = index.at(request.started);
                 returns.retain(|backend, back| {
-                    let owed = started >= back.due;
-                    if owed {
+                    let overdue = started >= back.due;
+                    if overdue {
                         let summary = format!(
                             "{}'s request {} was answered with 503, though {backend} has been back since {}",
                             request.client,
@@ -63,7 +64,7 @@ pub(crate) fn the_returned_serve(index: &Index<'_>) -> Finding {
                         );
                         finding.violate(summary, vec![back.since, request.started, event]);
                     }
-                    !owed
+                    !overdue
                 });
             }
             _ => {}
@@ -72,24 +73,34 @@ pub(crate) fn the_returned_serve(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// A backend that is back, and has not served since.
+/// A backend that has returned and has not served since.
 struct Return {
+    /// The event by which it returned.
     since: usize,
+    /// When the declared time to notice the return has passed.
     due: Time,
+    /// The first requests of new clients that other backends received since it was due.
     went_elsewhere: Vec<usize>,
 }
 
-/// A server received the first request ever of a client; those that are back have missed it.
-fn new_client(
+/// The first request ever of a client.
+#[derive(Clone, Copy)]
+struct NewClient {
+    started: usize,
+    received: usize,
+}
+
+/// Counts a new client against the backends that have returned and did not get it.
+fn judge_new_client(
     index: &Index<'_>,
-    (started, event): (usize, usize),
+    arrival: NewClient,
     enough: usize,
     returns: &mut BTreeMap<&Name, Return>,
     finding: &mut Finding,
 ) {
     returns.retain(|backend, back| {
-        if index.at(started) >= back.due {
-            back.went_elsewhere.push(event);
+        if index.at(arrival.started) >= back.due {
+            back.went_elsewhere.push(arrival.received);
         }
         let missed = back.went_elsewhere.len() >= enough;
         if missed {

@@ -1,23 +1,23 @@
 //! HS-4: a body sent during the handshake is processed exactly once, whole.
 //!
-//! It is put to the test by each ended request with a body, of a client with valid credentials,
-//! that was answered with success (2xx) or that an application processed. It is violated when
-//! * an application processed it with another length or digest than the client's body has; or
-//! * it was answered with success and processed by nobody; or
-//! * it was processed more than once. An idempotent request may be repeated by itself when a
-//!   connection is lost to a fault (RFC 9110 9.2.2): there, more than once is no violation.
+//! HS-4 is put to the test by each ended request with a body, of a client with valid credentials, that was answered with
+//! success (2xx) or that an application processed. It is violated if
+//! * an application processed a body with another length or digest than the client's; or
+//! * the request was answered with success and processed by nobody; or
+//! * the request was processed more than once. An idempotent request may be repeated automatically when a connection is
+//!   lost to a fault (RFC 9110 9.2.2): then, more than once is no violation.
 
 use stickler_model::event::Credentials;
 
-use crate::failover::is_idempotent;
-use crate::index::{Index, Request};
-use crate::judge::Finding;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::Request;
 
-/// HS-4.
-pub(crate) fn bodies_are_processed_once(index: &Index<'_>) -> Finding {
+/// Judges HS-4.
+pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     let with_body = |request: &&Request<'_>| request.credentials == Credentials::Valid && request.length > 0;
-    for request in index.requests.values().filter(with_body) {
+    for request in index.requests().filter(with_body) {
         let Some(end) = request.ended else { continue };
         let processed: Vec<_> = index.answered(request).filter(|answer| answer.processed).collect();
         let succeeded = end.status.is_some_and(|status| (200..300).contains(&status));
@@ -37,7 +37,7 @@ pub(crate) fn bodies_are_processed_once(index: &Index<'_>) -> Finding {
                 finding.violate(summary, vec![request.started, answer.event, end.event]);
             }
         }
-        let repeatable = is_idempotent(request.method) && index.explained(request);
+        let repeatable = request.is_idempotent() && index.is_explained(request);
         if processed.is_empty() {
             let summary =
                 format!("{client}'s request {id} was answered with success, but no application processed its body");

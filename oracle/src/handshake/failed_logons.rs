@@ -1,35 +1,35 @@
 //! HS-6: the DC counts no failed logon that no user caused.
 //!
-//! A balancer that splices two handshakes, or repeats one, makes a right password look wrong, and
-//! can lock the account out. HS-6 is put to the test by each decision of the DC that is tied to a
-//! client's request (see `logons`). It is violated when the logon fails for want of a right
-//! password (C000006D, C000006A, C0000064), or on a locked account (C0000234), and
-//! * the client's credentials are valid; for a locked account only if wrong passwords that users
-//!   sent are fewer than the domain's threshold, since otherwise users locked it; or
+//! A balancer that splices two handshakes, or repeats one, makes a right password look wrong and can lock the account
+//! out. HS-6 is put to the test by each decision of the DC that is tied to a client's request (see `logons`). It is
+//! violated if the logon fails because the password is not right (C000006D, C000006A, C0000064), or because the account
+//! is locked (C0000234), and
+//! * the client's credentials are valid; for a locked account only if the wrong passwords that users sent are fewer than
+//!   the domain's threshold, because otherwise users locked it; or
 //! * the client has no credentials at all; or
-//! * the client's credentials are wrong, but the DC counted more failures for the request than the
-//!   client sent Authenticate legs.
+//! * the client's credentials are wrong, but the DC counted more failures for the request than the client sent
+//!   Authenticate legs.
 //!
-//! A decision for an unknown sender is not judged: anybody may have mistyped a password.
+//! A decision for an unknown sender is not judged, because anybody may have mistyped a password.
 
+use crate::finding::Finding;
 use crate::index::Index;
-use crate::judge::Finding;
 use crate::logons::Cause;
 
-/// HS-6.
-pub(crate) fn failed_logons_are_caused(index: &Index<'_>) -> Finding {
+/// Judges HS-6.
+pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    for logon in &index.logons {
+    for logon in index.logons.iter() {
         let Some(request) = index.request(logon.request) else { continue };
         finding.exercise();
-        let whose = match logon.cause {
+        let why = match logon.cause {
             Cause::Valid => "whose credentials are valid",
             Cause::Anonymous => "who has no credentials",
             Cause::Replayed => "who sent wrong credentials less often than they were tried",
             Cause::NotFailed | Cause::Unknown | Cause::User => continue,
         };
         let (client, id, account) = (request.client, request.id, logon.account);
-        let summary = format!("the DC holds a failed logon of {account} against request {id} of {client}, {whose}");
+        let summary = format!("the DC holds a failed logon of {account} against request {id} of {client}, {why}");
         let sent = index.sent(request).map(|(event, ..)| event);
         let received = index.received(request).map(|(event, ..)| event);
         let before = sent.chain(received).filter(|&event| event < logon.decided);

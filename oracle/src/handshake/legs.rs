@@ -1,49 +1,49 @@
 //! HS-2 and HS-3: where the legs of handshakes go, and whether handshakes disturb each other.
 //!
-//! **HS-2** is put to the test by each Authenticate leg of a known request that a server receives.
-//! It is violated when the leg that began its handshake, the request's latest Negotiate leg or ticket
-//! before it, was received on another connection, or by nobody. A Negotiate leg that a client sends on
-//! its connection after a ticket that was answered with a token there, and not refused, goes on with the ticket's
-//! handshake (SPNEGO, RFC 4178 4.2.2: the server wants NTLM), and is judged like an Authenticate leg. A
-//! ticket by itself is whole. An Authenticate leg that reaches no server says nothing here: the
-//! connection it was bound to may be gone, and then a close or a 502 is the right end (FO-4);
-//! whether the client got its answer is for HS-1 to say.
+//! **HS-2** is put to the test by each Authenticate leg of a known request that a server receives. It is violated if the
+//! leg that began its handshake, which is the request's latest Negotiate leg or ticket before it, was received on another
+//! connection, or by nobody. If a ticket was answered with a token and not refused, a Negotiate leg that the client then
+//! sends on the same connection continues the ticket's handshake (SPNEGO, RFC 4178 4.2.2: the server wants NTLM), and is
+//! judged like an Authenticate leg. A ticket alone is a whole handshake. An Authenticate leg that reaches no server
+//! proves nothing here: the connection it was bound to may be gone, and then a close or a 502 is the right end (FO-4);
+//! HS-1 judges whether the client got its answer.
 //!
-//! **HS-3** looks at handshakes of clients with valid credentials. A handshake runs from the
-//! client's first Negotiate leg or ticket to the first answer of a server that took the Authenticate
-//! leg, or the ticket, for somebody, or to the end of the request. HS-3 is put to the test by each ended request whose
-//! handshake overlaps one of another client. It is violated when such a request ends in 401 (or
-//! 407), although no server authenticated it, and neither a fault nor the site (`site::refused_by_site`)
-//! explains that, nor a server refused the ticket for what it is. Which of the handshakes disturbed it cannot be seen from outside, so the evidence
-//! names one that overlaps.
+//! **HS-3** concerns handshakes of clients with valid credentials. A handshake lasts from the client's first Negotiate
+//! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the end
+//! of the request. HS-3 is put to the test by each ended request whose handshake overlaps one of another client. It is
+//! violated if such a request ends in 401 (or 407) although no server authenticated it, neither a fault nor the site
+//! (`excuses::is_refused_by_site`) explains that, and no server refused the ticket itself. A trace does not show which of
+//! the handshakes disturbed it, so the evidence names one that overlaps.
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, Name, What};
 
-use crate::index::{Answered, Index, Request, ServerConnection, asks_for_credentials};
-use crate::judge::Finding;
-use crate::site::refused_by_site;
+use crate::excuses::is_refused_by_site;
+use crate::finding::Finding;
+use crate::index::Index;
+use crate::requests::{Answered, Request, ServerConnection, asks_for_credentials};
 
-/// HS-2.
-pub(crate) fn legs_stay_together(index: &Index<'_>) -> Finding {
+/// Judges HS-2.
+pub(crate) fn hs2_legs_share_one_connection(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
-    for request in index.requests.values() {
-        let mut begun: Option<Begun<'_>> = None;
+    for request in index.requests() {
+        let mut begun: Option<ReceivedLeg<'_>> = None;
         let mut negotiation = Negotiation::None;
         for &event in &request.events {
             match *index.what(event) {
                 What::ClientSent { connection, leg, .. } => negotiation = negotiation.sent(connection, leg),
-                // Why it is refused comes with a token, too (KRB-ERROR).
+                // The reason for a refusal comes with a token as well (KRB-ERROR).
                 What::ServerTicket { error, .. } if error != 0 => negotiation = Negotiation::None,
                 What::ClientReceived { connection, challenge, .. } => {
                     negotiation = negotiation.answered(connection, challenge);
                 }
                 What::ServerReceived { connection, leg, .. } => {
-                    let this = Begun { event, at: (index.by(event), connection), leg };
-                    let goes_on = leg == Leg::Authenticate || leg == Leg::Negotiate && negotiation == Negotiation::Goes;
-                    if goes_on {
+                    let this = ReceivedLeg { event, at: (index.by(event), connection), leg };
+                    let continues =
+                        leg == Leg::Authenticate || leg == Leg::Negotiate && negotiation == Negotiation::Continued;
+                    if continues {
                         finding.exercise();
-                        stays(request, begun, this, &mut finding);
+                        judge_leg(request, begun, this, &mut finding);
                     }
                     if matches!(leg, Leg::Negotiate | Leg::Ticket) {
                         begun = Some(this);
@@ -56,32 +56,32 @@ pub(crate) fn legs_stay_together(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// A leg that a server received: the one that began a handshake.
+/// A leg that a server received, in particular the one that began a handshake.
 #[derive(Clone, Copy)]
-struct Begun<'t> {
+struct ReceivedLeg<'t> {
     event: usize,
     at: ServerConnection<'t>,
     leg: Leg,
 }
 
-/// Whether the client's next Negotiate leg goes on with the handshake of its ticket.
+/// Whether the client's next Negotiate leg continues the handshake of its ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Negotiation {
-    /// There is no ticket.
+    /// No ticket was sent.
     None,
-    /// One was sent on this connection of the client's.
+    /// A ticket was sent on this connection of the client.
     Sent(u32),
-    /// It was answered there with a token.
+    /// The ticket was answered there with a token.
     Answered(u32),
-    /// The Negotiate leg followed there.
-    Goes,
+    /// A Negotiate leg followed there.
+    Continued,
 }
 
 impl Negotiation {
     fn sent(self, connection: u32, leg: Leg) -> Self {
         match (leg, self) {
             (Leg::Ticket, _) => Self::Sent(connection),
-            (Leg::Negotiate, Self::Answered(on)) if on == connection => Self::Goes,
+            (Leg::Negotiate, Self::Answered(on)) if on == connection => Self::Continued,
             _ => Self::None,
         }
     }
@@ -94,8 +94,8 @@ impl Negotiation {
     }
 }
 
-/// Judges a leg that goes on with the handshake that was begun.
-fn stays(request: &Request<'_>, begun: Option<Begun<'_>>, this: Begun<'_>, finding: &mut Finding) {
+/// Judges a leg that continues the handshake that was begun.
+fn judge_leg(request: &Request<'_>, begun: Option<ReceivedLeg<'_>>, this: ReceivedLeg<'_>, finding: &mut Finding) {
     if begun.is_some_and(|begun| begun.at == this.at) {
         return;
     }
@@ -105,7 +105,7 @@ fn stays(request: &Request<'_>, begun: Option<Begun<'_>>, this: Begun<'_>, findi
         begun.map_or("Negotiate leg", |begun| if begun.leg == Leg::Ticket { "ticket" } else { "Negotiate leg" });
     let before = begun.map_or_else(
         || "which no server received".to_owned(),
-        |Begun { at: (server, number), .. }| format!("on connection {number} of {server}"),
+        |ReceivedLeg { at: (server, number), .. }| format!("on connection {number} of {server}"),
     );
     let summary = format!(
         "{client}'s request {id}: {server} received the {name} leg on connection {number}, but its {first} went \
@@ -114,7 +114,8 @@ fn stays(request: &Request<'_>, begun: Option<Begun<'_>>, this: Begun<'_>, findi
     finding.violate(summary, begun.map(|begun| begun.event).into_iter().chain([this.event]).collect());
 }
 
-/// Whether the request's last token is a ticket that a server refused. A replay is refused for who sent it again.
+/// Returns whether the request's last token is a ticket that a server refused. A refused replay does not count, because
+/// the ticket itself is valid.
 fn ticket_refused(index: &Index<'_>, request: &Request<'_>) -> bool {
     /// RFC 4120 7.5.9.
     const KRB_AP_ERR_REPEAT: u32 = 34;
@@ -126,8 +127,8 @@ fn ticket_refused(index: &Index<'_>, request: &Request<'_>) -> bool {
         })
 }
 
-/// HS-3.
-pub(crate) fn interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
+/// Judges HS-3.
+pub(crate) fn hs3_interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     let handshakes = handshakes(index);
     for (handshake, other) in handshakes.iter().zip(overlaps(&handshakes)) {
@@ -136,8 +137,8 @@ pub(crate) fn interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
         };
         finding.exercise();
         let refused = asks_for_credentials(end.status) && !handshake.authenticated;
-        let own = || refused_by_site(index, request) || ticket_refused(index, request);
-        if refused && !index.explained(request) && !own() {
+        let own = || is_refused_by_site(index, request) || ticket_refused(index, request);
+        if refused && !index.is_explained(request) && !own() {
             let other = &handshakes[other];
             let summary = format!(
                 "{}'s request {} ended in {} while its handshake overlapped that of {}'s request {}",
@@ -155,7 +156,7 @@ pub(crate) fn interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// A handshake of a client with valid credentials, as events from its first token to its end.
+/// A handshake of a client with valid credentials, from its first token to its end, as events.
 struct Handshake<'i, 't> {
     request: &'i Request<'t>,
     from: usize,
@@ -169,15 +170,15 @@ impl<'t> Handshake<'_, 't> {
     }
 }
 
-/// All handshakes, in the order in which they begin.
+/// Returns all handshakes in the order in which they begin.
 fn handshakes<'i, 't>(index: &'i Index<'t>) -> Vec<Handshake<'i, 't>> {
-    let valid = index.requests.values().filter(|request| request.credentials == Credentials::Valid);
+    let valid = index.requests().filter(|request| request.credentials == Credentials::Valid);
     let mut handshakes: Vec<_> = valid
         .filter_map(|request| {
             let (from, ..) = index.sent(request).find(|&(.., leg)| matches!(leg, Leg::Negotiate | Leg::Ticket))?;
             let authenticated = index.answered(request).find(Answered::is_logon).map(|answer| answer.event);
             let to = authenticated.or(request.ended.map(|end| end.event));
-            let to = to.unwrap_or(index.trace.events.len().saturating_sub(1));
+            let to = to.unwrap_or(index.event_count().saturating_sub(1));
             Some(Handshake { request, from, to, authenticated: authenticated.is_some() })
         })
         .collect();
@@ -185,10 +186,10 @@ fn handshakes<'i, 't>(index: &'i Index<'t>) -> Vec<Handshake<'i, 't>> {
     handshakes
 }
 
-/// For each handshake another client's that overlaps it, if there is one; in linear time.
+/// Returns for each handshake another client's handshake that overlaps it, if there is one, in linear time.
 ///
-/// Of those that began before, the one that lasts longest is asked, and the longest of another
-/// client than that one's; of those that began later, the next one of another client.
+/// Of those that began before, only the longest one can matter, and the longest one of another client than that; of those
+/// that began later, only the next one of another client.
 fn overlaps(handshakes: &[Handshake<'_, '_>]) -> Vec<Option<usize>> {
     let mut found = vec![None; handshakes.len()];
     let (mut longest, mut second): (Option<usize>, Option<usize>) = (None, None);

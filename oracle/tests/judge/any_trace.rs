@@ -1,8 +1,10 @@
-//! Events in any order at all are judged, and soon.
+//! Events in any order are judged, in linear time.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
 use stickler_model::topology::{Agent, Provider, ServerSpec, TlsSpec, UpstreamTls};
@@ -10,7 +12,7 @@ use stickler_model::trace::{Checks, Promises, Spread, SpreadUnit};
 use stickler_model::{Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RequestId, Time, What};
 use stickler_oracle::{Effort, Grade, Requirement, judge};
 
-use crate::story::{Story, digest, servers, trace, user};
+use crate::trace_builder::{ClientTls, IIS1, Route, TraceBuilder, digest, servers, trace_of, user};
 
 fn name() -> impl Strategy<Value = Name> {
     prop::sample::select(vec!["alice", "bob", "iis1", "iis2", "dc", "world"]).prop_map(Name::from)
@@ -53,7 +55,7 @@ fn agent() -> impl Strategy<Value = Agent> {
     prop::sample::select(vec![Agent::Curl, Agent::CurlNegotiate, Agent::Browser])
 }
 
-/// Tickets, and TLS with either certificate.
+/// An event about tickets, or about TLS with either certificate.
 fn secured() -> impl Strategy<Value = What> {
     let certificate = || prop::sample::select(vec![digest("lb"), digest("iis1")]);
     let service = || "HTTP/www".to_owned();
@@ -79,7 +81,7 @@ fn secured() -> impl Strategy<Value = What> {
     ]
 }
 
-/// A site of any kind, with TLS in front or not.
+/// A site with any settings, with or without TLS in front.
 fn site() -> impl Strategy<Value = (Vec<ServerSpec>, Option<TlsSpec>)> {
     let provider = prop::sample::select(vec![Provider::Ntlm, Provider::Negotiate, Provider::NegotiateKerberos]);
     let upstream = prop::sample::select(vec![UpstreamTls::Own, UpstreamTls::Same, UpstreamTls::Plain]);
@@ -94,7 +96,7 @@ fn site() -> impl Strategy<Value = (Vec<ServerSpec>, Option<TlsSpec>)> {
     )
 }
 
-fn told() -> impl Strategy<Value = What> {
+fn connection_event() -> impl Strategy<Value = What> {
     let how = prop::sample::select(vec![Closed::Here, Closed::ByPeer, Closed::Broken]);
     let value = || prop::sample::select(vec!["one", "two"]).prop_map(str::to_owned);
     let local = ([10, 0, 0, 1], 50_000).into();
@@ -115,7 +117,7 @@ fn told() -> impl Strategy<Value = What> {
     ]
 }
 
-/// Everything is promised, so that everything is judged.
+/// Returns promises of every kind, so that every requirement applies.
 fn promises() -> Promises {
     Promises {
         persistence: Some(Duration::from_secs(2)),
@@ -139,7 +141,7 @@ fn what() -> impl Strategy<Value = What> {
     let digest = Payload::Empty.digest();
     prop_oneof![
         action().prop_map(What::Action),
-        told(),
+        connection_event(),
         (id(), principal(), credentials, any::<bool>(), 0..2u64).prop_map(
             move |(request, identity, credentials, preemptive, length)| {
                 What::RequestStarted {
@@ -199,7 +201,7 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
-/// What a DC notes.
+/// An event of a DC.
 fn decision(ntstatus: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = What> {
     prop_oneof![
         (name(), 0..3u64, 0..3u64, ntstatus.clone()).prop_map(|(server, logon, passed, status)| What::DcPassedOn {
@@ -220,12 +222,17 @@ fn decision(ntstatus: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value
     ]
 }
 
+/// Writes a value as JSON and reads it back.
+fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
 proptest! {
     #[test]
     fn any_events_in_any_order_are_judged_with_evidence_that_holds_together(seen in prop::collection::vec((name(), what()), 0..120), promised: bool, site in prop::option::of(site())) {
         let events: Vec<Event> =
             seen.into_iter().zip(0..).map(|((by, what), at)| Event { at: Time(at * 500_000_000), by, what }).collect();
-        let mut trace = trace(events);
+        let mut trace = trace_of(events);
         if promised {
             trace.header.promises = promises();
         }
@@ -234,7 +241,9 @@ proptest! {
         }
         let counted = Effort::of(&trace);
         prop_assert!(counted.by_request.values().map(|cost| cost.http_requests).sum::<u32>() == counted.total.http_requests);
+        prop_assert_eq!(&read_back(&counted), &counted);
         let verdicts = judge(&trace);
+        prop_assert_eq!(&read_back(&verdicts), &verdicts);
         prop_assert!(verdicts.iter().map(|verdict| verdict.requirement).eq(Requirement::all()));
         for verdict in verdicts {
             prop_assert_eq!(verdict.evidence.is_empty(), !matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
@@ -249,34 +258,39 @@ proptest! {
 
 #[test]
 fn events_of_the_balancer_alone_prove_nothing() {
-    let mut story = Story::default();
+    let mut trace = TraceBuilder::default();
     let decision = What::Decision {
         downstream: 1,
         upstream: Some(1),
         backend: None,
         request: Some(RequestId(1)),
-        decision: "reuse",
+        decision: stickler_model::event::Decided::Reuse,
     };
-    story.see("lb", decision);
+    trace.see("lb", decision);
     let silent = |grade| matches!(grade, Grade::NotExercised | Grade::NotApplicable);
-    assert!(story.judge().iter().all(|verdict| silent(verdict.grade)));
+    assert!(trace.judge().iter().all(|verdict| silent(verdict.grade)));
 }
 
 #[test]
 fn a_hundred_thousand_events_of_interleaved_handshakes_are_judged() {
     // Quadratic work over 5,000 open handshakes would take minutes here.
-    let mut story = Story::default();
-    story.promises = promises();
-    let ids: Vec<RequestId> = (0..5_000).map(|client| story.start(&format!("client{client}"))).collect();
+    let mut trace = TraceBuilder::default();
+    trace.promises = promises();
+    let ids: Vec<RequestId> = (0..5_000).map(|client| trace.start(&format!("client{client}"))).collect();
     for leg in [Leg::Anonymous, Leg::Negotiate, Leg::Authenticate] {
         for (&id, connection) in ids.iter().zip(1..) {
-            story.exchange(id, (1, "iis1", connection), leg, if leg == Leg::Authenticate { 200 } else { 401 });
+            trace.exchange(
+                id,
+                Route { server_connection: connection, ..IIS1 },
+                leg,
+                if leg == Leg::Authenticate { 200 } else { 401 },
+            );
         }
     }
     for &id in &ids {
-        story.end(id, 200);
+        trace.end(id, 200);
     }
-    let grades: Vec<Grade> = story.judge().iter().map(|verdict| verdict.grade).collect();
+    let grades: Vec<Grade> = trace.judge().iter().map(|verdict| verdict.grade).collect();
     assert_eq!(grades[..3], [Grade::Ok, Grade::Ok, Grade::Ok]);
 }
 
@@ -287,19 +301,19 @@ fn a_hundred_thousand_events_of_streams_and_tickets_are_judged() {
         protection: ProtectionSpec { checking: Checking::Require, ..ProtectionSpec::default() },
         ..SiteSpec::default()
     };
-    let mut story = Story::at(&site);
-    story.promises = promises();
-    story.tls = Some(TlsSpec::default());
-    story.secure_server("iis1", 1, "iis1");
+    let mut trace = TraceBuilder::at(&site);
+    trace.promises = promises();
+    trace.tls = Some(TlsSpec::default());
+    trace.secure_server("iis1", 1, "iis1");
     for number in 0..5_000 {
         let client = format!("client{number}");
-        story.secure(&client, 1, "iis1", number % 2 == 0);
-        story.whole_ticket(&client, (1, "iis1", 1));
-        story.again(&client, (1, "iis1", 1));
+        trace.secure(ClientTls { client: &client, connection: 1, certificate: "iis1", http2: number % 2 == 0 });
+        trace.whole_ticket(&client, IIS1);
+        trace.again(&client, IIS1);
     }
-    let verdicts = story.judge();
+    let verdicts = trace.judge();
     let verdict = |wanted| verdicts.iter().find(|verdict| verdict.requirement == wanted).unwrap();
     assert_eq!((verdict(Requirement::Tl1).grade, verdict(Requirement::Tl1).exercised), (Grade::Ok, 5_000));
     assert_eq!(verdict(Requirement::Tl2).evidence.len(), 4_999);
-    assert_eq!(Effort::of(&story.trace()).total.ticket_checks, 5_000);
+    assert_eq!(Effort::of(&trace.build()).total.ticket_checks, 5_000);
 }

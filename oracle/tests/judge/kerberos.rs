@@ -1,4 +1,4 @@
-//! HS with Kerberos: how many requests it takes, who can log on at all, and what is not a balancer's fault.
+//! HS with Kerberos: how many requests a logon takes, who can log on at all, and what the balancer did not cause.
 
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Agent, Provider};
@@ -6,42 +6,49 @@ use stickler_model::{Fault, Leg, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo2, Hs1, Hs2, Hs3, Hs5, Hs6};
 
-use crate::story::{LOCKOUT, Story, servers, user};
+use crate::trace_builder::{IIS1, IIS2, LOCKOUT, Logon, Route, TraceBuilder, servers, user};
 
 const SKEW: u32 = 37;
 const MODIFIED: u32 = 41;
 const PREAUTH_FAILED: u32 = 24;
 const REVOKED: u32 = 18;
 
-/// A request over these legs, each on one way: tickets with what the server makes of them.
-fn over(preemptive: bool, legs: &[(Leg, u32)]) -> Story {
-    let mut story = Story::default();
-    story.preemptive = preemptive;
-    let id = story.start("alice");
-    for (place, &(leg, error)) in (1..).zip(legs) {
-        let status = if place == legs.len() { 200 } else { 401 };
-        match leg {
-            Leg::Ticket => story.present(id, (1, "iis1", 1), error, status),
-            _ => story.exchange(id, (1, "iis1", 1), leg, status),
-        }
-    }
-    story.end(id, 200);
-    story
+/// One leg of a request, and the error with which the server checks it if it is a ticket (0 if the ticket is valid).
+#[derive(Debug, Clone, Copy)]
+struct Try {
+    leg: Leg,
+    ticket_error: u32,
 }
 
-const ANONYMOUS: (Leg, u32) = (Leg::Anonymous, 0);
-const NEGOTIATE: (Leg, u32) = (Leg::Negotiate, 0);
-const AUTHENTICATE: (Leg, u32) = (Leg::Authenticate, 0);
-const TICKET: (Leg, u32) = (Leg::Ticket, 0);
-const SKEWED: (Leg, u32) = (Leg::Ticket, SKEW);
-const REFUSED: (Leg, u32) = (Leg::Ticket, MODIFIED);
+/// A request over these legs, all on one route.
+fn over(preemptive: bool, legs: &[Try]) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.preemptive = preemptive;
+    let id = trace.start("alice");
+    for (place, &Try { leg, ticket_error }) in (1..).zip(legs) {
+        let status = if place == legs.len() { 200 } else { 401 };
+        match leg {
+            Leg::Ticket => trace.present(id, IIS1, ticket_error, status),
+            _ => trace.exchange(id, IIS1, leg, status),
+        }
+    }
+    trace.end(id, 200);
+    trace
+}
+
+const ANONYMOUS: Try = Try { leg: Leg::Anonymous, ticket_error: 0 };
+const NEGOTIATE: Try = Try { leg: Leg::Negotiate, ticket_error: 0 };
+const AUTHENTICATE: Try = Try { leg: Leg::Authenticate, ticket_error: 0 };
+const TICKET: Try = Try { leg: Leg::Ticket, ticket_error: 0 };
+const SKEWED: Try = Try { leg: Leg::Ticket, ticket_error: SKEW };
+const REFUSED: Try = Try { leg: Leg::Ticket, ticket_error: MODIFIED };
 
 #[test]
 fn hs1_expects_of_each_package_its_own_legs() {
     for (preemptive, legs, expected) in [
         (true, &[TICKET][..], Ok),
         (true, &[TICKET, TICKET], Violated),
-        // It took its connection for authenticated.
+        // The client took its connection for authenticated.
         (true, &[ANONYMOUS, TICKET], Ok),
         (true, &[ANONYMOUS, ANONYMOUS, TICKET], Violated),
         (false, &[ANONYMOUS, TICKET], Ok),
@@ -69,21 +76,21 @@ fn hs1_says_how_many_requests_a_ticket_may_take() {
 #[test]
 fn hs1_lets_a_preemptive_client_ask_first_where_the_site_authenticates_each_request() {
     for (single_request, expected) in [(true, Ok), (false, Violated)] {
-        let mut story = over(true, &[ANONYMOUS, NEGOTIATE, AUTHENTICATE]);
-        story.servers = Story::at(&SiteSpec { single_request, ..SiteSpec::default() }).servers;
-        assert_eq!(story.grade(Hs1), expected);
+        let mut trace = over(true, &[ANONYMOUS, NEGOTIATE, AUTHENTICATE]);
+        trace.servers = TraceBuilder::at(&SiteSpec { single_request, ..SiteSpec::default() }).servers;
+        assert_eq!(trace.grade(Hs1), expected);
     }
 }
 
-/// A client of this kind is refused by a site with this provider, whatever it sent.
-fn refused(agent: Agent, no_kerberos: bool, provider: Provider) -> Story {
-    let mut story = Story::default();
-    story.servers = servers(&[provider], &SiteSpec::default());
-    story.add_client("alice", agent, no_kerberos);
-    let id = story.start("alice");
-    story.exchange(id, (1, "iis1", 1), Leg::Anonymous, 401);
-    story.end(id, 401);
-    story
+/// A client with this user agent is refused by a site with this provider.
+fn refused(agent: Agent, no_kerberos: bool, provider: Provider) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.servers = servers(&[provider], &SiteSpec::default());
+    trace.add_client("alice", agent, no_kerberos);
+    let id = trace.start("alice");
+    trace.exchange(id, IIS1, Leg::Anonymous, 401);
+    trace.end(id, 401);
+    trace
 }
 
 #[test]
@@ -110,20 +117,20 @@ fn hs1_judges_a_refusal_only_where_client_and_site_have_a_package_in_common() {
 
 #[test]
 fn hs1_judges_no_answer_and_service_of_a_client_without_a_common_package_all_the_same() {
-    let mut story = refused(Agent::Browser, true, Provider::NegotiateKerberos);
-    let id = story.start("alice");
-    story.end(id, 502);
-    assert_eq!(story.grade(Hs1), Violated);
+    let mut trace = refused(Agent::Browser, true, Provider::NegotiateKerberos);
+    let id = trace.start("alice");
+    trace.end(id, 502);
+    assert_eq!(trace.grade(Hs1), Violated);
 }
 
 #[test]
 fn hs1_is_violated_where_no_backend_can_read_the_services_tickets() {
-    let mut story = Story::at(&SiteSpec::default());
-    story.add_client("alice", Agent::CurlNegotiate, false);
-    let id = story.start("alice");
-    story.present(id, (1, "iis1", 1), MODIFIED, 401);
-    story.end(id, 401);
-    assert!(story.summary(Hs1).ends_with("ended in 401 after 1 HTTP request though the credentials are valid"));
+    let mut trace = TraceBuilder::at(&SiteSpec::default());
+    trace.add_client("alice", Agent::CurlNegotiate, false);
+    let id = trace.start("alice");
+    trace.present(id, IIS1, MODIFIED, 401);
+    trace.end(id, 401);
+    assert!(trace.summary(Hs1).ends_with("ended in 401 after 1 HTTP request though the credentials are valid"));
 }
 
 #[test]
@@ -135,94 +142,93 @@ fn hs1_excuses_a_client_that_needs_a_ticket_while_a_fault_keeps_the_kdc_away() {
         (Agent::CurlNegotiate, Some(Fault::Hold("lb".into(), "iis2".into())), Violated),
         (Agent::Browser, Some(Fault::Crash("dc".into())), Violated),
     ] {
-        let mut story = Story::at(&SiteSpec::default());
-        story.add_client("alice", agent, false);
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", agent, false);
         if let Some(fault) = fault.clone() {
-            story.fault(fault);
+            trace.fault(fault);
         }
-        let id = story.start("alice");
-        story.exchange(id, (1, "iis1", 1), Leg::Anonymous, 401);
-        story.end(id, 401);
-        assert_eq!(story.grade(Hs1), expected, "{agent:?} {fault:?}");
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.grade(Hs1), expected, "{agent:?} {fault:?}");
     }
 }
 
 #[test]
 fn hs1_does_not_excuse_a_refused_ticket_by_a_kdc_that_is_away() {
-    let mut story = Story::at(&SiteSpec::default());
-    story.add_client("alice", Agent::CurlNegotiate, false);
-    story.fault(Fault::Crash("dc".into()));
-    let id = story.start("alice");
-    story.present(id, (1, "iis1", 1), MODIFIED, 401);
-    story.end(id, 401);
-    assert_eq!(story.grade(Hs1), Violated);
+    let mut trace = TraceBuilder::at(&SiteSpec::default());
+    trace.add_client("alice", Agent::CurlNegotiate, false);
+    trace.fault(Fault::Crash("dc".into()));
+    let id = trace.start("alice");
+    trace.present(id, IIS1, MODIFIED, 401);
+    trace.end(id, 401);
+    assert_eq!(trace.grade(Hs1), Violated);
 }
 
 #[test]
 fn hs1_excuses_a_client_whose_account_users_have_locked_at_the_kdc_and_hs6_counts_its_failures_as_theirs() {
     for (mistakes, excused) in [(LOCKOUT, Ok), (LOCKOUT - 1, Violated)] {
-        let told = |story: &mut Story, error| {
+        let note = |trace: &mut TraceBuilder, error| {
             let (client, service) = (Some(user("alice")), "krbtgt/CORP.EXAMPLE".into());
-            story.see("dc", What::DcTicket { client, service, etype: 0, error });
+            trace.see("dc", What::DcTicket { client, service, etype: 0, error });
         };
-        let mut story = Story::at(&SiteSpec::default());
-        story.add_client("alice", Agent::CurlNegotiate, false);
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", Agent::CurlNegotiate, false);
         for _ in 0..mistakes {
-            told(&mut story, PREAUTH_FAILED);
+            note(&mut trace, PREAUTH_FAILED);
         }
-        let id = story.start("alice");
-        told(&mut story, REVOKED);
-        story.exchange(id, (1, "iis1", 1), Leg::Anonymous, 401);
-        story.end(id, 401);
-        assert_eq!(story.grade(Hs1), excused, "{mistakes}");
+        let id = trace.start("alice");
+        note(&mut trace, REVOKED);
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.grade(Hs1), excused, "{mistakes}");
 
-        story.logon(id, "iis1", 1, "alice", 0xC000_0234);
-        assert_eq!(story.grade(Hs6), excused, "{mistakes}");
+        trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status: 0xC000_0234 });
+        assert_eq!(trace.grade(Hs6), excused, "{mistakes}");
     }
 }
 
 #[test]
 fn hs5_allows_a_ticket_beside_ntlm() {
     let with = |tickets: u32| {
-        let mut story = Story::default();
-        let id = story.start_wrong("alice");
-        story.exchange(id, (1, "iis1", 1), Leg::Anonymous, 401);
+        let mut trace = TraceBuilder::default();
+        let id = trace.start_wrong("alice");
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
         for _ in 0..tickets {
-            story.present(id, (1, "iis1", 1), MODIFIED, 401);
+            trace.present(id, IIS1, MODIFIED, 401);
         }
-        story.exchange(id, (1, "iis1", 1), Leg::Negotiate, 401);
-        story.exchange(id, (1, "iis1", 1), Leg::Authenticate, 401);
-        story.end(id, 401);
-        story.grade(Hs5)
+        trace.exchange(id, IIS1, Leg::Negotiate, 401);
+        trace.exchange(id, IIS1, Leg::Authenticate, 401);
+        trace.end(id, 401);
+        trace.grade(Hs5)
     };
     assert_eq!((with(0), with(1), with(2)), (Ok, Ok, Violated));
 }
 
-/// A server that has no key for tickets answers one with a token that asks for NTLM; the rest goes there.
-fn negotiated(there: (&str, u32), challenge: bool, error: u32) -> Story {
-    let mut story = Story::default();
-    let id = story.start("alice");
-    let (first, second) = ((1, "iis1", 1), (1, there.0, there.1));
-    story.send(id, 1, Leg::Ticket);
-    story.serve(id, first, Leg::Ticket, 401, None);
+/// A server without a key for tickets answers one with a token that asks for NTLM. The other legs go `there`.
+fn negotiated(there: Route<'_>, challenge: bool, error: u32) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.send(id, 1, Leg::Ticket);
+    trace.serve(id, IIS1, Leg::Ticket, 401, None);
     if error != 0 {
         let service = String::new();
-        story.see("iis1", What::ServerTicket { connection: 1, request: Some(id), client: None, service, error });
+        trace.see("iis1", What::ServerTicket { connection: 1, request: Some(id), client: None, service, error });
     }
     let (status, user) = (401, None);
-    story.see("alice", What::ClientReceived { connection: 1, request: id, echoed: Some(id), status, challenge, user });
-    story.exchange(id, second, Leg::Negotiate, 401);
-    story.exchange(id, second, Leg::Authenticate, 200);
-    story.end(id, 200);
-    story
+    trace.see("alice", What::ClientReceived { connection: 1, request: id, echoed: Some(id), status, challenge, user });
+    trace.exchange(id, there, Leg::Negotiate, 401);
+    trace.exchange(id, there, Leg::Authenticate, 200);
+    trace.end(id, 200);
+    trace
 }
 
 #[test]
 fn hs2_is_violated_when_what_follows_a_ticket_in_one_negotiation_goes_elsewhere() {
-    let verdict = negotiated(("iis1", 1), true, 0).verdict(Hs2);
+    let verdict = negotiated(IIS1, true, 0).verdict(Hs2);
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
     assert_eq!(
-        negotiated(("iis2", 3), true, 0).summary(Hs2),
+        negotiated(Route { server_connection: 3, ..IIS2 }, true, 0).summary(Hs2),
         "alice's request r1: iis2 received the Negotiate leg on connection 3, but its ticket went elsewhere: \
          on connection 1 of iis1"
     );
@@ -231,7 +237,7 @@ fn hs2_is_violated_when_what_follows_a_ticket_in_one_negotiation_goes_elsewhere(
 #[test]
 fn hs2_lets_a_handshake_begin_anywhere_after_a_ticket_that_was_refused() {
     for (challenge, error) in [(false, 0), (true, MODIFIED)] {
-        let verdict = negotiated(("iis2", 3), challenge, error).verdict(Hs2);
+        let verdict = negotiated(Route { server_connection: 3, ..IIS2 }, challenge, error).verdict(Hs2);
         assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
     }
 }
@@ -239,30 +245,30 @@ fn hs2_lets_a_handshake_begin_anywhere_after_a_ticket_that_was_refused() {
 #[test]
 fn hs2_ties_a_last_leg_to_the_ticket_that_began_its_handshake_and_asks_nothing_of_a_ticket_alone() {
     let with = |server: &str| {
-        let mut story = Story::default();
-        let id = story.start("alice");
-        story.exchange(id, (1, "iis1", 1), Leg::Ticket, 401);
-        story.exchange(id, (1, server, 1), Leg::Authenticate, 200);
-        story
+        let mut trace = TraceBuilder::default();
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, Leg::Ticket, 401);
+        trace.exchange(id, Route { server, ..IIS1 }, Leg::Authenticate, 200);
+        trace
     };
     assert_eq!(with("iis1").grade(Hs2), Ok);
     assert!(with("iis2").summary(Hs2).ends_with("but its ticket went elsewhere: on connection 1 of iis1"));
     assert_eq!(over(true, &[TICKET]).grade(Hs2), NotExercised);
 }
 
-/// alice's handshake is under way while bob's ticket comes to this end.
-fn beside_a_handshake(error: Option<u32>, status: u16) -> Story {
-    let mut story = Story::default();
-    let (alice, bob) = (story.start("alice"), story.start("bob"));
-    story.exchange(alice, (1, "iis1", 1), Leg::Negotiate, 401);
+/// alice's handshake is in progress while bob's ticket has this result.
+fn beside_a_handshake(error: Option<u32>, status: u16) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    let (alice, bob) = (trace.start("alice"), trace.start("bob"));
+    trace.exchange(alice, IIS1, Leg::Negotiate, 401);
     match error {
-        Some(error) => story.present(bob, (1, "iis1", 2), error, status),
-        None => story.exchange(bob, (1, "iis1", 2), Leg::Ticket, status),
+        Some(error) => trace.present(bob, Route { server_connection: 2, ..IIS1 }, error, status),
+        None => trace.exchange(bob, Route { server_connection: 2, ..IIS1 }, Leg::Ticket, status),
     }
-    story.end(bob, status);
-    story.exchange(alice, (1, "iis1", 1), Leg::Authenticate, 200);
-    story.end(alice, 200);
-    story
+    trace.end(bob, status);
+    trace.exchange(alice, IIS1, Leg::Authenticate, 200);
+    trace.end(alice, 200);
+    trace
 }
 
 #[test]
@@ -271,7 +277,7 @@ fn hs3_counts_a_ticket_as_a_handshake_and_not_its_refusal_for_what_it_is() {
     assert_eq!((kept.grade, kept.exercised), (Ok, 2));
     assert_eq!(beside_a_handshake(None, 401).grade(Hs3), Violated);
     assert_eq!(beside_a_handshake(Some(MODIFIED), 401).grade(Hs3), Ok);
-    // A replay is not the ticket's fault.
+    // A replayed ticket is valid in itself.
     assert_eq!(beside_a_handshake(Some(34), 401).grade(Hs3), Violated);
 }
 

@@ -1,4 +1,4 @@
-//! Each requirement on small traces: violated, kept, and not put to the test.
+//! Judges small traces by each requirement: violated, kept, and not put to the test.
 
 mod any_trace;
 mod effort;
@@ -10,9 +10,10 @@ mod kerberos;
 mod logons;
 mod persistence;
 mod pins;
+mod round_trip;
 mod spread;
 mod stability;
-mod story;
 mod tickets;
 mod tls;
+mod trace_builder;
 mod trust;

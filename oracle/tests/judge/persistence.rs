@@ -7,32 +7,32 @@ use stickler_model::{Action, Fault, Leg, RequestId, What};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok};
 use stickler_oracle::Requirement::{St1, St3};
 
-use crate::story::Story;
+use crate::trace_builder::{IIS1, IIS2, Route, TraceBuilder};
 
-/// alice was served by iis1; her backend is kept for a minute.
-fn at_iis1() -> Story {
-    let mut story = Story::default();
-    story.promises.persistence = Some(Duration::from_mins(1));
-    story.whole("alice", (1, "iis1", 1));
-    story
+/// alice was served by iis1. Persistence of a minute is declared.
+fn at_iis1() -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.promises.persistence = Some(Duration::from_mins(1));
+    trace.whole("alice", IIS1);
+    trace
 }
 
 #[test]
 fn st1_is_kept_when_the_client_comes_back_to_its_backend() {
-    let mut story = at_iis1();
-    story.pass(50);
-    story.whole("alice", (2, "iis1", 2));
-    let verdict = story.verdict(St1);
+    let mut trace = at_iis1();
+    trace.pass(50);
+    trace.whole("alice", Route { client_connection: 2, server_connection: 2, ..IIS1 });
+    let verdict = trace.verdict(St1);
     // The second and third leg of the first request, and three of the second.
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 5));
 }
 
 #[test]
 fn st1_is_violated_once_by_one_move_from_a_backend_that_is_up() {
-    let mut story = at_iis1();
-    story.whole("alice", (2, "iis2", 1));
+    let mut trace = at_iis1();
+    trace.whole("alice", Route { client_connection: 2, ..IIS2 });
     assert_eq!(
-        story.summary(St1),
+        trace.summary(St1),
         "iis2 received alice's request r2, but the client's backend is iis1, and that is up"
     );
 }
@@ -45,69 +45,69 @@ fn st1_allows_a_move_when_the_time_has_passed_or_the_backend_is_away_or_drained(
     crashed.fault(Fault::Crash("iis1".into()));
     let mut drained = at_iis1();
     drained.act(Action::Drain("iis1".into()));
-    for mut story in [late, crashed, drained] {
-        story.whole("alice", (2, "iis2", 1));
-        assert_eq!(story.grade(St1), Ok);
+    for mut trace in [late, crashed, drained] {
+        trace.whole("alice", Route { client_connection: 2, ..IIS2 });
+        assert_eq!(trace.grade(St1), Ok);
     }
 }
 
 #[test]
 fn st1_is_not_put_to_the_test_by_first_requests_that_go_out_together() {
-    let mut story = Story::default();
-    story.promises.persistence = Some(Duration::from_mins(1));
-    let (one, other) = (story.start("alice"), story.start("alice"));
-    story.send(one, 1, Leg::Anonymous);
-    story.send(other, 2, Leg::Anonymous);
-    story.reach(one, (1, "iis1", 1), Leg::Anonymous);
-    story.reach(other, (2, "iis2", 1), Leg::Anonymous);
-    assert_eq!(story.grade(St1), NotExercised);
-    story.promises.persistence = None;
-    assert_eq!(story.grade(St1), NotApplicable);
+    let mut trace = TraceBuilder::default();
+    trace.promises.persistence = Some(Duration::from_mins(1));
+    let (one, other) = (trace.start("alice"), trace.start("alice"));
+    trace.send(one, 1, Leg::Anonymous);
+    trace.send(other, 2, Leg::Anonymous);
+    trace.reach(one, IIS1, Leg::Anonymous);
+    trace.reach(other, Route { client_connection: 2, ..IIS2 }, Leg::Anonymous);
+    assert_eq!(trace.grade(St1), NotExercised);
+    trace.promises.persistence = None;
+    assert_eq!(trace.grade(St1), NotApplicable);
 }
 
-/// alice's first answer, of iis1, sets a cookie.
-fn cookie_of_iis1() -> Story {
-    let mut story = Story::default();
-    story.promises.cookie = Some("SRV".into());
-    story.promises.checks = Some(Checks {
+/// alice's first answer, which comes from iis1, sets a cookie.
+fn cookie_of_iis1() -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.promises.cookie = Some("SRV".into());
+    trace.promises.checks = Some(Checks {
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
         fall: 3,
         user: None,
     });
-    let id = story.start("alice");
-    story.send(id, 1, Leg::Anonymous);
-    story.serve(id, (1, "iis1", 1), Leg::Anonymous, 401, None);
-    story.see("alice", What::CookieReceived { connection: 1, request: id, value: "one".into() });
-    story.receive(id, 1, 401, Some(id), None);
-    story.end(id, 401);
-    story
+    let id = trace.start("alice");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.serve(id, IIS1, Leg::Anonymous, 401, None);
+    trace.see("alice", What::CookieReceived { connection: 1, request: id, value: "one".into() });
+    trace.receive(id, 1, 401, Some(id), None);
+    trace.end(id, 401);
+    trace
 }
 
-/// alice asks with a cookie.
-fn ask(story: &mut Story, value: &str) -> RequestId {
-    let id = story.start("alice");
-    story.see("alice", What::CookieSent { connection: 2, request: id, value: value.into() });
+/// Starts a request of alice that carries a cookie.
+fn ask(trace: &mut TraceBuilder, value: &str) -> RequestId {
+    let id = trace.start("alice");
+    trace.see("alice", What::CookieSent { connection: 2, request: id, value: value.into() });
     id
 }
 
 #[test]
 fn st3_is_kept_when_the_cookie_leads_back() {
-    let mut story = cookie_of_iis1();
-    let id = ask(&mut story, "one");
-    story.exchange(id, (2, "iis1", 2), Leg::Negotiate, 401);
-    let verdict = story.verdict(St3);
+    let mut trace = cookie_of_iis1();
+    let id = ask(&mut trace, "one");
+    trace.exchange(id, Route { client_connection: 2, server_connection: 2, ..IIS1 }, Leg::Negotiate, 401);
+    let verdict = trace.verdict(St3);
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
 }
 
 #[test]
 fn st3_is_violated_when_the_cookie_leads_elsewhere() {
-    let mut story = cookie_of_iis1();
-    let id = ask(&mut story, "one");
-    story.exchange(id, (2, "iis2", 1), Leg::Negotiate, 401);
+    let mut trace = cookie_of_iis1();
+    let id = ask(&mut trace, "one");
+    trace.exchange(id, Route { client_connection: 2, ..IIS2 }, Leg::Negotiate, 401);
     assert_eq!(
-        story.summary(St3),
+        trace.summary(St3),
         r#"iis2 received alice's request r2 with the cookie "one", which iis1 had set, and that is up"#
     );
 }
@@ -116,7 +116,7 @@ fn st3_is_violated_when_the_cookie_leads_elsewhere() {
 fn st3_asks_that_a_forged_cookie_be_ignored() {
     let mut served = cookie_of_iis1();
     let id = ask(&mut served, "two");
-    served.handshake(id, (2, "iis2", 1));
+    served.handshake(id, Route { client_connection: 2, ..IIS2 });
     served.end(id, 200);
     let verdict = served.verdict(St3);
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
@@ -132,15 +132,15 @@ fn st3_asks_that_a_forged_cookie_be_ignored() {
 #[test]
 fn st3_asks_that_a_stale_cookie_be_ignored_once_the_checks_know() {
     let after = |seconds| {
-        let mut story = cookie_of_iis1();
-        story.whole("bob", (1, "iis2", 1));
-        story.fault(Fault::Crash("iis1".into()));
-        story.pass(seconds);
-        let id = ask(&mut story, "one");
-        story.send(id, 2, Leg::Anonymous);
-        story.receive(id, 2, 503, None, None);
-        story.end(id, 503);
-        story
+        let mut trace = cookie_of_iis1();
+        trace.whole("bob", IIS2);
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.pass(seconds);
+        let id = ask(&mut trace, "one");
+        trace.send(id, 2, Leg::Anonymous);
+        trace.receive(id, 2, 503, None, None);
+        trace.end(id, 503);
+        trace
     };
     assert_eq!(after(7).summary(St3), r#"alice's request r3 with the stale cookie "one" ended in 503"#);
     assert_eq!(after(6).grade(St3), NotExercised);
@@ -148,8 +148,8 @@ fn st3_asks_that_a_stale_cookie_be_ignored_once_the_checks_know() {
 
 #[test]
 fn st3_is_not_put_to_the_test_without_a_cookie_sent_and_does_not_apply_where_none_is_set() {
-    let mut story = cookie_of_iis1();
-    assert_eq!(story.grade(St3), NotExercised);
-    story.promises.cookie = None;
-    assert_eq!(story.grade(St3), NotApplicable);
+    let mut trace = cookie_of_iis1();
+    assert_eq!(trace.grade(St3), NotExercised);
+    trace.promises.cookie = None;
+    assert_eq!(trace.grade(St3), NotApplicable);
 }

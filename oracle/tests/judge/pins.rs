@@ -7,21 +7,22 @@ use stickler_model::{Action, Fault, Leg, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};
 
-use crate::story::Story;
+use crate::trace_builder::{IIS1, IIS2, Route, TraceBuilder};
 
 /// alice's connection 1 is pinned to connection 1 of iis1.
-fn pinned() -> Story {
-    let mut story = Story::default();
-    story.arrive("bob", (1, "iis2", 1));
-    story.arrive("alice", (1, "iis1", 1));
-    story.again("alice", (1, "iis1", 1));
-    story
+fn pinned() -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.arrive("bob", IIS2);
+    trace.arrive("alice", IIS1);
+    trace.again("alice", IIS1);
+    trace
 }
 
-fn lost() -> Story {
-    let mut story = pinned();
-    story.see("iis1", What::ServerClosed { connection: 1, how: Closed::Broken });
-    story
+/// The server's side of alice's pinned connection broke.
+fn lost() -> TraceBuilder {
+    let mut trace = pinned();
+    trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Broken });
+    trace
 }
 
 #[test]
@@ -31,76 +32,77 @@ fn fo4_is_kept_by_a_close_and_by_a_502() {
     let mut told = pinned();
     told.fault(Fault::Crash("iis1".into()));
     told.turned_away("alice", 1, 502);
-    for story in [closed, told] {
-        let verdict = story.verdict(Fo4);
+    for trace in [closed, told] {
+        let verdict = trace.verdict(Fo4);
         assert_eq!((verdict.grade, verdict.exercised), (Ok, 1));
     }
 }
 
 #[test]
 fn fo4_is_violated_by_a_silent_401_from_elsewhere() {
-    let mut story = lost();
-    let id = story.start("alice");
-    story.exchange(id, (1, "iis2", 2), Leg::Anonymous, 401);
+    let mut trace = lost();
+    let id = trace.start("alice");
+    trace.exchange(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
     assert_eq!(
-        story.summary(Fo4),
+        trace.summary(Fo4),
         "alice's connection 1 was pinned to connection 1 of iis1, which was lost, but its request r4 was answered with 401"
     );
 }
 
 #[test]
 fn fo4_is_violated_when_a_retry_hides_the_loss_in_mid_request() {
-    let mut story = pinned();
-    let id = story.start("alice");
-    story.send(id, 1, Leg::Anonymous);
-    story.reach(id, (1, "iis1", 1), Leg::Anonymous);
-    story.fault(Fault::Crash("iis1".into()));
-    story.serve(id, (1, "iis2", 2), Leg::Anonymous, 401, None);
-    story.receive(id, 1, 401, Some(id), None);
-    assert_eq!(story.grade(Fo4), Violated);
+    let mut trace = pinned();
+    let id = trace.start("alice");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.reach(id, IIS1, Leg::Anonymous);
+    trace.fault(Fault::Crash("iis1".into()));
+    trace.serve(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401, None);
+    trace.receive(id, 1, 401, Some(id), None);
+    assert_eq!(trace.grade(Fo4), Violated);
 }
 
 #[test]
 fn fo4_is_not_put_to_the_test_where_nothing_was_pinned_or_lost_or_the_client_left() {
-    let mut unpinned = Story::default();
-    unpinned.arrive("alice", (1, "iis1", 1));
+    let mut unpinned = TraceBuilder::default();
+    unpinned.arrive("alice", IIS1);
     unpinned.see("iis1", What::ServerClosed { connection: 1, how: Closed::Broken });
     let id = unpinned.start("alice");
-    unpinned.exchange(id, (1, "iis2", 1), Leg::Anonymous, 401);
+    unpinned.exchange(id, IIS2, Leg::Anonymous, 401);
     let mut left = lost();
     left.close("alice", 1, Closed::Here);
-    for story in [unpinned, pinned(), left] {
-        assert_eq!(story.grade(Fo4), NotExercised);
+    for trace in [unpinned, pinned(), left] {
+        assert_eq!(trace.grade(Fo4), NotExercised);
     }
 }
 
-fn draining() -> Story {
-    let mut story = pinned();
-    story.act(Action::Drain("iis1".into()));
-    story
+/// iis1 is being drained.
+fn draining() -> TraceBuilder {
+    let mut trace = pinned();
+    trace.act(Action::Drain("iis1".into()));
+    trace
 }
 
 #[test]
 fn fo5_is_kept_when_the_old_stay_and_the_new_go_elsewhere() {
-    let mut story = draining();
-    story.again("alice", (1, "iis1", 1));
-    story.arrive("carol", (1, "iis2", 2));
-    let verdict = story.verdict(Fo5);
+    let mut trace = draining();
+    trace.again("alice", IIS1);
+    trace.arrive("carol", Route { server_connection: 2, ..IIS2 });
+    let verdict = trace.verdict(Fo5);
     assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
 }
 
 #[test]
 fn fo5_is_violated_by_a_new_connection_to_the_draining_backend() {
-    let mut story = draining();
-    story.arrive("carol", (1, "iis1", 2));
-    assert_eq!(story.summary(Fo5), "iis1 drains, and received carol's request r4 on the client's new connection 1");
+    let mut trace = draining();
+    trace.arrive("carol", Route { server_connection: 2, ..IIS1 });
+    assert_eq!(trace.summary(Fo5), "iis1 drains, and received carol's request r4 on the client's new connection 1");
 }
 
 #[test]
 fn fo5_is_violated_by_an_authenticated_connection_that_is_moved_or_closed() {
     let mut moved = draining();
     let id = moved.start("alice");
-    moved.exchange(id, (1, "iis2", 2), Leg::Anonymous, 401);
+    moved.exchange(id, Route { server_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
     assert_eq!(
         moved.summary(Fo5),
         "alice's connection 1 was authenticated at iis1, which drains, but its request r4 went to iis2 on connection 2"
@@ -113,27 +115,27 @@ fn fo5_is_violated_by_an_authenticated_connection_that_is_moved_or_closed() {
 
 #[test]
 fn fo5_lets_a_client_come_back_where_persistence_is_promised_and_the_server_close_for_itself() {
-    let mut story = draining();
-    story.arrive("alice", (2, "iis1", 2));
-    assert_eq!(story.grade(Fo5), Violated);
-    story.promises.persistence = Some(Duration::from_mins(1));
-    assert_eq!(story.grade(Fo5), Ok);
+    let mut trace = draining();
+    trace.arrive("alice", Route { client_connection: 2, server_connection: 2, ..IIS1 });
+    assert_eq!(trace.grade(Fo5), Violated);
+    trace.promises.persistence = Some(Duration::from_mins(1));
+    assert_eq!(trace.grade(Fo5), Ok);
 
-    let mut story = draining();
-    story.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
-    story.close("alice", 1, Closed::ByPeer);
-    assert_eq!(story.grade(Fo5), NotExercised);
+    let mut trace = draining();
+    trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
+    trace.close("alice", 1, Closed::ByPeer);
+    assert_eq!(trace.grade(Fo5), NotExercised);
 }
 
 #[test]
 fn fo5_is_not_put_to_the_test_without_a_drain_or_when_it_is_over_or_no_other_backend_is_up() {
     let mut over = draining();
     over.act(Action::Undrain("iis1".into()));
-    over.arrive("carol", (1, "iis1", 2));
+    over.arrive("carol", Route { server_connection: 2, ..IIS1 });
     let mut alone = draining();
     alone.fault(Fault::Crash("iis2".into()));
-    alone.arrive("carol", (1, "iis1", 2));
-    for story in [pinned(), over, alone] {
-        assert_eq!(story.grade(Fo5), NotExercised);
+    alone.arrive("carol", Route { server_connection: 2, ..IIS1 });
+    for trace in [pinned(), over, alone] {
+        assert_eq!(trace.grade(Fo5), NotExercised);
     }
 }

@@ -5,20 +5,20 @@ use stickler_model::{Fault, Leg};
 use stickler_oracle::Grade::{NonStrict, NotApplicable, NotExercised, Ok};
 use stickler_oracle::Requirement::St4;
 
-use crate::story::Story;
+use crate::trace_builder::{IIS1, Route, TraceBuilder};
 
-/// As many clients, each with one request on a connection of its own, at each of the two backends.
-fn spread(unit: SpreadUnit, at_iis1: u32, at_iis2: u32) -> Story {
-    let mut story = Story::default();
-    story.promises.spread = Some(Spread { unit, percent: 0, units: 1, weights: Vec::new() });
+/// This many clients at each backend, each with two requests on a connection of its own.
+fn spread(unit: SpreadUnit, at_iis1: u32, at_iis2: u32) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.promises.spread = Some(Spread { unit, percent: 0, units: 1, weights: Vec::new() });
     for (server, count) in [("iis1", at_iis1), ("iis2", at_iis2)] {
         for client in 1..=count {
-            let id = story.start(&format!("{server}-{client}"));
-            story.exchange(id, (1, server, client), Leg::Anonymous, 401);
-            story.exchange(id, (1, server, client), Leg::Negotiate, 401);
+            let id = trace.start(&format!("{server}-{client}"));
+            trace.exchange(id, Route { server, server_connection: client, ..IIS1 }, Leg::Anonymous, 401);
+            trace.exchange(id, Route { server, server_connection: client, ..IIS1 }, Leg::Negotiate, 401);
         }
     }
-    story
+    trace
 }
 
 #[test]
@@ -30,18 +30,18 @@ fn st4_is_kept_within_the_bound() {
 
 #[test]
 fn st4_is_not_followed_beyond_the_bound() {
-    let story = spread(SpreadUnit::Connections, 5, 1);
-    assert_eq!(story.grade(St4), NonStrict);
-    assert_eq!(story.summary(St4), "iis1 got 5 of 6 connections, not the 4 it may");
+    let trace = spread(SpreadUnit::Connections, 5, 1);
+    assert_eq!(trace.grade(St4), NonStrict);
+    assert_eq!(trace.summary(St4), "iis1 got 5 of 6 connections, not the 4 it may");
     assert_eq!(spread(SpreadUnit::Requests, 5, 1).summary(St4), "iis1 got 10 of 12 requests, not the 7 it may");
 }
 
 #[test]
 fn weights_and_percents_move_the_bound() {
-    let mut story = spread(SpreadUnit::Connections, 9, 1);
+    let mut trace = spread(SpreadUnit::Connections, 9, 1);
     let mut bound = |percent, weights| {
-        story.promises.spread = Some(Spread { unit: SpreadUnit::Connections, percent, units: 0, weights });
-        story.grade(St4)
+        trace.promises.spread = Some(Spread { unit: SpreadUnit::Connections, percent, units: 0, weights });
+        trace.grade(St4)
     };
     assert_eq!(bound(0, vec![("iis1".into(), 9)]), Ok);
     assert_eq!(bound(80, Vec::new()), Ok);
@@ -51,10 +51,10 @@ fn weights_and_percents_move_the_bound() {
 
 #[test]
 fn st4_is_not_put_to_the_test_after_a_fault_and_does_not_apply_where_no_bound_is_promised() {
-    let mut story = Story::default();
-    story.fault(Fault::Crash("iis2".into()));
-    story.events.extend(spread(SpreadUnit::Connections, 5, 1).events);
-    assert_eq!(story.grade(St4), NotApplicable);
-    story.promises = spread(SpreadUnit::Connections, 0, 0).promises;
-    assert_eq!(story.grade(St4), NotExercised);
+    let mut trace = TraceBuilder::default();
+    trace.fault(Fault::Crash("iis2".into()));
+    trace.events.extend(spread(SpreadUnit::Connections, 5, 1).events);
+    assert_eq!(trace.grade(St4), NotApplicable);
+    trace.promises = spread(SpreadUnit::Connections, 0, 0).promises;
+    assert_eq!(trace.grade(St4), NotExercised);
 }

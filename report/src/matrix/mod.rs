@@ -15,6 +15,7 @@ use serde::Serialize;
 use stickler_model::topology::Provider;
 use stickler_model::{Action, Trace, What};
 use stickler_oracle::{Grade, Requirement, Verdict};
+use stickler_runner::Run;
 
 use crate::transcript;
 
@@ -112,21 +113,16 @@ const IDENTITY: [Requirement; 3] = [Requirement::Id1, Requirement::Id2, Requirem
 const LOGON: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs2, Requirement::Hs3];
 
 impl Matrix {
-    /// Adds what one scenario, whose site takes this, showed of a balancer. Several seeds may be added.
-    pub fn add(
-        &mut self,
-        subject: &Subject,
-        (scenario, takes): (&str, Provider),
-        trace: &Trace,
-        verdicts: &[Verdict],
-        replay: &str,
-    ) {
+    /// Adds what a run, whose site takes this, showed of a balancer; `replay` is the command that makes it again. Several
+    /// seeds may be added. A run without a trace, as one that was skipped, adds nothing.
+    pub fn add(&mut self, subject: &Subject, takes: Provider, run: &Run, replay: &str) {
+        let Some(trace) = &run.trace else { return };
         let known = self.rows.iter().position(|row| row.subject == *subject);
         let index = known.unwrap_or_else(|| {
             self.rows.push(Row::new(subject.clone()));
             self.rows.len() - 1
         });
-        self.rows[index].add((scenario, takes), trace, verdicts, replay);
+        self.rows[index].add(takes, (run, trace), replay);
     }
 
     /// A table with a row for each of these, and nothing in it.
@@ -206,16 +202,17 @@ impl Row {
         self.cells.get(&requirement).and_then(|cell| cell.grade).unwrap_or(Grade::NotExercised)
     }
 
-    fn add(&mut self, (scenario, takes): (&str, Provider), trace: &Trace, verdicts: &[Verdict], replay: &str) {
+    fn add(&mut self, takes: Provider, (run, trace): (&Run, &Trace), replay: &str) {
+        let (scenario, verdicts) = (&run.source.scenario, &run.verdicts);
         self.scenarios += 1;
         self.logons.entry(takes).or_default().add(trace, verdicts);
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
             match verdict.evidence.first() {
-                None => cell.kept.push(scenario.to_owned()),
+                None => cell.kept.push(scenario.clone()),
                 Some(first) => cell.broken.push(Sighting {
-                    scenario: scenario.to_owned(),
+                    scenario: scenario.clone(),
                     summary: first.summary.clone(),
                     evidence: transcript::lines(trace, &first.events),
                     replay: replay.to_owned(),

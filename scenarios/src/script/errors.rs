@@ -1,9 +1,10 @@
 //! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
 
 use stickler_model::WorldError;
+use stickler_runner::Diagnostic;
 
 use crate::suite::nearest;
-use crate::{Diagnostic, Scenario, limits};
+use crate::{Scenario, limits};
 
 /// What a script can do wrong that Starlark cannot know of.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,7 @@ impl From<WorldError> for ScriptError {
 /// A Starlark error at its place: that of the innermost expression, or else of the statement.
 pub(super) fn diagnostic(scenario: &Scenario, error: &starlark::Error) -> Diagnostic {
     let bytes = error.span().map_or_else(super::statement, |at| super::bytes(at.span));
-    Diagnostic::new(scenario, bytes, error.without_diagnostic().to_string(), None)
+    scenario.diagnostic(bytes, error.without_diagnostic().to_string(), None)
 }
 
 /// `; did you mean ...? There are: ...`

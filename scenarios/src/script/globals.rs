@@ -18,6 +18,7 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
+use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
 use stickler_oracle::Cost;
@@ -29,7 +30,6 @@ use super::site::{
     flags, identity, one_of, pool,
 };
 use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Response, Settings};
-use crate::directory::MAX_BACKENDS;
 
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
 const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;

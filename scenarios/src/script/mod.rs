@@ -19,28 +19,28 @@ mod values;
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use starlark::codemap::{FileSpanRef, Span};
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension, Module};
 use starlark::eval::{BeforeStmtFunc, Evaluator};
 use starlark::syntax::{AstModule, Dialect};
-use stickler_model::Trace;
+use stickler_model::{BalancerSpec, Trace};
+use stickler_runner::{Arm, Diagnostic, End};
 
-use crate::runner::WorldBuilder;
-use crate::{Diagnostic, Scenario, limits};
+use crate::{Scenario, limits};
 use errors::ScriptError;
 use session::Session;
 
 /// What came of a script, before the oracle has seen it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Played {
     /// The world's trace, where there was a world.
     pub(crate) trace: Option<Trace>,
     /// The expectations that did not hold.
     pub(crate) failures: Vec<Diagnostic>,
-    /// Why the script could not go on.
-    pub(crate) error: Option<Diagnostic>,
+    /// Whether it came to its end.
+    pub(crate) end: End,
     /// What it printed.
     pub(crate) printed: Vec<String>,
 }
@@ -70,12 +70,12 @@ thread_local! {
 /// and the thread never goes on; it has [`out_of_memory`] to say where.
 pub(crate) fn play(
     scenario: &Scenario,
-    balancer: &str,
+    balancer: &BalancerSpec,
     seed: u64,
-    build: impl WorldBuilder,
+    arm: Arc<dyn Arm>,
     on_out_of_memory: impl FnOnce() + 'static,
 ) -> Played {
-    let session = Session::new(scenario.clone(), balancer, seed, build);
+    let session = Session::new(scenario.clone(), balancer.clone(), seed, arm);
     LazyLock::force(&GLOBALS);
     STATEMENT.set((0, 0));
     let error = limits::metered(limits::MEMORY, on_out_of_memory, || evaluate(scenario, &session).err());
@@ -86,19 +86,19 @@ pub(crate) fn play(
 pub(crate) fn out_of_memory(scenario: &Scenario) -> Diagnostic {
     let message =
         format!("out of memory: a script may hold {} MiB; this statement asks for more", limits::MEMORY >> 20);
-    Diagnostic::new(scenario, statement(), message, None)
+    scenario.diagnostic(statement(), message, None)
 }
 
 /// The interpreter, or the world, panicked on this thread.
 pub(crate) fn panicked(scenario: &Scenario, panic: &str) -> Diagnostic {
-    Diagnostic::new(scenario, statement(), format!("cannot carry out this statement: {panic}"), None)
+    scenario.diagnostic(statement(), format!("cannot carry out this statement: {panic}"), None)
 }
 
 fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
     if let Some(at) = nesting::too_deep(scenario.source()) {
         let message =
             format!("this statement has more than {} brackets, operators and keywords: split it", nesting::MAX);
-        return Err(Diagnostic::new(scenario, at, message, None));
+        return Err(scenario.diagnostic(at, message, None));
     }
     let wrong = |error| errors::diagnostic(scenario, &error);
     let parsed = AstModule::parse(scenario.path(), scenario.source().to_owned(), &DIALECT).map_err(wrong)?;

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starlark::PrintHandler;
@@ -14,22 +15,22 @@ use starlark::values::ProvidesStaticType;
 use stickler_model::action::Fault;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, ClientSpec, Event, Identity, Name, Outcome, RawSpec, RequestId, RequestSpec, Topology, World,
-    WorldError,
+    Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
+    TokenId, Topology, World, WorldError, standard,
 };
+use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
-use crate::runner::WorldBuilder;
-use crate::{Diagnostic, Scenario, directory, limits};
-
-type Builder = Box<dyn FnOnce(Topology, u64) -> Result<Box<dyn World>, WorldError>>;
+use crate::{Scenario, limits};
 
 /// One run of a script. The evaluator carries it as its extra value.
 #[derive(ProvidesStaticType)]
 pub(super) struct Session {
     scenario: Scenario,
+    balancer: BalancerSpec,
     seed: u64,
+    arm: Arc<dyn Arm>,
     state: RefCell<State>,
 }
 
@@ -40,32 +41,42 @@ struct State {
     stage: Stage,
     actions: u32,
     asked: bool,
+    last_request: u32,
+    last_token: u32,
+    /// The tokens made so far; a client without credentials has none.
+    tokens: BTreeMap<TokenId, String>,
     answers: BTreeMap<RequestId, Answer>,
     failures: Vec<Diagnostic>,
     printed: Vec<String>,
+    /// Why the arm cannot do what the script asks for.
+    unsupported: Option<String>,
 }
 
-/// The world comes into being with the first action, once `site()` had its chance.
+/// The world is built with the first action, so that `site()` can stand before it.
 enum Stage {
-    Planned(Builder),
+    Planned,
     Built(Box<dyn World>),
-    /// The builder refused; the script ends with its error.
+    /// The arm refused; the script ends with its error.
     Failed,
 }
 
 impl Session {
-    pub(super) fn new(scenario: Scenario, balancer: &str, seed: u64, build: impl WorldBuilder) -> Self {
+    pub(super) fn new(scenario: Scenario, balancer: BalancerSpec, seed: u64, arm: Arc<dyn Arm>) -> Self {
         let state = State {
-            topology: directory::site(balancer, 2),
+            topology: standard::site(2),
             site_given: false,
-            stage: Stage::Planned(Box::new(move |topology, seed| build.build(topology, seed))),
+            stage: Stage::Planned,
             actions: 0,
             asked: false,
+            last_request: 0,
+            last_token: 0,
+            tokens: BTreeMap::new(),
             answers: BTreeMap::new(),
             failures: Vec::new(),
             printed: Vec::new(),
+            unsupported: None,
         };
-        Self { scenario, seed, state: RefCell::new(state) }
+        Self { scenario, balancer, seed, arm, state: RefCell::new(state) }
     }
 
     /// The session of the script that is running.
@@ -76,7 +87,7 @@ impl Session {
     /// Describes the site anew; only before there is a world, and once.
     pub(super) fn set_site(&self, change: impl FnOnce(&mut Topology)) -> Result<(), ScriptError> {
         let mut state = self.state.borrow_mut();
-        if state.site_given || !matches!(state.stage, Stage::Planned(_)) {
+        if state.site_given || !matches!(state.stage, Stage::Planned) {
             return Err(ScriptError::SiteTooLate);
         }
         state.site_given = true;
@@ -94,11 +105,14 @@ impl Session {
     }
 
     pub(super) fn start(&self, spec: RequestSpec) -> Result<RequestId, ScriptError> {
-        self.state.borrow_mut().asked = true;
-        match self.perform(Action::Start(spec))? {
-            Outcome::Started(request) => Ok(request),
-            other => Err(wrong_outcome(&other)),
-        }
+        let id = {
+            let mut state = self.state.borrow_mut();
+            state.asked = true;
+            state.last_request += 1;
+            RequestId(state.last_request)
+        };
+        self.done(Action::Start { id, request: spec })?;
+        Ok(id)
     }
 
     /// The answer to a request; a second time, the same.
@@ -133,21 +147,37 @@ impl Session {
 
     /// The token that a client would begin with.
     pub(super) fn make_token(&self, client: Name) -> Result<Option<String>, ScriptError> {
-        match self.perform(Action::MakeToken(client))? {
-            Outcome::Token(token) => Ok(token),
+        let id = {
+            let mut state = self.state.borrow_mut();
+            state.last_token += 1;
+            TokenId(state.last_token)
+        };
+        match self.perform(Action::MakeToken { id, client })? {
+            Outcome::Token(token) => {
+                if let Some(token) = &token {
+                    self.state.borrow_mut().tokens.insert(id, token.clone());
+                }
+                Ok(token)
+            }
             other => Err(wrong_outcome(&other)),
         }
     }
 
     /// Shows each event so far. There is a world from now on.
     pub(super) fn visit(&self, see: &mut dyn FnMut(&Event)) -> Result<(), ScriptError> {
-        self.state.borrow_mut().world(self.seed)?.visit(see);
+        self.state.borrow_mut().world(self)?.visit(see);
         Ok(())
     }
 
-    /// What came back for bytes on a bare connection.
-    pub(super) fn send_raw(&self, raw: RawSpec) -> Result<Vec<u8>, ScriptError> {
-        self.state.borrow_mut().asked = true;
+    /// What came back for text on a bare connection. The tokens in it are sent by reference, so that the plan is not tied
+    /// to the seed that made them.
+    pub(super) fn send_raw(&self, client: Name, text: &str, patience: Duration) -> Result<Vec<u8>, ScriptError> {
+        let bytes = {
+            let mut state = self.state.borrow_mut();
+            state.asked = true;
+            pieces(text, &state.tokens)
+        };
+        let raw = RawSpec { client, bytes, patience };
         match self.perform(Action::SendRaw(raw))? {
             Outcome::Bytes(bytes) => Ok(bytes),
             other => Err(wrong_outcome(&other)),
@@ -156,7 +186,7 @@ impl Session {
 
     /// What the balancer declares about itself. There is a world from now on.
     pub(super) fn promises(&self) -> Result<Promises, ScriptError> {
-        Ok(self.state.borrow_mut().world(self.seed)?.promises())
+        Ok(self.state.borrow_mut().world(self)?.promises())
     }
 
     pub(super) fn fault(&self, fault: Fault) -> Result<(), ScriptError> {
@@ -165,7 +195,7 @@ impl Session {
 
     /// Notes that an expectation did not hold, at these bytes of the script.
     pub(super) fn fail(&self, at: Range<usize>, message: String, actual: Option<String>) {
-        let failure = Diagnostic::new(&self.scenario, at, message, actual);
+        let failure = self.scenario.diagnostic(at, message, actual);
         self.state.borrow_mut().failures.push(failure);
     }
 
@@ -180,7 +210,7 @@ impl Session {
             return Ok(());
         }
         let message = "the script asks for nothing: add a client and let it get() something".into();
-        Err(Diagnostic::new(&self.scenario, 0..0, message, None))
+        Err(self.scenario.diagnostic(0..0, message, None))
     }
 
     /// Ends the world, and hands out what came of the script.
@@ -188,9 +218,14 @@ impl Session {
         let state = self.state.into_inner();
         let trace = match state.stage {
             Stage::Built(world) => Some(world.finish()),
-            Stage::Planned(_) | Stage::Failed => None,
+            Stage::Planned | Stage::Failed => None,
         };
-        Played { trace, failures: state.failures, error, printed: state.printed }
+        let end = match (state.unsupported, error) {
+            (Some(reason), _) => End::Skipped(reason),
+            (None, Some(error)) => End::Failed(Box::new(error)),
+            (None, None) => End::Complete,
+        };
+        Played { trace, failures: state.failures, end, printed: state.printed }
     }
 
     fn done(&self, action: Action) -> Result<(), ScriptError> {
@@ -207,20 +242,23 @@ impl Session {
         }
         state.actions += 1;
         // The world's memory is the world's affair, not the script's.
-        limits::unmetered(|| Ok(state.world(self.seed)?.perform(action)?))
+        let outcome = limits::unmetered(|| state.world(self)?.perform(action));
+        if let Err(WorldError::Unsupported(reason)) = &outcome {
+            state.unsupported = Some(reason.clone());
+        }
+        Ok(outcome?)
     }
 }
 
 impl State {
-    fn world(&mut self, seed: u64) -> Result<&mut Box<dyn World>, WorldError> {
-        if let Stage::Planned(_) = &self.stage
-            && let Stage::Planned(build) = std::mem::replace(&mut self.stage, Stage::Failed)
-        {
-            self.stage = Stage::Built(build(self.topology.clone(), seed)?);
+    fn world(&mut self, session: &Session) -> Result<&mut Box<dyn World>, WorldError> {
+        if let Stage::Planned = &self.stage {
+            self.stage = Stage::Failed;
+            self.stage = Stage::Built(session.arm.build(self.topology.clone(), &session.balancer, session.seed)?);
         }
         match &mut self.stage {
             Stage::Built(world) => Ok(world),
-            Stage::Planned(_) | Stage::Failed => Err(WorldError::Invalid("the world could not be built".into())),
+            Stage::Planned | Stage::Failed => Err(WorldError::Invalid("the world could not be built".into())),
         }
     }
 }
@@ -247,10 +285,50 @@ impl fmt::Debug for Session {
 
 fn wrong_outcome(outcome: &Outcome) -> ScriptError {
     ScriptError::WrongOutcome(match outcome {
-        Outcome::Started(_) => "started",
         Outcome::Answered(_) => "answered",
         Outcome::Bytes(_) => "bytes",
         Outcome::Token(_) => "token",
         Outcome::Done => "done",
     })
+}
+
+/// Cuts text into pieces: each whole token in it becomes a reference.
+fn pieces(text: &str, tokens: &BTreeMap<TokenId, String>) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((at, id, token)) = first_token(rest, tokens) {
+        if at > 0 {
+            pieces.push(Piece::Text(rest[..at].to_owned()));
+        }
+        pieces.push(Piece::Token(id));
+        rest = &rest[at + token.len()..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    pieces
+}
+
+/// The token that comes first in the text: where, which, and its text.
+fn first_token<'t>(text: &str, tokens: &'t BTreeMap<TokenId, String>) -> Option<(usize, TokenId, &'t str)> {
+    let found = tokens.iter().filter_map(|(id, token)| Some((text.find(token.as_str())?, *id, token.as_str())));
+    found.min_by_key(|(at, ..)| *at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_in_a_text_become_references() {
+        let tokens = [(TokenId(1), "Negotiate AAA=".to_owned()), (TokenId(2), "Negotiate BBB=".to_owned())];
+        let tokens = BTreeMap::from(tokens);
+        let text = |text: &str| Piece::Text(text.into());
+        assert_eq!(pieces("GET /", &tokens), [text("GET /")]);
+        assert_eq!(pieces("", &tokens), []);
+        assert_eq!(
+            pieces("a Negotiate BBB=b Negotiate AAA=Negotiate AAA=", &tokens),
+            [text("a "), Piece::Token(TokenId(2)), text("b "), Piece::Token(TokenId(1)), Piece::Token(TokenId(1)),]
+        );
+    }
 }

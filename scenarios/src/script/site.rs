@@ -4,10 +4,9 @@ use stickler_model::topology::{
     self, AppPool, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive, LinkSpec, PartnerSpec,
     ProtectionSpec, Provider, Rogue, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
 };
-use stickler_model::{Identity, Principal, Topology};
+use stickler_model::{BalancerSpec, Identity, Principal, Topology, standard};
 
 use super::errors::ScriptError;
-use crate::directory;
 
 /// What `site()` was given.
 pub(super) struct Site {
@@ -65,7 +64,7 @@ impl Site {
         topology.domain.lockout_threshold = self.lockout;
         topology.link = self.link;
         topology.tls = self.tls;
-        topology.servers = directory::servers(self.backends);
+        topology.servers = standard::servers(self.backends);
         for server in &mut topology.servers {
             server.version = self.version;
             server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
@@ -77,7 +76,7 @@ impl Site {
             let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
             server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
         }
-        topology.front = self.front;
+        topology.front = self.front.as_deref().map(BalancerSpec::named);
         topology.controllers = self.controllers;
         topology.partner = match self.partner {
             Some(partner) => Some(partner.spec(&mut topology.domain)?),
@@ -105,7 +104,7 @@ impl Site {
             let (machine, known) = (account.ends_with('$'), users.iter().any(|user| user.name == account));
             check_name(account.trim_end_matches('$'))?;
             if !machine && !known {
-                users.push(directory::account(account.clone()));
+                users.push(standard::account(account.clone()));
             }
             let trusted_for_delegation = self.delegation.contains(&account);
             topology.domain.services.push(ServiceSpec { account, spns, trusted_for_delegation });
@@ -129,7 +128,7 @@ impl Partner {
         let own = DomainSpec {
             netbios: "PARTNER".into(),
             dns: "partner.example".into(),
-            users: self.users.into_iter().map(directory::account).collect(),
+            users: self.users.into_iter().map(standard::account).collect(),
             ..DomainSpec::default()
         };
         let mut spec = PartnerSpec::trusted(domain, own, "Trust-Pa55word");

@@ -22,7 +22,7 @@ use starlark::values::{
     AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
 };
 use starlark::{methods_static, starlark_module};
-use stickler_model::{Answer, Name, Payload, Principal, RawSpec, RequestId, RequestSpec, topology};
+use stickler_model::{Answer, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
 use super::session::Session;
@@ -206,8 +206,8 @@ fn client_methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
         let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or(0).min(MAX_PATIENCE_MS));
-        let raw = RawSpec { client: this.name.clone(), bytes: text.into(), patience };
-        Ok(String::from_utf8_lossy(&Session::of(eval).send_raw(raw)?).into_owned())
+        let answer = Session::of(eval).send_raw(this.name.clone(), text, patience)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// The token with which it would begin to authenticate under `Negotiate`, as `Authorization` carries it, for

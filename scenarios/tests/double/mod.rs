@@ -9,9 +9,10 @@ use std::time::Duration;
 use stickler_model::action::AppAnswer;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, ClientSpec, Clock, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec, Time,
-    Topology, Trace, What, World, WorldError,
+    Action, Answer, BalancerSpec, ClientSpec, Clock, Event, Fault, Header, Journal, Name, Outcome, RequestId,
+    RequestSpec, Time, Topology, Trace, What, World, WorldError,
 };
+use stickler_runner::Arm;
 
 #[derive(Default)]
 struct TestClock(Mutex<Time>);
@@ -33,51 +34,43 @@ pub(crate) struct Double {
     journal: Arc<Journal>,
     clients: BTreeMap<String, (ClientSpec, u32)>,
     under_way: BTreeMap<RequestId, Answer>,
-    started: u32,
     crashed: bool,
 }
 
-/// Builds it; the shape that [`stickler_scenarios::run`] wants.
-pub(crate) fn double(topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
-    if topology.balancer == "no-such" {
-        return Err(WorldError::Unknown { kind: "balancer", name: topology.balancer, known: vec!["l4-nat".into()] });
+/// Builds such worlds.
+struct DoubleArm;
+
+/// An arm of such worlds.
+pub(crate) fn arm() -> Arc<dyn Arm> {
+    Arc::new(DoubleArm)
+}
+
+impl Arm for DoubleArm {
+    fn name(&self) -> &'static str {
+        "double"
     }
-    let clock = Arc::new(TestClock::default());
-    let journal = Journal::new(clock.clone());
-    let header = Header { seed, topology, promises: Promises::default() };
-    Ok(Box::new(Double {
-        header,
-        clock,
-        journal,
-        clients: BTreeMap::new(),
-        under_way: BTreeMap::new(),
-        started: 0,
-        crashed: false,
-    }))
+
+    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        if balancer.to_string() == "no-such" {
+            let known = vec!["l4-nat".into()];
+            return Err(WorldError::Unknown { kind: "balancer", name: balancer.to_string(), known });
+        }
+        let clock = Arc::new(TestClock::default());
+        let journal = Journal::new(clock.clone());
+        let header = Header { seed, balancer: balancer.clone(), topology, promises: Promises::default() };
+        let (clients, under_way) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Box::new(Double { header, clock, journal, clients, under_way, crashed: false }))
+    }
 }
 
 impl World for Double {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
         self.journal.record(&"world".into(), What::Action(action.clone()));
-        match action {
-            Action::AddClient(spec) if self.clients.contains_key(spec.name.as_str()) => {
-                return Err(WorldError::Duplicate(spec.name.to_string()));
-            }
-            Action::AddClient(spec) => drop(self.clients.insert(spec.name.to_string(), (spec, 0))),
-            Action::Start(spec) => return self.start(&spec).map(Outcome::Started),
-            Action::Await(request) => {
-                let answer = self.under_way.remove(&request).ok_or(WorldError::NotStarted(request))?;
-                return Ok(Outcome::Answered(Box::new(answer)));
-            }
-            Action::Advance(time) => self.pass(time),
-            Action::Disconnect(client) => self.client(&client)?.1 = 0,
-            Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
-            Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
-            Action::MakeToken(_) => return Ok(Outcome::Token(None)),
-            Action::SendRaw(raw) => return Ok(Outcome::Bytes(raw.bytes)),
-            Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
+        let outcome = self.act(action);
+        if outcome.is_err() {
+            self.journal.retract_action();
         }
-        Ok(Outcome::Done)
+        outcome
     }
 
     fn now(&self) -> Time {
@@ -98,7 +91,32 @@ impl World for Double {
 }
 
 impl Double {
-    fn start(&mut self, spec: &RequestSpec) -> Result<RequestId, WorldError> {
+    fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        match action {
+            Action::AddClient(spec) if self.clients.contains_key(spec.name.as_str()) => {
+                return Err(WorldError::Duplicate(spec.name.to_string()));
+            }
+            Action::AddClient(spec) => drop(self.clients.insert(spec.name.to_string(), (spec, 0))),
+            Action::Start { id, request } => return self.start(id, &request),
+            Action::Await(request) => {
+                let answer = self.under_way.remove(&request).ok_or(WorldError::NotStarted(request))?;
+                return Ok(Outcome::Answered(Box::new(answer)));
+            }
+            Action::Advance(time) => self.pass(time),
+            Action::Disconnect(client) => self.client(&client)?.1 = 0,
+            Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
+            Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,
+            Action::MakeToken { .. } => return Ok(Outcome::Token(None)),
+            Action::SendRaw(raw) => return Ok(Outcome::Bytes(raw.resolve(|_| None)?)),
+            Action::Fault(Fault::PowerLoss(host)) if host.as_str() == "lb" => {
+                return Err(WorldError::Unsupported("there is no power to lose here".into()));
+            }
+            Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn start(&mut self, request: RequestId, spec: &RequestSpec) -> Result<Outcome, WorldError> {
         let accounts = self.header.topology.domain.users.clone();
         let crashed = self.crashed;
         let (client, number) = self.client(&spec.client)?;
@@ -122,9 +140,7 @@ impl Double {
             digest: spec.body.digest(),
             hop: None,
         });
-        self.started += 1;
         self.pass(Duration::from_millis(1));
-        let request = RequestId(self.started);
         let answer = Answer {
             request,
             status: (!crashed).then_some(status),
@@ -136,7 +152,7 @@ impl Double {
             body_digest: stickler_model::payload::Digest::EMPTY,
         };
         self.under_way.insert(request, answer);
-        Ok(request)
+        Ok(Outcome::Done)
     }
 
     fn pass(&self, time: Duration) {

@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
-use stickler_model::action::RawSpec;
 use stickler_model::{ClientSpec, Env, Identity, Name, WorldError};
 use stickler_net::Net as _;
 use stickler_site::Site;
@@ -120,18 +120,18 @@ impl Clients {
 impl Seat {
     /// Sends bytes on a bare connection from the client's host, from any port; the receiver gets what
     /// came back, nothing where no connection came about.
-    pub(super) fn send_raw(&self, spec: RawSpec) -> oneshot::Receiver<Vec<u8>> {
+    pub(super) fn send_raw(&self, bytes: Vec<u8>, patience: Duration) -> oneshot::Receiver<Vec<u8>> {
         let (answers, answer) = oneshot::channel();
         let (net, front_end) = (self.net.clone(), self.front_end);
         self.net.spawn(async move {
             // Nobody waits where the script ended meanwhile.
-            let _ = answers.send(exchange(net, front_end, spec).await);
+            let _ = answers.send(exchange(net, front_end, bytes, patience).await);
         });
         answer
     }
 }
 
-async fn exchange(net: SimNet, front_end: SocketAddr, RawSpec { bytes, patience, .. }: RawSpec) -> Vec<u8> {
+async fn exchange(net: SimNet, front_end: SocketAddr, bytes: Vec<u8>, patience: Duration) -> Vec<u8> {
     let mut answer = Vec::new();
     let Ok(Ok(stream)) = timeout(patience, net.connect(front_end)).await else { return answer };
     let (reader, mut writer) = tokio::io::split(stream);

@@ -11,17 +11,17 @@ mod clients;
 mod hosts;
 mod nat;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
-use stickler_model::action::RawSpec;
 use stickler_model::event::Credentials;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RequestId, RequestSpec,
-    Time, Topology, Trace, What, World, WorldError,
+    Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
+    RequestId, RequestSpec, Time, TokenId, Topology, Trace, What, World, WorldError,
 };
 use stickler_site::{Balancer, Site};
 use tokio::sync::oneshot;
@@ -50,29 +50,28 @@ pub struct SimWorld {
     header: Header,
     clock: Arc<WorldClock>,
     world: Name,
-    last_request: u32,
+    /// The ids of all requests so far.
+    started: BTreeSet<RequestId>,
+    /// The tokens made so far. A client without credentials had none to offer.
+    tokens: BTreeMap<TokenId, Option<String>>,
 }
 
 impl SimWorld {
     /// Builds the world, and starts its DC, servers and balancer.
     ///
     /// # Errors
-    /// [`WorldError`]: the topology names a balancer that does not exist, has no server, or uses a
-    /// name twice.
-    pub fn new(topology: Topology, seed: u64) -> Result<Self, WorldError> {
-        Self::build(topology, None, seed)
+    /// [`WorldError`]: the balancer does not exist or is none that the simulator has, the topology has no server, or it
+    /// uses a name twice.
+    pub fn new(topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Self, WorldError> {
+        Self::with_balancer(topology, Balancer::of(balancer)?, seed)
     }
 
-    /// The same with a balancer of your own in place of the one that the topology names.
+    /// Builds the world with a balancer of your own.
     ///
     /// # Errors
-    /// [`WorldError`].
-    pub fn with_balancer(topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
-        Self::build(topology, Some(balancer), seed)
-    }
-
-    fn build(mut topology: Topology, balancer: Option<Balancer>, seed: u64) -> Result<Self, WorldError> {
-        let balancer = balancer.map_or_else(|| Balancer::named(&topology.balancer), Ok).map_err(invalid)?;
+    /// [`WorldError`]: the topology has no server, or it uses a name twice.
+    pub fn with_balancer(mut topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
+        let spec = balancer.spec().clone();
         balancer.adapt(&mut topology);
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
@@ -89,10 +88,11 @@ impl SimWorld {
             machines,
             engine,
             journal,
-            header: Header { seed, topology, promises },
+            header: Header { seed, balancer: spec, topology, promises },
             clock,
             world: Name::from("world"),
-            last_request: 0,
+            started: BTreeSet::new(),
+            tokens: BTreeMap::new(),
         };
         // Everybody listens before the first client comes.
         world.run(|engine| engine.settle(LAST_PACKETS))?;
@@ -120,6 +120,26 @@ impl SimWorld {
         Envs { clock: Arc::clone(&self.clock), journal: Arc::clone(&self.journal), seed: self.header.seed }
     }
 
+    fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        match action {
+            Action::AddClient(spec) => self.add_client(spec),
+            Action::Start { id, request } => self.start(id, request),
+            Action::Await(id) => self.wait_for(id),
+            Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
+            Action::Disconnect(name) => {
+                self.clients.seat(&name)?.client.disconnect();
+                // The close is under way, and recorded, when the action is over.
+                self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
+            }
+            Action::MakeToken { id, client } => self.make_token(id, &client),
+            Action::SendRaw(spec) => self.send_raw(&spec),
+            Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
+            Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
+            Action::Undrain(name) => self.machines.drain(&name, false).map(|()| Outcome::Done),
+            Action::Fault(fault) => self.fault(&fault),
+        }
+    }
+
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
         if self.clients.has(&spec.name) || self.machines.address(&spec.name).is_some() {
             return Err(WorldError::Duplicate(spec.name.to_string()));
@@ -129,12 +149,14 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
-    fn start(&mut self, spec: RequestSpec) -> Result<Outcome, WorldError> {
+    fn start(&mut self, id: RequestId, spec: RequestSpec) -> Result<Outcome, WorldError> {
+        if self.started.contains(&id) {
+            return Err(WorldError::IdTaken(id.to_string()));
+        }
         let seat = self.clients.seat(&spec.client)?;
         let (client, net) = (seat.client.clone(), seat.net.clone());
         let credentials = self.credentials(&seat.spec);
-        self.last_request += 1;
-        let id = RequestId(self.last_request);
+        self.started.insert(id);
         let (sender, receiver) = oneshot::channel();
         {
             use stickler_net::Net as _;
@@ -145,7 +167,7 @@ impl SimWorld {
             });
         }
         self.under_way.insert(id, receiver);
-        Ok(Outcome::Started(id))
+        Ok(Outcome::Done)
     }
 
     fn credentials(&self, spec: &ClientSpec) -> Credentials {
@@ -164,7 +186,10 @@ impl SimWorld {
         }
     }
 
-    fn make_token(&mut self, name: &Name) -> Result<Outcome, WorldError> {
+    fn make_token(&mut self, id: TokenId, name: &Name) -> Result<Outcome, WorldError> {
+        if self.tokens.contains_key(&id) {
+            return Err(WorldError::IdTaken(id.to_string()));
+        }
         let seat = self.clients.seat(name)?;
         let (client, net) = (seat.client.clone(), seat.net.clone());
         let (sender, token) = oneshot::channel();
@@ -176,11 +201,15 @@ impl SimWorld {
             });
         }
         let token = self.run(|engine| engine.run_until(token, AWAIT_LIMIT))?;
-        Ok(Outcome::Token(token.ok().flatten()))
+        let token = token.ok().flatten();
+        self.tokens.insert(id, token.clone());
+        Ok(Outcome::Token(token))
     }
 
-    fn send_raw(&mut self, spec: RawSpec) -> Result<Outcome, WorldError> {
-        let answer = self.clients.seat(&spec.client)?.send_raw(spec);
+    fn send_raw(&mut self, spec: &RawSpec) -> Result<Outcome, WorldError> {
+        let seat = self.clients.seat(&spec.client)?;
+        let bytes = spec.resolve(|id| self.tokens.get(&id).and_then(Option::as_deref))?;
+        let answer = seat.send_raw(bytes, spec.patience);
         let bytes = self.run(|engine| engine.run_until(answer, AWAIT_LIMIT))?;
         Ok(Outcome::Bytes(bytes.unwrap_or_default()))
     }
@@ -251,23 +280,11 @@ impl SimWorld {
 impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
         self.journal.record(&self.world, What::Action(action.clone()));
-        match action {
-            Action::AddClient(spec) => self.add_client(spec),
-            Action::Start(spec) => self.start(spec),
-            Action::Await(id) => self.wait_for(id),
-            Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
-            Action::Disconnect(name) => {
-                self.clients.seat(&name)?.client.disconnect();
-                // The close is under way, and recorded, when the action is over.
-                self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
-            }
-            Action::MakeToken(name) => self.make_token(&name),
-            Action::SendRaw(spec) => self.send_raw(spec),
-            Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
-            Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
-            Action::Undrain(name) => self.machines.drain(&name, false).map(|()| Outcome::Done),
-            Action::Fault(fault) => self.fault(&fault),
+        let outcome = self.act(action);
+        if outcome.is_err() {
+            self.journal.retract_action();
         }
+        outcome
     }
 
     fn now(&self) -> Time {

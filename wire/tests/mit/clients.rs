@@ -1,11 +1,10 @@
 //! `kinit` and `kvno` against our KDC, which runs on the runtime's worker while a test waits for them.
 
 use stickler_mock_dc::AccountState;
-use stickler_model::topology::LinkSpec;
 use stickler_model::{Topology, What};
 use stickler_wire::{Options, Site, krb5_conf};
 
-use crate::domain::{Dc, WEB, corp, partner};
+use crate::domain::{Dc, WEB, corp, named, partner};
 use crate::tools::{Desk, Said};
 
 const CLIENTS: [&str; 3] = ["kinit", "kvno", "klist"];
@@ -137,10 +136,12 @@ async fn a_client_follows_a_referral_to_the_trusted_realm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_site_has_a_kdc() {
-    let (balancer, link) = ("shared-pool".into(), LinkSpec::default());
-    let topology = Topology { domain: corp(), balancer, link, ..Topology::default() };
+    let topology = Topology { domain: corp(), ..Topology::default() };
     let (events, seen) = std::sync::mpsc::channel();
-    let options = Options { events: Box::new(move |event| drop(events.send(event))), ..Options::new(topology) };
+    let options = Options {
+        events: Box::new(move |event| drop(events.send(event))),
+        ..Options::new(topology, named("shared-pool"))
+    };
     let site = Site::start(options).unwrap();
     let Some(desk) = Desk::new(&CLIENTS, &site.kdc.krb5_conf()) else { return };
     assert_says(&desk.kinit(&["alice"], "alice-pw"), true, "");

@@ -12,7 +12,7 @@ use stickler_model::{Entropy, Env, Event, Identity, Journal, Payload, Principal,
 use stickler_net::TokioNet;
 use stickler_wire::{Options, Site, WallClock};
 
-use crate::domain::corp;
+use crate::domain::{corp, named};
 use crate::tools::Desk;
 
 const PROGRAMS: [&str; 2] = ["kinit", "curl"];
@@ -55,13 +55,12 @@ impl Served {
         let topology = Topology {
             domain: corp(),
             servers: vec![server(1), server(2)],
-            balancer: errand.balancer.into(),
             link: LinkSpec::default(),
             ..Topology::default()
         };
         let (events, seen) = mpsc::channel();
         let events = Box::new(move |event| drop(events.send(event)));
-        let site = Site::start(Options { events, ..Options::new(topology) }).unwrap();
+        let site = Site::start(Options { events, ..Options::new(topology, named(errand.balancer)) }).unwrap();
         Self { site, seen }
     }
 
@@ -80,7 +79,7 @@ impl Served {
 }
 
 /// The real programs. `None` where they are not installed.
-async fn real(errand: Errand) -> Option<Vec<String>> {
+fn real(errand: Errand) -> Option<Vec<String>> {
     let served = Served::start(errand);
     let desk = Desk::new(&PROGRAMS, &served.site.kdc.krb5_conf())?;
     if errand.logged_on {
@@ -126,7 +125,7 @@ async fn mock(errand: Errand) -> Vec<String> {
 
 /// Both, which must be one story.
 async fn both(errand: Errand) -> Option<Vec<String>> {
-    let real = real(errand).await?;
+    let real = real(errand)?;
     assert_eq!(mock(errand).await, real);
     Some(real)
 }

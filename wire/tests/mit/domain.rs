@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_model::topology::{DomainSpec, ServiceSpec, TrustSpec, UserSpec};
-use stickler_model::{Clock, Entropy, Env, Journal, Name, Time, What};
+use stickler_model::{BalancerSpec, Clock, Entropy, Env, Journal, Name, Time, What, standard};
+use stickler_site::Balancer;
 use stickler_wire::{Kdc, WallClock};
 
 /// The service's SPN, as curl asks for it.
 pub(crate) const WEB: &str = "HTTP/localhost";
+
+/// A balancer of the catalogue.
+pub(crate) fn named(balancer: &str) -> Balancer {
+    Balancer::of(&BalancerSpec::named(balancer)).expect("the catalogue has it")
+}
 
 /// A DC and what it noted.
 pub(crate) struct Dc {
@@ -45,8 +51,6 @@ impl Dc {
 pub(crate) fn corp() -> DomainSpec {
     let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
     DomainSpec {
-        netbios: "CORP".into(),
-        dns: "corp.example".into(),
         users: vec![user("alice"), user("svc-web")],
         lockout_threshold: Some(3),
         services: vec![ServiceSpec {
@@ -55,6 +59,7 @@ pub(crate) fn corp() -> DomainSpec {
             trusted_for_delegation: false,
         }],
         trusts: vec![trust("PARTNER", "partner.example")],
+        ..standard::domain()
     }
 }
 

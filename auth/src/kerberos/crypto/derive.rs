@@ -1,19 +1,17 @@
 //! n-fold and key derivation.
 
-use hmac::Mac;
-
 use super::aes_cts::{AesCts, BLOCK};
-use super::aes_profile::KeyedMac;
+use super::mac::KeyedMac;
 use super::{Etype, Key};
 
-/// What a derived key is for: the last byte of the constant (RFC 3961 5.3).
+/// The purpose of a derived key, which is the last byte of the constant (RFC 3961 5.3).
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
-    /// Kc.
+    /// The checksum key, Kc.
     Checksum = 0x99,
-    /// Ke.
+    /// The encryption key, Ke.
     Encryption = 0xAA,
-    /// Ki.
+    /// The integrity key, Ki.
     Integrity = 0x55,
 }
 
@@ -29,13 +27,13 @@ pub const fn n_fold<const N: usize>(input: &[u8]) -> [u8; N] {
     let (mut at, end) = (0, lcm(input.len(), N));
     while at < end {
         let (copy, byte) = (at / input.len(), at % input.len());
-        // The bit of the input at which this byte of the rotated copy begins.
+        // The index of the input's bit at which this byte of the rotated copy begins.
         let start = (8 * byte + bits - 13 * copy % bits) % bits;
         let pair = u16::from_be_bytes([input[start / 8], input[(start / 8 + 1) % input.len()]]);
         columns[at % N] += (pair << (start % 8) >> 8) as u32;
         at += 1;
     }
-    // The carry out of the highest byte comes back into the lowest, until there is none.
+    // The carry out of the highest byte is added to the lowest one, until there is none.
     let (mut column, mut carry) = (N, 0);
     loop {
         if column == 0 {
@@ -59,10 +57,10 @@ const fn lcm(a: usize, b: usize) -> usize {
     a / divisor * b
 }
 
-/// Usages below this have their constants folded beforehand: folding takes longer than AES and HMAC.
+/// The number of usages whose constants are folded at compile time, because folding takes longer than AES and HMAC.
 const FOLDED: usize = 32;
 
-/// The constants of each usage, for encryption, integrity and checksum (RFC 3961 5.3), folded.
+/// The folded constants of each usage, for encryption, integrity and checksum (RFC 3961 5.3).
 static CONSTANTS: [[[u8; BLOCK]; 3]; FOLDED] = {
     let mut all = [[[0; BLOCK]; 3]; FOLDED];
     let mut usage = 0;
@@ -78,7 +76,7 @@ static CONSTANTS: [[[u8; BLOCK]; 3]; FOLDED] = {
     all
 };
 
-/// The folded constant of a usage.
+/// Returns the folded constant of a usage.
 fn folded(usage: u32, purpose: Purpose) -> [u8; BLOCK] {
     let at = match purpose {
         Purpose::Encryption => 0,
@@ -88,13 +86,13 @@ fn folded(usage: u32, purpose: Purpose) -> [u8; BLOCK] {
     CONSTANTS.get(usage as usize).map_or_else(|| n_fold(&constant(usage, purpose)), |constants| constants[at])
 }
 
-/// The constant of a usage: its number, then what the key is for.
+/// Returns the constant of a usage: its number, followed by the purpose of the key.
 const fn constant(usage: u32, purpose: Purpose) -> [u8; 5] {
     let [a, b, c, d] = usage.to_be_bytes();
     [a, b, c, d, purpose as u8]
 }
 
-/// A base key (RFC 3961 5.3), ready to derive others from: to get it ready takes longer than that.
+/// A base key (RFC 3961 5.3), prepared for the derivation of others. The preparation takes longer than a derivation.
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one message; a box would cost more")]
 pub(super) enum Base {
     /// Types 17 and 18.
@@ -111,7 +109,7 @@ impl Base {
         }
     }
 
-    /// The bytes of the key of `etype` for `usage`; the first [`derived_len`] count, the rest is 0.
+    /// Derives the key of `etype` for `usage`. It consists of the first [`derived_len`] bytes; the rest is 0.
     pub(super) fn derive(&self, etype: Etype, usage: u32, purpose: Purpose) -> [u8; 32] {
         let len = derived_len(etype, purpose);
         match self {
@@ -121,7 +119,7 @@ impl Base {
     }
 }
 
-/// Length of a derived key in bytes (RFC 3961 5.3; RFC 8009 5: Kc and Ki are as long as the tag).
+/// Returns the length of a derived key in bytes (RFC 3961 5.3; RFC 8009 5: Kc and Ki are as long as the tag).
 pub(super) const fn derived_len(etype: Etype, purpose: Purpose) -> usize {
     match (etype, purpose) {
         (Etype::Aes256Sha384, Purpose::Checksum | Purpose::Integrity) => 24,
@@ -129,7 +127,7 @@ pub(super) const fn derived_len(etype: Etype, purpose: Purpose) -> usize {
     }
 }
 
-/// DK of the AES types (RFC 3961 5.1): a folded constant, encrypted over and over.
+/// DK of the AES types (RFC 3961 5.1): encrypts a folded constant repeatedly.
 pub(super) fn dk(cipher: &AesCts, mut block: [u8; BLOCK], len: usize) -> [u8; 32] {
     let mut out = [0; 32];
     for chunk in out[..len].as_chunks_mut().0 {
@@ -139,33 +137,11 @@ pub(super) fn dk(cipher: &AesCts, mut block: [u8; BLOCK], len: usize) -> [u8; 32
     out
 }
 
-/// KDF-HMAC-SHA2 (RFC 8009 3), without a context: one round gives enough for every key.
+/// KDF-HMAC-SHA2 (RFC 8009 3) without a context. One round produces enough bytes for every key.
 pub(super) fn kdf_hmac_sha2(mac: &KeyedMac, label: &[u8], len: usize) -> [u8; 32] {
     let bits = (8 * len as u32).to_be_bytes();
     let mut out = [0; 32];
     let block = mac.finish(&[&1_u32.to_be_bytes(), label, &[0], &bits]);
     out[..len].copy_from_slice(&block[..len]);
     out
-}
-
-impl KeyedMac {
-    /// The whole HMAC of `parts`, then zeros.
-    pub(super) fn finish(&self, parts: &[&[u8]]) -> [u8; 48] {
-        fn run<M: Mac + Clone>(mac: &M, parts: &[&[u8]]) -> [u8; 48] {
-            let mut mac = mac.clone();
-            for part in parts {
-                mac.update(part);
-            }
-            let mut out = [0; 48];
-            for (to, from) in out.iter_mut().zip(mac.finalize().into_bytes()) {
-                *to = from;
-            }
-            out
-        }
-        match self {
-            Self::Sha1(mac) => run(mac, parts),
-            Self::Sha256(mac) => run(mac, parts),
-            Self::Sha384(mac) => run(&**mac, parts),
-        }
-    }
 }

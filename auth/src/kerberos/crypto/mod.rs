@@ -6,6 +6,7 @@
 //! | `aes_cts` | AES in CBC mode with ciphertext stealing (RFC 3962 5) |
 //! | `aes_profile` | etypes 17, 18 (RFC 3961 5.3, RFC 3962) and 19, 20 (RFC 8009) |
 //! | `rc4_profile` | etype 23 (RFC 4757) |
+//! | `mac` | HMAC with the hash function of an encryption type |
 //! | [`mod@derive`] | n-fold and key derivation (RFC 3961 5.1, RFC 8009 3) |
 //! | `password` | string-to-key |
 //!
@@ -23,6 +24,7 @@ use crate::ntlm::crypto::{HmacMd5, hmac_md5};
 mod aes_cts;
 mod aes_profile;
 pub mod derive;
+mod mac;
 mod password;
 mod rc4_profile;
 
@@ -36,7 +38,7 @@ pub use rc4_profile::gss_signature;
 pub enum Etype {
     /// aes128-cts-hmac-sha1-96.
     Aes128Sha1 = 17,
-    /// aes256-cts-hmac-sha1-96: what Windows chooses by default.
+    /// aes256-cts-hmac-sha1-96, the default choice of Windows.
     Aes256Sha1 = 18,
     /// aes128-cts-hmac-sha256-128.
     Aes128Sha256 = 19,
@@ -47,24 +49,24 @@ pub enum Etype {
 }
 
 impl Etype {
-    /// All, in the order of preference of Windows: AES with SHA-1 first, for all its peers speak it.
+    /// All types in the order of preference of Windows: AES with SHA-1 first, since all its peers support it.
     pub const ALL: [Self; 5] =
         [Self::Aes256Sha1, Self::Aes128Sha1, Self::Aes256Sha384, Self::Aes128Sha256, Self::Rc4Hmac];
 
-    /// What Windows offers by default (MS-KILE 3.1.5.2).
+    /// The types that Windows offers by default (MS-KILE 3.1.5.2).
     pub const WINDOWS: [Self; 3] = [Self::Aes256Sha1, Self::Aes128Sha1, Self::Rc4Hmac];
 
-    /// The assigned number.
+    /// Returns the assigned number.
     pub const fn number(self) -> i32 {
         self as i32
     }
 
-    /// The encryption type of that number, where it is one of these.
+    /// Returns the encryption type with an assigned number, or `None` if it is not implemented here.
     pub fn from_number(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|etype| etype.number() == number)
     }
 
-    /// Length of a key in bytes: 16 or 32.
+    /// Returns the length of a key in bytes: 16 or 32.
     pub const fn key_len(self) -> usize {
         match self {
             Self::Aes128Sha1 | Self::Aes128Sha256 | Self::Rc4Hmac => 16,
@@ -72,7 +74,7 @@ impl Etype {
         }
     }
 
-    /// Number of the checksum type that goes with it (RFC 3961 8, RFC 4757 4, RFC 8009 7).
+    /// Returns the number of the associated checksum type (RFC 3961 8, RFC 4757 4, RFC 8009 7).
     pub const fn checksum_type(self) -> i32 {
         match self {
             Self::Aes128Sha1 => 15,
@@ -105,38 +107,38 @@ pub enum CryptoError {
     /// A key has a length that its type does not have.
     #[error("a key of {got} bytes for {etype}, which needs {}", etype.key_len())]
     KeyLength {
-        /// The type.
+        /// The encryption type.
         etype: Etype,
-        /// The length in bytes.
+        /// The length of the key in bytes.
         got: usize,
     },
-    /// A ciphertext shorter than its confounder and tag.
+    /// The ciphertext is shorter than a confounder and a tag.
     #[error("a ciphertext of {0} bytes is too short for its confounder and tag")]
     TooShort(usize),
-    /// The tag does not match: another key, or altered.
+    /// The tag does not match: the key is another one, or the ciphertext was altered.
     #[error("the ciphertext does not decrypt: another key, or altered on the way")]
     Integrity,
-    /// String-to-key parameters that nobody should follow.
+    /// The string-to-key parameters are out of bounds.
     #[error("{0} iterations of string-to-key are none, or more than {MAX_ITERATIONS}")]
     Iterations(u32),
 }
 
-/// Fresh random bytes that precede a plaintext: 16, of which RC4 takes 8.
+/// Fresh random bytes that precede a plaintext: 16 bytes, of which RC4 uses 8.
 pub type Confounder = [u8; 16];
 
 /// A key of one encryption type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     etype: Etype,
-    /// The key, then zeros.
+    /// The key, padded with zeros.
     bytes: [u8; 32],
 }
 
 impl Key {
-    /// A key of `etype` from its bytes: 16 or 32.
+    /// Creates a key of `etype` from its 16 or 32 bytes.
     ///
     /// # Errors
-    /// Another length than the type has.
+    /// The length is not that of the type.
     pub fn new(etype: Etype, bytes: &[u8]) -> Result<Self, CryptoError> {
         if bytes.len() != etype.key_len() {
             return Err(CryptoError::KeyLength { etype, got: bytes.len() });
@@ -144,29 +146,29 @@ impl Key {
         Ok(Self::from_random(etype, &padded(bytes)))
     }
 
-    /// A key from 32 random bytes, of which as many are taken as the type needs (random-to-key is the
-    /// identity for all of these types).
+    /// Creates a key from 32 random bytes, of which it uses as many as the type needs (random-to-key is the identity
+    /// for all of these types).
     pub fn from_random(etype: Etype, random: &[u8; 32]) -> Self {
         let mut bytes = *random;
         bytes[etype.key_len()..].fill(0);
         Self { etype, bytes }
     }
 
-    /// A key by its type's number, as messages carry it.
+    /// Creates a key from the number of its type and its bytes, as messages carry them.
     ///
     /// # Errors
-    /// An unknown type, another length.
+    /// The type is not implemented here, or the length is not that of the type.
     pub fn from_wire(number: i32, bytes: &[u8]) -> Result<Self, CryptoError> {
         Self::new(Etype::from_number(number).ok_or(CryptoError::Etype(number))?, bytes)
     }
 
-    /// A key from a password: string-to-key (RFC 3962 4, RFC 4757 2, RFC 8009 4).
+    /// Derives a key from a password: string-to-key (RFC 3962 4, RFC 4757 2, RFC 8009 4).
     ///
-    /// `salt` comes from the principal or the KDC; RC4 has none. `iterations` is `None` for the type's
-    /// default ([`DEFAULT_ITERATIONS_SHA1`], [`DEFAULT_ITERATIONS_SHA2`]).
+    /// `salt` comes from the principal or the KDC; RC4 ignores it. `iterations` is `None` for the type's default
+    /// ([`DEFAULT_ITERATIONS_SHA1`], [`DEFAULT_ITERATIONS_SHA2`]).
     ///
     /// # Errors
-    /// No iterations, or more than [`MAX_ITERATIONS`]: the number comes from a stranger.
+    /// `iterations` is 0 or more than [`MAX_ITERATIONS`]. The number comes from the network and has to be bounded.
     pub fn from_password(
         etype: Etype,
         password: &str,
@@ -176,17 +178,17 @@ impl Key {
         password::string_to_key(etype, password, salt, iterations)
     }
 
-    /// The encryption type.
+    /// Returns the encryption type.
     pub const fn etype(&self) -> Etype {
         self.etype
     }
 
-    /// The key's bytes: 16 or 32.
+    /// Returns the key's 16 or 32 bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.etype.key_len()]
     }
 
-    /// The keys that encrypt and protect under `usage` (RFC 4120 7.5.1), derived once for many uses.
+    /// Derives the keys that encrypt and protect under `usage` (RFC 4120 7.5.1), once for many uses.
     pub fn for_usage(&self, usage: u32) -> UsageKey {
         BaseKey::new(self).for_usage(usage)
     }
@@ -201,7 +203,7 @@ impl Key {
         BaseKey::new(self).decrypt(usage, ciphertext)
     }
 
-    /// The checksum of `parts`, one after the other, under `usage`: 12, 16 or 24 bytes.
+    /// Computes the checksum of the concatenated `parts` under `usage`: 12, 16 or 24 bytes.
     pub fn checksum(&self, usage: u32, parts: &[&[u8]]) -> Vec<u8> {
         match self.etype {
             Etype::Rc4Hmac => rc4_profile::checksum(self.as_bytes(), usage, parts),
@@ -209,7 +211,7 @@ impl Key {
         }
     }
 
-    /// Whether `checksum` is that of `parts` under `usage`; compared in constant time.
+    /// Returns whether `checksum` is that of `parts` under `usage`. The comparison takes constant time.
     pub fn verify_checksum(&self, usage: u32, parts: &[&[u8]], checksum: &[u8]) -> bool {
         self.checksum(usage, parts).ct_eq(checksum).into()
     }
@@ -221,7 +223,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A [`Key`] that has several usages in turn: what their derivations have in common is done once.
+/// A [`Key`] that is used for several usages in turn: the common part of their derivations is done once.
 pub(super) struct BaseKey(BaseProfile);
 
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one message; a box would cost more")]
@@ -238,15 +240,15 @@ impl BaseKey {
         })
     }
 
-    /// As [`Key::for_usage`].
+    /// Does the same as [`Key::for_usage`].
     fn for_usage(&self, usage: u32) -> UsageKey {
         UsageKey(match &self.0 {
-            BaseProfile::Aes(etype, base) => Profile::Aes(Box::new(AesUsage::new(base, *etype, usage))),
-            BaseProfile::Rc4(key) => Profile::Rc4(Rc4Usage::new(key, usage)),
+            BaseProfile::Aes(etype, base) => UsageProfile::Aes(Box::new(AesUsage::new(base, *etype, usage))),
+            BaseProfile::Rc4(key) => UsageProfile::Rc4(Rc4Usage::new(key, usage)),
         })
     }
 
-    /// As [`UsageKey::encrypt`], for a usage that comes once.
+    /// Does the same as [`UsageKey::encrypt`], for a usage that occurs once.
     pub(super) fn encrypt(&self, usage: u32, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
         match &self.0 {
             BaseProfile::Aes(etype, base) => AesUsage::new(base, *etype, usage).encrypt(confounder, plaintext),
@@ -254,7 +256,7 @@ impl BaseKey {
         }
     }
 
-    /// As [`UsageKey::decrypt`], for a usage that comes once.
+    /// Does the same as [`UsageKey::decrypt`], for a usage that occurs once.
     pub(super) fn decrypt(&self, usage: u32, ciphertext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             BaseProfile::Aes(etype, base) => AesUsage::new(base, *etype, usage).decrypt(ciphertext),
@@ -265,31 +267,32 @@ impl BaseKey {
 
 /// The keys derived from one [`Key`] for one key usage.
 #[derive(Clone)]
-pub struct UsageKey(Profile);
+pub struct UsageKey(UsageProfile);
 
 #[derive(Clone)]
-enum Profile {
+enum UsageProfile {
     Aes(Box<AesUsage>),
     Rc4(Rc4Usage),
 }
 
 impl UsageKey {
-    /// Confounder, plaintext and tag, encrypted: 24 to 40 bytes longer than the plaintext.
+    /// Encrypts a plaintext with its confounder, and adds the tag. The result is 24 to 40 bytes longer than the
+    /// plaintext.
     pub fn encrypt(&self, confounder: &Confounder, plaintext: &[u8]) -> Vec<u8> {
         match &self.0 {
-            Profile::Aes(keys) => keys.encrypt(confounder, plaintext),
-            Profile::Rc4(keys) => keys.encrypt(confounder, plaintext),
+            UsageProfile::Aes(keys) => keys.encrypt(confounder, plaintext),
+            UsageProfile::Rc4(keys) => keys.encrypt(confounder, plaintext),
         }
     }
 
-    /// The plaintext of what [`Self::encrypt`] made.
+    /// Decrypts what [`Self::encrypt`] produced.
     ///
     /// # Errors
-    /// Too short, or the tag does not match.
+    /// The ciphertext is too short, or its tag does not match.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
-            Profile::Aes(keys) => keys.decrypt(ciphertext),
-            Profile::Rc4(keys) => keys.decrypt(ciphertext),
+            UsageProfile::Aes(keys) => keys.decrypt(ciphertext),
+            UsageProfile::Rc4(keys) => keys.decrypt(ciphertext),
         }
     }
 }
@@ -300,7 +303,7 @@ impl fmt::Debug for UsageKey {
     }
 }
 
-/// `bytes`, at most 32, with zeros behind.
+/// Pads up to 32 bytes with zeros.
 fn padded(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     for (to, from) in out.iter_mut().zip(bytes) {

@@ -5,8 +5,8 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 
 use super::aes_cts::AesCts;
-use super::aes_profile::KeyedMac;
 use super::derive::{dk, kdf_hmac_sha2, n_fold};
+use super::mac::KeyedMac;
 use super::{CryptoError, Etype, Key};
 use crate::ntlm::crypto::ntowf_v1;
 

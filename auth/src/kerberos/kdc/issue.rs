@@ -61,8 +61,8 @@ impl Kdc<'_> {
         } else {
             Some(wanted(body.till)).filter(|till| super::wants(body, flags::RENEWABLE_OK) && *till > end)
         };
-        let most = start.plus(self.config.max_renew).min(renew_limit.unwrap_or(KerberosTime::MAX));
-        let renew_till = renewal.map(|till| till.min(most));
+        let latest = start.plus(self.config.max_renew).min(renew_limit.unwrap_or(KerberosTime::MAX));
+        let renew_till = renewal.map(|till| till.min(latest));
         Ok(Times { auth, start, end, renew_till: renew_till.filter(|till| *till > end) })
     }
 

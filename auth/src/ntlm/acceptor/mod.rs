@@ -1,9 +1,8 @@
-//! The server's side (MS-NLMP 3.2.5.1): an enum inside, for a peer may send anything at any time.
-
+//! The server's side of NTLM (MS-NLMP 3.2.5.1). Its state is an enum, since a peer may send any message at any time.
 //!
-//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the
-//! local SAM), and takes the reply; then it checks what only it can, for only it has all three
-//! messages: key exchange, MIC, channel binding, service name, clock.
+//! The acceptor never sees a hash. It sends a Challenge, yields a [`LogonRequest`] for the DC (or the local SAM), and
+//! takes the reply. Then it checks what only it can check, since only it has all three messages: key exchange, MIC,
+//! channel binding, service name and clock.
 //!
 //! [`LogonRequest`]: crate::logon::LogonRequest
 
@@ -29,24 +28,24 @@ mod outcome;
 pub use config::{AcceptorConfig, TargetNames, TokenChecking};
 pub use outcome::{Authenticated, Refusal, Step};
 
-/// One connection's acceptor.
+/// The acceptor of one connection.
 pub struct Acceptor {
     config: Arc<AcceptorConfig>,
     binding: Option<ChannelBinding>,
     state: State,
 }
 
-/// Where the handshake stands.
+/// The state of the handshake.
 enum State {
-    /// No handshake pending.
+    /// No handshake is pending.
     Idle,
-    /// A Challenge is out.
+    /// A Challenge was sent.
     Challenged(Handshake),
-    /// The Authenticate is here, and the DC is being asked.
+    /// An Authenticate was received, and the DC is being asked.
     AwaitingLogon(Handshake, Proof),
 }
 
-/// The first two messages, raw for the MIC, and what they settled.
+/// The first two messages, as raw bytes for the MIC, and what they negotiated.
 struct Handshake {
     negotiate: Vec<u8>,
     challenge: Vec<u8>,
@@ -54,14 +53,14 @@ struct Handshake {
     server_challenge: [u8; 8],
 }
 
-/// The third message, raw for the MIC, and the server's clock when it came.
+/// The third message, as raw bytes for the MIC, and the time of its arrival by the server's clock.
 struct Proof {
     authenticate: Vec<u8>,
     at: FileTime,
 }
 
 impl Acceptor {
-    /// An acceptor for one connection; `binding` is that of its TLS session, where there is one.
+    /// Creates the acceptor of a connection. `binding` is the channel binding of its TLS session, if there is one.
     pub fn new(config: impl Into<Arc<AcceptorConfig>>, binding: Option<ChannelBinding>) -> Self {
         Self { config: config.into(), binding, state: State::Idle }
     }
@@ -69,7 +68,7 @@ impl Acceptor {
     /// Takes a token from the client. `server_challenge` is 8 fresh random bytes, used if the token
     /// is a Negotiate; `now` is the server's clock.
     ///
-    /// A Negotiate begins anew at any time. Whatever fails leaves no handshake pending.
+    /// A Negotiate starts a new handshake at any time. After a failure no handshake is pending.
     pub fn accept(&mut self, token: &[u8], server_challenge: [u8; 8], now: FileTime) -> Step {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let step = match (message_type(token), state) {
@@ -82,7 +81,7 @@ impl Acceptor {
         step.unwrap_or_else(Step::Refused)
     }
 
-    /// Takes the answer to the last [`Step::NeedLogon`].
+    /// Takes the DC's reply to the last [`Step::NeedLogon`].
     pub fn resume(&mut self, reply: &LogonReply) -> Step {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::AwaitingLogon(handshake, proof) => self
@@ -95,12 +94,12 @@ impl Acceptor {
         }
     }
 
-    /// Forgets a pending handshake.
+    /// Drops a pending handshake.
     pub fn reset(&mut self) {
         self.state = State::Idle;
     }
 
-    /// Whether a handshake has begun and not ended: a Challenge is out, or the DC is being asked.
+    /// Returns whether a handshake is pending: a Challenge was sent, or the DC is being asked.
     pub fn is_pending(&self) -> bool {
         !matches!(self.state, State::Idle)
     }
@@ -119,7 +118,7 @@ impl Acceptor {
         Ok(Step::Challenge(challenge))
     }
 
-    /// Takes an Authenticate (3.2.5.1.2) as far as it goes without the DC.
+    /// Takes an Authenticate (3.2.5.1.2), up to the point where the DC is needed.
     fn authenticate(&mut self, handshake: Handshake, token: &[u8], now: FileTime) -> Result<Step, Refusal> {
         let proof = Proof { authenticate: token.to_vec(), at: now };
         let message = Authenticate::decode(token)?;
@@ -140,7 +139,7 @@ impl Acceptor {
         Ok(Step::NeedLogon(request))
     }
 
-    /// What the server checks once the DC has spoken: only the server has all three messages.
+    /// Carries out the server's own checks after the DC's reply, since only the server has all three messages.
     fn conclude(&self, handshake: &Handshake, proof: &Proof, reply: &LogonReply) -> Result<Authenticated, Refusal> {
         if !reply.status.is_success() {
             return Err(Refusal::Logon(reply.status));
@@ -156,7 +155,7 @@ impl Acceptor {
             NtResponse::V1(_) | NtResponse::Empty => AvPairs::default(),
         };
         let mic = pairs.flags() & AvPairs::FLAG_MIC != 0;
-        // A guest has no password in common with the client, hence no key to check a MIC with.
+        // The server shares no password with a guest, and therefore has no key to check a MIC with.
         let Handshake { negotiate, challenge, .. } = handshake;
         if mic && !guest && !mic_matches(&session_key, negotiate, challenge, raw) {
             return Err(Refusal::Mic);
@@ -179,7 +178,7 @@ impl Acceptor {
         })
     }
 
-    /// Whether a binding was compared and matched.
+    /// Returns whether a channel binding was compared and matched.
     fn check_channel_binding(&self, pairs: AvPairs<'_>) -> Result<bool, Refusal> {
         let Some(ours) = self.binding else { return Ok(false) };
         match (self.config.channel_binding, pairs.channel_binding()) {
@@ -190,10 +189,10 @@ impl Acceptor {
     }
 }
 
-/// Names of fields in errors.
+/// Names of fields, for errors.
 const WORKSTATION: &str = "Authenticate.Workstation";
 
-/// The session key that both sides now share (3.2.5.1.2).
+/// Returns the session key that both sides now share (3.2.5.1.2).
 fn session_key(
     handshake: &Handshake,
     message: &Authenticate<'_>,
@@ -217,7 +216,8 @@ fn session_key(
     Ok(exchange_session_key(&key_exchange_key, encrypted))
 }
 
-/// A null session (3.2.5.1.2): no user, no NT response, no LM response worth the name.
+/// Returns whether this is a null session (3.2.5.1.2): no user, no NT response, and an empty LM response or one that is
+/// a zero byte.
 fn is_anonymous(message: &Authenticate<'_>) -> bool {
     message.user.is_empty() && message.nt_response.is_empty() && matches!(message.lm_response, [] | [0])
 }

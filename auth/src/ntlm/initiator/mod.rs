@@ -1,4 +1,4 @@
-//! The client's side (MS-NLMP 3.1.5.1): a typestate, so that a wrong order does not compile.
+//! The client's side of NTLM (MS-NLMP 3.1.5.1). It is a typestate, so that calls in a wrong order do not compile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use super::challenge::Challenge;
 use super::crypto;
 use super::flags::NegotiateFlags;
 use super::negotiate::Negotiate;
-use super::profile::Profile;
+use super::profile::NtlmProfile;
 use super::wire::DecodeError;
 use crate::FileTime;
 use crate::channel_binding::ChannelBinding;
 
 mod answer;
 
-/// Who authenticates: nobody, or an account by its password hashes.
+/// The credentials of the client: an account's password hashes, or those of the anonymous session.
 #[derive(Clone)]
 pub struct Credentials {
     user: String,
@@ -25,25 +25,25 @@ pub struct Credentials {
     lm_hash: Option<[u8; 16]>,
 }
 
-/// What an [`Initiator`] is made from.
+/// The configuration of an [`Initiator`].
 #[derive(Clone, Debug)]
 pub struct InitiatorConfig {
-    /// The client's habits.
-    pub profile: Profile,
-    /// Who authenticates.
+    /// The behaviour of the client.
+    pub profile: NtlmProfile,
+    /// The credentials of the client.
     pub credentials: Credentials,
-    /// The service wanted, such as `HTTP/app.corp.example`: goes into `MsvAvTargetName`.
+    /// The requested service, such as `HTTP/app.corp.example`, which is sent in `MsvAvTargetName`.
     pub target_name: Option<String>,
-    /// The binding of the TLS connection, where there is one: goes into `MsvAvChannelBindings`.
+    /// The channel binding of the TLS connection, if there is one, which is sent in `MsvAvChannelBindings`.
     pub channel_binding: Option<ChannelBinding>,
 }
 
-/// What an Authenticate needs of randomness.
+/// The random bytes that an Authenticate requires.
 #[derive(Clone, Copy)]
 pub struct Nonces {
-    /// Client challenge, 8 bytes.
+    /// The client challenge.
     pub client_challenge: [u8; 8],
-    /// Session key that the initiator chooses when KEY_EXCH is negotiated, 16 bytes.
+    /// The session key that the initiator chooses if KEY_EXCH is negotiated.
     pub exported_session_key: [u8; 16],
 }
 
@@ -52,23 +52,23 @@ pub struct Nonces {
 /// ```
 /// use std::sync::Arc;
 /// use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
-/// use stickler_auth::ntlm::profile::Profile;
+/// use stickler_auth::ntlm::profile::NtlmProfile;
 ///
 /// let credentials = Credentials::new("alice", "CORP", "secret");
-/// let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// let config = InitiatorConfig { profile: NtlmProfile::curl(), credentials, target_name: None, channel_binding: None };
 /// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
 /// assert_eq!(negotiate.len(), 32);
 /// # drop(initiator);
 /// ```
 ///
-/// A key cannot be asked for before the Challenge was answered:
+/// The key is not available before the Challenge was answered:
 ///
 /// ```compile_fail,E0599
 /// # use std::sync::Arc;
 /// # use stickler_auth::ntlm::initiator::{Credentials, Initiator, InitiatorConfig};
-/// # use stickler_auth::ntlm::profile::Profile;
+/// # use stickler_auth::ntlm::profile::NtlmProfile;
 /// # let credentials = Credentials::new("alice", "CORP", "secret");
-/// # let config = InitiatorConfig { profile: Profile::curl(), credentials, target_name: None, channel_binding: None };
+/// # let config = InitiatorConfig { profile: NtlmProfile::curl(), credentials, target_name: None, channel_binding: None };
 /// let (negotiate, initiator) = Initiator::new(Arc::new(config)).negotiate();
 /// initiator.session_key();
 /// ```
@@ -77,15 +77,15 @@ pub struct Initiator<S> {
     state: S,
 }
 
-/// Nothing sent yet.
+/// The state before anything is sent.
 pub struct Start(());
 
-/// The Negotiate is out; a Challenge is due.
+/// The state after the Negotiate was sent; a Challenge is due.
 pub struct AwaitingChallenge {
     negotiate: Vec<u8>,
 }
 
-/// The Authenticate is out.
+/// The state after the Authenticate was sent.
 pub struct Done {
     flags: NegotiateFlags,
     session_key: [u8; 16],
@@ -94,28 +94,28 @@ pub struct Done {
 /// Why a Challenge was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
-    /// The Challenge does not decode.
+    /// The Challenge cannot be decoded.
     #[error("challenge refused: {0}")]
     Decode(#[from] DecodeError),
-    /// A field of the answer would be longer than its 16-bit length can say.
+    /// A field of the Authenticate would be longer than its 16-bit length can express.
     #[error("{field} would have {len} bytes, more than the 65,535 that an Authenticate can carry")]
     TooLong {
-        /// The field.
+        /// The field's name.
         field: &'static str,
-        /// Its length in bytes.
+        /// The field's length in bytes.
         len: usize,
     },
 }
 
 impl Initiator<Start> {
-    /// A fresh handshake.
+    /// Creates the initiator of a new handshake.
     pub fn new(config: impl Into<Arc<InitiatorConfig>>) -> Self {
         Self { config: config.into(), state: Start(()) }
     }
 
-    /// The Negotiate message to send.
+    /// Returns the Negotiate message to send.
     pub fn negotiate(self) -> (Vec<u8>, Initiator<AwaitingChallenge>) {
-        let Profile { flags, version, .. } = self.config.profile;
+        let NtlmProfile { flags, version, .. } = self.config.profile;
         let negotiate = Negotiate { flags, version, ..Negotiate::default() }.encode();
         let state = AwaitingChallenge { negotiate: negotiate.clone() };
         (negotiate, Initiator { config: self.config, state })
@@ -123,10 +123,10 @@ impl Initiator<Start> {
 }
 
 impl Initiator<AwaitingChallenge> {
-    /// The Authenticate message that answers `challenge`.
+    /// Returns the Authenticate message that answers `challenge`.
     ///
     /// # Errors
-    /// When the Challenge is malformed, or too long to be answered.
+    /// The Challenge is malformed, or too long to be answered.
     pub fn authenticate(
         self,
         challenge: &[u8],
@@ -136,7 +136,7 @@ impl Initiator<AwaitingChallenge> {
         let decoded = Challenge::decode(challenge)?;
         let flags = self.config.authenticate_flags(decoded.flags);
         let responses = self.config.responses(&decoded, flags, nonces, now)?;
-        // A client that echoes flags (curl) may repeat a KEY_EXCH that it never offered, nor does.
+        // A client that echoes flags (curl) may repeat a KEY_EXCH that it neither offered nor carries out.
         let (session_key, encrypted) = if exchanges_key(flags & self.config.profile.flags) {
             let key = &nonces.exported_session_key;
             (*key, Some(crypto::exchange_session_key(&responses.key_exchange_key, key)))
@@ -154,54 +154,55 @@ impl Initiator<AwaitingChallenge> {
 }
 
 impl Initiator<Done> {
-    /// The exported session key, 16 bytes (MS-NLMP 3.1.5.1.2).
+    /// Returns the exported session key (MS-NLMP 3.1.5.1.2).
     pub fn session_key(&self) -> [u8; 16] {
         self.state.session_key
     }
 
-    /// The flags in force.
+    /// Returns the negotiated flags.
     pub fn flags(&self) -> NegotiateFlags {
         self.state.flags
     }
 
-    /// What the handshake was made from.
+    /// Returns the configuration of the handshake.
     pub fn config(&self) -> &InitiatorConfig {
         &self.config
     }
 }
 
-/// Whether the initiator sends a session key of its own (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
+/// Returns whether the initiator sends a session key of its own (MS-NLMP 3.1.5.1.2, 3.2.5.1.2).
 pub(super) fn exchanges_key(flags: NegotiateFlags) -> bool {
     flags.contains(NegotiateFlags::KEY_EXCH) && flags.intersects(NegotiateFlags::SIGN | NegotiateFlags::SEAL)
 }
 
 impl Credentials {
-    /// An account by its password. `domain` may be empty; a user may be `name@realm` with no domain.
+    /// Creates the credentials of an account from its password. `domain` may be empty; `user` may be `name@realm`
+    /// without a domain.
     pub fn new(user: &str, domain: &str, password: &str) -> Self {
         Self { lm_hash: crypto::lmowf_v1(password), ..Self::from_hash(user, domain, crypto::ntowf_v1(password)) }
     }
 
-    /// An account by its NTOWFv1 hash, 16 bytes; it has no LM hash.
+    /// Creates the credentials of an account from its NTOWFv1 hash, without an LM hash.
     pub fn from_hash(user: &str, domain: &str, nt_hash: [u8; 16]) -> Self {
         Self { user: user.into(), domain: domain.into(), nt_hash: Some(nt_hash), lm_hash: None }
     }
 
-    /// The anonymous (null) session.
+    /// Returns the credentials of the anonymous (null) session.
     pub fn anonymous() -> Self {
         Self { user: String::new(), domain: String::new(), nt_hash: None, lm_hash: None }
     }
 
-    /// Whether this is the null session.
+    /// Returns whether these are the credentials of the null session.
     pub const fn is_anonymous(&self) -> bool {
         self.nt_hash.is_none()
     }
 
-    /// The user, empty when anonymous.
+    /// Returns the user's name, which is empty for the null session.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The domain, empty where there is none.
+    /// Returns the domain, which may be empty.
     pub fn domain(&self) -> &str {
         &self.domain
     }

@@ -192,7 +192,7 @@ pub(super) struct ConnectionTable {
     /// All open upstream connections.
     upstreams: IndexMap<UpstreamId, Upstream>,
     downstreams: IndexMap<DownstreamId, Downstream>,
-    /// Pinned connections whose owner has closed, by the owner's address, in no useful order.
+    /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
     /// Connections pinned last by a stream in this place; empty unless [`TableRules::pins_by_stream`].
     by_stream: IndexMap<u32, UpstreamId>,
@@ -226,12 +226,12 @@ impl ConnectionTable {
         &self.backends
     }
 
-    /// Returns an open upstream connection.
+    /// Returns the state of an open upstream connection.
     pub(super) fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
         self.upstreams.get(&id)
     }
 
-    /// Returns a downstream connection that has something to know about.
+    /// Returns the state of a downstream connection; `None` where there is nothing to know about it.
     pub(super) fn downstream(&self, id: DownstreamId) -> Option<&Downstream> {
         self.downstreams.get(&id)
     }

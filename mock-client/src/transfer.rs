@@ -1,0 +1,401 @@
+//! How a client carries out one request: all its legs, on connections from its pool.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, MutexGuard};
+
+use h2::Reason;
+use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::Incoming;
+use stickler_auth::channel_binding::ChannelBinding;
+use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, parse_challenges};
+use stickler_auth::kerberos::PrincipalName;
+use stickler_auth::spnego::KerberosOffer;
+use stickler_model::event::Credentials;
+use stickler_model::sync::Lock;
+use stickler_model::topology::Http2;
+use stickler_model::{Env, Leg, RequestId, RequestSpec, What};
+use stickler_net::Net;
+
+use crate::agent::{Exchange, Loss, MethodKind, Response, Send, Step, Target};
+use crate::connection::Connection;
+use crate::cookies::Jar;
+use crate::error::{InvalidRequest, NoAnswer};
+use crate::message::{Received, Template, echoed, http2, keeps_alive, read};
+use crate::pool::ConnectionPool;
+use crate::profile::UserAgent;
+use crate::secure::{Secure, reset_by_peer};
+use crate::session::{Holder, UserSession};
+use crate::tickets::{Kdcs, TokenContext};
+use crate::traced::TracedHeaders;
+
+/// What the clones of a client share.
+pub(crate) struct Shared<N> {
+    pub(crate) net: N,
+    pub(crate) env: Env,
+    pub(crate) agent: Arc<UserAgent>,
+    /// The value of `User-Agent`.
+    pub(crate) product: HeaderValue,
+    pub(crate) session: Lock<Arc<UserSession>>,
+    /// `None` if the client keeps no cookies.
+    pub(crate) jar: Option<Lock<Jar>>,
+    /// Held by the current request of a client that can have only one connection.
+    pub(crate) turn: Option<tokio::sync::Mutex<()>>,
+    pub(crate) target: SocketAddr,
+    pub(crate) host_header: String,
+    /// The same as a header's value; `None` if HTTP does not allow it.
+    pub(crate) host: Option<HeaderValue>,
+    /// The site's service name; `None` if it has none, or the client may not use Kerberos.
+    pub(crate) service: Option<PrincipalName>,
+    pub(crate) delegates: bool,
+    /// How far the client's clock is ahead, in seconds.
+    pub(crate) skew: i64,
+    pub(crate) http2: Http2,
+    pub(crate) pool: Arc<ConnectionPool>,
+}
+
+/// The parts of a client's configuration that depend on its site and domain.
+#[derive(Clone, Default)]
+pub(crate) struct Environment {
+    pub(crate) traced: Arc<TracedHeaders>,
+    pub(crate) kdcs: Arc<Kdcs>,
+    pub(crate) tls: Option<Arc<Secure>>,
+}
+
+/// One request, as all its legs share it.
+pub(crate) struct Task<'a> {
+    template: Template<'a>,
+    session: Arc<UserSession>,
+    environment: &'a Environment,
+}
+
+/// The kind of connection that a request uses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// An HTTP/2 connection that several requests share, if the server supports that.
+    Shared,
+    /// An HTTP/1.1 connection for this request alone.
+    Exclusive,
+}
+
+/// The answer to one leg, read to its end.
+pub(crate) struct LegAnswer {
+    pub(crate) status: u16,
+    offers: Vec<AuthToken>,
+    /// Whether the next leg may use the same connection.
+    keeps_alive: bool,
+    pub(crate) content: Received,
+}
+
+/// Why a leg has no answer.
+enum Failure {
+    /// The connection was lost before an answer came. The request may be sent again if that is safe.
+    Lost(Loss, hyper::Error),
+    /// The server requires HTTP/1.1, and has not processed the request.
+    Http1Required,
+    /// Another connection would not help.
+    Final(NoAnswer),
+}
+
+impl From<NoAnswer> for Failure {
+    fn from(error: NoAnswer) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<InvalidRequest> for Failure {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+impl<'a> Task<'a> {
+    /// Parses a request of a session.
+    ///
+    /// # Errors
+    /// HTTP does not allow the request.
+    pub(crate) fn new(
+        id: RequestId,
+        spec: &'a RequestSpec,
+        session: Arc<UserSession>,
+        environment: &'a Environment,
+    ) -> Result<Self, InvalidRequest> {
+        Ok(Self { template: Template::new(id, spec)?, session, environment })
+    }
+
+    /// Begins the exchange on a connection.
+    fn begin(&self, exchange: &mut Exchange, connection: &Connection) -> Step {
+        let known = connection.known();
+        match known.holder.filter(|holder| known.authenticated && holder.session != self.session.number) {
+            Some(Holder { scheme, .. }) => exchange.reauthenticate(scheme),
+            None => exchange.begin(known.authenticated),
+        }
+    }
+}
+
+impl<N: Net> Shared<N> {
+    /// Carries out all legs of a request. Counts them in `requests`, and gives up after `max` of them.
+    pub(crate) async fn run(&self, task: &Task<'_>, requests: &mut u32, max: u32) -> Result<LegAnswer, NoAnswer> {
+        let _turn = match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let method = MethodKind::of(task.template.method());
+        let exchange = Exchange::new(self.agent.clone(), task.session.initiator.clone(), method);
+        let mut exchange = exchange.with_kerberos(self.service.is_some() && !task.environment.kdcs.is_empty());
+        let mut transport = self.transport(task);
+        let mut connection = self.connection(task, transport).await?;
+        let (mut step, mut last) = (task.begin(&mut exchange, &connection), None);
+        loop {
+            let send = match step {
+                Step::Send(send) => send,
+                Step::Ticket(target) => {
+                    let offer = self.offer(&task.session, task.environment).await;
+                    let reconnects = target == Target::New && offer.is_some();
+                    if reconnects {
+                        drop(connection);
+                        connection = self.connect(task, transport).await?;
+                    }
+                    step = exchange.ticket(offer, &self.context(connection.binding()));
+                    if let (true, Step::Send(send)) = (reconnects, &mut step) {
+                        send.connection = Target::Same;
+                    }
+                    continue;
+                }
+                Step::Answer => break,
+            };
+            if send.connection == Target::New {
+                drop(connection);
+                connection = self.connect(task, transport).await?;
+            }
+            if *requests == max {
+                return Err(NoAnswer::GaveUp(max));
+            }
+            step = match self.leg(task, &send, &mut connection, requests).await {
+                Ok(answer) => {
+                    let leaves = connection.is_shared() && !answer.keeps_alive;
+                    let response = last.insert(answer).as_response();
+                    let step = exchange.take_response(response, &self.context(connection.binding()));
+                    if leaves && step != Step::Answer {
+                        transport = self.leave_http2(task, &connection);
+                    }
+                    step
+                }
+                Err(Failure::Http1Required) => {
+                    transport = self.leave_http2(task, &connection);
+                    drop(connection);
+                    connection = self.connection(task, transport).await?;
+                    task.begin(&mut exchange, &connection)
+                }
+                Err(Failure::Lost(loss, error)) => {
+                    exchange.connection_lost(loss).ok_or_else(|| NoAnswer::Lost(error))?
+                }
+                Err(Failure::Final(error)) => return Err(error),
+            };
+        }
+        if let (true, Some(tickets), Some(service)) = (exchange.ticket_refused(), &task.session.tickets, &self.service)
+        {
+            tickets.forget(service).await;
+        }
+        let answer = last.ok_or(NoAnswer::NothingSent)?;
+        if answer.keeps_alive {
+            self.pool.keep(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Returns the user's ticket for the site, if one is available.
+    pub(crate) async fn offer(&self, session: &UserSession, environment: &Environment) -> Option<Arc<KerberosOffer>> {
+        let (tickets, service) = (session.tickets.as_ref()?, self.service.as_ref()?);
+        tickets.ticket(&self.context(None), &environment.kdcs, service, self.delegates).await
+    }
+
+    /// Returns the kind of connection that a request uses at first.
+    fn transport(&self, task: &Task<'_>) -> Transport {
+        let preemptive = self.agent.preemptive && task.session.initiator.is_some();
+        let multiplex = task.environment.tls.as_ref().is_some_and(|tls| tls.may_multiplex(preemptive));
+        if multiplex { Transport::Shared } else { Transport::Exclusive }
+    }
+
+    /// Switches a request to HTTP/1.1. Closes the HTTP/2 connection if the client can have only one.
+    fn leave_http2(&self, task: &Task<'_>, connection: &Connection) -> Transport {
+        if let Some(tls) = &task.environment.tls {
+            tls.left(self.turn.is_some());
+        }
+        if self.turn.is_some() {
+            connection.close();
+        }
+        Transport::Exclusive
+    }
+
+    /// Sends one HTTP request, and reads the answer to its end.
+    async fn leg(
+        &self,
+        task: &Task<'_>,
+        send: &Send,
+        connection: &mut Connection,
+        requests: &mut u32,
+    ) -> Result<LegAnswer, Failure> {
+        let host = self.host.as_ref().ok_or(InvalidRequest::Host)?;
+        let id = task.template.id();
+        let cookie = self.jar().and_then(|jar| jar.header());
+        let (mut request, length) = task.template.request(send, host, &self.product, cookie);
+        if connection.is_shared() {
+            request = http2(request)?;
+        }
+        let proven = connection.known().proven;
+        // After an early answer the rest of the previous request's body may still be on its way out.
+        let ready = connection.ready().await;
+        ready.map_err(|error| failure(connection, Loss { proven, unsent: true }, error))?;
+        *requests += 1;
+        connection.learn(|known| known.authenticated &= send.leg == Leg::Anonymous);
+        task.environment.traced.sending(&self.env, connection.number(), id, request.headers());
+        self.env.record(What::ClientSent { connection: connection.number(), request: id, leg: send.leg, length });
+        let answer = connection.send(request).await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            failure(connection, Loss { proven, unsent }, error.into_error())
+        })?;
+        connection.learn(|known| {
+            known.proven = true;
+            if matches!(send.leg, Leg::Authenticate | Leg::Ticket) {
+                let stays = send.leg == Leg::Authenticate || self.persists(answer.headers());
+                known.authenticated = stays && answer.status() != StatusCode::UNAUTHORIZED;
+                let holder = |token: &AuthToken| Holder { session: task.session.number, scheme: token.scheme };
+                known.holder = send.token.as_ref().map(holder);
+            }
+        });
+        Ok(self.receive(task, connection, answer).await?)
+    }
+
+    /// Reads an answer to its end, and records it.
+    async fn receive(
+        &self,
+        task: &Task<'_>,
+        connection: &Connection,
+        answer: http::Response<Incoming>,
+    ) -> Result<LegAnswer, NoAnswer> {
+        let request = task.template.id();
+        let keeps_alive = keeps_alive(&answer);
+        if !keeps_alive {
+            connection.announced();
+        }
+        let status = answer.status();
+        let offers = if status == StatusCode::UNAUTHORIZED { offers(answer.headers()) } else { Vec::new() };
+        let echoed = echoed(answer.headers());
+        if let Some(mut jar) = self.jar() {
+            answer.headers().get_all(SET_COOKIE).iter().for_each(|cookie| jar.keep(cookie.as_bytes()));
+        }
+        let cookies = task.environment.traced.received(answer.headers());
+        let content = read(answer).await?;
+        for value in cookies {
+            self.env.record(What::CookieReceived { connection: connection.number(), request, value });
+        }
+        self.env.record(What::ClientReceived {
+            connection: connection.number(),
+            request,
+            echoed,
+            status: status.as_u16(),
+            challenge: offers.iter().any(|offer| !offer.token.is_empty()),
+            user: content.application.as_ref().and_then(|application| application.user.clone()),
+        });
+        let challenged = connection.is_shared() && status == StatusCode::UNAUTHORIZED;
+        let tls = task.environment.tls.as_ref().filter(|_| challenged);
+        let keeps_alive = keeps_alive && !tls.is_some_and(|tls| tls.leaves_when_challenged());
+        Ok(LegAnswer { status: status.as_u16(), offers, keeps_alive, content })
+    }
+
+    /// Returns a connection for a request: an open one, or a new one.
+    async fn connection(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+        let _turn = self.pool.turn(transport == Transport::Shared).await;
+        let mut open = self.pool.shared().filter(|_| transport == Transport::Shared);
+        if open.is_none() {
+            open = self.pool.idle().await;
+        }
+        match open {
+            Some(connection) => Ok(connection),
+            None => self.open(task, transport).await,
+        }
+    }
+
+    /// Returns a new connection, or the one to share if there is one.
+    async fn connect(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+        let _turn = self.pool.turn(transport == Transport::Shared).await;
+        match self.pool.shared().filter(|_| transport == Transport::Shared) {
+            Some(connection) => Ok(connection),
+            None => self.open(task, transport).await,
+        }
+    }
+
+    async fn open(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+        let tls = task.environment.tls.as_ref().map(|tls| tls.handshake(transport == Transport::Shared));
+        let target = self.target;
+        let opened = self.pool.open(&self.net, &self.env, target, tls).await;
+        opened.map_err(|error| NoAnswer::NoConnection { target, error })
+    }
+
+    /// Returns whether a ticket has authenticated its connection, according to the answer (MS-N2HT 3.1.5).
+    fn persists(&self, headers: &HeaderMap) -> bool {
+        let stated = headers.get("persistent-auth").map(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+        stated.unwrap_or(self.agent.presumes_persistence)
+    }
+
+    /// Returns what making a token requires, on a connection with this channel binding.
+    pub(crate) fn context(&self, binding: Option<ChannelBinding>) -> TokenContext<'_, N> {
+        TokenContext { net: &self.net, env: &self.env, skew: self.skew, binding }
+    }
+
+    fn jar(&self) -> Option<MutexGuard<'_, Jar>> {
+        self.jar.as_ref().map(Lock::lock)
+    }
+
+    /// Records the start of a request.
+    pub(crate) fn record_start(
+        &self,
+        id: RequestId,
+        spec: &RequestSpec,
+        credentials: Credentials,
+        session: &UserSession,
+        kdcs: &Kdcs,
+    ) {
+        let ready = self.agent.schemes.first() == Some(&Scheme::Ntlm) || (self.service.is_some() && !kdcs.is_empty());
+        self.env.record(What::RequestStarted {
+            request: id,
+            identity: session.identity.clone(),
+            credentials,
+            preemptive: self.agent.preemptive && session.initiator.is_some() && ready,
+            method: spec.method.clone(),
+            path: spec.path.clone(),
+            length: spec.body.len(),
+            digest: spec.body.digest(),
+        });
+    }
+}
+
+impl LegAnswer {
+    fn as_response(&self) -> Response<'_> {
+        Response { status: self.status, offers: &self.offers, keeps_alive: self.keeps_alive }
+    }
+}
+
+/// Returns the offers in `WWW-Authenticate`. User agents ignore a header that they cannot parse.
+fn offers(headers: &HeaderMap) -> Vec<AuthToken> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+    parse_challenges(values, DEFAULT_TOKEN_LIMIT).unwrap_or_default()
+}
+
+/// Classifies an error that hyper reports for a connection.
+fn failure(connection: &Connection, loss: Loss, error: hyper::Error) -> Failure {
+    let reset = reset_by_peer(&error);
+    if reset == Some(Reason::HTTP_1_1_REQUIRED) {
+        Failure::Http1Required
+    } else if reset == Some(Reason::REFUSED_STREAM) {
+        // RFC 9113 8.7: the server has not processed any of it.
+        Failure::Lost(Loss { unsent: true, ..loss }, error)
+    } else if connection.closed_here() {
+        Failure::Final(NoAnswer::Closed)
+    } else if error.is_parse() {
+        Failure::Final(NoAnswer::Malformed(error))
+    } else {
+        Failure::Lost(loss, error)
+    }
+}

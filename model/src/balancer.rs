@@ -1,0 +1,94 @@
+//! Which balancer stands between the clients and the servers of a run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A balancer, described so that a run can be repeated from its file alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BalancerSpec {
+    /// A mechanism of the catalogue, or one of its product profiles by name.
+    Mechanism {
+        /// The mechanism's name, `pin-on-401`.
+        name: String,
+        /// The ids of the defects that it has, `B6`, in ascending order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        defects: Vec<String>,
+    },
+    /// A product profile that the catalogue does not have.
+    Profile {
+        /// The profile's name.
+        name: String,
+        /// The profile itself: the TOML document that describes it, as the user wrote it.
+        toml: String,
+        /// The ids of the defects that it has, in ascending order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        defects: Vec<String>,
+    },
+    /// A real product, which an arm on real sockets starts.
+    Product {
+        /// The product's name, `haproxy`.
+        name: String,
+        /// The version that was found; `None` where it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// The text of its configuration.
+        configuration: String,
+    },
+    /// Somebody else's balancer, by the name that its author gave it. Only an arm that was built with it has it.
+    Foreign(String),
+}
+
+impl BalancerSpec {
+    /// Reads a name as users write it: a mechanism, and the defects after it, `pin-on-401+B6+B9`. Whether the catalogue
+    /// has them is not checked.
+    pub fn named(text: &str) -> Self {
+        let mut parts = text.split('+').map(|part| part.trim().to_owned());
+        let name = parts.next().unwrap_or_default();
+        Self::Mechanism { name, defects: parts.collect() }
+    }
+}
+
+impl fmt::Display for BalancerSpec {
+    /// Writes the name as users write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mechanism { name, defects } | Self::Profile { name, defects, .. } => {
+                f.write_str(name)?;
+                defects.iter().try_for_each(|defect| write!(f, "+{defect}"))
+            }
+            Self::Product { name, version: Some(version), .. } => write!(f, "{name} {version}"),
+            Self::Product { name, version: None, .. } | Self::Foreign(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_and_written_alike() {
+        for text in ["l4-nat", "pin-on-401+B6", "shared-pool+B1+B19"] {
+            assert_eq!(BalancerSpec::named(text).to_string(), text);
+        }
+        let spec = BalancerSpec::named("pin-on-401+B6");
+        assert_eq!(spec, BalancerSpec::Mechanism { name: "pin-on-401".into(), defects: vec!["B6".into()] });
+    }
+
+    #[test]
+    fn every_kind_can_be_read_back() {
+        let product = |version| BalancerSpec::Product { name: "haproxy".into(), version, configuration: "x\n".into() };
+        for spec in [
+            BalancerSpec::named("l4-nat"),
+            BalancerSpec::Profile { name: "mine".into(), toml: "[mine]\n".into(), defects: vec!["B6".into()] },
+            product(None),
+            product(Some("2.6".into())),
+            BalancerSpec::Foreign("yours".into()),
+        ] {
+            let json = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<BalancerSpec>(&json).unwrap(), spec, "{json}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a user agent is able to do when a site asks it to authenticate.
+//!
+//! The client under test acts by these facts and the oracle judges by them, so they are written down once, here.
+//! They follow from the [`Agent`] and are not part of a trace. The sources are in `mock-client`'s `profile`.
+
+use crate::topology::{Agent, ClientSpec, Provider};
+
+/// The means by which a user agent can authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The authentication schemes that the agent can use, in its order of preference.
+    pub schemes: &'static [AuthScheme],
+    /// The security packages that the agent has under [`AuthScheme::Negotiate`] and [`AuthScheme::Nego2`].
+    pub packages: Packages,
+    /// Whether the agent sends a token of its preferred scheme with the first request on a connection, without
+    /// having been asked for one.
+    pub preemptive: bool,
+    /// Whether the agent binds its tokens to the server's TLS certificate (RFC 5929 4), in either package.
+    pub binds: bool,
+}
+
+/// An authentication scheme that carries tokens of a Windows security package, by its name on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// `NTLM` (MS-NTHT).
+    Ntlm,
+    /// `Negotiate` (RFC 4559).
+    Negotiate,
+    /// `Nego2` (MS-N2HT): behaves as `Negotiate`.
+    Nego2,
+}
+
+/// The security packages that a user agent has under `Negotiate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packages {
+    /// Kerberos in SPNEGO, as MIT krb5 encodes it. Without a ticket the agent sends no token.
+    Kerberos,
+    /// What Windows has: Kerberos is preferred to NTLM in SPNEGO. Without a ticket the agent sends raw NTLM.
+    KerberosOrNtlm,
+}
+
+impl Agent {
+    /// Returns what this user agent is able to do.
+    pub const fn capabilities(self) -> Capabilities {
+        use AuthScheme::{Nego2, Negotiate, Ntlm};
+        match self {
+            Self::Curl => {
+                Capabilities { schemes: &[Ntlm], packages: Packages::Kerberos, preemptive: true, binds: false }
+            }
+            Self::CurlNegotiate => {
+                Capabilities { schemes: &[Negotiate], packages: Packages::Kerberos, preemptive: true, binds: false }
+            }
+            Self::Browser => Capabilities {
+                schemes: &[Negotiate, Ntlm, Nego2],
+                packages: Packages::KerberosOrNtlm,
+                preemptive: false,
+                binds: true,
+            },
+        }
+    }
+}
+
+impl Capabilities {
+    /// Returns whether the agent can log on with NTLM where a server offers this provider.
+    pub fn has_ntlm_for(&self, provider: Provider) -> bool {
+        self.schemes.contains(&provider.scheme())
+            && match provider {
+                Provider::Ntlm => true,
+                Provider::Negotiate | Provider::Nego2 => self.packages == Packages::KerberosOrNtlm,
+                Provider::NegotiateKerberos => false,
+            }
+    }
+
+    /// Returns whether the agent can log on with Kerberos where a server offers this provider.
+    pub fn has_kerberos_for(&self, provider: Provider) -> bool {
+        provider != Provider::Ntlm && self.schemes.contains(&provider.scheme())
+    }
+}
+
+impl ClientSpec {
+    /// Returns whether the client can log on with NTLM where a server offers this provider.
+    pub fn has_ntlm_for(&self, provider: Provider) -> bool {
+        self.profile.agent.capabilities().has_ntlm_for(provider)
+    }
+
+    /// Returns whether the client can, and may, log on with Kerberos where a server offers this provider.
+    pub fn has_kerberos_for(&self, provider: Provider) -> bool {
+        !self.no_kerberos && self.profile.agent.capabilities().has_kerberos_for(provider)
+    }
+
+    /// Returns whether the client binds its tokens to the TLS certificate that it was shown.
+    pub fn binds(&self) -> bool {
+        self.profile.agent.capabilities().binds
+    }
+}
+
+impl Provider {
+    /// Returns the scheme under whose name a server offers this provider.
+    pub const fn scheme(self) -> AuthScheme {
+        match self {
+            Self::Ntlm => AuthScheme::Ntlm,
+            Self::Negotiate | Self::NegotiateKerberos => AuthScheme::Negotiate,
+            Self::Nego2 => AuthScheme::Nego2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_agent_has_the_packages_of_its_schemes_at_each_provider() {
+        use Agent::{Browser, Curl, CurlNegotiate};
+        use Provider::{Nego2, Negotiate, NegotiateKerberos, Ntlm};
+        let rows = [
+            // Agent, provider, NTLM, Kerberos.
+            (Curl, Ntlm, true, false),
+            (Curl, Negotiate, false, false),
+            (Curl, NegotiateKerberos, false, false),
+            (Curl, Nego2, false, false),
+            (CurlNegotiate, Ntlm, false, false),
+            (CurlNegotiate, Negotiate, false, true),
+            (CurlNegotiate, NegotiateKerberos, false, true),
+            (CurlNegotiate, Nego2, false, false),
+            (Browser, Ntlm, true, false),
+            (Browser, Negotiate, true, true),
+            (Browser, NegotiateKerberos, false, true),
+            (Browser, Nego2, true, true),
+        ];
+        for (agent, provider, ntlm, kerberos) in rows {
+            let can = agent.capabilities();
+            let actual = (can.has_ntlm_for(provider), can.has_kerberos_for(provider));
+            assert_eq!(actual, (ntlm, kerberos), "{agent:?} {provider:?}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Everything that a run is made of, as data, and the check that it makes sense.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Piece, TokenId};
+use crate::{Action, BalancerSpec, ClientSpec, Name, RequestId, Topology};
+
+/// The most steps that a plan may have.
+pub const MAX_STEPS: usize = 100_000;
+
+/// A run to be made: what the world is built from, and what is asked of it, step by step.
+///
+/// A script produces a plan, a run file holds one. The same plan on the same arm gives the same trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The seed of everything random in the run.
+    pub seed: u64,
+    /// The balancer between the clients and the servers.
+    pub balancer: BalancerSpec,
+    /// The domain, the servers and the links.
+    pub topology: Topology,
+    /// The steps, in order.
+    pub steps: Vec<Action>,
+}
+
+/// A step of a plan makes no sense, whatever world performs it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct PlanError {
+    /// The index of the step, from 0.
+    pub step: usize,
+    /// What is wrong with it.
+    pub problem: StepProblem,
+}
+
+/// What is wrong with a step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepProblem {
+    /// A client's name, or the id of a request or of a token, is there already.
+    #[error("`{0}` is there already: choose another name or id")]
+    Duplicate(String),
+    /// What the step refers to comes into being in a later step.
+    #[error("`{0}` comes into being in a later step only")]
+    Later(String),
+    /// No step brings what this one refers to into being.
+    #[error("there is no `{0}`: no step brings it into being")]
+    Unknown(String),
+    /// A request is waited for a second time.
+    #[error("an earlier step waits for `{0}` already: a request has one answer")]
+    AwaitedTwice(RequestId),
+    /// The token is of a client without credentials, which never has one.
+    #[error("`{token}` does not exist: `{client}` has no credentials to make a token of")]
+    NoCredentials {
+        /// The token.
+        token: TokenId,
+        /// The client.
+        client: Name,
+    },
+    /// The plan has more than [`MAX_STEPS`] steps.
+    #[error("a plan has {MAX_STEPS} steps at most")]
+    TooMany,
+}
+
+impl Plan {
+    /// Checks that each step refers to what earlier steps brought into being, and that ids are unique. Whether hosts
+    /// and the balancer exist is known only to the world that performs the plan.
+    ///
+    /// # Errors
+    /// [`PlanError`]: the first step that makes no sense.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let mut check = Check::default();
+        for (step, action) in self.steps.iter().enumerate() {
+            let checked = if step < MAX_STEPS { check.step(action) } else { Err(StepProblem::TooMany) };
+            checked.map_err(|problem| PlanError { step, problem: self.later(step, problem) })?;
+        }
+        Ok(())
+    }
+
+    /// Says of something unknown whether a later step brings it into being.
+    fn later(&self, step: usize, problem: StepProblem) -> StepProblem {
+        let StepProblem::Unknown(name) = &problem else { return problem };
+        let brings = |action: &Action| match action {
+            Action::AddClient(client) => client.name.as_str() == name,
+            Action::Start { id, .. } => id.to_string() == *name,
+            Action::MakeToken { id, .. } => id.to_string() == *name,
+            _ => false,
+        };
+        if self.steps[step..].iter().any(brings) { StepProblem::Later(name.clone()) } else { problem }
+    }
+}
+
+/// What the steps so far brought into being.
+#[derive(Default)]
+struct Check {
+    /// The clients, and whether each has credentials.
+    clients: BTreeMap<Name, bool>,
+    /// The requests, and whether each was waited for.
+    requests: BTreeMap<RequestId, bool>,
+    /// The tokens that exist, and those that their client could not make.
+    tokens: BTreeSet<TokenId>,
+    no_tokens: BTreeMap<TokenId, Name>,
+}
+
+impl Check {
+    fn step(&mut self, action: &Action) -> Result<(), StepProblem> {
+        match action {
+            Action::AddClient(spec) => self.add_client(spec),
+            Action::Start { id, request } => {
+                self.client(&request.client)?;
+                unique(self.requests.insert(*id, false).is_none(), id)
+            }
+            Action::Await(id) => {
+                let awaited = self.requests.get_mut(id).ok_or_else(|| StepProblem::Unknown(id.to_string()))?;
+                if std::mem::replace(awaited, true) { Err(StepProblem::AwaitedTwice(*id)) } else { Ok(()) }
+            }
+            Action::MakeToken { id, client } => self.make_token(*id, client),
+            Action::SendRaw(raw) => {
+                self.client(&raw.client)?;
+                raw.bytes.iter().try_for_each(|piece| self.piece(piece))
+            }
+            Action::Disconnect(client) => self.client(client).map(drop),
+            Action::SwitchUser(client, _) => {
+                self.client(client)?;
+                self.clients.insert(client.clone(), true);
+                Ok(())
+            }
+            // Which hosts there are is the world's to say.
+            Action::Advance(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => Ok(()),
+        }
+    }
+
+    fn add_client(&mut self, spec: &ClientSpec) -> Result<(), StepProblem> {
+        if let Some(at) = &spec.at {
+            self.client(at)?;
+        }
+        unique(self.clients.insert(spec.name.clone(), spec.identity.is_some()).is_none(), &spec.name)
+    }
+
+    fn make_token(&mut self, id: TokenId, client: &Name) -> Result<(), StepProblem> {
+        if self.client(client)? {
+            unique(!self.no_tokens.contains_key(&id) && self.tokens.insert(id), &id)
+        } else {
+            let taken = self.tokens.contains(&id) || self.no_tokens.insert(id, client.clone()).is_some();
+            unique(!taken, &id)
+        }
+    }
+
+    fn piece(&self, piece: &Piece) -> Result<(), StepProblem> {
+        let Piece::Token(token) = piece else { return Ok(()) };
+        if let Some(client) = self.no_tokens.get(token) {
+            return Err(StepProblem::NoCredentials { token: *token, client: client.clone() });
+        }
+        if self.tokens.contains(token) { Ok(()) } else { Err(StepProblem::Unknown(token.to_string())) }
+    }
+
+    /// Returns whether the client has credentials.
+    fn client(&self, name: &Name) -> Result<bool, StepProblem> {
+        self.clients.get(name).copied().ok_or_else(|| StepProblem::Unknown(name.to_string()))
+    }
+}
+
+fn unique(fresh: bool, id: &impl std::fmt::Display) -> Result<(), StepProblem> {
+    if fresh { Ok(()) } else { Err(StepProblem::Duplicate(id.to_string())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Identity, Principal, Profile, RawSpec, RequestSpec};
+
+    fn client(name: &str, logs_on: bool) -> Action {
+        let identity = || Identity { principal: Principal::new("CORP", name), password: "x".into() };
+        Action::AddClient(ClientSpec::new(name.into(), Profile::BROWSER, logs_on.then(identity)))
+    }
+
+    fn start(id: u32, client: &str) -> Action {
+        Action::Start { id: RequestId(id), request: RequestSpec::new(client.into(), "GET", "/") }
+    }
+
+    fn token(id: u32, client: &str) -> Action {
+        Action::MakeToken { id: TokenId(id), client: client.into() }
+    }
+
+    fn send(client: &str, token: u32) -> Action {
+        let bytes = vec![Piece::Text("Authorization: ".into()), Piece::Token(TokenId(token))];
+        Action::SendRaw(RawSpec { client: client.into(), bytes, patience: Duration::from_secs(1) })
+    }
+
+    fn checked(steps: Vec<Action>) -> Result<(), String> {
+        let plan = Plan { seed: 0, balancer: BalancerSpec::named("l4-nat"), topology: Topology::default(), steps };
+        plan.check().map_err(|error| format!("{}: {error}", error.step))
+    }
+
+    fn wrong(steps: Vec<Action>) -> String {
+        checked(steps).expect_err("this plan makes no sense")
+    }
+
+    #[test]
+    fn a_plan_that_makes_sense_passes() {
+        let steps = vec![
+            client("alice", true),
+            client("mallory", false),
+            start(7, "alice"),
+            token(1, "alice"),
+            send("mallory", 1),
+            Action::Await(RequestId(7)),
+            Action::SwitchUser(
+                "mallory".into(),
+                Identity { principal: Principal::new("A", "b"), password: "c".into() },
+            ),
+            token(2, "mallory"),
+            send("alice", 2),
+        ];
+        assert_eq!(checked(steps), Ok(()));
+    }
+
+    #[test]
+    fn names_and_ids_are_unique() {
+        assert_eq!(
+            wrong(vec![client("alice", true), client("alice", true)]),
+            "1: `alice` is there already: choose another name or id"
+        );
+        let twice = wrong(vec![client("a", true), start(3, "a"), start(3, "a")]);
+        assert_eq!(twice, "2: `r3` is there already: choose another name or id");
+        for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
+            let twice = wrong(vec![client("a", first), client("b", second), token(1, "a"), token(1, "b")]);
+            assert_eq!(twice, "3: `t1` is there already: choose another name or id");
+        }
+    }
+
+    #[test]
+    fn what_is_referred_to_was_there_before() {
+        assert_eq!(wrong(vec![start(1, "alice")]), "0: there is no `alice`: no step brings it into being");
+        let later = wrong(vec![client("a", true), Action::Await(RequestId(4)), start(4, "a")]);
+        assert_eq!(later, "1: `r4` comes into being in a later step only");
+        let token_later = wrong(vec![client("a", true), send("a", 1), token(1, "a")]);
+        assert_eq!(token_later, "1: `t1` comes into being in a later step only");
+        assert_eq!(wrong(vec![client("a", true), send("a", 9)]), "1: there is no `t9`: no step brings it into being");
+    }
+
+    #[test]
+    fn a_request_is_waited_for_once() {
+        let await_it = || Action::Await(RequestId(1));
+        let twice = wrong(vec![client("a", true), start(1, "a"), await_it(), await_it()]);
+        assert_eq!(twice, "3: an earlier step waits for `r1` already: a request has one answer");
+    }
+
+    #[test]
+    fn a_client_that_never_logs_on_has_no_token() {
+        let nobody = wrong(vec![client("mallory", false), token(1, "mallory"), send("mallory", 1)]);
+        assert_eq!(nobody, "2: `t1` does not exist: `mallory` has no credentials to make a token of");
+    }
+
+    #[test]
+    fn the_number_of_steps_is_bounded() {
+        let steps = vec![Action::Advance(Duration::ZERO); MAX_STEPS + 1];
+        assert_eq!(wrong(steps), format!("{MAX_STEPS}: a plan has {MAX_STEPS} steps at most"));
+    }
+
+    #[test]
+    fn a_plan_can_be_read_back() {
+        let steps = vec![client("alice", true), token(1, "alice"), send("alice", 1), start(2, "alice")];
+        let plan = Plan { seed: 3, balancer: BalancerSpec::named("l4-nat"), topology: Topology::default(), steps };
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+}

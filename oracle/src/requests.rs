@@ -1,0 +1,283 @@
+//! The events of a trace, tied together by request ids.
+//!
+//! Every later part of the index is built from [`Requests`]. A request that no client started (it carries no id, or an
+//! invented one) belongs to the sender "unknown" and is not among them. Reading a trace takes time linear in the
+//! number of its events.
+
+use indexmap::IndexMap;
+use stickler_model::event::Credentials;
+use stickler_model::payload::Digest;
+use stickler_model::trace::Promises;
+use stickler_model::{Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
+
+/// A connection as its server sees it: the server's name, and the number that the server gave the connection.
+pub(crate) type ServerConnection<'t> = (&'t Name, u32);
+
+/// A connection as its client sees it: the client's name, and the number that the client gave the connection.
+pub(crate) type ClientConnection<'t> = (&'t Name, u32);
+
+/// A trace, and the requests that clients started in it. A `usize` is an index into the trace's events.
+pub(crate) struct Requests<'t> {
+    trace: &'t Trace,
+    /// In the order in which the requests were started.
+    by_id: IndexMap<RequestId, Request<'t>>,
+    last_received: Option<usize>,
+}
+
+/// A request, from its start at the client to its end there.
+pub(crate) struct Request<'t> {
+    pub(crate) id: RequestId,
+    pub(crate) client: &'t Name,
+    pub(crate) identity: Option<&'t Principal>,
+    pub(crate) credentials: Credentials,
+    pub(crate) preemptive: bool,
+    pub(crate) method: &'t str,
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+    pub(crate) started: usize,
+    pub(crate) ended: Option<End<'t>>,
+    /// Every event that names the request, in order, including its start and its end.
+    pub(crate) events: Vec<usize>,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Copy)]
+pub(crate) struct End<'t> {
+    pub(crate) event: usize,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<&'t str>,
+}
+
+/// A server's answer to one HTTP request.
+#[derive(Clone, Copy)]
+pub(crate) struct Answered<'t> {
+    pub(crate) event: usize,
+    pub(crate) at: ServerConnection<'t>,
+    /// The number of the HTTP request on its connection.
+    pub(crate) number: u32,
+    pub(crate) request: Option<RequestId>,
+    pub(crate) leg: Leg,
+    pub(crate) substatus: u16,
+    pub(crate) user: Option<&'t Principal>,
+    pub(crate) processed: bool,
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+}
+
+impl<'t> Requests<'t> {
+    /// Reads a trace from start to end.
+    pub(crate) fn read(trace: &'t Trace) -> Self {
+        let mut requests = Self { trace, by_id: IndexMap::new(), last_received: None };
+        for (position, event) in trace.events.iter().enumerate() {
+            requests.note(position, event);
+        }
+        requests
+    }
+
+    /// Returns the requests in the order in which they were started.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Request<'t>> {
+        self.by_id.values()
+    }
+
+    /// Returns the request with this id, if a client started it.
+    pub(crate) fn get(&self, id: Option<RequestId>) -> Option<&Request<'t>> {
+        self.by_id.get(&id?)
+    }
+
+    /// Returns the trace's events with their indices.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (usize, &'t Event)> + use<'t> {
+        self.trace.events.iter().enumerate()
+    }
+
+    /// Returns the number of events in the trace.
+    pub(crate) fn event_count(&self) -> usize {
+        self.trace.events.len()
+    }
+
+    /// Returns the topology in the trace's header.
+    pub(crate) fn topology(&self) -> &'t Topology {
+        &self.trace.header.topology
+    }
+
+    /// Returns what the balancer promises, from the trace's header.
+    pub(crate) fn promises(&self) -> &'t Promises {
+        &self.trace.header.promises
+    }
+
+    /// Returns the time of an event.
+    pub(crate) fn at(&self, event: usize) -> Time {
+        self.trace.events[event].at
+    }
+
+    /// Returns what was observed in an event.
+    pub(crate) fn what(&self, event: usize) -> &'t What {
+        &self.trace.events[event].what
+    }
+
+    /// Returns the observer of an event.
+    pub(crate) fn by(&self, event: usize) -> &'t Name {
+        &self.trace.events[event].by
+    }
+
+    /// Returns the HTTP requests that the client sent for a request: the event, the client's number of the connection,
+    /// and the leg.
+    pub(crate) fn sent(&self, request: &Request<'t>) -> impl Iterator<Item = (usize, u32, Leg)> {
+        request.events.iter().filter_map(|&event| match *self.what(event) {
+            What::ClientSent { connection, leg, .. } => Some((event, connection, leg)),
+            _ => None,
+        })
+    }
+
+    /// Returns the HTTP requests that servers received for a request: the event, the server's connection, and the leg.
+    pub(crate) fn received(&self, request: &Request<'t>) -> impl Iterator<Item = (usize, ServerConnection<'t>, Leg)> {
+        request.events.iter().filter_map(|&event| match *self.what(event) {
+            What::ServerReceived { connection, leg, .. } => Some((event, (self.by(event), connection), leg)),
+            _ => None,
+        })
+    }
+
+    /// Returns what servers answered to a request.
+    pub(crate) fn answered(&self, request: &Request<'t>) -> impl Iterator<Item = Answered<'t>> {
+        request.events.iter().filter_map(|&event| self.answer(event))
+    }
+
+    /// Returns the event as a server's answer, or `None` if it is another kind of event.
+    pub(crate) fn answer(&self, event: usize) -> Option<Answered<'t>> {
+        let What::ServerAnswered {
+            connection,
+            number,
+            request,
+            leg,
+            substatus,
+            ref user,
+            processed,
+            length,
+            digest,
+            ..
+        } = *self.what(event)
+        else {
+            return None;
+        };
+        let (at, user) = ((self.by(event), connection), user.as_ref());
+        Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
+    }
+
+    /// Returns whether any server received an HTTP request after this event.
+    pub(crate) fn any_received_after(&self, event: usize) -> bool {
+        self.last_received.is_some_and(|last| last > event)
+    }
+
+    fn note(&mut self, position: usize, event: &'t Event) {
+        match &event.what {
+            What::RequestStarted { .. } => self.note_start(position, event),
+            What::RequestEnded { request, status, error } => {
+                if let Some(request) = self.by_id.get_mut(request)
+                    && request.ended.is_none()
+                {
+                    request.ended = Some(End { event: position, status: *status, error: error.as_deref() });
+                    request.events.push(position);
+                }
+            }
+            What::ServerReceived { request, .. } => {
+                self.last_received = Some(position);
+                self.note_for(position, *request);
+            }
+            What::ClientSent { request, .. }
+            | What::ClientReceived { request, .. }
+            | What::CookieReceived { request, .. }
+            | What::CookieSent { request, .. }
+            | What::ClientClaimed { request, .. } => self.note_for(position, Some(*request)),
+            What::ServerLogon { request, .. }
+            | What::ServerTicket { request, .. }
+            | What::ServerTrusted { request, .. }
+            | What::ServerAnswered { request, .. } => self.note_for(position, *request),
+            // A balancer's events explain and are no evidence. Connections are known by the requests on them.
+            What::Action(_)
+            | What::ClientConnected { .. }
+            | What::ClientSecured { .. }
+            | What::ClientClosed { .. }
+            | What::ServerAccepted { .. }
+            | What::ServerSecured { .. }
+            | What::ServerClosed { .. }
+            | What::DcLogon { .. }
+            | What::DcPassedOn { .. }
+            | What::DcTicket { .. }
+            | What::Decision { .. }
+            | What::FlowOpened { .. } => {}
+        }
+    }
+
+    fn note_for(&mut self, position: usize, id: Option<RequestId>) {
+        if let Some(request) = id.and_then(|id| self.by_id.get_mut(&id)) {
+            request.events.push(position);
+        }
+    }
+
+    fn note_start(&mut self, position: usize, event: &'t Event) {
+        let What::RequestStarted { request: id, identity, credentials, preemptive, method, length, digest, .. } =
+            &event.what
+        else {
+            return;
+        };
+        self.by_id.entry(*id).or_insert_with(|| Request {
+            id: *id,
+            client: &event.by,
+            identity: identity.as_ref(),
+            credentials: *credentials,
+            preemptive: *preemptive,
+            method,
+            length: *length,
+            digest: *digest,
+            started: position,
+            ended: None,
+            events: vec![position],
+        });
+    }
+}
+
+impl Request<'_> {
+    /// Returns whether the method is idempotent (RFC 9110 9.2.2).
+    pub(crate) fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    }
+
+    /// Returns whether the server took this request for the client's own user.
+    pub(crate) fn is_taken_for_own_user(&self, answer: &Answered<'_>) -> bool {
+        answer.taken_for().is_some() && answer.taken_for() == self.identity
+    }
+}
+
+impl<'t> Answered<'t> {
+    /// Returns the user that the server took the request for and acted on: the application ran as this user, or
+    /// refused access to exactly this user (substatus 3, 401.3).
+    pub(crate) fn taken_for(&self) -> Option<&'t Principal> {
+        self.user.filter(|_| self.processed || self.is_forbidden())
+    }
+
+    /// Returns whether the server accepted a proof of identity: the request is the user's because of its own token and
+    /// not because of what its connection was before.
+    pub(crate) fn is_logon(&self) -> bool {
+        is_proof(self.leg) && self.taken_for().is_some()
+    }
+
+    /// Returns whether the substatus is that of 401.3: the user is authenticated but not allowed.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.substatus == 3
+    }
+}
+
+/// Returns whether a leg proves who sends it: the last leg of NTLM, or a ticket.
+pub(crate) fn is_proof(leg: Leg) -> bool {
+    matches!(leg, Leg::Authenticate | Leg::Ticket)
+}
+
+/// Returns whether this final status asks for credentials (RFC 9110 15.5.2, 15.5.8).
+pub(crate) fn asks_for_credentials(status: Option<u16>) -> bool {
+    matches!(status, Some(401 | 407))
+}
+
+/// Returns whether a request with this final status had no answer: there is none, or a proxy reports that it got none
+/// (RFC 9110 15.6.3 to 15.6.5).
+pub(crate) fn is_no_answer(status: Option<u16>) -> bool {
+    matches!(status, None | Some(502..=504))
+}

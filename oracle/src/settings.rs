@@ -1,0 +1,99 @@
+//! How servers and clients are set up, according to the trace's header and the script: whether a logon authenticates a
+//! connection, and who can log on at all.
+//!
+//! A server that the header does not describe (in a trace of unknown origin) has IIS's defaults. A client that the
+//! script did not add can do everything.
+
+use std::collections::BTreeMap;
+
+use stickler_model::site::{Checking, ProtectionSpec};
+use stickler_model::topology::ServerSpec;
+use stickler_model::{Action, ClientSpec, Leg, Name, What};
+
+use crate::requests::{Answered, Requests};
+
+/// Settings of servers and clients, by name.
+pub(crate) struct Settings<'t> {
+    servers: BTreeMap<&'t Name, &'t ServerSpec>,
+    clients: BTreeMap<&'t Name, &'t ClientSpec>,
+}
+
+/// The security packages by which a client can log on at the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommonPackages {
+    pub(crate) ntlm: bool,
+    pub(crate) kerberos: bool,
+}
+
+impl<'t> Settings<'t> {
+    /// Reads the header's servers and the clients that the script added.
+    pub(crate) fn read(requests: &Requests<'t>) -> Self {
+        let servers = requests.topology().servers.iter().map(|server| (&server.name, server)).collect();
+        let clients = requests.events().filter_map(|(_, event)| match &event.what {
+            What::Action(Action::AddClient(spec)) => Some((&spec.name, spec)),
+            _ => None,
+        });
+        Self { servers, clients: clients.collect() }
+    }
+
+    /// Returns whether an answer accepted a proof of identity and left its connection authenticated.
+    pub(crate) fn authenticates(&self, answer: &Answered<'_>) -> bool {
+        answer.is_logon() && self.persists(answer.at.0, answer.leg)
+    }
+
+    /// Returns whether a request with this leg, if this server takes it for a user, leaves its connection
+    /// authenticated. A ticket is valid for its request alone unless `authPersistNonNTLM` is set (MS-N2HT 3.1.5,
+    /// `Persistent-Auth`). With `authPersistSingleRequest` every proof is valid for its request alone.
+    pub(crate) fn persists(&self, server: &Name, leg: Leg) -> bool {
+        self.servers.get(server).is_none_or(|server| {
+            let site = &server.site;
+            !site.single_request && (leg != Leg::Ticket || site.persist_non_ntlm)
+        })
+    }
+
+    /// Returns whether each request to this server has to authenticate (`authPersistSingleRequest`).
+    pub(crate) fn is_single_request(&self, server: &Name) -> bool {
+        self.servers.get(server).is_some_and(|server| server.site.single_request)
+    }
+
+    /// Returns whether a `Via` header in a request ends the authentication of the connection at this server. No trace
+    /// shows that header.
+    pub(crate) fn via_ends_persistence(&self, server: &Name) -> bool {
+        self.servers.get(server).is_some_and(|server| server.site.via_ends_persistence)
+    }
+
+    /// Returns whether this server refuses, on connections with TLS, clients that have not bound its certificate. With
+    /// the flag `Proxy` it compares service names instead of bindings.
+    pub(crate) fn requires_binding(&self, server: &Name) -> bool {
+        self.servers.get(server).is_some_and(|server| requires_binding(server))
+    }
+
+    /// Returns whether any server refuses clients that have not bound its certificate.
+    pub(crate) fn any_requires_binding(&self) -> bool {
+        self.servers.values().any(|server| requires_binding(server))
+    }
+
+    /// Returns whether a client binds its tokens to the certificate that it was shown.
+    pub(crate) fn binds(&self, client: &Name) -> bool {
+        self.clients.get(client).is_none_or(|client| client.binds())
+    }
+
+    /// Returns the packages that a client has in common with any server, under a scheme that both have.
+    pub(crate) fn common_packages(&self, client: &Name) -> CommonPackages {
+        let Some(client) = self.clients.get(client).filter(|_| !self.servers.is_empty()) else {
+            return CommonPackages { ntlm: true, kerberos: true };
+        };
+        let mut providers = self.servers.values().flat_map(|server| server.providers.iter().copied());
+        CommonPackages {
+            ntlm: providers.clone().any(|provider| client.has_ntlm_for(provider)),
+            kerberos: providers.any(|provider| client.has_kerberos_for(provider)),
+        }
+    }
+}
+
+fn requires_binding(server: &ServerSpec) -> bool {
+    let protection = &server.site.protection;
+    server.acceptor.is_connection()
+        && protection.checking == Checking::Require
+        && !protection.has(ProtectionSpec::PROXY)
+}

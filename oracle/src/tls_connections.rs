@@ -1,0 +1,112 @@
+//! Which connections use TLS, and with which certificates.
+
+use std::collections::BTreeMap;
+
+use stickler_model::payload::Digest;
+use stickler_model::{Leg, What};
+
+use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
+
+/// The connections that use TLS. A `usize` is an index into the trace's events.
+pub(crate) struct TlsConnections<'t> {
+    clients: BTreeMap<ClientConnection<'t>, ClientTls>,
+    /// From when on a connection with this number uses TLS, and with which certificate. The numbers start again when a
+    /// server restarts.
+    servers: BTreeMap<ServerConnection<'t>, Vec<Certificate>>,
+}
+
+/// What a client knows about TLS on its connection.
+#[derive(Clone, Copy)]
+struct ClientTls {
+    shown: Certificate,
+    http2: bool,
+}
+
+/// A certificate on a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Certificate {
+    /// The event at which TLS was established.
+    pub(crate) event: usize,
+    /// Digest of the certificate.
+    pub(crate) digest: Digest,
+}
+
+/// The path of an HTTP request from its client to a server, with TLS at both ends.
+pub(crate) struct TlsPath<'t> {
+    /// The certificate that the client was shown.
+    pub(crate) shown: Certificate,
+    /// The certificate that the server shows.
+    pub(crate) own: Certificate,
+    pub(crate) leg: Leg,
+    pub(crate) at: ServerConnection<'t>,
+    /// The number of the HTTP request on the server's connection.
+    pub(crate) number: u32,
+    /// The event at which the server received it.
+    pub(crate) received: usize,
+}
+
+impl<'t> TlsConnections<'t> {
+    /// Reads a trace from start to end.
+    pub(crate) fn read(requests: &Requests<'t>) -> Self {
+        let mut tls = Self { clients: BTreeMap::new(), servers: BTreeMap::new() };
+        for (event, seen) in requests.events() {
+            match seen.what {
+                What::ClientSecured { connection, certificate: digest, http2 } => {
+                    let shown = Certificate { event, digest };
+                    tls.clients.insert((&seen.by, connection), ClientTls { shown, http2 });
+                }
+                What::ServerSecured { connection, certificate: digest } => {
+                    let own = Certificate { event, digest };
+                    tls.servers.entry((&seen.by, connection)).or_default().push(own);
+                }
+                _ => {}
+            }
+        }
+        tls
+    }
+
+    /// Returns whether any client's connection uses HTTP/2.
+    pub(crate) fn any_http2(&self) -> bool {
+        self.clients.values().any(|tls| tls.http2)
+    }
+
+    /// Returns whether any server's connection uses TLS.
+    pub(crate) fn any_server(&self) -> bool {
+        !self.servers.is_empty()
+    }
+
+    /// Returns whether this client's connection uses HTTP/2.
+    pub(crate) fn is_http2(&self, on: ClientConnection<'t>) -> bool {
+        self.clients.get(&on).is_some_and(|tls| tls.http2)
+    }
+
+    /// Returns the paths of a request that have TLS at both ends: one for each time that a server received it.
+    pub(crate) fn paths(&self, requests: &Requests<'t>, request: &Request<'t>) -> impl Iterator<Item = TlsPath<'t>> {
+        let mut on = None;
+        request.events.iter().filter_map(move |&event| match *requests.what(event) {
+            What::ClientSent { connection, .. } => {
+                on = Some((requests.by(event), connection));
+                None
+            }
+            What::ServerReceived { connection, number, leg, .. } => {
+                let at = (requests.by(event), connection);
+                let &ClientTls { shown, .. } = self.clients.get(&on?)?;
+                let own = self.own(at, event)?;
+                Some(TlsPath { shown, own, leg, at, number, received: event })
+            }
+            _ => None,
+        })
+    }
+
+    fn own(&self, at: ServerConnection<'t>, event: usize) -> Option<Certificate> {
+        let since = self.servers.get(&at)?;
+        since.partition_point(|own| own.event < event).checked_sub(1).map(|last| since[last])
+    }
+}
+
+impl TlsPath<'_> {
+    /// Returns whether the client was shown the server's own certificate.
+    pub(crate) fn has_one_certificate(&self) -> bool {
+        self.shown.digest == self.own.digest
+    }
+}

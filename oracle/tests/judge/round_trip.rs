@@ -1,0 +1,84 @@
+//! Everything that the oracle returns can be written as JSON and read back.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use stickler_model::Leg;
+use stickler_oracle::{Cost, Effort, Evidence, Grade, Requirement, Severity, Verdict};
+
+use crate::trace_builder::{IIS1, Logon, TraceBuilder, user};
+
+/// Writes a value, compares the JSON, reads it back and compares the value.
+#[track_caller]
+fn assert_round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T, expected: &Value) {
+    assert_eq!(serde_json::to_value(value).unwrap(), *expected);
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *value);
+}
+
+#[test]
+fn requirements_are_written_as_their_ids() {
+    for requirement in Requirement::all() {
+        assert_round_trip(&requirement, &json!(requirement.id()));
+    }
+    for unknown in ["HS-0", "Hs1", "hs-1", ""] {
+        assert!(serde_json::from_value::<Requirement>(json!(unknown)).is_err(), "{unknown}");
+    }
+}
+
+#[test]
+fn grades_and_severities_are_written_as_words() {
+    for (grade, word) in [
+        (Grade::NotExercised, "not-exercised"),
+        (Grade::NotApplicable, "not-applicable"),
+        (Grade::Ok, "ok"),
+        (Grade::NonStrict, "non-strict"),
+        (Grade::Violated, "violated"),
+    ] {
+        assert_round_trip(&grade, &json!(word));
+    }
+    assert_round_trip(&Severity::Must, &json!("MUST"));
+    assert_round_trip(&Severity::Should, &json!("SHOULD"));
+}
+
+#[test]
+fn a_verdict_is_written_with_its_evidence() {
+    let verdict = Verdict {
+        requirement: Requirement::Id1,
+        grade: Grade::Violated,
+        exercised: 3,
+        evidence: vec![Evidence { summary: r"bob is CORP\bob".into(), events: vec![1, 4] }],
+    };
+    let evidence = json!([{ "summary": r"bob is CORP\bob", "events": [1, 4] }]);
+    let expected = json!({ "requirement": "ID-1", "grade": "violated", "exercised": 3, "evidence": evidence });
+    assert_round_trip(&verdict, &expected);
+}
+
+#[test]
+fn the_verdicts_on_a_trace_are_read_back_as_they_were() {
+    let mut trace = TraceBuilder::default();
+    trace.whole("alice", IIS1);
+    let id = trace.start("bob");
+    trace.exchange_as(id, IIS1, Leg::Anonymous, 200, Some(user("alice")));
+    let verdicts = trace.judge();
+    assert!(verdicts.iter().any(|verdict| !verdict.evidence.is_empty()));
+    let text = serde_json::to_string(&verdicts).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Verdict>>(&text).unwrap(), verdicts);
+}
+
+#[test]
+fn an_effort_is_written_with_the_cost_of_each_request() {
+    let mut trace = TraceBuilder::default();
+    let id = trace.start("alice");
+    trace.send(id, 1, Leg::Authenticate);
+    trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status: 0 });
+    let effort = Effort::of(&trace.build());
+    let cost = json!({ "http_requests": 1, "ticket_checks": 0, "logons": 1, "dc_tickets": 0 });
+    assert_round_trip(&effort, &json!({ "total": cost, "by_request": { "1": cost } }));
+    assert_round_trip(
+        &Cost { dc_tickets: 2, ..effort.total },
+        &json!({
+            "http_requests": 1, "ticket_checks": 0, "logons": 1, "dc_tickets": 2
+        }),
+    );
+}

@@ -1,0 +1,15 @@
+//! What builds worlds.
+
+use stickler_model::{BalancerSpec, Topology, World, WorldError};
+
+/// A way to build worlds: the simulator, or real sockets. It can be called as often as needed, from any thread.
+pub trait Arm: Send + Sync {
+    /// The arm's name in run files and messages, `sim`.
+    fn name(&self) -> &'static str;
+
+    /// Builds a world. It is bound to the thread that asks for it.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the balancer does not exist, the topology makes no sense, or this arm does not support them.
+    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError>;
+}

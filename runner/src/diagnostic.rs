@@ -1,0 +1,110 @@
+//! A message with its place in a text.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest stretch of a line that is shown, in characters.
+const SHOWN: usize = 160;
+
+/// Something to say about a place in a script or in another text file: an error, or an expectation that did not hold.
+///
+/// Displays as `file:line:column: message`, the line itself, and a mark under the place with the
+/// actual value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// The file's path as it was given.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// How many characters of the line are meant, at least 1.
+    pub width: usize,
+    /// The line itself.
+    pub line_text: String,
+    /// What is wrong.
+    pub message: String,
+    /// The value found there, as Starlark writes it.
+    pub actual: Option<String>,
+}
+
+impl Diagnostic {
+    /// A message about these bytes of `source`, which was read from `file`. A range outside of it is moved to its end.
+    pub fn new(file: &str, source: &str, bytes: Range<usize>, message: String, actual: Option<String>) -> Self {
+        let start = floor_char_boundary(source, bytes.start);
+        let line_start = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_text = source[line_start..].lines().next().unwrap_or_default();
+        let line_end = line_start + line_text.len();
+        let end = floor_char_boundary(source, bytes.end).clamp(start, line_end.max(start));
+        Self {
+            file: file.to_owned(),
+            line: 1 + source[..line_start].matches('\n').count(),
+            column: 1 + source[line_start..start].chars().count(),
+            width: source[start..end].chars().count().max(1),
+            line_text: line_text.to_owned(),
+            message,
+            actual,
+        }
+    }
+}
+
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        // A very long line is shown from shortly before the place that is meant.
+        let skipped = if self.column > SHOWN { self.column - SHOWN / 2 } else { 0 };
+        let shown: String =
+            self.line_text.chars().skip(skipped).take(SHOWN).map(|c| if c == '\t' { ' ' } else { c }).collect();
+        let before = " ".repeat(self.column - 1 - skipped);
+        let marks = "^".repeat(self.width.min(SHOWN));
+        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{number} | {shown}")?;
+        write!(f, "{gutter} | {before}{marks}")?;
+        match &self.actual {
+            Some(actual) => write!(f, " actual: {actual}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_under_the_place_in_characters() {
+        let script = "a = 1\n\u{fc}\u{fc} = bcd\n";
+        let at = script.find("bcd").unwrap();
+        let diagnostic = Diagnostic::new("x.star", script, at..at + 3, "wrong".into(), Some("7".into()));
+        assert_eq!(diagnostic.to_string(), "x.star:2:6: wrong\n  |\n2 | \u{fc}\u{fc} = bcd\n  |      ^^^ actual: 7");
+    }
+
+    #[test]
+    fn any_range_at_all_gives_a_diagnostic() {
+        let script = "\u{fc}b\n\nc";
+        for start in 0..10 {
+            for end in 0..10 {
+                let diagnostic = Diagnostic::new("x.star", script, Range { start, end }, String::new(), None);
+                assert!(diagnostic.line <= 3 && diagnostic.width >= 1);
+                let _ = diagnostic.to_string();
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let script = &format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000));
+        let shown = Diagnostic::new("x.star", script, 1_000..1_001, String::new(), None).to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[2].find('X'), lines[3].find('^'));
+        assert!(lines[2].len() < 200);
+    }
+}

@@ -1,0 +1,264 @@
+//! Reads run files, line by line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use serde::Deserialize;
+use stickler_model::plan::MAX_STEPS;
+use stickler_model::trace::Promises;
+use stickler_model::{Action, Event, Plan};
+use stickler_oracle::Verdict;
+
+use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, line_of_step};
+use crate::{Diagnostic, Expected, Source};
+
+/// The most verdicts, failures or printed lines that a file may have. A script prints at most 10,000 lines.
+const MAX_RESULTS: usize = 100_000;
+
+/// Reads a run file from its head to its last line. It holds the plan and the current line, never the whole file.
+pub struct Reader<R> {
+    path: String,
+    input: R,
+    /// The number of the current line, from 1.
+    line: usize,
+    /// A line that was read, and is still to be handed out.
+    ahead: Option<Line>,
+    /// Where the run comes from.
+    pub source: Source,
+    /// The arm that recorded it.
+    pub arm: String,
+    /// The plan, which makes sense.
+    pub plan: Plan,
+    /// What the balancer declared; `None`: the file holds a plan alone.
+    pub promises: Option<Promises>,
+    events: usize,
+}
+
+/// What was made of a recorded trace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Results {
+    /// The oracle's verdicts.
+    pub verdicts: Vec<Verdict>,
+    /// What was expected.
+    pub expected: Expected,
+    /// The script's expectations that did not hold.
+    pub failures: Vec<Diagnostic>,
+    /// The lines that the script printed.
+    pub printed: Vec<String>,
+}
+
+/// A line below the head.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Step(Box<Action>),
+    Promises(Promises),
+    Event(Box<Event>),
+    Verdict(Verdict),
+    Expected(Expected),
+    Failure(Diagnostic),
+    Printed(String),
+    End(Last),
+}
+
+impl Reader<BufReader<File>> {
+    /// Opens a file, and reads the plan that it begins with.
+    ///
+    /// # Errors
+    /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let shown = path.display().to_string();
+        let file = File::open(path).map_err(|error| FileError {
+            path: shown.clone(),
+            line: 1,
+            problem: Problem::Unreadable(error),
+        })?;
+        Self::new(BufReader::new(file), &shown)
+    }
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads the plan that a file begins with. `path` is what errors show.
+    ///
+    /// # Errors
+    /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
+    pub fn new(mut input: R, path: &str) -> Result<Self, FileError> {
+        let at = |line: usize, problem| FileError { path: path.to_owned(), line, problem };
+        let text = read_line(&mut input).map_err(|problem| at(1, problem))?.unwrap_or_default();
+        let Head { scenario, path: script, arm, seed, balancer, topology, .. } =
+            head(&text).map_err(|problem| at(1, problem))?;
+        let mut reader = Self {
+            path: path.to_owned(),
+            input,
+            line: 1,
+            ahead: None,
+            source: Source { scenario, path: script },
+            arm,
+            plan: Plan { seed, balancer, topology, steps: Vec::new() },
+            promises: None,
+            events: 0,
+        };
+        reader.read_plan()?;
+        Ok(reader)
+    }
+
+    fn read_plan(&mut self) -> Result<(), FileError> {
+        loop {
+            match self.next()? {
+                Line::Step(_) if self.plan.steps.len() == MAX_STEPS => return Err(self.wrong(Problem::TooManySteps)),
+                Line::Step(step) => self.plan.steps.push(*step),
+                Line::Promises(promises) => {
+                    self.promises = Some(promises);
+                    break;
+                }
+                other => {
+                    self.ahead = Some(other);
+                    break;
+                }
+            }
+        }
+        self.plan.check().map_err(|error| FileError {
+            path: self.path.clone(),
+            line: line_of_step(error.step),
+            problem: Problem::Step(error.problem),
+        })
+    }
+
+    /// The next event of the recorded trace; `None` after the last one.
+    ///
+    /// # Errors
+    /// [`FileError`]: the line is wrong, or cannot stand here.
+    pub fn next_event(&mut self) -> Result<Option<Event>, FileError> {
+        match self.next()? {
+            Line::Event(_) if self.promises.is_none() => Err(self.wrong(Problem::Order { found: "event" })),
+            Line::Event(event) => {
+                self.events += 1;
+                Ok(Some(*event))
+            }
+            other => {
+                self.ahead = Some(other);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads what was made of the trace, up to the last line.
+    ///
+    /// # Errors
+    /// [`FileError`]: a line is wrong or stands in the wrong place, or the file was cut off.
+    pub fn finish(mut self) -> Result<Results, FileError> {
+        while self.next_event()?.is_some() {}
+        let mut results = Results::default();
+        let mut stage = 0;
+        loop {
+            let line = self.next()?;
+            let (kind, at) = line.kind();
+            if at < stage || (self.promises.is_none() && !matches!(line, Line::End(_))) {
+                return Err(self.wrong(Problem::Order { found: kind }));
+            }
+            stage = at;
+            let full = match line {
+                Line::Verdict(verdict) => push(&mut results.verdicts, verdict),
+                Line::Expected(expected) => {
+                    results.expected = expected;
+                    // There is one.
+                    stage += 1;
+                    false
+                }
+                Line::Failure(failure) => push(&mut results.failures, failure),
+                Line::Printed(text) => push(&mut results.printed, text),
+                Line::End(last) => return self.end(&last).map(|()| results),
+                Line::Step(_) | Line::Promises(_) | Line::Event(_) => {
+                    return Err(self.wrong(Problem::Order { found: kind }));
+                }
+            };
+            if full {
+                return Err(self.wrong(Problem::TooManyResults { max: MAX_RESULTS }));
+            }
+        }
+    }
+
+    fn end(&mut self, last: &Last) -> Result<(), FileError> {
+        let counts = [("steps", last.steps, self.plan.steps.len()), ("events", last.events, self.events)];
+        for (what, counted, found) in counts {
+            if counted != found {
+                return Err(self.wrong(Problem::Count { what, counted, found }));
+            }
+        }
+        match read_line(&mut self.input) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                self.line += 1;
+                Err(self.wrong(Problem::AfterEnd))
+            }
+            Err(problem) => Err(self.wrong(problem)),
+        }
+    }
+
+    fn next(&mut self) -> Result<Line, FileError> {
+        if let Some(line) = self.ahead.take() {
+            return Ok(line);
+        }
+        self.line += 1;
+        let text = read_line(&mut self.input).map_err(|problem| self.wrong(problem))?;
+        let text = text.ok_or_else(|| self.wrong(Problem::CutOff))?;
+        // The last line ends in a newline too; one that does not was cut off, however well-formed it looks.
+        if text.last() != Some(&b'\n') {
+            return Err(self.wrong(Problem::CutOff));
+        }
+        serde_json::from_slice(&text).map_err(|error| self.wrong(Problem::Malformed(error)))
+    }
+
+    fn wrong(&self, problem: Problem) -> FileError {
+        FileError { path: self.path.clone(), line: self.line, problem }
+    }
+}
+
+impl Line {
+    /// The line's key, and the place of its kind in the order of a file.
+    fn kind(&self) -> (&'static str, u8) {
+        match self {
+            Self::Step(_) => ("step", 0),
+            Self::Promises(_) => ("promises", 0),
+            Self::Event(_) => ("event", 0),
+            Self::Verdict(_) => ("verdict", 0),
+            Self::Expected(_) => ("expected", 1),
+            Self::Failure(_) => ("failure", 2),
+            Self::Printed(_) => ("printed", 3),
+            Self::End(_) => ("end", 4),
+        }
+    }
+}
+
+/// Reads the head, after the format that it names.
+fn head(text: &[u8]) -> Result<Head, Problem> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let Format { format } = serde_json::from_slice(text).map_err(Problem::NotARunFile)?;
+    if format != u64::from(FORMAT) {
+        return Err(Problem::Format { found: format });
+    }
+    serde_json::from_slice(text).map_err(Problem::Malformed)
+}
+
+/// Adds a result; whether there were too many already.
+fn push<T>(list: &mut Vec<T>, item: T) -> bool {
+    if list.len() == MAX_RESULTS {
+        return true;
+    }
+    list.push(item);
+    false
+}
+
+/// Reads a line with its end, at most [`MAX_LINE`] bytes; `None` at the end of the file.
+fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Problem> {
+    let mut text = Vec::new();
+    let count = input.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut text).map_err(Problem::Unreadable)?;
+    if count > MAX_LINE {
+        return Err(Problem::TooLong);
+    }
+    Ok((count > 0).then_some(text))
+}

@@ -1,0 +1,72 @@
+//! Writes run files.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use stickler_model::{BalancerSpec, Plan, Topology};
+
+use super::{FORMAT, Head, Last};
+use crate::{End, Run, Source};
+
+/// Writes a run: its plan, its trace, and what was made of it. Nothing is written of a run without a trace, and the
+/// result is whether there was one.
+///
+/// # Errors
+/// The operating system refuses to write.
+pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
+    let Some(trace) = &run.trace else { return Ok(false) };
+    let header = &trace.header;
+    line(out, &head(&run.source, &run.arm, header.seed, &header.balancer, &header.topology))?;
+    let steps = trace.actions().try_fold(0, |count, step| keyed(out, "step", step).map(|()| count + 1))?;
+    keyed(out, "promises", &header.promises)?;
+    trace.events.iter().try_for_each(|event| keyed(out, "event", event))?;
+    run.verdicts.iter().try_for_each(|verdict| keyed(out, "verdict", verdict))?;
+    keyed(out, "expected", &run.expected)?;
+    run.failures.iter().try_for_each(|failure| keyed(out, "failure", failure))?;
+    run.printed.iter().try_for_each(|text| keyed(out, "printed", text))?;
+    keyed(out, "end", &Last { steps, events: trace.events.len(), how: run.end.clone() })?;
+    Ok(true)
+}
+
+/// Writes a plan that was not performed.
+///
+/// # Errors
+/// The operating system refuses to write.
+pub fn write_plan(plan: &Plan, source: &Source, arm: &str, out: &mut impl Write) -> io::Result<()> {
+    line(out, &head(source, arm, plan.seed, &plan.balancer, &plan.topology))?;
+    plan.steps.iter().try_for_each(|step| keyed(out, "step", step))?;
+    keyed(out, "end", &Last { steps: plan.steps.len(), events: 0, how: End::Complete })
+}
+
+fn head(source: &Source, arm: &str, seed: u64, balancer: &BalancerSpec, topology: &Topology) -> Head {
+    Head {
+        format: FORMAT,
+        stickler: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario: source.scenario.clone(),
+        path: source.path.clone(),
+        arm: arm.to_owned(),
+        seed,
+        balancer: balancer.clone(),
+        topology: topology.clone(),
+    }
+}
+
+/// A line of this kind, without its end.
+pub(super) fn line_text(key: &str, value: &impl Serialize) -> String {
+    format!("{{\"{key}\":{}}}", json(value))
+}
+
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+fn keyed(out: &mut impl Write, key: &str, value: &impl Serialize) -> io::Result<()> {
+    write!(out, "{{\"{key}\":")?;
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"}\n")
+}

@@ -1,0 +1,28 @@
+//! A plan on an arm gives a run.
+//!
+//! ```text
+//! Plan ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Expected::compare ──▶ Ending
+//!                                               └────▶ run file
+//! ```
+//!
+//! * [`arm`]: an [`Arm`] builds worlds: the simulator, or a simulator with somebody else's balancer.
+//! * [`play`]: performs a [`Plan`](stickler_model::Plan) on an arm.
+//! * [`run`]: [`Run`], what came of a plan or of a script, and its [`Ending`].
+//! * [`expected`]: the expected outcome as data, and how a run differs from it.
+//! * [`diagnostic`]: a message with its place in a text.
+//! * [`file`]: run files, as JSON lines: written, read back, and compared with a replay.
+//!
+//! Scripts are the crate `scenarios`; this one does not know them.
+
+pub mod arm;
+pub mod diagnostic;
+pub mod expected;
+pub mod file;
+pub mod play;
+pub mod run;
+
+pub use arm::Arm;
+pub use diagnostic::Diagnostic;
+pub use expected::{Deviation, Expected, ScriptOutcome};
+pub use play::{PlayError, play};
+pub use run::{End, Ending, Run, Source};

@@ -1,0 +1,252 @@
+//! Reads a folder's table of expected outcomes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use stickler_oracle::{Grade, Requirement};
+use toml::{Spanned, Value};
+
+use super::source::{ExpectedError, Source};
+use stickler_runner::Expected;
+
+use super::{ALL, Expectations, Shared};
+
+/// Key of the groups, in the place of a scenario's name.
+const GROUPS: &str = "groups";
+
+/// Key of the folder's own reasons, in the place of a scenario's name.
+const REASONS: &str = "reasons";
+
+/// Keys of a row under which requirements are listed, and the grades that these may get.
+const LISTS: [(&str, &[Grade]); 6] = [
+    ("ok", &[Grade::Ok]),
+    ("violated", &[Grade::Violated]),
+    ("non-strict", &[Grade::NonStrict]),
+    ("not-exercised", &[Grade::NotExercised]),
+    ("not-applicable", &[Grade::NotApplicable]),
+    ("varies", &[Grade::NotExercised, Grade::Ok, Grade::Violated]),
+];
+
+/// The names that a table of expected outcomes may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The scenarios of the folder.
+    pub scenarios: &'a [&'a str],
+    /// All balancers.
+    pub balancers: &'a [&'a str],
+    /// Reasons and classes.
+    pub shared: &'a Shared,
+}
+
+/// The file as it is written.
+#[derive(Default)]
+struct Raw {
+    reasons: BTreeMap<String, String>,
+    groups: Rows,
+    /// By scenario, in no particular order.
+    scenarios: Vec<(Spanned<String>, Rows)>,
+}
+
+/// Of a scenario, or of the groups: tables by the balancers that they are about, or by name.
+type Rows = BTreeMap<Spanned<String>, Entries>;
+
+/// Keys and values of one of them.
+type Entries = BTreeMap<Spanned<String>, Spanned<Value>>;
+
+/// Lists of balancers, by name.
+type Groups = BTreeMap<String, Vec<String>>;
+
+pub(super) fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Expectations, ExpectedError> {
+    let mut raw: Raw = source.read()?;
+    raw.scenarios.sort_by_key(|(name, _)| name.span().start);
+    let reader = Reader { source, known, groups: groups(&source, raw.groups, known.balancers)?, reasons: raw.reasons };
+    let mut expectations = Expectations::default();
+    for (scenario, rows) in raw.scenarios {
+        source.check("scenario", scenario.get_ref(), &scenario.span(), known.scenarios.iter().copied())?;
+        expectations.order.push(scenario.get_ref().clone());
+        expectations.table.insert(scenario.into_inner(), reader.by_balancer(rows)?);
+    }
+    Ok(expectations)
+}
+
+fn groups(source: &Source<'_>, written: Rows, balancers: &[&str]) -> Result<Groups, ExpectedError> {
+    let mut groups = Groups::new();
+    for (name, mut entries) in written {
+        let Some(list) = entries.remove("balancers").filter(|_| entries.is_empty()) else {
+            return Err(source.wrong(name.span(), "a group has one key: `balancers = [...]`".into()));
+        };
+        let span = list.span();
+        let members: Vec<String> = source.value(list)?;
+        for member in &members {
+            source.check("balancer", member, &span, balancers.iter().copied())?;
+        }
+        groups.insert(name.into_inner(), members);
+    }
+    Ok(groups)
+}
+
+/// Reads the rows of scenarios.
+struct Reader<'a> {
+    source: Source<'a>,
+    known: &'a Known<'a>,
+    /// The folder's own.
+    groups: Groups,
+    /// The folder's own.
+    reasons: BTreeMap<String, String>,
+}
+
+impl Reader<'_> {
+    /// What is expected of one scenario: over all balancers, and over each that differs.
+    fn by_balancer(&self, rows: Rows) -> Result<BTreeMap<String, Expected>, ExpectedError> {
+        let rows = self.rows(rows)?;
+        let mut table = BTreeMap::new();
+        for &balancer in self.known.balancers {
+            if let Some(row) = self.known.shared.lineage(balancer).find_map(|name| rows.get(name)) {
+                table.insert(balancer.to_owned(), row.clone());
+            }
+        }
+        if let Some(all) = rows.get(ALL) {
+            table.insert(ALL.to_owned(), all.clone());
+        }
+        Ok(table)
+    }
+
+    /// The rows as they are written, by balancer or class or [`ALL`].
+    fn rows(&self, written: Rows) -> Result<BTreeMap<String, Expected>, ExpectedError> {
+        let mut rows = BTreeMap::new();
+        for (names, entries) in written {
+            let expected = self.row(&names, entries)?;
+            for (name, span) in self.source.list(&names) {
+                self.check_balancer(name, &span)?;
+                let alone = [name.to_owned()];
+                for member in self.groups.get(name).map_or(&alone[..], Vec::as_slice) {
+                    if rows.insert(member.clone(), expected.clone()).is_some() {
+                        let message = format!("`{member}` has two tables for this scenario");
+                        return Err(self.source.wrong(names.span(), message));
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn check_balancer(&self, name: &str, span: &Range<usize>) -> Result<(), ExpectedError> {
+        let balancers = self.known.balancers.iter().copied().chain([ALL]);
+        let lists = self.groups.keys().map(String::as_str).chain(self.known.shared.classes());
+        self.source.check("balancer", name, span, balancers.chain(lists))
+    }
+
+    fn row(&self, names: &Spanned<String>, entries: Entries) -> Result<Expected, ExpectedError> {
+        let mut expected = Expected::default();
+        for (key, value) in entries {
+            match key.get_ref().as_str() {
+                "reason" | "because" if expected.reason.is_some() => {
+                    return Err(self.source.wrong(key.span(), "one of `because` and `reason` is enough".into()));
+                }
+                "reason" => expected.reason = Some(self.source.value(value)?),
+                "because" => expected.reason = Some(self.reason(value)?),
+                "script" => expected.script = Some(self.source.value(value)?),
+                word => match LISTS.iter().find(|(list, _)| *list == word) {
+                    Some((_, grades)) => self.listed(value, grades, &mut expected)?,
+                    None => {
+                        let requirement = self.requirement(word, key.span(), LISTS.map(|(list, _)| list))?;
+                        let grades = self.grades(value)?;
+                        self.grade(requirement, &key.span(), grades, &mut expected)?;
+                    }
+                },
+            }
+        }
+        if expected.expects_trouble() && expected.reason.is_none() {
+            let message = "what is expected here needs a `reason`, or `because` with the key of one";
+            return Err(self.source.wrong(names.span(), message.into()));
+        }
+        Ok(expected)
+    }
+
+    /// The text of a reason that is given by its key: the folder's own, or one of all folders.
+    fn reason(&self, key: Spanned<Value>) -> Result<String, ExpectedError> {
+        let span = key.span();
+        let key: String = self.source.value(key)?;
+        let known = self.reasons.keys().map(String::as_str).chain(self.known.shared.reasons());
+        self.source.check("reason", &key, &span, known)?;
+        let own = self.reasons.get(&key).map(String::as_str);
+        Ok(own.or_else(|| self.known.shared.reason(&key)).unwrap_or_default().to_owned())
+    }
+
+    /// A list of requirements that may get the same grades.
+    fn listed(&self, list: Spanned<Value>, grades: &[Grade], expected: &mut Expected) -> Result<(), ExpectedError> {
+        let span = list.span();
+        let list = Spanned::new(span, self.source.value::<String>(list)?);
+        for (id, span) in self.source.list(&list) {
+            let requirement = self.requirement(id, span.clone(), [])?;
+            self.grade(requirement, &span, grades.to_vec(), expected)?;
+        }
+        Ok(())
+    }
+
+    fn grade(
+        &self,
+        requirement: Requirement,
+        span: &Range<usize>,
+        grades: Vec<Grade>,
+        expected: &mut Expected,
+    ) -> Result<(), ExpectedError> {
+        match expected.grades.insert(requirement, grades) {
+            None => Ok(()),
+            Some(_) => Err(self.source.wrong(span.clone(), format!("{requirement} is there twice"))),
+        }
+    }
+
+    /// The requirement of that id; `keys` are what else may stand in that place.
+    fn requirement<const N: usize>(
+        &self,
+        id: &str,
+        span: Range<usize>,
+        keys: [&'static str; N],
+    ) -> Result<Requirement, ExpectedError> {
+        let known = Requirement::all().map(Requirement::id).chain(keys);
+        self.source.check("requirement", id, &span, known)?;
+        id.parse().map_err(|error| self.source.wrong(span, error))
+    }
+
+    /// One grade, or a list of those that are allowed.
+    fn grades(&self, value: Spanned<Value>) -> Result<Vec<Grade>, ExpectedError> {
+        let span = value.span();
+        let grades: Vec<Grade> =
+            if value.get_ref().is_array() { self.source.value(value)? } else { vec![self.source.value(value)?] };
+        if grades.is_empty() {
+            Err(self.source.wrong(span, "an empty list allows no grade at all".into()))
+        } else {
+            Ok(grades)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tables;
+        impl<'de> Visitor<'de> for Tables {
+            type Value = Raw;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table for each scenario")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+                let mut raw = Raw::default();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    match key.get_ref().as_str() {
+                        REASONS => raw.reasons = map.next_value()?,
+                        GROUPS => raw.groups = map.next_value()?,
+                        _ => raw.scenarios.push((key, map.next_value()?)),
+                    }
+                }
+                Ok(raw)
+            }
+        }
+        deserializer.deserialize_map(Tables)
+    }
+}

@@ -1,0 +1,262 @@
+//! The tables of expected outcomes of a folder of scenarios.
+//!
+//! ```toml
+//! [lone-two-backends]                                       # a scenario; a row for each balancer that differs
+//! all = { ok = "HS-1, HS-2" }                               # over every balancer: must be put to the test, and kept
+//! pool-uri = { not-exercised = "HS-2" }                     # over this one; of the rest, what is written for all
+//! "closing, l4-hash" = { script = "fails", violated = "HS-1", because = "torn" }       # several, and classes of them
+//! pool-random = { script = "either", varies = "HS-1", ST-2 = ["ok", "non-strict"], reason = "the backend is drawn" }
+//!
+//! [reasons]                                                 # of this folder alone
+//! torn = "type 1 and type 3 go to different servers"
+//!
+//! [groups.no-affinity]                                      # the folder's own name for a list of balancers
+//! balancers = ["shared-pool", "safe-pool"]
+//! ```
+//!
+//! * `script`: the script's own expectations: "holds" (if unsaid), "fails" or "either".
+//! * `ok`, `violated`, `non-strict`, `not-exercised`, `not-applicable`: the requirements that get this grade.
+//!   `varies`: as the seed decides, they are not exercised, kept or violated.
+//! * `HS-1 = "ok"`, `HS-1 = ["ok", "violated"]`: the same of one requirement, and any set of grades.
+//! * `because`: a reason's key, of the folder or of [`Shared`]; `reason`: its text.
+//!
+//! A row for a balancer counts in place of the rows for its class and for what it is like ([`Shared`]); an empty one says
+//! that it does as all do. Rows may be tables of their own, `[lone-two-backends.pool-uri]`.
+//!
+//! Where nothing is written for a requirement, it must not be violated; a `non-strict` SHOULD passes.
+//! A violation that is expected and does not happen fails as one that is not expected and does.
+
+mod file;
+mod shared;
+mod source;
+
+use std::collections::BTreeMap;
+
+use stickler_runner::Expected;
+
+pub use self::file::Known;
+pub use self::shared::Shared;
+pub use self::source::{ExpectedError, Source};
+
+/// Key of what holds over every balancer.
+const ALL: &str = "all";
+
+/// The expected outcomes of the scenarios of a folder. Empty: no MUST is violated, anywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expectations {
+    /// By scenario, then by balancer or [`ALL`].
+    table: BTreeMap<String, BTreeMap<String, Expected>>,
+    /// The scenarios in the order in which they are written.
+    order: Vec<String>,
+}
+
+impl Expectations {
+    /// Reads a folder's table of expected outcomes.
+    ///
+    /// # Errors
+    /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
+    /// exist, or expects a violation without saying why.
+    pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, ExpectedError> {
+        file::parse(source, known)
+    }
+
+    /// The scenarios that have a table, in the order in which they are written.
+    pub fn scenarios(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
+    }
+
+    /// What is expected of a scenario over a balancer: what is written for all, and over it what is
+    /// written for this one.
+    pub fn expected(&self, scenario: &str, balancer: &str) -> Expected {
+        let row = self.table.get(scenario);
+        let mut expected = row.and_then(|row| row.get(ALL)).cloned().unwrap_or_default();
+        if let Some(own) = row.and_then(|row| row.get(balancer)) {
+            expected.grades.extend(own.grades.clone());
+            expected.script = own.script.or(expected.script);
+            expected.reason = own.reason.clone().or(expected.reason);
+        }
+        expected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stickler_model::BalancerSpec;
+    use stickler_oracle::{Grade, Requirement, Verdict};
+    use stickler_runner::{Deviation, Diagnostic, End, Ending, Run, ScriptOutcome};
+
+    use super::*;
+
+    const TABLE: &str = r#"
+[lone.all]
+HS-1 = "ok"
+
+[lone.shared-pool]
+reason = "one connection for all"
+script = "fails"
+ID-2 = "violated"
+HS-6 = ["ok", "violated"]
+ST-2 = "non-strict"
+"#;
+
+    fn parse(text: &str) -> Result<Expectations, ExpectedError> {
+        parse_over(text, &["l4-nat", "shared-pool"])
+    }
+
+    fn parse_over(text: &str, balancers: &[&str]) -> Result<Expectations, ExpectedError> {
+        let reasons = Source { text: "closed = \"closed in mid-handshake\"\n", origin: "reasons.toml" };
+        let alike = "[classes]\npools = \"x\"\n[like]\nshared-pool = \"pools\"\n";
+        let shared = Shared::parse(reasons, Source { text: alike, origin: "mechanisms.toml" }, balancers)?;
+        let known = Known { scenarios: &["lone", "crowd"], balancers, shared: &shared };
+        Expectations::parse(Source { text, origin: "expected.toml" }, &known)
+    }
+
+    fn run(grades: &[(Requirement, Grade)], failed: usize) -> Run {
+        let verdict = |&(requirement, grade)| Verdict { requirement, grade, exercised: 1, evidence: Vec::new() };
+        Run {
+            source: stickler_runner::Source { scenario: "lone".into(), path: "lone.star".into() },
+            arm: "sim".into(),
+            balancer: BalancerSpec::named("shared-pool"),
+            seed: 1,
+            trace: None,
+            verdicts: grades.iter().map(verdict).collect(),
+            failures: vec![Diagnostic::new("lone.star", "x", 0..1, "x".into(), None); failed],
+            printed: Vec::new(),
+            end: End::Complete,
+            expected: Expected::default(),
+        }
+    }
+
+    fn deviations(balancer: &str, run: &Run) -> Vec<String> {
+        parse(TABLE).unwrap().expected("lone", balancer).compare(run).iter().map(Deviation::to_string).collect()
+    }
+
+    #[test]
+    fn what_happens_as_expected_is_no_deviation() {
+        let as_told =
+            [(Requirement::Hs1, Grade::Ok), (Requirement::Id2, Grade::Violated), (Requirement::St2, Grade::NonStrict)];
+        for hs6 in [Grade::Ok, Grade::Violated] {
+            let run = run(&[&as_told[..], &[(Requirement::Hs6, hs6)]].concat(), 2);
+            assert_eq!(deviations("shared-pool", &run), Vec::<String>::new());
+        }
+        let clean = run(&[(Requirement::Hs1, Grade::Ok), (Requirement::St2, Grade::NonStrict)], 0);
+        assert_eq!(deviations("l4-nat", &clean), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unexpected_violation_is_a_deviation() {
+        let leak = run(&[(Requirement::Hs1, Grade::Ok), (Requirement::Id2, Grade::Violated)], 1);
+        assert_eq!(
+            deviations("l4-nat", &leak),
+            ["ID-2 is violated, which nothing here expects", "1 expectation of the script does not hold"]
+        );
+    }
+
+    #[test]
+    fn an_expected_violation_that_does_not_happen_is_a_deviation() {
+        let clean = run(
+            &[
+                (Requirement::Hs1, Grade::Ok),
+                (Requirement::Hs6, Grade::Ok),
+                (Requirement::Id2, Grade::Ok),
+                (Requirement::St2, Grade::NonStrict),
+            ],
+            0,
+        );
+        assert_eq!(
+            deviations("shared-pool", &clean),
+            [
+                "ID-2 is ok, expected violated (because: one connection for all)",
+                "every expectation of the script holds, and one was expected to fail (because: one connection for all)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_requirement_that_must_be_put_to_the_test_fails_where_it_is_not() {
+        assert_eq!(deviations("l4-nat", &run(&[], 0)), ["HS-1 is not exercised, expected ok"]);
+    }
+
+    #[test]
+    fn a_run_that_did_not_come_to_its_end_is_never_as_expected() {
+        let sound = run(&[], 0);
+        assert_eq!(sound.ending(), Ending::AsExpected);
+        let diagnostic = run(&[], 1).failures.remove(0);
+        let failed = Run { end: End::Failed(Box::new(diagnostic.clone())), ..sound.clone() };
+        assert_eq!(failed.ending(), Ending::Failed(diagnostic));
+        let skipped = Run { end: End::Skipped("no such arm".into()), ..sound };
+        assert_eq!((skipped.ending(), skipped.as_expected()), (Ending::Skipped("no such arm".into()), false));
+    }
+
+    #[test]
+    fn a_table_may_be_about_several_balancers_and_groups_of_them() {
+        let table = "[groups.pools]\nbalancers = [\"shared-pool\", \"safe-pool\"]\n\
+                     [lone.\"l4-nat, pools\"]\nreason = \"x\"\nscript = \"fails\"\n";
+        let parse = |text| parse_over(text, &["l4-nat", "l4-dsr", "shared-pool", "safe-pool"]);
+        let parsed = parse(table).unwrap();
+        let fails = |balancer| parsed.expected("lone", balancer).script == Some(ScriptOutcome::Fails);
+        assert_eq!(["l4-nat", "shared-pool", "safe-pool", "l4-dsr"].map(fails), [true, true, true, false]);
+        let twice = format!("{table}[lone.safe-pool]\nscript = \"holds\"\n");
+        assert!(parse(&twice).unwrap_err().to_string().contains("`safe-pool` has two tables"));
+    }
+
+    #[test]
+    fn both_ways_to_write_a_table_mean_the_same() {
+        let short = "[lone]\nall = { ok = \"HS-1, HS-2\" }\n\
+                     shared-pool = { script = \"fails\", violated = \"ID-2\", varies = \"HS-6\", because = \"closed\" }\n";
+        let long = "[lone.all]\nHS-1 = \"ok\"\nHS-2 = [\"ok\"]\n\
+                    [lone.shared-pool]\nreason = \"closed in mid-handshake\"\nscript = \"fails\"\nID-2 = \"violated\"\n\
+                    HS-6 = [\"not-exercised\", \"ok\", \"violated\"]\n";
+        assert_eq!(parse(short), parse(long));
+    }
+
+    #[test]
+    fn a_row_for_a_balancer_counts_in_place_of_its_class() {
+        let balancers = ["shared-pool", "safe-pool"];
+        let script = |text: &str, balancer| parse_over(text, &balancers).unwrap().expected("lone", balancer).script;
+        let class = "[lone]\npools = { script = \"fails\", because = \"closed\" }\n";
+        assert_eq!(balancers.map(|balancer| script(class, balancer)), [Some(ScriptOutcome::Fails), None]);
+        let own = format!("{class}shared-pool = {{}}\n");
+        assert_eq!(balancers.map(|balancer| script(&own, balancer)), [None, None]);
+    }
+
+    #[test]
+    fn a_folder_has_reasons_of_its_own_and_scenarios_keep_their_order() {
+        let text = "[reasons]\nclosed = \"here it is another\"\n\
+                    [lone.all]\nscript = \"fails\"\nbecause = \"closed\"\n[crowd]\n[lone.l4-nat]\nHS-1 = \"ok\"\n";
+        let parsed = parse(text).unwrap();
+        assert_eq!(parsed.expected("lone", "l4-nat").reason.as_deref(), Some("here it is another"));
+        assert_eq!(parsed.scenarios().collect::<Vec<_>>(), ["lone", "crowd"]);
+    }
+
+    #[test]
+    fn nothing_written_means_no_violation_and_a_script_that_holds() {
+        let expected = Expectations::default().expected("any", "any");
+        assert_eq!(expected.compare(&run(&[(Requirement::St2, Grade::NonStrict)], 0)), Vec::new());
+        assert_eq!(expected.compare(&run(&[(Requirement::Hs1, Grade::Violated)], 3)).len(), 2);
+    }
+
+    #[test]
+    fn unknown_names_in_the_table_are_errors_with_their_place_and_a_hint() {
+        let message = |text| parse(text).unwrap_err().to_string();
+        let tables = [
+            "[alone.all]\n",
+            "[lone.shared-pol]\nHS-1 = \"ok\"\n",
+            "[lone.all]\nHS-11 = \"ok\"\n",
+            "[lone.all]\nHS-1 = \"okay\"\n",
+            "[lone.all]\nHS-1 = []\n",
+            "[lone.all]\nscript = \"fail\"\n",
+            "[lone.all]\nHS-1 = \"violated\"\n",
+            "[lone.all]\nHS-1 = \n",
+            "[lone]\nall = 3\n",
+            "[lone]\nall = { ok = \"HS-1, HS-11\" }\n",
+            "[lone]\nall = { ok = \"HS-1\", HS-1 = \"ok\" }\n",
+            "[lone]\nall = { okay = \"HS-1\" }\n",
+            "[lone]\n\"l4-nat, pool\" = { ok = \"HS-1\" }\n",
+            "[lone]\npools = { script = \"fails\", because = \"close\" }\n",
+            "[lone]\nall = { because = \"closed\", reason = \"closed\" }\n",
+            "[reasons]\nclosed = 3\n",
+        ];
+        insta::assert_snapshot!(tables.map(message).join("\n\n"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the tables of all folders have in common: reasons by key, and which balancers behave alike.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ALL;
+use super::source::{ExpectedError, Source};
+
+/// What the tables of all folders have in common.
+///
+/// ```toml
+/// # Reasons: a key, and the text that reports show.
+/// header-not-read = "IIS does not read the PROXY protocol's header"
+/// ```
+///
+/// ```toml
+/// [classes]                         # names for balancers that behave alike, and what they have in common
+/// shared-pools = "upstream connections are anybody's"
+///
+/// [like]                            # what is written for the second counts for the first, unless it has rows of its own
+/// shared-pool-fifo = "shared-pools"
+/// sticky-pools = "shared-pools"     # a class may be like another
+/// my-pool = "shared-pool-fifo"      # and a balancer like a balancer
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// Texts by key.
+    reasons: BTreeMap<String, String>,
+    /// Classes by name, with what their members have in common.
+    classes: BTreeMap<String, String>,
+    /// Of a balancer or class, which it is like.
+    like: BTreeMap<String, String>,
+}
+
+/// The file of balancers that behave alike.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alike {
+    classes: BTreeMap<Spanned<String>, String>,
+    like: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+impl Shared {
+    /// Reads the file of reasons and that of balancers that behave alike. `balancers` are the names that exist.
+    ///
+    /// # Errors
+    /// One of them is not TOML of that form (a balancer in two classes is a key that is there twice), a name does not
+    /// exist, a class has the name of a balancer, or something is, over others, like itself.
+    pub fn parse(reasons: Source<'_>, alike: Source<'_>, balancers: &[&str]) -> Result<Self, ExpectedError> {
+        let read: Alike = alike.read()?;
+        for class in read.classes.keys() {
+            let name = class.get_ref().as_str();
+            if name == ALL || balancers.contains(&name) {
+                return Err(alike.wrong(class.span(), format!("`{name}` cannot be a class: it means something else")));
+            }
+        }
+        let known = || balancers.iter().copied().chain(read.classes.keys().map(|class| class.get_ref().as_str()));
+        for name in read.like.iter().flat_map(|(name, other)| [name, other]) {
+            alike.check("balancer or class", name.get_ref(), &name.span(), known())?;
+        }
+        let plain = read.like.iter().map(|(name, other)| (name.get_ref().clone(), other.get_ref().clone()));
+        let classes = read.classes.iter().map(|(name, about)| (name.get_ref().clone(), about.clone()));
+        let shared = Self { reasons: reasons.read()?, classes: classes.collect(), like: plain.collect() };
+        for name in read.like.keys() {
+            // Nothing can be like more than all there is, unless the way leads back.
+            if shared.lineage(name.get_ref()).nth(shared.like.len() + 1).is_some() {
+                return Err(alike.wrong(name.span(), format!("`{}` is, in the end, like itself", name.get_ref())));
+            }
+        }
+        Ok(shared)
+    }
+
+    /// A reason by its key.
+    pub fn reason(&self, key: &str) -> Option<&str> {
+        self.reasons.get(key).map(String::as_str)
+    }
+
+    /// The keys of all reasons.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        self.reasons.keys().map(String::as_str)
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> impl Iterator<Item = &str> {
+        self.classes.keys().map(String::as_str)
+    }
+
+    /// The balancer, what it is like, what that is like, and so on.
+    pub(super) fn lineage<'a>(&'a self, balancer: &'a str) -> impl Iterator<Item = &'a str> {
+        std::iter::successors(Some(balancer), |&name| self.like.get(name).map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(alike: &str) -> Result<Shared, ExpectedError> {
+        let reasons = Source { text: "why = \"because\"\n", origin: "reasons.toml" };
+        let alike = Source { text: alike, origin: "mechanisms.toml" };
+        Shared::parse(reasons, alike, &["l4-nat", "shared-pool", "safe-pool"])
+    }
+
+    #[test]
+    fn a_balancer_is_like_a_class_that_is_like_another() {
+        let shared = parse("[classes]\npools = \"x\"\nsafe = \"y\"\n[like]\nsafe-pool = \"safe\"\nsafe = \"pools\"\n");
+        let shared = shared.unwrap();
+        assert_eq!(shared.lineage("safe-pool").collect::<Vec<_>>(), ["safe-pool", "safe", "pools"]);
+        assert_eq!(shared.lineage("l4-nat").collect::<Vec<_>>(), ["l4-nat"]);
+        assert_eq!(shared.reason("why"), Some("because"));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_shown_with_its_place() {
+        let files = [
+            "[classes]\npools = \"x\"\nother = \"y\"\n[like]\nsafe-pool = \"pools\"\nsafe-pool = \"other\"\n",
+            "[classes]\npools = \"x\"\n[like]\nsafe-pool = \"pool\"\n",
+            "[classes]\npools = \"x\"\n[like]\nsave-pool = \"pools\"\n",
+            "[classes]\nl4-nat = \"x\"\n[like]\n",
+            "[classes]\nall = \"x\"\n[like]\n",
+            "[classes]\na = \"x\"\nb = \"x\"\n[like]\nl4-nat = \"a\"\na = \"b\"\nb = \"a\"\n",
+            "[classes]\npools = 3\n[like]\n",
+            "[classes]\n[likes]\n",
+        ];
+        insta::assert_snapshot!(files.map(|file| parse(file).unwrap_err().to_string()).join("\n\n"));
+    }
+}

@@ -1,0 +1,56 @@
+//! One script over one balancer with one seed, on a thread of its own.
+
+use std::sync::{Arc, mpsc};
+
+use stickler_model::BalancerSpec;
+use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source};
+
+use crate::script::{self, Played};
+use crate::{Scenario, limits, panics};
+
+/// Runs a script over a balancer on an arm, and judges what was seen. Nothing is expected of it but that no MUST is
+/// violated and that its own expectations hold.
+///
+/// The script has a thread of its own, with [`limits`] on steps, depth and memory. A script that
+/// asks for too much memory leaves that thread parked, with what it holds.
+pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+    let played = play_on_a_thread(scenario, balancer, seed, arm);
+    let verdicts = played.trace.as_ref().map(stickler_oracle::judge).unwrap_or_default();
+    Run {
+        source: Source { scenario: scenario.name().to_owned(), path: scenario.path().to_owned() },
+        arm: arm.name().to_owned(),
+        balancer: balancer.clone(),
+        seed,
+        trace: played.trace,
+        verdicts,
+        failures: played.failures,
+        printed: played.printed,
+        end: played.end,
+        expected: Expected::default(),
+    }
+}
+
+fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Played {
+    let (sender, receiver) = mpsc::channel();
+    let parked = sender.clone();
+    let (script, balancer, arm) = (scenario.clone(), balancer.clone(), Arc::clone(arm));
+    let thread = std::thread::Builder::new().name("script".into()).stack_size(limits::STACK).spawn(move || {
+        let too_much = {
+            let script = script.clone();
+            // Nobody listens where the run was given up; so below.
+            move || drop(parked.send(failed(script::out_of_memory(&script))))
+        };
+        let play = || script::play(&script, &balancer, seed, arm, too_much);
+        let played = panics::caught(play).unwrap_or_else(|panic| failed(script::panicked(&script, &panic)));
+        drop(sender.send(played));
+    });
+    let nowhere = |message: String| failed(scenario.diagnostic(0..0, message, None));
+    match thread {
+        Err(error) => nowhere(format!("cannot start a thread for the script: {error}")),
+        Ok(_) => receiver.recv().unwrap_or_else(|_| nowhere("the script's thread ended without a result".into())),
+    }
+}
+
+fn failed(error: Diagnostic) -> Played {
+    Played { trace: None, failures: Vec::new(), end: End::Failed(Box::new(error)), printed: Vec::new() }
+}
