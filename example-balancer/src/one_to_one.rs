@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use stickler_lb_core::{
-    BackendState, Bond, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, RequestHead,
-    ResponseHead, Route, UpstreamId,
+    BackendAware, BackendState, Bond, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy,
+    RequestHead, ResponseHead, Route, UpstreamId, Work,
 };
 use stickler_model::Time;
 
@@ -83,6 +83,10 @@ impl L7Policy for OneToOne {
         self.pairs.remove(&owner);
         Some(owner)
     }
+}
+
+impl BackendAware for OneToOne {
+    type Work = Work;
 
     fn set_state(&mut self, _: Time, backend: usize, state: BackendState) {
         if let Some(up) = self.up.get_mut(backend) {

@@ -35,6 +35,7 @@ mod text;
 
 pub use control::{Attached, Change, Control};
 pub use farm::{Backend, Farm};
+pub use policy::backend_aware::BackendAware;
 pub use policy::backends::BackendState;
 pub use policy::error::RuleError;
 pub use policy::l4::{FiveTuple, L4Decision, L4Policy, L4Work};

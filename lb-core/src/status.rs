@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 pub(crate) fn serialize<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }

@@ -75,7 +75,6 @@ fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>, toml: Arc<str>) -
     };
     let select_span = section.span();
     let select = select(reader, section)?;
-    let selection = select.clone();
     let check = raw.check.take().map(|section| check(reader, section)).transpose()?;
     let passive = raw.passive.take().map(|section| passive(reader, section)).transpose()?;
     let name = raw.name.get_ref().clone();
@@ -83,18 +82,20 @@ fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>, toml: Arc<str>) -
     let mut mechanism = match layer {
         Layer::L4 => {
             let carriage = carriage(reader, &mut raw)?;
-            Mechanism { carriage, ..Mechanism::l4_by(name.clone(), summary, flow_rules(reader, select, &mut raw)?) }
+            Mechanism {
+                carriage,
+                ..Mechanism::l4_by(name.clone(), summary, flow_rules(reader, select.clone(), &mut raw)?)
+            }
         }
         Layer::L7 => {
             if let Some(carriage) = &raw.carriage {
                 return Err(reader.wrong(&carriage.span(), "`carriage` belongs to L4: at L7 there are two connections"));
             }
-            Mechanism::l7_by(name.clone(), summary, rules(reader, select, &mut raw, &whole)?)
+            Mechanism::l7_by(name.clone(), summary, rules(reader, select.clone(), &mut raw, &whole)?)
         }
     };
     // Sound for any farm: weights are a pattern that is repeated.
-    let (backends, entropy) = (selection.weights.len().max(2), stickler_model::Entropy::new(0, "profile"));
-    let fits = Selection::new(&selection, backends, layer, entropy);
+    let fits = Selection::new(&select, select.weights.len().max(2), layer, stickler_model::Entropy::new(0, "profile"));
     fits.map_err(|error| reader.wrong(&select_span, error.to_string()))?;
     (mechanism.checks, mechanism.passive) = (check, passive);
     let schema::Raw { group, product, versions, config, notes, .. } = raw;

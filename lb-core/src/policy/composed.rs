@@ -28,8 +28,8 @@ use super::pin::{Applied, Host, PinKey, PinRule, Streams};
 use super::pool::Share;
 use super::select::Selection;
 use crate::{
-    Bond, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, Layer, RequestHead, ResponseHead,
-    Route, UpstreamId, Work,
+    BackendAware, Bond, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, Layer, RequestHead,
+    ResponseHead, Route, UpstreamId, Work,
 };
 
 /// A balancer that reads HTTP, made of [`Rules`], the state of its connections and what it remembers of its clients.
@@ -141,6 +141,10 @@ impl L7Policy for Composed {
         self.end_call(now);
         closes
     }
+}
+
+impl BackendAware for Composed {
+    type Work = Work;
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         self.table.set_backend_state(now, backend, state, self.rules.close_on_down);

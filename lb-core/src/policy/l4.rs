@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use stickler_model::Time;
 
-use crate::{BackendState, Change};
+use crate::BackendAware;
 
 /// What tells one TCP connection from another at the front end. The protocol, fifth of the five, is always TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,43 +36,12 @@ pub enum L4Work {
 /// The decisions of a balancer that sees connections or packets, and no HTTP.
 ///
 /// The splice (`serve_l4` of `stickler-lb-proxy`) and a packet router obey it alike. Pure: the same calls give the same answers.
-pub trait L4Policy: Send {
+pub trait L4Policy: BackendAware<Work = L4Work> {
     /// A client opens a connection (its first SYN).
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision;
 
     /// A flow that went to a backend has ended, on both sides.
     fn closed(&mut self, now: Time, flow: FiveTuple) {
         let _ = (now, flow);
-    }
-
-    /// From now on this backend is in this state: a health check, or an operator, says so. A policy that does not
-    /// override it treats all backends as up.
-    fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
-        let _ = (now, backend, state);
-    }
-
-    /// From now on this backend gets this many percent of its share (slow start); 100: all of it. A policy that does
-    /// not override it gives it all at once.
-    fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
-        let _ = (now, backend, percent);
-    }
-
-    /// Says one of the two above, as a [`crate::Control`] tells it.
-    fn change(&mut self, now: Time, backend: usize, change: Change) {
-        match change {
-            Change::State(state) => self.set_state(now, backend, state),
-            Change::Share(percent) => self.set_share(now, backend, percent),
-        }
-    }
-
-    /// The next piece of unsolicited work that is due; `None` when there is no more for now.
-    fn poll(&mut self, now: Time) -> Option<L4Work> {
-        let _ = now;
-        None
-    }
-
-    /// When [`L4Policy::poll`] wants to be asked again; `None`: not before another call.
-    fn next_deadline(&self) -> Option<Time> {
-        None
     }
 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use stickler_model::Time;
 
-use crate::{BackendState, Change};
+use crate::BackendAware;
 
 /// The number of a downstream connection, from 1, in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -221,7 +221,7 @@ pub enum Work {
 /// A downstream connection has one exchange at a time: the next request is put to the policy when the one before was
 /// reported finished, failed or closed, or was answered by the balancer itself. The streams of an HTTP/2 connection take
 /// turns, too, unless [`L7Policy::takes_streams`].
-pub trait L7Policy: Send {
+pub trait L7Policy: BackendAware<Work = Work> {
     /// Whether it can decide on several requests of one downstream connection at a time, which only HTTP/2 brings
     /// ([`Protocol::Http2`]). If not, each waits for the one before it. Asked once, at the start.
     fn takes_streams(&self) -> bool {
@@ -261,37 +261,6 @@ pub trait L7Policy: Send {
     /// An upstream connection is gone: idle, or with an exchange that had its answer's head. Returns the downstream
     /// connection to close with it.
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId>;
-
-    /// From now on this backend is in this state: a health check, or an operator, says so. A policy that does not
-    /// override it treats all backends as up.
-    fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
-        let _ = (now, backend, state);
-    }
-
-    /// From now on this backend gets this many percent of its share (slow start); 100: all of it. A policy that does
-    /// not override it gives it all at once.
-    fn set_share(&mut self, now: Time, backend: usize, percent: u8) {
-        let _ = (now, backend, percent);
-    }
-
-    /// Says one of the two above, as a [`crate::Control`] tells it.
-    fn change(&mut self, now: Time, backend: usize, change: Change) {
-        match change {
-            Change::State(state) => self.set_state(now, backend, state),
-            Change::Share(percent) => self.set_share(now, backend, percent),
-        }
-    }
-
-    /// The next piece of unsolicited work that is due; `None` when there is no more for now.
-    fn poll(&mut self, now: Time) -> Option<Work> {
-        let _ = now;
-        None
-    }
-
-    /// When [`L7Policy::poll`] wants to be asked again, perhaps at once; `None`: not before another call.
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
 }
 
 impl fmt::Display for DownstreamId {

@@ -2,6 +2,7 @@
 //!
 //! * [`l7`]: the trait for balancers that read HTTP, and its vocabulary.
 //! * [`l4`]: the trait for balancers that see connections or packets only.
+//! * [`backend_aware`]: what both have in common.
 //! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`], [`grouped`]: which idle upstream connection;
 //!   [`pin`]: when a downstream connection gets an upstream connection of its own. Each is a parameter structure with
 //!   its state. [`backends`]: which backends are up, and their load. [`error`]: what parameters can have wrong.
@@ -10,6 +11,7 @@
 //!
 //! No module below this one may read a clock, draw a random number or do I/O.
 
+pub mod backend_aware;
 pub mod backends;
 pub mod composed;
 pub mod error;

@@ -10,7 +10,7 @@ use super::backends::{BackendState, Backends};
 use super::error::RuleError;
 use super::persist::{SourceRule, SourceTable};
 use super::select::{Algorithm, SelectRule, Selection, Subject};
-use crate::{Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
+use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 
 /// What makes one L4 mechanism differ from another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,10 @@ impl L4Policy for PerConnection {
         self.end(flow);
         self.check_invariants();
     }
+}
+
+impl BackendAware for PerConnection {
+    type Work = L4Work;
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         let news = self.backends.set_state(backend, state);

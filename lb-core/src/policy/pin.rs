@@ -270,7 +270,7 @@ mod tests {
         assert!(!pins(StatusCode::FORBIDDEN, &["Negotiate"]));
     }
 
-    fn names(schemes: Schemes, values: &[&'static str]) -> Vec<bool> {
+    fn names(schemes: &Schemes, values: &[&'static str]) -> Vec<bool> {
         values.iter().map(|value| schemes.matches(value.as_bytes())).collect()
     }
 
@@ -278,10 +278,10 @@ mod tests {
     fn case_and_extent_narrow_the_match() {
         let values = ["NTLM", "NTLM TlRM", "ntlm TlRM", "NTLMv9", "Basic"];
         let rule = |exact_case, extent| Schemes { names: texts(&["NTLM"]), exact_case, extent };
-        assert_eq!(names(rule(false, Extent::Prefix), &values), [true, true, true, true, false]);
-        assert_eq!(names(rule(true, Extent::Prefix), &values), [true, true, false, true, false]);
-        assert_eq!(names(rule(false, Extent::PrefixAndSpace), &values), [false, true, true, false, false]);
-        assert_eq!(names(rule(true, Extent::Whole), &values), [true, false, false, false, false]);
+        assert_eq!(names(&rule(false, Extent::Prefix), &values), [true, true, true, true, false]);
+        assert_eq!(names(&rule(true, Extent::Prefix), &values), [true, true, false, true, false]);
+        assert_eq!(names(&rule(false, Extent::PrefixAndSpace), &values), [false, true, true, false, false]);
+        assert_eq!(names(&rule(true, Extent::Whole), &values), [true, false, false, false, false]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use stickler_lb_core::policy::persist::{Mask, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::{PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
-use stickler_lb_core::{BackendState, FiveTuple, L4Decision, L4Policy, L4Work, Route, UpstreamId};
+use stickler_lb_core::{BackendAware as _, BackendState, FiveTuple, L4Decision, L4Policy, L4Work, Route, UpstreamId};
 use stickler_model::{Entropy, Time};
 
 use crate::front::{Ask, CHALLENGE, Front, farm};

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use stickler_catalogue::find;
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::{
-    Backend, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish, L7Policy, Protocol,
-    RequestHead, ResponseHead, Route, UpstreamId, Work,
+    Backend, BackendAware as _, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish,
+    L7Policy, Protocol, RequestHead, ResponseHead, Route, UpstreamId, Work,
 };
 use stickler_model::{Entropy, Name, Time};
 

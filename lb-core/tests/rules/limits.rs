@@ -8,7 +8,7 @@ use stickler_lb_core::policy::persist::{Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::{PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
-use stickler_lb_core::{BackendState, L7Policy as _, Route, RuleError, UpstreamId, texts};
+use stickler_lb_core::{BackendAware as _, BackendState, Route, RuleError, UpstreamId, texts};
 
 use crate::front::{Ask, CHALLENGE, Front, OK};
 

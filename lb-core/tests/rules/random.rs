@@ -10,7 +10,7 @@ use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRul
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
-use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, L7Policy as _, Route, UpstreamId, texts};
+use stickler_lb_core::{BackendAware as _, BackendState, DownstreamId, FailureKind, Finish, Route, UpstreamId, texts};
 
 use crate::front::{Answer, Ask, Front};
 

@@ -17,7 +17,8 @@ use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::pin::{PinRule, Streams};
 use stickler_lb_core::policy::pool::PoolRule;
 use stickler_lb_core::{
-    Bond, Decision, DownstreamId, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead, Route, UpstreamId,
+    BackendAware, Bond, Decision, DownstreamId, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead, Route,
+    UpstreamId, Work,
 };
 use stickler_lb_proxy::{HttpProxyConfig, Limits};
 use stickler_model::{Entropy, Time};
@@ -141,6 +142,10 @@ impl L7Policy for OneAtATime {
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId> {
         self.policy.upstream_closed(now, upstream)
     }
+}
+
+impl BackendAware for OneAtATime {
+    type Work = Work;
 }
 
 pub(crate) fn post(path: &str, body: &'static str) -> Request<Whole> {

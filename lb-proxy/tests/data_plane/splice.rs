@@ -96,7 +96,7 @@ async fn a_dropped_connection_is_held_in_silence_and_work_closes_flows() {
 }
 
 mod policy {
-    use stickler_lb_core::{FiveTuple, L4Decision, L4Policy, L4Work};
+    use stickler_lb_core::{BackendAware, FiveTuple, L4Decision, L4Policy, L4Work};
     use stickler_model::Time;
 
     /// Serves the first connection, ignores the second, refuses the others, and then ends the first.
@@ -122,6 +122,10 @@ mod policy {
                 }
             }
         }
+    }
+
+    impl BackendAware for Moody {
+        type Work = L4Work;
 
         fn poll(&mut self, _now: Time) -> Option<L4Work> {
             self.work.take()

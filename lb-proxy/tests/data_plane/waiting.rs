@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use stickler_lb_core::{
-    Bond, Decision, DownstreamId, Edit, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead, Route,
-    UpstreamId, Work,
+    BackendAware, Bond, Decision, DownstreamId, Edit, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead,
+    Route, UpstreamId, Work,
 };
 use stickler_lb_proxy::Limits;
 use stickler_model::Time;
@@ -64,6 +64,10 @@ impl L7Policy for Obedient {
     fn upstream_closed(&mut self, _now: Time, _upstream: UpstreamId) -> Option<DownstreamId> {
         None
     }
+}
+
+impl BackendAware for Obedient {
+    type Work = Work;
 
     fn poll(&mut self, now: Time) -> Option<Work> {
         self.work.take_if(|(at, _)| *at <= now).map(|(_, work)| work)
