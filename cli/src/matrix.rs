@@ -13,7 +13,7 @@ use crate::jobs::{self, Done};
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<Mechanism>>();
     let mut cases = jobs::cases(&[])?;
-    cases.retain(|case| case.takes().is_some());
+    cases.retain(|case| case.group.accepts.is_some());
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
     let matrices = jobs::perform(&jobs, arguments.jobs, |job, done| match done {
         Done::Broken { error, context } => Err((error, context)),
@@ -21,7 +21,7 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         Done::Report(report) => {
             let index = balancers.iter().position(|balancer| balancer.name == job.balancer.name).unwrap_or_default();
             let mut one = Matrix::default();
-            if let Some(takes) = job.case.takes() {
+            if let Some(takes) = job.case.group.accepts {
                 let about = (report.scenario.as_str(), takes);
                 one.add(&subjects[index], about, &report.trace, &report.verdicts, &report.replay);
             }

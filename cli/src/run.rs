@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         Done::Report(report) => {
             let mut one = Matrix::default();
             let subject = Subject { name: report.balancer.clone(), product: String::new(), config: String::new() };
-            if let Some(takes) = job.case.takes().or(asked.then(|| offered(&report.trace))) {
+            if let Some(takes) = job.case.group.accepts.or(asked.then(|| offered(&report.trace))) {
                 let about = (report.scenario.as_str(), takes);
                 one.add(&subject, about, &report.trace, &report.verdicts, &report.replay);
             }

@@ -7,6 +7,7 @@
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
+//! * [`group`]: what a folder says of all its scripts.
 //! * [`runner`]: one script over one balancer with one seed; [`Run`] says what came of it.
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
@@ -52,6 +53,7 @@
 pub mod diagnostic;
 pub mod directory;
 pub mod expected;
+pub mod group;
 pub mod limits;
 mod nearest;
 mod panics;
@@ -61,7 +63,8 @@ mod script;
 pub mod suite;
 
 pub use diagnostic::Diagnostic;
-pub use expected::{Deviation, Expectations, Expected, ExpectedError};
+pub use expected::{Deviation, Expectations, Expected, FileError};
+pub use group::Group;
 pub use runner::{Run, WorldBuilder, run};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};
