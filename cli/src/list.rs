@@ -11,6 +11,7 @@ use crate::{Failure, jobs};
 
 #[derive(Serialize)]
 struct Catalogue {
+    groups: Vec<Entry>,
     scenarios: Vec<Entry>,
     mechanisms: Vec<Entry>,
     profiles: Vec<Entry>,
@@ -43,10 +44,13 @@ fn catalogue() -> Result<Catalogue, Failure> {
     let cases = jobs::cases(&[])?;
     let scenario = |case: &stickler_scenarios::Case| Entry {
         name: case.scenario.name().into(),
-        summary: format!("{}: {}", case.group, case.scenario.title()),
+        summary: format!("{}: {}", case.group.name, case.scenario.title()),
         description: case.scenario.description().into(),
     };
+    let mut groups: Vec<_> = cases.iter().map(|case| entry(&case.group.name, None, &case.group.title)).collect();
+    groups.dedup_by(|one, other| one.name == other.name);
     Ok(Catalogue {
+        groups,
         scenarios: cases.iter().map(scenario).collect(),
         mechanisms: mechanisms()
             .iter()
@@ -68,7 +72,8 @@ fn entry(name: &str, label: Option<&str>, summary: &str) -> Entry {
 
 fn pretty(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {
     for (title, entries) in [
-        ("SCENARIOS (stickler run NAME, or a GROUP)", &catalogue.scenarios),
+        ("GROUPS OF SCENARIOS (stickler run GROUP)", &catalogue.groups),
+        ("SCENARIOS (stickler run NAME)", &catalogue.scenarios),
         ("MECHANISMS (--balancer NAME)", &catalogue.mechanisms),
         ("PRODUCT PROFILES (--balancer NAME, stickler matrix, stickler explain NAME)", &catalogue.profiles),
         ("DEFECTS (--balancer MECHANISM+DEFECT)", &catalogue.defects),

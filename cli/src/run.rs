@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         let mut one = Matrix::default();
         let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
         let offered = run.trace.as_ref().filter(|_| asked).map(offered);
-        if let (Some(takes), End::Complete) = (job.case.takes().or(offered), &run.end) {
+        if let (Some(takes), End::Complete) = (job.case.group.accepts.or(offered), &run.end) {
             one.add(&subject, takes, &run, &replay(&run));
         }
         if !all && run.as_expected() {

@@ -1,102 +1,164 @@
-//! The runs behind the tests: each scenario is played once, however many tests ask for it.
+//! The tests: a shipped scenario each.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::env;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use stickler_oracle::{Grade, Requirement};
-use stickler_report::pretty;
-use stickler_runner::{Arm, Ending, Run};
+use libtest_mimic::{Failed, Trial};
+use stickler_runner::Arm;
 use stickler_scenarios::{Case, shipped};
 use stickler_sim::OwnArm;
 use stickler_site::Balancer;
 
-use crate::GROUPS;
+use crate::outcome::Outcome;
+use crate::summary::{self, Length};
 
-/// The suite over one balancer.
-pub struct Suite {
-    balancer: fn() -> Balancer,
-    played: OnceLock<BTreeMap<String, Slot>>,
+/// What the environment says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settings {
+    /// The seed of every run.
+    pub(crate) seed: u64,
+    /// All evidence of each scenario that fails.
+    pub(crate) evidence: bool,
+    /// The evidence with the whole transcript.
+    pub(crate) transcript: bool,
+    /// Each test has a process of its own.
+    pub(crate) process_per_test: bool,
 }
 
-/// A scenario, and what came of it once somebody asked.
-struct Slot {
-    case: Case,
-    played: Mutex<Option<Arc<Run>>>,
+/// The suite over one balancer.
+pub(crate) struct Suite {
+    make: Arc<dyn Fn() -> Balancer + Send + Sync>,
+    settings: Settings,
+    cases: Vec<Case>,
+    /// What came of those that were played, in the order in which they ended.
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
+}
+
+impl Settings {
+    /// # Errors
+    /// A variable has no meaning.
+    pub(crate) fn from_environment() -> Result<Self, String> {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let seed = match env::var("STICKLER_SEED") {
+            Err(_) => 0,
+            Ok(text) => text.parse().map_err(|error| format!("STICKLER_SEED={text}: {error}"))?,
+        };
+        let transcript = is_set("STICKLER_TRANSCRIPT");
+        let evidence = transcript || is_set("STICKLER_EVIDENCE");
+        Ok(Self { seed, evidence, transcript, process_per_test: is_set("NEXTEST") })
+    }
 }
 
 impl Suite {
-    /// The suite over what this function makes.
-    pub const fn new(balancer: fn() -> Balancer) -> Self {
-        Self { balancer, played: OnceLock::new() }
-    }
-
-    /// Plays a scenario; `lone_one_backend` is `lone-one-backend`.
+    /// The scenarios that hold for every balancer, over what this function makes.
     ///
-    /// # Panics
-    /// The outcome is not what it has to be, with the evidence; or there is no such scenario.
-    pub fn scenario(&self, name: &str) {
-        let name = name.replace('_', "-");
-        let run = self.played(&name);
-        if let Ending::Skipped(reason) = run.ending() {
-            println!("skipped: {reason}");
-            return;
-        }
-        assert!(run.as_expected(), "{}", details(&run));
-        for verdict in run.graded(Grade::NonStrict) {
-            println!("note: {} ({}) is not followed in {name}", verdict.requirement, verdict.requirement.text());
-        }
+    /// # Errors
+    /// A shipped file is wrong.
+    pub(crate) fn new(make: impl Fn() -> Balancer + Send + Sync + 'static, settings: Settings) -> Result<Self, String> {
+        let mut cases = shipped(&stickler_catalogue::names()).map_err(|error| error.to_string())?;
+        cases.retain(|case| case.group.conformance);
+        Ok(Self { make: Arc::new(make), settings, cases, outcomes: Arc::default() })
     }
 
-    /// Plays all scenarios, and looks at one requirement; `hs_1` is HS-1.
-    ///
-    /// # Panics
-    /// A scenario violates it, with the evidence; or there is no such requirement.
-    pub fn requirement(&self, id: &str) {
-        let id = id.replace('_', "-").to_ascii_uppercase();
-        let requirement: Requirement = id.parse().unwrap_or_else(|error| panic!("{id}: {error}"));
-        let mut violated = String::new();
-        let mut exercised = 0;
-        for name in self.slots().keys() {
-            let run = self.played(name);
-            for verdict in run.verdicts.iter().filter(|verdict| verdict.requirement == requirement) {
-                exercised += verdict.exercised;
-                if verdict.grade == Grade::Violated {
-                    let _ = writeln!(violated, "{}", details(&run));
-                }
-            }
-        }
-        println!("{requirement}: {} Put to the test {exercised} times.", requirement.text());
-        assert!(violated.is_empty(), "{requirement} is violated: {}\n{violated}", requirement.text());
+    /// A test for each scenario.
+    pub(crate) fn trials(&self) -> Vec<Trial> {
+        let trial = |(place, case): (usize, &Case)| {
+            let (case, make, settings) = (case.clone(), Arc::clone(&self.make), self.settings);
+            let outcomes = Arc::clone(&self.outcomes);
+            Trial::test(name(&case), move || {
+                let outcome = play(&case, place, make(), settings);
+                // Proofs and examples come at the end, once for all scenarios.
+                let result = if outcome.sound { Ok(()) } else { Err(Failed::from(outcome.in_a_line())) };
+                // Whoever panicked before did so outside of the lock; what is in the list is whole.
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+                result
+            })
+        };
+        self.cases.iter().enumerate().map(trial).collect()
     }
 
-    fn slots(&self) -> &BTreeMap<String, Slot> {
-        self.played.get_or_init(|| {
-            let cases = shipped(&stickler_catalogue::names())
-                .unwrap_or_else(|error| panic!("the shipped scenarios are sound: {error}"));
-            let wanted = cases.into_iter().filter(|case| GROUPS.contains(&&*case.group));
-            wanted.map(|case| (case.scenario.name().to_owned(), Slot { case, played: Mutex::new(None) })).collect()
-        })
-    }
-
-    fn played(&self, name: &str) -> Arc<Run> {
-        let slot = self.slots().get(name).unwrap_or_else(|| panic!("there is no scenario `{name}`"));
-        // A test that panics does so outside of the lock; what is in the slot is whole.
-        let mut played = slot.played.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(played.get_or_insert_with(|| Arc::new(play(&slot.case, (self.balancer)()))))
+    /// What came of the scenarios that were played.
+    pub(crate) fn summary(&self) -> String {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.sort_by_key(|outcome| outcome.place);
+        let alone = outcomes.len() == 1 && !self.settings.process_per_test;
+        let length = if self.settings.evidence || alone { Length::Evidence } else { Length::Short };
+        summary::summary(&outcomes, length)
     }
 }
 
-fn play(case: &Case, balancer: Balancer) -> Run {
-    let seed = std::env::var("STICKLER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+/// The test's name: `handshake::lone_one_backend`.
+fn name(case: &Case) -> String {
+    format!("{}::{}", case.group.name, case.scenario.name()).replace('-', "_")
+}
+
+fn play(case: &Case, place: usize, balancer: Balancer, settings: Settings) -> Outcome {
     let arm = Arc::new(OwnArm::new(balancer));
     let balancer = arm.balancer().clone();
-    case.run(&balancer, seed, &(arm as Arc<dyn Arm>))
+    let run = case.run(&balancer, settings.seed, &(arm as Arc<dyn Arm>));
+    let name = name(case);
+    let replay = format!("STICKLER_SEED={} cargo test {name}", settings.seed);
+    Outcome::of(&name, place, &run, replay, settings.transcript)
 }
 
-/// The evidence, and everything else that was seen where that is asked for.
-fn details(run: &Run) -> String {
-    let everything = std::env::var_os("STICKLER_TRANSCRIPT").is_some();
-    let replay = format!("STICKLER_SEED={} cargo test {}", run.seed, run.source.scenario.replace('-', "_"));
-    pretty::details(run, &replay, everything)
+#[cfg(test)]
+mod tests {
+    use stickler_catalogue::find;
+
+    use super::*;
+
+    /// The outcome of one group over a mechanism, as the end of the output shows it.
+    fn played(mechanism: &str, group: &str, settings: Settings) -> String {
+        let mechanism = find(mechanism).unwrap();
+        let suite = Suite::new(move || Balancer::mechanism(&mechanism), settings).unwrap();
+        let arguments = libtest_mimic::Arguments { filter: Some(group.into()), quiet: true, ..Default::default() };
+        let conclusion = libtest_mimic::run(&arguments, suite.trials());
+        let outcomes = suite.outcomes.lock().unwrap();
+        assert_eq!(conclusion.num_failed as usize, outcomes.iter().filter(|outcome| !outcome.sound).count());
+        assert_eq!((conclusion.num_passed + conclusion.num_failed) as usize, outcomes.len());
+        drop(outcomes);
+        suite.summary()
+    }
+
+    #[test]
+    fn there_is_a_test_for_each_scenario_of_the_groups_that_hold_for_every_balancer() {
+        let suite = Suite::new(|| unreachable!("nothing is played"), Settings::default()).unwrap();
+        let names: Vec<String> = suite.trials().iter().map(|trial| trial.name().to_owned()).collect();
+        let count = |group: &str| names.iter().filter(|name| name.starts_with(group)).count();
+        assert_eq!(names[0], "handshake::lone_one_backend");
+        assert!(count("identity::") > 1 && count("hostile::") > 1);
+        assert_eq!(["setup::", "claims::", "acceptor::"].map(count), [0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_kept_everywhere_is_shown_with_how_often_it_was_put_to_the_test() {
+        let text = played("pin-on-authorization", "identity::", Settings::default());
+        assert!(text.contains("5 scenarios, all as they have to be"), "{text}");
+        assert!(text.contains("\n  ID-1  kept, put to the test "), "{text}");
+        assert!(text.contains("\n  HC-1  not put to the test"), "{text}");
+        assert!(!text.contains("for example"), "{text}");
+    }
+
+    #[test]
+    fn a_requirement_that_is_violated_in_many_scenarios_is_told_once_with_one_example() {
+        let text = played("shared-pool", "handshake::", Settings::default());
+        assert_eq!(text.matches("\nHS-1 is violated").count(), 1, "{text}");
+        let told = [" is violated in ", " is not followed (SHOULD) in ", "What a script expects"];
+        let told: usize = told.iter().map(|text_of_it| text.matches(text_of_it).count()).sum();
+        assert_eq!(text.matches("for example in handshake::").count(), told, "{text}");
+        assert!(text.lines().count() < 150, "{} lines: {text}", text.lines().count());
+        assert!(text.contains("handshake::lone_two_backends"), "{text}");
+    }
+
+    #[test]
+    fn one_scenario_alone_shows_all_its_evidence_and_less_in_a_process_of_its_own() {
+        let one = "handshake::lone_two_backends";
+        let alone = played("shared-pool", one, Settings::default());
+        assert!(
+            alone.contains("── lone-two-backends over yours") && alone.contains("replay: STICKLER_SEED=0"),
+            "{alone}"
+        );
+        let own_process = played("shared-pool", one, Settings { process_per_test: true, ..Settings::default() });
+        assert!(own_process.contains("HS-1 is violated") && !own_process.contains("── "), "{own_process}");
+    }
 }

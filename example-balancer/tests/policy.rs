@@ -1,5 +1,7 @@
 //! [`OneToOne`] keeps every requirement in every scenario.
 
+use std::process::ExitCode;
+
 use example_balancer::OneToOne;
 use stickler_conformance::Balancer;
 
@@ -7,4 +9,6 @@ fn one_to_one() -> Balancer {
     Balancer::l7(|farm, _entropy| OneToOne::new(farm))
 }
 
-stickler_conformance::suite!(one_to_one);
+fn main() -> ExitCode {
+    stickler_conformance::main(one_to_one)
+}

@@ -49,6 +49,7 @@
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
 pub mod expected;
+pub mod group;
 pub mod limits;
 mod nearest;
 mod panics;
@@ -57,7 +58,8 @@ pub mod scenario;
 mod script;
 pub mod suite;
 
-pub use expected::{Expectations, ExpectedError};
+pub use expected::{Expectations, FileError};
+pub use group::Group;
 pub use run::run;
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

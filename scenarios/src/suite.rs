@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
-use stickler_model::topology::Provider;
 use stickler_runner::{Arm, Run};
 
-use crate::expected::{Expectations, ExpectedError, Known, Shared, Source};
+use crate::expected::{Expectations, FileError, Known, Shared, Source};
+use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
 use crate::{Scenario, ScenarioError, run};
 
 /// The file of expected outcomes in a folder of scripts.
 const EXPECTED: &str = "expected.toml";
+
+/// The file of what a folder of scripts says of all of them.
+const GROUP: &str = "group.toml";
 
 /// A scenario with what is expected of it.
 #[derive(Debug, Clone)]
@@ -21,7 +24,7 @@ pub struct Case {
     /// The script.
     pub scenario: Scenario,
     /// The folder that it stands in: what the shipped scenarios are grouped by.
-    pub group: String,
+    pub group: Arc<Group>,
     /// The expected outcomes of its folder.
     pub expectations: Arc<Expectations>,
 }
@@ -32,18 +35,6 @@ impl Case {
         let expected = self.expectations.expected(self.scenario.name(), &balancer.to_string());
         Run { expected, ..run(&self.scenario, balancer, seed, arm) }
     }
-
-    /// What the site takes, of the shipped scenarios in which a well set-up IIS stands behind the balancer: NTLM;
-    /// Kerberos alone; or Negotiate, where some clients fall back to NTLM. What goes wrong there is the balancer's doing.
-    /// `None`: another kind of server, or a site that is set up wrong.
-    pub fn takes(&self) -> Option<Provider> {
-        match &*self.group {
-            "handshake" | "identity" | "affinity" | "failover" | "health" => Some(Provider::Ntlm),
-            "kerberos" => Some(Provider::NegotiateKerberos),
-            "negotiate" => Some(Provider::Negotiate),
-            _ => None,
-        }
-    }
 }
 
 /// Why a selection of scenarios cannot be had.
@@ -52,10 +43,10 @@ pub enum SuiteError {
     /// A script cannot be read.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A file of expected outcomes is wrong.
+    /// A file beside the scripts is wrong: the expected outcomes, or what it says of the group.
     #[error(transparent)]
-    Expected(#[from] ExpectedError),
-    /// A folder or a file of expected outcomes cannot be read.
+    File(#[from] FileError),
+    /// A folder or a file beside the scripts cannot be read.
     #[error("cannot read {path}: {source}")]
     Unreadable {
         /// The path as it was given.
@@ -63,7 +54,7 @@ pub enum SuiteError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Neither a path nor the name of a shipped scenario, or a folder without scripts. Exit 3.
+    /// Neither a path nor the name of a shipped scenario, or a folder without scripts.
     #[error("nothing matches `{pattern}`: it is neither a script, a folder with scripts (*.star) nor a shipped scenario{}", nearest_hint(.nearest.as_deref()))]
     NothingMatched {
         /// What was asked for.
@@ -73,172 +64,60 @@ pub enum SuiteError {
     },
 }
 
-/// A folder of shipped scripts: its name, the name and source of each script, its expected outcomes.
-struct Group {
-    name: &'static str,
-    scripts: &'static [(&'static str, &'static str)],
-    expected: &'static str,
-}
-
-macro_rules! group {
-    ($group:literal: $($name:literal),* $(,)?) => {
-        Group {
-            name: $group,
-            scripts: &[$(($name, include_str!(concat!("../scripts/", $group, "/", $name, ".star")))),*],
-            expected: include_str!(concat!("../scripts/", $group, "/expected.toml")),
-        }
-    };
-}
-
-/// The shipped scripts, in the order in which they are best read.
-const SHIPPED: &[Group] = &[
-    group!("handshake":
-        "lone-one-backend",
-        "lone-two-backends",
-        "parity",
-        "interleaved",
-        "mixed",
-        "many-at-once",
-        "negotiate-with-ntlm",
-        "wrong-password",
-        "lockout",
-        "post-curl",
-        "post-browser",
-    ),
-    group!("identity":
-        "anonymous-after-user",
-        "user-after-user",
-        "address-reused",
-        "leaves-in-turn",
-        "re-authentication",
-    ),
-    group!("affinity":
-        "same-backend",
-        "no-cookies",
-        "forged-cookie",
-        "behind-one-address",
-        "spread",
-        "services",
-    ),
-    group!("failover":
-        "restart",
-        "backend-crash",
-        "power-loss",
-        "hang",
-        "crash-between-legs",
-        "post-in-flight",
-        "pinned-reset",
-        "blame",
-        "keep-alive-race",
-        "drain",
-        "all-down",
-        "recovery",
-        "flapping",
-    ),
-    group!("health":
-        "protected-site",
-        "dc-unreachable-from-one",
-        "dc-down",
-        "connection-of-the-check",
-    ),
-    group!("kerberos":
-        "service-account",
-        "machine-account-alone",
-        "kernel-mode-pool-credentials",
-        "clock-skew",
-        "one-shot",
-        "persisted",
-        "not-persisted",
-        "replayed-ticket",
-    ),
-    group!("negotiate":
-        "falls-back",
-        "kdc-out-of-reach",
-        "name-missing",
-        "name-twice",
-        "by-address",
-        "second-hop",
-    ),
-    group!("setup":
-        "machine-accounts",
-        "kernel-mode",
-        "kerberos-only",
-        "single-request",
-        "epa-allow",
-        "http2-at-once",
-    ),
-    group!("claims":
-        "l4-without-persistence",
-        "persistence-unusable",
-        "spread-by-request",
-        "effort",
-        "effort-not-persisted",
-        "nego2",
-    ),
-    group!("domain":
-        "trusted-user",
-        "broken-trust",
-        "partner-out-of-reach",
-        "name-filtered",
-        "slow-dc",
-        "wrong-dc",
-    ),
-    group!("tls":
-        "epa-none",
-        "epa-require",
-        "epa-require-same-certificate",
-        "epa-proxy",
-        "offloaded",
-        "http2-alone",
-        "http2-given-up",
-    ),
-    group!("acceptor":
-        "by-connection",
-        "by-header",
-        "header-claimed",
-        "header-claimed-address-checked",
-        "header-claimed-token-checked",
-        "second-proxy",
-        "second-proxy-token-checked",
-        "identity-header",
-    ),
-    group!("hostile":
-        "rogue-backends",
-        "half-an-answer",
-        "not-http",
-        "header-flood",
-        "silent-backend",
-        "big-cookie",
-        "pipelining",
-        "pipelining-with-credentials",
-        "garbage-client",
-    ),
-];
-
 /// The reasons that more folders than one give, by key.
 const REASONS: Source<'_> = Source { text: include_str!("../scripts/reasons.toml"), origin: "reasons.toml" };
 
 /// Which mechanisms behave alike.
 const MECHANISMS: Source<'_> = Source { text: include_str!("../scripts/mechanisms.toml"), origin: "mechanisms.toml" };
 
-/// The shipped scenarios. `balancers` are the names that exist, to check the expected outcomes.
+/// A folder of `scripts/`, as `build.rs` finds it.
+struct Folder {
+    name: &'static str,
+    /// Its `group.toml`.
+    group: &'static str,
+    /// Its `expected.toml`.
+    expected: &'static str,
+    /// The name and source of each script, by name.
+    scripts: &'static [(&'static str, &'static str)],
+}
+
+/// The shipped scripts.
+const FOLDERS: &[Folder] = include!(concat!(env!("OUT_DIR"), "/folders.rs"));
+
+/// The shipped scenarios, in the order in which they are best read: that of the groups, and in each that of its table of
+/// expected outcomes. `balancers` are the names that exist, to check these tables.
 ///
 /// # Errors
-/// [`ExpectedError`] where a shipped table names a balancer that `balancers` lacks.
+/// [`FileError`] where a shipped table names a balancer that `balancers` lacks.
 pub fn shipped(balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
-    let mut all = Vec::new();
-    for group in SHIPPED {
-        let scripts = group.scripts.iter();
-        let scenarios =
-            scripts.map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
-        let origin = format!("{}/{EXPECTED}", group.name);
-        let known = Known { scenarios: &names, balancers, shared: &shared };
-        let expectations = Expectations::parse(Source { text: group.expected, origin: &origin }, &known)?;
-        all.extend(cases(scenarios, group.name, expectations));
+    let mut folders = Vec::new();
+    for folder in FOLDERS {
+        let origin = format!("{}/{GROUP}", folder.name);
+        let group = Group::parse(folder.name, Source { text: folder.group, origin: &origin })?;
+        folders.push((group.order, of_folder(folder, &Arc::new(group), balancers, &shared)?));
     }
-    Ok(all)
+    folders.sort_by_key(|(order, _)| *order);
+    Ok(folders.into_iter().flat_map(|(_, cases)| cases).collect())
+}
+
+/// The cases of a shipped folder. What its table does not name comes last, by name.
+fn of_folder(
+    folder: &Folder,
+    group: &Arc<Group>,
+    balancers: &[&str],
+    shared: &Shared,
+) -> Result<Vec<Case>, SuiteError> {
+    let scripts = folder.scripts.iter();
+    let mut scenarios =
+        scripts.map(|(name, source)| Scenario::new(name, name, source)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = folder.scripts.iter().map(|(name, _)| *name).collect();
+    let known = Known { scenarios: &names, balancers, shared };
+    let origin = format!("{}/{EXPECTED}", folder.name);
+    let expectations = Expectations::parse(Source { text: folder.expected, origin: &origin }, &known)?;
+    let place = |scenario: &Scenario| expectations.scenarios().position(|name| name == scenario.name());
+    scenarios.sort_by_key(|scenario| place(scenario).unwrap_or(usize::MAX));
+    Ok(cases(scenarios, group, expectations))
 }
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
@@ -263,7 +142,7 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
             cases.extend(load(folder, &[path.to_owned()], balancers)?);
         } else {
             let before = cases.len();
-            let named = |case: &Case| case.scenario.name() == pattern || case.group == *pattern;
+            let named = |case: &Case| case.scenario.name() == pattern || case.group.name == *pattern;
             cases.extend(shipped(balancers)?.into_iter().filter(named));
             if cases.len() == before {
                 return Err(nothing_matched(pattern));
@@ -281,23 +160,36 @@ fn load_folder(pattern: &str, folder: &Path, balancers: &[&str]) -> Result<Vec<C
     load(folder, &scripts, balancers)
 }
 
-/// Loads scripts of one folder with the folder's expectations.
+/// Loads scripts of one folder with what the folder says of them.
 fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Case>, SuiteError> {
     let scenarios = scripts.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
-    let file = folder.join(EXPECTED);
-    let group = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let group = match beside(folder, GROUP)? {
+        Some((text, origin)) => Group::parse(&name, Source { text: &text, origin: &origin })?,
+        None => Group::unnamed(&name),
+    };
+    let expectations = match beside(folder, EXPECTED)? {
+        Some((text, origin)) => {
+            // The file is about its whole folder, also where one script of it is run.
+            let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
+            let known = Known { scenarios: &names, balancers, shared: &shared };
+            Expectations::parse(Source { text: &text, origin: &origin }, &known)?
+        }
+        None => Expectations::default(),
+    };
+    Ok(cases(scenarios, &Arc::new(group), expectations))
+}
+
+/// A file of a folder, and its path; `None` where it has none.
+fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteError> {
+    let file = folder.join(name);
     if !file.exists() {
-        return Ok(cases(scenarios, &group, Expectations::default()));
+        return Ok(None);
     }
     let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-    // The file is about its whole folder, also where one script of it is run.
-    let names: Vec<String> = scripts_in(folder)?.iter().map(|path| stem(path)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let shared = Shared::parse(REASONS, MECHANISMS, balancers)?;
-    let known = Known { scenarios: &names, balancers, shared: &shared };
-    let origin = file.display().to_string();
-    let expectations = Expectations::parse(Source { text: &text, origin: &origin }, &known)?;
-    Ok(cases(scenarios, &group, expectations))
+    Ok(Some((text, file.display().to_string())))
 }
 
 /// The scripts of a folder by name.
@@ -317,9 +209,9 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn cases(scenarios: Vec<Scenario>, group: &str, expectations: Expectations) -> Vec<Case> {
+fn cases(scenarios: Vec<Scenario>, group: &Arc<Group>, expectations: Expectations) -> Vec<Case> {
     let expectations = Arc::new(expectations);
-    let case = |scenario| Case { scenario, group: group.to_owned(), expectations: expectations.clone() };
+    let case = |scenario| Case { scenario, group: Arc::clone(group), expectations: Arc::clone(&expectations) };
     scenarios.into_iter().map(case).collect()
 }
 
@@ -328,8 +220,8 @@ fn unreadable(path: &Path, source: std::io::Error) -> SuiteError {
 }
 
 fn nothing_matched(pattern: &str) -> SuiteError {
-    let scenarios = SHIPPED.iter().flat_map(|group| group.scripts).map(|(name, _)| *name);
-    let names = scenarios.chain(SHIPPED.iter().map(|group| group.name));
+    let scenarios = FOLDERS.iter().flat_map(|folder| folder.scripts).map(|(name, _)| *name);
+    let names = scenarios.chain(FOLDERS.iter().map(|folder| folder.name));
     SuiteError::NothingMatched { pattern: pattern.to_owned(), nearest: nearest(pattern, names).map(str::to_owned) }
 }
 
@@ -344,24 +236,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_script_in_the_folders_is_shipped_with_a_title_and_a_description() {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
-        let mut folders = Vec::new();
-        for folder in
-            std::fs::read_dir(&scripts).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
-        {
-            let in_folder: Vec<String> = scripts_in(&folder).unwrap().iter().map(|path| stem(path)).collect();
-            let group = SHIPPED.iter().find(|group| folder.ends_with(group.name)).expect("every folder is shipped");
-            let mut names: Vec<&str> = group.scripts.iter().map(|(name, _)| *name).collect();
-            names.sort_unstable();
-            assert_eq!(in_folder, names);
-            folders.push(folder);
-        }
-        assert_eq!(folders.len(), SHIPPED.len());
-        for case in shipped(&names()).unwrap() {
+    fn every_shipped_scenario_has_a_title_and_a_description_and_every_group_a_place() {
+        let cases = shipped(&names()).unwrap();
+        for case in &cases {
             assert!(!case.scenario.title().is_empty(), "{} has no title", case.scenario.name());
             assert!(!case.scenario.description().is_empty(), "{} has no description", case.scenario.name());
+            assert!(!case.group.title.is_empty(), "{} has no title", case.group.name);
         }
+        let mut places: Vec<u32> = cases.iter().map(|case| case.group.order).collect();
+        places.dedup();
+        assert!(places.iter().copied().eq(1..=FOLDERS.len() as u32), "{places:?}");
+    }
+
+    #[test]
+    fn the_scenarios_of_a_group_come_in_the_order_of_their_table_and_the_rest_by_name() {
+        let folder = Folder {
+            name: "mine",
+            group: "",
+            expected: "[second]\n[first]\nall = { ok = \"HS-1\" }\n",
+            scripts: &[("a", "x"), ("b", "x"), ("first", "x"), ("second", "x")],
+        };
+        let group = Arc::new(Group::unnamed("mine"));
+        let cases = of_folder(&folder, &group, &names(), &Shared::default()).unwrap();
+        let names: Vec<&str> = cases.iter().map(|case| case.scenario.name()).collect();
+        assert_eq!(names, ["second", "first", "a", "b"]);
     }
 
     #[test]
@@ -369,7 +267,7 @@ mod tests {
         let found = select(&["parity".into()], &names()).unwrap();
         assert_eq!(found.iter().map(|case| case.scenario.name()).collect::<Vec<_>>(), ["parity"]);
         let group = select(&["identity".into()], &names()).unwrap();
-        assert!(group.len() > 1 && group.iter().all(|case| case.group == "identity"));
+        assert!(group.len() > 1 && group.iter().all(|case| case.group.name == "identity"));
         let error = select(&["parrity".into()], &names()).unwrap_err().to_string();
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
     }
@@ -378,7 +276,8 @@ mod tests {
     fn a_folder_and_a_script_are_loaded_with_the_names_of_their_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/handshake").display().to_string();
         let all = select(std::slice::from_ref(&folder), &names()).unwrap();
-        assert_eq!((all.len(), &*all[0].group), (SHIPPED[0].scripts.len(), "handshake"));
+        let shipped = select(&["handshake".into()], &names()).unwrap();
+        assert_eq!((all.len(), &all[0].group), (shipped.len(), &shipped[0].group));
         let one = select(&[format!("{folder}/lockout.star")], &names()).unwrap();
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
     }

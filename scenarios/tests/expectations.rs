@@ -53,7 +53,7 @@ fn hash(text: &str) -> String {
 fn recorded(cases: &[Case], balancers: &[&str]) -> String {
     let mut text = format!("balancers {}\n", balancers.join(" "));
     for case in cases {
-        let _ = writeln!(text, "{}/{} {}", case.group, case.scenario.name(), hash(&dump(case, balancers)));
+        let _ = writeln!(text, "{}/{} {}", case.group.name, case.scenario.name(), hash(&dump(case, balancers)));
     }
     text
 }
@@ -71,7 +71,7 @@ fn what_is_expected_is_what_was_recorded() {
     let balancers: Vec<&str> = first.strip_prefix("balancers ").unwrap().split(' ').collect();
     let mut changed = String::new();
     for (scenario, recorded) in hashes.lines().map(|line| line.split_once(' ').unwrap()) {
-        let case = cases.iter().find(|case| format!("{}/{}", case.group, case.scenario.name()) == scenario);
+        let case = cases.iter().find(|case| format!("{}/{}", case.group.name, case.scenario.name()) == scenario);
         let dump = case.map_or_else(|| "there is no such scenario\n".to_owned(), |case| dump(case, &balancers));
         if hash(&dump) != recorded {
             let _ = write!(changed, "{scenario} is now:\n{dump}\n");

@@ -7,11 +7,10 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use stickler_oracle::{Grade, Requirement};
+use stickler_runner::Expected;
 use toml::{Spanned, Value};
 
-use super::source::{ExpectedError, Source};
-use stickler_runner::Expected;
-
+use super::source::{FileError, Source};
 use super::{ALL, Expectations, Shared};
 
 /// Key of the groups, in the place of a scenario's name.
@@ -59,7 +58,7 @@ type Entries = BTreeMap<Spanned<String>, Spanned<Value>>;
 /// Lists of balancers, by name.
 type Groups = BTreeMap<String, Vec<String>>;
 
-pub(super) fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Expectations, ExpectedError> {
+pub(super) fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Expectations, FileError> {
     let mut raw: Raw = source.read()?;
     raw.scenarios.sort_by_key(|(name, _)| name.span().start);
     let reader = Reader { source, known, groups: groups(&source, raw.groups, known.balancers)?, reasons: raw.reasons };
@@ -72,7 +71,7 @@ pub(super) fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Expectation
     Ok(expectations)
 }
 
-fn groups(source: &Source<'_>, written: Rows, balancers: &[&str]) -> Result<Groups, ExpectedError> {
+fn groups(source: &Source<'_>, written: Rows, balancers: &[&str]) -> Result<Groups, FileError> {
     let mut groups = Groups::new();
     for (name, mut entries) in written {
         let Some(list) = entries.remove("balancers").filter(|_| entries.is_empty()) else {
@@ -100,7 +99,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// What is expected of one scenario: over all balancers, and over each that differs.
-    fn by_balancer(&self, rows: Rows) -> Result<BTreeMap<String, Expected>, ExpectedError> {
+    fn by_balancer(&self, rows: Rows) -> Result<BTreeMap<String, Expected>, FileError> {
         let rows = self.rows(rows)?;
         let mut table = BTreeMap::new();
         for &balancer in self.known.balancers {
@@ -115,7 +114,7 @@ impl Reader<'_> {
     }
 
     /// The rows as they are written, by balancer or class or [`ALL`].
-    fn rows(&self, written: Rows) -> Result<BTreeMap<String, Expected>, ExpectedError> {
+    fn rows(&self, written: Rows) -> Result<BTreeMap<String, Expected>, FileError> {
         let mut rows = BTreeMap::new();
         for (names, entries) in written {
             let expected = self.row(&names, entries)?;
@@ -133,13 +132,13 @@ impl Reader<'_> {
         Ok(rows)
     }
 
-    fn check_balancer(&self, name: &str, span: &Range<usize>) -> Result<(), ExpectedError> {
+    fn check_balancer(&self, name: &str, span: &Range<usize>) -> Result<(), FileError> {
         let balancers = self.known.balancers.iter().copied().chain([ALL]);
         let lists = self.groups.keys().map(String::as_str).chain(self.known.shared.classes());
         self.source.check("balancer", name, span, balancers.chain(lists))
     }
 
-    fn row(&self, names: &Spanned<String>, entries: Entries) -> Result<Expected, ExpectedError> {
+    fn row(&self, names: &Spanned<String>, entries: Entries) -> Result<Expected, FileError> {
         let mut expected = Expected::default();
         for (key, value) in entries {
             match key.get_ref().as_str() {
@@ -167,7 +166,7 @@ impl Reader<'_> {
     }
 
     /// The text of a reason that is given by its key: the folder's own, or one of all folders.
-    fn reason(&self, key: Spanned<Value>) -> Result<String, ExpectedError> {
+    fn reason(&self, key: Spanned<Value>) -> Result<String, FileError> {
         let span = key.span();
         let key: String = self.source.value(key)?;
         let known = self.reasons.keys().map(String::as_str).chain(self.known.shared.reasons());
@@ -177,7 +176,7 @@ impl Reader<'_> {
     }
 
     /// A list of requirements that may get the same grades.
-    fn listed(&self, list: Spanned<Value>, grades: &[Grade], expected: &mut Expected) -> Result<(), ExpectedError> {
+    fn listed(&self, list: Spanned<Value>, grades: &[Grade], expected: &mut Expected) -> Result<(), FileError> {
         let span = list.span();
         let list = Spanned::new(span, self.source.value::<String>(list)?);
         for (id, span) in self.source.list(&list) {
@@ -193,7 +192,7 @@ impl Reader<'_> {
         span: &Range<usize>,
         grades: Vec<Grade>,
         expected: &mut Expected,
-    ) -> Result<(), ExpectedError> {
+    ) -> Result<(), FileError> {
         match expected.grades.insert(requirement, grades) {
             None => Ok(()),
             Some(_) => Err(self.source.wrong(span.clone(), format!("{requirement} is there twice"))),
@@ -206,14 +205,14 @@ impl Reader<'_> {
         id: &str,
         span: Range<usize>,
         keys: [&'static str; N],
-    ) -> Result<Requirement, ExpectedError> {
+    ) -> Result<Requirement, FileError> {
         let known = Requirement::all().map(Requirement::id).chain(keys);
         self.source.check("requirement", id, &span, known)?;
         id.parse().map_err(|error| self.source.wrong(span, error))
     }
 
     /// One grade, or a list of those that are allowed.
-    fn grades(&self, value: Spanned<Value>) -> Result<Vec<Grade>, ExpectedError> {
+    fn grades(&self, value: Spanned<Value>) -> Result<Vec<Grade>, FileError> {
         let span = value.span();
         let grades: Vec<Grade> =
             if value.get_ref().is_array() { self.source.value(value)? } else { vec![self.source.value(value)?] };

@@ -36,7 +36,8 @@ use stickler_runner::Expected;
 
 pub use self::file::Known;
 pub use self::shared::Shared;
-pub use self::source::{ExpectedError, Source};
+pub use self::source::{FileError, Source};
+use crate::Run;
 
 /// Key of what holds over every balancer.
 const ALL: &str = "all";
@@ -56,7 +57,7 @@ impl Expectations {
     /// # Errors
     /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
     /// exist, or expects a violation without saying why.
-    pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, ExpectedError> {
+    pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, FileError> {
         file::parse(source, known)
     }
 
@@ -99,11 +100,11 @@ HS-6 = ["ok", "violated"]
 ST-2 = "non-strict"
 "#;
 
-    fn parse(text: &str) -> Result<Expectations, ExpectedError> {
+    fn parse(text: &str) -> Result<Expectations, FileError> {
         parse_over(text, &["l4-nat", "shared-pool"])
     }
 
-    fn parse_over(text: &str, balancers: &[&str]) -> Result<Expectations, ExpectedError> {
+    fn parse_over(text: &str, balancers: &[&str]) -> Result<Expectations, FileError> {
         let reasons = Source { text: "closed = \"closed in mid-handshake\"\n", origin: "reasons.toml" };
         let alike = "[classes]\npools = \"x\"\n[like]\nshared-pool = \"pools\"\n";
         let shared = Shared::parse(reasons, Source { text: alike, origin: "mechanisms.toml" }, balancers)?;

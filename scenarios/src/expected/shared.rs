@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ALL;
-use super::source::{ExpectedError, Source};
+use super::source::{FileError, Source};
 
 /// What the tables of all folders have in common.
 ///
@@ -48,7 +48,7 @@ impl Shared {
     /// # Errors
     /// One of them is not TOML of that form (a balancer in two classes is a key that is there twice), a name does not
     /// exist, a class has the name of a balancer, or something is, over others, like itself.
-    pub fn parse(reasons: Source<'_>, alike: Source<'_>, balancers: &[&str]) -> Result<Self, ExpectedError> {
+    pub fn parse(reasons: Source<'_>, alike: Source<'_>, balancers: &[&str]) -> Result<Self, FileError> {
         let read: Alike = alike.read()?;
         for class in read.classes.keys() {
             let name = class.get_ref().as_str();
@@ -97,7 +97,7 @@ impl Shared {
 mod tests {
     use super::*;
 
-    fn parse(alike: &str) -> Result<Shared, ExpectedError> {
+    fn parse(alike: &str) -> Result<Shared, FileError> {
         let reasons = Source { text: "why = \"because\"\n", origin: "reasons.toml" };
         let alike = Source { text: alike, origin: "mechanisms.toml" };
         Shared::parse(reasons, alike, &["l4-nat", "shared-pool", "safe-pool"])

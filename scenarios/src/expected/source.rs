@@ -8,10 +8,10 @@ use toml::{Spanned, Value};
 use crate::nearest::nearest;
 use stickler_runner::Diagnostic;
 
-/// A file that states expected outcomes is wrong: where, and how.
+/// A TOML file beside scripts is wrong: where, and how.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ExpectedError(pub Box<Diagnostic>);
+pub struct FileError(pub Box<Diagnostic>);
 
 /// The text of a file, and the name under which errors show it.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +24,12 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     /// The whole file as one type.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ExpectedError> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, FileError> {
         toml::from_str(self.text).map_err(|error| self.wrong(error.span().unwrap_or(0..0), error.message().to_owned()))
     }
 
     /// One value as one type.
-    pub(super) fn value<T: DeserializeOwned>(&self, value: Spanned<Value>) -> Result<T, ExpectedError> {
+    pub(super) fn value<T: DeserializeOwned>(&self, value: Spanned<Value>) -> Result<T, FileError> {
         let span = value.span();
         value.into_inner().try_into().map_err(|error: toml::de::Error| self.wrong(span, error.message().to_owned()))
     }
@@ -41,7 +41,7 @@ impl Source<'_> {
         name: &str,
         span: &Range<usize>,
         known: impl IntoIterator<Item = &'n str>,
-    ) -> Result<(), ExpectedError> {
+    ) -> Result<(), FileError> {
         let known: Vec<&str> = known.into_iter().collect();
         if known.contains(&name) {
             return Ok(());
@@ -65,7 +65,7 @@ impl Source<'_> {
         names.get_ref().split(',').map(str::trim).map(part).collect()
     }
 
-    pub(super) fn wrong(&self, span: Range<usize>, message: String) -> ExpectedError {
-        ExpectedError(Box::new(Diagnostic::new(self.origin, self.text, span, message, None)))
+    pub(super) fn wrong(&self, span: Range<usize>, message: String) -> FileError {
+        FileError(Box::new(Diagnostic::new(self.origin, self.text, span, message, None)))
     }
 }

@@ -1,0 +1,101 @@
+//! What came of one scenario, without its trace.
+
+use stickler_oracle::{Grade, Requirement};
+use stickler_report::{pretty, transcript};
+use stickler_runner::{Deviation, Ending, Run};
+
+/// What came of one scenario.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The test's name, `group::scenario`.
+    pub(crate) name: String,
+    /// Its place among the shipped scenarios.
+    pub(crate) place: usize,
+    /// Whether it ended as it has to.
+    pub(crate) sound: bool,
+    /// The requirements that it put to the test.
+    pub(crate) judged: Vec<Judged>,
+    /// The script's own expectations that did not hold, or why it could not go on.
+    pub(crate) failures: Vec<String>,
+    /// What else is not as it has to be: a requirement that was not put to the test.
+    pub(crate) missed: Vec<String>,
+    /// All of the evidence; empty where there is nothing to tell.
+    pub(crate) details: String,
+    /// The command that plays it again.
+    pub(crate) replay: String,
+}
+
+/// A requirement in one scenario.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) requirement: Requirement,
+    pub(crate) grade: Grade,
+    /// How often it was put to the test.
+    pub(crate) exercised: usize,
+    /// How often it was not kept.
+    pub(crate) times: usize,
+    /// The first of them, with the events that prove it.
+    pub(crate) example: Option<String>,
+}
+
+impl Outcome {
+    /// What came of a run. `replay` is the command that makes it again; `everything` adds the transcript to the details.
+    pub(crate) fn of(name: &str, place: usize, run: &Run, replay: String, everything: bool) -> Self {
+        let judged = run.verdicts.iter().map(|verdict| Judged {
+            requirement: verdict.requirement,
+            grade: verdict.grade,
+            exercised: verdict.exercised,
+            times: verdict.evidence.len(),
+            example: run.trace.as_ref().and_then(|trace| {
+                verdict.evidence.first().map(|first| transcript::evidence(trace, first))
+            }),
+        });
+        let (sound, failures, missed) = match run.ending() {
+            Ending::AsExpected => (true, Vec::new(), Vec::new()),
+            Ending::NotAsExpected(deviations) => {
+                let failures = run.failures.iter().map(ToString::to_string).collect();
+                (false, failures, deviations.iter().filter(|it| is_untested(it)).map(ToString::to_string).collect())
+            }
+            // Nothing was judged, so nothing was shown to be sound.
+            Ending::Skipped(reason) => (false, vec![format!("skipped: {reason}")], Vec::new()),
+            Ending::Failed(diagnostic) => (false, vec![diagnostic.to_string()], Vec::new()),
+        };
+        let worth_showing = !sound || everything || run.graded(Grade::NonStrict).next().is_some();
+        Self {
+            name: name.to_owned(),
+            place,
+            sound,
+            judged: judged.collect(),
+            failures,
+            missed,
+            details: if worth_showing { pretty::details(run, &replay, everything) } else { String::new() },
+            replay,
+        }
+    }
+
+    /// What is not as it has to be.
+    pub(crate) fn in_a_line(&self) -> String {
+        let violated: Vec<String> = self.graded(Grade::Violated).map(|judged| judged.requirement.to_string()).collect();
+        let mut parts = Vec::new();
+        if !violated.is_empty() {
+            parts.push(format!("violates {}", violated.join(", ")));
+        }
+        match self.failures.len() {
+            0 => {}
+            1 => parts.push("one expectation of the script does not hold".into()),
+            count => parts.push(format!("{count} expectations of the script do not hold")),
+        }
+        parts.extend(self.missed.iter().cloned());
+        parts.join("; ")
+    }
+
+    /// The requirements with this grade.
+    pub(crate) fn graded(&self, grade: Grade) -> impl Iterator<Item = &Judged> {
+        self.judged.iter().filter(move |judged| judged.grade == grade)
+    }
+}
+
+/// Whether a requirement was to be put to the test, and was not.
+fn is_untested(deviation: &Deviation) -> bool {
+    matches!(deviation, Deviation::Grade { actual: Grade::NotExercised, .. })
+}
