@@ -46,9 +46,10 @@ impl Outcome {
             grade: verdict.grade,
             exercised: verdict.exercised,
             times: verdict.evidence.len(),
-            example: run.trace.as_ref().and_then(|trace| {
-                verdict.evidence.first().map(|first| transcript::evidence(trace, first))
-            }),
+            example: run
+                .trace
+                .as_ref()
+                .and_then(|trace| verdict.evidence.first().map(|first| transcript::evidence(trace, first))),
         });
         let (sound, failures, missed) = match run.ending() {
             Ending::AsExpected => (true, Vec::new(), Vec::new()),

@@ -37,7 +37,6 @@ use stickler_runner::Expected;
 pub use self::file::Known;
 pub use self::shared::Shared;
 pub use self::source::{FileError, Source};
-use crate::Run;
 
 /// Key of what holds over every balancer.
 const ALL: &str = "all";
