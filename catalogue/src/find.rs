@@ -1,7 +1,7 @@
 //! A balancer by its name.
 
 use crate::defect::{self, DefectError};
-use crate::{Mechanism, Profile, intern, mechanisms, profiles};
+use crate::{Mechanism, Profile, mechanisms, profiles};
 
 /// Longest name that is looked at; of a longer one, this much is compared.
 const LONGEST: usize = 128;
@@ -37,10 +37,10 @@ impl Mechanism {
             defect.put_on(&mut self)?;
         }
         if !defects.is_empty() {
-            let whole = defects.iter().fold(self.name.to_owned(), |name, defect| name + "+" + defect.id);
-            self.name = intern::text(&whole);
+            let whole = defects.iter().fold(self.name.into_owned(), |name, defect| name + "+" + defect.id);
+            self.name = whole.into();
         }
-        self.defects = defects.iter().map(|defect| defect.id).collect();
+        self.defects = defects.iter().map(|defect| defect.id.into()).collect();
         Ok(self)
     }
 }
@@ -52,8 +52,8 @@ fn known(name: &str) -> Option<Mechanism> {
 
 /// The names of all mechanisms and profiles.
 pub fn names() -> Vec<&'static str> {
-    let mechanisms = mechanisms().iter().map(|mechanism| mechanism.name);
-    mechanisms.chain(profiles().iter().map(|profile| profile.name)).collect()
+    let mechanisms = mechanisms().iter().map(|mechanism| &*mechanism.name);
+    mechanisms.chain(profiles().iter().map(|profile| &*profile.name)).collect()
 }
 
 /// There is no balancer of that name.
@@ -112,7 +112,7 @@ mod tests {
     fn each_mechanism_is_found_and_has_a_policy_of_its_layer() {
         let (farm, entropy) = (Farm::default(), || Entropy::new(0, "test"));
         for mechanism in mechanisms() {
-            assert_eq!(find(mechanism.name).as_ref(), Ok(mechanism));
+            assert_eq!(find(&mechanism.name).as_ref(), Ok(mechanism));
             assert_eq!(mechanism.l4(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L4);
             assert_eq!(mechanism.l7(&farm, entropy()).unwrap().is_some(), mechanism.layer == Layer::L7);
         }
@@ -131,7 +131,7 @@ mod tests {
                 assert!(mechanism.l7(&farm, Entropy::new(0, "test")).is_ok(), "{} {size}", mechanism.name);
             }
         }
-        let ids: Vec<_> = mechanisms().iter().filter_map(|mechanism| mechanism.id).collect();
+        let ids: Vec<_> = mechanisms().iter().filter_map(|mechanism| mechanism.id.as_deref()).collect();
         for number in 1..=20 {
             let id = format!("M{number}");
             assert_eq!(ids.iter().filter(|&&it| it == id).count(), 1, "{id}");
@@ -158,7 +158,7 @@ mod tests {
         let mechanism = find("pin-on-401+b20+B6+host-not-pinned").unwrap();
         assert_eq!(mechanism.name, "pin-on-401+B6+B20");
         assert_eq!(mechanism.defects, ["B6", "B20"]);
-        assert_eq!(find(mechanism.name).unwrap(), mechanism);
+        assert_eq!(find(&mechanism.name).unwrap(), mechanism);
         assert_ne!(mechanism.kind, find("pin-on-401").unwrap().kind);
     }
 

@@ -9,7 +9,6 @@
 
 pub mod defect;
 mod find;
-mod intern;
 pub mod mechanism;
 pub mod profile;
 

@@ -36,7 +36,7 @@ fn told(this: &str, that: &str) -> String {
 
 #[test]
 fn every_product_of_the_field_has_its_profiles_and_every_value_its_source() {
-    let names: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+    let names: Vec<_> = profiles().iter().map(|profile| &*profile.name).collect();
     for name in [
         "nginx-1.22",
         "nginx-keepalive",
@@ -84,7 +84,7 @@ fn every_product_of_the_field_has_its_profiles_and_every_value_its_source() {
     }
     for profile in profiles() {
         assert!(!profile.facts.is_empty(), "{}", profile.name);
-        let mechanism = find(profile.name).unwrap();
+        let mechanism = find(&profile.name).unwrap();
         assert_eq!(mechanism, profile.mechanism());
         assert_eq!(mechanism.layer, profile.layer());
         assert!(mechanism.summary.contains(&profile.product), "{}", profile.name);
@@ -206,7 +206,7 @@ fn parts_that_need_one_another_are_refused_apart() {
 #[test]
 fn a_profile_carries_faults_like_any_mechanism() {
     let faulty = find("haproxy-safe+B6").unwrap();
-    assert_eq!((faulty.name, faulty.layer), ("haproxy-safe+B6", Layer::L7));
+    assert_eq!((&*faulty.name, faulty.layer), ("haproxy-safe+B6", Layer::L7));
     assert!(find("haproxy-tcp+B6").unwrap_err().to_string().contains("cannot sit on `haproxy-tcp`"));
     assert_eq!(find("haproxy-saef").unwrap_err().nearest, Some("haproxy-safe"));
     assert_eq!(Evidence::Measured.to_string(), "measured");

@@ -17,12 +17,12 @@ pub(crate) struct OwnProfile {
 /// defects after it. Own profiles are all meant where none of them is named; all mechanisms are where nothing is.
 pub(crate) fn find(names: &[String], own: &[OwnProfile]) -> Result<Vec<BalancerSpec>, Failure> {
     if names.is_empty() && own.is_empty() {
-        return Ok(mechanisms().iter().map(|mechanism| BalancerSpec::named(mechanism.name)).collect());
+        return Ok(mechanisms().iter().map(|mechanism| BalancerSpec::named(&mechanism.name)).collect());
     }
     let mut found: Vec<BalancerSpec> = Vec::new();
     let mut own_named = false;
     for name in names {
-        let is_own = |own: &&OwnProfile| name.split('+').next() == Some(own.profile.name);
+        let is_own = |own: &&OwnProfile| name.split('+').next() == Some(&*own.profile.name);
         let spec = match own.iter().find(is_own) {
             Some(own) => {
                 own_named = true;
@@ -44,13 +44,13 @@ pub(crate) fn find(names: &[String], own: &[OwnProfile]) -> Result<Vec<BalancerS
 fn shipped(name: &str) -> Result<BalancerSpec, Failure> {
     let mechanism = stickler_catalogue::find(name).map_err(|error| Failure::Wrong(error.to_string()))?;
     // Defects are named once each, and in their order.
-    Ok(BalancerSpec::named(mechanism.name))
+    Ok(BalancerSpec::named(&mechanism.name))
 }
 
 impl OwnProfile {
     /// The profile as a balancer.
     pub(crate) fn spec(&self) -> BalancerSpec {
-        BalancerSpec::Profile { name: self.profile.name.into(), toml: self.toml.clone(), defects: Vec::new() }
+        BalancerSpec::Profile { name: self.profile.name.to_string(), toml: self.toml.clone(), defects: Vec::new() }
     }
 
     /// The profile with the defects of a name, `ours+B6`.
@@ -58,8 +58,8 @@ impl OwnProfile {
         let ids = name.split('+').skip(1);
         let wrong = |error: &dyn std::fmt::Display| Failure::Wrong(error.to_string());
         let mechanism = self.profile.mechanism().with_defects(ids).map_err(|error| wrong(&error))?;
-        let defects = mechanism.defects.iter().map(|id| (*id).to_owned()).collect();
-        Ok(BalancerSpec::Profile { name: self.profile.name.into(), toml: self.toml.clone(), defects })
+        let defects = mechanism.defects.iter().map(|id| id.to_string()).collect();
+        Ok(BalancerSpec::Profile { name: self.profile.name.to_string(), toml: self.toml.clone(), defects })
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>
     };
     for pattern in patterns {
         if !profiles().iter().any(|profile| fits(profile, pattern)) {
-            let known: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+            let known: Vec<_> = profiles().iter().map(|profile| &*profile.name).collect();
             return Err(Failure::Nothing(format!(
                 "there is no product profile `{pattern}`, nor any that starts with it; there are: {}",
                 known.join(", ")

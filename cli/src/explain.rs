@@ -22,7 +22,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
         return Ok(());
     }
     let mechanism = stickler_catalogue::find(&arguments.name).map_err(|error| Failure::Wrong(error.to_string()))?;
-    let id = mechanism.id.map(|id| format!(" ({id})")).unwrap_or_default();
+    let id = mechanism.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
     writeln!(out, "{}{id}: {}.", mechanism.name, mechanism.summary)?;
     for defect in mechanism.defects.iter().filter_map(|id| defect::find(id).ok()) {
         writeln!(out, "with the defect {} ({}): {}. [{}]", defect.id, defect.name, defect.summary, defect.source)?;

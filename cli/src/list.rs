@@ -50,11 +50,11 @@ fn catalogue() -> Result<Catalogue, Failure> {
         scenarios: cases.iter().map(scenario).collect(),
         mechanisms: mechanisms()
             .iter()
-            .map(|mechanism| entry(mechanism.name, mechanism.id, mechanism.summary))
+            .map(|mechanism| entry(&mechanism.name, mechanism.id.as_deref(), &mechanism.summary))
             .collect(),
         profiles: profiles()
             .iter()
-            .map(|profile| entry(profile.name, Some(&profile.product), &profile.config))
+            .map(|profile| entry(&profile.name, Some(&profile.product), &profile.config))
             .collect(),
         defects: defects().iter().map(|defect| entry(defect.id, Some(defect.name), defect.summary)).collect(),
         requirements: json::requirements(),

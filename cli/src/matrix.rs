@@ -40,22 +40,22 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
     if arguments.mechanisms {
         let subject = |mechanism: &Mechanism| Subject {
-            name: mechanism.name.into(),
-            product: mechanism.id.unwrap_or_default().into(),
-            config: mechanism.summary.into(),
+            name: mechanism.name.to_string(),
+            product: mechanism.id.as_deref().unwrap_or_default().into(),
+            config: mechanism.summary.to_string(),
         };
-        let spec = |mechanism: &Mechanism| BalancerSpec::named(mechanism.name);
+        let spec = |mechanism: &Mechanism| BalancerSpec::named(&mechanism.name);
         return Ok(mechanisms().iter().map(|mechanism| (subject(mechanism), spec(mechanism))).collect());
     }
     let own = balancers::own_profiles(&arguments.profile)?;
     let named = own.is_empty() || !arguments.profiles.is_empty();
     let shipped = if named { balancers::profiles_like(&arguments.profiles)? } else { Vec::new() };
     let subject = |profile: &Profile| Subject {
-        name: profile.name.into(),
+        name: profile.name.clone(),
         product: profile.product.clone(),
         config: profile.config.clone(),
     };
-    let shipped = shipped.into_iter().map(|profile| (subject(profile), BalancerSpec::named(profile.name)));
+    let shipped = shipped.into_iter().map(|profile| (subject(profile), BalancerSpec::named(&profile.name)));
     Ok(shipped.chain(own.iter().map(|own| (subject(&own.profile), own.spec()))).collect())
 }
 

@@ -72,7 +72,7 @@ fn hash_all(jobs: &[(&Case, u64)], out: Option<&Path>) -> String {
 /// What happened in one run, a line for each event.
 fn events(case: &Case, mechanism: &Mechanism, seed: u64) -> String {
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
-    let run = case.run(&BalancerSpec::named(mechanism.name), seed, &arm);
+    let run = case.run(&BalancerSpec::named(&mechanism.name), seed, &arm);
     let mut text = format!("{}\n", mechanism.name);
     for event in run.trace.iter().flat_map(|trace| &trace.events) {
         let _ = writeln!(text, "{}", line(event));

@@ -244,7 +244,7 @@ struct Suite(Vec<Scenario>);
 
 impl Suite {
     fn new() -> Self {
-        let names = mechanisms().iter().map(|it| it.name).chain(profiles().iter().map(|it| it.name));
+        let names = mechanisms().iter().map(|it| &*it.name).chain(profiles().iter().map(|it| &*it.name));
         let cases = shipped(&names.collect::<Vec<_>>()).expect("the shipped scenarios are sound");
         Self(cases.into_iter().map(|case| case.scenario).collect())
     }
@@ -366,6 +366,6 @@ fn an_unknown_profile_exits_3_and_lists_those_that_there_are() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{text}");
     assert!(text.contains("`haproxi`"), "{text}");
     for profile in profiles() {
-        assert!(text.contains(profile.name), "{} is not listed: {text}", profile.name);
+        assert!(text.contains(&profile.name), "{} is not listed: {text}", profile.name);
     }
 }

@@ -19,6 +19,9 @@
 //!   their results add up to.
 //! * [`settings`]: what a mechanism says about the data plane.
 //!
+//! All rules are data: they can be serialised and read back, and what they refer to is their own or part of the program
+//! ([`Text`]).
+//!
 //! Mechanisms by name are in `stickler-catalogue`. To plug in a balancer of your own, implement [`L7Policy`] or
 //! [`L4Policy`] and hand it to a data plane.
 
@@ -27,6 +30,8 @@ pub mod farm;
 pub mod health;
 pub mod policy;
 pub mod settings;
+mod status;
+mod text;
 
 pub use control::{Attached, Change, Control};
 pub use farm::{Backend, Farm};
@@ -38,3 +43,4 @@ pub use policy::l7::{
     ResponseHead, Route, UpstreamId, Work,
 };
 pub use settings::{Layer, Pipelining, ProxyProtocol};
+pub use text::{List, Text, texts};

@@ -1,7 +1,10 @@
 //! What a mechanism says about the data plane that obeys it. The data plane itself is elsewhere (`stickler-lb-proxy`).
 
+use serde::{Deserialize, Serialize};
+
 /// Where a mechanism works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
     /// On connections or packets: network address translation in the simulated world, a splice on real sockets.
     L4,
@@ -10,7 +13,8 @@ pub enum Layer {
 }
 
 /// What becomes of a pipelined request: one that comes before the one before it is answered (RFC 9112 9.3.2).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pipelining {
     /// It waits: requests of a downstream connection go to the policy one at a time, in order.
     #[default]
@@ -21,7 +25,8 @@ pub enum Pipelining {
 }
 
 /// A version of the PROXY protocol (HAProxy, `doc/proxy-protocol.txt`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ProxyProtocol {
     /// A line of text (2.1).
     V1,

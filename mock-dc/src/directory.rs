@@ -8,7 +8,7 @@ use stickler_auth::kerberos::kdc::{self, KdcConfig};
 use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::ntlm::verify::{LmCompatibilityLevel, SessionKeys, check_target_domain, check_target_info};
 use stickler_auth::status::NtStatus;
-use stickler_model::topology::{ControllerSpec, DomainSpec, UserSpec};
+use stickler_model::topology::{ControllerSpec, DomainSpec, TrustSpec, UserSpec};
 use stickler_model::{Identity, Principal};
 
 use crate::account::{Account, AccountState, Kind};
@@ -134,6 +134,11 @@ impl Directory {
         let sids = vec![format!("{}-{rid}", self.sid), format!("{}-{group}", self.sid)];
         let principal = Principal::new(&self.netbios, name);
         self.accounts.insert(key, Account::new(kind, principal, password, sids));
+    }
+
+    /// Adds a trust with another domain.
+    pub fn add_trust(&mut self, trust: &TrustSpec) {
+        self.trusts.push(Trust::new(trust));
     }
 
     /// Sets which kinds of NTLM response the domain accepts (`LmCompatibilityLevel`).
@@ -340,6 +345,14 @@ impl Directory {
     fn find(&self, request: &LogonRequest) -> Option<usize> {
         let user = self.local_name(&request.logon_domain, &request.user)?;
         self.accounts.get_index_of(&user.to_lowercase())
+    }
+
+    /// Returns the trust with the domain that a user belongs to: the named domain or, if none is named, the suffix of
+    /// the user principal name.
+    pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
+        let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);
+        let domain = if domain.is_empty() { suffix() } else { domain };
+        self.trusts.iter().find(|trust| trust.is(domain))
     }
 
     /// Returns the name of the account in this domain, or `None` if `domain` is another one. `domain` may be the

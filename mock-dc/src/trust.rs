@@ -11,23 +11,7 @@ use stickler_auth::status::NtStatus;
 use stickler_model::topology::TrustSpec;
 
 use crate::account::KeyRules;
-use crate::directory::Directory;
 use crate::names::{domain_sid, same_name};
-
-impl Directory {
-    /// Adds a trust with another domain.
-    pub fn add_trust(&mut self, trust: &TrustSpec) {
-        self.trusts.push(Trust::new(trust));
-    }
-
-    /// Returns the trust with the domain that a user belongs to: the named domain or, if none is named, the suffix of
-    /// the user principal name.
-    pub(crate) fn trusted(&self, domain: &str, user: &str) -> Option<&Trust> {
-        let suffix = || user.rsplit_once('@').map_or("", |(_, suffix)| suffix);
-        let domain = if domain.is_empty() { suffix() } else { domain };
-        self.trusts.iter().find(|trust| trust.is(domain))
-    }
-}
 
 /// A trust with another domain, and the account that both domains keep for it.
 pub(crate) struct Trust {

@@ -63,7 +63,7 @@ fn what_is_expected_is_what_was_recorded() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expectations.txt");
     let cases = shipped(&names()).unwrap();
     if std::env::var_os("STICKLER_UPDATE").is_some() {
-        let balancers: Vec<&str> = mechanisms().iter().map(|mechanism| mechanism.name).collect();
+        let balancers: Vec<&str> = mechanisms().iter().map(|mechanism| &*mechanism.name).collect();
         std::fs::write(&file, recorded(&cases, &balancers)).unwrap();
     }
     let text = std::fs::read_to_string(&file).unwrap();

@@ -62,7 +62,8 @@ bob.switch_user("carol")
 expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET"))
 "#,
     );
-    insta::assert_debug_snapshot!(actions(&run));
+    let lines = actions(&run).iter().map(|action| serde_json::to_string(action).unwrap()).collect::<Vec<_>>();
+    insta::assert_snapshot!(lines.join("\n"));
     let topology = &run.trace.unwrap().header.topology;
     assert_eq!(
         (topology.servers.len(), topology.domain.lockout_threshold, topology.link.jitter.as_micros()),

@@ -53,10 +53,10 @@ fn surprise(run: &Run) -> String {
 fn shard(number: usize) {
     let mut surprises = String::new();
     for mechanism in mechanisms().iter().skip(number).step_by(SHARDS) {
-        let seeds = if EVERY_SEED.contains(&mechanism.name) { SEEDS } else { 1..=1 };
+        let seeds = if EVERY_SEED.contains(&&*mechanism.name) { SEEDS } else { 1..=1 };
         for case in cases() {
             for seed in seeds.clone() {
-                surprises += &surprise(&case.run(&BalancerSpec::named(mechanism.name), seed, &arm()));
+                surprises += &surprise(&case.run(&BalancerSpec::named(&mechanism.name), seed, &arm()));
             }
         }
     }

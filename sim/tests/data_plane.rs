@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const PATIENCE: Duration = Duration::from_mins(5);
 const HTTP: CheckRule = CheckRule {
-    probe: Probe::Http { uri: "/", expect: Expect::Alive },
+    probe: Probe::Http { uri: stickler_lb_core::Text::Borrowed("/"), expect: Expect::Alive },
     timeout: Duration::from_secs(1),
     ..CheckRule::TCP
 };
@@ -165,11 +165,11 @@ fn power_loss(rule: CheckRule) -> (Duration, Duration) {
 fn a_loss_of_power_and_a_return_are_noticed_within_what_is_promised() {
     for probe in [Probe::Tcp, HTTP.probe] {
         let rule = CheckRule { probe, jitter: 10, ..HTTP };
-        let (down, up) = power_loss(rule);
+        let (down, up) = power_loss(rule.clone());
         let promise = rule.promise();
         assert!(down <= promise.notice_down() && down > promise.timeout, "{down:?}");
         assert!(up <= promise.notice_up(), "{up:?}");
-        assert_eq!(power_loss(rule), (down, up), "a run repeats itself");
+        assert_eq!(power_loss(rule.clone()), (down, up), "a run repeats itself");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stickler_catalogue::{Carriage, Mechanism, Profile, find};
 use stickler_lb_core::health::CheckRule;
-use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError};
+use stickler_lb_core::{Control, Farm, L4Policy, L7Policy, Layer, RuleError, Text};
 use stickler_lb_proxy::health::Prober;
 use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
 use stickler_model::trace::Promises;
@@ -22,7 +22,7 @@ pub struct Balancer {
     promises: Arc<dyn Fn(&Farm) -> Promises + Send + Sync>,
     checks: Option<CheckRule>,
     prober: Option<Arc<dyn Prober>>,
-    ends_authentication: Option<&'static str>,
+    ends_authentication: Option<Text>,
     tls: TlsHandling,
     make: Make,
 }
@@ -63,7 +63,7 @@ impl Balancer {
             BalancerSpec::Mechanism { .. } => find(&spec.to_string())?,
             BalancerSpec::Profile { name, toml, defects } => {
                 let profiles = Profile::parse(toml, name)?;
-                let profile = profiles.iter().find(|profile| profile.name == name);
+                let profile = profiles.iter().find(|profile| profile.name == *name);
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
                 profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
@@ -85,10 +85,10 @@ impl Balancer {
         };
         let make = Arc::new(move |farm, entropy, control| DataPlane::new(&own, farm, entropy, control));
         Self {
-            spec: BalancerSpec::named(mechanism.name),
+            spec: BalancerSpec::named(&mechanism.name),
             promises: Arc::new(move |farm| shared.promises(farm)),
-            checks: mechanism.checks,
-            ends_authentication: mechanism.ends_authentication,
+            checks: mechanism.checks.clone(),
+            ends_authentication: mechanism.ends_authentication.clone(),
             tls: if mechanism.layer == Layer::L7 { TlsHandling::Terminates } else { TlsHandling::PassesThrough },
             ..Self::declaring_nothing(Make::Plane { make, packets })
         }
@@ -159,13 +159,13 @@ impl Balancer {
 
     /// The rule of its health checks; `None` where it has none.
     pub fn checks(&self) -> Option<CheckRule> {
-        self.checks
+        self.checks.clone()
     }
 
     /// Sets a topology up for this balancer: IIS servers trust the header in which it names users, where it terminates
     /// authentication; TLS is left out where it knows none.
     pub fn adapt(&self, topology: &mut Topology) {
-        if let Some(header) = self.ends_authentication {
+        if let Some(header) = &self.ends_authentication {
             topology.trust(header);
         }
         if self.tls == TlsHandling::Unaware {
@@ -177,8 +177,10 @@ impl Balancer {
     pub(crate) fn promises(&self, farm: &Farm, topology: &Topology) -> Promises {
         let mut promises = (self.promises)(farm);
         promises.checks = promises.checks.or_else(|| self.checks.as_ref().map(CheckRule::promise));
-        let logs_on =
-            self.checks.is_some_and(|rule| matches!(rule.probe, stickler_lb_core::health::Probe::Logon { .. }));
+        let logs_on = self
+            .checks
+            .as_ref()
+            .is_some_and(|rule| matches!(rule.probe, stickler_lb_core::health::Probe::Logon { .. }));
         if let (Some(checks), true) = (&mut promises.checks, logs_on) {
             checks.user = topology.monitor.as_ref().map(|monitor| monitor.principal.clone());
         }
@@ -196,8 +198,8 @@ impl Balancer {
         self.prober.as_ref()
     }
 
-    pub(crate) fn ends_authentication(&self) -> Option<&'static str> {
-        self.ends_authentication
+    pub(crate) fn ends_authentication(&self) -> Option<Text> {
+        self.ends_authentication.clone()
     }
 
     pub(crate) fn terminates_tls(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stickler_lb_core::{Control, Farm};
+use stickler_lb_core::{Control, Farm, Text};
 use stickler_lb_proxy::{UpstreamTls, serve_l4, serve_l7};
 use stickler_mock_dc::{DomainController, kdc};
 use stickler_model::{Env, Name};
@@ -47,7 +47,7 @@ pub(crate) struct Proxy {
     /// How it speaks to its servers.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     /// How it authenticates, and the header in which it names the user, where it terminates authentication.
-    pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, &'static str)>,
+    pub(crate) offload: Option<(Arc<stickler_mock_iis::WebSite>, Text)>,
 }
 
 /// A machine is added only after this was tried.

@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The balancer with the health checks that the options ask for, or else with its own.
 pub(crate) fn checked(options: &mut Options, balancer: Balancer) -> Result<Balancer, CheckError> {
     let (command, failed) = (options.check_command.take(), options.check_failed.take());
-    let rule = options.check.or(balancer.checks()).or_else(|| command.as_ref().map(|_| CheckRule::TCP));
+    let rule = options.check.take().or(balancer.checks()).or_else(|| command.as_ref().map(|_| CheckRule::TCP));
     let Some(rule) = rule else { return Ok(balancer) };
     rule.check()?;
     let Some(program) = command else { return Ok(balancer.checked(rule)) };

@@ -11,8 +11,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickler_lb_core::Backend;
 use stickler_lb_core::health::{CheckRule, Probe};
+use stickler_lb_core::{Backend, Text};
 use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::Prober;
 use stickler_model::{Identity, Name};
@@ -71,8 +71,8 @@ pub enum CheckEnd {
 /// command itself has ended and left something behind. (Elsewhere than on Unix the command alone is killed.)
 pub struct CheckCommand {
     program: PathBuf,
-    uri: &'static str,
-    find: &'static str,
+    uri: Text,
+    find: Text,
     user: String,
     password: Option<String>,
     limit: Duration,
@@ -83,10 +83,10 @@ impl CheckCommand {
     /// This program, as `user`, with time limit, URI and string of this rule; what the rule does not say is `/` and the
     /// empty string. Each failure is told to `failed`.
     pub fn new(program: PathBuf, rule: &CheckRule, user: Option<&Identity>, failed: Option<CheckSink>) -> Self {
-        let (uri, find) = match rule.probe {
-            Probe::Tcp => ("/", ""),
-            Probe::Http { uri, .. } => (uri, ""),
-            Probe::Logon { uri, find, .. } => (uri, find),
+        let (uri, find) = match &rule.probe {
+            Probe::Tcp => ("/".into(), "".into()),
+            Probe::Http { uri, .. } => (uri.clone(), "".into()),
+            Probe::Logon { uri, find, .. } => (uri.clone(), find.clone()),
         };
         let password = user.map(|user| user.password.clone());
         let user = user.map(|user| user.principal.to_string()).unwrap_or_default();
@@ -110,7 +110,7 @@ impl CheckCommand {
     fn command(&self, address: SocketAddr) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(address.ip().to_string()).arg(address.port().to_string());
-        command.args([self.uri, &self.user, self.find]);
+        command.args([&*self.uri, &self.user, &*self.find]);
         match &self.password {
             Some(password) => command.env(PASSWORD, password),
             None => command.env_remove(PASSWORD),

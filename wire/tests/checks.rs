@@ -43,7 +43,7 @@ impl Asked {
     fn of(program: PathBuf, find: &'static str, limit: Duration, user: Option<&Identity>) -> Self {
         let told = Arc::<Mutex<Vec<_>>>::default();
         let sink = Arc::clone(&told);
-        let probe = Probe::Logon { uri: "/reports?q=3", find, forbidden_is_up: false };
+        let probe = Probe::Logon { uri: "/reports?q=3".into(), find: find.into(), forbidden_is_up: false };
         let rule = CheckRule { probe, timeout: limit, ..CheckRule::TCP };
         let failed = move |failure| sink.lock().unwrap().push(failure);
         Self { command: CheckCommand::new(program, &rule, user, Some(Arc::new(failed))), told }
@@ -239,8 +239,8 @@ async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_o
 
 /// The same with or without TLS in front of the servers.
 async fn hc_1(tls: Option<UpstreamTls>) {
-    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/", expect: Expect::Alive });
-    let logon = Probe::Logon { uri: "/", find: "CORP\\\\probe", forbidden_is_up: true };
+    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/".into(), expect: Expect::Alive });
+    let logon = Probe::Logon { uri: "/".into(), find: "CORP\\\\probe".into(), forbidden_is_up: true };
     let logs_on = secured(tls, "pin-on-401", logon);
     // More than fall x interval: each check has spoken, and none against a backend.
     for _ in 0..30 {

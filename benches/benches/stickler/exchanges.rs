@@ -78,7 +78,7 @@ fn what(mechanism: &Mechanism, shape: Shape, plan: &Plan) -> String {
 }
 
 fn note(mechanism: &Mechanism) -> String {
-    match mechanism.name {
+    match &*mechanism.name {
         "close-per-request" => {
             "Through close-per-request nothing can authenticate: its requests are those of clients without \
              credentials, its authentications are attempts, and all of them end in 401."

@@ -82,7 +82,7 @@ impl Work {
 impl Hops {
     /// The bare counterpart of a mechanism.
     pub fn of(mechanism: &Mechanism) -> Self {
-        match (mechanism.layer, mechanism.name) {
+        match (mechanism.layer, &*mechanism.name) {
             (Layer::L4, _) => Self::Packets,
             (Layer::L7, "close-per-request") => Self::FreshProxy,
             (Layer::L7, _) => Self::Proxy,

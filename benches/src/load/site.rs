@@ -52,8 +52,8 @@ impl Site {
     /// When the world does not start, which would be a bug of it.
     pub fn new(mechanism: &Mechanism, shape: Shape) -> Self {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
-        let mut world =
-            SimWorld::new(standard_topology(), &BalancerSpec::named(mechanism.name), 1).expect("the topology is sound");
+        let mut world = SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1)
+            .expect("the topology is sound");
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");

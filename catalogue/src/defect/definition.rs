@@ -35,7 +35,7 @@ pub enum DefectError {
         /// Its name.
         name: &'static str,
         /// The mechanism's name.
-        mechanism: &'static str,
+        mechanism: String,
         /// What that lacks.
         why: &'static str,
         /// The mechanisms that have it.
@@ -59,7 +59,7 @@ impl Defect {
         match (self.apply)(&mut changed) {
             Ok(()) => *mechanism = changed,
             Err(why) => {
-                let (mechanism, sits_on) = (mechanism.name, self.sits_on());
+                let (mechanism, sits_on) = (mechanism.name.to_string(), self.sits_on());
                 return Err(DefectError::Inapplicable { defect, name, mechanism, why, sits_on });
             }
         }
@@ -69,7 +69,7 @@ impl Defect {
     /// The names of the mechanisms that it can be put on.
     pub fn sits_on(&self) -> Vec<&'static str> {
         let fits = |mechanism: &&Mechanism| (self.apply)(&mut (*mechanism).clone()).is_ok();
-        mechanisms().iter().filter(fits).map(|mechanism| mechanism.name).collect()
+        mechanisms().iter().filter(fits).map(|mechanism| &*mechanism.name).collect()
     }
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::Pipelining;
 use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{Lost, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::persist::{CookieRule, PersistRule};
 use stickler_lb_core::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::{PoolRule, Share};
+use stickler_lb_core::{Pipelining, Text, texts};
 
 use super::definition::Defect;
 use crate::Mechanism;
@@ -195,7 +195,8 @@ pub(super) static DEFECTS: [Defect; 20] = [
         summary: "the host is chosen by a cookie that the 401 sets: legs of a client without cookies go to two backends",
         source: "Traefik with a sticky cookie: the host is picked anew for each request, source",
         apply: |it| {
-            const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
+            const COOKIE: CookieRule =
+                CookieRule { name: Text::Borrowed("SERVERID"), on_401: true, life: None, indirect: true };
             pin(it)?.host = Host::Repicked;
             let rules = rules(it)?;
             (rules.persist, rules.prefer_last) = (Some(PersistRule::Cookie(COOKIE)), PreferLast::Never);
@@ -231,8 +232,8 @@ pub(super) static DEFECTS: [Defect; 20] = [
         summary: "the health check takes the 401 of a protected site for a failure, and every backend is down",
         source: "HAProxy `option httpchk` without `http-check expect`, source",
         apply: |it| {
-            let probe = Probe::Http { uri: "/", expect: Expect::Success };
-            it.checks = Some(CheckRule { probe, ..it.checks.unwrap_or(CheckRule::TCP) });
+            let probe = Probe::Http { uri: "/".into(), expect: Expect::Success };
+            it.checks = Some(CheckRule { probe, ..it.checks.take().unwrap_or(CheckRule::TCP) });
             Ok(())
         },
     },
@@ -259,7 +260,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
             let schemes = &mut pin(it)?.schemes;
             if schemes.names == Schemes::HAPROXY.names {
                 // What an exact list has in place of the prefix `Nego`, so that `Nego2` is missed and `Negotiate` is not.
-                schemes.names = &["NTLM", "Negotiate"];
+                schemes.names = texts(&["NTLM", "Negotiate"]);
             }
             schemes.extent = Extent::Whole;
             Ok(())

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use stickler_lb_core::ProxyProtocol;
 use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
 use stickler_lb_core::policy::composed::{HeaderRule, PreferLast, QueueRule, RetryRule, Rules};
 use stickler_lb_core::policy::per_connection::FlowRules;
@@ -11,6 +10,7 @@ use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRul
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
+use stickler_lb_core::{ProxyProtocol, Text, texts};
 
 use super::{Carriage, Mechanism};
 
@@ -23,16 +23,12 @@ pub(super) static MECHANISMS: LazyLock<Vec<Mechanism>> = LazyLock::new(|| {
 /// `option redispatch`: a backend that cannot be reached is replaced by another.
 const RETRY: RetryRule = RetryRule { carries_authenticate: true, ..RetryRule::SOUND };
 const POOL: PoolRule = PoolRule::shared(Duration::from_mins(1));
-const POOLED: Rules = Rules { pool: Some(POOL), retry: RETRY, ..Rules::PLAIN };
-const PINNED: Rules = pinned(PinRule::ON_401);
-/// What a mechanism has that is sound: nothing with credentials is sent twice.
-const PINNED_SOUNDLY: Rules = Rules { retry: RetryRule::SOUND, ..PINNED };
 /// A day's work: longer than a client's pauses, and room for a large site.
 const SOURCES: SourceRule = SourceRule { timeout: Duration::from_mins(30), entries: 100_000, mask: Mask::HOST };
-const COOKIE: CookieRule = CookieRule { name: "SERVERID", on_401: true, life: None, indirect: true };
-const FORWARDED_ID: HeaderRule = HeaderRule { name: "Jespa-Connection-Id", overwrite: true };
+const COOKIE: CookieRule = CookieRule { name: Text::Borrowed("SERVERID"), on_401: true, life: None, indirect: true };
+const FORWARDED_ID: HeaderRule = HeaderRule { name: Text::Borrowed("Jespa-Connection-Id"), overwrite: true };
 /// What backends take a user's name from, where they trust the balancer.
-const USER_HEADER: &str = "X-Remote-User";
+const USER_HEADER: Text = Text::Borrowed("X-Remote-User");
 /// As the shipped nginx: one failure in 10 s keeps a backend out for 10 s.
 const PASSIVE: PassiveRule = PassiveRule {
     fails: 1,
@@ -41,8 +37,17 @@ const PASSIVE: PassiveRule = PassiveRule {
     blame: FailureTarget::Carrier,
 };
 
-const fn pinned(pin: PinRule) -> Rules {
-    Rules { pool: Some(POOL), pin: Some(pin), retry: RETRY, ..Rules::PLAIN }
+fn pooled() -> Rules {
+    Rules { pool: Some(POOL), retry: RETRY, ..Rules::PLAIN }
+}
+
+fn pinned() -> Rules {
+    Rules { pin: Some(PinRule::ON_401), ..pooled() }
+}
+
+/// What a mechanism has that is sound: nothing with credentials is sent twice.
+fn pinned_soundly() -> Rules {
+    Rules { retry: RetryRule::SOUND, ..pinned() }
 }
 
 const fn select(algorithm: Algorithm) -> SelectRule {
@@ -54,7 +59,7 @@ const fn check(probe: Probe) -> CheckRule {
 }
 
 fn entry(id: &'static str, mechanism: Mechanism) -> Mechanism {
-    Mechanism { id: Some(id), ..mechanism }
+    Mechanism { id: Some(id.into()), ..mechanism }
 }
 
 fn l4() -> Vec<Mechanism> {
@@ -111,7 +116,7 @@ fn l4() -> Vec<Mechanism> {
 
 /// Nothing belongs to anybody.
 fn shared() -> Vec<Mechanism> {
-    let pooled = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..POOLED });
+    let pooling = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..pooled() });
     vec![
         entry(
             "M5",
@@ -126,25 +131,25 @@ fn shared() -> Vec<Mechanism> {
             Mechanism::l7_by(
                 "shared-pool",
                 "each request goes to the next backend on the idle upstream connection used last, whoever used it",
-                POOLED,
+                pooled(),
             ),
         ),
-        pooled(
+        pooling(
             "shared-pool-fifo",
             "a shared pool that gives out the connection that has been idle for longest",
             PoolRule { order: Order::Fifo, ..POOL },
         ),
-        pooled(
+        pooling(
             "shared-pool-by-location",
             "a shared pool for each of two locations, `/api` and the rest",
-            PoolRule { locations: &["/api"], ..POOL },
+            PoolRule { locations: texts(&["/api"]), ..POOL },
         ),
         entry(
             "M7",
             Mechanism::l7_by(
                 "pool-source",
                 "a shared pool, and source-address persistence: the backend is the client's, the connection anybody's",
-                Rules { persist: Some(PersistRule::Source(SOURCES)), ..POOLED },
+                Rules { persist: Some(PersistRule::Source(SOURCES)), ..pooled() },
             ),
         ),
         entry(
@@ -152,12 +157,12 @@ fn shared() -> Vec<Mechanism> {
             Mechanism::l7_by(
                 "pool-cookie",
                 "a shared pool, and an inserted cookie: the backend is the client's, the connection anybody's",
-                Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..POOLED },
+                Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..pooled() },
             ),
         ),
         entry(
             "M10",
-            pooled(
+            pooling(
                 "safe-pool",
                 "HAProxy's `http-reuse safe` without its pin: a first request opens, later ones take what is idle",
                 PoolRule { share: Share::Safe, idle: Duration::from_secs(5), ..POOL },
@@ -165,7 +170,7 @@ fn shared() -> Vec<Mechanism> {
         ),
         entry(
             "M11",
-            pooled(
+            pooling(
                 "no-pool-on-first",
                 "httpd's `proxy-initial-not-pooled`: a connection's first request gets a new one, which is then pooled",
                 PoolRule { share: Share::Safe, ..POOL },
@@ -176,7 +181,8 @@ fn shared() -> Vec<Mechanism> {
 
 /// The same under each algorithm.
 fn selections() -> Vec<Mechanism> {
-    let by = |name, summary, algorithm| Mechanism::l7_by(name, summary, Rules { select: select(algorithm), ..POOLED });
+    let by =
+        |name, summary, algorithm| Mechanism::l7_by(name, summary, Rules { select: select(algorithm), ..pooled() });
     vec![
         by("pool-weighted", "a shared pool, smooth weighted round robin 3 : 1", Algorithm::WeightedRoundRobin)
             .weighted(&[3, 1]),
@@ -197,7 +203,7 @@ fn selections() -> Vec<Mechanism> {
 
 /// Each client has connections of its own, from its first request on.
 fn private() -> Vec<Mechanism> {
-    let own = |slots| Rules { pool: Some(PoolRule { share: Share::Never { slots }, ..POOL }), ..POOLED };
+    let own = |slots| Rules { pool: Some(PoolRule { share: Share::Never { slots }, ..POOL }), ..pooled() };
     let sound = Rules { retry: RetryRule::SOUND, ..own(255) };
     vec![
         entry(
@@ -233,14 +239,14 @@ fn private() -> Vec<Mechanism> {
 fn pinning() -> Vec<Mechanism> {
     let dedicated = PinRule { applied: Applied::Dedicated, ..PinRule::ON_AUTHORIZATION };
     let coupled =
-        Schemes { names: &["NTLM", "Negotiate", "Kerberos"], exact_case: false, extent: Extent::PrefixAndSpace };
+        Schemes { names: texts(&["NTLM", "Negotiate", "Kerberos"]), exact_case: false, extent: Extent::PrefixAndSpace };
     vec![
         entry(
             "M12",
             Mechanism::l7_by(
                 "pin-on-401",
                 "a shared pool, but a 401 for NTLM or Negotiate pins backend and connection to the client's connection",
-                PINNED,
+                pinned(),
             ),
         ),
         entry(
@@ -254,7 +260,7 @@ fn pinning() -> Vec<Mechanism> {
                         applied: Applied::Dedicated,
                         ..PinRule::ON_401
                     }),
-                    ..PINNED_SOUNDLY
+                    ..pinned_soundly()
                 },
             ),
         ),
@@ -263,7 +269,7 @@ fn pinning() -> Vec<Mechanism> {
             Mechanism::l7_by(
                 "pin-on-authorization",
                 "a request with NTLM or Negotiate credentials opens a connection that is the client's own",
-                Rules { pin: Some(dedicated), ..PINNED_SOUNDLY },
+                Rules { pin: Some(dedicated.clone()), ..pinned_soundly() },
             ),
         ),
         Mechanism::l7_by(
@@ -275,7 +281,7 @@ fn pinning() -> Vec<Mechanism> {
                     coupling: Coupling { upstream_follows: false, ..Coupling::BOTH },
                     ..dedicated
                 }),
-                ..PINNED_SOUNDLY
+                ..pinned_soundly()
             },
         ),
         entry(
@@ -286,7 +292,7 @@ fn pinning() -> Vec<Mechanism> {
                 Rules {
                     pin: Some(PinRule { schemes: coupled, ..PinRule::ON_AUTHORIZATION }),
                     retry: RetryRule::NONE,
-                    ..PINNED
+                    ..pinned()
                 },
             ),
         ),
@@ -296,14 +302,14 @@ fn pinning() -> Vec<Mechanism> {
 /// Pins beside other parts.
 fn pin_variants() -> Vec<Mechanism> {
     let by = Mechanism::l7_by;
-    let on_401 = |change: PinRule| Rules { pin: Some(change), ..PINNED_SOUNDLY };
+    let on_401 = |change: PinRule| Rules { pin: Some(change), ..pinned_soundly() };
     vec![
         entry(
             "M17",
             Mechanism::l7_by(
                 "strip-challenge",
                 "pins on a 401, and takes Negotiate out of challenges, so that clients fall back to NTLM",
-                Rules { strip: Some(Schemes { names: &["Nego"], ..Schemes::HAPROXY }), ..PINNED_SOUNDLY },
+                Rules { strip: Some(Schemes { names: texts(&["Nego"]), ..Schemes::HAPROXY }), ..pinned_soundly() },
             ),
         ),
         entry(
@@ -311,23 +317,23 @@ fn pin_variants() -> Vec<Mechanism> {
             Mechanism::l7_by(
                 "pin-source",
                 "pins on a 401, with source-address persistence: what a draining backend keeps",
-                Rules { persist: Some(PersistRule::Source(SOURCES)), ..PINNED_SOUNDLY },
+                Rules { persist: Some(PersistRule::Source(SOURCES)), ..pinned_soundly() },
             ),
         ),
         by(
             "pin-cookie",
             "pins on a 401, and an inserted cookie brings the client back to its backend on another connection",
-            Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..PINNED_SOUNDLY },
+            Rules { persist: Some(PersistRule::Cookie(COOKIE)), ..pinned_soundly() },
         ),
         by(
             "pin-prefer-last",
             "pins on a 401, and stays with that backend when the pinned connection is lost",
-            Rules { prefer_last: PreferLast::AfterChallenge, ..PINNED_SOUNDLY },
+            Rules { prefer_last: PreferLast::AfterChallenge, ..pinned_soundly() },
         ),
         by(
             "pin-least",
             "pins on a 401; the backend with the fewest connections in use",
-            Rules { select: select(Algorithm::LeastConnections), ..PINNED_SOUNDLY },
+            Rules { select: select(Algorithm::LeastConnections), ..pinned_soundly() },
         ),
         by(
             "pin-slots",
@@ -337,12 +343,12 @@ fn pin_variants() -> Vec<Mechanism> {
         by(
             "pin-idle",
             "pins on a 401, and closes a pinned connection, and its client, after a minute without a request",
-            Rules { own_idle: Some(Duration::from_mins(1)), ..PINNED_SOUNDLY },
+            Rules { own_idle: Some(Duration::from_mins(1)), ..pinned_soundly() },
         ),
         by(
             "pin-services",
             "pins on a 401, one connection for each of two services, `/api` and the rest",
-            Rules { services: &["/api"], ..PINNED_SOUNDLY },
+            Rules { services: texts(&["/api"]), ..pinned_soundly() },
         ),
         by(
             "pin-queue",
@@ -350,7 +356,7 @@ fn pin_variants() -> Vec<Mechanism> {
             Rules {
                 select: SelectRule { max_connections: Some(64), ..select(Algorithm::RoundRobin) },
                 queue: Some(QueueRule { length: 1024 }),
-                ..PINNED_SOUNDLY
+                ..pinned_soundly()
             },
         ),
     ]
@@ -360,9 +366,9 @@ fn pin_variants() -> Vec<Mechanism> {
 fn checked() -> Vec<Mechanism> {
     let by = |name, summary, probe| Mechanism {
         checks: Some(check(probe)),
-        ..Mechanism::l7_by(name, summary, PINNED_SOUNDLY)
+        ..Mechanism::l7_by(name, summary, pinned_soundly())
     };
-    let http = |expect| Probe::Http { uri: "/", expect };
+    let http = |expect| Probe::Http { uri: "/".into(), expect };
     vec![
         entry(
             "M19",
@@ -371,7 +377,7 @@ fn checked() -> Vec<Mechanism> {
                 ..Mechanism::l7_by(
                     "pin-close-on-down",
                     "pins on a 401, and closes the clients of a backend that a check of its port finds down",
-                    Rules { close_on_down: true, ..PINNED_SOUNDLY },
+                    Rules { close_on_down: true, ..pinned_soundly() },
                 )
             },
         ),
@@ -389,14 +395,14 @@ fn checked() -> Vec<Mechanism> {
         by(
             "pin-checked-logon",
             "pins on a 401; a check that logs on, over a connection of its own",
-            Probe::Logon { uri: "/", find: "", forbidden_is_up: true },
+            Probe::Logon { uri: "/".into(), find: "".into(), forbidden_is_up: true },
         ),
         Mechanism {
             passive: Some(PASSIVE),
             ..Mechanism::l7_by(
                 "pin-passive",
                 "pins on a 401; a failure on live traffic keeps a backend out for 10 s",
-                PINNED_SOUNDLY,
+                pinned_soundly(),
             )
         },
         Mechanism {
@@ -432,7 +438,7 @@ fn special() -> Vec<Mechanism> {
         Mechanism::l7_by(
             "scrub-identity",
             "pins on a 401, and takes the header that names the user out of what clients send",
-            Rules { scrub: Some(USER_HEADER), ..PINNED_SOUNDLY },
+            Rules { scrub: Some(USER_HEADER), ..pinned_soundly() },
         ),
         told(
             "client-id",
@@ -440,7 +446,7 @@ fn special() -> Vec<Mechanism> {
             closing.clone(),
             FORWARDED_ID,
         ),
-        told("client-id-pool", "the same over a shared pool", POOLED, FORWARDED_ID),
+        told("client-id-pool", "the same over a shared pool", pooled(), FORWARDED_ID),
         told(
             "client-id-trusting",
             "close per request; the header that names the connection is taken from the client if it sends one",
@@ -452,9 +458,9 @@ fn special() -> Vec<Mechanism> {
 
 impl Mechanism {
     /// The same with these weights, for backends in turn.
-    fn weighted(mut self, weights: &'static [u16]) -> Self {
+    fn weighted(mut self, weights: &[u16]) -> Self {
         if let super::Kind::Composed(rules) = &mut self.kind {
-            rules.select.weights = weights;
+            rules.select.weights = weights.to_vec().into();
         }
         self
     }

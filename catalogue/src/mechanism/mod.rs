@@ -6,27 +6,24 @@
 mod list;
 mod promises;
 
+use serde::{Deserialize, Serialize};
 use stickler_lb_core::health::rule::{CheckRule, PassiveRule};
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::select::SelectRule;
-use stickler_lb_core::{Farm, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError};
+use stickler_lb_core::{Farm, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
 use stickler_model::Entropy;
 
-use crate::intern;
-
-/// A way in which balancers treat connections.
-///
-/// Its names live as long as the process: they are written in the program, or interned, as each name is asked for
-/// again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A way in which balancers treat connections. It can be serialised and read back, so that it can travel with a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mechanism {
     /// What scripts and the command line call it, with its defects: `pin-on-401+B6`.
-    pub name: &'static str,
+    pub name: Text,
     /// Its number among the mechanisms of the field, `M1` to `M20`, where it stands for one.
-    pub id: Option<&'static str>,
+    pub id: Option<Text>,
     /// What it does, in a line.
-    pub summary: &'static str,
+    pub summary: Text,
     /// Where it works.
     pub layer: Layer,
     /// What it decides by.
@@ -39,18 +36,19 @@ pub struct Mechanism {
     pub carriage: Carriage,
     /// The balancer authenticates clients itself, and names the user to the backends in this request header (M20);
     /// `None`: it leaves authentication alone.
-    pub ends_authentication: Option<&'static str>,
+    pub ends_authentication: Option<Text>,
     /// What the data plane does with a request that comes before the answer to the one before it.
     pub pipelining: Pipelining,
     /// A defect: connections dedicated to a client have lost the authority that they should trust
     /// (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
     /// The numbers of the defects that were put on it (`B6`), in their order; [`crate::defect::find`] knows them.
-    pub defects: Vec<&'static str>,
+    pub defects: Vec<Text>,
 }
 
 /// What a mechanism decides by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Kind {
     /// At L4.
     PerConnection(FlowRules),
@@ -59,7 +57,8 @@ pub enum Kind {
 }
 
 /// How a balancer at L4 carries a connection to its backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Carriage {
     /// Packets, with the balancer's address as their source: a backend sees the balancer.
     #[default]
@@ -82,16 +81,16 @@ pub fn mechanisms() -> &'static [Mechanism] {
 
 impl Mechanism {
     /// A mechanism at L7, without health checks.
-    pub fn l7_by(name: &'static str, summary: &'static str, rules: Rules) -> Self {
-        Self::new(name, summary, Layer::L7, Kind::Composed(Box::new(rules)))
+    pub fn l7_by(name: impl Into<Text>, summary: impl Into<Text>, rules: Rules) -> Self {
+        Self::new(name.into(), summary.into(), Layer::L7, Kind::Composed(Box::new(rules)))
     }
 
     /// A mechanism at L4, by source NAT and without health checks.
-    pub const fn l4_by(name: &'static str, summary: &'static str, rules: FlowRules) -> Self {
-        Self::new(name, summary, Layer::L4, Kind::PerConnection(rules))
+    pub fn l4_by(name: impl Into<Text>, summary: impl Into<Text>, rules: FlowRules) -> Self {
+        Self::new(name.into(), summary.into(), Layer::L4, Kind::PerConnection(rules))
     }
 
-    const fn new(name: &'static str, summary: &'static str, layer: Layer, kind: Kind) -> Self {
+    const fn new(name: Text, summary: Text, layer: Layer, kind: Kind) -> Self {
         Self {
             name,
             id: None,
@@ -153,6 +152,6 @@ fn fitted(select: SelectRule, farm: &Farm) -> SelectRule {
     if select.weights.is_empty() || select.weights.len() == backends {
         return select;
     }
-    let weights: Vec<u16> = select.weights.iter().copied().cycle().take(backends).collect();
-    SelectRule { weights: intern::weights(&weights), ..select }
+    let weights = select.weights.iter().copied().cycle().take(backends).collect();
+    SelectRule { weights, ..select }
 }

@@ -23,20 +23,21 @@ impl Mechanism {
             Kind::Composed(rules) => composed(rules, farm),
         };
         promises.checks = self.checks.as_ref().map(CheckRule::promise);
-        if let Some(header) = self.ends_authentication {
-            promises.trusted_header = Some(header.into());
+        if let Some(header) = &self.ends_authentication {
+            promises.trusted_header = Some(header.to_string());
         }
         promises
     }
 }
 
 fn composed(rules: &Rules, farm: &Farm) -> Promises {
-    let trusted_header = rules.client_id.map(|header| header.name).or(rules.scrub).map(Into::into);
+    let trusted_header =
+        rules.client_id.as_ref().map(|header| &header.name).or(rules.scrub.as_ref()).map(ToString::to_string);
     let mut promises = Promises { trusted_header, ..Promises::default() };
-    match rules.persist {
+    match &rules.persist {
         Some(PersistRule::Source(source)) => promises.persistence = Some(source.timeout),
         Some(PersistRule::Cookie(cookie)) => {
-            promises.cookie = Some(cookie.name.into());
+            promises.cookie = Some(cookie.name.to_string());
             promises.persistence = cookie.life;
         }
         None => {}

@@ -10,12 +10,12 @@ use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRul
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule, Selection};
-use stickler_lb_core::{Layer, ProxyProtocol};
+use stickler_lb_core::{Layer, List, ProxyProtocol, Text};
 use toml::Spanned;
 
 use super::read::{ProfileError, Reader};
 use super::{Profile, schema, summary};
-use crate::{Carriage, Mechanism, intern, mechanisms};
+use crate::{Carriage, Mechanism, mechanisms};
 
 type Read<T> = Result<T, ProfileError>;
 type Span = Range<usize>;
@@ -51,25 +51,25 @@ fn profile(reader: &mut Reader<'_>, raw: Spanned<schema::Raw>) -> Read<Profile> 
     };
     let select_span = section.span();
     let select = select(reader, section)?;
+    // Sound for any farm: weights are a pattern that is repeated.
+    let fits = Selection::new(&select, select.weights.len().max(2), layer, stickler_model::Entropy::new(0, "profile"));
+    fits.map_err(|error| reader.wrong(&select_span, error.to_string()))?;
     let check = raw.check.take().map(|section| check(reader, section)).transpose()?;
     let passive = raw.passive.take().map(|section| passive(reader, section)).transpose()?;
-    let name = intern::text(raw.name.get_ref());
+    let name = raw.name.get_ref().clone();
     let summary = summary(&raw.product, &raw.versions, &raw.config);
     let mut mechanism = match layer {
         Layer::L4 => {
             let carriage = carriage(reader, &mut raw)?;
-            Mechanism { carriage, ..Mechanism::l4_by(name, summary, flow_rules(reader, select, &mut raw)?) }
+            Mechanism { carriage, ..Mechanism::l4_by(name.clone(), summary, flow_rules(reader, select, &mut raw)?) }
         }
         Layer::L7 => {
             if let Some(carriage) = &raw.carriage {
                 return Err(reader.wrong(&carriage.span(), "`carriage` belongs to L4: at L7 there are two connections"));
             }
-            Mechanism::l7_by(name, summary, rules(reader, select, &mut raw, &whole)?)
+            Mechanism::l7_by(name.clone(), summary, rules(reader, select, &mut raw, &whole)?)
         }
     };
-    // Sound for any farm: weights are a pattern that is repeated.
-    let fits = Selection::new(&select, select.weights.len().max(2), layer, stickler_model::Entropy::new(0, "profile"));
-    fits.map_err(|error| reader.wrong(&select_span, error.to_string()))?;
     (mechanism.checks, mechanism.passive) = (check, passive);
     let schema::Raw { group, product, versions, config, notes, .. } = raw;
     let facts = std::mem::take(&mut reader.facts);
@@ -126,7 +126,7 @@ fn rules(reader: &mut Reader<'_>, select: SelectRule, raw: &mut schema::Raw, who
     };
     let retry = retry(reader, section)?;
     let strip =
-        reader.plain("strip", raw.strip.take())?.map(|names| Schemes { names: list(&names), ..Schemes::HAPROXY });
+        reader.plain("strip", raw.strip.take())?.map(|names| Schemes { names: list(names), ..Schemes::HAPROXY });
     let close_on_down = reader.plain("close_on_down", raw.close_on_down.take())?.unwrap_or(false);
     let fails_open = reader.plain("fails_open", raw.fails_open.take())?.unwrap_or(false);
     let rules = Rules {
@@ -162,7 +162,7 @@ fn select(reader: &mut Reader<'_>, section: Spanned<schema::Select>) -> Read<Sel
     let algorithm = reader.needed_word("select.algorithm", section.algorithm, &span, &words)?;
     let weights = reader.plain("select.weights", section.weights)?.unwrap_or_default();
     let max_connections = reader.plain("select.max_connections", section.max_connections)?;
-    Ok(SelectRule { weights: intern::weights(&weights), max_connections, ..SelectRule::new(algorithm) })
+    Ok(SelectRule { weights: weights.into(), max_connections, ..SelectRule::new(algorithm) })
 }
 
 fn persist(reader: &mut Reader<'_>, section: Spanned<schema::Persist>) -> Read<PersistRule> {
@@ -179,7 +179,7 @@ fn persist(reader: &mut Reader<'_>, section: Spanned<schema::Persist>) -> Read<P
     let sources = timeout.is_some() || entries.is_some() || v4.is_some();
     let rule = match (by_cookie, name, timeout) {
         (true, Some(name), _) if !sources => PersistRule::Cookie(CookieRule {
-            name: intern::text(name.get_ref()),
+            name: name.into_inner().into(),
             on_401: on_401.unwrap_or(true),
             life,
             indirect: indirect.unwrap_or(false),
@@ -247,7 +247,7 @@ fn pin(reader: &mut Reader<'_>, section: Spanned<schema::Pin>) -> Read<(PinRule,
     let trigger = reader.needed_word("pin.trigger", section.trigger, &span, &triggers)?;
     let names = reader.needed("pin.schemes", section.schemes, &span)?.into_inner();
     let schemes = Schemes {
-        names: list(&names),
+        names: list(names),
         exact_case: reader.plain("pin.exact_case", section.exact_case)?.unwrap_or(false),
         extent: reader.word("pin.extent", section.extent, &extents)?.unwrap_or(Extent::Prefix),
     };
@@ -299,12 +299,12 @@ fn check(reader: &mut Reader<'_>, section: Spanned<schema::Check>) -> Read<Check
     let words = [("tcp", None), ("http", Some(Expect::Alive)), ("http-2xx", Some(Expect::Success))];
     let expect = reader.needed_word("check.probe", section.probe, &span, &words)?;
     let uri = reader.maybe("check.uri", section.uri)?;
-    let uri = uri.map_or("/", |uri| intern::text(uri.get_ref()));
+    let uri: Text = uri.map_or_else(|| "/".into(), |uri| uri.into_inner().into());
     let missing = |what: &str| format!("`check.{what}` is missing: say it, or what is assumed and why");
     let interval = reader.time("check.interval", section.interval)?;
     let timeout = reader.time("check.timeout", section.timeout)?;
     let rule = CheckRule {
-        probe: expect.map_or(Probe::Tcp, |expect| Probe::Http { uri, expect }),
+        probe: expect.map_or(Probe::Tcp, |expect| Probe::Http { uri: uri.clone(), expect }),
         interval: interval.ok_or_else(|| reader.wrong(&span, missing("interval")))?,
         timeout: timeout.ok_or_else(|| reader.wrong(&span, missing("timeout")))?,
         rise: reader.needed("check.rise", section.rise, &span)?.into_inner(),
@@ -342,6 +342,6 @@ fn passive(reader: &mut Reader<'_>, section: Spanned<schema::Passive>) -> Read<P
     })
 }
 
-fn list(names: &[String]) -> &'static [&'static str] {
-    intern::list(&names.iter().map(String::as_str).collect::<Vec<_>>())
+fn list(names: Vec<String>) -> List<Text> {
+    names.into_iter().map(Text::Owned).collect()
 }

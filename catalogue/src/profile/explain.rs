@@ -102,7 +102,7 @@ fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
         }
     };
     told.say(how, &["carriage"]);
-    told.say(&format!("Each connection goes to {}", chosen(rules.select.algorithm)), &["select.algorithm"]);
+    told.say(&format!("Each connection goes to {}", chosen(&rules.select.algorithm)), &["select.algorithm"]);
     if let Some(source) = rules.source {
         let kept =
             format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
@@ -113,7 +113,7 @@ fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
     }
 }
 
-const fn chosen(algorithm: Algorithm) -> &'static str {
+const fn chosen(algorithm: &Algorithm) -> &'static str {
     match algorithm {
         Algorithm::RoundRobin => "the next backend in turn",
         Algorithm::WeightedRoundRobin => "the next backend in turn, by weight",
@@ -131,10 +131,10 @@ const fn chosen(algorithm: Algorithm) -> &'static str {
 
 fn requests(told: &mut Told<'_>, rules: &Rules) {
     told.say(
-        &format!("Each request goes to {}", chosen(rules.select.algorithm)),
+        &format!("Each request goes to {}", chosen(&rules.select.algorithm)),
         &["select.algorithm", "select.weights"],
     );
-    match rules.persist {
+    match &rules.persist {
         Some(PersistRule::Source(source)) => {
             let kept =
                 format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
@@ -164,7 +164,7 @@ fn requests(told: &mut Told<'_>, rules: &Rules) {
             &["pin.idle"],
         );
     }
-    if let Some(schemes) = rules.strip {
+    if let Some(schemes) = &rules.strip {
         told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip"]);
     }
     retries(told, rules);
@@ -273,7 +273,7 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
     match &profile.mechanism.checks {
         None => told.say("It has no active health checks", &[]),
         Some(check) => {
-            let what = match check.probe {
+            let what = match &check.probe {
                 Probe::Tcp => "of the port",
                 Probe::Http { expect: Expect::Success, .. } => "that wants 2xx or 3xx, so that a 401 is down",
                 Probe::Http { .. } => "by a request that a 401 answers well",
@@ -304,7 +304,7 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
 fn meaning(rules: &Rules) -> String {
     let by_source =
         matches!(rules.select.algorithm, Algorithm::Hash(HashKey::Source) | Algorithm::ConsistentHash(HashKey::Source));
-    let anew = match rules.persist {
+    let anew = match &rules.persist {
         Some(PersistRule::Cookie(_)) => "the cookie brings its legs to one backend, if the client keeps cookies",
         Some(PersistRule::Source(_)) => "affinity brings its legs to one backend",
         None if by_source || rules.prefer_last == PreferLast::Always => "affinity brings its legs to one backend",

@@ -19,13 +19,13 @@ use std::sync::LazyLock;
 use stickler_lb_core::Layer;
 
 pub use self::read::ProfileError;
-use crate::{Mechanism, intern};
+use crate::Mechanism;
 
 /// A product in one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// What scripts and the command line call it: `haproxy-safe`.
-    pub name: &'static str,
+    pub name: String,
     /// Whose product it is; profiles are shown by it.
     pub group: String,
     /// The product.
@@ -154,6 +154,6 @@ impl Profile {
 }
 
 /// A summary line for a mechanism that stands for a product.
-fn summary(product: &str, versions: &str, config: &str) -> &'static str {
-    intern::text(&format!("{product} {versions}: {config}"))
+fn summary(product: &str, versions: &str, config: &str) -> String {
+    format!("{product} {versions}: {config}")
 }

@@ -105,7 +105,7 @@ impl<'t> Reader<'t> {
     }
 
     /// One of these words.
-    pub(super) fn word<T: Copy>(
+    pub(super) fn word<T: Clone>(
         &mut self,
         what: &'static str,
         cell: Cell<String>,
@@ -114,7 +114,7 @@ impl<'t> Reader<'t> {
         self.maybe(what, cell)?.map(|word| self.choose(what, &word, words)).transpose()
     }
 
-    pub(super) fn needed_word<T: Copy>(
+    pub(super) fn needed_word<T: Clone>(
         &mut self,
         what: &'static str,
         cell: Cell<String>,
@@ -125,8 +125,8 @@ impl<'t> Reader<'t> {
         self.choose(what, &word, words)
     }
 
-    pub(super) fn choose<T: Copy>(&self, what: &str, word: &Spanned<String>, words: &[(&str, T)]) -> Read<T> {
-        let found = words.iter().find(|(name, _)| name == word.get_ref()).map(|&(_, value)| value);
+    pub(super) fn choose<T: Clone>(&self, what: &str, word: &Spanned<String>, words: &[(&str, T)]) -> Read<T> {
+        let found = words.iter().find(|(name, _)| name == word.get_ref()).map(|(_, value)| value.clone());
         found.ok_or_else(|| {
             let known: Vec<&str> = words.iter().map(|&(name, _)| name).collect();
             self.wrong(&word.span(), format!("`{what}` cannot be that: choose one of {}", known.join(", ")))

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use http::{StatusCode, Uri};
+use serde::{Deserialize, Serialize};
 use stickler_model::trace;
 
+use crate::Text;
+
 /// Active health checks of every backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CheckRule {
     /// What is asked.
     pub probe: Probe,
@@ -25,14 +29,15 @@ pub struct CheckRule {
 }
 
 /// What an active check asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Probe {
     /// Whether the port accepts a connection.
     Tcp,
     /// What an anonymous request is answered.
     Http {
         /// The request's target.
-        uri: &'static str,
+        uri: Text,
         /// The answers that count as alive.
         expect: Expect,
     },
@@ -40,27 +45,29 @@ pub enum Probe {
     /// logs on comes from outside: a balancer knows no secrets (`LogonAgent` of `stickler-lb-proxy`).
     Logon {
         /// The request's target.
-        uri: &'static str,
+        uri: Text,
         /// The answer's body has to hold this; empty: anything.
-        find: &'static str,
+        find: Text,
         /// A user who logged on and lacks permission (403, or 401 after a good logon) counts as alive.
         forbidden_is_up: bool,
     },
 }
 
 /// Which answers to an anonymous request count as alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Expect {
     /// 2xx and 3xx, and the 401 with which a protected site answers. The default.
     Alive,
     /// 2xx and 3xx only: HAProxy `option httpchk` without `http-check expect`. Marks every protected site as down.
     Success,
     /// This status alone.
-    Status(StatusCode),
+    Status(#[serde(with = "crate::status")] StatusCode),
 }
 
 /// Passive checks: failures on live traffic (nginx `max_fails`, `fail_timeout`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PassiveRule {
     /// This many failures ... At least 1.
     pub fails: u32,
@@ -73,7 +80,8 @@ pub struct PassiveRule {
 }
 
 /// Which backend a failure on live traffic counts against.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FailureTarget {
     /// The one that failed.
     #[default]
@@ -105,7 +113,7 @@ pub enum CheckError {
     Jitter(u8),
     /// Not a request's target in origin form (RFC 9112 3.2.1).
     #[error("`{0}` is no path to ask a backend for: it starts with `/`, and has no spaces")]
-    Uri(&'static str),
+    Uri(Text),
 }
 
 impl Expect {
@@ -149,11 +157,11 @@ impl CheckRule {
         if self.jitter > 50 {
             return Err(CheckError::Jitter(self.jitter));
         }
-        match self.probe {
+        match &self.probe {
             Probe::Http { uri, .. } | Probe::Logon { uri, .. }
                 if uri.parse::<Uri>().is_err() || !uri.starts_with('/') =>
             {
-                Err(CheckError::Uri(uri))
+                Err(CheckError::Uri(uri.clone()))
             }
             _ => Ok(()),
         }

@@ -54,9 +54,9 @@ impl Composed {
     pub fn new(rules: Rules, farm: &Farm, entropy: Entropy) -> Result<Self, RuleError> {
         let backends = farm.backends.len();
         let (mut sources, mut cookies) = (None, None);
-        match rules.persist {
-            Some(PersistRule::Source(rule)) => sources = Some(SourceTable::new(rule)?),
-            Some(PersistRule::Cookie(rule)) => cookies = Some(CookieJar::new(rule, farm, &entropy)?),
+        match &rules.persist {
+            Some(PersistRule::Source(rule)) => sources = Some(SourceTable::new(*rule)?),
+            Some(PersistRule::Cookie(rule)) => cookies = Some(CookieJar::new(rule.clone(), farm, &entropy)?),
             None => {}
         }
         rules.check()?;
@@ -67,9 +67,9 @@ impl Composed {
         };
         let selections = std::iter::repeat_n(entropy, services).enumerate().map(selection);
         let selections = selections.collect::<Result<_, _>>()?;
-        let hides_cookie = matches!(rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
+        let hides_cookie = matches!(&rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         let states = Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open);
-        let pool = rules.pool.map(|rule| Pools::new(rule, farm));
+        let pool = rules.pool.clone().map(|rule| Pools::new(rule, farm));
         Ok(Self {
             table: ConnectionTable::new(TableRules::new(&rules, services), states, pool),
             selections,
@@ -84,7 +84,7 @@ impl Composed {
 
 impl L7Policy for Composed {
     fn takes_streams(&self) -> bool {
-        self.rules.pin.is_none_or(|pin| pin.streams == Streams::Apart)
+        self.rules.pin.as_ref().is_none_or(|pin| pin.streams == Streams::Apart)
     }
 
     fn request(
@@ -205,8 +205,9 @@ impl Composed {
             if let Some(pin) = rule {
                 let prefers_last = self.rules.prefer_last == PreferLast::AfterChallenge;
                 let dedicated = pin.applied == Applied::Dedicated || pin.host == Host::Repicked;
+                let at_once = pin.applied == Applied::AtOnce;
                 self.table.note_trigger(at.downstream, prefers_last, dedicated);
-                if pin.applied == Applied::AtOnce && self.table.try_pin(now, at.downstream, at.upstream) {
+                if at_once && self.table.try_pin(now, at.downstream, at.upstream) {
                     decision.verdict = Bond::Pin;
                 }
             }
@@ -215,7 +216,7 @@ impl Composed {
             // The close will be passed on; saying so spares the client a request into a closing connection.
             decision.edits.push(Edit::Set(CONNECTION, HeaderValue::from_static("close")));
         }
-        if let Some(schemes) = self.rules.strip {
+        if let Some(schemes) = &self.rules.strip {
             decision.edits.extend(schemes.strip(head.headers));
         }
         decision
@@ -235,7 +236,12 @@ impl Composed {
         }
         let down = self.table.backends().state(upstream.backend) == BackendState::Down;
         let served = upstream.served.saturating_add(1);
-        match self.rules.pool.filter(|rule| !down && !upstream.spent && rule.keeps(now, upstream.opened, served)) {
+        match self
+            .rules
+            .pool
+            .as_ref()
+            .filter(|rule| !down && !upstream.spent && rule.keeps(now, upstream.opened, served))
+        {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
@@ -244,20 +250,20 @@ impl Composed {
         }
     }
 
-    /// Decides what happens besides when a downstream connection closes.
+    /// Decides what happens to other connections when a downstream connection closes.
     fn after_close(&self, downstream: DownstreamId) -> AfterClose {
+        let coupled = self.pins_with(|pin| pin.coupling.upstream_follows);
+        let shares = self.rules.pool.as_ref().is_some_and(|rule| !matches!(rule.share, Share::Never { .. }));
         let client = self.table.downstream(downstream).and_then(|holder| holder.client);
-        let shares = self.rules.pool.is_some_and(|rule| !matches!(rule.share, Share::Never { .. }));
         let pins = match client.filter(|_| self.pins_with(|pin| pin.key == PinKey::Client)) {
-            _ if self.pins_with(|pin| pin.coupling.upstream_follows) => AbandonedPins::Close,
-            Some(client) => AbandonedPins::ParkFor(client),
-            None if shares => AbandonedPins::Pool,
-            None => AbandonedPins::Close,
+            Some(client) if !coupled => AbandonedPins::ParkFor(client),
+            None if !coupled && shares => AbandonedPins::Pool,
+            _ => AbandonedPins::Close,
         };
         AfterClose { pins, drops_another: self.rules.defects.cleanup_drops_another }
     }
 
-    /// Returns whether there is a pin rule, and this holds for it.
+    /// Returns whether there is a pin rule that meets a condition.
     fn pins_with(&self, condition: impl Fn(&PinRule) -> bool) -> bool {
         self.rules.pin.as_ref().is_some_and(condition)
     }

@@ -1,6 +1,6 @@
 //! What can be wrong with a mechanism's parameters.
 
-use crate::Layer;
+use crate::{Layer, Text};
 
 /// These parameters make no mechanism. Each message says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,10 +34,10 @@ pub enum RuleError {
     },
     /// Not a field name by RFC 9110 5.1.
     #[error("`{0}` is no header field's name")]
-    HeaderName(&'static str),
+    HeaderName(Text),
     /// Not a token of 1 to 64 characters, as RFC 6265 4.1.1 wants a cookie's name.
     #[error("`{0}` is no cookie's name: use 1 to 64 letters, digits, `-` or `_`")]
-    CookieName(&'static str),
+    CookieName(Text),
     /// The limit would keep nothing, ever.
     #[error("{0} is zero: leave the part out instead")]
     Zero(&'static str),

@@ -29,7 +29,8 @@ impl Pools {
     /// Empty pools for this farm.
     pub fn new(rule: PoolRule, farm: &Farm) -> Self {
         // What is limited in all is not limited in a group.
-        let own = if rule.source.is_some() { PoolRule { in_all: None, ..rule } } else { rule };
+        let in_all = rule.in_all.filter(|_| rule.source.is_none());
+        let own = PoolRule { in_all, ..rule.clone() };
         let (groups, deadlines) = (IndexMap::new(), BTreeSet::new());
         Self { rule, shared: Pool::new(own, farm), groups, deadlines, grouped: 0 }
     }
@@ -122,8 +123,9 @@ mod tests {
     use super::*;
     use crate::Backend;
 
-    const RULE: PoolRule =
-        PoolRule { source: Some(Mask { v4: 24, v6: 64 }), ..PoolRule::shared(Duration::from_nanos(60)) };
+    fn rule() -> PoolRule {
+        PoolRule { source: Some(Mask { v4: 24, v6: 64 }), ..PoolRule::shared(Duration::from_nanos(60)) }
+    }
 
     fn pools(rule: PoolRule) -> Pools {
         let backend = Backend { name: Name::from("iis1"), address: SocketAddr::from(([10, 0, 0, 1], 80)) };
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn clients_of_one_network_share_and_others_do_not() {
-        let mut pools = pools(RULE);
+        let mut pools = pools(rule());
         let (near, far) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 1, 1, 1]));
         assert_eq!(near, key(&pools, [10, 1, 0, 200]));
         pools.put(Time(1), near, UpstreamId(1));
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_all_groups_expires_first_and_makes_room() {
-        let mut pools = pools(PoolRule { in_all: Some(2), ..RULE });
+        let mut pools = pools(PoolRule { in_all: Some(2), ..rule() });
         let keys = [1, 2, 3].map(|net| key(&pools, [10, 1, net, 1]));
         assert_eq!(pools.put(Time(1), keys[0], UpstreamId(1)), Put::Kept);
         assert_eq!(pools.put(Time(2), keys[1], UpstreamId(2)), Put::Kept);
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_full_set_of_pools_may_refuse_the_new_one() {
-        let mut pools = pools(PoolRule { in_all: Some(1), overflow: Overflow::CloseNew, ..RULE });
+        let mut pools = pools(PoolRule { in_all: Some(1), overflow: Overflow::CloseNew, ..rule() });
         let keys = [1, 2].map(|net| key(&pools, [10, 1, net, 1]));
         assert_eq!(pools.put(Time(1), keys[0], UpstreamId(1)), Put::Kept);
         assert_eq!(pools.put(Time(2), keys[1], UpstreamId(2)), Put::Refused);
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn without_a_mask_all_clients_share_one_pool() {
-        let mut pools = pools(PoolRule { source: None, ..RULE });
+        let mut pools = pools(PoolRule { source: None, ..rule() });
         let (near, far) = (key(&pools, [10, 1, 0, 1]), key(&pools, [10, 9, 1, 1]));
         pools.put(Time(1), near, UpstreamId(1));
         assert_eq!(pools.next_deadline(), Some(Time(61)));

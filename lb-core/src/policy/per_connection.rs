@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use stickler_model::{Entropy, Time};
 
 use super::backends::{BackendState, Backends};
@@ -12,7 +13,8 @@ use super::select::{Algorithm, SelectRule, Selection, Subject};
 use crate::{Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 
 /// What makes one L4 mechanism differ from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FlowRules {
     /// Which backend a connection goes to.
     pub select: SelectRule,
@@ -52,12 +54,12 @@ impl PerConnection {
     pub fn new(rules: FlowRules, farm: &Farm, entropy: Entropy) -> Result<Self, RuleError> {
         let backends = farm.backends.len();
         Ok(Self {
-            rules,
             backends: Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open),
             selection: Selection::new(&rules.select, backends, Layer::L4, entropy)?,
             sources: rules.source.map(SourceTable::new).transpose()?,
             flows: IndexMap::new(),
             due: VecDeque::new(),
+            rules,
         })
     }
 

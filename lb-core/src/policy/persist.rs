@@ -9,14 +9,16 @@ use std::time::Duration;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stickler_model::{Entropy, Time};
 
 use super::error::RuleError;
-use crate::{Edit, Farm};
+use crate::{Edit, Farm, Text};
 
 /// How a client comes back to its backend on another connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PersistRule {
     /// By its address.
     Source(SourceRule),
@@ -33,17 +35,14 @@ impl PersistRule {
         match self {
             Self::Source(rule) if rule.entries == 0 => Err(RuleError::Zero("the size of the source table")),
             Self::Source(rule) => rule.mask.check(),
-            Self::Cookie(rule) => {
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-                let fits = (1..=64).contains(&rule.name.len()) && rule.name.bytes().all(plain);
-                if fits { Ok(()) } else { Err(RuleError::CookieName(rule.name)) }
-            }
+            Self::Cookie(rule) => rule.check(),
         }
     }
 }
 
 /// A table of client addresses (HAProxy's `stick-table type ip`, `source_ip` of the cloud balancers).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SourceRule {
     /// An entry that is not used for this time is forgotten.
     pub timeout: Duration,
@@ -54,7 +53,8 @@ pub struct SourceRule {
 }
 
 /// How much of an address counts, in bits from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mask {
     /// Of an IPv4 address, 0 to 32.
     pub v4: u8,
@@ -90,16 +90,29 @@ impl Mask {
 }
 
 /// An inserted cookie (HAProxy's `cookie NAME insert`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CookieRule {
     /// Its name, 1 to 64 letters, digits, `-` or `_`.
-    pub name: &'static str,
+    pub name: Text,
     /// Whether a 401 sets it too. If not, a client in mid-handshake has none, and may be sent elsewhere.
     pub on_401: bool,
     /// It counts for this long after it was set; `None`: as long as the balancer runs.
     pub life: Option<Duration>,
     /// It is taken out of a request before a backend sees it (HAProxy `indirect`).
     pub indirect: bool,
+}
+
+impl CookieRule {
+    /// Whether the name can be a cookie's.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(&self) -> Result<(), RuleError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let fits = (1..=64).contains(&self.name.len()) && self.name.bytes().all(plain);
+        if fits { Ok(()) } else { Err(RuleError::CookieName(self.name.clone())) }
+    }
 }
 
 /// Which backend each client address had.
@@ -180,7 +193,7 @@ impl CookieJar {
     /// # Errors
     /// The name cannot be a cookie's.
     pub fn new(rule: CookieRule, farm: &Farm, entropy: &Entropy) -> Result<Self, RuleError> {
-        PersistRule::Cookie(rule).check()?;
+        rule.check()?;
         let backends = farm.backends.iter().map(|backend| backend.name.to_string()).collect();
         Ok(Self { rule, backends, key: entropy.bytes() })
     }
@@ -194,7 +207,7 @@ impl CookieJar {
     pub fn set(&self, now: Time, backend: usize) -> Option<HeaderValue> {
         let issued = now.since_start().as_secs();
         let signature = self.sign(backend, issued)?;
-        let name = self.rule.name;
+        let name = &self.rule.name;
         HeaderValue::try_from(format!("{name}={backend:x}.{issued:x}.{signature:016x}; Path=/; HttpOnly")).ok()
     }
 
@@ -314,7 +327,7 @@ mod tests {
             name: Name::from(format!("iis{index}")),
             address: SocketAddr::from(([10, 0, 0, index], 80)),
         };
-        let rule = CookieRule { name: "SRV", on_401: true, life: life.map(Duration::from_secs), indirect: true };
+        let rule = CookieRule { name: "SRV".into(), on_401: true, life: life.map(Duration::from_secs), indirect: true };
         let farm = Farm { backends: (0..3).map(backend).collect() };
         CookieJar::new(rule, &farm, &Entropy::new(seed, "cookie")).unwrap()
     }
@@ -398,9 +411,9 @@ mod tests {
         for name in
             ["", "a b", "a=b", "a;b", "\u{e9}", "sixty-five-characters-sixty-five-characters-sixty-five-characters"]
         {
-            let rule = CookieRule { name, on_401: true, life: None, indirect: false };
+            let rule = CookieRule { name: name.into(), on_401: true, life: None, indirect: false };
             let error = CookieJar::new(rule, &Farm::default(), &Entropy::new(0, "x")).unwrap_err();
-            assert_eq!(error, RuleError::CookieName(name));
+            assert_eq!(error, RuleError::CookieName(name.into()));
         }
         let rule = SourceRule { timeout: Duration::from_secs(1), entries: 0, mask: Mask::HOST };
         assert!(matches!(SourceTable::new(rule), Err(RuleError::Zero(_))));

@@ -2,12 +2,14 @@
 
 use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
-use crate::{Edit, RequestHead, ResponseHead};
+use crate::{Edit, List, RequestHead, ResponseHead, Text};
 
 /// What pins, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinRule {
     /// Which message pins.
     pub trigger: Trigger,
@@ -33,7 +35,8 @@ pub struct PinRule {
 }
 
 /// What becomes of several streams of one HTTP/2 connection at a time, where it has a pinned connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Streams {
     /// One takes the pinned connection, and others take further ones, on which nobody has authenticated: five requests
     /// at a time gave one 200 and four 401, measured. What is pinned in this way is the client's own besides the first.
@@ -43,13 +46,14 @@ pub enum Streams {
 }
 
 /// Which message pins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Trigger {
     /// A request with credentials (`Authorization`): Squid, Caddy's NTLM transport, nginx's NTLM modules.
     Request,
     /// An answer with this status and a challenge: HAProxy. 407 challenges with `Proxy-Authenticate`, all others with
     /// `WWW-Authenticate` (RFC 9110 11.6.1, 11.7.1).
-    Response(StatusCode),
+    Response(#[serde(with = "crate::status")] StatusCode),
     /// A 401 or 407 with its challenge: HAProxy, all versions.
     Challenge,
     /// An answer of any status that has a `WWW-Authenticate`: Traefik.
@@ -57,11 +61,12 @@ pub enum Trigger {
 }
 
 /// Which schemes count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schemes {
     /// One of these is what a value begins with. HAProxy: `NTLM` and `Nego`, so that `NTLM TlRM...`, `Negotiate` and
     /// `Nego2` match alike.
-    pub names: &'static [&'static str],
+    pub names: List<Text>,
     /// Whether case counts. It should not (RFC 9110 11.1), but Traefik and Caddy have it so.
     pub exact_case: bool,
     /// How much of a value they have to be.
@@ -69,7 +74,8 @@ pub struct Schemes {
 }
 
 /// How much of a value a scheme has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Extent {
     /// Its beginning.
     Prefix,
@@ -80,7 +86,8 @@ pub enum Extent {
 }
 
 /// Which connection is pinned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Applied {
     /// The one that carries the exchange, wherever it comes from.
     AtOnce,
@@ -89,7 +96,8 @@ pub enum Applied {
 }
 
 /// Whether the backend is pinned too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Host {
     /// All later requests take the pinned connection.
     Pinned,
@@ -98,7 +106,8 @@ pub enum Host {
 }
 
 /// Whose a pinned connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PinKey {
     /// The downstream connection's.
     Downstream,
@@ -107,7 +116,8 @@ pub enum PinKey {
 }
 
 /// What closes what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Coupling {
     /// When the client's connection ends, so does the pinned one. If not, it goes back to the pool (or waits for its
     /// key, the client's address and port).
@@ -174,7 +184,11 @@ impl PinRule {
 
 impl Schemes {
     /// HAProxy's.
-    pub const HAPROXY: Self = Self { names: &["NTLM", "Nego"], exact_case: false, extent: Extent::Prefix };
+    pub const HAPROXY: Self = Self {
+        names: List::Borrowed(&[Text::Borrowed("NTLM"), Text::Borrowed("Nego")]),
+        exact_case: false,
+        extent: Extent::Prefix,
+    };
 
     /// Checks that there is something to match; `rule` names the rule that has these schemes.
     ///
@@ -227,6 +241,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
+    use crate::texts;
 
     const RULE: PinRule = PinRule::ON_401;
 
@@ -262,7 +277,7 @@ mod tests {
     #[test]
     fn case_and_extent_narrow_the_match() {
         let values = ["NTLM", "NTLM TlRM", "ntlm TlRM", "NTLMv9", "Basic"];
-        let rule = |exact_case, extent| Schemes { names: &["NTLM"], exact_case, extent };
+        let rule = |exact_case, extent| Schemes { names: texts(&["NTLM"]), exact_case, extent };
         assert_eq!(names(rule(false, Extent::Prefix), &values), [true, true, true, true, false]);
         assert_eq!(names(rule(true, Extent::Prefix), &values), [true, true, false, true, false]);
         assert_eq!(names(rule(false, Extent::PrefixAndSpace), &values), [false, true, true, false, false]);
@@ -309,7 +324,7 @@ mod tests {
     #[test]
     fn a_rule_that_names_no_scheme_is_an_error() {
         for names in [&[][..], &[""]] {
-            let schemes = Schemes { names, ..Schemes::HAPROXY };
+            let schemes = Schemes { names: texts(names), ..Schemes::HAPROXY };
             assert_eq!(schemes.check("the pin"), Err(RuleError::Schemes("the pin")));
         }
         assert_eq!(Schemes::HAPROXY.check("the pin"), Ok(()));

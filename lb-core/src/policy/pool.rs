@@ -6,14 +6,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use indexmap::IndexSet;
+use serde::{Deserialize, Serialize};
 use stickler_model::Time;
 
 use super::error::RuleError;
 use super::persist::Mask;
-use crate::{Farm, UpstreamId};
+use crate::{Farm, List, Text, UpstreamId};
 
 /// Which idle connections a pool keeps, for whom, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PoolRule {
     /// An idle connection is closed after this time. nginx `keepalive_timeout`: 60 s.
     pub idle: Duration,
@@ -23,7 +25,7 @@ pub struct PoolRule {
     pub order: Order,
     /// Path prefixes; requests of different ones share no connection, the longest that fits counts (nginx locations,
     /// each with a `keepalive` of its own). Empty: the backend's address alone is the key.
-    pub locations: &'static [&'static str],
+    pub locations: List<Text>,
     /// Clients whose addresses differ under it share no connection (F5 OneConnect's source mask). `None`: the client's
     /// address does not matter.
     pub source: Option<Mask>,
@@ -41,7 +43,8 @@ pub struct PoolRule {
 
 /// Who may take an idle connection. HAProxy's names and rules; nginx and httpd are `Always`, httpd with
 /// `proxy-initial-not-pooled` is `Safe`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Share {
     /// Nobody: each stays with its downstream connection and closes with it.
     Never {
@@ -57,7 +60,8 @@ pub enum Share {
 }
 
 /// Which idle connection is taken first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
     /// The one that became idle last.
     Lifo,
@@ -66,7 +70,8 @@ pub enum Order {
 }
 
 /// What happens when a pool is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Overflow {
     /// The connection that is idle for longest is closed for the new one (nginx).
     CloseOldest,
@@ -81,7 +86,7 @@ impl PoolRule {
             idle,
             share: Share::Always,
             order: Order::Lifo,
-            locations: &[],
+            locations: List::Borrowed(&[]),
             source: None,
             per_key: None,
             in_all: None,
@@ -106,7 +111,7 @@ impl PoolRule {
 
     /// The number of the location of this path: 0 for the rest, then in the rule's order.
     pub fn location(&self, path: &str) -> usize {
-        longest_prefix(self.locations, path)
+        longest_prefix(&self.locations, path)
     }
 
     /// How many kinds of idle connections are told apart.
@@ -121,8 +126,8 @@ impl PoolRule {
 }
 
 /// The number, from 1, of the longest of these prefixes that the path begins with; 0: none.
-pub(super) fn longest_prefix(prefixes: &[&str], path: &str) -> usize {
-    let fits = prefixes.iter().enumerate().filter(|(_, prefix)| path.starts_with(**prefix));
+pub(super) fn longest_prefix(prefixes: &[Text], path: &str) -> usize {
+    let fits = prefixes.iter().enumerate().filter(|(_, prefix)| path.starts_with(&***prefix));
     fits.max_by_key(|(_, prefix)| prefix.len()).map_or(0, |(index, _)| index + 1)
 }
 
@@ -290,7 +295,7 @@ mod tests {
     use stickler_model::Name;
 
     use super::*;
-    use crate::Backend;
+    use crate::{Backend, texts};
 
     const RULE: PoolRule = PoolRule::shared(Duration::from_nanos(60));
 
@@ -354,7 +359,7 @@ mod tests {
 
     #[test]
     fn locations_share_nothing_and_the_longest_prefix_counts() {
-        let rule = PoolRule { locations: &["/a", "/a/b"], ..RULE };
+        let rule = PoolRule { locations: texts(&["/a", "/a/b"]), ..RULE };
         assert_eq!(["/", "/a", "/abc", "/a/b/c"].map(|path| rule.location(path)), [0, 1, 1, 2]);
         let mut pool = Pool::new(rule, &farm(&[80, 81]));
         let key = |backend, location| PoolKey { backend, location, group: None, proven: false };
@@ -368,7 +373,7 @@ mod tests {
     #[test]
     fn a_full_pool_closes_the_oldest_or_the_new_one() {
         let limited = PoolRule { per_key: Some(2), in_all: Some(3), ..RULE };
-        let mut pool = Pool::new(limited, &farm(&[80, 81]));
+        let mut pool = Pool::new(limited.clone(), &farm(&[80, 81]));
         assert_eq!(pool.put(Time(1), 0, UpstreamId(1)), Put::Kept);
         assert_eq!(pool.put(Time(2), 1, UpstreamId(2)), Put::Kept);
         assert_eq!(pool.put(Time(3), 1, UpstreamId(3)), Put::Kept);

@@ -4,29 +4,32 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderName;
+use serde::{Deserialize, Serialize};
 use stickler_model::Entropy;
 
 use super::backends::Backends;
 use super::error::RuleError;
 use super::hash::{hash, mix};
-use crate::{Layer, RequestHead};
+use crate::{Layer, List, RequestHead, Text};
 
 /// The largest weight, HAProxy's.
 const MAX_WEIGHT: u16 = 256;
 
 /// How a backend is chosen for what no affinity decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SelectRule {
     /// By what.
     pub algorithm: Algorithm,
     /// By backend, 0 to 256; 0: never chosen. Empty: all are equal. Plain round robin looks at zeros only.
-    pub weights: &'static [u16],
+    pub weights: List<u16>,
     /// Most connections in use on a backend at once; a full one is passed over. `None`: no limit.
     pub max_connections: Option<u32>,
 }
 
 /// The algorithms of the field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Algorithm {
     /// In turn.
     RoundRobin,
@@ -46,7 +49,8 @@ pub enum Algorithm {
 }
 
 /// What is hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HashKey {
     /// The client's address.
     Source,
@@ -58,7 +62,7 @@ pub enum HashKey {
         query: bool,
     },
     /// The first value of this request field; L7 only. A request without it takes its turn (as with HAProxy).
-    Header(&'static str),
+    Header(Text),
 }
 
 /// What a choice may look at.
@@ -75,7 +79,7 @@ pub struct Subject<'a> {
 impl SelectRule {
     /// Equal weights and no limit.
     pub const fn new(algorithm: Algorithm) -> Self {
-        Self { algorithm, weights: &[], max_connections: None }
+        Self { algorithm, weights: List::Borrowed(&[]), max_connections: None }
     }
 
     /// Whether the choice depends on a key, so that prefer-last leaves it alone.
@@ -141,13 +145,13 @@ impl Selection {
         if rule.max_connections == Some(0) {
             return Err(RuleError::Zero("the most connections of a backend"));
         }
-        let header = match rule.algorithm {
+        let header = match &rule.algorithm {
             Algorithm::Hash(key) | Algorithm::ConsistentHash(key) => key.check(layer)?,
             _ => None,
         };
         Ok(Self {
-            algorithm: rule.algorithm,
-            weights: weights(rule.weights, backends, member)?,
+            algorithm: rule.algorithm.clone(),
+            weights: weights(&rule.weights, backends, member)?,
             robin: RoundRobin::new(backends),
             credit: vec![0; backends],
             shares: None,
@@ -180,7 +184,7 @@ impl Selection {
         let weight = |index: usize| {
             shares.as_ref().map_or_else(|| plain(index), |shares| plain(index) * u32::from(shares[index]))
         };
-        let (key, consistent) = match self.algorithm {
+        let (key, consistent) = match &self.algorithm {
             Algorithm::RoundRobin if shares.is_some() => {
                 return smooth(credit, |index| if plain(index) > 0 { weight(index) / plain(index) } else { 0 });
             }
@@ -188,7 +192,7 @@ impl Selection {
             Algorithm::WeightedRoundRobin => return smooth(credit, weight),
             Algorithm::Random { draws: count } => {
                 let drawn = || by_weight(weights.len(), weight, |total| draws.0.below(total));
-                let drawn = std::iter::repeat_with(drawn).take(usize::from(count.max(1)));
+                let drawn = std::iter::repeat_with(drawn).take(usize::from((*count).max(1)));
                 return least(drawn.flatten(), backends, weight);
             }
             Algorithm::LeastConnections => {
@@ -209,7 +213,7 @@ impl Selection {
 }
 
 impl HashKey {
-    fn check(self, layer: Layer) -> Result<Option<HeaderName>, RuleError> {
+    fn check(&self, layer: Layer) -> Result<Option<HeaderName>, RuleError> {
         let (what, known) = match self {
             Self::Source => ("the source address", true),
             Self::FiveTuple => ("the 5-tuple", layer == Layer::L4),
@@ -219,13 +223,13 @@ impl HashKey {
         match self {
             _ if !known => Err(RuleError::UnknownAtLayer { what, layer }),
             Self::Header(name) => {
-                HeaderName::from_bytes(name.as_bytes()).map(Some).map_err(|_| RuleError::HeaderName(name))
+                HeaderName::from_bytes(name.as_bytes()).map(Some).map_err(|_| RuleError::HeaderName(name.clone()))
             }
             _ => Ok(None),
         }
     }
 
-    fn digest(self, subject: &Subject<'_>, header: Option<&HeaderName>) -> Option<u64> {
+    fn digest(&self, subject: &Subject<'_>, header: Option<&HeaderName>) -> Option<u64> {
         let ports = |address: SocketAddr| address.port().to_be_bytes();
         match self {
             Self::Source => Some(on_address(subject.client.ip(), &[])),
@@ -236,7 +240,7 @@ impl HashKey {
             }
             Self::Uri { query } => {
                 let uri = subject.head?.uri;
-                let query = uri.query().filter(|_| query).unwrap_or_default();
+                let query = uri.query().filter(|_| *query).unwrap_or_default();
                 Some(hash(&[uri.path().as_bytes(), query.as_bytes()]))
             }
             Self::Header(_) => Some(hash(&[subject.head?.headers.get(header?)?.as_bytes()])),

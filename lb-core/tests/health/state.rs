@@ -95,8 +95,8 @@ fn rules_that_cannot_keep_their_promise_are_refused_with_a_reason() {
         (CheckRule { interval: second, ..CheckRule::TCP }, CheckError::Late { timeout: 2 * second, interval: second }),
         (CheckRule { jitter: 51, ..CheckRule::TCP }, CheckError::Jitter(51)),
         (
-            CheckRule { probe: Probe::Http { uri: "a b", expect: Expect::Alive }, ..CheckRule::TCP },
-            CheckError::Uri("a b"),
+            CheckRule { probe: Probe::Http { uri: "a b".into(), expect: Expect::Alive }, ..CheckRule::TCP },
+            CheckError::Uri("a b".into()),
         ),
     ] {
         assert_eq!(rule.check(), Err(error));

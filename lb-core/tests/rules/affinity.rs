@@ -16,7 +16,7 @@ fn sources(entries: usize) -> Rules {
 }
 
 fn cookies(on_401: bool) -> Rules {
-    let rule = CookieRule { name: "SRV", on_401, life: None, indirect: false };
+    let rule = CookieRule { name: "SRV".into(), on_401, life: None, indirect: false };
     Rules { persist: Some(PersistRule::Cookie(rule)), ..Rules::PLAIN }
 }
 
@@ -106,7 +106,7 @@ fn prefer_last_never_overrides_a_hash() {
     for algorithm in [Algorithm::Hash, Algorithm::ConsistentHash].map(|kind| kind(HashKey::Uri { query: false })) {
         let select = SelectRule::new(algorithm);
         let (mut with, mut without) = (
-            Front::new(Rules { select, prefer_last: PreferLast::Always, ..Rules::PLAIN }, 4),
+            Front::new(Rules { select: select.clone(), prefer_last: PreferLast::Always, ..Rules::PLAIN }, 4),
             Front::new(Rules { select, ..Rules::PLAIN }, 4),
         );
         let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"];

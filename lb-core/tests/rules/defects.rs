@@ -61,7 +61,7 @@ fn b1_a_one_shot_logon_leaves_its_connection_to_the_next() {
 #[test]
 fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
     let has_hole = |mechanism: &&Mechanism| {
-        let mut front = Front::of(mechanism.name, 1);
+        let mut front = Front::of(&mechanism.name, 1);
         front.exchange(1, &ONE_SHOT, OK);
         // Where a connection's first request is never sent over a shared one, the second is.
         front.route(2);
@@ -69,9 +69,9 @@ fn b1_is_what_pins_on_answers_have_anyway_and_those_on_requests_have_not() {
     };
     let pins = |mechanism: &&Mechanism| mechanism.rules().is_some_and(|rules| rules.pin.is_some());
     let (holed, sound): (Vec<_>, Vec<_>) = mechanisms().iter().filter(pins).partition(has_hole);
-    let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name).collect::<Vec<_>>();
+    let names = |these: &[&Mechanism]| these.iter().map(|mechanism| mechanism.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&sound), ["pin-on-authorization", "pin-by-address", "pin-coupled"]);
-    assert!(names(&holed).contains(&"pin-on-401") && names(&holed).contains(&"pin-next-request"));
+    assert!(names(&holed).contains(&"pin-on-401".into()) && names(&holed).contains(&"pin-next-request".into()));
     assert_eq!(defect::find("B1").unwrap().sits_on(), names(&sound));
 }
 

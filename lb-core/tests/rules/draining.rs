@@ -59,7 +59,7 @@ fn a_farm_that_fails_open_serves_while_all_of_it_is_down_and_is_choosy_again_aft
 #[test]
 fn one_to_one_a_private_connection_outlasts_the_drain_of_its_backend() {
     let pool = Some(PoolRule { share: Share::Never { slots: 1 }, ..POOL });
-    let mut front = Front::new(Rules { pool, prefer_last: PreferLast::Always, ..Rules::PLAIN }, 2);
+    let mut front = Front::new(Rules { pool: pool.clone(), prefer_last: PreferLast::Always, ..Rules::PLAIN }, 2);
     assert_eq!(front.get(1), Some(0));
     front.set_state(0, BackendState::Drain);
     assert_eq!(front.route(1), Route::Reuse(UpstreamId(1)));

@@ -8,7 +8,7 @@ use stickler_lb_core::policy::persist::{Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::{PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
-use stickler_lb_core::{BackendState, L7Policy as _, Route, RuleError, UpstreamId};
+use stickler_lb_core::{BackendState, L7Policy as _, Route, RuleError, UpstreamId, texts};
 
 use crate::front::{Ask, CHALLENGE, Front, OK};
 
@@ -30,17 +30,17 @@ fn pins(pin: PinRule) -> Rules {
 
 #[test]
 fn each_service_has_its_backends_and_its_own_turns() {
-    let mut front = Front::new(Rules { services: &["/api"], ..Rules::PLAIN }, 4);
+    let mut front = Front::new(Rules { services: texts(&["/api"]), ..Rules::PLAIN }, 4);
     let rest: Vec<_> = (0..3).map(|_| front.get(1).unwrap()).collect();
     let api: Vec<_> = (0..3).map(|_| front.exchange(1, &API, OK).1.unwrap()).collect();
     assert_eq!((rest, api), (vec![0, 2, 0], vec![1, 3, 1]));
-    let mut small = Front::new(Rules { services: &["/api"], ..Rules::PLAIN }, 1);
+    let mut small = Front::new(Rules { services: texts(&["/api"]), ..Rules::PLAIN }, 1);
     assert_eq!(small.exchange(1, &API, OK).1, Some(0), "too small a farm serves all with all");
 }
 
 #[test]
 fn a_client_has_a_pinned_connection_for_each_service() {
-    let mut front = Front::new(Rules { services: &["/api"], ..pins(PinRule::ON_401) }, 2);
+    let mut front = Front::new(Rules { services: texts(&["/api"]), ..pins(PinRule::ON_401) }, 2);
     front.exchange(1, &Ask::default(), CHALLENGE);
     assert_eq!(front.exchange(1, &API, CHALLENGE).0, Route::Open(1));
     let routes = [front.route(1), front.exchange(1, &API, OK).0, front.route(1)];
@@ -148,7 +148,7 @@ fn a_backend_that_starts_slowly_gets_its_share_under_each_algorithm_that_balance
         Algorithm::LeastConnections,
     ];
     for algorithm in algorithms {
-        let select = SelectRule::new(algorithm);
+        let select = SelectRule::new(algorithm.clone());
         let mut front = Front::new(Rules { select, ..Rules::PLAIN }, 2);
         front.policy.set_share(front.now, 1, 25);
         let slow = (0..200).filter(|_| front.get(1) == Some(1)).count();

@@ -10,7 +10,7 @@ use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRul
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
-use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, L7Policy as _, Route, UpstreamId};
+use stickler_lb_core::{BackendState, DownstreamId, FailureKind, Finish, L7Policy as _, Route, UpstreamId, texts};
 
 use crate::front::{Answer, Ask, Front};
 
@@ -66,10 +66,11 @@ fn select() -> impl Strategy<Value = SelectRule> {
         Algorithm::Hash(HashKey::Source),
         Algorithm::ConsistentHash(HashKey::Uri { query: true }),
     ];
-    let weights = prop::sample::select(vec![&[][..], &[1, 2, 3], &[0, 1, 1]]);
+    let weights = prop::sample::select(vec![&[][..], &[1_u16, 2, 3], &[0, 1, 1]]);
     let limit = prop_oneof![Just(None), Just(Some(2))];
-    (prop::sample::select(algorithms.to_vec()), weights, limit)
-        .prop_map(|(algorithm, weights, max_connections)| SelectRule { algorithm, weights, max_connections })
+    (prop::sample::select(algorithms.to_vec()), weights, limit).prop_map(|(algorithm, weights, max_connections)| {
+        SelectRule { algorithm, weights: weights.into(), max_connections }
+    })
 }
 
 fn pool() -> impl Strategy<Value = PoolRule> {
@@ -81,7 +82,7 @@ fn pool() -> impl Strategy<Value = PoolRule> {
         |((share, fifo, locations, close_new, source), per_key, in_all, requests)| PoolRule {
             share,
             order: if fifo { Order::Fifo } else { Order::Lifo },
-            locations: if locations { &["/api"] } else { &[] },
+            locations: if locations { texts(&["/api"]) } else { texts(&[]) },
             overflow: if close_new { Overflow::CloseNew } else { Overflow::CloseOldest },
             source: source.then_some(Mask { v4: 31, v6: 64 }),
             per_key,
@@ -142,7 +143,8 @@ fn persist() -> impl Strategy<Value = Option<PersistRule>> {
         let mask = Mask { v4, v6: 64 };
         PersistRule::Source(SourceRule { timeout: Duration::from_secs(30), entries: 2, mask })
     };
-    let cookie = |on_401, indirect| PersistRule::Cookie(CookieRule { name: "SRV", on_401, life: None, indirect });
+    let cookie =
+        |on_401, indirect| PersistRule::Cookie(CookieRule { name: "SRV".into(), on_401, life: None, indirect });
     let all = vec![None, Some(source(32)), Some(source(31)), Some(cookie(true, true)), Some(cookie(false, false))];
     prop::sample::select(all)
 }
@@ -183,7 +185,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             let (strip, client_id, forwarded_for) = headers;
             Rules {
                 select,
-                services: if services { &["/api"] } else { &[] },
+                services: if services { texts(&["/api"]) } else { texts(&[]) },
                 queue: queue.then_some(QueueRule { length: 2 }),
                 persist,
                 prefer_last,
@@ -191,9 +193,9 @@ fn rules() -> impl Strategy<Value = Rules> {
                 pin,
                 own_idle,
                 strip: strip.then_some(Schemes::HAPROXY),
-                client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id", overwrite: true }),
+                client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id".into(), overwrite: true }),
                 forwarded_for,
-                scrub: forwarded_for.then_some("x-remote-user"),
+                scrub: forwarded_for.then(|| "x-remote-user".into()),
                 retry,
                 close_on_down,
                 fails_open,
@@ -298,7 +300,7 @@ impl Run {
         let shared = self.front.http2 && self.rules.defects.streams_share_pin;
         !shared
             && !self.rules.defects.pool_steals_pinned
-            && self.rules.pin.is_none_or(|pin| pin.coupling.upstream_follows)
+            && self.rules.pin.as_ref().is_none_or(|pin| pin.coupling.upstream_follows)
     }
 
     fn check(&self) {
@@ -308,7 +310,7 @@ impl Run {
                 assert_eq!(last, Some(owner), "{upstream} serves its owner until it ends");
             }
         }
-        let never = self.rules.pool.is_none_or(|pool| matches!(pool.share, Share::Never { .. }));
+        let never = self.rules.pool.as_ref().is_none_or(|pool| matches!(pool.share, Share::Never { .. }));
         if never && self.sound() {
             assert!(self.front.served.values().all(|who| who.iter().all(|id| *id == who[0])), "nothing is shared");
         }

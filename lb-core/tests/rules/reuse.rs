@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_lb_core::policy::composed::Rules;
 use stickler_lb_core::policy::pool::{Overflow, PoolRule, Share};
-use stickler_lb_core::{FailureKind, Finish, Route, UpstreamId};
+use stickler_lb_core::{FailureKind, Finish, Route, UpstreamId, texts};
 
 use crate::front::{Ask, Front, OK};
 
@@ -102,7 +102,7 @@ fn a_full_pool_closes_the_oldest_or_the_new_connection() {
 
 #[test]
 fn locations_share_no_connection() {
-    let mut front = front(PoolRule { locations: &["/api"], ..POOL }, 1);
+    let mut front = front(PoolRule { locations: texts(&["/api"]), ..POOL }, 1);
     let mut at = |path| front.exchange(1, &Ask { path, ..Ask::default() }, OK).0;
     assert_eq!((at("/"), at("/api/x"), at("/y"), at("/api")), (Route::Open(0), Route::Open(0), reuse(1), reuse(2)));
 }

@@ -71,14 +71,14 @@ struct Own<N> {
 impl<N: Net> Prober for Own<N> {
     fn probe<'a>(&'a self, _index: usize, backend: &'a Backend) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            match self.probe {
+            match &self.probe {
                 // Closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets (SO_LINGER of zero,
                 // haproxy issue 560), which costs the backend less and tells it no more.
                 Probe::Tcp => self.net.connect(backend.address).await.is_ok(),
                 Probe::Http { uri, expect } => self.ask(backend, uri).await.is_some_and(|status| expect.holds(status)),
                 Probe::Logon { uri, find, forbidden_is_up } => {
                     let Some(agent) = &self.agent else { return false };
-                    agent.log_on(backend, uri).await.is_up(find, forbidden_is_up)
+                    agent.log_on(backend, uri).await.is_up(find, *forbidden_is_up)
                 }
             }
         })

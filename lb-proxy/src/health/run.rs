@@ -26,7 +26,7 @@ pub async fn run<N: Net>(
     (agent, tls): (Option<Arc<dyn LogonAgent>>, Option<UpstreamTls>),
     control: Control,
 ) {
-    let prober = probe(net.clone(), tls, rule.probe, agent);
+    let prober = probe(net.clone(), tls, rule.probe.clone(), agent);
     run_with(net, env, farm, rule, prober, control).await;
 }
 
@@ -45,7 +45,7 @@ pub async fn run_with<N: Net>(
         let checks = Checks {
             backend,
             index: index as usize,
-            rule,
+            rule: rule.clone(),
             env: env.clone(),
             prober: Arc::clone(&prober),
             control: control.clone(),

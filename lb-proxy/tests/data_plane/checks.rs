@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::Backend;
 use stickler_lb_core::health::{Expect, Probe};
+use stickler_lb_core::{Backend, Text};
 use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::{self, LogonAgent, LogonResult};
 use stickler_net::TokioNet;
@@ -23,7 +23,7 @@ async fn passes(probe: Probe, server: &Server) -> bool {
 }
 
 const fn http(expect: Expect) -> Probe {
-    Probe::Http { uri: "/check?x=1", expect }
+    Probe::Http { uri: Text::Borrowed("/check?x=1"), expect }
 }
 
 #[tokio::test]
@@ -122,12 +122,13 @@ async fn a_logon_check_asks_its_agent_and_judges_what_comes_of_it() {
         for (forbidden_is_up, up) in [(false, strict), (true, lenient)] {
             let agent = Arc::new(Agent { result: result.clone(), asked: Mutex::default() });
             let own: Arc<dyn LogonAgent> = Arc::<Agent>::clone(&agent);
-            let probe = Probe::Logon { uri: "/in", find: "Welcome", forbidden_is_up };
+            let probe = Probe::Logon { uri: "/in".into(), find: "Welcome".into(), forbidden_is_up };
             let prober = health::probe(TokioNet, None, probe, Some(own));
             assert_eq!(prober.probe(0, &backend).await, up, "{result:?} {forbidden_is_up}");
             assert_eq!(*agent.asked.lock().unwrap(), [("iis1".to_owned(), "/in".to_owned())]);
         }
     }
-    let alone = health::probe(TokioNet, None, Probe::Logon { uri: "/", find: "", forbidden_is_up: true }, None);
+    let alone =
+        health::probe(TokioNet, None, Probe::Logon { uri: "/".into(), find: "".into(), forbidden_is_up: true }, None);
     assert!(!alone.probe(0, &backend).await, "nobody can log on without an agent");
 }

@@ -23,7 +23,7 @@ async fn bed(rules: Rules, backends: &[&Server]) -> Bed {
 async fn a_cookie_set_on_the_401_brings_another_connection_to_the_same_backend() {
     let reply = |_: &Seen| Reply::Bytes(challenge("NTLM"));
     let (first, second) = (Server::start(reply).await, Server::start(reply).await);
-    let rule = CookieRule { name: "SRV", on_401: true, life: None, indirect: false };
+    let rule = CookieRule { name: "SRV".into(), on_401: true, life: None, indirect: false };
     let bed = bed(Rules { persist: Some(PersistRule::Cookie(rule)), ..Rules::PLAIN }, &[&first, &second]).await;
     let (head, _) = bed.client().await.get("/").await;
     let set = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie").to_owned();

@@ -148,7 +148,7 @@ async fn a_slow_start_ends_when_the_backend_dies_again() {
 #[tokio::test(start_paused = true)]
 async fn jitter_varies_the_interval_and_a_seed_repeats_it() {
     let rule = CheckRule { jitter: 20, ..CheckRule::TCP };
-    let (first, _) = run_for(rule, 1, &[], 60).await;
+    let (first, _) = run_for(rule.clone(), 1, &[], 60).await;
     let (again, _) = run_for(rule, 1, &[], 60).await;
     assert_eq!(first, again);
     let gaps: Vec<u64> = first.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();

@@ -137,7 +137,9 @@ fn lines_that_are_malformed_or_misplaced_are_shown_with_their_number() {
     let lines: Vec<&str> = text.lines().collect();
     let broken = text.replacen("{\"printed\"", "{\"print\"", 1);
     assert!(wrong(&broken).starts_with("x.jsonl:16: column 8: unknown variant `print`"), "{}", wrong(&broken));
-    let misplaced = text.replacen(lines[14], lines[15], 1).replacen(lines[15], lines[14], 1);
+    let mut swapped = lines.clone();
+    swapped.swap(14, 15);
+    let misplaced = format!("{}\n", swapped.join("\n"));
     assert!(wrong(&misplaced).contains("cannot stand here"), "{}", wrong(&misplaced));
     let step_below = format!("{text}{}\n", lines[1]);
     assert!(wrong(&step_below).contains("something stands below it"), "{}", wrong(&step_below));

@@ -66,6 +66,32 @@ impl Arm for DoubleArm {
 impl World for Double {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
         self.journal.record(&"world".into(), What::Action(action.clone()));
+        let outcome = self.act(action);
+        if outcome.is_err() {
+            self.journal.retract_action();
+        }
+        outcome
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn promises(&self) -> Promises {
+        self.header.promises.clone()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.journal.visit(see);
+    }
+
+    fn finish(self: Box<Self>) -> Trace {
+        Trace { header: self.header, events: self.journal.take() }
+    }
+}
+
+impl Double {
+    fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
         match action {
             Action::AddClient(spec) if self.clients.contains_key(spec.name.as_str()) => {
                 return Err(WorldError::Duplicate(spec.name.to_string()));
@@ -90,24 +116,6 @@ impl World for Double {
         Ok(Outcome::Done)
     }
 
-    fn now(&self) -> Time {
-        self.clock.now()
-    }
-
-    fn promises(&self) -> Promises {
-        self.header.promises.clone()
-    }
-
-    fn visit(&self, see: &mut dyn FnMut(&Event)) {
-        self.journal.visit(see);
-    }
-
-    fn finish(self: Box<Self>) -> Trace {
-        Trace { header: self.header, events: self.journal.take() }
-    }
-}
-
-impl Double {
     fn start(&mut self, request: RequestId, spec: &RequestSpec) -> Result<Outcome, WorldError> {
         let accounts = self.header.topology.domain.users.clone();
         let crashed = self.crashed;

@@ -152,7 +152,7 @@ impl Upstream {
 }
 
 /// The parameters of a mechanism that bind the table throughout.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct TableRules {
     /// The pin rule: its slots, its coupling, and whether it pins the backend as well.
     pin: Option<PinRule>,
@@ -169,11 +169,12 @@ pub(super) struct TableRules {
 impl TableRules {
     /// Takes from the rules what binds the table.
     pub(super) fn new(rules: &Rules, services: usize) -> Self {
-        let first_differs = rules.pool.is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
-        let repicked = rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
-        let by_client = rules.pin.is_some_and(|pin| pin.key == PinKey::Client);
+        let first_differs =
+            rules.pool.as_ref().is_some_and(|pool| matches!(pool.share, Share::Safe | Share::Aggressive));
+        let repicked = rules.pin.as_ref().is_some_and(|pin| pin.host == Host::Repicked);
+        let by_client = rules.pin.as_ref().is_some_and(|pin| pin.key == PinKey::Client);
         Self {
-            pin: rules.pin,
+            pin: rules.pin.clone(),
             own_idle: rules.own_idle,
             services,
             remembers: first_differs || repicked || by_client || rules.prefer_last != PreferLast::Never,
@@ -191,7 +192,7 @@ pub(super) struct ConnectionTable {
     /// All open upstream connections.
     upstreams: IndexMap<UpstreamId, Upstream>,
     downstreams: IndexMap<DownstreamId, Downstream>,
-    /// Pinned connections whose owner has closed, by the owner's address, in no useful order.
+    /// Pinned connections whose owner has closed, by the owner's address.
     parked: IndexMap<SocketAddr, UpstreamId>,
     /// Connections pinned last by a stream in this place; empty unless [`TableRules::pins_by_stream`].
     by_stream: IndexMap<u32, UpstreamId>,
@@ -225,12 +226,12 @@ impl ConnectionTable {
         &self.backends
     }
 
-    /// Returns an open upstream connection.
+    /// Returns the state of an open upstream connection.
     pub(super) fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
         self.upstreams.get(&id)
     }
 
-    /// Returns a downstream connection that has something to know about.
+    /// Returns the state of a downstream connection; `None` where there is nothing to know about it.
     pub(super) fn downstream(&self, id: DownstreamId) -> Option<&Downstream> {
         self.downstreams.get(&id)
     }

@@ -1,10 +1,13 @@
 //! Defects of real products that no rule expresses. Each is off in every sound mechanism.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::pin::PinRule;
 use super::Composed;
 
 /// Which defects a mechanism has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Defects {
     /// A pool around the pin takes the pinned connection after each exchange, and gives it to whoever comes: nginx with
     /// its NTLM module and `keepalive` after it (defect B5).
@@ -33,7 +36,7 @@ impl Defects {
 
 impl Composed {
     /// Returns the pin rule that holds for an exchange by this stream; `None` for HTTP/1.1. B8: there is none by HTTP/2.
-    pub(super) fn pin_rule(&self, stream: Option<u32>) -> Option<PinRule> {
-        self.rules.pin.filter(|_| !(self.rules.defects.no_pin_on_http2 && stream.is_some()))
+    pub(super) fn pin_rule(&self, stream: Option<u32>) -> Option<&PinRule> {
+        self.rules.pin.as_ref().filter(|_| !(self.rules.defects.no_pin_on_http2 && stream.is_some()))
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use super::super::error::RuleError;
 use super::Composed;
 use super::rules::Rules;
-use crate::{Decision, Edit, RequestHead, Route};
+use crate::{Decision, Edit, RequestHead, Route, Text};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -28,9 +28,9 @@ impl RequestEdits {
     /// A name is not a valid field name.
     pub(super) fn new(rules: &Rules, hides_cookie: bool) -> Result<Self, RuleError> {
         let name =
-            |name: &'static str| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name));
-        let client_id = rules.client_id.map(|rule| Ok((name(rule.name)?, rule.overwrite))).transpose()?;
-        let scrub = rules.scrub.map(name).transpose()?;
+            |name: &Text| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name.clone()));
+        let client_id = rules.client_id.as_ref().map(|rule| Ok((name(&rule.name)?, rule.overwrite))).transpose()?;
+        let scrub = rules.scrub.as_ref().map(name).transpose()?;
         Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie })
     }
 

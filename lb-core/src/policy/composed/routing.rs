@@ -221,7 +221,7 @@ impl Composed {
 
     /// Returns which pooled connections a request may share; `None`: none.
     fn pool_key(&self, key: PoolKey, first: bool) -> Option<PoolKey> {
-        let proven = match self.rules.pool?.share {
+        let proven = match self.rules.pool.as_ref()?.share {
             Share::Never { .. } => return None,
             Share::Safe if first => return None,
             Share::Aggressive => first,
@@ -278,7 +278,7 @@ impl Composed {
 
     /// Returns the number of the service that a request is for: 0 for the rest, then in the rule's order.
     fn service(&self, head: &RequestHead<'_>) -> usize {
-        if self.selections.len() == 1 { 0 } else { longest_prefix(self.rules.services, head.uri.path()) }
+        if self.selections.len() == 1 { 0 } else { longest_prefix(&self.rules.services, head.uri.path()) }
     }
 
     /// Returns whether a backend serves a service.
@@ -326,7 +326,7 @@ impl Composed {
 
     /// Returns which connections to a backend fit a request.
     fn key(&self, backend: usize, head: &RequestHead<'_>) -> PoolKey {
-        let location = self.rules.pool.map_or(0, |rule| rule.location(head.uri.path()));
+        let location = self.rules.pool.as_ref().map_or(0, |rule| rule.location(head.uri.path()));
         PoolKey { backend, location, group: self.table.pool_group(head.client.ip()), proven: false }
     }
 }

@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::error::RuleError;
 use super::super::persist::PersistRule;
 use super::super::pin::{PinRule, Schemes};
 use super::super::pool::{PoolRule, Share};
 use super::super::select::{Algorithm, SelectRule};
 use super::defects::Defects;
+use crate::{List, Text};
 
 /// The parameters of a balancer that reads HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rules {
     /// Which backend a request goes to, where nothing below says otherwise.
     pub select: SelectRule,
     /// Path prefixes, each a service of its own, the longest that fits counts; what fits none is one more service. The
     /// farm is dealt out among the services in turn: with `n` of them, backend `i` serves service `i % n`, where 0 is
     /// the rest. A farm with fewer backends than services serves everything with all of them.
-    pub services: &'static [&'static str],
+    pub services: List<Text>,
     /// Requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: they are answered 503.
     pub queue: Option<QueueRule>,
     /// What brings a client back to its backend, on any connection. `None`: nothing does.
@@ -39,7 +43,7 @@ pub struct Rules {
     pub forwarded_for: bool,
     /// This header field is taken out of requests, because backends trust whoever stands before them to set it. Not for
     /// a balancer that authenticates clients itself: it sets the field before it asks where the request goes.
-    pub scrub: Option<&'static str>,
+    pub scrub: Option<Text>,
     /// What is tried again.
     pub retry: RetryRule,
     /// When a backend goes down, clients with connections pinned to it are closed (HAProxy `on-marked-down
@@ -52,7 +56,8 @@ pub struct Rules {
 }
 
 /// When a downstream connection's requests stay with the backend of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PreferLast {
     /// Never.
     Never,
@@ -64,7 +69,8 @@ pub enum PreferLast {
 }
 
 /// How requests wait for a full farm. First come, first served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueueRule {
     /// Most requests that wait at once, of each service; one more is answered 503. How long one may wait is the data
     /// plane's limit.
@@ -72,16 +78,18 @@ pub struct QueueRule {
 }
 
 /// A header field that a balancer sets to the client's address and port (`10.0.0.1:40000`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HeaderRule {
     /// Its name: `Jespa-Connection-Id`.
-    pub name: &'static str,
+    pub name: Text,
     /// Whether it replaces what the client sent. If not, a client can claim another's connection.
     pub overwrite: bool,
 }
 
 /// Which failures are hidden from the client by another attempt. A connection whose close is coupled is never replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RetryRule {
     /// A connection that could not be opened, or on which TLS did not come about. Nothing has been sent, so trying again is safe for every request.
     pub connect: Connect,
@@ -95,7 +103,8 @@ pub struct RetryRule {
 }
 
 /// What is done where a connection could not be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Connect {
     /// The client is told.
     Fail,
@@ -109,7 +118,8 @@ pub enum Connect {
 }
 
 /// Which requests are sent again when their connection ended without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Lost {
     /// None.
     Never,
@@ -138,8 +148,8 @@ impl Rules {
     pub fn check(&self) -> Result<(), RuleError> {
         let without = |what, without| Err(RuleError::Without { what, without });
         self.pool.as_ref().map_or(Ok(()), PoolRule::check)?;
-        self.pin.map_or(Ok(()), |pin| pin.check())?;
-        self.strip.map_or(Ok(()), |schemes| schemes.check("the stripping of challenges"))?;
+        self.pin.as_ref().map_or(Ok(()), PinRule::check)?;
+        self.strip.as_ref().map_or(Ok(()), |schemes| schemes.check("the stripping of challenges"))?;
         let private = matches!(self.pool, Some(PoolRule { share: Share::Never { .. }, .. }));
         match self.queue {
             Some(QueueRule { length: 0 }) => Err(RuleError::Zero("the length of the queue")),
@@ -161,8 +171,8 @@ impl Rules {
 
     /// Round robin for each request, each on a connection of its own; nothing is kept and nothing tried again.
     pub const PLAIN: Self = Self {
-        select: SelectRule::new(Algorithm::RoundRobin),
-        services: &[],
+        select: SelectRule { algorithm: Algorithm::RoundRobin, weights: List::Borrowed(&[]), max_connections: None },
+        services: List::Borrowed(&[]),
         queue: None,
         persist: None,
         prefer_last: PreferLast::Never,

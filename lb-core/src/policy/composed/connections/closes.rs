@@ -8,12 +8,12 @@ use super::super::super::backends::BackendState;
 use super::{ConnectionTable, Ownership, Place};
 use crate::{DownstreamId, Finish, UpstreamId, Work};
 
-/// What happens besides when a downstream connection closes.
+/// What happens to other connections when a downstream connection closes.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct AfterClose {
     /// What happens to idle connections that were pinned to it.
     pub(in super::super) pins: AbandonedPins,
-    /// Whether an idle pin of another client is dropped as well ([`super::Defects::cleanup_drops_another`]).
+    /// Whether an idle pin of another client is dropped as well ([`super::super::Defects::cleanup_drops_another`]).
     pub(in super::super) drops_another: bool,
 }
 
@@ -24,7 +24,7 @@ pub(in super::super) enum AbandonedPins {
     Close,
     /// They wait for a downstream connection from this address.
     ParkFor(SocketAddr),
-    /// They wait for anybody's next request, those that the pool takes.
+    /// They wait for anybody's next request; those that the pool refuses close.
     Pool,
 }
 

@@ -69,8 +69,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Notes that an answer matched the pin's trigger, and what follows for further requests; neither is ever undone
-    /// by a later answer.
+    /// Notes that an answer matched the pin's trigger, and which of the two effects that has on further requests; an
+    /// effect of an earlier answer stays.
     pub(in super::super) fn note_trigger(&mut self, downstream: DownstreamId, prefers_last: bool, dedicated: bool) {
         if let Some(holder) = self.downstreams.get_mut(&downstream) {
             holder.prefers_last |= prefers_last;

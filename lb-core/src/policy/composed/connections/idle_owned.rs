@@ -41,7 +41,7 @@ impl IdleOwned {
 impl ConnectionTable {
     /// Returns whether the table tracks idle owned connections, because a rule limits them.
     pub(super) fn tracks_idle_owned(&self) -> bool {
-        self.rules.own_idle.is_some() || self.rules.pin.is_some_and(|pin| pin.slots.is_some())
+        self.rules.own_idle.is_some() || self.rules.pin.as_ref().is_some_and(|pin| pin.slots.is_some())
     }
 
     /// Notes that an owned connection has become idle.
@@ -83,7 +83,7 @@ impl ConnectionTable {
             _ => None,
         });
         self.close_upstream(now, id);
-        let coupled = self.rules.pin.is_some_and(|pin| pin.coupling.downstream_follows);
+        let coupled = self.rules.pin.as_ref().is_some_and(|pin| pin.coupling.downstream_follows);
         if let Some(owner) = owner.filter(|_| coupled) {
             self.close_downstream(now, owner);
         }

@@ -89,7 +89,7 @@ impl ConnectionTable {
     fn check_pins(&self) {
         let pinned = self.upstreams.values().filter(|upstream| upstream.ownership == Ownership::Pinned).count();
         assert_eq!(self.pins as usize, pinned, "pinned connections are counted");
-        let slots = self.rules.pin.and_then(|pin| pin.slots).unwrap_or(u32::MAX);
+        let slots = self.rules.pin.as_ref().and_then(|pin| pin.slots).unwrap_or(u32::MAX);
         assert!(self.pins <= slots, "{pinned} connections are pinned in {slots} slots");
         assert!(pinned == 0 || self.rules.pin.is_some(), "nothing is pinned without a rule");
         assert!(self.by_stream.is_empty() || self.rules.pins_by_stream, "pins are found by their holder alone");
@@ -170,9 +170,9 @@ mod tests {
             address: SocketAddr::from(([10, 0, 0, 1], port)),
         };
         let farm = Farm { backends: vec![backend(80), backend(81)] };
-        let pool = PoolRule::shared(Duration::from_secs(60));
+        let pool = PoolRule::shared(Duration::from_mins(1));
         let pin = PinRule { slots: Some(2), ..PinRule::ON_401 };
-        let rules = Rules { pin: Some(pin), pool: Some(pool), ..Rules::PLAIN };
+        let rules = Rules { pin: Some(pin), pool: Some(pool.clone()), ..Rules::PLAIN };
         let backends = Backends::new(2, None);
         let mut table = ConnectionTable::new(TableRules::new(&rules, 1), backends, Some(Pools::new(pool, &farm)));
         let client = SocketAddr::from(([10, 0, 1, 1], 40_000));

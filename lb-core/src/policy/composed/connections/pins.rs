@@ -27,7 +27,7 @@ impl ConnectionTable {
 
     /// Returns whether one more connection can be pinned; closes an idle pinned one if no slot is free.
     fn free_slot(&mut self, now: Time) -> bool {
-        let Some(slots) = self.rules.pin.and_then(|pin| pin.slots) else { return true };
+        let Some(slots) = self.rules.pin.as_ref().and_then(|pin| pin.slots) else { return true };
         if self.pins < slots {
             return true;
         }
@@ -51,7 +51,7 @@ impl ConnectionTable {
         if std::mem::replace(&mut upstream.ownership, Ownership::Pinned) != Ownership::Pinned {
             self.pins += 1;
         }
-        let repicked = self.rules.pin.is_some_and(|pin| pin.host == Host::Repicked);
+        let repicked = self.rules.pin.as_ref().is_some_and(|pin| pin.host == Host::Repicked);
         holder.dedicated |= repicked;
         if repicked || beside_first {
             // The first pinned connection keeps its user, and this one is a further one.
