@@ -155,7 +155,7 @@ fn topology() -> Topology {
 
 /// Quick enough to wait for, and slow enough for a busy machine.
 fn quick(probe: Probe) -> CheckRule {
-    let pace = Duration::from_millis(400);
+    let pace = Duration::from_secs(1);
     CheckRule { probe, interval: pace, timeout: pace, rise: 1, fall: 2, ..CheckRule::TCP }
 }
 
@@ -243,7 +243,7 @@ async fn hc_1(tls: Option<UpstreamTls>) {
     let logon = Probe::Logon { uri: "/".into(), find: "CORP\\\\probe".into(), forbidden_is_up: true };
     let logs_on = secured(tls, "pin-on-401", logon);
     // More than fall x interval: each check has spoken, and none against a backend.
-    for _ in 0..20 {
+    for _ in 0..30 {
         sleep(Duration::from_millis(100)).await;
         assert_eq!((status(&plain).await, status(&logs_on).await), (401, 401), "{tls:?}");
     }
