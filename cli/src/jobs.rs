@@ -8,7 +8,6 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stickler_catalogue::profiles;
 use stickler_model::BalancerSpec;
 use stickler_runner::{Arm, Run};
 use stickler_scenarios::{Case, SuiteError};
@@ -102,7 +101,7 @@ pub(crate) fn failed<'r>(
 /// The command that makes a run again, where the user's own profiles came from these files.
 pub(crate) fn replay(run: &Run, profiles: &[PathBuf]) -> String {
     let mut command = format!("stickler run {}", quoted(&run.source.path));
-    let is_shipped = |name: &str| profiles().iter().any(|profile| profile.name == name);
+    let is_shipped = |name: &str| stickler_catalogue::profiles().iter().any(|profile| profile.name == name);
     if let BalancerSpec::Profile { name, .. } = &run.balancer
         && !is_shipped(name)
     {
