@@ -12,7 +12,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, 1 not as expected, 2 a script or the arguments are wrong, 3 nothing matched."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped."
 )]
 pub(crate) struct Arguments {
     /// What to do.

@@ -106,7 +106,8 @@ pub(crate) fn replay(run: &Run, profiles: &[PathBuf]) -> String {
         && !is_shipped(name)
     {
         for file in profiles {
-            command += &format!(" --profile {}", quoted(&file.display().to_string()));
+            command.push_str(" --profile ");
+            command.push_str(&quoted(&file.display().to_string()));
         }
     }
     format!("{command} --balancer {} --seed {}", run.balancer, run.seed)

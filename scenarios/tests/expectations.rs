@@ -47,7 +47,8 @@ fn dump(case: &Case, balancers: &[&str]) -> String {
 
 /// The first 8 bytes of the text's SHA-256, in hexadecimal digits.
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let bytes = Sha256::digest(text);
+    format!("{:016x}", bytes.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 fn recorded(cases: &[Case], balancers: &[&str]) -> String {

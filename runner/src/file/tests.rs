@@ -36,7 +36,7 @@ fn run() -> Run {
         },
     ));
     let balancer = BalancerSpec::named("pin-on-401+B6");
-    let promises = Promises { persistence: Some(Duration::from_secs(60)), ..Promises::default() };
+    let promises = Promises { persistence: Some(Duration::from_mins(1)), ..Promises::default() };
     let evidence = vec![Evidence { summary: "it leaks".into(), events: vec![4] }];
     Run {
         source: Source { scenario: "lone".into(), path: "scripts/lone.star".into() },

@@ -148,14 +148,15 @@ impl Reader<'_> {
                 "reason" => expected.reason = Some(self.source.value(value)?),
                 "because" => expected.reason = Some(self.reason(value)?),
                 "script" => expected.script = Some(self.source.value(value)?),
-                word => match LISTS.iter().find(|(list, _)| *list == word) {
-                    Some((_, grades)) => self.listed(value, grades, &mut expected)?,
-                    None => {
+                word => {
+                    if let Some((_, grades)) = LISTS.iter().find(|(list, _)| *list == word) {
+                        self.listed(value, grades, &mut expected)?;
+                    } else {
                         let requirement = self.requirement(word, key.span(), LISTS.map(|(list, _)| list))?;
                         let grades = self.grades(value)?;
                         self.grade(requirement, &key.span(), grades, &mut expected)?;
                     }
-                },
+                }
             }
         }
         if expected.expects_trouble() && expected.reason.is_none() {
