@@ -6,11 +6,11 @@
 //! ```
 //!
 //! * [`arm`]: an [`Arm`] builds worlds: the simulator, or a simulator with somebody else's balancer.
-//! * [`play`]: performs a [`Plan`](stickler_model::Plan) on an arm.
-//! * [`run`]: [`Run`], what came of a plan or of a script, and its [`Ending`].
+//! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
+//! * [`run`](mod@run): [`Run`], what came of a plan or of a script, and its [`Ending`].
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a text.
-//! * [`file`]: run files, as JSON lines: written, read back, and compared with a replay.
+//! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
 //!
 //! Scripts are the crate `scenarios`; this one does not know them.
 

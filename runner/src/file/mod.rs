@@ -10,9 +10,9 @@
 //! | `event` | any | an [`Event`](stickler_model::Event) of the trace |
 //! | `verdict` | any | a [`Verdict`](stickler_oracle::Verdict) of the oracle |
 //! | `expected` | 0 or 1 | the [`Expected`](crate::Expected) outcome |
-//! | `failure` | any | an expectation of the script that did not hold ([`Diagnostic`](crate::Diagnostic)) |
+//! | `failure` | any | an expectation of the script that did not hold ([`Diagnostic`]) |
 //! | `printed` | any | a line that the script printed |
-//! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`](crate::End)) |
+//! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
 //!
 //! * [`write()`] writes a run, [`write_plan`] a plan alone.
 //! * [`Reader`] reads a file line by line, in bounded memory, and points at the line that is wrong.
