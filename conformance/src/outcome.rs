@@ -1,10 +1,10 @@
-//! What came of one scenario, without its trace.
+//! The outcome of one scenario, without its trace.
 
 use stickler_oracle::{Grade, Requirement};
 use stickler_report::{pretty, transcript};
 use stickler_runner::{Deviation, Ending, Run};
 
-/// What came of one scenario.
+/// The outcome of one scenario.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The test's name, `group::scenario`.
@@ -32,14 +32,14 @@ pub(crate) struct Judged {
     pub(crate) grade: Grade,
     /// How often it was put to the test.
     pub(crate) exercised: usize,
-    /// How often it was not kept.
+    /// How often the requirement was violated or, as a SHOULD, not followed.
     pub(crate) times: usize,
     /// The first of them, with the events that prove it.
     pub(crate) example: Option<String>,
 }
 
 impl Outcome {
-    /// What came of a run. `replay` is the command that makes it again; `everything` adds the transcript to the details.
+    /// Returns the outcome of a run. `replay` is the command that makes it again; `everything` adds the transcript to the details.
     pub(crate) fn of(name: &str, place: usize, run: &Run, replay: String, everything: bool) -> Self {
         let judged = run.verdicts.iter().map(|verdict| Judged {
             requirement: verdict.requirement,

@@ -34,7 +34,7 @@ pub(crate) struct Suite {
     make: Arc<dyn Fn() -> Balancer + Send + Sync>,
     settings: Settings,
     cases: Vec<Case>,
-    /// What came of those that were played, in the order in which they ended.
+    /// The outcomes of the scenarios played so far, in the order in which they ended.
     outcomes: Arc<Mutex<Vec<Outcome>>>,
 }
 
@@ -81,7 +81,7 @@ impl Suite {
         self.cases.iter().enumerate().map(trial).collect()
     }
 
-    /// What came of the scenarios that were played.
+    /// Returns the summary of the scenarios that were played.
     pub(crate) fn summary(&self) -> String {
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         outcomes.sort_by_key(|outcome| outcome.place);

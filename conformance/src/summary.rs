@@ -1,4 +1,4 @@
-//! What came of the suite: the requirements, each once, in place of all scenarios with all their evidence.
+//! The summary of the suite: each requirement once, instead of every scenario with all of its evidence.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::outcome::{Judged, Outcome};
 /// Names of scenarios are listed up to so many; the rest are counted.
 const MOST_NAMES: usize = 8;
 
-/// How much is shown.
+/// How much evidence the summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
     /// One example for each requirement that is not kept.
@@ -19,7 +19,7 @@ pub(crate) enum Length {
     Evidence,
 }
 
-/// What came of these scenarios; empty where there are none.
+/// Returns the summary of these outcomes; empty if there are none.
 pub(crate) fn summary(outcomes: &[Outcome], length: Length) -> String {
     let mut text = String::new();
     if outcomes.is_empty() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a mechanism works.
+/// The layer at which a mechanism works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
@@ -16,7 +16,7 @@ pub enum Layer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pipelining {
-    /// It waits: requests of a downstream connection go to the policy one at a time, in order.
+    /// The pipelined request waits: requests of a downstream connection go to the policy one at a time, in order.
     #[default]
     InOrder,
     /// It overtakes, a defect: while the connection before it is busy it is put to the policy as if it had come on a

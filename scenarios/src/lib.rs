@@ -1,4 +1,4 @@
-//! The Starlark front end, the shipped scripts, and the conformance suite.
+//! The script language, the shipped scripts and their expected outcomes.
 //!
 //! ```text
 //! Scenario ──▶ run ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Ending

@@ -3,7 +3,7 @@
 //! Starlark's own heap limit is looked at between steps, so a single `[0] * (1 << 28)` is through
 //! before it bites. [`Metered`] counts at the only place that sees every byte: the global
 //! allocator. It does so where the program installs it, as the command `stickler` does; a library must not choose a
-//! program's allocator. Without it, a script's heap is looked at after each statement only.
+//! program's allocator. Without it, Starlark checks the size of a script's heap between steps only.
 //!
 //! While a thread runs a script, what it allocates counts against a budget. The
 //! allocation that would exceed the budget never happens: the thread says so and is **parked for

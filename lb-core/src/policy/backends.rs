@@ -1,6 +1,6 @@
 //! The state of each backend, and how many connections it carries.
 
-/// Which traffic a backend gets.
+/// The state of a backend, which decides what traffic it gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackendState {
     /// The backend serves.

@@ -111,6 +111,8 @@ fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
         eval.set_print_handler(session);
         eval.set_max_callstack_size(limits::CALL_DEPTH).map_err(starlark::Error::new_other)?;
         eval.set_max_tick_count(limits::TICKS).map_err(starlark::Error::new_other)?;
+        // The only bound on memory in a program without the counting allocator.
+        eval.set_max_heap_size(limits::MEMORY).map_err(starlark::Error::new_other)?;
         // The name says that it is meant for debuggers; nothing else tells where a script is.
         eval.before_stmt_for_dap(BeforeStmtFunc::Fn(&note));
         let outcome = eval.eval_module(parsed, &GLOBALS).map(|_| ());

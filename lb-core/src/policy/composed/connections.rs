@@ -42,9 +42,9 @@ pub(super) struct Upstream {
     location: usize,
     /// The group of clients that may share the connection ([`PoolKey::group`]).
     group: Option<IpAddr>,
-    /// Where the connection is.
+    /// What the connection is doing ([`Place`]).
     place: Place,
-    /// Who may use the connection.
+    /// The downstream connection or client that may use the connection.
     pub(super) ownership: Ownership,
     /// The place of the stream whose request the connection carries, or carried last; `None` for HTTP/1.1.
     pub(super) stream: Option<u32>,
@@ -63,7 +63,7 @@ pub(super) struct Upstream {
 enum Place {
     /// The connection is idle in the pool.
     Pooled {
-        /// When the pool got it.
+        /// The time at which the connection entered the pool.
         since: Time,
     },
     /// The connection carries an exchange of this downstream connection, or belongs to it.

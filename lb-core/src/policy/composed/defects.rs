@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::pin::PinRule;
 use super::Composed;
 
-/// Which defects a mechanism has.
+/// The defects that a mechanism has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Defects {

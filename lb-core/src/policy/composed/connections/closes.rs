@@ -20,11 +20,11 @@ pub(in super::super) struct AfterClose {
 /// What happens to idle pinned connections whose owner has closed.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) enum AbandonedPins {
-    /// They close with their owner.
+    /// The connections close with their owner.
     Close,
-    /// They wait for a downstream connection from this address.
+    /// The connections wait for a downstream connection from this address.
     ParkFor(SocketAddr),
-    /// They wait for anybody's next request; those that the pool refuses close.
+    /// The connections go to the pool; those that the pool refuses close.
     Pool,
 }
 
