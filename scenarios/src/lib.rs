@@ -30,6 +30,7 @@
 //! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
 //! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[])], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
+//! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
 //! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
 //! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |

@@ -65,6 +65,7 @@ impl Arm for DoubleArm {
 
 impl World for Double {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let action = action.over(&self.header.promises);
         self.journal.record(&"world".into(), What::Action(action.clone()));
         let outcome = self.act(action);
         if outcome.is_err() {
