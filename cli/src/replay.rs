@@ -83,7 +83,7 @@ fn write_difference(out: &mut impl Write, difference: &Difference) -> io::Result
                 verdict.as_ref().map_or_else(
                     || "no verdict".to_owned(),
                     |verdict| {
-                        let summaries = verdict.evidence.iter().map(|evidence| evidence.summary.as_str());
+                        let summaries = verdict.against_balancer().map(|evidence| evidence.summary.as_str());
                         let summaries: Vec<&str> = summaries.collect();
                         format!("{} {}: {}", verdict.requirement, verdict.grade, summaries.join("; "))
                     },

@@ -10,6 +10,8 @@ use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
 
+use crate::verdict::Cited;
+
 /// A connection as its server sees it: the server's name, and the number that the server gave the connection.
 pub(crate) type ServerConnection<'t> = (&'t Name, u32);
 
@@ -212,6 +214,11 @@ impl<'t> Requests<'t> {
 }
 
 impl Request<'_> {
+    /// Returns the request as evidence cites it.
+    pub(crate) fn cited(&self) -> Vec<Cited> {
+        vec![Cited::Request { client: self.client.clone(), id: self.id }]
+    }
+
     /// Returns whether the method is idempotent (RFC 9110 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
