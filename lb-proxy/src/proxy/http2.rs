@@ -36,7 +36,7 @@ use super::answer_body::AnswerBody;
 use super::arrival::Arrival;
 use super::config::Limits;
 use super::context::Proxy;
-use super::forward::{CloseDownstream, forward};
+use super::forward::{Unanswered, forward};
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
@@ -129,7 +129,16 @@ enum NoAnswer {
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
     #[error(transparent)]
-    Coupled(#[from] CloseDownstream),
+    Coupled(Unanswered),
+}
+
+impl From<Unanswered> for NoAnswer {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Leaving => Self::Leaving(h2::Reason::REFUSED_STREAM.into()),
+            Unanswered::Coupled => Self::Coupled(unanswered),
+        }
+    }
 }
 
 impl<N: Net> Front<N> {
@@ -148,14 +157,10 @@ impl<N: Net> Front<N> {
                 open.turn = turn.acquire_owned().await.ok();
             }
             if leaving.load(Ordering::Relaxed) {
-                return Err(NoAnswer::Leaving(h2::Reason::REFUSED_STREAM.into()));
+                return Err(Unanswered::Leaving.into());
             }
             let answer = forward(proxy, peer, busy.by(open), request).await;
-            let closes = match &answer {
-                Ok(answer) => answer.headers().contains_key(CONNECTION),
-                Err(CloseDownstream) => true,
-            };
-            if closes {
+            if answer.as_ref().map_or(true, |answer| answer.headers().contains_key(CONNECTION)) {
                 leaving.store(true, Ordering::Relaxed);
             }
             let mut answer = answer?;

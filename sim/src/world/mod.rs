@@ -155,16 +155,17 @@ impl SimWorld {
             return Err(WorldError::IdTaken(id.to_string()));
         }
         let seat = self.clients.seat(&spec.client)?;
-        let (client, net) = (seat.client.clone(), seat.net.clone());
+        let (client, net) = (&seat.client, seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
         let (sender, receiver) = oneshot::channel();
+        // Made here and not in the task, so that it is the request of the user who is at the client now.
+        let request = client.request(id, &spec, credentials);
         {
             use stickler_net::Net as _;
             net.spawn(async move {
-                let answer = client.request(id, &spec, credentials).await;
                 // Nobody waits where the script ended without asking.
-                let _ = sender.send(answer);
+                let _ = sender.send(request.await);
             });
         }
         self.under_way.insert(id, receiver);
