@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use stickler_model::BalancerSpec;
-use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source};
+use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control};
 
 use crate::script::{self, Played};
 use crate::{Scenario, limits, panics};
@@ -15,7 +15,7 @@ use crate::{Scenario, limits, panics};
 /// asks for too much memory leaves that thread parked, with what it holds.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
-    let verdicts = played.trace.as_ref().map(stickler_oracle::judge).unwrap_or_default();
+    let verdicts = played.trace.as_ref().map(|trace| control::judge(trace, arm.as_ref())).unwrap_or_default();
     Run {
         source: Source { scenario: scenario.name().to_owned(), path: scenario.path().to_owned() },
         arm: arm.name().to_owned(),

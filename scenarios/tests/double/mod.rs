@@ -61,6 +61,10 @@ impl Arm for DoubleArm {
         let (clients, under_way) = (BTreeMap::new(), BTreeMap::new());
         Ok(Box::new(Double { header, clock, journal, clients, under_way, crashed: false }))
     }
+
+    fn build_control(&self, _: Topology, _: u64) -> Result<Box<dyn World>, WorldError> {
+        Err(WorldError::Unsupported("this world has no balancer that could be replaced".into()))
+    }
 }
 
 impl World for Double {
