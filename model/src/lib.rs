@@ -15,6 +15,7 @@
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
+//! * [`escape`]: text that somebody else chose, made fit to be shown.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
 //! * [`site`]: how the site of a server is set up.
 //! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
@@ -26,6 +27,7 @@ pub mod action;
 pub mod balancer;
 pub mod capabilities;
 pub mod env;
+pub mod escape;
 pub mod event;
 pub mod name;
 pub mod payload;

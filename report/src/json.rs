@@ -1,7 +1,7 @@
 //! The same for programs: one JSON document.
 
 use serde::Serialize;
-use stickler_model::Trace;
+use stickler_model::{Trace, escape};
 use stickler_oracle::{Effort, Requirement, Severity, Verdict};
 use stickler_runner::{Diagnostic, Ending, Run};
 
@@ -70,8 +70,13 @@ pub fn requirements() -> Vec<RequirementText> {
 /// `everything` adds the whole transcripts.
 pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool) -> String {
     let runs = runs.iter().map(|run| run_value(run, replay(run), everything)).collect();
-    let document = Document { runs, requirements: requirements() };
-    serde_json::to_string_pretty(&document).expect("a report has no map keys that JSON refuses")
+    to_text(&Document { runs, requirements: requirements() })
+}
+
+/// A value as a document that a terminal can show too.
+pub(crate) fn to_text(value: &impl Serialize) -> String {
+    let document = serde_json::to_string_pretty(value).expect("a report has no map keys that JSON refuses");
+    escape::json(&document).into_owned()
 }
 
 fn run_value(run: &Run, replay: String, everything: bool) -> RunValue<'_> {

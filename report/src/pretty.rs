@@ -1,9 +1,10 @@
-//! The verdict table and the evidence, for a terminal.
+//! The verdict table and the evidence, for a terminal, which obeys nothing that a peer or a script has put into them.
 
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
+use stickler_model::escape;
 use stickler_oracle::{Cost, Effort, Grade, Severity};
 use stickler_runner::{End, Ending, Run};
 
@@ -28,12 +29,13 @@ pub fn table(runs: &[Run], color: bool) -> String {
     }
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(std::iter::once("scenario").chain(balancers.iter().map(String::as_str)));
+    let shown = |text: &str| escape::line(text).into_owned();
+    table.set_header(std::iter::once("scenario".to_owned()).chain(balancers.iter().map(|name| shown(name))));
     for (scenario, by_balancer) in rows {
         let cells = balancers
             .iter()
             .map(|balancer| by_balancer.get(balancer).map_or_else(|| Cell::new("-"), |runs| cell(runs, color)));
-        table.add_row(std::iter::once(Cell::new(scenario)).chain(cells));
+        table.add_row(std::iter::once(Cell::new(shown(scenario))).chain(cells));
     }
     format!("{table}\n")
 }
@@ -73,7 +75,7 @@ pub fn count(runs: &[Run]) -> String {
     }
     text.push('\n');
     for (reason, times) in skipped {
-        let _ = writeln!(text, "skipped {times}: {reason}");
+        let _ = writeln!(text, "skipped {times}: {}", escape::line(&reason));
     }
     text
 }
@@ -99,8 +101,8 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
             );
         }
     }
-    for line in &run.printed {
-        let _ = writeln!(text, "printed: {line}");
+    for line in run.printed.iter().flat_map(|printed| printed.split('\n')) {
+        let _ = writeln!(text, "printed: {}", escape::line(line));
     }
     if let Some(reason) = &run.expected.reason {
         let _ = writeln!(text, "why: {reason}");
@@ -137,7 +139,7 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
         );
     }
     let _ = writeln!(text, "replay: {replay}");
-    text
+    escape::lines(&text).into_owned()
 }
 
 /// The script's own expectations that did not hold: each once, with how often; only the first where that was expected.
