@@ -12,6 +12,7 @@
 //! * [`balancer`]: which balancer stands between the clients and the servers.
 //! * [`plan`]: everything that a run is made of, and the check that it makes sense.
 //! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`request`]: what a request may be, and which header fields are the client's own.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
@@ -32,6 +33,7 @@ pub mod event;
 pub mod name;
 pub mod payload;
 pub mod plan;
+pub mod request;
 pub mod site;
 pub mod standard;
 pub mod sync;
@@ -48,6 +50,7 @@ pub use event::{Event, Leg, RequestId, What};
 pub use name::{Name, Principal};
 pub use payload::Payload;
 pub use plan::Plan;
+pub use request::RequestProblem;
 pub use time::{Clock, Time};
 pub use topology::{ClientSpec, Identity, Profile, Topology};
 pub use trace::{Header, Journal, Trace};

@@ -23,6 +23,12 @@ struct RunValue<'a> {
     surprises: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
+    /// Why it was not performed to its end; its verdicts are about what was seen until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Diagnostic>,
+    /// Why nobody can log on at its site, as its script declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'a str>,
     failures: &'a [Diagnostic],
     printed: &'a [String],
     reason: Option<&'a str>,
@@ -104,6 +110,8 @@ fn run_value(run: &Run, replay: String, everything: bool) -> RunValue<'_> {
         as_expected,
         surprises,
         skipped,
+        error: run.error(),
+        broken: run.trace.as_ref().and_then(|trace| trace.header.topology.broken.as_deref()),
         failures: &run.failures,
         printed: &run.printed,
         reason: run.expected.reason.as_deref(),

@@ -20,7 +20,7 @@ use starlark::values::structs::AllocStruct;
 use stickler_model::action::Fault;
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
-use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
+use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
@@ -37,6 +37,9 @@ const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
 /// Longest latency or jitter, in microseconds.
 const MAX_LATENCY: u64 = 10_000_000;
 
+/// Longest reason for `site(broken=)`, in characters.
+pub(super) const MAX_REASON: usize = 200;
+
 /// Longest body of `bytes_of`, in bytes.
 const MAX_BODY: u64 = 1 << 30;
 
@@ -47,7 +50,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
-    /// the order in which servers ask them; `partner` is a second domain.
+    /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
+    /// whatever balancer is in front of it: what fails there is then not the balancer's fault.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -68,6 +72,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] http2: bool,
         #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
         #[starlark(require = named)] partner: Option<&'v Partner>,
+        #[starlark(require = named)] broken: Option<String>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -108,6 +113,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|list| list.items.into_iter().map(|controller| controller.0.clone()).collect())
                 .unwrap_or_default(),
             partner: partner.map(|partner| partner.0.clone()),
+            broken: broken.map(reason).transpose()?,
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
@@ -424,6 +430,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(default = "")] message: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        Session::of(eval).expects();
         if !condition.to_bool() {
             let at = eval.call_stack_top_location().map_or_else(super::statement, |call| super::bytes(call.span));
             let message = if message.is_empty() { "expectation does not hold" } else { message };
@@ -452,6 +459,12 @@ fn add_client(
     describe(&mut spec)?;
     session.add_client(spec)?;
     Ok(Client { name })
+}
+
+/// Why a site is broken: a line that fits a report.
+fn reason(given: String) -> Result<String, ScriptError> {
+    let fits = (1..=MAX_REASON).contains(&given.chars().count()) && escape::line(&given) == given;
+    if fits && !given.trim().is_empty() { Ok(given) } else { Err(ScriptError::BadReason) }
 }
 
 /// Dictionaries of lists, as plain ones.

@@ -154,6 +154,7 @@ impl SimWorld {
             return Err(WorldError::IdTaken(id.to_string()));
         }
         let seat = self.clients.seat(&spec.client)?;
+        spec.check().map_err(invalid)?;
         let (client, net) = (seat.client.clone(), seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
