@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::RequestId;
 use crate::payload::Digest;
+use crate::trace::Promises;
 use crate::{ClientSpec, Identity, Name, Payload, WorldError};
 
 /// One step of a plan.
@@ -40,6 +41,10 @@ pub enum Action {
     },
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
     Advance(Duration),
+    /// Lets time pass until the balancer's health checks must have noticed a change. How long that is depends on what
+    /// the balancer declares, so that one plan fits every balancer; the trace has the [`Advance`](Self::Advance) that
+    /// it came to.
+    AwaitChecks(CheckWait),
     /// The client closes its connections; it may ask again on new ones.
     Disconnect(Name),
     /// The client's user logs off, and another takes the seat: later requests are this one's. The
@@ -51,6 +56,51 @@ pub enum Action {
     Undrain(Name),
     /// Something breaks, or is mended.
     Fault(Fault),
+}
+
+/// A wait for the balancer's health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckWait {
+    /// The change that the checks have to notice.
+    pub change: CheckChange,
+    /// How much longer to wait than the time that the balancer declares for it.
+    pub extra: Duration,
+    /// How long to wait where the balancer declares no checks.
+    pub otherwise: Duration,
+}
+
+/// A change that health checks notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckChange {
+    /// A backend does not serve any more: `fall` checks in a row fail.
+    Down,
+    /// A backend serves again: `rise` checks in a row succeed.
+    Up,
+}
+
+impl CheckWait {
+    /// Returns how long the wait is over a balancer that declares this about itself.
+    pub fn over(&self, promises: &Promises) -> Duration {
+        let Some(checks) = &promises.checks else { return self.otherwise };
+        let noticed = match self.change {
+            CheckChange::Down => checks.notice_down(),
+            CheckChange::Up => checks.notice_up(),
+        };
+        noticed.saturating_add(self.extra)
+    }
+}
+
+impl Action {
+    /// Returns the action as it is over a balancer that declares this about itself: a wait for its health checks becomes
+    /// a time. A world performs, and notes in its trace, the action that this returns.
+    #[must_use]
+    pub fn over(self, promises: &Promises) -> Self {
+        match self {
+            Self::AwaitChecks(wait) => Self::Advance(wait.over(promises)),
+            other => other,
+        }
+    }
 }
 
 /// What a client is to ask for.

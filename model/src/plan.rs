@@ -131,7 +131,9 @@ impl Check {
                 Ok(())
             }
             // Which hosts there are is the world's to say.
-            Action::Advance(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => Ok(()),
+            Action::Advance(_) | Action::AwaitChecks(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => {
+                Ok(())
+            }
         }
     }
 

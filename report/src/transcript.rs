@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Formatter, Write as _};
 
+use stickler_model::action::CheckChange;
 use stickler_model::event::{Closed, Credentials, Event, Leg, What};
 use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
@@ -206,6 +207,13 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::MakeToken { id, client } => write!(f, "{client} makes the token {id}, and does not send it"),
         Action::SendRaw(raw) => raw_line(f, raw),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
+        Action::AwaitChecks(wait) => {
+            let change = match wait.change {
+                CheckChange::Down => "the failure",
+                CheckChange::Up => "the return",
+            };
+            write!(f, "wait until health checks have noticed {change}")
+        }
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),
         Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
         Action::Drain(host) => write!(f, "drain {host}"),

@@ -7,8 +7,10 @@
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * [`run()`]: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
-//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
+//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
+//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module and `run` exist
+//!   only with the Cargo feature `scripts`, which is on by default.
+//! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
 //! * [`expected`]: the tables of expected outcomes.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
@@ -37,6 +39,7 @@
 //! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |
+//! | `await_checks("down", extra=1, otherwise=60)` | lets time pass until the balancer's checks must have noticed a backend that is `down`, or `up` again, and `extra` seconds more; `otherwise` where it declares no checks |
 //! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
 //! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
 //! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `cookie`, `trusted_header`; `None` where nothing |
@@ -59,13 +62,17 @@ pub mod group;
 pub mod limits;
 mod nearest;
 mod panics;
+mod plans;
+#[cfg(feature = "scripts")]
 mod run;
 pub mod scenario;
+#[cfg(feature = "scripts")]
 mod script;
 pub mod suite;
 
 pub use expected::{Expectations, FileError};
 pub use group::Group;
+#[cfg(feature = "scripts")]
 pub use run::run;
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
+use stickler_runner::Expected;
+#[cfg(feature = "scripts")]
 use stickler_runner::{Arm, Run};
 
 use crate::expected::{Expectations, FileError, Known, Shared, Source};
 use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
-use crate::{Scenario, ScenarioError, run};
+use crate::{Scenario, ScenarioError};
 
 /// The file of expected outcomes in a folder of scripts.
 const EXPECTED: &str = "expected.toml";
@@ -27,18 +29,25 @@ pub struct Case {
     pub group: Arc<Group>,
     /// The expected outcomes of its folder.
     pub expectations: Arc<Expectations>,
+    /// The text of its recorded plan, a run file; `None` for a script that has none.
+    pub(crate) plan: Option<&'static str>,
 }
 
 impl Case {
     /// Runs the script over a balancer on an arm; the run knows what is expected of it. Of somebody else's balancer, what
     /// every balancer has to do is expected, whatever it is called.
+    #[cfg(feature = "scripts")]
     pub fn run(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+        Run { expected: self.expected(balancer), ..crate::run(&self.scenario, balancer, seed, arm) }
+    }
+
+    /// What is expected over a balancer.
+    pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
             BalancerSpec::Foreign(_) => String::new(),
             known => known.to_string(),
         };
-        let expected = self.expectations.expected(self.scenario.name(), &name);
-        Run { expected, ..run(&self.scenario, balancer, seed, arm) }
+        self.expectations.expected(self.scenario.name(), &name)
     }
 }
 
@@ -84,6 +93,8 @@ struct Folder {
     expected: &'static str,
     /// The name and source of each script, by name.
     scripts: &'static [(&'static str, &'static str)],
+    /// The name and text of each recorded plan, by name.
+    plans: &'static [(&'static str, &'static str)],
 }
 
 /// The shipped scripts.
@@ -122,7 +133,12 @@ fn of_folder(
     let expectations = Expectations::parse(Source { text: folder.expected, origin: &origin }, &known)?;
     let place = |scenario: &Scenario| expectations.scenarios().position(|name| name == scenario.name());
     scenarios.sort_by_key(|scenario| place(scenario).unwrap_or(usize::MAX));
-    Ok(cases(scenarios, group, expectations))
+    let mut cases = cases(scenarios, group, expectations);
+    for case in &mut cases {
+        let plan = folder.plans.iter().find(|(name, _)| *name == case.scenario.name());
+        case.plan = plan.map(|(_, text)| *text);
+    }
+    Ok(cases)
 }
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
@@ -216,7 +232,8 @@ fn stem(path: &Path) -> String {
 
 fn cases(scenarios: Vec<Scenario>, group: &Arc<Group>, expectations: Expectations) -> Vec<Case> {
     let expectations = Arc::new(expectations);
-    let case = |scenario| Case { scenario, group: Arc::clone(group), expectations: Arc::clone(&expectations) };
+    let case =
+        |scenario| Case { scenario, group: Arc::clone(group), expectations: Arc::clone(&expectations), plan: None };
     scenarios.into_iter().map(case).collect()
 }
 
@@ -260,6 +277,7 @@ mod tests {
             group: "",
             expected: "[second]\n[first]\nall = { ok = \"HS-1\" }\n",
             scripts: &[("a", "x"), ("b", "x"), ("first", "x"), ("second", "x")],
+            plans: &[],
         };
         let group = Arc::new(Group::unnamed("mine"));
         let cases = of_folder(&folder, &group, &names(), &Shared::default()).unwrap();

@@ -17,7 +17,7 @@ use starlark::values::float::UnpackFloat;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
-use stickler_model::action::Fault;
+use stickler_model::action::{CheckChange, CheckWait, Fault};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
@@ -33,6 +33,9 @@ use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Respon
 
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
 const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
+
+/// The changes that health checks notice, as a script names them.
+const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
 
 /// Longest latency or jitter, in microseconds.
 const MAX_LATENCY: u64 = 10_000_000;
@@ -360,15 +363,21 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = UnpackFloat(0.0))] ms: UnpackFloat,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let total = seconds.0 + ms.0 / 1_000.0;
-        let time = Duration::try_from_secs_f64(total).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
-        let out_of_range = || ScriptError::OutOfRange {
-            argument: "the time in seconds",
-            given: total.to_string(),
-            low: 0,
-            high: MAX_ADVANCE,
-        };
-        Session::of(eval).advance(time.ok_or_else(out_of_range)?)?;
+        Session::of(eval).advance(time("the time in seconds", seconds.0 + ms.0 / 1_000.0)?)?;
+        Ok(NoneType)
+    }
+
+    /// Lets time pass until the balancer's health checks must have noticed that a backend is `down`, or `up` again, and
+    /// `extra` seconds more; `otherwise` seconds where the balancer declares no checks.
+    fn await_checks<'v>(
+        change: &str,
+        #[starlark(require = named, default = UnpackFloat(1.0))] extra: UnpackFloat,
+        #[starlark(require = named, default = UnpackFloat(60.0))] otherwise: UnpackFloat,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let change = one_of("change that checks notice", change, &CHECK_CHANGES)?;
+        let (extra, otherwise) = (time("extra", extra.0)?, time("otherwise", otherwise.0)?);
+        Session::of(eval).await_checks(CheckWait { change, extra, otherwise })?;
         Ok(NoneType)
     }
 
@@ -505,6 +514,12 @@ fn negotiates(
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {
     in_range(argument, given, 0, MAX_LATENCY).map(Duration::from_micros)
+}
+
+/// A time that a script gives in seconds.
+fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
+    time.ok_or_else(|| ScriptError::OutOfRange { argument, given: seconds.to_string(), low: 0, high: MAX_ADVANCE })
 }
 
 fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {

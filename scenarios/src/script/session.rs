@@ -12,7 +12,7 @@ use std::time::Duration;
 use starlark::PrintHandler;
 use starlark::eval::Evaluator;
 use starlark::values::ProvidesStaticType;
-use stickler_model::action::Fault;
+use stickler_model::action::{CheckWait, Fault};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
@@ -145,6 +145,10 @@ impl Session {
 
     pub(super) fn advance(&self, time: Duration) -> Result<(), ScriptError> {
         self.done(Action::Advance(time))
+    }
+
+    pub(super) fn await_checks(&self, wait: CheckWait) -> Result<(), ScriptError> {
+        self.done(Action::AwaitChecks(wait))
     }
 
     pub(super) fn disconnect(&self, client: Name) -> Result<(), ScriptError> {

@@ -103,6 +103,7 @@ impl Double {
                 return Ok(Outcome::Answered(Box::new(answer)));
             }
             Action::Advance(time) => self.pass(time),
+            Action::AwaitChecks(wait) => self.pass(wait.over(&self.promises())),
             Action::Disconnect(client) => self.client(&client)?.1 = 0,
             Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
             Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,

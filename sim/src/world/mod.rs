@@ -126,6 +126,7 @@ impl SimWorld {
             Action::Start { id, request } => self.start(id, request),
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
+            Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
                 self.clients.seat(&name)?.client.disconnect();
                 // The close is under way, and recorded, when the action is over.
@@ -280,6 +281,7 @@ impl SimWorld {
 
 impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let action = action.over(&self.header.promises);
         self.journal.record(&self.world, What::Action(action.clone()));
         let outcome = self.act(action);
         if outcome.is_err() {
