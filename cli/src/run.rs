@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
     let balancers = balancers::find(&arguments.balancer, &own)?;
     let cases = jobs::cases(&arguments.paths)?;
-    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
+    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     if jobs.is_empty() {
         return Err(Failure::Nothing(
             "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),

@@ -209,6 +209,31 @@ fn a_script_that_means_nothing_is_not_green() {
 }
 
 #[test]
+fn more_runs_than_can_be_kept_are_refused_before_the_first() {
+    let output = stickler(&["run", "--repeat", "4294967295"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(" runs, and 100000 are the most: choose fewer seeds"), "{}", stderr(&output));
+    assert_eq!(stickler(&["matrix", "--repeat", "4294967295"]).status.code(), Some(2));
+}
+
+#[test]
+fn files_without_an_end_are_refused() {
+    for arguments in [["run", "/dev/zero"], ["run", "--profile=/dev/zero"], ["replay", "/dev/zero"]] {
+        let output = stickler(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = stderr(&output);
+        assert!(said.contains("/dev/zero") && said.contains("it is a device, and no regular file"), "{said}");
+    }
+}
+
+#[test]
+fn the_places_of_a_script_with_a_byte_order_mark_are_those_of_its_text() {
+    let (code, out, err) = run("marked", "\u{feff}curl(\"alice\").get(7)\n", "l4-nat");
+    assert_eq!(code, Some(2), "{out}\n{err}");
+    assert!(err.contains("script.star:1:1: ") && err.contains("1 | curl("), "{err}");
+}
+
+#[test]
 fn a_site_that_is_declared_broken_is_shown_so_and_is_not_in_the_table_of_balancers() {
     let source = "site(broken = \"nobody has the password\")\nalice = browser(\"alice\", password = \"x\")\nalice.get(\"/\").expect(status = 200)\n";
     let (code, out, err) = run("broken", source, "l4-nat");
