@@ -41,6 +41,7 @@ mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;
+mod weight;
 pub mod world;
 
 pub use action::{Action, Answer, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
