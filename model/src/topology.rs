@@ -33,6 +33,10 @@ pub struct Topology {
     /// TLS, from the clients on; `None`: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
+    /// Why nobody can log on at this site whatever balancer is in front of it, as whoever set it up declares: what fails
+    /// for that reason is the set-up's fault. `None`: it is thought to work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 impl Topology {

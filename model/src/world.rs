@@ -13,7 +13,7 @@ pub trait World {
     ///
     /// # Errors
     /// [`WorldError`]: the action makes no sense here, or this world cannot do it. The world and its trace stay as they
-    /// were.
+    /// were, unless the run has come to a limit: then the action was performed in part, and nothing more is.
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError>;
 
     /// Now.

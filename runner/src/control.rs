@@ -9,6 +9,9 @@
 //! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If the
 //!   control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no test.
 //!
+//! Where the site is declared broken (`site(broken = ...)`), what HS-1, HS-3 and HS-5 find is the set-up's fault, and no
+//! control is needed.
+//!
 //! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing about. At
 //! a site whose servers look at more than the connection, a control means nothing: it lacks what the balancer has to send.
 
@@ -41,6 +44,11 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
         [&BY_STATUS[..], &BY_EVIDENCE, &IDENTITY].iter().any(|list| list.contains(&verdict.requirement))
             && verdict.against_balancer().next().is_some()
     };
+    if trace.header.topology.broken.is_some() {
+        for verdict in verdicts.iter_mut().filter(|verdict| BY_STATUS.contains(&verdict.requirement)) {
+            verdict.reattribute(|_| Party::SiteSetUp);
+        }
+    }
     if verdicts.iter().any(is_controlled)
         && servers_tie_users_to_connections(&trace.header.topology)
         && let Some(control) = control(trace, arm)

@@ -12,6 +12,7 @@
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
+//! * [`text_file`]: files that somebody names, read only where that ends.
 //!
 //! Scripts are the crate `scenarios`; this one does not know them.
 
@@ -22,6 +23,7 @@ pub mod expected;
 pub mod file;
 pub mod play;
 pub mod run;
+pub mod text_file;
 
 pub use arm::Arm;
 pub use diagnostic::Diagnostic;

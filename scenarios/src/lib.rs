@@ -29,10 +29,11 @@
 //! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
 //! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
 //! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[])], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
+//! | `site(..., broken="why nobody can log on here")` | declares that the site cannot work, whatever balancer is in front of it: a line of at most 200 characters |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
 //! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
 //! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
-//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None`; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends bytes on a bare connection; what came back |
 //! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
@@ -49,6 +50,11 @@
 //! | `r.id`, `status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length`, `hop` | what came of a request; `None` where the application did not answer |
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
 //! | `print(...)` | kept in [`Run::printed`](stickler_runner::Run) |
+//!
+//! A script's own mistake is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a finding
+//! against the balancer: what a user agent cannot be asked to send is refused before it is sent (`send_raw` sends
+//! anything). What the script printed until then is kept, and what was seen until then is judged. A script that asks for
+//! nothing is an error; one that puts nothing to the test and expects nothing is skipped, so that it is not green.
 //!
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 

@@ -21,7 +21,7 @@ use stickler_model::action::{CheckChange, CheckWait, Fault};
 use stickler_model::agent::Agent;
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
-use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
+use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
@@ -41,6 +41,9 @@ const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("
 /// Longest latency or jitter, in microseconds.
 const MAX_LATENCY: u64 = 10_000_000;
 
+/// Longest reason for `site(broken=)`, in characters.
+pub(super) const MAX_REASON: usize = 200;
+
 /// Longest body of `bytes_of`, in bytes.
 const MAX_BODY: u64 = 1 << 30;
 
@@ -51,7 +54,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
-    /// the order in which servers ask them; `partner` is a second domain.
+    /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
+    /// whatever balancer is in front of it: what fails there is then not the balancer's fault.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -72,6 +76,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] http2: bool,
         #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
         #[starlark(require = named)] partner: Option<&'v Partner>,
+        #[starlark(require = named)] broken: Option<String>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -112,6 +117,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|list| list.items.into_iter().map(|controller| controller.0.clone()).collect())
                 .unwrap_or_default(),
             partner: partner.map(|partner| partner.0.clone()),
+            broken: broken.map(reason).transpose()?,
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
@@ -461,6 +467,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(default = "")] message: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        Session::of(eval).expects();
         if !condition.to_bool() {
             let at = eval.call_stack_top_location().map_or_else(super::statement, |call| super::bytes(call.span));
             let message = if message.is_empty() { "expectation does not hold" } else { message };
@@ -489,6 +496,12 @@ fn add_client(
     describe(&mut spec)?;
     session.add_client(spec)?;
     Ok(Client { name })
+}
+
+/// Why a site is broken: a line that fits a report.
+fn reason(given: String) -> Result<String, ScriptError> {
+    let fits = (1..=MAX_REASON).contains(&given.chars().count()) && escape::line(&given) == given;
+    if fits && !given.trim().is_empty() { Ok(given) } else { Err(ScriptError::BadReason) }
 }
 
 /// Dictionaries of lists, as plain ones.

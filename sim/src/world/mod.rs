@@ -20,7 +20,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
 use stickler_model::event::Credentials;
-use stickler_model::trace::Promises;
+use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
     RequestId, RequestSpec, Time, TokenId, Topology, Trace, What, World, WorldError,
@@ -35,6 +35,10 @@ use hosts::SimHosts;
 
 /// No request takes longer: the client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
+
+/// The most work of a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request is sent and
+/// answered takes some twenty.
+const MOST_TURNS: u64 = 10_000_000;
 
 /// How long the network may take to carry the last closes when a world ends.
 const LAST_PACKETS: Duration = Duration::from_secs(5);
@@ -82,10 +86,13 @@ impl SimWorld {
         let spec = balancer.spec().clone();
         balancer.adapt(&mut topology);
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
-        let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
+        let settings =
+            Settings { seed, link, slots: 64 + 8 * topology.servers.len(), turns: MOST_TURNS, ..Settings::default() };
         let mut engine = Engine::new(&settings).map_err(|error| WorldError::Invalid(error.to_string()))?;
         let clock = Arc::new(WorldClock(engine.clock()));
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
+        let full = Arc::clone(&journal);
+        engine.exhausted_when(move || full.is_full());
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
         let mut hosts = SimHosts { engine: &mut engine, envs: &envs };
         let machines = Site::start(&mut hosts, &topology, balancer, &hosts::settings(seed))?;
@@ -184,6 +191,7 @@ impl SimWorld {
             return Err(WorldError::IdTaken(id.to_string()));
         }
         let seat = self.clients.seat(&spec.client)?;
+        spec.check().map_err(invalid)?;
         let (client, net) = (&seat.client, seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
@@ -304,7 +312,18 @@ impl SimWorld {
     }
 
     fn run<T>(&mut self, drive: impl FnOnce(&mut Engine) -> Result<T, Stopped>) -> Result<T, WorldError> {
-        drive(&mut self.engine).map_err(|stopped| WorldError::Invalid(stopped.to_string()))
+        drive(&mut self.engine).map_err(|stopped| {
+            let Stopped::Exhausted { at } = stopped else { return invalid(stopped) };
+            let most = if self.journal.is_full() {
+                format!("{MAX_EVENTS} events, or {} MiB of them, are the most", MAX_EVENT_BYTES >> 20)
+            } else {
+                format!("{} steps of the simulation are the most", self.engine.most_turns())
+            };
+            WorldError::Invalid(format!(
+                "{most} of a run, and there are more after {at:?} of simulated time: let less time pass, have fewer health \
+                 checks, or send less"
+            ))
+        })
     }
 }
 
