@@ -61,6 +61,18 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
     verdicts
 }
 
+/// Returns why a run is no test of its balancer: users are mixed up in its control as well, where nothing can do that but
+/// the script, with another user's token, or a defect of the simulator. `None`: the run is a test.
+pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
+    let of_identity = verdicts.iter().filter(|verdict| IDENTITY.contains(&verdict.requirement));
+    let mut found = of_identity.flat_map(|verdict| verdict.evidence.iter().map(move |evidence| (verdict, evidence)));
+    let (verdict, evidence) = found.find(|(_, evidence)| evidence.fault == Party::Script)?;
+    Some(format!(
+        "{}: {}. The same happens without the balancer, so the script asks for it, for example with another user's token",
+        verdict.requirement, evidence.summary
+    ))
+}
+
 /// What went wrong without the balancer.
 struct Control {
     /// The final status of each request; no answer is `None`.

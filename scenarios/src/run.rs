@@ -25,6 +25,8 @@ pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dy
         End::Complete if !played.expects && verdicts.iter().all(|verdict| verdict.exercised == 0) => {
             End::Skipped(NOTHING_TESTED.to_owned())
         }
+        End::Complete => control::contradiction(&verdicts)
+            .map_or(End::Complete, |why| End::Failed(Box::new(scenario.diagnostic(0..0, why, None)))),
         end => end,
     };
     Run {
