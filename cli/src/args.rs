@@ -64,7 +64,7 @@ pub(crate) struct Run {
     /// Show everything that was seen, with the evidence marked.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// Worlds to run at a time; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
@@ -110,7 +110,7 @@ pub(crate) struct Matrix {
     /// Run each pair with this many seeds, from --seed on; the worst counts.
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
-    /// Worlds to run at a time; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

@@ -25,6 +25,7 @@ use clap::Parser as _;
 
 use args::{Arguments, Command};
 use mimalloc::MiMalloc;
+use stickler_model::escape;
 use stickler_scenarios::limits::Metered;
 
 /// Bounds the memory of scripts. Worlds allocate much and briefly, where mimalloc beats the system's allocator.
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     };
     if let Some(message) = message {
         // Where even this cannot be written, the exit code has to do.
-        let _ = writeln!(io::stderr(), "stickler: {message}");
+        let _ = writeln!(io::stderr(), "stickler: {}", escape::lines(&message));
     }
     ExitCode::from(code)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
-use stickler_model::{BalancerSpec, Topology, standard};
+use stickler_model::{BalancerSpec, Topology, escape, standard};
 use stickler_report::transcript;
 use stickler_site::Balancer;
 use stickler_wire::{Options, Site};
@@ -51,7 +51,7 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 
 fn options(arguments: &Serve) -> Result<Options, Failure> {
     // A reader that has gone away is no reason to stop serving.
-    let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
+    let print = |line: String| drop(writeln!(io::stdout(), "{}", escape::line(&line)));
     let balancer = Balancer::of(&BalancerSpec::named(&arguments.balancer));
     let balancer = balancer.map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut options = Options::new(topology(arguments), balancer);

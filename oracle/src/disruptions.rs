@@ -121,6 +121,7 @@ impl<'t> Disruptions<'t> {
             | Action::Start { .. }
             | Action::Await(_)
             | Action::Advance(_)
+            | Action::AwaitChecks(_)
             | Action::MakeToken { .. }
             | Action::SendRaw(_)
             | Action::SwitchUser(..)

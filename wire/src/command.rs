@@ -15,7 +15,7 @@ use stickler_lb_core::health::{CheckRule, Probe};
 use stickler_lb_core::{Backend, Text};
 use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::Prober;
-use stickler_model::{Identity, Name};
+use stickler_model::{Identity, Name, escape};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
@@ -41,8 +41,8 @@ pub struct CheckFailure {
     pub backend: Name,
     /// What went wrong.
     pub why: CheckEnd,
-    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error, without
-    /// control characters.
+    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error. A
+    /// backend may have had a say in it, and so it is shown in one line and escaped.
     pub output: String,
 }
 
@@ -192,9 +192,7 @@ impl Running {
 
     fn said(&self) -> String {
         let all = [self.stdout.kept.as_slice(), &self.stderr.kept].concat();
-        // A backend may have had a say in it, and the reader may be a terminal.
-        let plain = |c: char| c == '\n' || !c.is_control();
-        String::from_utf8_lossy(&all).trim_end().chars().filter(|&c| plain(c)).collect()
+        String::from_utf8_lossy(&all).trim_end().to_owned()
     }
 }
 
@@ -227,5 +225,5 @@ impl<P: AsyncRead + Unpin> Said<P> {
 }
 
 fn told(output: &str) -> String {
-    if output.is_empty() { String::new() } else { format!("; it said: {output}") }
+    if output.is_empty() { String::new() } else { format!("; it said: {}", escape::line(output)) }
 }

@@ -17,7 +17,7 @@ use stickler_model::{Action, Trace, What};
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::Run;
 
-use crate::transcript;
+use crate::{json, transcript};
 
 /// A balancer of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -172,7 +172,7 @@ impl Matrix {
 
     /// One document.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(&self).expect("a matrix has no map keys that JSON refuses")
+        json::to_text(self)
     }
 }
 
@@ -209,7 +209,7 @@ impl Row {
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
-            match verdict.evidence.first() {
+            match verdict.against_balancer().next() {
                 None => cell.kept.push(scenario.clone()),
                 Some(first) => cell.broken.push(Sighting {
                     scenario: scenario.clone(),
