@@ -127,3 +127,51 @@ alice.get("/").expect(status = 503)
         assert_eq!(run.failures.iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0], "{}", balancer.name);
     }
 }
+
+/// Packets between a client and the site are held for longer than the client waits: from the beginning on, or from the
+/// moment on at which its SYN is under way.
+fn held_while_connecting(milliseconds: u32) -> String {
+    format!(
+        r#"
+site(backends = 2, latency_us = 2000)
+alice = curl("alice", port = 5000)
+p = alice.start("GET", "/")
+advance(ms = {milliseconds})
+for host in ["lb", "iis1", "iis2"]:
+    hold("alice", host)
+p.wait().expect(status = None)
+for host in ["lb", "iis1", "iis2"]:
+    release("alice", host)
+for _ in range(5):
+    alice.get("/").expect(status = 200, user = "CORP\\alice")
+    alice.disconnect()
+"#
+    )
+}
+
+#[test]
+fn a_clients_port_is_usable_again_after_a_hold_that_was_longer_than_its_patience() {
+    for balancer in ["l4-nat", "l4-dnat", "l4-dsr", "l4-splice", "l4-source", "pin-on-401"] {
+        for milliseconds in [0, 1, 3] {
+            let run = play(&held_while_connecting(milliseconds), balancer, 0);
+            assert_eq!(wrongs(&run), [""; 0], "{milliseconds} ms over {balancer}");
+        }
+    }
+}
+
+#[test]
+fn a_clients_port_is_usable_again_after_its_backend_lost_its_power() {
+    let source = r#"
+site(backends = 2)
+alice = curl("alice", port = 5000)
+home = alice.get("/").expect(status = 200).backend
+power_loss(home)
+alice.get("/").expect(status = None)
+alice.get("/").expect(status = None)
+advance(100)
+alice.get("/").expect(status = 200)
+"#;
+    for balancer in ["l4-nat", "l4-dnat", "l4-dsr"] {
+        assert_eq!(play(source, balancer, 0).failures, [], "{balancer}");
+    }
+}

@@ -11,7 +11,8 @@ use super::request_body::RequestBody;
 use super::shell::Shell;
 use crate::{Admission, Gate};
 
-/// Asks the gate. A request that passes has its changes made, and its body back; another is answered.
+/// Asks the gate. A request that passes has its changes made, and its body back; another is answered, or comes again by
+/// HTTP/1.1 (`None`).
 pub(super) async fn admit(
     gate: &dyn Gate,
     shell: &Shell,
@@ -19,7 +20,7 @@ pub(super) async fn admit(
     id: Option<RequestId>,
     parts: &mut request::Parts,
     body: RequestBody,
-) -> Result<RequestBody, Response<Bytes>> {
+) -> Result<RequestBody, Option<Response<Bytes>>> {
     match gate.admit(peer.id, &view(parts, peer)).await {
         Admission::Pass(edits) => {
             for edit in edits {
@@ -33,7 +34,11 @@ pub(super) async fn admit(
             if !body.drain(&shell.limits).await && peer.protocol == Protocol::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Err(answer)
+            Err(Some(answer))
+        }
+        Admission::Http1Required => {
+            shell.gated(peer.id, id);
+            Err(None)
         }
     }
 }

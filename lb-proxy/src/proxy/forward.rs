@@ -27,7 +27,7 @@ use super::sender::Sender;
 use super::shell::Step;
 use super::{headers, upstream};
 
-/// Why a request gets no answer: its downstream connection closes.
+/// Why a request gets no answer: its downstream connection closes, or its stream does.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// It may have been processed.
@@ -36,6 +36,9 @@ pub(super) enum Unanswered {
     /// Nothing has been done about it, so that it can be sent again elsewhere.
     #[error("the connection is about to close")]
     Leaving,
+    /// Likewise, but by HTTP/1.1.
+    #[error("the gate is for HTTP/1.1")]
+    Http1Required,
 }
 
 /// Takes a request to where the policy sends it, and brings an answer back.
@@ -64,7 +67,9 @@ pub(super) async fn forward<N: Net>(
         // BoxFuture, since only a balancer with a gate is to pay for its future.
         match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
-            Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+            Err(Some(answer)) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+            Err(None) if busy.is_stream() => return Err(Unanswered::Http1Required),
+            Err(None) => return Ok(own_answer(StatusCode::BAD_REQUEST, &[], false, busy)),
         }
     }
     let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));

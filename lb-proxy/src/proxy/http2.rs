@@ -128,6 +128,9 @@ enum NoAnswer {
     /// Nothing has been done about it, so it can be tried again elsewhere (RFC 9113 8.7).
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
+    /// Nothing has been done about it either, and the connection goes on.
+    #[error("the gate is for HTTP/1.1")]
+    Http1Required(#[source] h2::Error),
     #[error(transparent)]
     Coupled(Unanswered),
 }
@@ -136,6 +139,7 @@ impl From<Unanswered> for NoAnswer {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Leaving => Self::Leaving(h2::Reason::REFUSED_STREAM.into()),
+            Unanswered::Http1Required => Self::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()),
             Unanswered::Coupled => Self::Coupled(unanswered),
         }
     }
@@ -160,7 +164,11 @@ impl<N: Net> Front<N> {
                 return Err(Unanswered::Leaving.into());
             }
             let answer = forward(proxy, peer, busy.by(open), request).await;
-            if answer.as_ref().map_or(true, |answer| answer.headers().contains_key(CONNECTION)) {
+            let closes = match &answer {
+                Ok(answer) => answer.headers().contains_key(CONNECTION),
+                Err(unanswered) => !matches!(unanswered, Unanswered::Http1Required),
+            };
+            if closes {
                 leaving.store(true, Ordering::Relaxed);
             }
             let mut answer = answer?;
