@@ -85,7 +85,7 @@ fn write_difference(out: &mut impl Write, difference: &Difference) -> io::Result
                 verdict.as_ref().map_or_else(
                     || "no verdict".to_owned(),
                     |verdict| {
-                        let summaries = verdict.evidence.iter().map(|evidence| evidence.summary.as_str());
+                        let summaries = verdict.against_balancer().map(|evidence| evidence.summary.as_str());
                         let summaries: Vec<&str> = summaries.collect();
                         let summaries = summaries.join("; ");
                         format!("{} {}: {}", verdict.requirement, verdict.grade, escape::line(&summaries))

@@ -45,11 +45,11 @@ impl Outcome {
             requirement: verdict.requirement,
             grade: verdict.grade,
             exercised: verdict.exercised,
-            times: verdict.evidence.len(),
+            times: verdict.against_balancer().count(),
             example: run
                 .trace
                 .as_ref()
-                .and_then(|trace| verdict.evidence.first().map(|first| transcript::evidence(trace, first))),
+                .and_then(|trace| verdict.against_balancer().next().map(|first| transcript::evidence(trace, first))),
         });
         let (sound, failures, missed) = match run.ending() {
             Ending::AsExpected => (true, Vec::new(), Vec::new()),

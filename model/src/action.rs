@@ -266,3 +266,23 @@ pub struct AppAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Checks;
+
+    #[test]
+    fn a_wait_for_checks_lasts_as_long_as_the_balancer_declares() {
+        let second = Duration::from_secs(1);
+        let checks = Checks { interval: 2 * second, timeout: second, rise: 2, fall: 3, user: None };
+        let with = Promises { checks: Some(checks), ..Promises::default() };
+        let wait = |change| CheckWait { change, extra: second, otherwise: 30 * second };
+        let down = Action::AwaitChecks(wait(CheckChange::Down));
+        assert_eq!(down.clone().over(&with), Action::Advance(8 * second));
+        assert_eq!(Action::AwaitChecks(wait(CheckChange::Up)).over(&with), Action::Advance(6 * second));
+        assert_eq!(down.over(&Promises::default()), Action::Advance(30 * second));
+        let other = Action::Disconnect("alice".into());
+        assert_eq!(other.clone().over(&with), other);
+    }
+}

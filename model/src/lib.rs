@@ -12,6 +12,7 @@
 //! * [`balancer`]: which balancer stands between the clients and the servers.
 //! * [`plan`]: everything that a run is made of, and the check that it makes sense.
 //! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`agent`]: the user agents that a client can behave as.
 //! * [`request`]: what a request may be, and which header fields are the client's own.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
@@ -25,6 +26,7 @@
 //! * [`world`]: the [`World`] trait, which `sim` implements.
 
 pub mod action;
+pub mod agent;
 pub mod balancer;
 pub mod capabilities;
 pub mod env;

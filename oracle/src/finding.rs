@@ -1,7 +1,7 @@
 //! What a judging function finds out about one requirement.
 
-use crate::requirement::{Requirement, Severity};
-use crate::verdict::{Evidence, Grade, Verdict};
+use crate::requirement::Requirement;
+use crate::verdict::{Cited, Evidence, Failure, Party, Verdict};
 
 /// What a trace says about one requirement, collected while the trace is being read.
 #[derive(Default)]
@@ -22,26 +22,30 @@ impl Finding {
         self.exercised += 1;
     }
 
-    /// Adds a violation, with the events that prove it in any order.
-    pub(crate) fn violate(&mut self, summary: String, mut events: Vec<usize>) {
+    /// Adds a violation by the balancer, with the requests that it is about and the events that prove it in any order.
+    pub(crate) fn violate(&mut self, failure: Failure, about: Vec<Cited>, summary: String, events: Vec<usize>) {
+        self.blame(Party::Balancer, failure, about, summary, events);
+    }
+
+    /// Adds what looks like a violation and is the fault of this party. Unless that is the balancer, it is kept to be shown
+    /// and puts nothing to the test.
+    pub(crate) fn blame(
+        &mut self,
+        fault: Party,
+        failure: Failure,
+        about: Vec<Cited>,
+        summary: String,
+        mut events: Vec<usize>,
+    ) {
         events.sort_unstable();
         events.dedup();
-        self.evidence.push(Evidence { summary, events });
+        self.evidence.push(Evidence { fault, failure, about, summary, events });
     }
 
     /// Grades the requirement, and puts the evidence in the order in which the violations happened.
     pub(crate) fn verdict(mut self, requirement: Requirement) -> Verdict {
         // A violation has happened when its last event has.
         self.evidence.sort_by_key(|evidence| evidence.events.last().copied());
-        let grade = match (self.evidence.is_empty(), requirement.severity()) {
-            (true, _) if self.inapplicable => Grade::NotApplicable,
-            (true, _) if self.exercised == 0 => Grade::NotExercised,
-            (true, _) => Grade::Ok,
-            (false, Severity::Must) => Grade::Violated,
-            (false, Severity::Should) => Grade::NonStrict,
-        };
-        // A violation is a test, even if the judging function did not count it as one.
-        let exercised = self.exercised.max(self.evidence.len());
-        Verdict { requirement, grade, exercised, evidence: self.evidence }
+        Verdict::new(requirement, !self.inapplicable, self.exercised, self.evidence)
     }
 }

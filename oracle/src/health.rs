@@ -28,6 +28,7 @@ use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
 use crate::requests::{Request, ServerConnection};
+use crate::verdict::Failure;
 
 /// Judges HC-1.
 pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Finding {
@@ -68,7 +69,12 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
                         "{}'s request {} was answered with 503, though {backend} is up and answered a check with 401",
                         request.client, request.id,
                     );
-                    finding.violate(summary, vec![answered, request.started, event]);
+                    finding.violate(
+                        Failure::TurnedAway,
+                        request.cited(),
+                        summary,
+                        vec![answered, request.started, event],
+                    );
                 }
             }
             _ => {}
@@ -104,7 +110,7 @@ fn judge_sent_to_broken(
             request.id,
             index.at(since),
         );
-        finding.violate(summary, vec![since, request.started, event]);
+        finding.violate(Failure::NoLogonServer, request.cited(), summary, vec![since, request.started, event]);
     }
 }
 
@@ -136,7 +142,7 @@ pub(crate) fn hc2_check_connections_serve_no_client(index: &Index<'_>) -> Findin
                         "{} received {}'s request {} on connection {connection}, which a health check had authenticated",
                         seen.by, request.client, request.id,
                     );
-                    finding.violate(summary, vec![logon, event]);
+                    finding.violate(Failure::WrongUser, request.cited(), summary, vec![logon, event]);
                 }
             }
             _ => {}

@@ -31,6 +31,7 @@ use stickler_model::{Name, Principal, RequestId, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, is_proof};
+use crate::verdict::Failure;
 
 /// Judges ID-1.
 pub(crate) fn id1_requests_run_as_their_own_user(index: &Index<'_>) -> Finding {
@@ -115,7 +116,7 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
         let mut events: Vec<usize> =
             origin.into_iter().chain(sent).chain(received).chain([answer.event]).chain(receipt).collect();
         events.sort_unstable();
-        finding.violate(summary, events);
+        finding.violate(Failure::WrongUser, request.cited(), summary, events);
     }
     for receipt in self::receipts(index, request) {
         let Some(user) = receipt.user.filter(|&user| Some(user) != allowed) else { continue };
@@ -124,7 +125,7 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
         let stray = receipt.echoed.is_some_and(|echoed| echoed != id);
         if !known && !stray {
             let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {actual}");
-            finding.violate(summary, vec![request.started, receipt.event]);
+            finding.violate(Failure::WrongUser, request.cited(), summary, vec![request.started, receipt.event]);
         }
     }
 }
@@ -140,7 +141,12 @@ fn judge_delivery(index: &Index<'_>, request: &Request<'_>, finding: &mut Findin
         let theirs = owner.and_then(|owner| {
             index.answered(owner).map(|answer| answer.event).take_while(|&event| event < receipt.event).last()
         });
-        finding.violate(summary, theirs.into_iter().chain([request.started, receipt.event]).collect());
+        finding.violate(
+            Failure::WrongAnswer,
+            request.cited(),
+            summary,
+            theirs.into_iter().chain([request.started, receipt.event]).collect(),
+        );
     }
 }
 
@@ -208,7 +214,12 @@ impl<'t> Id3State<'t> {
             "{server} took {subject} for {user} on connection {connection}, which {client}'s connection \
              {number} had authenticated, after that one was gone",
         );
-        finding.violate(summary, [since, closed].into_iter().chain(received).chain([answer.event]).collect());
+        finding.violate(
+            Failure::WrongUser,
+            index.cited(answer.request),
+            summary,
+            [since, closed].into_iter().chain(received).chain([answer.event]).collect(),
+        );
     }
 
     fn authenticated(&mut self, index: &Index<'t>, answer: Answered<'t>) {

@@ -23,6 +23,7 @@ use crate::logons::Logons;
 use crate::requests::{Answered, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 use crate::tls_connections::{TlsConnections, TlsPath};
+use crate::verdict::Cited;
 
 /// A trace, indexed. A `usize` is an index into the trace's events.
 pub(crate) struct Index<'t> {
@@ -67,6 +68,20 @@ impl<'t> Index<'t> {
     /// See [`Requests::get`].
     pub(crate) fn request(&self, id: Option<RequestId>) -> Option<&Request<'t>> {
         self.requests.get(id)
+    }
+
+    /// Returns the request with this id as evidence cites it, which is nothing if no client started it.
+    pub(crate) fn cited(&self, id: Option<RequestId>) -> Vec<Cited> {
+        self.request(id).map_or_else(Vec::new, Request::cited)
+    }
+
+    /// Returns the requests that a server received with these events, as evidence cites them.
+    pub(crate) fn cited_by(&self, received: &[usize]) -> Vec<Cited> {
+        let request = |&event: &usize| match *self.what(event) {
+            What::ServerReceived { request, .. } => request,
+            _ => None,
+        };
+        received.iter().flat_map(|event| self.cited(request(event))).collect()
     }
 
     /// See [`Requests::events`].

@@ -42,4 +42,4 @@ pub mod verdict;
 pub use effort::{Cost, Effort};
 pub use judge::judge;
 pub use requirement::{Requirement, Severity};
-pub use verdict::{Evidence, Grade, Verdict};
+pub use verdict::{Cited, Evidence, Failure, Grade, Party, Verdict};

@@ -23,6 +23,7 @@ use stickler_model::{Name, RequestId, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Request, is_no_answer};
+use crate::verdict::Failure;
 
 /// Judges ST-1.
 pub(crate) fn st1_clients_stay_on_their_backend(index: &Index<'_>) -> Finding {
@@ -96,7 +97,7 @@ fn judge_arrival<'t>(
                 "{server} received {}'s request {}, but the client's backend is {home}, and that is up",
                 request.client, request.id,
             );
-            finding.violate(summary, vec![last, sent, event]);
+            finding.violate(Failure::Moved, request.cited(), summary, vec![last, sent, event]);
             homes.clear();
         }
     }
@@ -160,7 +161,7 @@ impl<'t> St3State<'t> {
                 "{server} received {}'s request {id} with the cookie {value:?}, which {backend} had set, and that is up",
                 request.client,
             );
-            finding.violate(summary, vec![given, sent, event]);
+            finding.violate(Failure::Moved, request.cited(), summary, vec![given, sent, event]);
         }
     }
 
@@ -185,7 +186,7 @@ impl<'t> St3State<'t> {
             let (client, status) =
                 (request.client, end.status.map_or("no answer".to_owned(), |status| status.to_string()));
             let summary = format!("{client}'s request {id} with the {kind} cookie {value:?} ended in {status}");
-            finding.violate(summary, vec![sent, event]);
+            finding.violate(Failure::of_status(end.status), request.cited(), summary, vec![sent, event]);
         }
     }
 }

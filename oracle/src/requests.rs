@@ -10,6 +10,8 @@ use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
 
+use crate::verdict::Cited;
+
 /// A connection as its server sees it: the server's name, and the number that the server gave the connection.
 pub(crate) type ServerConnection<'t> = (&'t Name, u32);
 
@@ -178,38 +180,14 @@ impl<'t> Requests<'t> {
                     request.events.push(position);
                 }
             }
-            What::ServerReceived { request, .. } => {
-                self.last_received = Some(position);
-                self.note_for(position, *request);
+            other => {
+                if matches!(other, What::ServerReceived { .. }) {
+                    self.last_received = Some(position);
+                }
+                if let Some(request) = other.request().and_then(|id| self.by_id.get_mut(&id)) {
+                    request.events.push(position);
+                }
             }
-            What::ClientSent { request, .. }
-            | What::ClientReceived { request, .. }
-            | What::CookieReceived { request, .. }
-            | What::CookieSent { request, .. }
-            | What::ClientClaimed { request, .. } => self.note_for(position, Some(*request)),
-            What::ServerLogon { request, .. }
-            | What::ServerTicket { request, .. }
-            | What::ServerTrusted { request, .. }
-            | What::ServerAnswered { request, .. } => self.note_for(position, *request),
-            // A balancer's events explain and are no evidence. Connections are known by the requests on them.
-            What::Action(_)
-            | What::ClientConnected { .. }
-            | What::ClientSecured { .. }
-            | What::ClientClosed { .. }
-            | What::ServerAccepted { .. }
-            | What::ServerSecured { .. }
-            | What::ServerClosed { .. }
-            | What::DcLogon { .. }
-            | What::DcPassedOn { .. }
-            | What::DcTicket { .. }
-            | What::Decision { .. }
-            | What::FlowOpened { .. } => {}
-        }
-    }
-
-    fn note_for(&mut self, position: usize, id: Option<RequestId>) {
-        if let Some(request) = id.and_then(|id| self.by_id.get_mut(&id)) {
-            request.events.push(position);
         }
     }
 
@@ -236,6 +214,11 @@ impl<'t> Requests<'t> {
 }
 
 impl Request<'_> {
+    /// Returns the request as evidence cites it.
+    pub(crate) fn cited(&self) -> Vec<Cited> {
+        vec![Cited::Request { client: self.client.clone(), id: self.id }]
+    }
+
     /// Returns whether the method is idempotent (RFC 9110 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")

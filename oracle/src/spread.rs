@@ -13,6 +13,7 @@ use stickler_model::{Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::verdict::Failure;
 
 /// Judges ST-4.
 pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
@@ -39,7 +40,7 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
                 SpreadUnit::Connections => "connections",
             };
             let summary = format!("{backend} got {} of {total} {unit}, not the {allowed} it may", events.len());
-            finding.violate(summary, beyond.to_vec());
+            finding.violate(Failure::Uneven, index.cited_by(beyond), summary, beyond.to_vec());
         }
     }
     finding

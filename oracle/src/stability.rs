@@ -16,6 +16,7 @@ use stickler_model::{Leg, Name, RequestId, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::asks_for_credentials;
+use crate::verdict::Failure;
 
 /// An answer by which a server took a request for its client's own user.
 #[derive(Clone, Copy)]
@@ -79,7 +80,12 @@ pub(crate) fn st2_authenticated_connections_are_not_challenged(index: &Index<'_>
                         );
                         let servers = index.request(Some(*request)).into_iter().flat_map(|request| &request.events);
                         let between = servers.copied().filter(|&other| (sent..event).contains(&other));
-                        finding.violate(summary, between.chain([proof, sent, event]).collect());
+                        finding.violate(
+                            Failure::Refused,
+                            index.cited(Some(*request)),
+                            summary,
+                            between.chain([proof, sent, event]).collect(),
+                        );
                     }
                 }
                 if let Some(shown) = shown.filter(|shown| shown.persists) {

@@ -30,6 +30,7 @@ use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, asks_for_credentials, is_proof};
 use crate::tls_connections::TlsPath;
+use crate::verdict::Failure;
 
 /// Judges TL-1.
 pub(crate) fn tl1_channel_bindings_are_enforced(index: &Index<'_>) -> Finding {
@@ -65,7 +66,12 @@ fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsP
             "{}'s request {} was refused, though its client was shown the certificate of {server} on connection {number}",
             request.client, request.id,
         );
-        finding.violate(summary, request.events.iter().copied().chain([path.shown.event, path.own.event]).collect());
+        finding.violate(
+            Failure::Refused,
+            request.cited(),
+            summary,
+            request.events.iter().copied().chain([path.shown.event, path.own.event]).collect(),
+        );
     }
 }
 
@@ -84,7 +90,12 @@ fn judge_two_certificates(index: &Index<'_>, request: &Request<'_>, paths: &[Tls
              certificate ({}) than the server's ({})",
             request.client, request.id, path.shown.digest, path.own.digest,
         );
-        finding.violate(summary, vec![path.shown.event, path.own.event, path.received, answer.event]);
+        finding.violate(
+            Failure::WrongUser,
+            request.cited(),
+            summary,
+            vec![path.shown.event, path.own.event, path.received, answer.event],
+        );
     }
 }
 
@@ -178,7 +189,12 @@ impl<'t> Tl2State<'t> {
                     http2(other.http2),
                 );
                 let by = connection.by.map(|by| by.event);
-                finding.violate(summary, by.into_iter().chain([other.event, event]).collect());
+                finding.violate(
+                    Failure::Shared,
+                    request.cited(),
+                    summary,
+                    by.into_iter().chain([other.event, event]).collect(),
+                );
             }
         } else if concerns {
             finding.exercise();

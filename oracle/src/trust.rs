@@ -20,6 +20,7 @@ use stickler_model::{Name, Principal, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, Request, ServerConnection};
+use crate::verdict::Failure;
 
 /// Judges ID-4.
 pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
@@ -48,7 +49,7 @@ pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
                              by the header {value:?} that the client itself had sent",
                             request.client, request.id,
                         );
-                        finding.violate(summary, vec![claim, trusted, event]);
+                        finding.violate(Failure::WrongUser, request.cited(), summary, vec![claim, trusted, event]);
                     }
                 }
                 _ => {}
@@ -125,7 +126,7 @@ impl<'t> Id5State<'t> {
                 "{client}'s request {id} was processed as {user} by {server} on connection {connection}, \
                  though {client} had authenticated as another user since",
             );
-            finding.violate(summary, vec![changed, answer.event]);
+            finding.violate(Failure::WrongUser, request.cited(), summary, vec![changed, answer.event]);
         }
         if let Some(&(changer, changed)) = self.changed_on.get(&answer.at)
             && changer != client
@@ -134,7 +135,7 @@ impl<'t> Id5State<'t> {
                 "{client}'s request {id} was processed as {user} by {server} on connection {connection}, \
                  to which {changer} had given that identity by authenticating anew",
             );
-            finding.violate(summary, vec![changed, answer.event]);
+            finding.violate(Failure::WrongUser, request.cited(), summary, vec![changed, answer.event]);
         }
     }
 }

@@ -1,10 +1,16 @@
-//! Verdicts and their evidence.
+//! Verdicts and their evidence, and who is at fault.
+//!
+//! Each piece of [`Evidence`] names one [`Party`] that is at fault. Only what is the balancer's fault makes a requirement
+//! [`Grade::Violated`]; the rest is kept and shown. What a control run needs to find the same failure again is there as
+//! well: the requests that the evidence is about, and the kind of failure ([`Evidence::is_like`]). A control that finds
+//! somebody else at fault says so by [`Verdict::reattribute`].
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use stickler_model::{Name, RequestId};
 
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, Severity};
 
 /// The result of judging a trace by a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,17 +47,194 @@ pub struct Verdict {
     pub requirement: Requirement,
     /// The grade.
     pub grade: Grade,
-    /// How many times the trace put the requirement to the test.
+    /// How many times the trace put the requirement to the test. What is not the balancer's fault is no test of it.
     pub exercised: usize,
-    /// Every violation (or departure, for a SHOULD), in the order in which they happened.
+    /// Every violation (or departure, for a SHOULD), and everything that would be one if it were the balancer's fault, in
+    /// the order in which they happened.
     pub evidence: Vec<Evidence>,
 }
 
-/// Proof of one violation.
+impl Verdict {
+    /// Creates the verdict that follows from the evidence.
+    pub(crate) fn new(requirement: Requirement, applies: bool, exercised: usize, evidence: Vec<Evidence>) -> Self {
+        let mut verdict = Self { requirement, grade: Grade::NotApplicable, exercised, evidence };
+        if applies || !verdict.evidence.is_empty() {
+            verdict.regrade();
+        }
+        verdict
+    }
+
+    /// Returns the evidence against the balancer, in order. There is some if and only if the grade is
+    /// [`Grade::Violated`] or [`Grade::NonStrict`].
+    pub fn against_balancer(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.iter().filter(|evidence| evidence.fault == Party::Balancer)
+    }
+
+    /// Returns the evidence of what others are at fault for, in order.
+    pub fn against_others(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.iter().filter(|evidence| evidence.fault != Party::Balancer)
+    }
+
+    /// Asks for each piece of evidence against the balancer who is at fault, and grades anew. What turns out to be somebody
+    /// else's fault was no test.
+    pub fn reattribute(&mut self, mut who: impl FnMut(&Evidence) -> Party) {
+        for evidence in self.evidence.iter_mut().filter(|evidence| evidence.fault == Party::Balancer) {
+            evidence.fault = who(evidence);
+            if evidence.fault != Party::Balancer {
+                self.exercised = self.exercised.saturating_sub(1);
+            }
+        }
+        if !self.evidence.is_empty() {
+            self.regrade();
+        }
+    }
+
+    fn regrade(&mut self) {
+        let violations = self.against_balancer().count();
+        // A violation is a test, even if the judging function did not count it as one.
+        self.exercised = self.exercised.max(violations);
+        self.grade = match (violations, self.requirement.severity()) {
+            (0, _) if self.exercised == 0 => Grade::NotExercised,
+            (0, _) => Grade::Ok,
+            (_, Severity::Must) => Grade::Violated,
+            (_, Severity::Should) => Grade::NonStrict,
+        };
+    }
+}
+
+/// Proof that something went wrong, and who is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
+    /// Who is at fault. Only what is the balancer's fault is a violation.
+    pub fault: Party,
+    /// The kind of failure.
+    pub failure: Failure,
+    /// The requests that failed. Requests that only help to prove it are not among them.
+    pub about: Vec<Cited>,
     /// The violation in one sentence, with names: "bob's request r4 was processed as CORP\alice by iis1 on connection 2".
     pub summary: String,
     /// The events that prove the violation, as indices into the trace's events, in order.
     pub events: Vec<usize>,
+}
+
+impl Evidence {
+    /// Returns whether the other piece of evidence, which may be from another run of the same plan, is about the same kind
+    /// of failure of the same requests.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.failure == other.failure && self.about == other.about
+    }
+}
+
+/// A request that a piece of evidence is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cited {
+    /// A request that a client started. The same plan gives it the same id in every run.
+    Request {
+        /// The client.
+        client: Name,
+        /// The id of its request.
+        id: RequestId,
+    },
+    /// Bytes that a client sent as they are.
+    Raw {
+        /// The client.
+        client: Name,
+        /// The place of the action among the plan's steps, from 0.
+        step: usize,
+    },
+}
+
+impl Cited {
+    /// Returns the client that sent it.
+    pub fn client(&self) -> &Name {
+        match self {
+            Self::Request { client, .. } | Self::Raw { client, .. } => client,
+        }
+    }
+}
+
+/// Who is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    /// The balancer, which is what a requirement is about.
+    Balancer,
+    /// A server, which did what servers must not do, whoever is in front of it.
+    Server,
+    /// The site's set-up: nobody could be served in this way, whoever is in front of it.
+    SiteSetUp,
+    /// The client, with what it sent or did not send.
+    Client,
+    /// The script, which asked for what it then got.
+    Script,
+    /// A fault that the script injected, while it stood or until the declared time to notice had passed.
+    InjectedFault,
+    /// Somebody, and the trace does not say who.
+    Undetermined,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Balancer => "the balancer",
+            Self::Server => "a server",
+            Self::SiteSetUp => "the site's set-up",
+            Self::Client => "the client",
+            Self::Script => "the script",
+            Self::InjectedFault => "an injected fault",
+            Self::Undetermined => "undetermined",
+        })
+    }
+}
+
+/// The kind of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// A request had no answer: an error at the client, 502, 503 or 504.
+    Unanswered,
+    /// A client was asked for credentials (401, 407) where it should not have been.
+    Refused,
+    /// A request ended in another status than it should have.
+    WrongStatus,
+    /// A request took more HTTP requests than it needs.
+    TooManyRequests,
+    /// The legs of one handshake, or requests that belong together, went apart.
+    Split,
+    /// A body was not processed, or not as it was sent.
+    WrongBody,
+    /// Something was sent or processed more often than it may be.
+    Repeated,
+    /// The DC holds a failed logon against an account.
+    FailedLogon,
+    /// A request was taken for another user than its sender.
+    WrongUser,
+    /// A client received the answer to another request.
+    WrongAnswer,
+    /// Two clients shared what belongs to one.
+    Shared,
+    /// A request went to another backend or connection than the one it belongs to.
+    Moved,
+    /// A connection was closed that had to stay.
+    Closed,
+    /// Load was not spread as promised.
+    Uneven,
+    /// A request was sent to a backend that cannot log users on.
+    NoLogonServer,
+    /// The balancer turned a request away though a backend could have served it.
+    TurnedAway,
+    /// A request was not turned away, or not at once, though no backend could have served it.
+    NotTurnedAway,
+}
+
+impl Failure {
+    /// Returns the kind of a request's failure by its final status.
+    pub(crate) fn of_status(status: Option<u16>) -> Self {
+        match status {
+            None | Some(502..=504) => Self::Unanswered,
+            Some(401 | 407) => Self::Refused,
+            Some(_) => Self::WrongStatus,
+        }
+    }
 }

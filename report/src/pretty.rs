@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
 use stickler_model::escape;
-use stickler_oracle::{Cost, Effort, Grade, Severity};
+use stickler_oracle::{Cost, Effort, Evidence, Grade, Party, Requirement, Severity, Verdict};
 use stickler_runner::{End, Ending, Run};
 
 use crate::transcript;
@@ -94,18 +94,15 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
     let ending = run.ending();
     let trace = run.trace.as_ref();
     for verdict in run.graded(Grade::Violated).chain(run.graded(Grade::NonStrict)) {
-        let Some(first) = verdict.evidence.first() else { continue };
+        let Some(first) = verdict.against_balancer().next() else { continue };
         let evidence = trace.map(|trace| transcript::evidence(trace, first)).unwrap_or_default();
         let _ = write!(text, "{} {}: {evidence}", verdict.requirement, verdict.grade);
-        if verdict.evidence.len() > 1 {
-            let _ = writeln!(
-                text,
-                "    ... {} times in all, of {} that put it to the test",
-                verdict.evidence.len(),
-                verdict.exercised
-            );
+        let times = verdict.against_balancer().count();
+        if times > 1 {
+            let _ = writeln!(text, "    ... {times} times in all, of {} that put it to the test", verdict.exercised);
         }
     }
+    text.push_str(&not_counted(run, everything));
     if let Some(reason) = trace.and_then(|trace| trace.header.topology.broken.as_deref()) {
         let _ = writeln!(text, "declared broken, whatever the balancer: {}", escape::line(reason));
     }
@@ -137,7 +134,7 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
         let mut marked: Vec<usize> = run
             .verdicts
             .iter()
-            .flat_map(|verdict| &verdict.evidence)
+            .flat_map(Verdict::against_balancer)
             .flat_map(|evidence| evidence.events.iter().copied())
             .collect();
         marked.sort_unstable();
@@ -151,6 +148,27 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
     }
     let _ = writeln!(text, "replay: {replay}");
     escape::lines(&text).into_owned()
+}
+
+/// What went wrong and is not the balancer's fault: each kind with the first example and its number. The events that prove it
+/// are shown with `everything`.
+fn not_counted(run: &Run, everything: bool) -> String {
+    let mut counted: IndexMap<(Requirement, Party), (&Evidence, usize)> = IndexMap::new();
+    for verdict in &run.verdicts {
+        for evidence in verdict.against_others() {
+            counted.entry((verdict.requirement, evidence.fault)).or_insert((evidence, 0)).1 += 1;
+        }
+    }
+    let mut text = String::new();
+    for ((requirement, fault), (first, times)) in counted {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        let shown = match &run.trace {
+            Some(trace) if everything => transcript::evidence(trace, first),
+            _ => format!("{}\n", first.summary),
+        };
+        let _ = write!(text, "not counted for {requirement}, at fault: {fault}{times}: {shown}");
+    }
+    text
 }
 
 /// The script's own expectations that did not hold: each once, with how often; only the first where that was expected.

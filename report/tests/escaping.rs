@@ -10,7 +10,7 @@ use stickler_model::{
     Action, BalancerSpec, ClientSpec, Event, Header, Identity, Name, Principal, Profile, RequestId, RequestSpec, Time,
     Topology, Trace,
 };
-use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
+use stickler_oracle::{Evidence, Failure, Grade, Party, Requirement, Verdict};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{json, pretty, transcript};
 use stickler_runner::{Diagnostic, End, Expected, Run, Source};
@@ -44,6 +44,10 @@ const BITES: [&str; 9] =
     ["\u{1b}]0;title\u{7}", "\0", "\u{9b}2J", "\r\n", "<script>", "\"&'", "CORP\\alice", "\\u{1b}", "\u{7f}"];
 
 /// Text that is out to do harm.
+fn evidence(summary: String, events: Vec<usize>) -> Evidence {
+    Evidence { fault: Party::Balancer, failure: Failure::WrongUser, about: Vec::new(), summary, events }
+}
+
 fn harm() -> impl Strategy<Value = String> {
     let bite = prop_oneof![
         prop::sample::select(&NASTY[..]).prop_map(String::from),
@@ -113,7 +117,7 @@ fn events(text: &str) -> Vec<Event> {
 fn run(text: &str) -> Run {
     let value = || text.to_owned();
     let events = events(text);
-    let evidence = Evidence { summary: value(), events: (0..events.len()).collect() };
+    let evidence = evidence(value(), (0..events.len()).collect());
     let graded = |requirement| Verdict {
         requirement,
         grade: Grade::Violated,
@@ -162,7 +166,7 @@ proptest! {
             let line = transcript::line(&event);
             prop_assert!(line.chars().all(is_harmless), "{line:?}");
         }
-        let evidence = Evidence { summary: text.clone(), events: vec![0, 1] };
+        let evidence = evidence(text.clone(), vec![0, 1]);
         let shown = transcript::evidence(run(&text).trace.as_ref().unwrap(), &evidence);
         prop_assert_eq!(shown.lines().count(), 3, "{:?}", shown);
     }

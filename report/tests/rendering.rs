@@ -7,7 +7,7 @@ use stickler_model::payload::Digest;
 use stickler_model::topology::{DomainSpec, Provider};
 use stickler_model::trace::Promises;
 use stickler_model::{BalancerSpec, Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
-use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
+use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdict};
 use stickler_report::matrix::{Matrix, Subject, Works};
 use stickler_report::{pretty, transcript};
 use stickler_runner::{End, Expected, Run, Source};
@@ -85,8 +85,13 @@ fn trace() -> Trace {
 
 /// A run in which ID-2 got this grade. Expected is that it is kept, or else violated as `leaks` says.
 fn run(scenario: &str, balancer: &str, grade: Grade, leaks: bool) -> Run {
-    let evidence =
-        Evidence { summary: "mallory's request r2 was processed as CORP\\alice".into(), events: vec![1, 2, 3] };
+    let evidence = Evidence {
+        fault: Party::Balancer,
+        failure: Failure::WrongUser,
+        about: vec![Cited::Request { client: "mallory".into(), id: RequestId(2) }],
+        summary: "mallory's request r2 was processed as CORP\\alice".into(),
+        events: vec![1, 2, 3],
+    };
     let expected = if leaks { Grade::Violated } else { Grade::Ok };
     Run {
         source: Source { scenario: scenario.into(), path: scenario.into() },

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stickler_model::{BalancerSpec, Plan, Trace, WorldError};
 use stickler_oracle::{Grade, Requirement, Verdict};
 
-use crate::{Arm, Deviation, Diagnostic, Expected, play};
+use crate::{Arm, Deviation, Diagnostic, Expected, control, play};
 
 /// Where a run comes from, for people who want to find it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,12 +82,19 @@ impl Run {
                 (stopped.trace.map(|trace| *trace), end)
             }
         };
+        let verdicts = trace.as_ref().map(|trace| control::judge(trace, arm)).unwrap_or_default();
+        let end = match control::contradiction(&verdicts) {
+            Some(why) if end == End::Complete => {
+                End::Failed(Box::new(crate::file::at_step(&source.path, plan, None, &why)))
+            }
+            _ => end,
+        };
         Self {
             source,
             arm: arm.name().to_owned(),
             balancer: plan.balancer.clone(),
             seed: plan.seed,
-            verdicts: trace.as_ref().map(stickler_oracle::judge).unwrap_or_default(),
+            verdicts,
             trace,
             failures: Vec::new(),
             printed: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use stickler_model::BalancerSpec;
-use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source};
+use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control};
 
 use crate::script::{self, Played};
 use crate::{Scenario, limits, panics};
@@ -20,11 +20,13 @@ const NOTHING_TESTED: &str =
 /// own mistake, what was seen and printed until then is judged and kept.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
-    let verdicts = played.trace.as_ref().map(stickler_oracle::judge).unwrap_or_default();
+    let verdicts = played.trace.as_ref().map(|trace| control::judge(trace, arm.as_ref())).unwrap_or_default();
     let end = match played.end {
         End::Complete if !played.expects && verdicts.iter().all(|verdict| verdict.exercised == 0) => {
             End::Skipped(NOTHING_TESTED.to_owned())
         }
+        End::Complete => control::contradiction(&verdicts)
+            .map_or(End::Complete, |why| End::Failed(Box::new(scenario.diagnostic(0..0, why, None)))),
         end => end,
     };
     Run {

@@ -57,6 +57,10 @@ impl Arm for Recorder {
         let world = SimArm.build(topology, balancer, seed)?;
         Ok(Box::new(Recording { world, plan: Arc::clone(&self.plan) }))
     }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        SimArm.build_control(topology, seed)
+    }
 }
 
 impl World for Recording {

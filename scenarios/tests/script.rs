@@ -2,6 +2,7 @@
 
 mod double;
 
+use stickler_model::agent::Agent;
 use stickler_model::{Action, BalancerSpec};
 use stickler_runner::{End, Run};
 use stickler_scenarios::{Scenario, run};
@@ -70,6 +71,26 @@ expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET")
         (3, Some(5), 50)
     );
     assert!(topology.domain.users.iter().any(|user| user.name == "zoe" && user.forbidden));
+}
+
+#[test]
+fn a_wait_for_checks_is_a_time_in_the_trace() {
+    let run = holds("curl('alice').get('/')\nawait_checks('down', extra = 2, otherwise = 30)\nawait_checks('up')\n");
+    let times = actions(&run).into_iter().filter_map(|action| match action {
+        Action::Advance(time) => Some(time.as_secs()),
+        _ => None,
+    });
+    // This world's balancer declares no checks.
+    assert_eq!(times.collect::<Vec<_>>(), [30, 60]);
+}
+
+#[test]
+fn a_client_of_any_kind_is_added_by_the_name_of_its_user_agent() {
+    let generic = holds("client('alice', kind = 'curl_negotiate', host = 'x.example', cookies = True).get('/')\n");
+    let Action::AddClient(spec) = &actions(&generic)[0] else { panic!("a client comes first") };
+    assert_eq!((spec.profile.agent, spec.profile.cookies), (Agent::CurlNegotiate, true));
+    let (own, generic) = (holds("browser('alice').get('/')\n"), holds("client('alice', 'browser').get('/')\n"));
+    assert_eq!(actions(&own), actions(&generic));
 }
 
 #[test]
@@ -162,6 +183,9 @@ fn errors_show_file_line_column_and_the_line() {
         "curl('alise')\n",
         "curl('alice', user = None, password = 'x')\n",
         "curl('a b')\n",
+        "client('alice', kind = 'brauser')\n",
+        "await_checks('left')\n",
+        "await_checks('up', extra = -1)\n",
         "curl('alice').get('x y')\n",
         "curl('alice').request('get', '/')\n",
         "curl('alice').request('CONNECT', '/')\n",

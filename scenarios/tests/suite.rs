@@ -36,7 +36,7 @@ fn surprise(run: &Run) -> String {
         Ending::Failed(diagnostic) => vec![diagnostic.to_string()],
     };
     let evidence = run.verdicts.iter().flat_map(|verdict| {
-        verdict.evidence.iter().map(|evidence| format!("{}: {}", verdict.requirement, evidence.summary))
+        verdict.against_balancer().map(|evidence| format!("{}: {}", verdict.requirement, evidence.summary))
     });
     let said = run.failures.iter().map(ToString::to_string).chain(evidence).take(8);
     format!(

@@ -25,6 +25,7 @@ use crate::excuses::{is_refused_by_site, is_user_forbidden};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Request, asks_for_credentials, is_no_answer};
+use crate::verdict::Failure;
 
 /// Judges FO-1.
 pub(crate) fn fo1_clients_of_dead_backends_are_served(index: &Index<'_>) -> Finding {
@@ -115,7 +116,12 @@ fn judge_after_death(
     if is_no_answer(end.status) || refused {
         let how = end.status.map_or("without an answer".to_owned(), |status| format!("in {status}"));
         let summary = format!("{client}'s request {id} ended {how}, long after {dead} died, while {other} was up");
-        finding.violate(summary, request.events.iter().copied().chain([death]).collect());
+        finding.violate(
+            Failure::of_status(end.status),
+            request.cited(),
+            summary,
+            request.events.iter().copied().chain([death]).collect(),
+        );
     }
     for answer in index.answered(request).filter(|answer| !answer.is_logon()) {
         let Some(user) = answer.taken_for() else { continue };
@@ -128,7 +134,7 @@ fn judge_after_death(
                  died, by the identity that {} had given it",
                 giver.client,
             );
-            finding.violate(summary, vec![death, origin, answer.event]);
+            finding.violate(Failure::WrongUser, request.cited(), summary, vec![death, origin, answer.event]);
         }
     }
 }
@@ -168,7 +174,12 @@ pub(crate) fn fo7_without_backends_503_is_prompt(index: &Index<'_>) -> Finding {
         };
         if let Some(problem) = problem {
             let summary = format!("{}'s request {} {problem}, with no backend left", request.client, request.id);
-            finding.violate(summary, request.events.iter().copied().chain([since]).collect());
+            finding.violate(
+                Failure::NotTurnedAway,
+                request.cited(),
+                summary,
+                request.events.iter().copied().chain([since]).collect(),
+            );
         }
     }
     finding

@@ -28,6 +28,7 @@ use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials};
+use crate::verdict::Failure;
 
 /// Judges FO-4.
 pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> Finding {
@@ -103,8 +104,10 @@ fn read<'t>(index: &Index<'t>) -> PinState<'t> {
             What::ServerClosed { connection, how } => {
                 state.lose((&seen.by, *connection), event, *how == Closed::Here);
             }
-            What::ClientReceived { request, status, .. } => state.client_received(*request, *status, event),
-            What::ClientClosed { connection, how } => state.client_closed((&seen.by, *connection), *how, event),
+            What::ClientReceived { request, status, .. } => state.client_received(index, *request, *status, event),
+            What::ClientClosed { connection, how } => {
+                state.client_closed(index, (&seen.by, *connection), *how, event);
+            }
             _ => {}
         }
     }
@@ -142,7 +145,7 @@ impl<'t> PinState<'t> {
     fn received(&mut self, index: &Index<'t>, request: &Request<'t>, at: ServerConnection<'t>, event: usize) {
         let Some(sent) = self.sent.get(&request.id) else { return };
         let (on, leg) = (sent.on, sent.leg);
-        self.judge_kept(request.id, on, leg, at, event);
+        self.judge_kept(request, on, leg, at, event);
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
@@ -151,7 +154,7 @@ impl<'t> PinState<'t> {
 
     fn judge_kept(
         &mut self,
-        id: RequestId,
+        request: &Request<'t>,
         on: ClientConnection<'t>,
         leg: Leg,
         at: ServerConnection<'t>,
@@ -159,6 +162,7 @@ impl<'t> PinState<'t> {
     ) {
         let Some(pin) = self.pins.get(&on).filter(|pin| leg == Leg::Anonymous && pin.lost.is_none()) else { return };
         let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since) else { return };
+        let id = request.id;
         if self.sent.get(&id).is_none_or(|sent| sent.event < since) {
             return;
         }
@@ -170,7 +174,7 @@ impl<'t> PinState<'t> {
                  on connection {number}",
                 on.0, on.1, pin.at.0,
             );
-            self.drains.violate(summary, vec![pin.proof, since, event]);
+            self.drains.violate(Failure::Moved, request.cited(), summary, vec![pin.proof, since, event]);
             self.release(on);
         }
     }
@@ -199,7 +203,7 @@ impl<'t> PinState<'t> {
                 "{} drains, and received {}'s request {} on the client's new connection {}",
                 at.0, on.0, request.id, on.1,
             );
-            self.drains.violate(summary, vec![since, opened, event]);
+            self.drains.violate(Failure::Moved, request.cited(), summary, vec![since, opened, event]);
         }
     }
 
@@ -231,7 +235,7 @@ impl<'t> PinState<'t> {
         }
     }
 
-    fn client_received(&mut self, id: RequestId, status: u16, event: usize) {
+    fn client_received(&mut self, index: &Index<'t>, id: RequestId, status: u16, event: usize) {
         let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous) else { return };
         let Some(pin) = self.pins.get(&sent.on) else { return };
         let (Some((lost, _)), true) = (pin.lost, pin.proven) else { return };
@@ -248,12 +252,12 @@ impl<'t> PinState<'t> {
                  answered with {status}",
                 on.0, on.1, at.1, at.0,
             );
-            self.losses.violate(summary, vec![proof, lost, asked, event]);
+            self.losses.violate(Failure::Refused, index.cited(Some(id)), summary, vec![proof, lost, asked, event]);
         }
         self.release(on);
     }
 
-    fn client_closed(&mut self, on: ClientConnection<'t>, how: Closed, event: usize) {
+    fn client_closed(&mut self, index: &Index<'t>, on: ClientConnection<'t>, how: Closed, event: usize) {
         let Some(pin) = self.pins.get(&on) else { return };
         if how != Closed::Here {
             if pin.proven && pin.lost.is_some() {
@@ -266,7 +270,8 @@ impl<'t> PinState<'t> {
                     "{}'s connection {} was authenticated at {}, which drains, and was closed",
                     on.0, on.1, pin.at.0,
                 );
-                self.drains.violate(summary, vec![pin.proof, since, event]);
+                let logon = index.answer(pin.proof).and_then(|answer| answer.request);
+                self.drains.violate(Failure::Closed, index.cited(logon), summary, vec![pin.proof, since, event]);
             }
         }
         self.release(on);

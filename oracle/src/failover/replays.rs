@@ -17,6 +17,7 @@ use stickler_model::{Leg, What};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::Request;
+use crate::verdict::Failure;
 
 /// Judges FO-2.
 pub(crate) fn fo2_proofs_are_not_replayed(index: &Index<'_>) -> Finding {
@@ -52,7 +53,12 @@ fn judge_proofs(index: &Index<'_>, request: &Request<'_>, proof: Leg, finding: &
                         request.id,
                         received_on.len(),
                     );
-                    finding.violate(summary, from.into_iter().chain(before).chain([event]).collect());
+                    finding.violate(
+                        Failure::Repeated,
+                        request.cited(),
+                        summary,
+                        from.into_iter().chain(before).chain([event]).collect(),
+                    );
                     // Reported once: later legs have to exceed this.
                     sent = received_on.len();
                 }
@@ -81,7 +87,12 @@ pub(crate) fn fo3_non_idempotent_requests_run_once(index: &Index<'_>) -> Finding
         if processed.len() > allowed {
             let (client, id, method) = (request.client, request.id, request.method);
             let summary = format!("{client}'s {method} {id} was processed {} times", processed.len());
-            finding.violate(summary, processed.into_iter().chain([request.started]).collect());
+            finding.violate(
+                Failure::Repeated,
+                request.cited(),
+                summary,
+                processed.into_iter().chain([request.started]).collect(),
+            );
         }
     }
     finding

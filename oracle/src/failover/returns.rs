@@ -14,6 +14,7 @@ use stickler_model::{Name, Time, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::verdict::Failure;
 
 /// The number of new clients for each backend after which a backend that returned must have got one.
 const NEW_CLIENTS: usize = 16;
@@ -62,7 +63,12 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
                             request.id,
                             index.at(back.since),
                         );
-                        finding.violate(summary, vec![back.since, request.started, event]);
+                        finding.violate(
+                            Failure::TurnedAway,
+                            request.cited(),
+                            summary,
+                            vec![back.since, request.started, event],
+                        );
                     }
                     !overdue
                 });
@@ -106,7 +112,12 @@ fn judge_new_client(
         if missed {
             let summary =
                 format!("{backend} is back since {}, and {enough} new clients went elsewhere", index.at(back.since));
-            finding.violate(summary, back.went_elsewhere.iter().copied().chain([back.since]).collect());
+            finding.violate(
+                Failure::Uneven,
+                index.cited_by(&back.went_elsewhere),
+                summary,
+                back.went_elsewhere.iter().copied().chain([back.since]).collect(),
+            );
         }
         !missed
     });

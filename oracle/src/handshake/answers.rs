@@ -31,6 +31,7 @@ use crate::excuses::{is_barred, is_refused_by_site, is_user_forbidden};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{End, Request, asks_for_credentials, is_no_answer};
+use crate::verdict::Failure;
 
 /// RFC 4120 7.5.9: the clocks of client and server differ too much.
 const KRB_AP_ERR_SKEW: u32 = 37;
@@ -47,15 +48,17 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
         let allowed = allowance(index, request, needed(index, request));
         let problem = if asks_for_credentials(end.status) {
             (!is_user_forbidden(index, request) && !is_refused_by_site(index, request))
-                .then(|| format!("{} though the credentials are valid", ending(end, sent)))
+                .then(|| (Failure::Refused, format!("{} though the credentials are valid", ending(end, sent))))
         } else if is_no_answer(end.status) {
-            (!index.is_explained(request)).then(|| format!("{}, and no fault explains it", ending(end, sent)))
+            (!index.is_explained(request))
+                .then(|| (Failure::Unanswered, format!("{}, and no fault explains it", ending(end, sent))))
         } else {
-            (sent > allowed).then(|| format!("took {sent} HTTP requests, not the {allowed} it may"))
+            (sent > allowed)
+                .then(|| (Failure::TooManyRequests, format!("took {sent} HTTP requests, not the {allowed} it may")))
         };
-        if let Some(problem) = problem {
+        if let Some((failure, problem)) = problem {
             let summary = format!("{}'s request {} {problem}", request.client, request.id);
-            finding.violate(summary, request.events.clone());
+            finding.violate(failure, request.cited(), summary, request.events.clone());
         }
     }
     finding
@@ -69,15 +72,16 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         let sent = index.sent(request).count();
         let allowed = allowance(index, request, needed(index, request).max(3));
         let problem = if asks_for_credentials(end.status) {
-            (sent > allowed).then(|| format!("{}, not the {allowed} it may", ending(end, sent)))
+            (sent > allowed)
+                .then(|| (Failure::TooManyRequests, format!("{}, not the {allowed} it may", ending(end, sent))))
         } else {
             let excused = is_no_answer(end.status) && index.is_explained(request);
-            (!excused).then(|| format!("{}, not in 401", ending(end, sent)))
+            (!excused).then(|| (Failure::of_status(end.status), format!("{}, not in 401", ending(end, sent))))
         };
-        if let Some(problem) = problem {
+        if let Some((failure, problem)) = problem {
             let (client, id) = (request.client, request.id);
             let summary = format!("{client}'s request {id}, with wrong credentials, {problem}");
-            finding.violate(summary, request.events.clone());
+            finding.violate(failure, request.cited(), summary, request.events.clone());
         }
     }
     finding

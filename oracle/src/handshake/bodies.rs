@@ -12,6 +12,7 @@ use stickler_model::event::Credentials;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::Request;
+use crate::verdict::Failure;
 
 /// Judges HS-4.
 pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
@@ -34,18 +35,28 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
                      with a body of {} bytes (digest {}), not the {} sent (digest {})",
                     answer.length, answer.digest, request.length, request.digest,
                 );
-                finding.violate(summary, vec![request.started, answer.event, end.event]);
+                finding.violate(
+                    Failure::WrongBody,
+                    request.cited(),
+                    summary,
+                    vec![request.started, answer.event, end.event],
+                );
             }
         }
         let repeatable = request.is_idempotent() && index.is_explained(request);
         if processed.is_empty() {
             let summary =
                 format!("{client}'s request {id} was answered with success, but no application processed its body");
-            finding.violate(summary, request.events.clone());
+            finding.violate(Failure::WrongBody, request.cited(), summary, request.events.clone());
         } else if processed.len() > 1 && !repeatable {
             let summary = format!("{client}'s request {id} was processed {} times", processed.len());
             let events = processed.iter().map(|answer| answer.event);
-            finding.violate(summary, events.chain([request.started, end.event]).collect());
+            finding.violate(
+                Failure::Repeated,
+                request.cited(),
+                summary,
+                events.chain([request.started, end.event]).collect(),
+            );
         }
     }
     finding

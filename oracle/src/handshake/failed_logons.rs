@@ -15,6 +15,7 @@
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::Cause;
+use crate::verdict::Failure;
 
 /// Judges HS-6.
 pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
@@ -33,7 +34,12 @@ pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
         let sent = index.sent(request).map(|(event, ..)| event);
         let received = index.received(request).map(|(event, ..)| event);
         let before = sent.chain(received).filter(|&event| event < logon.decided);
-        finding.violate(summary, before.chain([logon.decided]).chain(logon.noted).collect());
+        finding.violate(
+            Failure::FailedLogon,
+            request.cited(),
+            summary,
+            before.chain([logon.decided]).chain(logon.noted).collect(),
+        );
     }
     finding
 }

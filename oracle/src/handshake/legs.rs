@@ -22,6 +22,7 @@ use crate::excuses::is_refused_by_site;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, Request, ServerConnection, asks_for_credentials};
+use crate::verdict::Failure;
 
 /// Judges HS-2.
 pub(crate) fn hs2_legs_share_one_connection(index: &Index<'_>) -> Finding {
@@ -111,7 +112,12 @@ fn judge_leg(request: &Request<'_>, begun: Option<ReceivedLeg<'_>>, this: Receiv
         "{client}'s request {id}: {server} received the {name} leg on connection {number}, but its {first} went \
          elsewhere: {before}",
     );
-    finding.violate(summary, begun.map(|begun| begun.event).into_iter().chain([this.event]).collect());
+    finding.violate(
+        Failure::Split,
+        request.cited(),
+        summary,
+        begun.map(|begun| begun.event).into_iter().chain([this.event]).collect(),
+    );
 }
 
 /// Returns whether the request's last token is a ticket that a server refused. A refused replay does not count, because
@@ -150,7 +156,7 @@ pub(crate) fn hs3_interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
             );
             let mut events = request.events.clone();
             events.extend([other.from, other.to]);
-            finding.violate(summary, events);
+            finding.violate(Failure::Refused, request.cited(), summary, events);
         }
     }
     finding

@@ -5,9 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
-use stickler_model::topology::{Agent, Provider, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_model::topology::{Provider, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::trace::{Checks, Promises, Spread, SpreadUnit};
 use stickler_model::{Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RequestId, Time, What};
 use stickler_oracle::{Effort, Grade, Requirement, judge};
@@ -246,8 +247,9 @@ proptest! {
         prop_assert_eq!(&read_back(&verdicts), &verdicts);
         prop_assert!(verdicts.iter().map(|verdict| verdict.requirement).eq(Requirement::all()));
         for verdict in verdicts {
-            prop_assert_eq!(verdict.evidence.is_empty(), !matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
-            prop_assert!(verdict.exercised >= verdict.evidence.len());
+            let violations = verdict.against_balancer().count();
+            prop_assert_eq!(violations == 0, !matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
+            prop_assert!(verdict.exercised >= violations);
             for evidence in verdict.evidence {
                 prop_assert!(!evidence.events.is_empty() && evidence.events.is_sorted());
                 prop_assert!(evidence.events.iter().all(|&event| event < trace.events.len()));

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use stickler_model::Leg;
-use stickler_oracle::{Cost, Effort, Evidence, Grade, Requirement, Severity, Verdict};
+use stickler_model::{Leg, RequestId};
+use stickler_oracle::{Cited, Cost, Effort, Evidence, Failure, Grade, Party, Requirement, Severity, Verdict};
 
 use crate::trace_builder::{IIS1, Logon, TraceBuilder, user};
 
@@ -42,14 +42,79 @@ fn grades_and_severities_are_written_as_words() {
 }
 
 #[test]
+fn who_is_at_fault_is_written_and_said_in_words() {
+    for (party, word, said) in [
+        (Party::Balancer, "balancer", "the balancer"),
+        (Party::Server, "server", "a server"),
+        (Party::SiteSetUp, "site-set-up", "the site's set-up"),
+        (Party::Client, "client", "the client"),
+        (Party::Script, "script", "the script"),
+        (Party::InjectedFault, "injected-fault", "an injected fault"),
+        (Party::Undetermined, "undetermined", "undetermined"),
+    ] {
+        assert_round_trip(&party, &json!(word));
+        assert_eq!(party.to_string(), said);
+    }
+}
+
+#[test]
+fn somebody_elses_fault_is_no_violation_and_no_test() {
+    let mut trace = TraceBuilder::default();
+    for client in ["alice", "bob"] {
+        let id = trace.start(client);
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        trace.end(id, 401);
+    }
+    let mut verdict = trace.verdict(Requirement::Hs1);
+    assert_eq!((verdict.grade, verdict.exercised, verdict.against_balancer().count()), (Grade::Violated, 2, 2));
+    let of_alice = |evidence: &Evidence| evidence.about.iter().all(|cited| cited.client().as_str() == "alice");
+    verdict.reattribute(|evidence| if of_alice(evidence) { Party::Server } else { Party::Balancer });
+    assert_eq!((verdict.grade, verdict.exercised, verdict.against_others().count()), (Grade::Violated, 1, 1));
+    verdict.reattribute(|_| Party::SiteSetUp);
+    assert_eq!((verdict.grade, verdict.exercised, verdict.evidence.len()), (Grade::NotExercised, 0, 2));
+}
+
+#[test]
+fn evidence_of_two_runs_is_compared_by_request_and_kind() {
+    let mut one = TraceBuilder::default();
+    let id = one.start("alice");
+    one.exchange(id, IIS1, Leg::Anonymous, 401);
+    one.end(id, 401);
+    let mut other = TraceBuilder::default();
+    other.start("alice");
+    other.end(id, 401);
+    let mut unanswered = TraceBuilder::default();
+    unanswered.start("alice");
+    unanswered.fail(id);
+    let [one, other, unanswered] =
+        [one, other, unanswered].map(|trace| trace.verdict(Requirement::Hs1).evidence[0].clone());
+    assert!(one.is_like(&other) && !one.is_like(&unanswered));
+}
+
+#[test]
 fn a_verdict_is_written_with_its_evidence() {
     let verdict = Verdict {
         requirement: Requirement::Id1,
         grade: Grade::Violated,
         exercised: 3,
-        evidence: vec![Evidence { summary: r"bob is CORP\bob".into(), events: vec![1, 4] }],
+        evidence: vec![Evidence {
+            fault: Party::Balancer,
+            failure: Failure::WrongUser,
+            about: vec![
+                Cited::Request { client: "bob".into(), id: RequestId(2) },
+                Cited::Raw { client: "mallory".into(), step: 7 },
+            ],
+            summary: r"bob is CORP\bob".into(),
+            events: vec![1, 4],
+        }],
     };
-    let evidence = json!([{ "summary": r"bob is CORP\bob", "events": [1, 4] }]);
+    let evidence = json!([{
+        "fault": "balancer",
+        "failure": "wrong-user",
+        "about": [{ "request": { "client": "bob", "id": 2 } }, { "raw": { "client": "mallory", "step": 7 } }],
+        "summary": r"bob is CORP\bob",
+        "events": [1, 4],
+    }]);
     let expected = json!({ "requirement": "ID-1", "grade": "violated", "exercised": 3, "evidence": evidence });
     assert_round_trip(&verdict, &expected);
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{Acceptor, Agent, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec};
+use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time,

@@ -209,7 +209,7 @@ impl Row {
         for verdict in verdicts.iter().filter(|verdict| verdict.grade >= Grade::Ok) {
             let cell = self.cells.entry(verdict.requirement).or_default();
             cell.grade = cell.grade.max(Some(verdict.grade));
-            match verdict.evidence.first() {
+            match verdict.against_balancer().next() {
                 None => cell.kept.push(scenario.clone()),
                 Some(first) => cell.broken.push(Sighting {
                     scenario: scenario.clone(),

@@ -8,7 +8,7 @@ use stickler_model::{
     Action, ClientSpec, Event, Header, Identity, Name, Principal, Profile, RequestId, RequestSpec, Time, TokenId,
     Trace, What,
 };
-use stickler_oracle::{Evidence, Grade, Requirement, Verdict};
+use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdict};
 
 use super::*;
 use crate::{Deviation, End, Ending, Expected, Run, Source};
@@ -37,7 +37,13 @@ fn run() -> Run {
     ));
     let balancer = BalancerSpec::named("pin-on-401+B6");
     let promises = Promises { persistence: Some(Duration::from_mins(1)), ..Promises::default() };
-    let evidence = vec![Evidence { summary: "it leaks".into(), events: vec![4] }];
+    let evidence = vec![Evidence {
+        fault: Party::Balancer,
+        failure: Failure::WrongUser,
+        about: vec![Cited::Request { client: "alice".into(), id: RequestId(4) }],
+        summary: "it leaks".into(),
+        events: vec![4],
+    }];
     Run {
         source: Source { scenario: "lone".into(), path: "scripts/lone.star".into() },
         arm: "sim".into(),

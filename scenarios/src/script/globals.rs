@@ -18,6 +18,7 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::{CheckChange, CheckWait, Fault};
+use stickler_model::agent::Agent;
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
@@ -242,6 +243,33 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, (name, user, password), |spec| {
             (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
             spec.no_kerberos = !kerberos;
+            negotiates(spec, (delegates, clock_skew), host, http2)
+        })?)
+    }
+
+    /// Adds a client that behaves as the user agent `kind`. The arguments are those of `browser`; where `cookies` is not
+    /// given, the user agent decides.
+    fn client<'v>(
+        name: &str,
+        kind: &str,
+        #[starlark(require = named)] user: Option<NoneOr<String>>,
+        #[starlark(require = named)] password: Option<String>,
+        #[starlark(require = named, default = false)] close_after_first_401: bool,
+        #[starlark(require = named)] cookies: Option<bool>,
+        #[starlark(require = named)] at: Option<&'v Client>,
+        #[starlark(require = named)] port: Option<i64>,
+        #[starlark(require = named, default = true)] kerberos: bool,
+        #[starlark(require = named, default = false)] delegates: bool,
+        #[starlark(require = named, default = 0)] clock_skew: i64,
+        #[starlark(require = named)] host: Option<String>,
+        #[starlark(require = named, default = "never")] http2: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Client> {
+        let profile = Profile::of(one_of("kind of client", kind, Agent::ALL)?);
+        let cookies = cookies.unwrap_or(profile.cookies);
+        Ok(add_client(eval, (name, user, password), |spec| {
+            spec.profile = Profile { close_after_first_401, cookies, ..profile };
+            (spec.at, spec.port, spec.no_kerberos) = (at.map(Client::name), self::port(port)?, !kerberos);
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }

@@ -1,12 +1,14 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
+//! * `backends.rs`: which backends work, for the control.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
+mod backends;
 mod clients;
 mod hosts;
 mod nat;
@@ -27,6 +29,7 @@ use stickler_site::{Balancer, Site};
 use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
+use backends::Backends;
 use clients::Clients;
 use hosts::SimHosts;
 
@@ -39,6 +42,9 @@ const MOST_TURNS: u64 = 10_000_000;
 
 /// How long the network may take to carry the last closes when a world ends.
 const LAST_PACKETS: Duration = Duration::from_secs(5);
+
+/// The mechanism that is the path of a control: bytes are passed between two connections.
+const CONTROL: &str = "l4-splice";
 
 /// The calendar time at which every simulated world begins: 2026-01-01 00:00:00 UTC.
 const EPOCH: u64 = 1_767_225_600;
@@ -58,6 +64,8 @@ pub struct SimWorld {
     started: BTreeSet<RequestId>,
     /// The tokens made so far. A client without credentials had none to offer.
     tokens: BTreeMap<TokenId, Option<String>>,
+    /// What the balancer of a [control](Self::control) knows of the backends; `None`: it finds out by itself.
+    backends: Option<Backends>,
 }
 
 impl SimWorld {
@@ -100,10 +108,31 @@ impl SimWorld {
             world: Name::from("world"),
             started: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            backends: None,
         };
         // Everybody listens before the first client comes.
         world.run(|engine| engine.settle(LAST_PACKETS))?;
         Ok(world)
+    }
+
+    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. A new connection goes, in turn,
+    /// to one of the backends that work best at that moment, and stays there. The path knows of every fault at once.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the topology has no server, or it uses a name twice.
+    pub fn control(topology: Topology, seed: u64) -> Result<Self, WorldError> {
+        let backends = Backends::new(&topology);
+        let mut world = Self::new(topology, &BalancerSpec::named(CONTROL), seed)?;
+        world.backends = Some(backends);
+        world.inform_balancer();
+        Ok(world)
+    }
+
+    /// Tells the balancer of a control which backends work.
+    fn inform_balancer(&self) {
+        for (name, up) in self.backends.iter().flat_map(Backends::in_use) {
+            self.machines.set_health(&name, up);
+        }
     }
 
     /// The engine underneath, for measurements and captures.
@@ -163,16 +192,17 @@ impl SimWorld {
         }
         let seat = self.clients.seat(&spec.client)?;
         spec.check().map_err(invalid)?;
-        let (client, net) = (seat.client.clone(), seat.net.clone());
+        let (client, net) = (&seat.client, seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
         let (sender, receiver) = oneshot::channel();
+        // Made here and not in the task, so that it is the request of the user who is at the client now.
+        let request = client.request(id, &spec, credentials);
         {
             use stickler_net::Net as _;
             net.spawn(async move {
-                let answer = client.request(id, &spec, credentials).await;
                 // Nobody waits where the script ended without asking.
-                let _ = sender.send(answer);
+                let _ = sender.send(request.await);
             });
         }
         self.under_way.insert(id, receiver);
@@ -301,7 +331,11 @@ impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
         let action = action.over(&self.header.promises);
         self.journal.record(&self.world, What::Action(action.clone()));
+        if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
+            backends.note(fault);
+        }
         let outcome = self.act(action);
+        self.inform_balancer();
         if outcome.is_err() {
             self.journal.retract_action();
         }
