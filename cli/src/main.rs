@@ -5,7 +5,7 @@
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
-//! * `serve`: the mocks and a balancer on loopback, for real clients.
+//! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
 mod balancers;
@@ -13,6 +13,7 @@ mod explain;
 mod jobs;
 mod list;
 mod matrix;
+mod own_file;
 mod record;
 mod replay;
 mod run;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
+        #[cfg(unix)]
+        Command::Supervise(arguments) => return serve::supervise(&arguments),
     };
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),

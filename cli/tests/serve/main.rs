@@ -1,5 +1,6 @@
 //! `stickler serve` with the real curl: the same verdicts on real sockets.
 
+mod bounds;
 mod kerberos;
 mod ntlm;
 mod served;
