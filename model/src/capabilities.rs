@@ -3,7 +3,16 @@
 //! The client under test acts by these facts and the oracle judges by them, so they are written down once, here.
 //! They follow from the [`Agent`] and are not part of a trace. The sources are in `mock-client`'s `profile`.
 
+use std::time::Duration;
+
 use crate::topology::{Agent, ClientSpec, Provider};
+
+/// How long a KDC has to answer one message of a client.
+pub const KDC_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a client does not ask a KDC again that did not answer (Windows: `FarKdcTimeout` and the locator's negative
+/// cache, 45 s by default).
+pub const KDC_LEFT_ALONE: Duration = Duration::from_secs(45);
 
 /// The means by which a user agent can authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
