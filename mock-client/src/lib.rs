@@ -8,6 +8,7 @@
 //!   `link` (how it ends), `message` (builds requests, reads answers), `session` (the user), `traced` (headers that are
 //!   recorded), `secure` (TLS and HTTP/2), `tickets` (of Kerberos), `cookies`.
 //! * [`check`](mod@check): a health check: one request on a connection of its own.
+//! * [`raw_answers`]: the answers in what comes back on a bare connection.
 //! * [`error`]: why a request has no answer ([`NoAnswer`]).
 
 pub mod agent;
@@ -20,6 +21,7 @@ mod link;
 mod message;
 mod pool;
 pub mod profile;
+mod raw;
 mod secure;
 mod session;
 mod tickets;
@@ -31,3 +33,4 @@ pub use check::{Check, CheckResult, check, check_on};
 pub use client::{Client, RequestLimits};
 pub use error::NoAnswer;
 pub use profile::UserAgent;
+pub use raw::raw_answers;

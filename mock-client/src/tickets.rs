@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use stickler_auth::FileTime;
 use stickler_auth::channel_binding::ChannelBinding;
@@ -15,6 +14,7 @@ use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::kerberos::{Credential, KerberosTime, Principal, PrincipalName, ap};
 use stickler_auth::ntlm;
 use stickler_auth::spnego::KerberosOffer;
+use stickler_model::capabilities::{KDC_LEFT_ALONE, KDC_PATIENCE};
 use stickler_model::{Env, Identity, Time};
 use stickler_net::Net;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,13 +22,6 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::agent::Fresh;
-
-/// How long a KDC has to answer one message.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a KDC that did not answer is not asked again (Windows: `FarKdcTimeout` and the locator's negative
-/// cache, 45 s by default).
-const LEFT_ALONE: Duration = Duration::from_secs(45);
 
 /// Longest reply that is accepted, in bytes.
 const MAX_REPLY: u32 = 64 * 1024;
@@ -148,7 +141,7 @@ impl CacheState {
                 Err(Failure::Refused(ClientError::Refused { code: KrbErrorCode::SKEW, .. })) => self.tickets.clear(),
                 Err(Failure::Refused(_)) => return None,
                 Err(Failure::Silent) => {
-                    self.silent_until = Some(context.env.clock.now() + LEFT_ALONE);
+                    self.silent_until = Some(context.env.clock.now() + KDC_LEFT_ALONE);
                     return None;
                 }
             }
@@ -183,7 +176,7 @@ async fn exchange<N: Net>(
             Step::Done(ticket) => return Ok(*ticket),
             Step::Send { realm, request } => {
                 let kdc = kdcs.address(&realm).ok_or(Failure::Silent)?;
-                let reply = timeout(PATIENCE, ask(context.net, kdc, &request)).await;
+                let reply = timeout(KDC_PATIENCE, ask(context.net, kdc, &request)).await;
                 let Ok(Ok(reply)) = reply else { return Err(Failure::Silent) };
                 step = acquire.take(&reply, cache, context.nonces(), context.now()).map_err(Failure::Refused)?;
             }

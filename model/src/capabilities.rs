@@ -3,7 +3,16 @@
 //! The capabilities follow from the [`Agent`](crate::agent::Agent), whose table has the sources. They are not part of a
 //! trace.
 
+use std::time::Duration;
+
 use crate::topology::{ClientSpec, Provider};
+
+/// How long a KDC has to answer one message of a client.
+pub const KDC_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a client does not ask a KDC again that did not answer (Windows: `FarKdcTimeout` and the locator's negative
+/// cache, 45 s by default).
+pub const KDC_LEFT_ALONE: Duration = Duration::from_secs(45);
 
 /// The means by which a user agent can authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -149,6 +149,17 @@ impl fmt::Display for Decided {
     }
 }
 
+/// An HTTP request as the server that processed it numbers it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Served {
+    /// The server.
+    pub server: Name,
+    /// Its number of the connection.
+    pub connection: u32,
+    /// The request's number on that connection.
+    pub number: u32,
+}
+
 /// What was seen. A connection is a number that its observer gives it, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -260,6 +271,23 @@ pub enum What {
         status: Option<u16>,
         /// Why there is no answer.
         error: Option<String>,
+    },
+    /// The plan was over while a request was under way: its client closes its connections. Recorded by the world.
+    RequestAbandoned {
+        /// Which.
+        request: RequestId,
+    },
+    /// A client received an HTTP answer to bytes that it had sent as they are ([`Action::SendRaw`]). Recorded when the
+    /// exchange is over, in the order of the answers.
+    RawAnswered {
+        /// Its place among the answers to these bytes, from 1.
+        number: u32,
+        /// Status.
+        status: u16,
+        /// Where the application says that it processed the request; `None` where no application answered.
+        served: Option<Served>,
+        /// The user that the application reports in the answer, where it answered.
+        user: Option<Principal>,
     },
 
     /// A server accepted a connection.
@@ -430,6 +458,7 @@ impl What {
         match self {
             Self::RequestStarted { request, .. }
             | Self::RequestEnded { request, .. }
+            | Self::RequestAbandoned { request }
             | Self::ClientSent { request, .. }
             | Self::ClientReceived { request, .. }
             | Self::CookieReceived { request, .. }
@@ -441,6 +470,7 @@ impl What {
             | Self::ServerTrusted { request, .. }
             | Self::ServerAnswered { request, .. } => *request,
             Self::Action(_)
+            | Self::RawAnswered { .. }
             | Self::ClientConnected { .. }
             | Self::ClientSecured { .. }
             | Self::ClientClosed { .. }

@@ -41,6 +41,42 @@ pub struct Promises {
     /// connection; `None`: it trusts none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_header: Option<String>,
+    /// For so long a backend is out of use after requests failed at it; `None`: failures of requests are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_after_failures: Option<Duration>,
+    /// The services that have backends of their own; empty: every backend serves everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
+}
+
+impl Promises {
+    /// Returns the service to which a path belongs: the one with the longest prefix of it. `None` where no service has
+    /// backends of its own.
+    pub fn service(&self, path: &str) -> Option<&Service> {
+        let fitting = self.services.iter().filter(|service| path.starts_with(&service.prefix));
+        fitting.max_by_key(|service| service.prefix.len())
+    }
+
+    /// Returns whether this backend serves this path.
+    pub fn serves(&self, backend: &Name, path: &str) -> bool {
+        self.service(path).is_none_or(|service| service.backends.contains(backend))
+    }
+
+    /// Returns how long it may take until a backend that was mended is in use again, beyond the time that packets need:
+    /// until the declared checks have found it up, and its failures are forgotten.
+    pub fn notice_mended(&self) -> Duration {
+        let checks = self.checks.as_ref().map(Checks::notice_up).unwrap_or_default();
+        checks.max(self.out_after_failures.unwrap_or_default())
+    }
+}
+
+/// A part of the site with backends of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The prefix of its paths; empty for everything that no other service has.
+    pub prefix: String,
+    /// Its backends.
+    pub backends: Vec<Name>,
 }
 
 /// How evenly load is spread while every backend is up: of `n` units, a backend with the share `s`

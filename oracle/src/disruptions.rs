@@ -1,10 +1,8 @@
-//! What disrupted clients from outside: connections that they lost, and what the script did to them or to the network.
-//!
-//! The oracle asks here whether a missing answer has a cause other than the balancer.
+//! Connections that clients lost, and where the script disconnected them.
 
 use indexmap::IndexMap;
 use stickler_model::event::Closed;
-use stickler_model::{Action, Fault, Name, What};
+use stickler_model::{Action, Name, What};
 
 use crate::requests::{Request, Requests};
 
@@ -12,7 +10,6 @@ use crate::requests::{Request, Requests};
 pub(crate) struct Disruptions<'t> {
     /// By every client that the trace knows.
     clients: IndexMap<&'t Name, Client>,
-    faults: Vec<Disruption<'t>>,
 }
 
 /// The history of one client over the whole trace. Each list is in order.
@@ -26,21 +23,14 @@ struct Client {
     disconnects: Vec<usize>,
 }
 
-/// A fault that takes something away until it is repaired.
-struct Disruption<'t> {
-    from: usize,
-    fault: &'t Fault,
-    /// Where a held link was released.
-    released: Option<usize>,
-}
-
 impl<'t> Disruptions<'t> {
     /// Reads a trace from start to end.
     pub(crate) fn read(requests: &Requests<'t>) -> Self {
-        let mut disruptions = Self { clients: IndexMap::new(), faults: Vec::new() };
+        let mut disruptions = Self { clients: IndexMap::new() };
         for (position, event) in requests.events() {
             match &event.what {
-                What::Action(action) => disruptions.note_action(position, action),
+                What::Action(Action::AddClient(spec)) => _ = disruptions.client(&spec.name),
+                What::Action(Action::Disconnect(client)) => disruptions.client(client).disconnects.push(position),
                 What::RequestStarted { .. } => _ = disruptions.client(&event.by),
                 What::RequestEnded { request, .. } => {
                     if let Some(request) = requests.get(Some(*request))
@@ -69,65 +59,16 @@ impl<'t> Disruptions<'t> {
         count_between(&client.lost, from, end.event)
     }
 
-    /// Returns whether something that the script did before the request ended can explain that it got no answer: the
-    /// client was disconnected meanwhile, or a fault is or was in its way.
-    ///
-    /// A crash or a reset explains for the rest of the run, even after it was repaired, because a balancer may learn
-    /// only by using a pooled connection that it is dead. A held link explains until it is released. A fault on the
-    /// link to another client explains nothing.
-    pub(crate) fn explain(&self, request: &Request<'t>) -> bool {
-        let Some(end) = request.ended else {
+    /// Returns whether the script disconnected the client while the request was under way.
+    pub(crate) fn is_disconnected(&self, request: &Request<'t>) -> bool {
+        let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return false;
         };
-        let disconnected = self
-            .clients
-            .get(request.client)
-            .is_some_and(|client| count_between(&client.disconnects, request.started, end.event) > 0);
-        disconnected || self.fault_before(request, end.event)
-    }
-
-    fn fault_before(&self, request: &Request<'t>, end: usize) -> bool {
-        let elsewhere = |name: &Name| name != request.client && self.clients.contains_key(name);
-        self.faults.iter().take_while(|disruption| disruption.from < end).any(|disruption| {
-            let stood = disruption.released.is_none_or(|event| event > request.started);
-            stood
-                && match disruption.fault {
-                    Fault::Hold(a, b) | Fault::Reset(a, b) => !elsewhere(a) && !elsewhere(b),
-                    _ => true,
-                }
-        })
+        count_between(&client.disconnects, request.started, end.event) > 0
     }
 
     fn client(&mut self, name: &'t Name) -> &mut Client {
         self.clients.entry(name).or_default()
-    }
-
-    fn note_action(&mut self, position: usize, action: &'t Action) {
-        match action {
-            Action::AddClient(spec) => _ = self.client(&spec.name),
-            Action::Disconnect(client) => self.client(client).disconnects.push(position),
-            Action::Fault(Fault::Release(a, b)) => {
-                for disruption in &mut self.faults {
-                    let same = matches!(disruption.fault, Fault::Hold(c, d) if (a, b) == (c, d) || (a, b) == (d, c));
-                    if same && disruption.released.is_none() {
-                        disruption.released = Some(position);
-                    }
-                }
-            }
-            Action::Fault(fault) if !matches!(fault, Fault::Restart(_) | Fault::Resume(_)) => {
-                self.faults.push(Disruption { from: position, fault, released: None });
-            }
-            Action::Fault(_)
-            | Action::Start { .. }
-            | Action::Await(_)
-            | Action::Advance(_)
-            | Action::AwaitChecks(_)
-            | Action::MakeToken { .. }
-            | Action::SendRaw(_)
-            | Action::SwitchUser(..)
-            | Action::Drain(_)
-            | Action::Undrain(_) => {}
-        }
     }
 }
 

@@ -1,46 +1,111 @@
-//! Refusals for which the site or the user is responsible, whichever balancer is in front.
+//! Who is at fault when a request ends as it should not: the balancer, unless something else explains it.
+//!
+//! `unanswered_because` is about requests without an answer, `refused_because` about those that end in 401 or 407. Each
+//! explanation concerns exactly this request; what explains another one explains nothing here.
 
+use std::time::Duration;
+
+use stickler_model::capabilities::{KDC_LEFT_ALONE, KDC_PATIENCE};
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, What};
 
 use crate::index::Index;
-use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, NO_LOGON_SERVERS};
-use crate::requests::{Request, is_proof};
+use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
+use crate::requests::{End, Request, asks_for_credentials, is_no_answer, is_proof};
 use crate::settings::CommonPackages;
+use crate::verdict::Party;
 
-/// STATUS_NO_TRUST_SAM_ACCOUNT, STATUS_TRUSTED_RELATIONSHIP_FAILURE, STATUS_DOMAIN_TRUST_INCONSISTENT (MS-ERREF 2.3.1).
-const NO_TRUST: [u32; 3] = [0xC000_018B, 0xC000_018D, 0xC000_019B];
+/// RFC 4120 7.5.9: the clocks of client and server differ too much.
+pub(crate) const KRB_AP_ERR_SKEW: u32 = 37;
+/// RFC 4120 7.5.9: the ticket has been used before.
+const KRB_AP_ERR_REPEAT: u32 = 34;
 
-/// Returns whether the request was refused because of the site and not because of the balancer:
-/// * its account is locked out by wrong passwords that users sent, or a fault keeps the DC from answering a server, or
-///   from answering a client that can log on with a ticket only;
-/// * a machine or a domain is not trusted, or not believed: no balancer causes that;
-/// * nobody could log on in this way: see [`is_barred`].
-pub(crate) fn is_refused_by_site(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let logon = request.events.iter().any(|&event| match *index.what(event) {
-        What::ServerLogon { status: ACCOUNT_LOCKED_OUT, .. } => index.logons.cause(event) == Cause::User,
-        What::ServerLogon { status: NO_LOGON_SERVERS, .. } => index.is_explained(request),
-        What::ServerLogon { status, .. } => NO_TRUST.contains(&status),
-        _ => false,
-    });
-    logon || lacks_ticket(index, request) || is_barred(index, request)
+/// Where the site itself takes longer, a time limit may pass, whoever's it is: the shortest are those of a client that asks
+/// a KDC and of a balancer or a server that opens a connection.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Passages of a link that a request may take one after the other: TCP, TLS and three legs from the client to the balancer
+/// and on to a server, and the server's questions to its DC.
+const PASSAGES: u32 = 40;
+
+/// Returns who is at fault for a request's end, if it is not an answer and not the balancer's fault.
+pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
+    if is_no_answer(end.status) {
+        unanswered_because(index, request, end)
+    } else if asks_for_credentials(end.status) {
+        refused_because(index, request)
+    } else {
+        None
+    }
 }
 
-/// Returns whether the client could not log on at this site even without a balancer, with credentials that are good
-/// elsewhere:
+/// Returns who is at fault for a request that ended without an answer, if it is not the balancer:
+/// * the script, if it disconnected the client, was over, or has taken the last backend out of use;
+/// * a server, if it gave this answer itself; or one that speaks no HTTP, if it received the request or nobody did;
+/// * a fault that touched the request (see `faults`). Faults of backends do not excuse a 503 of the balancer itself if
+///   another backend was up since;
+/// * the site's set-up, if it takes longer than time limits allow, or closes what a handshake needs;
+/// * nobody can tell, if the request met a server's close of an idle connection and could not be repeated.
+pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
+    if index.is_given_up(request) {
+        return Some(Party::Script);
+    }
+    if met_rogue(index, request) || is_answer_of_server(index, request, end) {
+        return Some(Party::Server);
+    }
+    if let Some(party) = without_backend_because(index, request, end) {
+        return Some(party);
+    }
+    let by_fault = match is_turned_away(index, request) {
+        true => index.is_turned_away_by_fault(request),
+        false => index.is_cut_short(request),
+    };
+    if by_fault {
+        return Some(Party::InjectedFault);
+    }
+    if is_too_slow(index, request, end) || is_cut_off_by_challenge(index, request) {
+        return Some(Party::SiteSetUp);
+    }
+    (!is_repeatable(index, request) && index.met_idle_end(request).is_some()).then_some(Party::Undetermined)
+}
+
+/// Returns who is at fault for a request with valid credentials that ended in 401 or 407, if it is not the balancer:
+/// * a fault, if it kept the DC from answering a server, or a client that can log on with a ticket only, or so shortly
+///   before that the client does not ask again yet;
+/// * the site's set-up, if the DC or the server refused for a reason that is not the password (a machine or a domain is not
+///   trusted, no logon server, a ticket that the server cannot read), if the DC's directory is behind, or a server closes
+///   what a handshake needs;
+/// * the client, if its user or others locked the account by wrong passwords, or its clock is wrong;
+/// * whoever bars it: see [`barred_because`].
+pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
+    request
+        .events
+        .iter()
+        .find_map(|&event| refused_by_dc(index, request, event))
+        .or_else(|| lacks_ticket_because(index, request))
+        .or_else(|| ticket_refused_because(index, request))
+        .or_else(|| barred_because(index, request))
+        .or_else(|| is_cut_off_by_challenge(index, request).then_some(Party::SiteSetUp))
+}
+
+/// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that are
+/// good elsewhere:
 /// * client and site have no package in common (the client may not use Kerberos, and the site wants
 ///   `Negotiate:Kerberos`);
-/// * the site requires a channel binding, and the client's is of another certificate, or the client sends none. If TLS
-///   is terminated in between, this is how it has to be (TL-1).
-pub(crate) fn is_barred(index: &Index<'_>, request: &Request<'_>) -> bool {
+/// * the site requires a channel binding, and the client sends none, or its is of another certificate. If TLS is terminated
+///   in between, this is how it has to be (TL-1).
+pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let CommonPackages { ntlm, kerberos } = index.settings.common_packages(request.client);
-    let binds = index.settings.binds(request.client);
-    let unbound = || {
-        let proofs = index.tls_paths(request).filter(|path| is_proof(path.leg));
-        let mut required = proofs.filter(|path| index.settings.requires_binding(path.at.0));
-        required.any(|path| !binds || !path.has_one_certificate())
-    };
-    !(ntlm || kerberos) || unbound()
+    if !(ntlm || kerberos) {
+        let restricted = index.settings.is_restricted(request.client);
+        return Some(if restricted { Party::Client } else { Party::SiteSetUp });
+    }
+    let proofs = index.tls_paths(request).filter(|path| is_proof(path.leg));
+    let required: Vec<_> = proofs.filter(|path| index.settings.requires_binding(path.at.0)).collect();
+    if !required.is_empty() && !index.settings.binds(request.client) {
+        return Some(Party::Client);
+    }
+    required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
 }
 
 /// Returns whether the last answer of a server authenticated the client's own user and refused access to it (401.3).
@@ -49,14 +114,114 @@ pub(crate) fn is_user_forbidden(index: &Index<'_>, request: &Request<'_>) -> boo
     last.is_some_and(|answer| answer.is_forbidden() && request.is_taken_for_own_user(&answer))
 }
 
-/// Returns whether a client that can log on with a ticket only got none, because the KDC was out of reach or users had
-/// locked the account.
-fn lacks_ticket(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let Some(end) = request.ended else { return false };
-    let sent = || index.sent(request).any(|(.., leg)| leg == Leg::Ticket);
-    let locked = || index.logons.is_refused_locked(request.identity, request.started, end.event);
-    request.credentials == Credentials::Valid
-        && !index.settings.common_packages(request.client).ntlm
-        && !sent()
-        && (!index.farm.is_quiet_elsewhere(request.started, end.event) || locked())
+/// Returns whether the balancer itself turned the request away with 503, and no server received it.
+pub(crate) fn is_turned_away(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let last = request.events.iter().rev().find_map(|&event| match index.what(event) {
+        What::ServerReceived { .. } => Some(false),
+        What::ClientReceived { echoed, status, .. } => Some(echoed.is_none() && *status == 503),
+        _ => None,
+    });
+    last == Some(true)
+}
+
+/// Returns whether a balancer may send the request's last HTTP request again on another connection: it is idempotent (RFC
+/// 9110 9.2.2) and has no proof of identity, which belongs to its connection.
+pub(crate) fn is_repeatable(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let last = index.sent(request).last();
+    request.is_idempotent() && last.is_some_and(|(.., leg)| leg == Leg::Anonymous)
+}
+
+/// Returns whether a server that speaks no HTTP received the request's last HTTP request; or nobody did, and there is one.
+fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let sent = index.sent(request).last().map(|(event, ..)| event);
+    let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+    match received {
+        Some((_, (server, _), _)) => index.settings.is_rogue(server),
+        None => index.farm.backends().any(|backend| index.settings.is_rogue(backend)),
+    }
+}
+
+/// Returns whether a server itself gave the answer that the request ended with.
+fn is_answer_of_server(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
+    let last = request.events.iter().rev().find_map(|&event| match *index.what(event) {
+        What::ServerReceived { .. } => Some(None),
+        What::ServerAnswered { status, .. } => Some(Some(status)),
+        _ => None,
+    });
+    end.status.is_some() && last.flatten() == end.status
+}
+
+/// Returns who is at fault if no backend of the request's service was up throughout the request: a fault if it affects one
+/// of them, otherwise the script, which has drained all of them.
+fn without_backend_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
+    let of_service = |backend: &&_| index.promises().serves(backend, request.path);
+    let backends: Vec<_> = index.farm.backends().filter(of_service).collect();
+    let any_up = backends.iter().any(|backend| index.farm.is_in_use(backend, request.started, end.event));
+    if any_up || backends.is_empty() {
+        return None;
+    }
+    let drained = |backend: &&_| index.farm.is_drained_only(backend, request.started, end.event);
+    Some(if backends.iter().all(drained) { Party::Script } else { Party::InjectedFault })
+}
+
+/// Returns whether the site by itself takes longer than the shortest time limit, and the request ran for at least that long.
+fn is_too_slow(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
+    let link = index.topology().link;
+    let slow = index.topology().controllers.iter().filter_map(|controller| controller.slow).max().unwrap_or_default();
+    let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow);
+    takes >= SHORTEST_LIMIT && index.at(end.event) - index.at(request.started) >= SHORTEST_LIMIT
+}
+
+/// Returns whether a server that the client began an NTLM handshake with closes the connection with its challenge.
+fn is_cut_off_by_challenge(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate);
+    begun.any(|(_, (server, _), _)| index.settings.closes_by_challenge(server))
+}
+
+/// Returns who is at fault if this event is a logon that the DC refused for a reason that no balancer can cause.
+fn refused_by_dc(index: &Index<'_>, request: &Request<'_>, event: usize) -> Option<Party> {
+    let What::ServerLogon { status, .. } = *index.what(event) else { return None };
+    match status {
+        // A DC that has not heard of the user, or of the password, yet.
+        NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE if index.logons.is_outdated(event) => Some(Party::SiteSetUp),
+        0 | NO_SUCH_USER | WRONG_PASSWORD | LOGON_FAILURE => None,
+        ACCOUNT_LOCKED_OUT => (index.logons.cause(event) == Cause::User).then_some(Party::Client),
+        NO_LOGON_SERVERS if index.is_kept_from_dc(index.by(event), request.started, event) => {
+            Some(Party::InjectedFault)
+        }
+        _ => Some(Party::SiteSetUp),
+    }
+}
+
+/// Returns who is at fault if a client that can log on with a ticket only got none: a fault that keeps or kept the KDC out
+/// of reach, or users who locked the account.
+fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
+    let end = request.ended?.event;
+    let sent = index.sent(request).any(|(.., leg)| leg == Leg::Ticket);
+    if request.credentials != Credentials::Valid || index.settings.common_packages(request.client).ntlm || sent {
+        return None;
+    }
+    if index.is_kept_from_kdc(request, end, KDC_PATIENCE + KDC_LEFT_ALONE) {
+        return Some(Party::InjectedFault);
+    }
+    index.logons.is_refused_locked(request.identity, request.started, end).then_some(Party::Client)
+}
+
+/// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong,
+/// otherwise the site, whose server cannot read it. A refused replay does not count, because the ticket itself is valid;
+/// nor does a wrong channel binding, which has no code of Kerberos.
+fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
+    let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
+    let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {
+        // A balancer that authenticates in front of the servers answers for itself.
+        What::ServerTicket { error, .. } if index.settings.is_server(index.by(event)) => Some(error),
+        _ => None,
+    })?;
+    match error {
+        _ if last != Some(Leg::Ticket) => None,
+        KRB_AP_ERR_SKEW => Some(Party::Client),
+        KRB_AP_ERR_REPEAT => None,
+        1..128 => Some(Party::SiteSetUp),
+        _ => None,
+    }
 }

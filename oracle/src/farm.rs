@@ -2,8 +2,8 @@
 //!
 //! A backend is *up* while no fault and no drain affects it. A crash or a power loss lasts until the restart, a hang
 //! until the process resumes, a held link until its release, a drain until it is revoked. A reset has no duration, but
-//! a backend that had one is not up throughout the time around it. A fault that concerns no backend (the DC, the
-//! balancer, a link to a client) stands *elsewhere*, and can explain what no backend explains.
+//! a backend that had one is not up throughout the time around it. Faults that concern no backend (the DC, the balancer,
+//! a link to a client) are in `faults`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::requests::Requests;
 /// The backends over time. A `usize` is an index into the trace's events.
 pub(crate) struct Farm<'t> {
     backends: BTreeMap<&'t Name, Backend>,
-    /// Where faults elsewhere changed, and whether any stood from then on, in order.
-    elsewhere: Vec<(usize, bool)>,
+    /// The first fault or drain, of a backend or elsewhere.
+    first: Option<usize>,
     /// From when all backends were down, and where the first came back, in order.
     without_backends: Vec<(usize, Option<usize>)>,
 }
@@ -34,20 +34,22 @@ pub(crate) struct Condition {
     pub(crate) down: Option<usize>,
     /// The backend is being drained.
     pub(crate) draining: Option<usize>,
-    /// The number of links to the backend that are held.
+    /// The number of links to the backend that are held, without those to DCs.
     held: u32,
+    /// The number of links between the backend and DCs that are held.
+    without_dc: u32,
 }
 
 impl Condition {
     fn is_up(self) -> bool {
-        self.down.is_none() && self.draining.is_none() && self.held == 0
+        self.down.is_none() && self.draining.is_none() && self.held == 0 && self.without_dc == 0
     }
 }
 
 impl<'t> Farm<'t> {
     /// Reads a trace. The backends are those of the topology, and every other host that acted as a server.
     pub(crate) fn read(requests: &Requests<'t>) -> Self {
-        let mut farm = Self { backends: BTreeMap::new(), elsewhere: Vec::new(), without_backends: Vec::new() };
+        let mut farm = Self { backends: BTreeMap::new(), first: None, without_backends: Vec::new() };
         farm.backends.extend(requests.topology().servers.iter().map(|server| (&server.name, Backend::default())));
         for (_, event) in requests.events() {
             if matches!(event.what, What::ServerAccepted { .. } | What::ServerReceived { .. }) {
@@ -57,7 +59,7 @@ impl<'t> Farm<'t> {
         let mut standing = Standing::default();
         for (position, event) in requests.events() {
             if let What::Action(action) = &event.what {
-                farm.act(position, action, &mut standing);
+                farm.act(position, action, &mut standing, &|name| requests.is_dc(name));
             }
         }
         farm
@@ -83,7 +85,7 @@ impl<'t> Farm<'t> {
     /// Returns whether the backend was down or cut off just before this event.
     pub(crate) fn is_away(&self, backend: &Name, event: usize) -> bool {
         let condition = self.condition(backend, event);
-        condition.down.is_some() || condition.held > 0
+        condition.down.is_some() || condition.held > 0 || condition.without_dc > 0
     }
 
     /// Returns whether a fault or a drain concerned the backend from one event to the other, both included.
@@ -91,16 +93,35 @@ impl<'t> Farm<'t> {
         self.backends.get(backend).is_some_and(|backend| changed(&backend.changes, from, to))
     }
 
-    /// Returns a backend other than this one that was up from one event to the other, both included.
-    pub(crate) fn other_up(&self, backend: &Name, from: usize, to: usize) -> Option<&'t Name> {
-        self.backends().find(|&other| other != backend && self.is_up(other, from, to))
+    /// Returns whether the backend could take requests from one event to the other, both included: it was up, or nothing but
+    /// its way to a DC was cut.
+    pub(crate) fn is_in_use(&self, backend: &Name, from: usize, to: usize) -> bool {
+        let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
+        let first = changes.partition_point(|&(change, _)| change < from);
+        let mut last = self.condition(backend, from);
+        let serves = |condition: Condition| Condition { without_dc: 0, ..condition }.is_up();
+        serves(last)
+            && changes[first..].iter().take_while(|&&(change, _)| change <= to).all(|&(_, condition)| {
+                // A reset changes nothing and strikes all the same.
+                let only_dc = condition.without_dc != last.without_dc;
+                last = condition;
+                only_dc && serves(condition)
+            })
     }
 
-    /// Returns whether no fault stood elsewhere from one event to the other, both included.
-    pub(crate) fn is_quiet_elsewhere(&self, from: usize, to: usize) -> bool {
-        let before = self.elsewhere.partition_point(|&(change, _)| change < from);
-        let stood = before.checked_sub(1).is_some_and(|last| self.elsewhere[last].1);
-        !stood && !changed(&self.elsewhere, from, to)
+    /// Returns whether the backend was being drained from one event to the other, both included, and nothing else kept it
+    /// from serving.
+    pub(crate) fn is_drained_only(&self, backend: &Name, from: usize, to: usize) -> bool {
+        let drained = |condition: Condition| Condition { draining: None, ..condition }.is_up();
+        let changes = self.backends.get(backend).map_or(&[][..], |backend| &backend.changes);
+        let first = changes.partition_point(|&(change, _)| change < from);
+        let between = changes[first..].iter().take_while(|&&(change, _)| change <= to);
+        drained(self.condition(backend, from)) && between.into_iter().all(|&(_, condition)| drained(condition))
+    }
+
+    /// Returns whether this is a backend.
+    pub(crate) fn is_backend(&self, name: &Name) -> bool {
+        self.backends.contains_key(name)
     }
 
     /// Returns since when all backends have been down just before this event, and where the first comes back; `None` if
@@ -112,41 +133,42 @@ impl<'t> Farm<'t> {
 
     /// Returns the first fault or drain, of a backend or elsewhere.
     pub(crate) fn first_change(&self) -> Option<usize> {
-        let backends = self.backends.values().filter_map(|backend| Some(backend.changes.first()?.0));
-        backends.chain(self.elsewhere.first().map(|&(event, _)| event)).min()
+        self.first
     }
 
-    fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>) {
+    fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>, is_dc: &dyn Fn(&Name) -> bool) {
         match action {
             Action::Drain(name) => self.change(event, name, |now| _ = now.draining.get_or_insert(event)),
             Action::Undrain(name) => self.change(event, name, |now| now.draining = None),
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name)) => {
-                if self.backends.contains_key(name) {
-                    self.change(event, name, |now| _ = now.down.get_or_insert(event));
+                if matches!(action, Action::Fault(Fault::Hang(_))) {
+                    standing.hanging.insert(name);
                 } else {
-                    standing.hosts.insert(name);
+                    standing.hanging.remove(name);
                 }
+                self.change(event, name, |now| _ = now.down.get_or_insert(event));
             }
+            // A process that has ended does not go on.
+            Action::Fault(Fault::Resume(name)) if !standing.hanging.contains(name) => {}
             Action::Fault(Fault::Restart(name) | Fault::Resume(name)) => {
-                standing.hosts.remove(name);
+                standing.hanging.remove(name);
                 self.change(event, name, |now| now.down = None);
             }
             Action::Fault(Fault::Hold(a, b)) => {
                 if standing.links.insert(ordered(a, b)) {
-                    self.change_link(event, a, b, |now| now.held += 1);
+                    self.change_link(event, (a, b), is_dc, |now| now.held += 1, |now| now.without_dc += 1);
                 }
             }
             Action::Fault(Fault::Release(a, b)) => {
                 if standing.links.remove(&ordered(a, b)) {
-                    self.change_link(event, a, b, |now| now.held = now.held.saturating_sub(1));
+                    let less = |count: &mut u32| *count = count.saturating_sub(1);
+                    self.change_link(event, (a, b), is_dc, |now| less(&mut now.held), |now| less(&mut now.without_dc));
                 }
             }
-            Action::Fault(Fault::Reset(a, b)) => self.change_link(event, a, b, |_| ()),
+            Action::Fault(Fault::Reset(a, b)) => self.change_link(event, (a, b), is_dc, |_| (), |_| ()),
             _ => return,
         }
-        if let Action::Fault(fault) = action {
-            self.note_elsewhere(event, fault, standing);
-        }
+        self.first.get_or_insert(event);
         self.note_without_backends(event);
     }
 
@@ -157,26 +179,22 @@ impl<'t> Farm<'t> {
         }
     }
 
-    fn change_link(&mut self, event: usize, a: &Name, b: &Name, how: impl Fn(&mut Condition)) {
-        self.change(event, a, &how);
-        if a != b {
-            self.change(event, b, &how);
-        }
-    }
-
-    fn note_elsewhere(&mut self, event: usize, fault: &Fault, standing: &Standing<'_>) {
-        let known = |name: &Name| self.backends.contains_key(name);
-        let here = match fault {
-            Fault::Crash(name)
-            | Fault::PowerLoss(name)
-            | Fault::Restart(name)
-            | Fault::Hang(name)
-            | Fault::Resume(name) => known(name),
-            Fault::Hold(a, b) | Fault::Release(a, b) | Fault::Reset(a, b) => known(a) || known(b),
-        };
-        if !here {
-            let links = standing.links.iter().any(|(a, b)| !known(a) && !known(b));
-            self.elsewhere.push((event, links || !standing.hosts.is_empty()));
+    /// Changes the condition of the backends at the ends of a link: in the second way if the other end is a DC.
+    fn change_link(
+        &mut self,
+        event: usize,
+        (a, b): (&Name, &Name),
+        is_dc: impl Fn(&Name) -> bool,
+        how: impl Fn(&mut Condition),
+        how_with_dc: impl Fn(&mut Condition),
+    ) {
+        let ends = if a == b { vec![(a, b)] } else { vec![(a, b), (b, a)] };
+        for (end, other) in ends {
+            if is_dc(other) {
+                self.change(event, end, &how_with_dc);
+            } else {
+                self.change(event, end, &how);
+            }
         }
     }
 
@@ -194,8 +212,8 @@ impl<'t> Farm<'t> {
 /// The faults in effect while a trace is being read.
 #[derive(Default)]
 struct Standing<'t> {
-    /// Hosts that are down and are not backends.
-    hosts: BTreeSet<&'t Name>,
+    /// Hosts whose process has stopped and may go on.
+    hanging: BTreeSet<&'t Name>,
     /// Links that are held, each with its hosts in order.
     links: BTreeSet<(&'t Name, &'t Name)>,
 }

@@ -1,4 +1,4 @@
-//! HC-1 and HC-2: what health checks detect, and what they leave behind.
+//! HC-1 to HC-3: what health checks detect, what they leave behind, and whom failures count against.
 //!
 //! The requests of a check carry no id, so their sender is unknown. A check that logs on does so as the account that
 //! the balancer declares.
@@ -18,12 +18,19 @@
 //! accepted an Authenticate leg or a ticket of an unknown sender for that account there, and this authenticates the
 //! connection (`Settings::persists`). HC-2 is put to the test by each such logon. It is violated by each request of a
 //! client that the server receives there afterwards, with or without a token.
+//!
+//! **HC-3** applies where a backend is out of use after requests failed at it. It concerns backends that have no failure of
+//! their own: nothing has affected them, and they answered every request that they received, with no error of theirs (5xx).
+//! While a backend is down or cut off and another one of the same service has no failure, HC-3 is put to the test by each
+//! ended request. It is violated if the balancer itself answers 503 and nothing else is in the way: it has taken the
+//! failures of the one for the other's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::trace::Checks;
 use stickler_model::{Leg, Name, What};
 
+use crate::excuses::is_turned_away;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::NO_LOGON_SERVERS;
@@ -59,11 +66,14 @@ pub(crate) fn hc1_checks_detect_failed_authentication(index: &Index<'_>) -> Find
                 alive.entry(&seen.by).or_insert(event);
             }
             What::ClientReceived { request, echoed: None, status: 503, .. } => {
-                let up = alive.iter().find(|(backend, _)| index.farm.is_up(backend, 0, event));
                 let Some(request) = index.request(Some(*request)) else { continue };
+                let can_serve = |backend: &Name| {
+                    index.farm.is_up(backend, 0, event) && index.promises().serves(backend, request.path)
+                };
+                let up = alive.iter().find(|(backend, _)| can_serve(backend));
                 if let Some((backend, &answered)) = up
                     && answered < request.started
-                    && index.farm.is_quiet_elsewhere(0, event)
+                    && index.is_quiet_elsewhere(request, event)
                 {
                     let summary = format!(
                         "{}'s request {} was answered with 503, though {backend} is up and answered a check with 401",
@@ -103,7 +113,7 @@ fn judge_sent_to_broken(
     let can_serve =
         |other: &&Name| *other != server && !broken.contains_key(*other) && index.farm.is_up(other, since, event);
     let Some(other) = index.farm.backends().find(can_serve) else { return };
-    if is_due(index, checks, since, request) && index.farm.is_quiet_elsewhere(since, event) {
+    if is_due(index, checks, since, request) && index.is_quiet_elsewhere(request, event) {
         let summary = format!(
             "{}'s request {} was sent to {server}, which had found no logon server since {}, while {other} was well",
             request.client,
@@ -149,4 +159,66 @@ pub(crate) fn hc2_check_connections_serve_no_client(index: &Index<'_>) -> Findin
         }
     }
     finding
+}
+
+/// Judges HC-3.
+pub(crate) fn hc3_backends_answer_for_their_own_failures(index: &Index<'_>) -> Finding {
+    if index.promises().out_after_failures.is_none() {
+        return Finding::not_applicable();
+    }
+    let mut finding = Finding::default();
+    let failures = own_failures(index);
+    for request in index.requests() {
+        let Some(end) = request.ended else { continue };
+        let away = |backend: &&Name| index.farm.is_away(backend, request.started);
+        let Some(failing) = index.farm.backends().find(away) else { continue };
+        let sound = |backend: &&Name| {
+            index.farm.is_up(backend, 0, end.event)
+                && index.promises().serves(backend, request.path)
+                && !failures.get(*backend).is_some_and(|&failure| failure < end.event)
+        };
+        let Some(sound) = index.farm.backends().find(sound) else { continue };
+        if !index.is_quiet_elsewhere(request, end.event) || index.is_given_up(request) {
+            continue;
+        }
+        finding.exercise();
+        if is_turned_away(index, request) && end.status == Some(503) {
+            let (client, id) = (request.client, request.id);
+            let summary = format!(
+                "{client}'s request {id} was answered with 503 while {failing} was down, though {sound} is up and has never failed",
+            );
+            finding.violate(Failure::TurnedAway, request.cited(), summary, request.events.clone());
+        }
+    }
+    finding
+}
+
+/// Returns the first event by which each backend failed on its own account: it answered 5xx, or a connection of it ended
+/// while a request on it had no answer.
+fn own_failures<'t>(index: &Index<'t>) -> BTreeMap<&'t Name, usize> {
+    let mut failures: BTreeMap<&Name, usize> = BTreeMap::new();
+    let mut open: BTreeMap<ServerConnection<'_>, BTreeSet<u32>> = BTreeMap::new();
+    for (event, seen) in index.events() {
+        match &seen.what {
+            What::ServerAccepted { connection, .. } => _ = open.remove(&(&seen.by, *connection)),
+            What::ServerReceived { connection, number, .. } => {
+                open.entry((&seen.by, *connection)).or_default().insert(*number);
+            }
+            What::ServerAnswered { connection, number, status, .. } => {
+                if let Some(open) = open.get_mut(&(&seen.by, *connection)) {
+                    open.remove(number);
+                }
+                if *status >= 500 {
+                    failures.entry(&seen.by).or_insert(event);
+                }
+            }
+            What::ServerClosed { connection, .. } => {
+                if open.remove(&(&seen.by, *connection)).is_some_and(|open| !open.is_empty()) {
+                    failures.entry(&seen.by).or_insert(event);
+                }
+            }
+            _ => {}
+        }
+    }
+    failures
 }

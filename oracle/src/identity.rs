@@ -12,6 +12,9 @@
 //! **ID-2** is put to the test by each request of a client without credentials that a server answers. It is violated if
 //! the server takes the request for a user, or the answer names one.
 //!
+//! Bytes that a client sends as they are count for both, by the answers that the client receives (see `raw`). They may be for
+//! the client's own user, or for one whose token they carry.
+//!
 //! **ID-3**: a server's connection is authenticated by the client's connection on which the Authenticate leg or the
 //! ticket was sent, until a later one authenticates it again. If the site accepts a proof for its request alone
 //! (`Settings::persists`), the proof authenticates no connection, and ends an earlier authentication. A Negotiate leg
@@ -30,6 +33,7 @@ use stickler_model::{Name, Principal, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::raw::RawSend;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, is_proof};
 use crate::verdict::Failure;
 
@@ -42,6 +46,9 @@ pub(crate) fn id1_requests_run_as_their_own_user(index: &Index<'_>) -> Finding {
         }
         judge_delivery(index, request, &mut finding);
     }
+    for send in index.raw.iter().filter(|send| send.user.is_some()) {
+        judge_raw(index, send, &mut finding);
+    }
     finding
 }
 
@@ -51,6 +58,9 @@ pub(crate) fn id2_anonymous_stays_anonymous(index: &Index<'_>) -> Finding {
     let anonymous = |request: &&Request<'_>| request.credentials == Credentials::None;
     for request in index.requests().filter(anonymous) {
         judge_users(index, request, None, &mut finding);
+    }
+    for send in index.raw.iter().filter(|send| send.user.is_none()) {
+        judge_raw(index, send, &mut finding);
     }
     finding
 }
@@ -127,6 +137,34 @@ fn judge_users(index: &Index<'_>, request: &Request<'_>, allowed: Option<&Princi
             let summary = format!("the answer to {client}'s request {id} is for {user}, but {client} {actual}");
             finding.violate(Failure::WrongUser, request.cited(), summary, vec![request.started, receipt.event]);
         }
+    }
+}
+
+/// Compares the users in the answers to a client's bytes with the only one that they may be for: the client's own, or one
+/// that a token in the bytes has proven, there or on the same connection of the server. Who sends another's token is that
+/// user by its own doing.
+fn judge_raw(index: &Index<'_>, send: &RawSend<'_>, finding: &mut Finding) {
+    let mut proven: BTreeMap<ServerConnection<'_>, &Principal> = BTreeMap::new();
+    for answer in &send.answers {
+        finding.exercise();
+        let (Some(user), Some(served)) = (answer.user, answer.served) else { continue };
+        let at = (&served.server, served.connection);
+        let own = answer.answered.and_then(|event| index.answer(event)).filter(Answered::is_logon);
+        if own.is_some() {
+            proven.insert(at, user);
+        }
+        if send.user == Some(user) || proven.get(&at) == Some(&user) {
+            continue;
+        }
+        let client = &send.spec.client;
+        let actual = send.user.map_or("has no credentials".to_owned(), |user| format!("is {user}"));
+        let summary = format!(
+            "answer {} to the bytes of {client} is for {user}, from {} on connection {}, but {client} {actual}",
+            answer.number, served.server, served.connection,
+        );
+        let origin = answer.answered.and_then(|event| index.authenticated_before(at, event));
+        let events = origin.into_iter().chain([send.event]).chain(answer.events()).collect();
+        finding.violate(Failure::WrongUser, send.cited(), summary, events);
     }
 }
 

@@ -3,24 +3,29 @@
 //! The index is built bottom-up, each part from those before it:
 //!
 //! ```text
-//! Trace ─▶ Requests ─┬─▶ Disruptions
-//!                    ├─▶ Settings ──────▶ authenticated connections
-//!                    ├─▶ Farm
-//!                    ├─▶ TlsConnections
-//!                    └─▶ Logons
+//! Trace ─┬─▶ Requests ─┬─▶ Disruptions
+//!        │             ├─▶ Settings ──────▶ authenticated connections
+//!        │             ├─▶ Farm ──────────▶ Faults
+//!        │             ├─▶ IdleEnds
+//!        │             ├─▶ TlsConnections
+//!        │             └─▶ Logons
+//!        └─▶ RawSends
 //! ```
 //!
 //! Building it takes time linear in the number of events, except for binary searches in the events of one client.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Leg, Name, RequestId, Time, Topology, Trace, What};
 
 use crate::disruptions::Disruptions;
 use crate::farm::Farm;
+use crate::faults::{Faults, IdleEnds, Legs};
 use crate::logons::Logons;
-use crate::requests::{Answered, Request, Requests, ServerConnection};
+use crate::raw::RawSends;
+use crate::requests::{Answered, ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 use crate::tls_connections::{TlsConnections, TlsPath};
 use crate::verdict::Cited;
@@ -29,6 +34,11 @@ use crate::verdict::Cited;
 pub(crate) struct Index<'t> {
     requests: Requests<'t>,
     disruptions: Disruptions<'t>,
+    faults: Faults<'t>,
+    /// The ends of servers' idle connections.
+    pub(crate) idle_ends: IdleEnds,
+    /// What clients sent as they were told to, byte for byte.
+    pub(crate) raw: RawSends<'t>,
     /// The availability of the backends over time.
     pub(crate) farm: Farm<'t>,
     /// How servers and clients are set up.
@@ -47,11 +57,16 @@ type Authentications<'t> = BTreeMap<ServerConnection<'t>, Vec<(usize, bool)>>;
 impl<'t> Index<'t> {
     /// Reads a trace.
     pub(crate) fn new(trace: &'t Trace) -> Self {
-        let requests = Requests::read(trace);
+        let raw = RawSends::read(trace);
+        let requests = Requests::read(trace, &raw.ambiguous);
         let settings = Settings::read(&requests);
+        let farm = Farm::read(&requests);
         Self {
             disruptions: Disruptions::read(&requests),
-            farm: Farm::read(&requests),
+            faults: Faults::read(&requests, &settings, &farm),
+            idle_ends: IdleEnds::read(&requests),
+            raw,
+            farm,
             tls: TlsConnections::read(&requests),
             logons: Logons::read(&requests),
             authenticated: authentications(&requests, &settings),
@@ -149,9 +164,71 @@ impl<'t> Index<'t> {
         self.disruptions.lost(request)
     }
 
-    /// See [`Disruptions::explain`].
-    pub(crate) fn is_explained(&self, request: &Request<'t>) -> bool {
-        self.disruptions.explain(request)
+    /// Returns whether the script disconnected the client before the request ended, or was over by then.
+    pub(crate) fn is_given_up(&self, request: &Request<'t>) -> bool {
+        request.abandoned || self.disruptions.is_disconnected(request)
+    }
+
+    /// Returns whether something that the script did explains that the request lost connections, or was repeated: it
+    /// disconnected the client meanwhile, or a fault touched one of the legs (see `faults`).
+    pub(crate) fn is_disrupted(&self, request: &Request<'t>) -> bool {
+        self.is_given_up(request) || self.faults.explain(self.parts(), request, Legs::Any, |_| false)
+    }
+
+    /// Returns whether a fault explains that the request had no answer: it touched the last leg.
+    pub(crate) fn is_cut_short(&self, request: &Request<'t>) -> bool {
+        self.faults.explain(self.parts(), request, Legs::Last, |_| false)
+    }
+
+    /// Returns whether a fault explains that the balancer turned the request away with 503: it touched the request, and
+    /// no backend was up since, for a balancer to take.
+    pub(crate) fn is_turned_away_by_fault(&self, request: &Request<'t>) -> bool {
+        let end = request.ended.map_or(request.started, |end| end.event);
+        let spared = |from: usize| self.other_up(None, request, from.min(request.started), end).is_some();
+        self.faults.explain(self.parts(), request, Legs::Last, spared)
+    }
+
+    /// Returns a backend that serves the request's path, is not this one, and was up from one event to the other, both
+    /// included.
+    pub(crate) fn other_up(
+        &self,
+        not: Option<&Name>,
+        request: &Request<'t>,
+        from: usize,
+        to: usize,
+    ) -> Option<&'t Name> {
+        let serves = |backend: &&Name| self.promises().serves(backend, request.path);
+        let mut others = self.farm.backends().filter(|&backend| Some(backend) != not).filter(serves);
+        others.find(|backend| self.farm.is_up(backend, from, to))
+    }
+
+    /// See [`Faults::is_quiet_elsewhere`], from the start of the request to this event.
+    pub(crate) fn is_quiet_elsewhere(&self, request: &Request<'t>, to: usize) -> bool {
+        self.faults.is_quiet_elsewhere(self.parts(), request.client, (request.started, to))
+    }
+
+    /// See [`Faults::cuts_off`].
+    pub(crate) fn is_cut_off(&self, on: ClientConnection<'t>, event: usize) -> bool {
+        self.faults.cuts_off(self.parts(), on, event)
+    }
+
+    /// See [`Faults::keeps_from_kdc`].
+    pub(crate) fn is_kept_from_kdc(&self, request: &Request<'t>, to: usize, memory: Duration) -> bool {
+        self.faults.keeps_from_kdc(self.parts(), request.client, (request.started, to), memory)
+    }
+
+    /// See [`Faults::keeps_from_dc`].
+    pub(crate) fn is_kept_from_dc(&self, server: &Name, from: usize, to: usize) -> bool {
+        self.faults.keeps_from_dc(self.parts(), server, (from, to))
+    }
+
+    /// Returns the server's close of an idle connection that the request may have met, by its event.
+    pub(crate) fn met_idle_end(&self, request: &Request<'t>) -> Option<usize> {
+        self.idle_ends.met_by(&self.requests, request)
+    }
+
+    fn parts(&self) -> (&Requests<'t>, &Settings<'t>, &Farm<'t>) {
+        (&self.requests, &self.settings, &self.farm)
     }
 
     /// See [`TlsConnections::paths`].

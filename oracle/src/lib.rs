@@ -7,9 +7,10 @@
 //!
 //! Inside, `requests` ties the events of a trace together by request ids. From it are built `logons` (the DCs' decisions
 //! and their causes), `settings` (what servers and clients can do), `tls_connections`, `farm` (the availability of the
-//! backends) and `disruptions` (faults and lost connections). `index` is the facade over all of these. `excuses` says
-//! what the site refuses by itself. Each family of requirements has a module that states its rules and the reasons:
-//! `handshake` (HS), `identity` (ID-1 to ID-3) and `trust` (ID-4, ID-5), `persistence` (ST-1, ST-3), `stability` (ST-2)
+//! backends), `disruptions` (lost connections) and `faults` (what the script broke, and what that touched). `raw` has the
+//! bytes that clients sent as they are. `index` is the facade over all of these. `excuses` says who else than the balancer
+//! is at fault for a request's end. Each family of requirements has a module that states its rules and the reasons:
+//! `handshake` (HS), `identity` (ID-1 to ID-3) and `trust` (ID-4, ID-5), `persistence` (ST-1, ST-3, ST-5), `stability` (ST-2)
 //! and `spread` (ST-4), `failover` (FO), `health` (HC), `tls` (TL). A judging function begins with the id of its
 //! requirement, reads the index and returns a `finding`.
 //!
@@ -21,6 +22,7 @@ pub mod effort;
 mod excuses;
 mod failover;
 mod farm;
+mod faults;
 mod finding;
 mod handshake;
 mod health;
@@ -29,6 +31,7 @@ mod index;
 mod judge;
 mod logons;
 mod persistence;
+mod raw;
 mod requests;
 pub mod requirement;
 mod settings;

@@ -5,7 +5,7 @@
 //! restarts, therefore a server's record belongs to the *latest* decision with its number that has no record yet. Where
 //! one DC asked another, its record leads from the other DC's decision to the server's question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::event::Credentials;
 use stickler_model::{Event, Leg, Name, Principal, RequestId, Topology, What};
@@ -18,9 +18,9 @@ const KDC_CLIENT_REVOKED: u32 = 18;
 
 // MS-ERREF 2.3.1: the failures that a DC counts against an account (MS-SAMR 3.1.5.14.7), and the status of an account
 // that has reached the limit.
-const NO_SUCH_USER: u32 = 0xC000_0064;
-const WRONG_PASSWORD: u32 = 0xC000_006A;
-const LOGON_FAILURE: u32 = 0xC000_006D;
+pub(crate) const NO_SUCH_USER: u32 = 0xC000_0064;
+pub(crate) const WRONG_PASSWORD: u32 = 0xC000_006A;
+pub(crate) const LOGON_FAILURE: u32 = 0xC000_006D;
 pub(crate) const ACCOUNT_LOCKED_OUT: u32 = 0xC000_0234;
 pub(crate) const NO_LOGON_SERVERS: u32 = 0xC000_005E;
 
@@ -32,6 +32,8 @@ pub(crate) struct Logons<'t> {
     refused_locked: Vec<(usize, &'t Principal)>,
     /// By the server's event.
     causes: BTreeMap<usize, Cause>,
+    /// The servers' events that record the decision of a DC whose directory is behind for the account.
+    outdated: BTreeSet<usize>,
 }
 
 /// One decision of a DC.
@@ -86,7 +88,8 @@ impl<'t> Logons<'t> {
         }
         events.for_each(|(event, seen)| failures.note_ticket(event, &seen.what));
         let causes = decisions.iter().filter_map(|logon| Some((logon.noted?, logon.cause))).collect();
-        Self { decisions, refused_locked: failures.refused_locked, causes }
+        let outdated = decisions.iter().filter(|logon| is_outdated(requests, logon)).filter_map(|logon| logon.noted);
+        Self { outdated: outdated.collect(), decisions, refused_locked: failures.refused_locked, causes }
     }
 
     /// Returns the decisions in order.
@@ -99,6 +102,12 @@ impl<'t> Logons<'t> {
         self.causes.get(&noted).copied().unwrap_or(Cause::Unknown)
     }
 
+    /// Returns whether the outcome that a server recorded with this event was decided by a DC whose directory lacks the
+    /// account, or has an older password of it.
+    pub(crate) fn is_outdated(&self, noted: usize) -> bool {
+        self.outdated.contains(&noted)
+    }
+
     /// Returns whether the KDC refused this account because users had locked it, from the event `from` (included) to
     /// the event `to` (excluded).
     pub(crate) fn is_refused_locked(&self, account: Option<&Principal>, from: usize, to: usize) -> bool {
@@ -106,6 +115,16 @@ impl<'t> Logons<'t> {
         let mut between = self.refused_locked[first..].iter().take_while(|&&(event, _)| event < to);
         between.any(|&(_, refused)| Some(refused) == account)
     }
+}
+
+/// Returns whether the DC that decided is behind for the account.
+fn is_outdated(requests: &Requests<'_>, logon: &Logon<'_>) -> bool {
+    let dc = requests.by(logon.decided);
+    let mut controllers = requests.topology().controllers.iter().filter(|controller| controller.name == *dc);
+    controllers.any(|controller| {
+        let behind = controller.lacks.iter().chain(&controller.outdated);
+        behind.into_iter().any(|name| name.eq_ignore_ascii_case(logon.account.user()))
+    })
 }
 
 /// Counts of failed logons while a trace is being read.

@@ -1,4 +1,5 @@
-//! ST-1 and ST-3: a client stays on its backend, because the balancer remembers it or because of a cookie.
+//! ST-1, ST-3 and ST-5: a client stays on its backend, because the balancer remembers it or because of a cookie; and that is
+//! one of the service that it asks for.
 //!
 //! **ST-1** applies where persistence is declared. A client's *homes* are the backends that answered it: one, or several
 //! if its first requests were sent at the same time. A home counts while nothing has affected the backend since it last
@@ -9,20 +10,24 @@
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
 //!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired. It
-//!   is violated if another server receives the request.
+//!   is violated if another server receives the request. A connection that has carried a token stays where its last
+//!   request went, whatever cookie the client has received elsewhere since: its handshake or its identity is there (HS-2).
 //! * A value that no client ever received is *forged*. A value whose backend has been down for longer than the declared
 //!   checks need to notice is *stale*. A request with such a value is put to the test when it ends, if a backend was up
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer
 //!   of the balancer itself with a status of 400 or more: a request with an ignored cookie is like any other.
+//!
+//! **ST-5** applies where services with backends of their own are declared. It is put to the test by each request that a
+//! server receives, and violated if the server is none of the backends of the service to which the request's path belongs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use stickler_model::{Name, RequestId, What};
+use stickler_model::{Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
-use crate::requests::{Request, is_no_answer};
+use crate::requests::{ClientConnection, Request, ServerConnection, is_no_answer};
 use crate::verdict::Failure;
 
 /// Judges ST-1.
@@ -125,9 +130,43 @@ pub(crate) fn st3_cookies_are_obeyed_or_ignored(index: &Index<'_>) -> Finding {
             What::CookieSent { request, value, .. } => {
                 state.sent.insert(*request, (value, event));
             }
-            What::ServerReceived { request: Some(id), .. } => state.judge_cookie(index, *id, event, &mut finding),
+            What::ClientSent { request, connection, leg, .. } => {
+                let on = (&seen.by, *connection);
+                state.sent_on.insert(*request, on);
+                if *leg != Leg::Anonymous {
+                    state.tokens.insert(on);
+                }
+            }
+            What::ServerReceived { request: Some(id), connection, .. } => {
+                state.judge_cookie(index, *id, (&seen.by, *connection), event, &mut finding);
+                if let Some(&on) = state.sent_on.get(id).filter(|on| state.tokens.contains(*on)) {
+                    state.bound.insert(on, (&seen.by, *connection));
+                }
+            }
             What::RequestEnded { request, .. } => state.judge_end(index, *request, event, &mut finding),
             _ => {}
+        }
+    }
+    finding
+}
+
+/// Judges ST-5.
+pub(crate) fn st5_requests_reach_their_service(index: &Index<'_>) -> Finding {
+    if index.promises().services.is_empty() {
+        return Finding::not_applicable();
+    }
+    let mut finding = Finding::default();
+    for request in index.requests() {
+        for (event, (server, connection), _) in index.received(request) {
+            finding.exercise();
+            if !index.promises().serves(server, request.path) {
+                let (client, id, path) = (request.client, request.id, request.path);
+                let summary = format!(
+                    "{server} received {client}'s request {id} on connection {connection}, \
+                     but none of {path:?} is served there",
+                );
+                finding.violate(Failure::Moved, request.cited(), summary, vec![request.started, event]);
+            }
         }
     }
     finding
@@ -142,16 +181,30 @@ struct St3State<'t> {
     held: BTreeMap<(&'t Name, &'t str), (&'t Name, usize)>,
     /// By request: the server that answered it last.
     answered_by: BTreeMap<RequestId, &'t Name>,
+    /// By request: the client's connection on which it was last sent.
+    sent_on: BTreeMap<RequestId, ClientConnection<'t>>,
+    /// By client's connection that has carried a token: the server's connection that received its latest request.
+    bound: BTreeMap<ClientConnection<'t>, ServerConnection<'t>>,
+    /// Client's connections that have carried a token.
+    tokens: BTreeSet<ClientConnection<'t>>,
     /// By request: the value that was sent with it, and the event.
     sent: BTreeMap<RequestId, (&'t str, usize)>,
 }
 
 impl<'t> St3State<'t> {
-    fn judge_cookie(&self, index: &Index<'t>, id: RequestId, event: usize, finding: &mut Finding) {
+    fn judge_cookie(
+        &self,
+        index: &Index<'t>,
+        id: RequestId,
+        at: ServerConnection<'t>,
+        event: usize,
+        finding: &mut Finding,
+    ) {
         let (Some(request), Some(&(value, sent))) = (index.request(Some(id)), self.sent.get(&id)) else { return };
         let Some(&(backend, given)) = self.held.get(&(request.client, value)) else { return };
         let expired = index.promises().persistence.is_some_and(|lasts| index.at(event) - index.at(given) >= lasts);
-        if expired || given > sent || !index.farm.is_up(backend, given, event) {
+        let stays = self.sent_on.get(&id).and_then(|on| self.bound.get(on)).is_some_and(|&bound| bound == at);
+        if expired || stays || given > sent || !index.farm.is_up(backend, given, event) {
             return;
         }
         finding.exercise();
@@ -172,8 +225,8 @@ impl<'t> St3State<'t> {
             Some(&(backend, _)) if is_stale(index, backend, request.started) => "stale",
             Some(_) => return,
         };
-        let any_up = index.farm.backends().any(|backend| index.farm.is_up(backend, request.started, event));
-        if !any_up || !index.farm.is_quiet_elsewhere(request.started, event) {
+        let any_up = index.other_up(None, request, request.started, event).is_some();
+        if !any_up || !index.is_quiet_elsewhere(request, event) || index.is_given_up(request) {
             return;
         }
         finding.exercise();

@@ -4,11 +4,13 @@
 //! invented one) belongs to the sender "unknown" and is not among them. Reading a trace takes time linear in the
 //! number of its events.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
 use stickler_model::trace::Promises;
-use stickler_model::{Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
+use stickler_model::{Action, Event, Leg, Name, Principal, RequestId, Time, Topology, Trace, What};
 
 use crate::verdict::Cited;
 
@@ -23,6 +25,8 @@ pub(crate) struct Requests<'t> {
     trace: &'t Trace,
     /// In the order in which the requests were started.
     by_id: IndexMap<RequestId, Request<'t>>,
+    clients: BTreeSet<&'t Name>,
+    dcs: BTreeSet<&'t Name>,
     last_received: Option<usize>,
 }
 
@@ -34,10 +38,13 @@ pub(crate) struct Request<'t> {
     pub(crate) credentials: Credentials,
     pub(crate) preemptive: bool,
     pub(crate) method: &'t str,
+    pub(crate) path: &'t str,
     pub(crate) length: u64,
     pub(crate) digest: Digest,
     pub(crate) started: usize,
     pub(crate) ended: Option<End<'t>>,
+    /// Whether the plan was over before the request ended.
+    pub(crate) abandoned: bool,
     /// Every event that names the request, in order, including its start and its end.
     pub(crate) events: Vec<usize>,
 }
@@ -67,12 +74,15 @@ pub(crate) struct Answered<'t> {
 }
 
 impl<'t> Requests<'t> {
-    /// Reads a trace from start to end.
-    pub(crate) fn read(trace: &'t Trace) -> Self {
-        let mut requests = Self { trace, by_id: IndexMap::new(), last_received: None };
+    /// Reads a trace from start to end. Requests with these ids, for which others have spoken, are left out.
+    pub(crate) fn read(trace: &'t Trace, ambiguous: &BTreeSet<RequestId>) -> Self {
+        let mut requests =
+            Self { trace, by_id: IndexMap::new(), clients: BTreeSet::new(), dcs: BTreeSet::new(), last_received: None };
+        requests.dcs.extend(trace.header.topology.controllers.iter().map(|controller| &controller.name));
         for (position, event) in trace.events.iter().enumerate() {
             requests.note(position, event);
         }
+        requests.by_id.retain(|id, _| !ambiguous.contains(id));
         requests
     }
 
@@ -84,6 +94,17 @@ impl<'t> Requests<'t> {
     /// Returns the request with this id, if a client started it.
     pub(crate) fn get(&self, id: Option<RequestId>) -> Option<&Request<'t>> {
         self.by_id.get(&id?)
+    }
+
+    /// Returns whether this is a client: the script added it, or it started a request.
+    pub(crate) fn is_client(&self, name: &Name) -> bool {
+        self.clients.contains(name)
+    }
+
+    /// Returns whether this is a DC: the topology names it, or it has decided on a logon or a ticket, or it has the name that
+    /// worlds give the DC of a domain that the topology describes no further.
+    pub(crate) fn is_dc(&self, name: &Name) -> bool {
+        self.dcs.contains(name) || matches!(name.as_str(), "dc" | "dc-partner")
     }
 
     /// Returns the trace's events with their indices.
@@ -172,6 +193,12 @@ impl<'t> Requests<'t> {
     fn note(&mut self, position: usize, event: &'t Event) {
         match &event.what {
             What::RequestStarted { .. } => self.note_start(position, event),
+            What::Action(Action::AddClient(spec)) => _ = self.clients.insert(&spec.name),
+            What::RequestAbandoned { request } => {
+                if let Some(request) = self.by_id.get_mut(request).filter(|request| request.ended.is_none()) {
+                    request.abandoned = true;
+                }
+            }
             What::RequestEnded { request, status, error } => {
                 if let Some(request) = self.by_id.get_mut(request)
                     && request.ended.is_none()
@@ -181,8 +208,12 @@ impl<'t> Requests<'t> {
                 }
             }
             other => {
-                if matches!(other, What::ServerReceived { .. }) {
-                    self.last_received = Some(position);
+                match other {
+                    What::ServerReceived { .. } => self.last_received = Some(position),
+                    What::DcLogon { .. } | What::DcPassedOn { .. } | What::DcTicket { .. } => {
+                        self.dcs.insert(&event.by);
+                    }
+                    _ => {}
                 }
                 if let Some(request) = other.request().and_then(|id| self.by_id.get_mut(&id)) {
                     request.events.push(position);
@@ -192,11 +223,12 @@ impl<'t> Requests<'t> {
     }
 
     fn note_start(&mut self, position: usize, event: &'t Event) {
-        let What::RequestStarted { request: id, identity, credentials, preemptive, method, length, digest, .. } =
+        let What::RequestStarted { request: id, identity, credentials, preemptive, method, path, length, digest } =
             &event.what
         else {
             return;
         };
+        self.clients.insert(&event.by);
         self.by_id.entry(*id).or_insert_with(|| Request {
             id: *id,
             client: &event.by,
@@ -204,10 +236,12 @@ impl<'t> Requests<'t> {
             credentials: *credentials,
             preemptive: *preemptive,
             method,
+            path,
             length: *length,
             digest: *digest,
             started: position,
             ended: None,
+            abandoned: false,
             events: vec![position],
         });
     }

@@ -55,6 +55,20 @@ macro_rules! requirements {
                 text: "The DC counts no failed logon that no user caused",
                 source: "MS-SAMR 3.1.5.14.7: failed logons count towards lockout",
             }
+            Hs7 {
+                judge: handshake::answers::hs7_anonymous_clients_are_answered,
+                id: "HS-7",
+                severity: Must,
+                text: "Where nothing is broken, each request of a client without credentials gets exactly one answer",
+                source: "RFC 9110 3.4, 15.6.3",
+            }
+            Hs8 {
+                judge: handshake::pipelines::hs8_pipelined_requests_follow_their_credentials,
+                id: "HS-8",
+                severity: Must,
+                text: "What a client pipelines behind its credentials goes over the connection that they authenticate, in order",
+                source: "RFC 9112 9.3.2, RFC 4559 6",
+            }
             Id1 {
                 judge: identity::id1_requests_run_as_their_own_user,
                 id: "ID-1",
@@ -118,6 +132,13 @@ macro_rules! requirements {
                 text: "Load is spread: the busiest backend stays within the bound that its algorithm promises",
                 source: "the spread that the balancer promises",
             }
+            St5 {
+                judge: persistence::st5_requests_reach_their_service,
+                id: "ST-5",
+                severity: Must,
+                text: "A request reaches a server of the service that it asks for",
+                source: "the services that the balancer promises",
+            }
             Fo1 {
                 judge: failover::deaths::fo1_clients_of_dead_backends_are_served,
                 id: "FO-1",
@@ -167,6 +188,13 @@ macro_rules! requirements {
                 text: "With no backend left, the answer is a prompt 503, or a refused connection at L4",
                 source: "RFC 9110 15.6.4",
             }
+            Fo8 {
+                judge: failover::replays::fo8_lost_idle_races_are_run_again,
+                id: "FO-8",
+                severity: Must,
+                text: "A request that meets a server's close of an idle connection is sent again where that is safe",
+                source: "RFC 9112 9.3.1, RFC 9110 9.2.2",
+            }
             Hc1 {
                 judge: health::hc1_checks_detect_failed_authentication,
                 id: "HC-1",
@@ -180,6 +208,13 @@ macro_rules! requirements {
                 severity: Must,
                 text: "A connection authenticated by a health check never serves a client",
                 source: "RFC 4559 6",
+            }
+            Hc3 {
+                judge: health::hc3_backends_answer_for_their_own_failures,
+                id: "HC-3",
+                severity: Must,
+                text: "A backend is held responsible for its own failures only",
+                source: "the meaning of a passive check",
             }
             Tl1 {
                 judge: tls::tl1_channel_bindings_are_enforced,

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use stickler_model::site::{Checking, ProtectionSpec};
-use stickler_model::topology::ServerSpec;
+use stickler_model::site::{Checking, KeepAlive, ProtectionSpec};
+use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::{Action, ClientSpec, Leg, Name, What};
 
 use crate::requests::{Answered, Requests};
@@ -76,6 +76,47 @@ impl<'t> Settings<'t> {
     /// Returns whether a client binds its tokens to the certificate that it was shown.
     pub(crate) fn binds(&self, client: &Name) -> bool {
         self.clients.get(client).is_none_or(|client| client.binds())
+    }
+
+    /// Returns whether two clients are the same or sit at the same host, and so have the same address.
+    pub(crate) fn share_host(&self, one: &Name, other: &Name) -> bool {
+        self.host(one) == self.host(other)
+    }
+
+    /// Returns the client whose host this client sits at, which is itself unless the script says otherwise.
+    pub(crate) fn host<'n>(&self, client: &'n Name) -> &'n Name
+    where
+        't: 'n,
+    {
+        let mut host = client;
+        // No longer than there are clients, should they sit at each other's hosts.
+        for _ in 0..self.clients.len() {
+            match self.clients.get(host).and_then(|spec| spec.at.as_ref()) {
+                Some(at) => host = at,
+                None => break,
+            }
+        }
+        host
+    }
+
+    /// Returns whether this is a server of the site, as far as the header says.
+    pub(crate) fn is_server(&self, name: &Name) -> bool {
+        self.servers.is_empty() || self.servers.contains_key(name)
+    }
+
+    /// Returns whether a server speaks no proper HTTP.
+    pub(crate) fn is_rogue(&self, server: &Name) -> bool {
+        self.servers.get(server).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
+    }
+
+    /// Returns whether a server closes the connection with its challenge, so that NTLM never ends there.
+    pub(crate) fn closes_by_challenge(&self, server: &Name) -> bool {
+        self.servers.get(server).is_some_and(|server| server.site.keep_alive == KeepAlive::ClosedByChallenge)
+    }
+
+    /// Returns whether the script forbids this client what its user agent could do (Kerberos).
+    pub(crate) fn is_restricted(&self, client: &Name) -> bool {
+        self.clients.get(client).is_some_and(|client| client.no_kerberos)
     }
 
     /// Returns the packages that a client has in common with any server, under a scheme that both have.

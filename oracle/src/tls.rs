@@ -6,7 +6,7 @@
 //! * *Passthrough*, or one certificate for all: a client was shown the certificate that the server shows. TL-1 is put to
 //!   the test by each ended request of such a client, if it has valid credentials and binds, whose Authenticate leg or
 //!   ticket a server received in this path. It is violated if the request ends in 401 (or 407) and no server took it for
-//!   its user, unless the site refused it for another reason (a ticket that the server could not read, a locked account).
+//!   its user, unless somebody else is at fault (`excuses`), such as for a ticket that the server could not read.
 //! * *Termination*: the two certificates differ. TL-1 is put to the test by each Authenticate leg and each ticket that a
 //!   server answers in this path. It is violated if a server takes such a request for a user: somebody in between can act
 //!   as the client.
@@ -25,12 +25,12 @@ use stickler_model::event::Credentials;
 use stickler_model::topology::UpstreamTls;
 use stickler_model::{Name, RequestId, What};
 
-use crate::excuses::is_refused_by_site;
+use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, ClientConnection, Request, ServerConnection, asks_for_credentials, is_proof};
 use crate::tls_connections::TlsPath;
-use crate::verdict::Failure;
+use crate::verdict::{Failure, Party};
 
 /// Judges TL-1.
 pub(crate) fn tl1_channel_bindings_are_enforced(index: &Index<'_>) -> Finding {
@@ -56,17 +56,25 @@ fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsP
     if request.credentials != Credentials::Valid || !index.settings.binds(request.client) {
         return;
     }
-    finding.exercise();
     let taken = index.answered(request).any(|answer| answer.taken_for().is_some());
-    let excused =
-        index.is_explained(request) || is_refused_by_site(index, request) || has_unreadable_ticket(index, request);
-    if asks_for_credentials(end.status) && !taken && !excused {
+    if !asks_for_credentials(end.status) || taken {
+        finding.exercise();
+    } else {
+        let explained = index.is_disrupted(request).then_some(Party::InjectedFault);
+        let fault = explained
+            .or_else(|| refused_because(index, request))
+            .or_else(|| has_unreadable_ticket(index, request).then_some(Party::Undetermined))
+            .unwrap_or(Party::Balancer);
         let (server, number) = path.at;
         let summary = format!(
             "{}'s request {} was refused, though its client was shown the certificate of {server} on connection {number}",
             request.client, request.id,
         );
-        finding.violate(
+        if fault == Party::Balancer {
+            finding.exercise();
+        }
+        finding.blame(
+            fault,
             Failure::Refused,
             request.cited(),
             summary,

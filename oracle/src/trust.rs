@@ -4,7 +4,8 @@
 //! client's request that carries a claim in that header and reaches a server. It is violated if a server trusts exactly
 //! the value that the client claimed, and takes the request for a user who is not the client's own with valid
 //! credentials: then the value can only have come from the client. A client that claims the truth proves nothing,
-//! because the balancer may have written the same.
+//! because the balancer may have written the same. Claims in bytes that a client sends as they are count in the same way, by
+//! the answers that an application gave to them.
 //!
 //! **ID-5** is put to the test by each Authenticate leg or ticket that is taken for the client's user, if the client was
 //! taken for another user of its own before. It is violated if
@@ -19,15 +20,17 @@ use stickler_model::{Name, Principal, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::raw::RawSend;
 use crate::requests::{Answered, Request, ServerConnection};
 use crate::verdict::Failure;
 
 /// Judges ID-4.
 pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
-    if index.promises().trusted_header.is_none() {
-        return Finding::not_applicable();
-    }
+    let Some(header) = &index.promises().trusted_header else { return Finding::not_applicable() };
     let mut finding = Finding::default();
+    for send in index.raw.iter() {
+        judge_raw_claims(index, send, header, &mut finding);
+    }
     for request in index.requests() {
         let mut claimed: Option<(usize, &str)> = None;
         let mut trusted: Option<usize> = None;
@@ -60,6 +63,35 @@ pub(crate) fn id4_client_claims_are_not_trusted(index: &Index<'_>) -> Finding {
         }
     }
     finding
+}
+
+/// Judges bytes that claim somebody in the header that the site trusts, by the answers that an application gave.
+fn judge_raw_claims(index: &Index<'_>, send: &RawSend<'_>, header: &str, finding: &mut Finding) {
+    let claims = send.values(header);
+    for answer in send.answers.iter().filter(|_| !claims.is_empty()) {
+        let (Some(answered), Some(received)) = (answer.answered, answer.received) else { continue };
+        finding.exercise();
+        // The server records whom it trusts between the receipt and the answer.
+        let trusted = (received..answered).rev().find(|&event| match index.what(event) {
+            What::ServerTrusted { connection, number, value, .. } => {
+                let served = answer.served.is_some_and(|served| {
+                    (&served.server, served.connection, served.number) == (index.by(event), *connection, *number)
+                });
+                served && claims.contains(value)
+            }
+            _ => false,
+        });
+        let taken = answer.user.filter(|&user| send.user != Some(user));
+        if let (Some(trusted), Some(user)) = (trusted, taken) {
+            let client = &send.spec.client;
+            let summary = format!(
+                "{} took the bytes of {client} for {user}, by the header {header} that the client itself had sent",
+                index.by(answered),
+            );
+            let events = answer.events().chain([send.event, trusted]).collect();
+            finding.violate(Failure::WrongUser, send.cited(), summary, events);
+        }
+    }
 }
 
 /// Judges ID-5.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Formatter, Write as _};
 
 use stickler_model::action::CheckChange;
-use stickler_model::event::{Closed, Credentials, Event, Leg, What};
+use stickler_model::event::{Closed, Credentials, Event, Leg, Served, What};
 use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
 
@@ -63,6 +63,8 @@ impl fmt::Display for Saw<'_> {
             | What::CookieReceived { .. }
             | What::CookieSent { .. }
             | What::ClientClaimed { .. }
+            | What::RequestAbandoned { .. }
+            | What::RawAnswered { .. }
             | What::RequestEnded { .. } => client_line(f, self.0),
             What::ClientClosed { connection, how } | What::ServerClosed { connection, how } => {
                 write!(f, "connection {connection} is gone ({})", closed(*how))
@@ -145,6 +147,18 @@ fn client_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
         }
         What::ClientClaimed { connection, request, value } => {
             write!(f, "claims to be {value:?} in {request} on its connection {connection}")
+        }
+        What::RequestAbandoned { request } => write!(f, "is over while {request} is under way"),
+        What::RawAnswered { number, status, served, user } => {
+            write!(f, "receives {status} as answer {number} to its bytes")?;
+            if let Some(Served { server, connection, number }) = served {
+                write!(
+                    f,
+                    ", by {server} as request {number} of its connection {connection}, {}",
+                    self::user(user.as_ref())
+                )?;
+            }
+            Ok(())
         }
         What::RequestEnded { request, status: Some(status), .. } => write!(f, "{request} ends with {status}"),
         What::RequestEnded { request, error, .. } => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::event::{Credentials, Leg};
+use stickler_model::event::{Credentials, Leg, Served};
 use stickler_model::payload::Digest;
 use stickler_model::topology::{DomainSpec, Provider};
 use stickler_model::trace::Promises;
@@ -141,6 +141,40 @@ fn the_table_shows_what_was_violated_and_marks_surprises() {
 #[test]
 fn the_evidence_is_a_short_transcript() {
     insta::assert_snapshot!(pretty::details(&run("anonymous", "shared-pool", Grade::Violated, true), REPLAY, false));
+}
+
+#[test]
+fn what_is_somebody_elses_fault_is_told_apart_from_what_counts() {
+    let mut run = run("anonymous", "shared-pool", Grade::Violated, true);
+    let counted = run.verdicts[1].evidence[0].clone();
+    let others = [Party::InjectedFault, Party::InjectedFault, Party::SiteSetUp];
+    run.verdicts[0].evidence =
+        others.map(|fault| Evidence { fault, summary: "r1 ended in 502".into(), ..counted.clone() }).to_vec();
+    let text = pretty::details(&run, REPLAY, false);
+    for line in [
+        "not counted for HS-1, at fault: an injected fault (2 times): r1 ended in 502\n",
+        "not counted for HS-1, at fault: the site's set-up: r1 ended in 502\n",
+        "ID-2 violated: mallory's request r2 was processed as CORP\\alice\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("HS-1 violated"), "{text}");
+}
+
+#[test]
+fn bytes_are_answered_and_requests_abandoned_in_a_line_each() {
+    let line = |by: &str, what| transcript::line(&Event { at: Time::default(), by: Name::from(by), what });
+    let served = Some(Served { server: "iis1".into(), connection: 3, number: 2 });
+    let user = Some(Principal::new("CORP", "alice"));
+    let told = line("mallory", What::RawAnswered { number: 1, status: 200, served, user });
+    assert!(
+        told.ends_with(r"receives 200 as answer 1 to its bytes, by iis1 as request 2 of its connection 3, CORP\alice"),
+        "{told}"
+    );
+    let refused = line("mallory", What::RawAnswered { number: 2, status: 401, served: None, user: None });
+    assert!(refused.ends_with("receives 401 as answer 2 to its bytes"), "{refused}");
+    let over = line("world", What::RequestAbandoned { request: RequestId(4) });
+    assert!(over.ends_with("is over while r4 is under way"), "{over}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use stickler_lb_core::health::rule::CheckRule;
 use stickler_lb_core::policy::composed::{PreferLast, Rules};
 use stickler_lb_core::policy::persist::PersistRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
-use stickler_model::trace::{Promises, Spread, SpreadUnit};
+use stickler_model::trace::{Promises, Service, Spread, SpreadUnit};
 
 use super::{Kind, Mechanism};
 
@@ -23,6 +23,7 @@ impl Mechanism {
             Kind::Composed(rules) => composed(rules, farm),
         };
         promises.checks = self.checks.as_ref().map(CheckRule::promise);
+        promises.out_after_failures = self.passive.map(|rule| rule.out_for);
         if let Some(header) = &self.ends_authentication {
             promises.trusted_header = Some(header.to_string());
         }
@@ -33,7 +34,7 @@ impl Mechanism {
 fn composed(rules: &Rules, farm: &Farm) -> Promises {
     let trusted_header =
         rules.client_id.as_ref().map(|header| &header.name).or(rules.scrub.as_ref()).map(ToString::to_string);
-    let mut promises = Promises { trusted_header, ..Promises::default() };
+    let mut promises = Promises { trusted_header, services: services(rules, farm), ..Promises::default() };
     match &rules.persist {
         Some(PersistRule::Source(source)) => promises.persistence = Some(source.timeout),
         Some(PersistRule::Cookie(cookie)) => {
@@ -47,6 +48,20 @@ fn composed(rules: &Rules, farm: &Farm) -> Promises {
         promises.spread = spread(&rules.select, SpreadUnit::Requests, farm);
     }
     promises
+}
+
+/// The services among which the farm is dealt out in turn, the rest first (see [`Rules::services`]).
+fn services(rules: &Rules, farm: &Farm) -> Vec<Service> {
+    let count = rules.services.len() + 1;
+    if count == 1 || count > farm.backends.len() {
+        return Vec::new();
+    }
+    let prefixes = std::iter::once("").chain(rules.services.iter().map(|prefix| &**prefix));
+    let service = |(number, prefix): (usize, &str)| Service {
+        prefix: prefix.to_owned(),
+        backends: farm.backends.iter().skip(number).step_by(count).map(|backend| backend.name.clone()).collect(),
+    };
+    prefixes.enumerate().map(service).collect()
 }
 
 /// What the algorithm promises whatever the traffic is ([`SelectRule::bound`], as a trace declares it).
@@ -94,6 +109,19 @@ mod tests {
         let cookie = promises("pool-cookie");
         assert_eq!((cookie.cookie.as_deref(), cookie.persistence), (Some("SERVERID"), None));
         assert_eq!(promises("pin-on-401"), Promises::default());
+    }
+
+    #[test]
+    fn services_share_the_farm_out_and_failures_of_requests_count_where_a_rule_says_so() {
+        let service = |prefix: &str, backend: &str| Service { prefix: prefix.into(), backends: vec![backend.into()] };
+        let declared = promises("pin-services");
+        assert_eq!(declared.services, [service("", "iis1"), service("/api", "iis2")]);
+        assert!(declared.serves(&"iis2".into(), "/api/orders") && !declared.serves(&"iis1".into(), "/api/orders"));
+        assert!(declared.serves(&"iis1".into(), "/shop") && !declared.serves(&"iis2".into(), "/shop"));
+        let alone = Backend { name: "iis1".into(), address: SocketAddr::from(([10, 0, 0, 1], 81)) };
+        let one = find("pin-services").unwrap().promises(&Farm { backends: vec![alone] });
+        assert!(one.services.is_empty() && one.serves(&"iis1".into(), "/api"));
+        assert_eq!(promises("pin-passive").out_after_failures, Some(Duration::from_secs(10)));
     }
 
     #[test]

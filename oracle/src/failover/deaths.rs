@@ -10,7 +10,7 @@
 //! for its user because of an identity that another client gave the connection: that is not freshly authenticated.
 //!
 //! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
-//! if none returns before it ends. *Prompt* means within the timeout of a check. It is violated if the request
+//! if none returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check. It is violated if the request
 //! * ends in anything but 503, or in a 503 that is not prompt; or
 //! * ends without an answer, unless it was never sent on a connection opened since (it was refused) and that is prompt;
 //!   or
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use stickler_model::trace::Checks;
 use stickler_model::{Name, What};
 
-use crate::excuses::{is_refused_by_site, is_user_forbidden};
+use crate::excuses::{is_user_forbidden, refused_because};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Request, asks_for_credentials, is_no_answer};
@@ -105,13 +105,14 @@ fn judge_after_death(
 ) {
     let Some(end) = request.ended else { return };
     let stays_dead = !index.farm.changed(dead, death + 1, end.event);
-    let other = index.farm.other_up(dead, death, end.event);
-    let (true, Some(other), true) = (stays_dead, other, index.farm.is_quiet_elsewhere(death, end.event)) else {
+    let other = index.other_up(Some(dead), request, death, end.event);
+    let quiet = index.is_quiet_elsewhere(request, end.event) && !index.is_given_up(request);
+    let (true, Some(other), true) = (stays_dead, other, quiet) else {
         return;
     };
     finding.exercise();
     let (client, id) = (request.client, request.id);
-    let excused = is_user_forbidden(index, request) || is_refused_by_site(index, request);
+    let excused = is_user_forbidden(index, request) || refused_because(index, request).is_some();
     let refused = asks_for_credentials(end.status) && !excused;
     if is_no_answer(end.status) || refused {
         let how = end.status.map_or("without an answer".to_owned(), |status| format!("in {status}"));
@@ -158,7 +159,8 @@ pub(crate) fn fo7_without_backends_503_is_prompt(index: &Index<'_>) -> Finding {
         let took = index.at(end) - index.at(request.started);
         let prompt = took <= checks.timeout;
         // A request that has not ended is late only if the trace has gone on for long enough.
-        if !known || until.is_some_and(|until| until < end) || request.ended.is_none() && prompt {
+        let quiet = index.is_quiet_elsewhere(request, end) && !index.is_given_up(request);
+        if !known || !quiet || until.is_some_and(|until| until < end) || request.ended.is_none() && prompt {
             continue;
         }
         finding.exercise();

@@ -14,11 +14,13 @@
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
 //! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
 //!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
-//!   its end, which is a violation if the peer ends the connection and the server did not end its side.
+//!   its end, which is a violation if the peer ends the connection, the server did not end its side, and no fault touched the
+//!   client's way to the balancer, or the balancer; and by an answer of the balancer itself without the server (502, 503,
+//!   504), which is a violation.
 //! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
 //!   put to the test by the first request received from it, if the client started that during the drain as well. It is
 //!   violated if the draining backend receives the request, unless persistence is declared and the backend served this
-//!   client before the drain.
+//!   client before the drain, or one with the same address where persistence is not by a cookie.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +29,7 @@ use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
-use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials};
+use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
 
 /// Judges FO-4.
@@ -38,6 +40,16 @@ pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> F
 /// Judges FO-5.
 pub(crate) fn fo5_draining_backends_keep_old_connections_only(index: &Index<'_>) -> Finding {
     read(index).drains
+}
+
+/// Returns by what a balancer's persistence knows a client: by a cookie it is the client itself, otherwise its address, which
+/// is that of its host; behind another balancer all have the same.
+fn known_as<'t>(index: &Index<'t>, client: &'t Name) -> Option<&'t Name> {
+    match (&index.promises().cookie, &index.topology().front) {
+        (Some(_), _) => Some(client),
+        (None, Some(_)) => None,
+        (None, None) => Some(index.settings.host(client)),
+    }
 }
 
 /// A server's connection that a client's connection is bound to.
@@ -70,8 +82,8 @@ struct PinState<'t> {
     sent: BTreeMap<RequestId, Sent<'t>>,
     /// By client's connection: the event at which it was opened.
     opened: BTreeMap<ClientConnection<'t>, usize>,
-    /// By client and backend: the event since which the backend has been serving the client.
-    served: BTreeMap<(&'t Name, &'t Name), usize>,
+    /// By whom persistence knows, and backend: the event since which the backend has been serving them.
+    served: BTreeMap<(Option<&'t Name>, &'t Name), usize>,
     /// By backend that is drained and otherwise unaffected: the event at which the drain began.
     draining: BTreeMap<&'t Name, usize>,
     /// Client's connections from which a server has received a request.
@@ -104,7 +116,10 @@ fn read<'t>(index: &Index<'t>) -> PinState<'t> {
             What::ServerClosed { connection, how } => {
                 state.lose((&seen.by, *connection), event, *how == Closed::Here);
             }
-            What::ClientReceived { request, status, .. } => state.client_received(index, *request, *status, event),
+            What::ClientReceived { request, status, echoed, .. } => {
+                state.kept_from_server(index, *request, *status, echoed.is_none(), event);
+                state.client_received(index, *request, *status, event);
+            }
             What::ClientClosed { connection, how } => {
                 state.client_closed(index, (&seen.by, *connection), *how, event);
             }
@@ -149,7 +164,7 @@ impl<'t> PinState<'t> {
         if self.used.insert(on) {
             self.judge_new(index, request, on, at, event);
         }
-        self.served.entry((on.0, at.0)).or_insert(event);
+        self.served.entry((known_as(index, on.0), at.0)).or_insert(event);
     }
 
     fn judge_kept(
@@ -190,14 +205,14 @@ impl<'t> PinState<'t> {
     ) {
         let Some(&opened) = self.opened.get(&on) else { return };
         let newer = |since: usize| opened > since && request.started > since;
-        let possible = |backend: &Name| index.farm.other_up(backend, request.started, event).is_some();
+        let possible = |backend: &Name| index.other_up(Some(backend), request, request.started, event).is_some();
         if !self.draining.iter().any(|(backend, &since)| newer(since) && possible(backend)) {
             return;
         }
         self.drains.exercise();
         let Some(&since) = self.draining.get(at.0).filter(|&&since| newer(since)) else { return };
         let persists = index.promises().persistence.is_some() || index.promises().cookie.is_some();
-        let known = self.served.get(&(on.0, at.0)).is_some_and(|&served| served < since);
+        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served < since);
         if possible(at.0) && !(persists && known) {
             let summary = format!(
                 "{} drains, and received {}'s request {} on the client's new connection {}",
@@ -235,6 +250,27 @@ impl<'t> PinState<'t> {
         }
     }
 
+    /// Judges an answer that the balancer may have given by itself to a request on a connection that is bound to a draining
+    /// backend.
+    fn kept_from_server(&mut self, index: &Index<'t>, id: RequestId, status: u16, own: bool, event: usize) {
+        let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous && sent.answered.is_none()) else {
+            return;
+        };
+        let Some(pin) = self.pins.get(&sent.on).filter(|pin| pin.lost.is_none()) else { return };
+        let Some(&since) = self.draining.get(pin.at.0).filter(|&&since| pin.proof < since && since < sent.event) else {
+            return;
+        };
+        if own && is_no_answer(Some(status)) && !index.is_cut_off(sent.on, event) {
+            let (on, proof, asked, at) = (sent.on, pin.proof, sent.event, pin.at);
+            let summary = format!(
+                "{}'s connection {} was authenticated at {}, which drains, but its request {id} was answered with {status}",
+                on.0, on.1, at.0,
+            );
+            self.drains.violate(Failure::TurnedAway, index.cited(Some(id)), summary, vec![proof, since, asked, event]);
+            self.release(on);
+        }
+    }
+
     fn client_received(&mut self, index: &Index<'t>, id: RequestId, status: u16, event: usize) {
         let Some(sent) = self.sent.get(&id).filter(|sent| sent.leg == Leg::Anonymous) else { return };
         let Some(pin) = self.pins.get(&sent.on) else { return };
@@ -265,7 +301,7 @@ impl<'t> PinState<'t> {
             }
             let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof < since);
             let by_server = pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost < since));
-            if let Some(since) = drained.filter(|_| !by_server) {
+            if let Some(since) = drained.filter(|_| !by_server && !index.is_cut_off(on, event)) {
                 let summary = format!(
                     "{}'s connection {} was authenticated at {}, which drains, and was closed",
                     on.0, on.1, pin.at.0,

@@ -1,4 +1,4 @@
-//! FO-2 and FO-3: what a retry must not do.
+//! FO-2, FO-3 and FO-8: what a retry must not do, and what one is for.
 //!
 //! **FO-2** is put to the test by each Authenticate leg and each ticket of a known request that a server receives. It is
 //! violated if such legs of the request have by then been received on more connections than its client has sent: somebody
@@ -9,14 +9,21 @@
 //! **FO-3** is put to the test by each request that is not idempotent (RFC 9110 9.2.2) and that an application processed.
 //! It is violated if the request was processed more than once. A client that lost a connection meanwhile and sent the
 //! request again on another one may have repeated it itself: each such connection allows one more time.
+//!
+//! **FO-8** concerns requests that a balancer may send again: idempotent, and without a proof of identity, which belongs to
+//! its connection. It is put to the test by each such request that is sent after an idle connection of a server ended,
+//! whoever closed it, where no other request was sent between. It is violated if the request has no answer, a server closed
+//! an idle connection at that very moment (no longer than a round trip before the request was sent, or until it ended), and
+//! nothing else explains it: the request lost the race with that close, nothing was processed, and it was not sent again.
 
 use std::collections::BTreeSet;
 
 use stickler_model::{Leg, What};
 
+use crate::excuses::{excused, is_repeatable};
 use crate::finding::Finding;
 use crate::index::Index;
-use crate::requests::Request;
+use crate::requests::{Request, is_no_answer};
 use crate::verdict::Failure;
 
 /// Judges FO-2.
@@ -93,6 +100,33 @@ pub(crate) fn fo3_non_idempotent_requests_run_once(index: &Index<'_>) -> Finding
                 summary,
                 processed.into_iter().chain([request.started]).collect(),
             );
+        }
+    }
+    finding
+}
+
+/// Judges FO-8.
+pub(crate) fn fo8_lost_idle_races_are_run_again(index: &Index<'_>) -> Finding {
+    let mut finding = Finding::default();
+    let mut before = 0;
+    for request in index.requests() {
+        let Some((sent, ..)) = index.sent(request).last() else { continue };
+        let after_idle_end = index.idle_ends.any_between(before, request.ended.map_or(sent, |end| end.event));
+        before = before.max(sent);
+        let Some(end) = request.ended.filter(|_| is_repeatable(index, request)) else { continue };
+        let met = index.met_idle_end(request).filter(|_| is_no_answer(end.status));
+        match met {
+            Some(_) if excused(index, request, end).is_some() => {}
+            Some(close) => {
+                let (client, id, server) = (request.client, request.id, index.by(close));
+                let summary = format!(
+                    "{client}'s request {id} met {server}'s close of an idle connection, and was not sent again",
+                );
+                let events = request.events.iter().copied().chain([close]).collect();
+                finding.violate(Failure::Unanswered, request.cited(), summary, events);
+            }
+            None if after_idle_end => finding.exercise(),
+            None => {}
         }
     }
     finding

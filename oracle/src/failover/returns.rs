@@ -3,7 +3,7 @@
 //! FO-6 applies where health checks are declared. It concerns each backend that is up again after a restart or the end of
 //! a hold, until anything affects it again. Its return has to be noticed within rise x interval + timeout. FO-6 is put to
 //! the test, and kept, when the backend receives a client's request at any time. It is violated if it receives none, and
-//! after that time
+//! after that time, with no fault elsewhere that stands or was just mended,
 //! * the balancer itself answers 503 to a request that was started since; or
 //! * where a spread is declared: 16 clients for each backend, all of them new to the site, go to other backends. If so
 //!   many arrive, the probability that a backend with an equal share gets none is e^-16.
@@ -14,6 +14,7 @@ use stickler_model::{Name, Time, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::requests::Request;
 use crate::verdict::Failure;
 
 /// The number of new clients for each backend after which a backend that returned must have got one.
@@ -47,15 +48,14 @@ pub(crate) fn fo6_returned_backends_serve(index: &Index<'_>) -> Finding {
                 if known.insert(request.client)
                     && let Some(enough) = enough
                 {
-                    let arrival = NewClient { started: request.started, received: event };
-                    judge_new_client(index, arrival, enough, &mut returns, &mut finding);
+                    judge_new_client(index, (request, event), enough, &mut returns, &mut finding);
                 }
             }
             What::ClientReceived { request, echoed: None, status: 503, .. } => {
                 let Some(request) = index.request(Some(*request)) else { continue };
                 let started = index.at(request.started);
                 returns.retain(|backend, back| {
-                    let overdue = started >= back.due;
+                    let overdue = started >= back.due && could_take(index, request, backend, event);
                     if overdue {
                         let summary = format!(
                             "{}'s request {} was answered with 503, though {backend} has been back since {}",
@@ -89,24 +89,24 @@ struct Return {
     went_elsewhere: Vec<usize>,
 }
 
-/// The first request ever of a client.
-#[derive(Clone, Copy)]
-struct NewClient {
-    started: usize,
-    received: usize,
+/// Returns whether a request could have been the returned backend's, with nothing else in the way until this event.
+fn could_take(index: &Index<'_>, request: &Request<'_>, backend: &Name, event: usize) -> bool {
+    index.promises().serves(backend, request.path)
+        && !index.settings.is_rogue(backend)
+        && index.is_quiet_elsewhere(request, event)
 }
 
 /// Counts a new client against the backends that have returned and did not get it.
 fn judge_new_client(
     index: &Index<'_>,
-    arrival: NewClient,
+    (request, received): (&Request<'_>, usize),
     enough: usize,
     returns: &mut BTreeMap<&Name, Return>,
     finding: &mut Finding,
 ) {
     returns.retain(|backend, back| {
-        if index.at(arrival.started) >= back.due {
-            back.went_elsewhere.push(arrival.received);
+        if index.at(request.started) >= back.due && could_take(index, request, backend, received) {
+            back.went_elsewhere.push(received);
         }
         let missed = back.went_elsewhere.len() >= enough;
         if missed {

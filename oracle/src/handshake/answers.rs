@@ -1,14 +1,11 @@
-//! HS-1 and HS-5: how a request ends, and how many HTTP requests it takes.
+//! HS-1, HS-5 and HS-7: how a request ends, and how many HTTP requests it takes.
 //!
-//! **HS-1** is put to the test by each ended request of a client with valid credentials, unless it ends in 401 or 407 and
-//! nobody could log on in this way (`excuses::is_barred`): client and site have no package in common, or the site
-//! requires a channel binding and the client's, if it sends one, is of another certificate. TL-1 judges what fails closed
-//! there. HS-1 is violated if the request
+//! What ends as it should not is the balancer's fault unless something else explains it (`excuses`); then it is no test.
+//!
+//! **HS-1** is put to the test by each ended request of a client with valid credentials. It is violated if the request
 //! * ends in 401 or 407. This does not apply if a server took it for its own user and refused that user (401.3), which is
-//!   the answer; nor if the account is locked out by wrong passwords that users sent, or a fault keeps the DC away: the
-//!   site refused it, and no balancer could help. A site that refuses every ticket for its service (KRB_AP_ERR_MODIFIED,
-//!   machine accounts behind one name) is misconfigured, and that is reported;
-//! * or ends without an answer (an error, 502, 503, 504) and nothing in the script explains it;
+//!   the answer;
+//! * or ends without an answer (an error, 502, 503, 504);
 //! * or took more HTTP requests than it needs. Each package that the client tried costs its own legs: 2 for NTLM, even if
 //!   no token was ever sent, 1 for Kerberos. An anonymous request precedes them unless the client is pre-emptive. So NTLM
 //!   has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that takes
@@ -21,44 +18,40 @@
 //!   whole new handshake.
 //!
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
-//! ends in anything but 401 (or 407) and no fault explains a missing answer; or after more than 3 HTTP requests, or what
-//! its packages cost if that is more, with the same allowance.
+//! ends in anything but 401 (or 407); or after more than 3 HTTP requests, or what its packages cost if that is more, with
+//! the same allowance.
+//!
+//! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request ends
+//! without an answer, or if the client received more answers than it sent HTTP requests.
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, What};
 
-use crate::excuses::{is_barred, is_refused_by_site, is_user_forbidden};
+use crate::excuses::{KRB_AP_ERR_SKEW, excused, is_user_forbidden};
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{End, Request, asks_for_credentials, is_no_answer};
-use crate::verdict::Failure;
-
-/// RFC 4120 7.5.9: the clocks of client and server differ too much.
-const KRB_AP_ERR_SKEW: u32 = 37;
+use crate::verdict::{Failure, Party};
 
 /// Judges HS-1.
 pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     for (request, end) in ended(index, Credentials::Valid) {
-        if asks_for_credentials(end.status) && is_barred(index, request) {
+        let sent = index.sent(request).count();
+        let allowed = allowance(index, request, needed(index, request));
+        if is_no_answer(end.status) || asks_for_credentials(end.status) && !is_user_forbidden(index, request) {
+            let why = match asks_for_credentials(end.status) {
+                true => " though the credentials are valid",
+                false => "",
+            };
+            judge_end(index, request, end, &format!("{}{why}", ending(end, sent)), &mut finding);
             continue;
         }
         finding.exercise();
-        let sent = index.sent(request).count();
-        let allowed = allowance(index, request, needed(index, request));
-        let problem = if asks_for_credentials(end.status) {
-            (!is_user_forbidden(index, request) && !is_refused_by_site(index, request))
-                .then(|| (Failure::Refused, format!("{} though the credentials are valid", ending(end, sent))))
-        } else if is_no_answer(end.status) {
-            (!index.is_explained(request))
-                .then(|| (Failure::Unanswered, format!("{}, and no fault explains it", ending(end, sent))))
-        } else {
-            (sent > allowed)
-                .then(|| (Failure::TooManyRequests, format!("took {sent} HTTP requests, not the {allowed} it may")))
-        };
-        if let Some((failure, problem)) = problem {
+        if sent > allowed {
+            let problem = format!("took {sent} HTTP requests, not the {allowed} it may");
             let summary = format!("{}'s request {} {problem}", request.client, request.id);
-            finding.violate(failure, request.cited(), summary, request.events.clone());
+            finding.violate(Failure::TooManyRequests, request.cited(), summary, request.events.clone());
         }
     }
     finding
@@ -68,23 +61,62 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
 pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     for (request, end) in ended(index, Credentials::Wrong) {
-        finding.exercise();
         let sent = index.sent(request).count();
+        if is_no_answer(end.status) {
+            let problem = format!("with wrong credentials {}, not in 401", ending(end, sent));
+            judge_end(index, request, end, &problem, &mut finding);
+            continue;
+        }
+        finding.exercise();
         let allowed = allowance(index, request, needed(index, request).max(3));
         let problem = if asks_for_credentials(end.status) {
             (sent > allowed)
                 .then(|| (Failure::TooManyRequests, format!("{}, not the {allowed} it may", ending(end, sent))))
         } else {
-            let excused = is_no_answer(end.status) && index.is_explained(request);
-            (!excused).then(|| (Failure::of_status(end.status), format!("{}, not in 401", ending(end, sent))))
+            Some((Failure::WrongStatus, format!("{}, not in 401", ending(end, sent))))
         };
         if let Some((failure, problem)) = problem {
-            let (client, id) = (request.client, request.id);
-            let summary = format!("{client}'s request {id}, with wrong credentials, {problem}");
+            let summary = format!("{}'s request {}, with wrong credentials, {problem}", request.client, request.id);
             finding.violate(failure, request.cited(), summary, request.events.clone());
         }
     }
     finding
+}
+
+/// Judges HS-7.
+pub(crate) fn hs7_anonymous_clients_are_answered(index: &Index<'_>) -> Finding {
+    let mut finding = Finding::default();
+    for (request, end) in ended(index, Credentials::None) {
+        let sent = index.sent(request).count();
+        if is_no_answer(end.status) {
+            judge_end(index, request, end, &format!("of nobody {}", ending(end, sent)), &mut finding);
+            continue;
+        }
+        finding.exercise();
+        let is_answer = |&event: &usize| matches!(index.what(event), What::ClientReceived { .. });
+        let answers = request.events.iter().copied().filter(is_answer).count();
+        if answers > sent {
+            let summary = format!("{}'s request {} has {answers} answers to {sent}", request.client, request.id);
+            finding.violate(Failure::Repeated, request.cited(), summary, request.events.clone());
+        }
+    }
+    finding
+}
+
+/// Adds a request that ended as it should not, in `problem`'s words: against the balancer, or against whoever else is at
+/// fault.
+fn judge_end(index: &Index<'_>, request: &Request<'_>, end: End<'_>, problem: &str, finding: &mut Finding) {
+    let fault = excused(index, request, end).unwrap_or(Party::Balancer);
+    if fault == Party::Balancer {
+        finding.exercise();
+    }
+    let summary = match (fault, is_no_answer(end.status)) {
+        (Party::Balancer, true) => {
+            format!("{}'s request {} {problem}, and no fault explains it", request.client, request.id)
+        }
+        _ => format!("{}'s request {} {problem}", request.client, request.id),
+    };
+    finding.blame(fault, Failure::of_status(end.status), request.cited(), summary, request.events.clone());
 }
 
 /// Returns the requests of clients with these credentials that have ended.
@@ -134,7 +166,7 @@ fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
 fn allowance(index: &Index<'_>, request: &Request<'_>, needed: usize) -> usize {
     match index.lost(request) {
         0 => needed,
-        lost if index.is_explained(request) => needed * (1 + lost),
+        lost if index.is_disrupted(request) => needed * (1 + lost),
         _ => needed + 1,
     }
 }

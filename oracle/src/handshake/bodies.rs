@@ -43,7 +43,7 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
                 );
             }
         }
-        let repeatable = request.is_idempotent() && index.is_explained(request);
+        let repeatable = request.is_idempotent() && index.is_disrupted(request);
         if processed.is_empty() {
             let summary =
                 format!("{client}'s request {id} was answered with success, but no application processed its body");

@@ -10,19 +10,24 @@
 //! * the client's credentials are wrong, but the DC counted more failures for the request than the client sent
 //!   Authenticate legs.
 //!
-//! A decision for an unknown sender is not judged, because anybody may have mistyped a password.
+//! A DC whose directory is behind for the account, by the topology, takes a good password for a wrong one: that is the site's
+//! set-up. A decision for an unknown sender is not judged, because anybody may have mistyped a password.
 
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::logons::Cause;
-use crate::verdict::Failure;
+use crate::verdict::{Failure, Party};
 
 /// Judges HS-6.
 pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
     for logon in index.logons.iter() {
         let Some(request) = index.request(logon.request) else { continue };
-        finding.exercise();
+        let outdated = logon.noted.is_some_and(|noted| index.logons.is_outdated(noted));
+        let fault = if outdated { Party::SiteSetUp } else { Party::Balancer };
+        if !outdated || !logon.cause.is_nobody() {
+            finding.exercise();
+        }
         let why = match logon.cause {
             Cause::Valid => "whose credentials are valid",
             Cause::Anonymous => "who has no credentials",
@@ -34,7 +39,8 @@ pub(crate) fn hs6_users_cause_failed_logons(index: &Index<'_>) -> Finding {
         let sent = index.sent(request).map(|(event, ..)| event);
         let received = index.received(request).map(|(event, ..)| event);
         let before = sent.chain(received).filter(|&event| event < logon.decided);
-        finding.violate(
+        finding.blame(
+            fault,
             Failure::FailedLogon,
             request.cited(),
             summary,

@@ -11,18 +11,18 @@
 //! **HS-3** concerns handshakes of clients with valid credentials. A handshake lasts from the client's first Negotiate
 //! leg or ticket to the first answer of a server that took the Authenticate leg, or the ticket, for a user, or to the end
 //! of the request. HS-3 is put to the test by each ended request whose handshake overlaps one of another client. It is
-//! violated if such a request ends in 401 (or 407) although no server authenticated it, neither a fault nor the site
-//! (`excuses::is_refused_by_site`) explains that, and no server refused the ticket itself. A trace does not show which of
+//! violated if such a request ends in 401 (or 407) although no server authenticated it and nobody else is at fault
+//! (`excuses::refused_because`). A trace does not show which of
 //! the handshakes disturbed it, so the evidence names one that overlaps.
 
 use stickler_model::event::Credentials;
 use stickler_model::{Leg, Name, What};
 
-use crate::excuses::is_refused_by_site;
+use crate::excuses::refused_because;
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{Answered, Request, ServerConnection, asks_for_credentials};
-use crate::verdict::Failure;
+use crate::verdict::{Failure, Party};
 
 /// Judges HS-2.
 pub(crate) fn hs2_legs_share_one_connection(index: &Index<'_>) -> Finding {
@@ -120,19 +120,6 @@ fn judge_leg(request: &Request<'_>, begun: Option<ReceivedLeg<'_>>, this: Receiv
     );
 }
 
-/// Returns whether the request's last token is a ticket that a server refused. A refused replay does not count, because
-/// the ticket itself is valid.
-fn ticket_refused(index: &Index<'_>, request: &Request<'_>) -> bool {
-    /// RFC 4120 7.5.9.
-    const KRB_AP_ERR_REPEAT: u32 = 34;
-    let last = index.sent(request).map(|(.., leg)| leg).last();
-    last == Some(Leg::Ticket)
-        && request.events.iter().any(|&event| match *index.what(event) {
-            What::ServerTicket { error, .. } => error != 0 && error != KRB_AP_ERR_REPEAT,
-            _ => false,
-        })
-}
-
 /// Judges HS-3.
 pub(crate) fn hs3_interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
     let mut finding = Finding::default();
@@ -141,10 +128,9 @@ pub(crate) fn hs3_interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
         let (request, Some(other), Some(end)) = (handshake.request, other, handshake.request.ended) else {
             continue;
         };
-        finding.exercise();
-        let refused = asks_for_credentials(end.status) && !handshake.authenticated;
-        let own = || is_refused_by_site(index, request) || ticket_refused(index, request);
-        if refused && !index.is_explained(request) && !own() {
+        if asks_for_credentials(end.status) && !handshake.authenticated {
+            let explained = index.is_disrupted(request).then_some(Party::InjectedFault);
+            let fault = explained.or_else(|| refused_because(index, request)).unwrap_or(Party::Balancer);
             let other = &handshakes[other];
             let summary = format!(
                 "{}'s request {} ended in {} while its handshake overlapped that of {}'s request {}",
@@ -156,7 +142,12 @@ pub(crate) fn hs3_interleaved_handshakes_succeed(index: &Index<'_>) -> Finding {
             );
             let mut events = request.events.clone();
             events.extend([other.from, other.to]);
-            finding.violate(Failure::Refused, request.cited(), summary, events);
+            if fault == Party::Balancer {
+                finding.exercise();
+            }
+            finding.blame(fault, Failure::Refused, request.cited(), summary, events);
+        } else {
+            finding.exercise();
         }
     }
     finding

@@ -6,11 +6,13 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stickler_model::agent::Agent;
-use stickler_model::event::{Closed, Credentials};
+use stickler_model::event::{Closed, Credentials, Served};
 use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
 use stickler_model::topology::{Provider, ServerSpec, TlsSpec, UpstreamTls};
-use stickler_model::trace::{Checks, Promises, Spread, SpreadUnit};
-use stickler_model::{Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RequestId, Time, What};
+use stickler_model::trace::{Checks, Promises, Service, Spread, SpreadUnit};
+use stickler_model::{
+    Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RawSpec, RequestId, Time, What,
+};
 use stickler_oracle::{Effort, Grade, Requirement, judge};
 
 use crate::trace_builder::{ClientTls, IIS1, Route, TraceBuilder, digest, servers, trace_of, user};
@@ -39,7 +41,16 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         name().prop_map(Action::Disconnect),
         name().prop_map(|host| Action::Fault(Fault::Crash(host))),
+        name().prop_map(|host| Action::Fault(Fault::PowerLoss(host))),
+        name().prop_map(|host| Action::Fault(Fault::Hang(host))),
+        name().prop_map(|host| Action::Fault(Fault::Resume(host))),
         name().prop_map(|host| Action::Fault(Fault::Restart(host))),
+        (name(), id()).prop_map(|(client, id)| {
+            let text = format!(
+                "GET / HTTP/1.1\r\nX-Stickler-Request: {id}\r\nAuthorization: NTLM x\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+            );
+            Action::SendRaw(RawSpec::new(client, text, Duration::from_secs(1)))
+        }),
         name().prop_map(Action::Drain),
         name().prop_map(Action::Undrain),
         (name(), name()).prop_map(|(a, b)| Action::Fault(Fault::Reset(a, b))),
@@ -106,6 +117,13 @@ fn connection_event() -> impl Strategy<Value = What> {
         (0..3u32).prop_map(move |connection| What::ClientConnected { connection, local }),
         (0..3u32).prop_map(move |connection| What::ServerAccepted { connection, peer: local }),
         (0..3u32, how).prop_map(|(connection, how)| What::ServerClosed { connection, how }),
+        id().prop_map(|request| What::RequestAbandoned { request }),
+        (0..3u32, status(), prop::option::of((name(), 0..3u32, 0..3u32)), principal()).prop_map(
+            |(number, status, served, user)| {
+                let served = served.map(|(server, connection, number)| Served { server, connection, number });
+                What::RawAnswered { number, status, served, user }
+            }
+        ),
         (id(), value()).prop_map(|(request, value)| What::CookieReceived { connection: 1, request, value }),
         (id(), value()).prop_map(|(request, value)| What::CookieSent { connection: 1, request, value }),
         (id(), value()).prop_map(|(request, value)| What::ClientClaimed { connection: 1, request, value }),
@@ -132,6 +150,8 @@ fn promises() -> Promises {
         }),
         cookie: Some("SRV".into()),
         trusted_header: Some("X-Remote-User".into()),
+        out_after_failures: Some(Duration::from_secs(1)),
+        services: vec![Service { prefix: String::new(), backends: vec!["iis1".into(), "iis2".into()] }],
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use stickler_model::event::Closed;
-use stickler_model::trace::{Checks, Spread, SpreadUnit};
-use stickler_model::{Fault, Leg, Payload};
-use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok};
-use stickler_oracle::Requirement::{Fo1, Fo2, Fo3, Fo6, Fo7};
+use stickler_model::event::{Closed, Credentials};
+use stickler_model::trace::{Checks, Service, Spread, SpreadUnit};
+use stickler_model::{Fault, Leg, Name, Payload, What};
+use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
+use stickler_oracle::Party;
+use stickler_oracle::Requirement::{Fo1, Fo2, Fo3, Fo6, Fo7, Fo8, Hs1, Hs7};
 
 use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder, user};
 
@@ -264,4 +265,149 @@ fn fo7_is_not_put_to_the_test_early_or_with_a_backend_left_and_needs_checks() {
         trace.promises.checks = None;
         assert_eq!(trace.grade(Fo7), NotApplicable);
     }
+}
+
+#[test]
+fn fo1_takes_the_last_backend_that_served_the_client_itself_for_its_home() {
+    let home = |before: &dyn Fn(&mut TraceBuilder)| {
+        let mut trace = two_backends();
+        before(&mut trace);
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.pass(FALL);
+        trace.turned_away("alice", 1, 503);
+        trace.grade(Fo1)
+    };
+    let elsewhere = Route { client_connection: 2, server_connection: 2, ..IIS2 };
+    assert_eq!(home(&|_| ()), Violated);
+    assert_eq!(home(&|trace| _ = trace.again("alice", elsewhere)), NotExercised, "her home is iis2 now");
+    let challenged = |trace: &mut TraceBuilder| {
+        let id = trace.start("alice");
+        trace.exchange(id, elsewhere, Leg::Anonymous, 401);
+    };
+    assert_eq!(home(&challenged), Violated, "a challenge is no service");
+    let as_another = |trace: &mut TraceBuilder| {
+        let id = trace.start("alice");
+        trace.exchange_as(id, elsewhere, Leg::Anonymous, 200, Some(user("bob")));
+    };
+    assert_eq!(home(&as_another), Violated, "nor is another's page");
+}
+
+#[test]
+fn fo1_judges_the_first_request_after_a_death_and_the_next_death_again() {
+    let mut trace = crashed("iis1", FALL);
+    trace.turned_away("alice", 1, 503);
+    trace.turned_away("alice", 1, 503);
+    assert_eq!(trace.verdict(Fo1).evidence.len(), 1);
+    trace.fault(Fault::Restart("iis1".into()));
+    trace.pass(60);
+    trace.again("alice", Route { client_connection: 2, ..IIS1 });
+    trace.fault(Fault::Crash("iis1".into()));
+    trace.pass(FALL);
+    trace.turned_away("alice", 1, 503);
+    assert_eq!(trace.verdict(Fo1).evidence.len(), 2);
+}
+
+#[test]
+fn fo1_and_fo7_blame_no_balancer_while_a_fault_elsewhere_stands_or_was_just_mended() {
+    let cases = [
+        (Some(Fault::Crash("lb".into())), None, 0, NotExercised),
+        (Some(Fault::Crash("dc".into())), None, 0, NotExercised),
+        (Some(Fault::Hold("alice".into(), "lb".into())), None, 0, NotExercised),
+        (Some(Fault::Hold("bob".into(), "lb".into())), None, 0, Violated),
+        (Some(Fault::Crash("dc".into())), Some(Fault::Restart("dc".into())), RISE, NotExercised),
+        (Some(Fault::Crash("dc".into())), Some(Fault::Restart("dc".into())), RISE + 1, Violated),
+        (None, None, 0, Violated),
+    ];
+    for (fault, cure, seconds, expected) in cases {
+        for (start, requirement) in [(two_backends(), Fo1), (without_backends(0), Fo7)] {
+            let mut trace = start;
+            if requirement == Fo1 {
+                trace.fault(Fault::Crash("iis1".into()));
+            }
+            trace.pass(FALL);
+            for fault in fault.iter().chain(&cure) {
+                trace.fault(fault.clone());
+            }
+            trace.pass(seconds);
+            trace.turned_away("alice", 1, 502);
+            assert_eq!(trace.grade(requirement), expected, "{requirement} {fault:?}");
+        }
+    }
+}
+
+#[test]
+fn fo1_asks_for_a_backend_of_the_same_service() {
+    let mut trace = crashed("iis1", FALL);
+    let service = |prefix: &str, backend: &str| Service { prefix: prefix.into(), backends: vec![backend.into()] };
+    trace.promises.services = vec![service("", "iis1"), service("/api", "iis2")];
+    trace.turned_away("alice", 1, 503);
+    assert_eq!((trace.grade(Fo1), trace.grade(Hs1)), (NotExercised, Ok));
+}
+
+#[test]
+fn fo6_blames_no_balancer_for_what_something_else_prevents() {
+    let dc = |fault: fn(Name) -> Fault| fault("dc".into());
+    for (faults, seconds, expected) in [
+        (vec![], 0, Violated),
+        (vec![dc(Fault::Crash)], 0, NotExercised),
+        (vec![dc(Fault::Crash), dc(Fault::Restart)], RISE, NotExercised),
+        (vec![dc(Fault::Crash), dc(Fault::Restart)], RISE + 1, Violated),
+        (vec![Fault::Hold("bob".into(), "lb".into())], 0, Violated),
+    ] {
+        let mut trace = back(RISE);
+        for fault in &faults {
+            trace.fault(fault.clone());
+        }
+        trace.pass(seconds);
+        trace.turned_away("carol", 1, 503);
+        assert_eq!(trace.grade(Fo6), expected, "{faults:?} {seconds}");
+    }
+}
+
+/// An idle connection of iis1 is closed by this side, and a request of nobody follows so much later.
+fn idle_end(how: Closed, micros: u64, method: &str, leg: Leg, status: u16) -> TraceBuilder {
+    let mut trace = TraceBuilder::default();
+    trace.whole("alice", IIS1);
+    trace.pass(120);
+    trace.see("iis1", What::ServerClosed { connection: 1, how });
+    trace.pass_micros(micros);
+    let start = Start { identity: None, credentials: Credentials::None, method, ..Start::by("probe") };
+    let id = trace.start_with(start);
+    trace.send(id, 1, leg);
+    if status == 401 {
+        trace.serve(id, Route { server_connection: 2, ..IIS1 }, leg, 401, None);
+    }
+    trace.receive(id, 1, status, (status == 401).then_some(id), None);
+    trace.end(id, status);
+    trace
+}
+
+#[test]
+fn fo8_is_violated_by_a_request_that_loses_the_race_and_is_not_sent_again() {
+    let lost = idle_end(Closed::Here, 0, "GET", Leg::Anonymous, 502);
+    assert_eq!(lost.summary(Fo8), "probe's request r2 met iis1's close of an idle connection, and was not sent again");
+    assert_eq!(lost.blame(Hs7), (Violated, Some(Party::Balancer)));
+    let later = idle_end(Closed::Here, 1_000, "GET", Leg::Anonymous, 502);
+    assert_eq!(later.grade(Fo8), Ok, "that is no race any more");
+}
+
+#[test]
+fn fo8_is_kept_by_what_is_answered_whoever_closed() {
+    for how in [Closed::Here, Closed::ByPeer] {
+        let verdict = idle_end(how, 0, "GET", Leg::Anonymous, 401).verdict(Fo8);
+        assert_eq!((verdict.grade, verdict.exercised), (Ok, 1), "{how:?}");
+    }
+    assert_eq!(idle_end(Closed::ByPeer, 0, "GET", Leg::Anonymous, 502).grade(Fo8), Ok, "the balancer closed it");
+}
+
+#[test]
+fn fo8_asks_nothing_of_what_cannot_be_sent_twice_and_nobody_is_to_blame_for_that() {
+    for (method, leg) in [("POST", Leg::Anonymous), ("GET", Leg::Authenticate)] {
+        let trace = idle_end(Closed::Here, 0, method, leg, 502);
+        assert_eq!(trace.grade(Fo8), NotExercised, "{method}");
+        assert_eq!(trace.blame(Hs7), (NotExercised, Some(Party::Undetermined)), "{method}");
+    }
+    let mut never = TraceBuilder::default();
+    never.whole("alice", IIS1);
+    assert_eq!(never.grade(Fo8), NotExercised);
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use stickler_model::event::Closed;
 use stickler_model::{Action, Fault, Leg, Payload};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
+use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs2, Hs3, Hs4, Hs5};
 
 use crate::trace_builder::{Answer, IIS1, IIS2, Route, Start, TraceBuilder, user};
@@ -123,16 +124,18 @@ fn hs1_is_violated_by_no_answer_unless_a_fault_explains_it() {
             trace.act(action);
         }
         trace.fail(id);
-        trace.grade(Hs1)
+        trace.blame(Hs1)
     };
     let fault = |fault| with(Some(Action::Fault(fault)));
-    assert_eq!(with(None), Violated);
-    assert_eq!(fault(Fault::Crash("iis1".into())), Ok);
-    assert_eq!(fault(Fault::Reset("alice".into(), "lb".into())), Ok);
-    assert_eq!(fault(Fault::Reset("bob".into(), "lb".into())), Violated, "bob's link is not alice's");
-    assert_eq!(fault(Fault::Restart("iis1".into())), Violated, "a restart mends");
-    assert_eq!(with(Some(Action::Disconnect("alice".into()))), Ok);
-    assert_eq!(with(Some(Action::Disconnect("bob".into()))), Violated);
+    let violated = (Violated, Some(Party::Balancer));
+    let excused = |party| (NotExercised, Some(party));
+    assert_eq!(with(None), violated);
+    assert_eq!(fault(Fault::Crash("iis1".into())), excused(Party::InjectedFault));
+    assert_eq!(fault(Fault::Reset("alice".into(), "lb".into())), excused(Party::InjectedFault));
+    assert_eq!(fault(Fault::Reset("bob".into(), "lb".into())), violated, "bob's link is not alice's");
+    assert_eq!(fault(Fault::Restart("iis1".into())), violated, "a restart mends");
+    assert_eq!(with(Some(Action::Disconnect("alice".into()))), excused(Party::Script));
+    assert_eq!(with(Some(Action::Disconnect("bob".into()))), violated);
 }
 
 #[test]
@@ -141,11 +144,15 @@ fn hs1_is_violated_by_a_502_after_the_held_link_was_released() {
     trace.fault(Fault::Hold("lb".into(), "iis1".into()));
     let held = trace.start("alice");
     trace.end(held, 504);
-    assert_eq!(trace.grade(Hs1), Ok);
+    assert_eq!(trace.blame(Hs1), (NotExercised, Some(Party::InjectedFault)));
     trace.fault(Fault::Release("iis1".into(), "lb".into()));
+    trace.pass(1);
     let after = trace.start("alice");
     trace.end(after, 502);
-    assert_eq!(trace.summary(Hs1), "alice's request r2 ended in 502 after 0 HTTP requests, and no fault explains it");
+    let verdict = trace.verdict(Hs1);
+    let counted: Vec<&str> = verdict.against_balancer().map(|evidence| evidence.summary.as_str()).collect();
+    assert_eq!(counted, ["alice's request r2 ended in 502 after 0 HTTP requests, and no fault explains it"]);
+    assert_eq!(verdict.exercised, 1, "an excused outcome is no test");
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! HC-1 and HC-2.
+//! HC-1 to HC-3.
 
 use std::time::Duration;
 
+use stickler_model::event::Closed;
+use stickler_model::site::SiteSpec;
 use stickler_model::trace::Checks;
-use stickler_model::{Fault, Leg, RequestId};
-use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok};
-use stickler_oracle::Requirement::{Hc1, Hc2};
+use stickler_model::{Action, Fault, Leg, RequestId, What};
+use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
+use stickler_oracle::Requirement::{Hc1, Hc2, Hc3};
 
 use crate::trace_builder::{IIS1, IIS2, Logon, Route, TraceBuilder, user};
 
@@ -141,4 +143,122 @@ fn hc2_is_not_put_to_the_test_without_a_checks_logon_and_does_not_apply_without_
     assert_eq!(trace.grade(Hc2), NotExercised);
     trace.promises.checks.as_mut().unwrap().user = None;
     assert_eq!(trace.grade(Hc2), NotApplicable);
+}
+
+#[test]
+fn hc1_needs_another_backend_that_can_log_users_on_and_nothing_else_in_the_way() {
+    let late = |before: &dyn Fn(&mut TraceBuilder)| {
+        let mut trace = cut_off(0);
+        before(&mut trace);
+        trace.pass(FALL);
+        let id = trace.start("carol");
+        fails(&mut trace, id, "iis1", 2);
+        trace.grade(Hc1)
+    };
+    let violated = late(&|_| ());
+    assert_eq!(violated, Violated);
+    assert_eq!(late(&|trace| trace.fault(Fault::Crash("iis2".into()))), Ok, "nobody else is up");
+    assert_eq!(late(&|trace| trace.fault(Fault::Crash("dc".into()))), Ok, "the DC is away");
+    assert_eq!(late(&|trace| trace.fault(Fault::Hold("bob".into(), "lb".into()))), violated);
+    let recovered = |trace: &mut TraceBuilder| {
+        let id = trace.start("dave");
+        trace.logon(id, Logon { server: "iis1", number: 77, account: "dave", status: 0 });
+    };
+    assert_eq!(late(&recovered), NotExercised, "iis1 has logged a user on since");
+}
+
+#[test]
+fn hc1_takes_a_401_for_alive_only_if_the_check_does_not_log_on_and_came_before_the_request() {
+    let with = |authenticated, status, before: bool| {
+        let mut trace = checked(authenticated);
+        if before {
+            trace.check("iis2", 9, status, None);
+        }
+        let id = trace.start("alice");
+        if !before {
+            trace.check("iis2", 9, status, None);
+        }
+        trace.send(id, 1, Leg::Anonymous);
+        trace.receive(id, 1, 503, None, None);
+        trace.end(id, 503);
+        trace.grade(Hc1)
+    };
+    assert_eq!(with(false, 401, true), Violated);
+    assert_eq!(with(false, 401, false), NotExercised);
+    assert_eq!(with(false, 500, true), NotExercised);
+    assert_eq!(with(true, 401, true), NotExercised);
+}
+
+#[test]
+fn hc2_forgets_a_connection_of_before_a_restart_and_one_that_a_client_authenticates_is_none() {
+    let accept = What::ServerAccepted { connection: 9, peer: ([10, 0, 0, 1], 50_000).into() };
+    for (restarted, expected) in [(true, Ok), (false, Violated)] {
+        let mut trace = checked(true);
+        trace.check("iis1", 9, 200, Some(user("probe")));
+        if restarted {
+            trace.fault(Fault::Crash("iis1".into()));
+            trace.fault(Fault::Restart("iis1".into()));
+            trace.see("iis1", accept.clone());
+        }
+        trace.whole("alice", Route { server_connection: 9, ..IIS1 });
+        assert_eq!(trace.grade(Hc2), expected, "{restarted}");
+    }
+    let mut other = checked(true);
+    other.check("iis1", 9, 200, Some(user("dave")));
+    other.whole("alice", Route { server_connection: 9, ..IIS1 });
+    assert_eq!(other.grade(Hc2), NotExercised, "that is not the check's account");
+}
+
+/// iis1 is dead, and failures of requests take a backend out of use.
+fn failing() -> TraceBuilder {
+    let mut trace = TraceBuilder::at(&SiteSpec::default());
+    trace.promises.out_after_failures = Some(Duration::from_secs(10));
+    trace.whole("bob", IIS2);
+    trace.fault(Fault::Crash("iis1".into()));
+    trace
+}
+
+#[test]
+fn hc3_is_violated_by_a_503_while_a_backend_is_up_that_has_never_failed() {
+    let mut trace = failing();
+    trace.turned_away("carol", 1, 503);
+    assert_eq!(
+        trace.summary(Hc3),
+        "carol's request r2 was answered with 503 while iis1 was down, though iis2 is up and has never failed"
+    );
+}
+
+#[test]
+fn hc3_is_kept_by_service_and_by_what_a_dead_backend_costs() {
+    let mut served = failing();
+    served.whole("carol", Route { server_connection: 2, ..IIS2 });
+    assert_eq!((served.grade(Hc3), served.verdict(Hc3).exercised), (Ok, 1));
+    let mut lost = failing();
+    lost.turned_away("carol", 1, 502);
+    assert_eq!(lost.grade(Hc3), Ok, "she was sent to the dead one");
+}
+
+#[test]
+fn hc3_is_not_put_to_the_test_where_the_other_has_failed_as_well_or_nobody_has() {
+    let broken = |fail: &dyn Fn(&mut TraceBuilder)| {
+        let mut trace = failing();
+        fail(&mut trace);
+        trace.turned_away("carol", 1, 503);
+        trace.grade(Hc3)
+    };
+    let half = |trace: &mut TraceBuilder| {
+        let id = trace.start("dave");
+        trace.reach(id, Route { server_connection: 3, ..IIS2 }, Leg::Anonymous);
+        trace.see("iis2", What::ServerClosed { connection: 3, how: Closed::Here });
+    };
+    let internal = |trace: &mut TraceBuilder| trace.check("iis2", 3, 500, None);
+    assert_eq!(broken(&half), NotExercised);
+    assert_eq!(broken(&internal), NotExercised);
+    assert_eq!(broken(&|trace| trace.fault(Fault::Reset("lb".into(), "iis2".into()))), NotExercised);
+    assert_eq!(broken(&|trace| trace.fault(Fault::Crash("lb".into()))), NotExercised);
+    assert_eq!(broken(&|trace| trace.act(Action::Drain("iis2".into()))), NotExercised);
+    assert_eq!(broken(&|trace| trace.fault(Fault::Restart("iis1".into()))), NotExercised, "nobody is down");
+    let mut undeclared = failing();
+    undeclared.promises.out_after_failures = None;
+    assert_eq!(undeclared.grade(Hc3), NotApplicable);
 }

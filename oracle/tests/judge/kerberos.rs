@@ -5,6 +5,7 @@ use stickler_model::site::SiteSpec;
 use stickler_model::topology::Provider;
 use stickler_model::{Fault, Leg, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
+use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Fo2, Hs1, Hs2, Hs3, Hs5, Hs6};
 
 use crate::trace_builder::{IIS1, IIS2, LOCKOUT, Logon, Route, TraceBuilder, servers, user};
@@ -136,34 +137,53 @@ fn hs1_is_violated_where_no_backend_can_read_the_services_tickets() {
 
 #[test]
 fn hs1_excuses_a_client_that_needs_a_ticket_while_a_fault_keeps_the_kdc_away() {
+    let excused = (NotExercised, Some(Party::InjectedFault));
+    let violated = (Violated, Some(Party::Balancer));
     for (agent, fault, expected) in [
-        (Agent::CurlNegotiate, Some(Fault::Hold("alice".into(), "dc".into())), Ok),
-        (Agent::CurlNegotiate, Some(Fault::Crash("dc".into())), Ok),
-        (Agent::CurlNegotiate, None, Violated),
-        (Agent::CurlNegotiate, Some(Fault::Hold("lb".into(), "iis2".into())), Violated),
-        (Agent::Browser, Some(Fault::Crash("dc".into())), Violated),
+        (Agent::CurlNegotiate, Some(Fault::Hold("alice".into(), "dc".into())), excused),
+        (Agent::CurlNegotiate, Some(Fault::Crash("dc".into())), excused),
+        (Agent::CurlNegotiate, None, violated),
+        (Agent::CurlNegotiate, Some(Fault::Hold("lb".into(), "iis2".into())), violated),
+        (Agent::CurlNegotiate, Some(Fault::Hold("bob".into(), "dc".into())), violated),
+        (Agent::Browser, Some(Fault::Crash("dc".into())), violated),
     ] {
         let mut trace = TraceBuilder::at(&SiteSpec::default());
         trace.add_client("alice", agent, false);
+        trace.add_client("bob", agent, false);
         if let Some(fault) = fault.clone() {
             trace.fault(fault);
         }
         let id = trace.start("alice");
         trace.exchange(id, IIS1, Leg::Anonymous, 401);
         trace.end(id, 401);
-        assert_eq!(trace.grade(Hs1), expected, "{agent:?} {fault:?}");
+        assert_eq!(trace.blame(Hs1), expected, "{agent:?} {fault:?}");
     }
 }
 
 #[test]
-fn hs1_does_not_excuse_a_refused_ticket_by_a_kdc_that_is_away() {
+fn hs1_excuses_a_client_for_as_long_as_it_remembers_that_its_kdc_did_not_answer() {
+    for (seconds, expected) in [(49, NotExercised), (51, Violated)] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.add_client("alice", Agent::CurlNegotiate, false);
+        trace.fault(Fault::Crash("dc".into()));
+        trace.fault(Fault::Restart("dc".into()));
+        trace.pass(seconds);
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.grade(Hs1), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn hs1_blames_the_site_for_a_ticket_that_its_server_cannot_read_and_no_kdc_that_is_away() {
     let mut trace = TraceBuilder::at(&SiteSpec::default());
     trace.add_client("alice", Agent::CurlNegotiate, false);
     trace.fault(Fault::Crash("dc".into()));
     let id = trace.start("alice");
     trace.present(id, IIS1, MODIFIED, 401);
     trace.end(id, 401);
-    assert_eq!(trace.grade(Hs1), Violated);
+    assert_eq!(trace.blame(Hs1), (NotExercised, Some(Party::SiteSetUp)));
 }
 
 #[test]
@@ -182,7 +202,9 @@ fn hs1_excuses_a_client_whose_account_users_have_locked_at_the_kdc_and_hs6_count
         note(&mut trace, REVOKED);
         trace.exchange(id, IIS1, Leg::Anonymous, 401);
         trace.end(id, 401);
-        assert_eq!(trace.grade(Hs1), excused, "{mistakes}");
+        let expected =
+            if excused == Ok { (NotExercised, Some(Party::Client)) } else { (Violated, Some(Party::Balancer)) };
+        assert_eq!(trace.blame(Hs1), expected, "{mistakes}");
 
         trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status: 0xC000_0234 });
         assert_eq!(trace.grade(Hs6), excused, "{mistakes}");

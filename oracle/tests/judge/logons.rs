@@ -1,7 +1,10 @@
 //! HS-6, and what a lockout excuses.
 
+use stickler_model::site::SiteSpec;
+use stickler_model::topology::ControllerSpec;
 use stickler_model::{Fault, Leg, RequestId, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
+use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs6};
 
 use crate::trace_builder::{IIS1, LOCKOUT, Logon, TraceBuilder, user};
@@ -79,7 +82,9 @@ fn a_lockout_that_users_caused_excuses_hs6_and_hs1_and_one_that_they_did_not_cau
         trace.logon(id, Logon { server: "iis1", number: 9, account: "alice", status: LOCKED_OUT });
         trace.end(id, 401);
         assert_eq!(trace.grade(Hs6), expected, "{mistakes}");
-        assert_eq!(trace.grade(Hs1), expected, "{mistakes}");
+        let blame =
+            if expected == Ok { (NotExercised, Some(Party::Client)) } else { (Violated, Some(Party::Balancer)) };
+        assert_eq!(trace.blame(Hs1), blame, "{mistakes}");
     }
 }
 
@@ -131,22 +136,35 @@ fn a_decision_that_another_dc_was_asked_for_is_tied_to_the_servers_request() {
 }
 
 #[test]
-fn a_401_for_want_of_a_trust_is_not_the_balancers() {
-    for (status, expected) in [(0xC000_018B, Ok), (0xC000_018D, Ok), (0xC000_019B, Ok), (0xC000_0001, Violated)] {
+fn a_401_that_is_not_about_the_password_is_the_sites_and_one_that_is_the_balancers() {
+    let (site, balancer) = ((NotExercised, Some(Party::SiteSetUp)), (Violated, Some(Party::Balancer)));
+    for (status, expected, logon) in [
+        (0xC000_018B, site, Ok),
+        (0xC000_018D, site, Ok),
+        (0xC000_019B, site, Ok),
+        (0xC000_0001, site, Ok),
+        (WRONG_PASSWORD, balancer, Violated),
+        (0, balancer, Ok),
+    ] {
         let mut trace = TraceBuilder::default();
         let id = trace.start("alice");
         trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status });
         trace.end(id, 401);
-        assert_eq!((trace.grade(Hs1), trace.grade(Hs6)), (expected, Ok), "{status:08X}");
+        assert_eq!((trace.blame(Hs1), trace.grade(Hs6)), (expected, logon), "{status:08X}");
     }
 }
 
 #[test]
 fn a_401_because_a_fault_keeps_the_dc_away_is_not_the_balancers() {
-    for (fault, expected) in [(true, Ok), (false, Violated)] {
-        let mut trace = TraceBuilder::default();
-        if fault {
-            trace.fault(Fault::Crash("dc".into()));
+    for (fault, party) in [
+        (Some(Fault::Crash("dc".into())), Party::InjectedFault),
+        (Some(Fault::Hold("dc".into(), "iis1".into())), Party::InjectedFault),
+        (Some(Fault::Hold("dc".into(), "iis2".into())), Party::SiteSetUp),
+        (None, Party::SiteSetUp),
+    ] {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        if let Some(fault) = fault {
+            trace.fault(fault);
         }
         let id = trace.start("alice");
         let what = What::ServerLogon {
@@ -158,6 +176,22 @@ fn a_401_because_a_fault_keeps_the_dc_away_is_not_the_balancers() {
         };
         trace.see("iis1", what);
         trace.end(id, 401);
-        assert_eq!(trace.grade(Hs1), expected);
+        assert_eq!(trace.blame(Hs1), (NotExercised, Some(party)));
+    }
+}
+
+#[test]
+fn a_dc_that_is_behind_is_the_sites_and_one_that_is_behind_for_somebody_else_is_not() {
+    for (outdated, status, expected) in [
+        ("ALICE", WRONG_PASSWORD, (NotExercised, Some(Party::SiteSetUp))),
+        ("bob", WRONG_PASSWORD, (Violated, Some(Party::Balancer))),
+    ] {
+        let mut trace = TraceBuilder::default();
+        trace.controllers =
+            vec![ControllerSpec { outdated: vec![outdated.into()], ..ControllerSpec::new("dc".into()) }];
+        let id = trace.start("alice");
+        trace.logon(id, Logon { server: "iis1", number: 1, account: "alice", status });
+        trace.end(id, 401);
+        assert_eq!((trace.blame(Hs1), trace.blame(Hs6)), (expected, expected), "{outdated}");
     }
 }

@@ -3,6 +3,7 @@
 mod any_trace;
 mod effort;
 mod failover;
+mod faults;
 mod handshake;
 mod health;
 mod identity;
@@ -10,6 +11,7 @@ mod kerberos;
 mod logons;
 mod persistence;
 mod pins;
+mod raw;
 mod round_trip;
 mod spread;
 mod stability;

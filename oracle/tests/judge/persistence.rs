@@ -1,11 +1,12 @@
-//! ST-1 and ST-3.
+//! ST-1, ST-3 and ST-5.
 
 use std::time::Duration;
 
-use stickler_model::trace::Checks;
+use stickler_model::agent::Agent;
+use stickler_model::trace::{Checks, Service};
 use stickler_model::{Action, Fault, Leg, RequestId, What};
-use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok};
-use stickler_oracle::Requirement::{St1, St3};
+use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
+use stickler_oracle::Requirement::{St1, St3, St5};
 
 use crate::trace_builder::{IIS1, IIS2, Route, TraceBuilder};
 
@@ -152,4 +153,98 @@ fn st3_is_not_put_to_the_test_without_a_cookie_sent_and_does_not_apply_where_non
     assert_eq!(trace.grade(St3), NotExercised);
     trace.promises.cookie = None;
     assert_eq!(trace.grade(St3), NotApplicable);
+}
+
+#[test]
+fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
+    // One request at iis1 and one at iis2, at once; the second cookie replaces the first.
+    let with = |leg, second: Route<'_>| {
+        let mut trace = cookie_of_iis1();
+        let other = trace.start("alice");
+        trace.send(other, 2, Leg::Anonymous);
+        trace.serve(other, Route { client_connection: 2, ..IIS2 }, Leg::Anonymous, 401, None);
+        trace.see("alice", What::CookieReceived { connection: 2, request: other, value: "two".into() });
+        trace.receive(other, 2, 401, Some(other), None);
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, leg, 401);
+        trace.see("alice", What::CookieSent { connection: 1, request: id, value: "two".into() });
+        trace.exchange(id, second, Leg::Authenticate, 200);
+        trace.end(id, 200);
+        trace.grade(St3)
+    };
+    assert_eq!(with(Leg::Negotiate, IIS1), NotExercised, "HS-2 wants it there");
+    assert_eq!(with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
+    assert_eq!(with(Leg::Negotiate, IIS2), Ok, "ST-3 is content");
+}
+
+#[test]
+fn st3_knows_whose_cookie_it_is_and_since_when() {
+    // Only the client that received a value holds it; a value is forged if nobody did.
+    let mut borrowed = cookie_of_iis1();
+    let id = borrowed.start("bob");
+    borrowed.see("bob", What::CookieSent { connection: 1, request: id, value: "one".into() });
+    borrowed.exchange(id, IIS2, Leg::Anonymous, 401);
+    borrowed.end(id, 401);
+    assert_eq!(borrowed.grade(St3), NotExercised);
+
+    let mut expired = cookie_of_iis1();
+    expired.promises.persistence = Some(Duration::from_secs(60));
+    expired.pass(60);
+    let id = ask(&mut expired, "one");
+    expired.exchange(id, Route { client_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
+    assert_eq!(expired.grade(St3), NotExercised);
+
+    let mut struck = cookie_of_iis1();
+    struck.fault(Fault::Reset("lb".into(), "iis1".into()));
+    let id = ask(&mut struck, "one");
+    struck.exchange(id, Route { client_connection: 2, ..IIS2 }, Leg::Anonymous, 401);
+    assert_eq!(struck.grade(St3), NotExercised);
+}
+
+#[test]
+fn st3_blames_no_balancer_for_a_forged_cookie_where_something_else_is_in_the_way() {
+    let with = |act: Option<Action>, status, echoed: bool| {
+        let mut trace = cookie_of_iis1();
+        trace.add_client("alice", Agent::Browser, false);
+        trace.add_client("bob", Agent::Browser, false);
+        let id = ask(&mut trace, "forged");
+        if let Some(act) = act {
+            trace.act(act);
+        }
+        trace.send(id, 2, Leg::Anonymous);
+        trace.receive(id, 2, status, echoed.then_some(id), None);
+        trace.end(id, status);
+        trace.grade(St3)
+    };
+    let hold = |client: &str| Some(Action::Fault(Fault::Hold(client.into(), "lb".into())));
+    assert_eq!(with(None, 400, false), Violated);
+    assert_eq!(with(None, 400, true), Ok, "the server says so");
+    assert_eq!(with(None, 302, false), Ok);
+    assert_eq!(with(hold("alice"), 503, false), NotExercised);
+    assert_eq!(with(hold("bob"), 503, false), Violated, "bob's link is not alice's");
+    assert_eq!(with(Some(Action::Fault(Fault::Crash("iis1".into()))), 503, false), NotExercised);
+    assert_eq!(with(Some(Action::Disconnect("alice".into())), 503, false), NotExercised);
+}
+
+#[test]
+fn st5_is_violated_by_a_request_that_reaches_a_server_of_another_service() {
+    let service = |prefix: &str, backend: &str| Service { prefix: prefix.into(), backends: vec![backend.into()] };
+    let mut trace = TraceBuilder::default();
+    assert_eq!(trace.grade(St5), NotApplicable);
+    trace.promises.services = vec![service("", "iis1"), service("/api", "iis2")];
+    assert_eq!(trace.grade(St5), NotExercised);
+    let ask = |trace: &mut TraceBuilder, path: &str, route| {
+        trace.path = path.into();
+        let id = trace.start("alice");
+        trace.exchange(id, route, Leg::Anonymous, 401);
+    };
+    ask(&mut trace, "/shop", IIS1);
+    ask(&mut trace, "/api/orders", IIS2);
+    let verdict = trace.verdict(St5);
+    assert_eq!((verdict.grade, verdict.exercised), (Ok, 2));
+    ask(&mut trace, "/api/orders", IIS1);
+    assert_eq!(
+        trace.summary(St5),
+        r#"iis1 received alice's request r3 on connection 1, but none of "/api/orders" is served there"#
+    );
 }

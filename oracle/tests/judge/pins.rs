@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use stickler_model::agent::Agent;
 use stickler_model::event::Closed;
-use stickler_model::{Action, Fault, Leg, What};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Profile, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};
 
@@ -138,4 +139,134 @@ fn fo5_is_not_put_to_the_test_without_a_drain_or_when_it_is_over_or_no_other_bac
     for trace in [pinned(), over, alone] {
         assert_eq!(trace.grade(Fo5), NotExercised);
     }
+}
+
+/// iis1 and iis2 are being drained, and alice and bob keep what they have.
+fn all_draining() -> TraceBuilder {
+    let mut trace = draining();
+    trace.act(Action::Drain("iis2".into()));
+    trace
+}
+
+#[test]
+fn fo5_does_not_take_for_a_close_what_a_fault_ended_on_the_clients_side() {
+    let reset = |client: &str| Fault::Reset(client.into(), "lb".into());
+    for (fault, expected) in [
+        (reset("alice"), NotExercised),
+        (reset("bob"), Violated),
+        (Fault::Crash("lb".into()), NotExercised),
+        (Fault::PowerLoss("lb".into()), NotExercised),
+        (Fault::Hold("lb".into(), "alice".into()), NotExercised),
+        (Fault::Crash("dc".into()), Violated),
+        (Fault::Hold("alice".into(), "dc".into()), Violated),
+    ] {
+        let mut trace = all_draining();
+        trace.fault(fault.clone());
+        trace.close("alice", 1, Closed::Broken);
+        assert_eq!(trace.grade(Fo5), expected, "{fault:?}");
+    }
+}
+
+#[test]
+fn fo5_counts_a_close_long_after_the_fault_was_mended_unless_the_connection_is_unused_since() {
+    for (used, expected) in [(true, Violated), (false, NotExercised)] {
+        let mut trace = draining();
+        trace.fault(Fault::Hold("alice".into(), "lb".into()));
+        trace.fault(Fault::Release("alice".into(), "lb".into()));
+        trace.pass(60);
+        if used {
+            trace.again("alice", IIS1);
+        }
+        trace.close("alice", 1, Closed::Broken);
+        assert_eq!(trace.grade(Fo5), expected, "{used}");
+    }
+}
+
+#[test]
+fn fo5_knows_who_closed_the_drained_connection() {
+    // The client itself; the server, before and after the drain; the balancer, which closes both sides.
+    let close = |prepare: &dyn Fn(&mut TraceBuilder), how| {
+        let mut trace = pinned();
+        prepare(&mut trace);
+        trace.close("alice", 1, how);
+        trace.grade(Fo5)
+    };
+    let drain = |trace: &mut TraceBuilder| trace.act(Action::Drain("iis1".into()));
+    let lose = |trace: &mut TraceBuilder, how| trace.see("iis1", What::ServerClosed { connection: 1, how });
+    assert_eq!(close(&drain, Closed::Here), NotExercised);
+    assert_eq!(
+        close(
+            &|trace| {
+                drain(trace);
+                lose(trace, Closed::Here);
+            },
+            Closed::ByPeer
+        ),
+        NotExercised
+    );
+    assert_eq!(
+        close(
+            &|trace| {
+                lose(trace, Closed::ByPeer);
+                drain(trace);
+            },
+            Closed::ByPeer
+        ),
+        NotExercised
+    );
+    assert_eq!(
+        close(
+            &|trace| {
+                drain(trace);
+                lose(trace, Closed::ByPeer);
+            },
+            Closed::ByPeer
+        ),
+        Violated
+    );
+    assert_eq!(close(&drain, Closed::ByPeer), Violated);
+    assert_eq!(close(&drain, Closed::Broken), Violated);
+    assert_eq!(close(&|_| (), Closed::ByPeer), NotExercised, "nothing drains");
+}
+
+#[test]
+fn fo5_is_violated_by_a_balancer_that_answers_in_place_of_the_draining_server() {
+    let answered = |connection, status, echoed: bool| {
+        let mut trace = all_draining();
+        let id = trace.start("alice");
+        trace.send(id, connection, Leg::Anonymous);
+        trace.receive(id, connection, status, echoed.then_some(id), None);
+        trace.end(id, status);
+        trace
+    };
+    assert_eq!(
+        answered(1, 503, false).summary(Fo5),
+        "alice's connection 1 was authenticated at iis1, which drains, but its request r4 was answered with 503"
+    );
+    assert_eq!(answered(1, 503, true).grade(Fo5), NotExercised, "the server's own answer");
+    assert_eq!(answered(1, 403, false).grade(Fo5), NotExercised);
+    assert_eq!(answered(2, 503, false).grade(Fo5), NotExercised, "a new connection");
+}
+
+#[test]
+fn fo5_knows_a_client_by_its_address_where_persistence_is_not_by_a_cookie() {
+    let second = |mate: bool, cookie: bool, front: bool| {
+        let mut trace = TraceBuilder::default();
+        trace.add_client("alice", Agent::Browser, false);
+        let mut carol = ClientSpec::new("carol".into(), Profile::BROWSER, None);
+        carol.at = mate.then(|| "alice".into());
+        trace.act(Action::AddClient(carol));
+        trace.promises.persistence = Some(Duration::from_mins(30));
+        trace.promises.cookie = cookie.then(|| "SRV".into());
+        trace.front = front.then(|| BalancerSpec::named("l4-nat"));
+        trace.arrive("bob", IIS2);
+        trace.arrive("alice", IIS1);
+        trace.act(Action::Drain("iis1".into()));
+        trace.arrive("carol", Route { server_connection: 2, ..IIS1 });
+        trace.grade(Fo5)
+    };
+    assert_eq!(second(true, false, false), Ok, "the table knows her address");
+    assert_eq!(second(false, false, false), Violated);
+    assert_eq!(second(true, true, false), Violated, "she has no cookie");
+    assert_eq!(second(false, false, true), Ok, "all come from the front balancer's address");
 }

@@ -54,3 +54,31 @@ fn st2_is_not_put_to_the_test_on_new_connections_or_by_a_handshake_of_the_client
     trace.whole("alice", Route { client_connection: 2, server_connection: 2, ..IIS1 });
     assert_eq!(trace.grade(St2), NotExercised);
 }
+
+#[test]
+fn st2_forgets_a_connection_that_was_closed_and_knows_one_with_another_number() {
+    let again = |closed: Option<u32>| {
+        let mut trace = TraceBuilder::default();
+        trace.whole("alice", IIS1);
+        if let Some(connection) = closed {
+            trace.close("alice", connection, Closed::Here);
+        }
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, Leg::Anonymous, 401);
+        trace.grade(St2)
+    };
+    assert_eq!(again(None), NonStrict);
+    assert_eq!(again(Some(2)), NonStrict);
+    assert_eq!(again(Some(1)), NotExercised, "the number is used again");
+}
+
+#[test]
+fn st2_takes_no_answer_for_one_to_a_request_that_was_under_way_when_its_connection_was_closed() {
+    let mut trace = TraceBuilder::default();
+    trace.whole("alice", IIS1);
+    let id = trace.start("alice");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.close("alice", 1, Closed::Broken);
+    trace.receive(id, 1, 401, Some(id), None);
+    assert_eq!(trace.grade(St2), NotExercised);
+}

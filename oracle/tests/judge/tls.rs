@@ -7,6 +7,7 @@ use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Payload, What};
 use stickler_oracle::Grade;
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
+use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Fo1, Hs1, Hs3, Tl1, Tl2};
 
 use crate::trace_builder::{Answer, ClientTls, IIS1, Route, TraceBuilder, digest, user};
@@ -118,7 +119,7 @@ fn tl1_is_not_put_to_the_test_without_a_proof_by_clients_that_do_not_bind_or_by_
 #[test]
 fn tl1_does_not_blame_the_binding_for_a_ticket_that_the_server_cannot_read_and_does_for_a_bad_binding() {
     // KRB_AP_ERR_MODIFIED, and SEC_E_BAD_BINDINGS, for which Kerberos has no code.
-    for (error, expected) in [(41, Ok), (0x8009_0346, Violated)] {
+    for (error, expected) in [(41, NotExercised), (0x8009_0346, Violated)] {
         let mut trace = secured("iis1");
         let id = trace.start("alice");
         trace.present(id, IIS1, error, 401);
@@ -169,12 +170,13 @@ fn hs1_and_hs3_do_not_blame_a_termination_that_fails_closed_or_a_client_that_can
     let other = closed.start("bob");
     closed.send(other, 1, Leg::Negotiate);
     ends(&mut closed, Leg::Authenticate, 401);
-    assert_eq!((closed.grade(Hs1), closed.grade(Hs3)), (NotExercised, Ok));
+    let site = (NotExercised, Some(Party::SiteSetUp));
+    assert_eq!((closed.blame(Hs1), closed.blame(Hs3)), (site, site));
 
     let mut unbound = secured("iis1");
     unbound.add_client("alice", Agent::CurlNegotiate, false);
     ends(&mut unbound, Leg::Ticket, 401);
-    assert_eq!(unbound.grade(Hs1), NotExercised);
+    assert_eq!(unbound.blame(Hs1), (NotExercised, Some(Party::Client)));
 
     let mut allowed = secured("lb");
     allowed.servers = TraceBuilder::at(&protected(Checking::Allow, 0)).servers;

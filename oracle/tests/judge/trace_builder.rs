@@ -6,13 +6,15 @@ use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{Acceptor, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec};
+use stickler_model::topology::{
+    Acceptor, ControllerSpec, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec,
+};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time,
     Topology, Trace, What,
 };
-use stickler_oracle::{Grade, Requirement, Verdict, judge};
+use stickler_oracle::{Grade, Party, Requirement, Verdict, judge};
 
 /// The number of failed logons after which the domain locks an account.
 pub(crate) const LOCKOUT: u32 = 2;
@@ -28,6 +30,14 @@ pub(crate) struct TraceBuilder {
     pub(crate) servers: Vec<ServerSpec>,
     /// TLS in the trace's header.
     pub(crate) tls: Option<TlsSpec>,
+    /// The DCs in the trace's header.
+    pub(crate) controllers: Vec<ControllerSpec>,
+    /// The latency of each link; `None`: 250 us.
+    pub(crate) latency: Option<Duration>,
+    /// The balancer in front of the one under test.
+    pub(crate) front: Option<BalancerSpec>,
+    /// The path of requests that are started; empty: `/`.
+    pub(crate) path: String,
     /// The events so far.
     pub(crate) events: Vec<Event>,
     /// Nanoseconds that have passed in addition to those between events.
@@ -157,7 +167,7 @@ impl TraceBuilder {
             credentials,
             preemptive: self.preemptive,
             method: method.into(),
-            path: "/".into(),
+            path: if self.path.is_empty() { "/".into() } else { self.path.clone() },
             length: body.len(),
             digest: body.digest(),
         };
@@ -317,6 +327,11 @@ impl TraceBuilder {
         self.passed += seconds * 1_000_000_000;
     }
 
+    /// Lets microseconds pass.
+    pub(crate) fn pass_micros(&mut self, micros: u64) {
+        self.passed += micros * 1_000;
+    }
+
     /// Adds that the client opens a connection.
     pub(crate) fn connect(&mut self, client: &str, connection: u32) {
         let local = ([10, 0, 0, 1], 50_000).into();
@@ -413,6 +428,11 @@ impl TraceBuilder {
         trace.header.promises = self.promises.clone();
         trace.header.topology.servers.clone_from(&self.servers);
         trace.header.topology.tls = self.tls;
+        trace.header.topology.controllers.clone_from(&self.controllers);
+        trace.header.topology.front.clone_from(&self.front);
+        if let Some(latency) = self.latency {
+            trace.header.topology.link.latency = latency;
+        }
         trace
     }
 
@@ -439,6 +459,12 @@ impl TraceBuilder {
         let events = &verdict.evidence[0].events;
         assert!(!events.is_empty() && events.is_sorted() && events.iter().all(|&event| event < self.events.len()));
         verdict.evidence[0].summary.clone()
+    }
+
+    /// Returns the grade by one requirement, and who is at fault for the first piece of evidence, if there is one.
+    pub(crate) fn blame(&self, requirement: Requirement) -> (Grade, Option<Party>) {
+        let verdict = self.verdict(requirement);
+        (verdict.grade, verdict.evidence.first().map(|evidence| evidence.fault))
     }
 
     fn by_client(&mut self, id: RequestId, what: What) {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use stickler_mock_client::Client;
+use stickler_mock_client::{Client, raw_answers};
 use stickler_model::event::Credentials;
 use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
@@ -249,8 +249,11 @@ impl SimWorld {
         let seat = self.clients.seat(&spec.client)?;
         let bytes = spec.resolve(|id| self.tokens.get(&id).and_then(Option::as_deref))?;
         let answer = seat.send_raw(bytes, spec.patience);
-        let bytes = self.run(|engine| engine.run_until(answer, AWAIT_LIMIT))?;
-        Ok(Outcome::Bytes(bytes.unwrap_or_default()))
+        let bytes = self.run(|engine| engine.run_until(answer, AWAIT_LIMIT))?.unwrap_or_default();
+        for answer in raw_answers(&bytes) {
+            self.journal.record(&spec.client, answer);
+        }
+        Ok(Outcome::Bytes(bytes))
     }
 
     fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
@@ -355,6 +358,11 @@ impl World for SimWorld {
     }
 
     fn finish(mut self: Box<Self>) -> Trace {
+        for (&request, answer) in &mut self.under_way {
+            if matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+                self.journal.record(&self.world, What::RequestAbandoned { request });
+            }
+        }
         self.clients.disconnect();
         // The trace is complete without the last closes, should a task have panicked over them.
         let _ = self.engine.settle(LAST_PACKETS);

@@ -1,0 +1,436 @@
+//! What the script broke, what that touched, and for how long it can explain what went wrong.
+//!
+//! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until the
+//! process goes on, a held link until its release. A reset strikes at one moment. A fault *touches* only
+//! * all requests, if it is a balancer's;
+//! * the requests of one client, and of those at the same host, if it is on that client's link;
+//! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on its
+//!   link: a balancer may have sent them there;
+//! * requests with a logon, if it is a DC's or on its link; and all, if the balancer's checks log on.
+//!
+//! It explains a failure of what it touches if it strikes or stands while the request is under way; or if it was mended no
+//! longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
+//! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the first
+//! request on a client's connection that is older than the mending: the connection may be bound to one that the fault ended.
+//! Where a backend lost power, its connections ended and nobody was told, so each may cost one later request that cannot be
+//! repeated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use stickler_model::event::Closed;
+use stickler_model::{Action, Fault, Leg, Name, RequestId, Time, What};
+
+use crate::farm::Farm;
+use crate::requests::{ClientConnection, Request, Requests, ServerConnection, is_no_answer, is_proof};
+use crate::settings::Settings;
+
+/// The faults of a trace. A `usize` is an index into the trace's events.
+pub(crate) struct Faults<'t> {
+    /// In the order in which they were injected.
+    spans: Vec<Span<'t>>,
+    /// Requests that may have met a connection of which nobody was told that it had ended.
+    unnoticed: BTreeSet<RequestId>,
+    connections: BTreeMap<ClientConnection<'t>, Connection>,
+    /// How long a fault explains after it was mended.
+    notice: Duration,
+}
+
+/// A fault, from its injection until it was mended.
+struct Span<'t> {
+    from: usize,
+    until: Option<usize>,
+    place: Place<'t>,
+    /// Whether a process that stopped may go on.
+    hangs: bool,
+}
+
+/// What a fault concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place<'t> {
+    Host(&'t Name),
+    /// The link between two hosts, in either order.
+    Link(&'t Name, &'t Name),
+}
+
+/// The legs of a request of which a fault may have touched one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Legs {
+    /// Any of them: a connection may have been lost, and the request repeated.
+    Any,
+    /// The last one, which had no answer.
+    Last,
+}
+
+/// What a fault means for a client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concern<'t> {
+    /// The client has nothing to do with it.
+    Nobody,
+    /// It stands in the client's way to the balancer, or it is the balancer's.
+    Everything,
+    /// It concerns what goes to this backend.
+    Backend(&'t Name),
+    /// It concerns logons.
+    Logons,
+    /// It concerns logons at this backend.
+    LogonsAt(&'t Name),
+    /// It concerns the client's own tickets.
+    Tickets,
+}
+
+/// The use of a client's connection.
+#[derive(Default)]
+struct Connection {
+    opened: usize,
+    /// Where an answer of a server was received on it.
+    answers: Vec<usize>,
+}
+
+impl Connection {
+    /// Returns whether the connection was open at the first event, and brought no answer from then to the other.
+    fn is_unused_since(&self, from: usize, to: usize) -> bool {
+        let first = self.answers.partition_point(|&at| at <= from);
+        self.opened < from && self.answers.get(first).is_none_or(|&at| at >= to)
+    }
+}
+
+/// What tells whom a fault concerns.
+struct Scope<'i, 't> {
+    requests: &'i Requests<'t>,
+    settings: &'i Settings<'t>,
+    farm: &'i Farm<'t>,
+}
+
+impl<'t> Faults<'t> {
+    /// Reads a trace from start to end.
+    pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>, farm: &Farm<'t>) -> Self {
+        let link = requests.topology().link;
+        let mut faults = Self {
+            spans: Vec::new(),
+            unnoticed: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            // From the client over a balancer to a server, and back.
+            notice: requests.promises().notice_mended() + (link.latency + link.jitter).saturating_mul(4),
+        };
+        for (event, seen) in requests.events() {
+            match &seen.what {
+                What::Action(Action::Fault(fault)) => faults.note(event, fault),
+                What::ClientConnected { connection, .. } => {
+                    let connection = faults.connections.entry((&seen.by, *connection)).or_default();
+                    (connection.opened, connection.answers) = (event, Vec::new());
+                }
+                What::ClientReceived { connection, echoed: Some(_), .. } => {
+                    faults.connections.entry((&seen.by, *connection)).or_default().answers.push(event);
+                }
+                _ => {}
+            }
+        }
+        faults.unnoticed = faults.unnoticed(&Scope { requests, settings, farm });
+        faults
+    }
+
+    /// Returns whether a fault explains that the request had no answer, or a wrong one, or that connections were lost.
+    /// Faults of backends are left out if the balancer could have taken a backend that was `spared`: one that none of them
+    /// has touched since they were injected.
+    pub(crate) fn explain(
+        &self,
+        (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
+        request: &Request<'t>,
+        legs: Legs,
+        spared: impl Fn(usize) -> bool,
+    ) -> bool {
+        let Some(end) = request.ended else { return false };
+        let scope = Scope { requests, settings, farm };
+        let last = requests.sent(request).last();
+        let connection = last.and_then(|(_, number, _)| self.connections.get(&(request.client, number)));
+        self.unnoticed.contains(&request.id)
+            || self.spans.iter().take_while(|span| span.from < end.event).any(|span| {
+                let touched = match Self::concern(&scope, span.place, request.client) {
+                    Concern::Nobody => false,
+                    Concern::Everything => true,
+                    Concern::Backend(backend) => scope.may_have_gone_to(request, backend, legs) && !spared(span.from),
+                    Concern::Logons => scope.needs_dc(request),
+                    Concern::LogonsAt(backend) => {
+                        scope.needs_dc(request) && scope.may_have_gone_to(request, backend, legs) && !spared(span.from)
+                    }
+                    Concern::Tickets => scope.may_want_ticket(request),
+                };
+                let first_use = || {
+                    span.until
+                        .zip(last)
+                        .zip(connection)
+                        .is_some_and(|((until, (sent, ..)), connection)| connection.is_unused_since(until, sent))
+                };
+                touched && (Self::lasts(requests, span, request.started, self.notice) || first_use())
+            })
+    }
+
+    /// Returns whether nothing that the script broke can have kept the client from the balancer, the balancer from working,
+    /// or everybody from a DC, from one event to the other. Faults of backends are not meant, nor what cuts one off from the
+    /// DC.
+    pub(crate) fn is_quiet_elsewhere(
+        &self,
+        (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
+        client: &Name,
+        (from, to): (usize, usize),
+    ) -> bool {
+        let scope = Scope { requests, settings, farm };
+        !self.spans.iter().take_while(|span| span.from <= to).any(|span| {
+            let elsewhere = matches!(
+                Self::concern(&scope, span.place, client),
+                Concern::Everything | Concern::Logons | Concern::Tickets
+            );
+            elsewhere && Self::lasts(requests, span, from, self.notice)
+        })
+    }
+
+    /// Returns whether a fault of the client's way to the balancer, or of the balancer itself, may have ended the client's
+    /// connection by this event: it stands then, or was mended just before or while the connection was open and unused
+    /// since.
+    pub(crate) fn cuts_off(
+        &self,
+        (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
+        on: ClientConnection<'t>,
+        event: usize,
+    ) -> bool {
+        let scope = Scope { requests, settings, farm };
+        let connection = self.connections.get(&on);
+        self.spans.iter().take_while(|span| span.from <= event).any(|span| {
+            let unused = |until: usize| connection.is_some_and(|connection| connection.is_unused_since(until, event));
+            Self::concern(&scope, span.place, on.0) == Concern::Everything
+                && (Self::lasts(requests, span, event, self.notice) || span.until.is_some_and(unused))
+        })
+    }
+
+    /// Returns whether a fault kept this client from its KDC, from one event to the other or so long before that the
+    /// client's memory of it lasts for `memory`.
+    pub(crate) fn keeps_from_kdc(
+        &self,
+        (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
+        client: &Name,
+        (from, to): (usize, usize),
+        memory: Duration,
+    ) -> bool {
+        let scope = Scope { requests, settings, farm };
+        self.spans.iter().take_while(|span| span.from <= to).any(|span| {
+            let concern = Self::concern(&scope, span.place, client);
+            // A balancer may be what a KDC is reached through, or what asks it.
+            matches!(concern, Concern::Everything | Concern::Logons | Concern::Tickets)
+                && Self::lasts(requests, span, from, memory.max(self.notice))
+        })
+    }
+
+    /// Returns whether a fault kept this server from its DC, from one event to the other or just before.
+    pub(crate) fn keeps_from_dc(
+        &self,
+        (requests, settings, farm): (&Requests<'t>, &Settings<'t>, &Farm<'t>),
+        server: &Name,
+        (from, to): (usize, usize),
+    ) -> bool {
+        let scope = Scope { requests, settings, farm };
+        self.spans.iter().take_while(|span| span.from <= to).any(|span| {
+            let concern = Self::concern(&scope, span.place, server);
+            let meant = concern == Concern::Logons || matches!(concern, Concern::LogonsAt(at) if at == server);
+            meant && Self::lasts(requests, span, from, self.notice)
+        })
+    }
+
+    fn note(&mut self, event: usize, fault: &'t Fault) {
+        let place = match fault {
+            Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name) => Place::Host(name),
+            Fault::Hold(a, b) | Fault::Reset(a, b) => Place::Link(a, b),
+            Fault::Restart(name) => return self.mend(event, |span| span.place == Place::Host(name)),
+            Fault::Resume(name) => return self.mend(event, |span| span.hangs && span.place == Place::Host(name)),
+            Fault::Release(a, b) => {
+                let ends = [Place::Link(a, b), Place::Link(b, a)];
+                return self.mend(event, |span| ends.contains(&span.place));
+            }
+        };
+        let until = matches!(fault, Fault::Reset(..)).then_some(event);
+        self.spans.push(Span { from: event, until, place, hangs: matches!(fault, Fault::Hang(_)) });
+    }
+
+    fn mend(&mut self, event: usize, meant: impl Fn(&Span<'t>) -> bool) {
+        for span in self.spans.iter_mut().filter(|span| span.until.is_none() && meant(span)) {
+            span.until = Some(event);
+        }
+    }
+
+    /// Returns whether a fault stood at this event or later, or was mended no longer than `notice` before.
+    fn lasts(requests: &Requests<'t>, span: &Span<'t>, event: usize, notice: Duration) -> bool {
+        span.until.is_none_or(|until| until >= event || requests.at(event) - requests.at(until) <= notice)
+    }
+
+    /// Returns what a fault at this place means for this client.
+    fn concern(scope: &Scope<'_, 't>, place: Place<'t>, client: &Name) -> Concern<'t> {
+        let (a, b) = match place {
+            Place::Host(name) if scope.requests.is_dc(name) => return Concern::Logons,
+            Place::Host(name) if scope.farm.is_backend(name) => return Concern::Backend(name),
+            Place::Host(_) => return Concern::Everything,
+            Place::Link(a, b) => (a, b),
+        };
+        let end = |is: &dyn Fn(&Name) -> bool| [a, b].into_iter().find(|name| is(name));
+        let another = |name: &Name| scope.requests.is_client(name) && !scope.settings.share_host(name, client);
+        let (dc, backend) = (end(&|name| scope.requests.is_dc(name)), end(&|name| scope.farm.is_backend(name)));
+        let own = end(&|name| scope.settings.share_host(name, client));
+        if end(&another).is_some() {
+            return Concern::Nobody;
+        }
+        match (own, dc, backend) {
+            (Some(_), Some(_), _) if scope.requests.is_client(client) => Concern::Tickets,
+            (_, Some(_), Some(backend)) => Concern::LogonsAt(backend),
+            (_, Some(_), None) => Concern::Logons,
+            (_, None, Some(backend)) => Concern::Backend(backend),
+            (_, None, None) => Concern::Everything,
+        }
+    }
+
+    /// Returns the requests that cannot be repeated, reached no server, and may have met a connection whose server had lost
+    /// power: as many as there were such connections.
+    fn unnoticed(&self, scope: &Scope<'_, 't>) -> BTreeSet<RequestId> {
+        let mut unnoticed = BTreeSet::new();
+        let mut open: BTreeSet<ServerConnection<'t>> = BTreeSet::new();
+        let mut lost: BTreeMap<&Name, usize> = BTreeMap::new();
+        for (event, seen) in scope.requests.events() {
+            match &seen.what {
+                What::ServerAccepted { connection, .. } => _ = open.insert((&seen.by, *connection)),
+                What::ServerClosed { connection, .. } => _ = open.remove(&(&seen.by, *connection)),
+                What::Action(Action::Fault(Fault::PowerLoss(name))) => {
+                    let before = open.len();
+                    open.retain(|&(server, _)| server != name);
+                    *lost.entry(name).or_default() += before - open.len();
+                }
+                What::RequestEnded { request, status, .. } if is_no_answer(*status) => {
+                    let Some(request) = scope.requests.get(Some(*request)) else { continue };
+                    if request.ended.is_none_or(|end| end.event != event)
+                        || !scope.is_lost_and_cannot_be_repeated(request)
+                    {
+                        continue;
+                    }
+                    let mut left = lost.iter_mut().filter(|(backend, left)| {
+                        **left > 0 && scope.farm.condition(backend, request.started).down.is_none()
+                    });
+                    if let Some((_, left)) = left.next() {
+                        *left -= 1;
+                        unnoticed.insert(request.id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        unnoticed
+    }
+}
+
+impl<'t> Scope<'_, 't> {
+    /// Returns whether these legs of the request may have gone to this backend: it received one, or nobody received one.
+    fn may_have_gone_to(&self, request: &Request<'t>, backend: &Name, legs: Legs) -> bool {
+        let mut received = self.requests.received(request);
+        match legs {
+            Legs::Last => {
+                let sent = self.requests.sent(request).last().map(|(event, ..)| event);
+                let last = received.filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
+                last.is_none_or(|(_, (server, _), _)| server == backend)
+            }
+            Legs::Any => {
+                self.requests.received(request).count() < self.requests.sent(request).count().max(1)
+                    || received.any(|(_, (server, _), _)| server == backend)
+            }
+        }
+    }
+
+    /// Returns whether the client tried to log on in this request, or may have waited for a ticket; or whether that does not
+    /// matter because the balancer's checks log on, and take a backend out of use that cannot.
+    fn needs_dc(&self, request: &Request<'t>) -> bool {
+        let checks = self.requests.promises().checks.as_ref();
+        checks.is_some_and(|checks| checks.user.is_some()) || self.logs_on(request)
+    }
+
+    /// Returns whether the client tried to log on in this request, or may have waited for a ticket.
+    fn logs_on(&self, request: &Request<'t>) -> bool {
+        let mut sent = self.requests.sent(request).peekable();
+        let waits = sent.peek().is_none() && request.preemptive;
+        let asked = request
+            .events
+            .iter()
+            .any(|&event| matches!(self.requests.what(event), What::ClientReceived { status: 401 | 407, .. }));
+        waits || asked || sent.any(|(.., leg)| leg != Leg::Anonymous)
+    }
+
+    /// Returns whether the client may have waited for a ticket in this request.
+    fn may_want_ticket(&self, request: &Request<'t>) -> bool {
+        self.logs_on(request) && self.settings.common_packages(request.client).kerberos
+    }
+
+    /// Returns whether the last HTTP request that the client sent reached no server, and a balancer must not send it twice.
+    fn is_lost_and_cannot_be_repeated(&self, request: &Request<'t>) -> bool {
+        let Some((sent, _, leg)) = self.requests.sent(request).last() else { return false };
+        let reached = self.requests.received(request).any(|(event, ..)| event > sent);
+        !reached && (!request.is_idempotent() || is_proof(leg))
+    }
+}
+
+/// The ends of servers' idle connections, which are no faults: a balancer that sends a request at that moment loses it.
+#[derive(Default)]
+pub(crate) struct IdleEnds {
+    /// The events at which a server closed a connection without a request in progress, in order, each with its time.
+    by_server: Vec<(usize, Time)>,
+    /// The same for every end of such a connection, whoever closed it.
+    any: Vec<usize>,
+    /// The time of a round trip between a balancer and a server.
+    round_trip: Duration,
+}
+
+impl IdleEnds {
+    /// Reads a trace from start to end.
+    pub(crate) fn read(requests: &Requests<'_>) -> Self {
+        let link = requests.topology().link;
+        let mut ends = Self { round_trip: (link.latency + link.jitter).saturating_mul(2), ..Self::default() };
+        let mut busy: BTreeMap<ServerConnection<'_>, u32> = BTreeMap::new();
+        let mut used: BTreeSet<ServerConnection<'_>> = BTreeSet::new();
+        for (event, seen) in requests.events() {
+            match seen.what {
+                What::ServerAccepted { connection, .. } => {
+                    busy.remove(&(&seen.by, connection));
+                    used.remove(&(&seen.by, connection));
+                }
+                What::ServerReceived { connection, .. } => {
+                    *busy.entry((&seen.by, connection)).or_default() += 1;
+                    used.insert((&seen.by, connection));
+                }
+                What::ServerAnswered { connection, .. } => {
+                    let count = busy.entry((&seen.by, connection)).or_default();
+                    *count = count.saturating_sub(1);
+                }
+                What::ServerClosed { connection, how } => {
+                    let at = (&seen.by, connection);
+                    let idle = busy.remove(&at).is_none_or(|count| count == 0) && used.remove(&at);
+                    if idle {
+                        ends.any.push(event);
+                    }
+                    if idle && how == Closed::Here {
+                        ends.by_server.push((event, seen.at));
+                    }
+                }
+                _ => {}
+            }
+        }
+        ends
+    }
+
+    /// Returns a server's close of an idle connection that the request's last HTTP request may have met: it was closed no
+    /// longer than a round trip before that was sent, or before the request ended.
+    pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
+        let end = request.ended?.event;
+        let (sent, ..) = requests.sent(request).last()?;
+        let first = self.by_server.partition_point(|&(_, at)| at + self.round_trip < requests.at(sent));
+        self.by_server.get(first).map(|&(event, _)| event).filter(|&event| event < end)
+    }
+
+    /// Returns whether an idle connection ended, whoever closed it, from one event to the other.
+    pub(crate) fn any_between(&self, from: usize, to: usize) -> bool {
+        let first = self.any.partition_point(|&event| event < from);
+        self.any.get(first).is_some_and(|&event| event < to)
+    }
+}

@@ -1,0 +1,443 @@
+//! What a fault excuses: only what it touched, and only until it is mended and has been noticed.
+
+use std::time::Duration;
+
+use stickler_model::site::SiteSpec;
+use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
+use stickler_model::trace::Checks;
+use stickler_model::{Action, Fault, Leg, Name, Payload, RequestId, What};
+use stickler_oracle::Grade::{self, NotExercised, Violated};
+use stickler_oracle::Party;
+use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
+
+use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder};
+
+/// Seconds in which the declared checks notice a return.
+const RISE: u64 = 5;
+
+const EXCUSED: (Grade, Option<Party>) = (NotExercised, Some(Party::InjectedFault));
+const VIOLATED: (Grade, Option<Party>) = (Violated, Some(Party::Balancer));
+
+/// A site with `iis1` and `iis2`, and the clients alice and bob.
+fn site() -> TraceBuilder {
+    let mut trace = TraceBuilder::at(&SiteSpec::default());
+    for client in ["alice", "bob"] {
+        trace.add_client(client, stickler_model::agent::Agent::Browser, false);
+    }
+    trace
+}
+
+fn link(a: &str, b: &str) -> (Name, Name) {
+    (a.into(), b.into())
+}
+
+/// A request of alice on a connection that she opens for it: it reaches no server, and the balancer answers this.
+fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId {
+    trace.connect("alice", connection);
+    trace.turned_away("alice", connection, status)
+}
+
+/// Declares checks that notice a return within [`RISE`] seconds.
+fn checked(trace: &mut TraceBuilder) {
+    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
+    trace.promises.checks = Some(Checks { interval, timeout, rise: 2, fall: 3, user: None });
+}
+
+#[test]
+fn a_reset_a_day_ago_explains_nothing() {
+    let mut trace = site();
+    let (a, b) = link("lb", "iis1");
+    trace.fault(Fault::Reset(a, b));
+    trace.pass(86_400);
+    for connection in 1..=5 {
+        answered(&mut trace, connection, 502);
+    }
+    let verdict = trace.verdict(Hs1);
+    assert_eq!((verdict.grade, verdict.exercised, verdict.evidence.len()), (Violated, 5, 5));
+}
+
+#[test]
+fn a_mended_fault_explains_until_the_declared_time_to_notice_has_passed() {
+    for (declared, seconds, expected) in
+        [(false, 0, EXCUSED), (false, 1, VIOLATED), (true, RISE, EXCUSED), (true, RISE + 1, VIOLATED)]
+    {
+        let mut trace = site();
+        if declared {
+            checked(&mut trace);
+        }
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.pass(seconds);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{declared} {seconds}");
+    }
+}
+
+#[test]
+fn failures_that_take_a_backend_out_are_noticed_as_late_as_they_are_forgotten() {
+    for (seconds, expected) in [(10, EXCUSED), (11, VIOLATED)] {
+        let mut trace = site();
+        trace.promises.out_after_failures = Some(Duration::from_secs(10));
+        let (a, b) = link("iis1", "lb");
+        trace.fault(Fault::Reset(a, b));
+        trace.pass(seconds);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn a_fault_that_stands_explains_for_as_long_as_it_stands() {
+    let faults = [
+        Fault::Crash("iis1".into()),
+        Fault::PowerLoss("iis1".into()),
+        Fault::Hang("iis1".into()),
+        Fault::Hold("lb".into(), "iis1".into()),
+        Fault::Crash("lb".into()),
+        Fault::Hang("lb".into()),
+        Fault::Hold("alice".into(), "lb".into()),
+    ];
+    for fault in faults {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        trace.pass(86_400);
+        answered(&mut trace, 1, 504);
+        assert_eq!(trace.blame(Hs1), EXCUSED, "{fault:?}");
+    }
+}
+
+#[test]
+fn what_mends_a_fault_ends_it() {
+    let hold = |a: &str, b: &str| Fault::Hold(a.into(), b.into());
+    for (fault, cure, mended) in [
+        (Fault::Crash("iis1".into()), Fault::Restart("iis1".into()), true),
+        (Fault::Crash("iis1".into()), Fault::Restart("iis2".into()), false),
+        (Fault::Crash("iis1".into()), Fault::Resume("iis1".into()), false),
+        (Fault::PowerLoss("iis1".into()), Fault::Restart("iis1".into()), true),
+        (Fault::Hang("iis1".into()), Fault::Resume("iis1".into()), true),
+        (Fault::Hang("iis1".into()), Fault::Restart("iis1".into()), true),
+        (hold("lb", "iis1"), Fault::Release("iis1".into(), "lb".into()), true),
+        (hold("lb", "iis1"), Fault::Release("iis2".into(), "lb".into()), false),
+        (hold("lb", "iis1"), Fault::Reset("lb".into(), "iis1".into()), false),
+    ] {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        trace.fault(cure.clone());
+        trace.pass(60);
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), if mended { VIOLATED } else { EXCUSED }, "{fault:?} {cure:?}");
+    }
+}
+
+#[test]
+fn a_fault_explains_nothing_that_it_did_not_touch() {
+    for fault in [
+        Fault::Hold("bob".into(), "lb".into()),
+        Fault::Reset("bob".into(), "lb".into()),
+        Fault::Hold("bob".into(), "dc".into()),
+        // No logon is tried.
+        Fault::Crash("dc".into()),
+        Fault::Hold("iis1".into(), "dc".into()),
+    ] {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        answered(&mut trace, 1, 502);
+        assert_eq!(trace.blame(Hs1), VIOLATED, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_fault_of_one_backend_does_not_explain_what_another_received() {
+    for (server, expected) in [(IIS1, EXCUSED), (IIS2, VIOLATED)] {
+        let mut trace = site();
+        trace.fault(Fault::Hang("iis1".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.reach(id, server, Leg::Anonymous);
+        trace.end(id, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{}", server.server);
+    }
+}
+
+#[test]
+fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
+    for (fault, server, expected) in [
+        (Fault::Crash("dc".into()), IIS1, EXCUSED),
+        (Fault::Hold("dc".into(), "iis1".into()), IIS1, EXCUSED),
+        (Fault::Hold("dc".into(), "iis1".into()), IIS2, VIOLATED),
+    ] {
+        let mut trace = site();
+        trace.fault(fault.clone());
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.exchange(id, server, Leg::Negotiate, 401);
+        trace.send(id, 1, Leg::Authenticate);
+        trace.reach(id, server, Leg::Authenticate);
+        trace.end(id, 504);
+        assert_eq!(trace.blame(Hs1), expected, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_clients_host_mate_shares_its_link() {
+    let mut trace = TraceBuilder::at(&SiteSpec::default());
+    trace.add_client("bob", stickler_model::agent::Agent::Browser, false);
+    let profile = stickler_model::Profile::BROWSER;
+    let mut alice = stickler_model::ClientSpec::new("alice".into(), profile, None);
+    alice.at = Some("bob".into());
+    trace.act(Action::AddClient(alice));
+    trace.fault(Fault::Hold("bob".into(), "lb".into()));
+    answered(&mut trace, 1, 504);
+    assert_eq!(trace.blame(Hs1), EXCUSED);
+}
+
+#[test]
+fn the_first_use_of_a_connection_from_before_is_explained_and_the_second_is_not() {
+    let mut trace = site();
+    trace.arrive("alice", IIS1);
+    trace.fault(Fault::Crash("iis1".into()));
+    trace.fault(Fault::Restart("iis1".into()));
+    trace.pass(3_600);
+    trace.turned_away("alice", 1, 502);
+    let verdict = trace.verdict(Hs1);
+    assert_eq!(verdict.evidence[0].fault, Party::InjectedFault, "it may have been bound to what crashed");
+
+    let id = trace.start("alice");
+    trace.exchange(id, IIS2, Leg::Anonymous, 200);
+    trace.end(id, 200);
+    trace.turned_away("alice", 1, 502);
+    let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
+    assert_eq!(faults, [Party::InjectedFault, Party::Balancer]);
+}
+
+#[test]
+fn a_503_of_the_balancer_is_not_explained_while_another_backend_is_up() {
+    for (status, other, expected) in [(503, true, VIOLATED), (503, false, EXCUSED), (502, true, EXCUSED)] {
+        let mut trace = site();
+        trace.fault(Fault::Crash("iis1".into()));
+        if !other {
+            trace.fault(Fault::Hold("lb".into(), "iis2".into()));
+        }
+        trace.pass(60);
+        answered(&mut trace, 1, status);
+        assert_eq!(trace.blame(Hs1), expected, "{status} {other}");
+    }
+}
+
+#[test]
+fn each_connection_that_a_loss_of_power_left_behind_may_cost_one_request_that_cannot_be_repeated() {
+    for (method, expected) in [("POST", [Party::InjectedFault, Party::Balancer]), ("GET", [Party::Balancer; 2])] {
+        let mut trace = site();
+        trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });
+        trace.fault(Fault::PowerLoss("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.pass(60);
+        for connection in 1..=2 {
+            trace.connect("alice", connection);
+            let id = trace.start_with(Start { method, body: Payload::Empty, ..Start::by("alice") });
+            trace.send(id, connection, Leg::Anonymous);
+            trace.end(id, 502);
+        }
+        let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
+        assert_eq!(faults, expected, "{method}");
+    }
+}
+
+#[test]
+fn an_idempotent_request_may_be_repeated_where_a_fault_touched_any_of_its_legs() {
+    for (fault, expected) in [("iis1", Grade::Ok), ("iis2", Violated)] {
+        let mut trace = site();
+        let id = trace.start_with(Start { method: "PUT", body: Payload::Bytes(9), ..Start::by("alice") });
+        trace.exchange(id, IIS1, Leg::Authenticate, 200);
+        trace.fault(Fault::Crash(fault.into()));
+        trace.exchange(id, Route { client_connection: 2, server_connection: 2, ..IIS1 }, Leg::Authenticate, 200);
+        trace.end(id, 200);
+        assert_eq!(trace.grade(Hs4), expected, "{fault}");
+    }
+}
+
+#[test]
+fn a_drain_of_the_last_backend_is_the_scripts_and_of_one_of_two_is_no_cause() {
+    let drained = |backends: &[&str]| {
+        let mut trace = site();
+        for &backend in backends {
+            trace.act(Action::Drain(backend.into()));
+        }
+        answered(&mut trace, 1, 503);
+        trace
+    };
+    let script = (NotExercised, Some(Party::Script));
+    assert_eq!(drained(&["iis1", "iis2"]).blame(Hs1), script);
+    assert_eq!(drained(&["iis1"]).blame(Hs1), VIOLATED);
+    let mut again = drained(&["iis1", "iis2"]);
+    again.act(Action::Undrain("iis2".into()));
+    answered(&mut again, 2, 503);
+    assert_eq!(again.verdict(Hs1).against_balancer().count(), 1);
+    let mut broken = drained(&["iis1"]);
+    broken.fault(Fault::Crash("iis2".into()));
+    answered(&mut broken, 2, 503);
+    assert_eq!(broken.verdict(Hs1).evidence[1].fault, Party::InjectedFault);
+}
+
+#[test]
+fn a_request_that_the_script_does_not_wait_for_is_the_scripts() {
+    let mut trace = site();
+    let id = trace.start("alice");
+    trace.see("world", What::RequestAbandoned { request: id });
+    trace.fail(id);
+    assert_eq!(trace.blame(Hs1), (NotExercised, Some(Party::Script)));
+    let mut late = site();
+    let id = late.start("alice");
+    late.fail(id);
+    late.see("world", What::RequestAbandoned { request: id });
+    assert_eq!(late.blame(Hs1), VIOLATED, "it had ended before");
+}
+
+#[test]
+fn a_site_that_is_slower_than_time_limits_is_to_blame_once_one_has_passed() {
+    let slow = |name: &str, seconds| ControllerSpec {
+        slow: Some(Duration::from_secs(seconds)),
+        ..ControllerSpec::new(name.into())
+    };
+    let site_set_up = (NotExercised, Some(Party::SiteSetUp));
+    for (controller, latency, took, expected) in [
+        (20, 0, 10, site_set_up),
+        (20, 0, 1, VIOLATED),
+        (1, 0, 10, VIOLATED),
+        (0, 200, 10, site_set_up),
+        (0, 20, 10, VIOLATED),
+    ] {
+        let mut trace = site();
+        trace.controllers = vec![slow("dc", controller)];
+        trace.latency = Some(Duration::from_millis(latency));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Negotiate);
+        trace.pass(took);
+        trace.end(id, 504);
+        assert_eq!(trace.blame(Hs1), expected, "{controller} {latency} {took}");
+    }
+}
+
+#[test]
+fn an_anonymous_client_that_gets_no_answer_without_a_reason_is_the_balancers() {
+    let mut trace = site();
+    let id = trace.start_anonymous("mallory");
+    trace.exchange(id, IIS1, Leg::Anonymous, 401);
+    trace.end(id, 401);
+    let kept = trace.verdict(Hs7);
+    assert_eq!((kept.grade, kept.exercised), (Grade::Ok, 1));
+    let id = trace.start_anonymous("mallory");
+    trace.send(id, 1, Leg::Anonymous);
+    trace.end(id, 502);
+    assert_eq!(
+        trace.summary(Hs7),
+        "mallory's request r2 of nobody ended in 502 after 1 HTTP request, and no fault explains it"
+    );
+    let mut excused = site();
+    excused.fault(Fault::Crash("iis1".into()));
+    let id = excused.start_anonymous("mallory");
+    excused.send(id, 1, Leg::Anonymous);
+    excused.end(id, 502);
+    assert_eq!(excused.blame(Hs7), EXCUSED);
+}
+
+#[test]
+fn an_anonymous_client_that_gets_two_answers_to_one_request_is_the_balancers() {
+    let mut trace = site();
+    let id = trace.start_anonymous("mallory");
+    trace.exchange(id, IIS1, Leg::Anonymous, 401);
+    trace.receive(id, 1, 401, Some(id), None);
+    trace.end(id, 401);
+    assert_eq!(trace.summary(Hs7), "mallory's request r1 has 2 answers to 1");
+    let mut valid = site();
+    valid.whole("alice", IIS1);
+    assert_eq!(valid.grade(Hs7), NotExercised, "HS-1 judges her");
+}
+
+#[test]
+fn a_link_to_the_dc_is_no_reason_for_the_only_backend_not_to_answer_nobody() {
+    let with = |fault: Option<Fault>| {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        trace.servers.truncate(1);
+        trace.add_client("mallory", stickler_model::agent::Agent::Browser, false);
+        if let Some(fault) = fault {
+            trace.fault(fault);
+        }
+        trace.connect("mallory", 1);
+        let id = trace.start_anonymous("mallory");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.receive(id, 1, 502, None, None);
+        trace.end(id, 502);
+        trace.blame(Hs7)
+    };
+    assert_eq!(with(None), VIOLATED);
+    assert_eq!(with(Some(Fault::Hold("dc".into(), "iis1".into()))), VIOLATED);
+    assert_eq!(with(Some(Fault::Hold("lb".into(), "iis1".into()))), EXCUSED);
+}
+
+#[test]
+fn a_dc_that_is_away_keeps_every_backend_out_of_use_where_checks_log_on() {
+    for (user, expected) in [(true, EXCUSED), (false, VIOLATED)] {
+        let mut trace = site();
+        checked(&mut trace);
+        if let Some(checks) = trace.promises.checks.as_mut().filter(|_| user) {
+            checks.user = Some(crate::trace_builder::user("probe"));
+        }
+        trace.fault(Fault::Crash("dc".into()));
+        trace.pass(60);
+        answered(&mut trace, 1, 503);
+        assert_eq!(trace.blame(Hs1), expected, "{user}");
+    }
+}
+
+#[test]
+fn a_503_that_a_server_gave_is_the_servers() {
+    let server = (NotExercised, Some(Party::Server));
+    for (served, echoed, expected) in [(503, true, server), (401, true, VIOLATED), (0, false, VIOLATED)] {
+        let mut trace = site();
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if served > 0 {
+            trace.serve(id, IIS1, Leg::Anonymous, served, None);
+        }
+        trace.receive(id, 1, 503, echoed.then_some(id), None);
+        trace.end(id, 503);
+        assert_eq!(trace.blame(Hs1), expected, "{served}");
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_http_is_to_blame_for_what_it_received_or_nobody_did() {
+    let server = (NotExercised, Some(Party::Server));
+    for (reached, expected) in [(Some(IIS1), server), (None, server), (Some(IIS2), VIOLATED)] {
+        let mut trace = site();
+        trace.servers[0].acceptor = Acceptor::Rogue(Rogue::HalfBody);
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if let Some(route) = reached {
+            trace.reach(id, route, Leg::Anonymous);
+        }
+        trace.end(id, 502);
+        assert_eq!(trace.blame(Hs1), expected, "{:?}", reached.map(|route| route.server));
+    }
+}
+
+#[test]
+fn a_server_that_closes_with_its_challenge_is_set_up_so_that_no_handshake_ends() {
+    for (keep_alive, leg, expected) in [
+        (KeepAlive::ClosedByChallenge, Leg::Negotiate, (NotExercised, Some(Party::SiteSetUp))),
+        (KeepAlive::ClosedByChallenge, Leg::Anonymous, VIOLATED),
+        (KeepAlive::ClosedByFailure, Leg::Negotiate, VIOLATED),
+    ] {
+        let mut trace = TraceBuilder::at(&SiteSpec { keep_alive, ..SiteSpec::default() });
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.exchange(id, IIS1, leg, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "{keep_alive:?} {leg:?}");
+    }
+}
