@@ -36,6 +36,8 @@ pub struct Exchange {
     corrected: bool,
     /// Whether the server refused the ticket with a KRB-ERROR.
     refused: bool,
+    /// Whether the connection is authenticated as the client's previous user.
+    of_previous_user: bool,
 }
 
 enum State {
@@ -69,6 +71,7 @@ impl Exchange {
             unasked: false,
             corrected: false,
             refused: false,
+            of_previous_user: false,
         }
     }
 
@@ -94,11 +97,14 @@ impl Exchange {
     }
 
     /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a
-    /// handshake in the same scheme at once, because an anonymous request would be processed as that user.
+    /// handshake in the same scheme at once, because an anonymous request would be processed as that user. Without
+    /// credentials the request goes on a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection
+    /// that NTLM or Negotiate authenticated as somebody else).
     pub fn reauthenticate(&mut self, scheme: Scheme) -> Step {
+        self.of_previous_user = true;
         match self.initiator {
             Some(_) => self.handshake(scheme, Target::Same, false),
-            None => Step::Send(self.ask(Target::Same)),
+            None => Step::Send(self.ask(Target::New)),
         }
     }
 
@@ -115,6 +121,7 @@ impl Exchange {
         match (&self.agent.negotiate, self.initiator.clone()) {
             (Packages::KerberosOrNtlm, Some(initiator)) => Step::Send(self.negotiate(scheme, initiator, connection)),
             _ if answered => Step::Answer,
+            _ if self.of_previous_user => Step::Send(self.ask(Target::New)),
             _ => Step::Send(self.ask(connection)),
         }
     }

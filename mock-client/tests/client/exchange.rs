@@ -372,6 +372,15 @@ fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
     assert!(matches!(exchange(UserAgent::of(Profile::CURL_NEGOTIATE), &Method::GET).begin(false), Step::Send(_)));
 }
 
+#[test]
+fn without_a_ticket_no_request_goes_on_the_connection_of_the_previous_user() {
+    for (ticket, target) in [(false, Target::New), (true, Target::Same)] {
+        let mut next = exchange(UserAgent::of(Profile::CURL_NEGOTIATE), &Method::GET).with_kerberos(true);
+        let step = next.reauthenticate(Negotiate);
+        assert_eq!(presented(&mut next, step, ticket).unwrap().connection, target);
+    }
+}
+
 /// What comes back to a client that may have sent SPNEGO.
 fn spnego_back() -> impl Strategy<Value = Back> {
     let mechanism = prop::sample::select(vec![Mechanism::Ntlm, Mechanism::Kerberos, Mechanism::NegoEx]);
