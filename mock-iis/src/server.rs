@@ -124,7 +124,7 @@ fn how(error: &hyper::Error) -> Closed {
     let mut source = error.source();
     while let Some(cause) = source {
         let error = cause.downcast_ref::<io::Error>();
-        if error.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Untaken>()) {
+        if matches!(error.and_then(io::Error::get_ref), Some(inner) if inner.is::<Untaken>()) {
             return Closed::Here;
         }
         // An HTTP/2 error wraps the I/O error.

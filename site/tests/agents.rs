@@ -158,13 +158,17 @@ fn headers(token: Option<&[u8]>) -> HeaderMap {
 }
 
 async fn admit(gate: &Arc<dyn Gate>, connection: u32, token: Option<&[u8]>) -> Admission {
+    admit_by(Protocol::Http1, gate, connection, token).await
+}
+
+async fn admit_by(protocol: Protocol, gate: &Arc<dyn Gate>, connection: u32, token: Option<&[u8]>) -> Admission {
     let headers = headers(token);
     let head = RequestHead {
         method: &Method::GET,
         uri: &Uri::from_static("/"),
         headers: &headers,
         client: SocketAddr::from(([127, 0, 0, 1], 50_000)),
-        protocol: Protocol::Http1,
+        protocol,
     };
     gate.admit(DownstreamId(connection), &head).await
 }
@@ -229,4 +233,11 @@ async fn auth_offload_refuses_a_header_that_is_none() {
     let domain = Domain::start();
     let refused = AuthOffload::gate(&TokioNet, env("lb"), Arc::new(domain.join("lb")), "no header").err();
     assert_eq!(refused.as_deref(), Some("no header"));
+}
+
+#[tokio::test]
+async fn auth_offload_is_for_http_1_1() {
+    let gate = offload(&Domain::start());
+    let admission = admit_by(Protocol::Http2 { stream: 0 }, &gate, 1, None).await;
+    assert!(matches!(admission, Admission::Http1Required), "{admission:?}");
 }

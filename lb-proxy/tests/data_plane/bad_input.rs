@@ -211,7 +211,7 @@ async fn a_client_that_never_ends_its_request_is_closed_when_the_time_for_it_is_
     assert!(client.answer().await.0.starts_with("HTTP/1.1 502"));
     let endless = async {
         while client.socket.write_all(&[b'x'; 1024]).await.is_ok() {
-            sleep(Duration::from_millis(1)).await
+            sleep(Duration::from_millis(1)).await;
         }
     };
     timeout(PATIENCE, endless).await.expect("it is reset");

@@ -443,8 +443,9 @@ impl Registry {
             let shown = owner.name.map_or(port, |(_, shown, _)| shown);
             (owner.life.host, shown, owner.isn) == (id, syn.src.port(), syn.tcp.seq)
         };
-        let found = owners.filter_map(|(port, owner)| owner.as_ref().filter(|owner| is_it(owner, port)).map(|_| port));
-        found.last().map(|port| SocketAddr::new(kernel_address(home, 0), port))
+        let mut found =
+            owners.filter_map(|(port, owner)| owner.as_ref().filter(|owner| is_it(owner, port)).map(|_| port));
+        found.next_back().map(|port| SocketAddr::new(kernel_address(home, 0), port))
     }
 
     /// What peers know a kernel's address as; `None` if its host has no power.

@@ -159,7 +159,7 @@ impl SimWorld {
     fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
         match action {
             Action::AddClient(spec) => self.add_client(spec),
-            Action::Start { id, request } => self.start(id, request),
+            Action::Start { id, request } => self.start(id, &request),
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
             Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
@@ -186,7 +186,7 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
-    fn start(&mut self, id: RequestId, spec: RequestSpec) -> Result<Outcome, WorldError> {
+    fn start(&mut self, id: RequestId, spec: &RequestSpec) -> Result<Outcome, WorldError> {
         if self.started.contains(&id) {
             return Err(WorldError::IdTaken(id.to_string()));
         }
@@ -197,7 +197,7 @@ impl SimWorld {
         self.started.insert(id);
         let (sender, receiver) = oneshot::channel();
         // Made here and not in the task, so that it is the request of the user who is at the client now.
-        let request = client.request(id, &spec, credentials);
+        let request = client.request(id, spec, credentials);
         {
             use stickler_net::Net as _;
             net.spawn(async move {
