@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(unix)]
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     Serve(Serve),
+    /// Run a program, and kill it and all that it started when standard input ends. For `serve` alone.
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Supervise(Supervise),
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +70,7 @@ pub(crate) struct Run {
     /// Show everything that was seen, with the evidence marked.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// Worlds to run at a time; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
@@ -110,7 +116,7 @@ pub(crate) struct Matrix {
     /// Run each pair with this many seeds, from --seed on; the worst counts.
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
-    /// Worlds to run at a time; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -133,9 +139,13 @@ pub(crate) struct Serve {
     /// The balancer's port; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// The address to listen on. The users and passwords are public: leave it on loopback unless you mean it.
+    /// The address that the balancer listens on; the servers stay on loopback. The users and passwords are public: leave it
+    /// on loopback unless you mean it.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
+    /// The address that the DC and its KDC listen on, for clients elsewhere that want tickets; loopback by default.
+    #[arg(long, value_name = "IP")]
+    pub(crate) listen_dc: Option<IpAddr>,
     /// What the servers offer, in order: NTLM, Negotiate, Negotiate:Kerberos, Nego2; may be given more than once.
     /// Negotiate and then NTLM by default, as IIS has it.
     #[arg(long, value_name = "NAME", value_parser = provider)]
@@ -159,6 +169,17 @@ pub(crate) struct Serve {
     /// Print what servers, balancer and DC see.
     #[arg(long)]
     pub(crate) transcript: bool,
+}
+
+/// What a supervisor is to run.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+pub(crate) struct Supervise {
+    /// The program.
+    pub(crate) program: OsString,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// What a site of IIS has to do with Kerberos.

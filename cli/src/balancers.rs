@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms, profiles};
 use stickler_model::BalancerSpec;
+use stickler_runner::text_file;
 
 use crate::Failure;
+
+/// The longest file of profiles, in bytes.
+const MAX_PROFILES: u64 = 1 << 20;
 
 /// The balancers of these names, each once. A name is that of a mechanism or of a profile, shipped or the user's own, with
 /// defects after it. Own profiles are all meant where none of them is named; all mechanisms are where nothing is.
@@ -50,8 +54,8 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
     let mut all: Vec<Profile> = Vec::new();
     for file in files {
         let path = file.display().to_string();
-        let toml =
-            std::fs::read_to_string(file).map_err(|error| Failure::Wrong(format!("cannot read {path}: {error}")))?;
+        let toml = text_file::read(file, MAX_PROFILES);
+        let toml = toml.map_err(|error| Failure::Wrong(format!("cannot read {path}: {error}")))?;
         for profile in Profile::parse(&toml, &path).map_err(|error| Failure::Wrong(error.to_string()))? {
             if all.iter().any(|other| other.name == profile.name) {
                 let name = &profile.name;

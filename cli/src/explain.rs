@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use stickler_catalogue::{defect, profiles};
+use stickler_model::escape;
 
 use crate::args::Explain;
 use crate::{Failure, balancers};
@@ -18,7 +19,8 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     if file.is_file() {
         let own = balancers::own_profiles(&[file])?;
         let told: Vec<String> = own.iter().map(stickler_catalogue::Profile::explain).collect();
-        writeln!(out, "{}", told.join("\n").trim_end())?;
+        // A file of somebody else's is no reason for a terminal to obey it.
+        writeln!(out, "{}", escape::lines(told.join("\n").trim_end()))?;
         return Ok(());
     }
     let mechanism = stickler_catalogue::find(&arguments.name).map_err(|error| Failure::Wrong(error.to_string()))?;

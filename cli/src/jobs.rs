@@ -30,8 +30,27 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
     })
 }
 
+/// Most runs that one command makes. What came of each is kept until the end.
+const MAX_RUNS: u64 = 100_000;
+
+/// Most worlds at a time, each on a thread of its own and with a script on another.
+const MAX_THREADS: usize = 256;
+
 /// Every script over every balancer with every seed.
-pub(crate) fn all<'a>(cases: &'a [Case], balancers: &'a [BalancerSpec], seed: u64, repeat: u32) -> Vec<Job<'a>> {
+pub(crate) fn all<'a>(
+    cases: &'a [Case],
+    balancers: &'a [BalancerSpec],
+    seed: u64,
+    repeat: u32,
+) -> Result<Vec<Job<'a>>, Failure> {
+    let pairs = cases.len() as u64 * balancers.len() as u64;
+    let runs = pairs.saturating_mul(repeat.into());
+    if runs > MAX_RUNS {
+        return Err(Failure::Wrong(format!(
+            "{pairs} pairs of scenario and balancer with {repeat} seeds each are {runs} runs, and {MAX_RUNS} are the most: \
+             choose fewer seeds (--repeat), and go on from another one (--seed)"
+        )));
+    }
     let mut jobs = Vec::new();
     for case in cases {
         for balancer in balancers {
@@ -40,7 +59,7 @@ pub(crate) fn all<'a>(cases: &'a [Case], balancers: &'a [BalancerSpec], seed: u6
             }
         }
     }
-    jobs
+    Ok(jobs)
 }
 
 /// Performs all jobs on `threads` threads, as many as there are cores if unsaid, with a progress bar; hands what came
@@ -50,7 +69,8 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
-    let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(jobs.len());
+    let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let threads = threads.min(jobs.len()).min(MAX_THREADS);
     let arm: Arc<dyn Arm> = Arc::new(SimArm);
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);

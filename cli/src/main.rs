@@ -5,7 +5,7 @@
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
-//! * `serve`: the mocks and a balancer on loopback, for real clients.
+//! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
 mod balancers;
@@ -13,6 +13,7 @@ mod explain;
 mod jobs;
 mod list;
 mod matrix;
+mod own_file;
 mod record;
 mod replay;
 mod run;
@@ -25,6 +26,7 @@ use clap::Parser as _;
 
 use args::{Arguments, Command};
 use mimalloc::MiMalloc;
+use stickler_model::escape;
 use stickler_scenarios::limits::Metered;
 
 /// Bounds the memory of scripts. Worlds allocate much and briefly, where mimalloc beats the system's allocator.
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
+        #[cfg(unix)]
+        Command::Supervise(arguments) => return serve::supervise(&arguments),
     };
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),
@@ -71,7 +75,7 @@ fn main() -> ExitCode {
     };
     if let Some(message) = message {
         // Where even this cannot be written, the exit code has to do.
-        let _ = writeln!(io::stderr(), "stickler: {message}");
+        let _ = writeln!(io::stderr(), "stickler: {}", escape::lines(&message));
     }
     ExitCode::from(code)
 }

@@ -16,7 +16,7 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     let mut cases = jobs::cases(&[])?;
     cases.retain(|case| case.group.accepts.is_some());
-    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
+    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     let replay = |run: &Run| jobs::replay(run, &arguments.profile);
     // Only what the table needs is kept, not a trace for each run.
     let done = jobs::perform(&jobs, arguments.jobs, |job, run| {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use stickler_model::escape;
 use stickler_report::{pretty, transcript};
 use stickler_runner::file::{self, Difference};
 use stickler_runner::{End, Run};
@@ -13,7 +14,8 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let (mut wrong, mut different, mut judged) = (Vec::new(), false, false);
     for path in &arguments.files {
-        let shown = path.display();
+        let shown = path.display().to_string();
+        let shown = escape::line(&shown);
         let replay = match file::replay(path, &SimArm) {
             Ok(replay) => replay,
             Err(error) => {
@@ -24,7 +26,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         let events = replay.run.trace.as_ref().map_or(0, |trace| trace.events.len());
         match (&replay.run.end, &replay.difference) {
             (End::Failed(diagnostic), _) => wrong.push(diagnostic.to_string()),
-            (End::Skipped(reason), _) => writeln!(out, "{shown}: skipped: {reason}")?,
+            (End::Skipped(reason), _) => writeln!(out, "{shown}: skipped: {}", escape::line(reason))?,
             (End::Complete, Some(difference)) => {
                 different = true;
                 writeln!(out, "{shown}: different from what is recorded")?;
@@ -85,7 +87,8 @@ fn write_difference(out: &mut impl Write, difference: &Difference) -> io::Result
                     |verdict| {
                         let summaries = verdict.against_balancer().map(|evidence| evidence.summary.as_str());
                         let summaries: Vec<&str> = summaries.collect();
-                        format!("{} {}: {}", verdict.requirement, verdict.grade, summaries.join("; "))
+                        let summaries = summaries.join("; ");
+                        format!("{} {}: {}", verdict.requirement, verdict.grade, escape::line(&summaries))
                     },
                 )
             };

@@ -1,12 +1,13 @@
 //! Scripts over balancers, judged; what the exit code means.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use stickler_model::Trace;
 use stickler_model::topology::Provider;
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{json, pretty};
-use stickler_runner::{End, Ending, Run};
+use stickler_runner::{Diagnostic, End, Ending, Run};
 
 use crate::args::{self, Format};
 use crate::record::Folder;
@@ -22,7 +23,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
     let balancers = balancers::find(&arguments.balancer, &own)?;
     let cases = jobs::cases(&arguments.paths)?;
-    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get());
+    let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     if jobs.is_empty() {
         return Err(Failure::Nothing(
             "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),
@@ -38,8 +39,11 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         let recorded = record.as_ref().map_or(Ok(()), |folder| folder.record(&run));
         let mut one = Matrix::default();
         let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
+        // What fails at a site that is declared broken says nothing about a balancer.
+        let broken = run.trace.as_ref().is_some_and(|trace| trace.header.topology.broken.is_some());
         let offered = run.trace.as_ref().filter(|_| asked).map(offered);
-        if let (Some(takes), End::Complete) = (job.case.group.accepts.or(offered), &run.end) {
+        let takes = job.case.group.accepts.or(offered).filter(|_| !broken);
+        if let (Some(takes), End::Complete) = (takes, &run.end) {
             one.add(&subject, takes, &run, &replay(&run));
         }
         if !all && run.as_expected() {
@@ -54,9 +58,8 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         runs.push(run);
         matrix.merge(one);
     }
-    let (failed, runs): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(|run| run.error().is_some());
     show(&runs, &matrix, evidence, arguments)?;
-    jobs::failed(&failed, &replay)?;
+    jobs::failed(&runs, &replay)?;
     outcome(&runs)
 }
 
@@ -67,8 +70,9 @@ fn outcome(runs: &[Run]) -> Result<(), Failure> {
     for run in runs {
         match run.ending() {
             Ending::AsExpected => judged = true,
-            Ending::NotAsExpected(_) | Ending::Failed(_) => return Err(Failure::NotAsExpected),
-            Ending::Skipped(_) => {}
+            Ending::NotAsExpected(_) => return Err(Failure::NotAsExpected),
+            // Those have been told of already.
+            Ending::Failed(_) | Ending::Skipped(_) => {}
         }
     }
     if judged { Ok(()) } else { Err(Failure::Nothing("every run was skipped, so nothing was judged".into())) }
@@ -91,7 +95,16 @@ fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) ->
         writeln!(out, "{}", json::document(runs, &replay, arguments.transcript))?;
         return Ok(());
     }
+    let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
+        if let Some(mistake) = run.error() {
+            // A mistake is the same over each balancer; what came before it may differ, and the table has that.
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            } else if !arguments.transcript && !arguments.evidence {
+                continue;
+            }
+        }
         // Of many seeds, the first tells what is expected; what is not expected is always told.
         let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
         if !run.as_expected() || arguments.transcript || (evidence && first && pretty::is_notable(run)) {
@@ -100,10 +113,14 @@ fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) ->
     }
     if !runs.is_empty() {
         let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        if matrix.rows().len() <= FEW_BALANCERS {
+        let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
+        if balancers.len() <= FEW_BALANCERS {
             writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs))?;
         } else {
-            writeln!(out, "{}", matrix.text(color))?;
+            // Without a row, all that there is has been told of above.
+            if !matrix.rows().is_empty() {
+                writeln!(out, "{}", matrix.text(color))?;
+            }
             if arguments.paths.is_empty() {
                 writeln!(
                     out,

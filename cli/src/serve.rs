@@ -1,19 +1,24 @@
 //! The mocks and a balancer on real sockets, for real clients.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+#[cfg(unix)]
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use stickler_model::topology::{
     AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
-use stickler_model::{BalancerSpec, Topology, standard};
+use stickler_model::{BalancerSpec, Topology, escape, standard};
 use stickler_report::transcript;
 use stickler_site::Balancer;
-use stickler_wire::{Options, Site};
+#[cfg(unix)]
+use stickler_wire::supervisor;
+use stickler_wire::{Options, Site, Supervisor};
 
-use crate::Failure;
+#[cfg(unix)]
+use crate::args::Supervise;
 use crate::args::{PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
+use crate::{Failure, own_file};
 
 /// The account that the servers share.
 const SERVICE: &str = "svc-web";
@@ -30,13 +35,14 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     // Dropping the runtime at the end closes every socket.
     runtime.block_on(async {
         let options = options(arguments)?;
+        warn(arguments)?;
         let topology = options.topology.clone();
         let site = Site::start(options).map_err(|error| Failure::Wrong(error.to_string()))?;
         if let Some(file) = &arguments.kerberos.krb5_conf {
-            write(file, &site.kdc.krb5_conf())?;
+            own_file::write(file, &site.kdc.krb5_conf())?;
         }
         if let (Some(file), Some(tls)) = (&arguments.tls.ca_file, &site.tls) {
-            write(file, &tls.authority.pem())?;
+            own_file::write(file, &tls.authority.pem())?;
         }
         announce(&site, &topology, arguments)?;
         end_asked_for().await.map_err(|error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}")))?;
@@ -45,21 +51,58 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     })
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text).map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", file.display())))
+/// Supervises a command that [`serve`] has started. An error's message goes where the command's own would.
+#[cfg(unix)]
+pub(crate) fn supervise(arguments: &Supervise) -> ExitCode {
+    match supervisor::supervise(&arguments.program, &arguments.arguments) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Err(error) => {
+            let program = arguments.program.display();
+            // Where even this cannot be written, the exit code has to do: that of a shell for what it cannot run.
+            let _ = writeln!(io::stderr(), "the command `{program}` cannot run: {error}");
+            ExitCode::from(127)
+        }
+    }
+}
+
+/// How this program supervises what it starts.
+fn supervisor() -> Result<Option<Supervisor>, Failure> {
+    if cfg!(not(unix)) {
+        return Ok(None);
+    }
+    let own = std::env::current_exe();
+    let own =
+        own.map_err(|error| Failure::Wrong(format!("cannot find this program, to supervise commands: {error}")))?;
+    Ok(Some(Supervisor::new(own, ["supervise", "--"])))
+}
+
+/// Says what is open to others than this machine.
+fn warn(arguments: &Serve) -> io::Result<()> {
+    let open = [(arguments.listen, "the balancer"), (arguments.listen_dc.unwrap_or(arguments.listen), "the DC")];
+    let open = &open[..if arguments.listen_dc.is_some() { 2 } else { 1 }];
+    for (address, who) in open.iter().filter(|(address, _)| !address.is_loopback()) {
+        writeln!(
+            io::stderr(),
+            "stickler: warning: {who} listens on {address}, beyond this machine and without TLS: whoever reaches it can \
+             log on, since the users and passwords are public, and everybody on the way can read"
+        )?;
+    }
+    Ok(())
 }
 
 fn options(arguments: &Serve) -> Result<Options, Failure> {
     // A reader that has gone away is no reason to stop serving.
-    let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
+    let print = |line: String| drop(writeln!(io::stdout(), "{}", escape::line(&line)));
     let balancer = Balancer::of(&BalancerSpec::named(&arguments.balancer));
     let balancer = balancer.map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut options = Options::new(topology(arguments), balancer);
     options.address = arguments.listen;
+    options.controller_address = arguments.listen_dc;
     options.kdc_port = arguments.kerberos.kdc_port;
     options.port = arguments.port;
     options.seed = arguments.seed;
     options.check_command.clone_from(&arguments.check_command);
+    options.supervisor = supervisor()?;
     options.check_failed = Some(Arc::new(|failure| drop(writeln!(io::stderr(), "stickler: {failure}"))));
     if arguments.log {
         options.log = Some(Arc::new(move |entry| print(entry.to_string())));

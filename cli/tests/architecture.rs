@@ -125,6 +125,14 @@ fn pure_crates_reach_no_runtime_socket_clock_or_tls() {
     assert!(closure("site").contains("mio"), "the tree is read to its depths");
 }
 
+/// Whoever tests a balancer builds the suite, and not the script language.
+#[test]
+fn the_conformance_suite_is_built_without_starlark() {
+    let reached = closure("conformance");
+    assert!(!reached.contains("starlark"), "the suite plays recorded plans");
+    assert!(reached.len() <= 200, "the suite is built from {} packages", reached.len());
+}
+
 #[test]
 fn who_wants_a_network_gets_no_tls() {
     let reached = closure("net");

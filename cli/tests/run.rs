@@ -161,6 +161,94 @@ fn a_wrong_script_exits_2_and_points_at_the_place() {
 }
 
 #[test]
+fn a_scripts_own_mistake_is_no_finding_and_what_was_seen_before_it_is_judged_and_shown() {
+    let before = "site(backends = 1)\nalice = browser(\"alice\")\nprint(alice.get(\"/\").status)\n";
+    for mistake in [
+        "alice.get(\"/\", headers = {\"Connection\": \"close\"})",
+        "alice.get(\"/\", headers = {\"transfer-encoding\": \"chunked\"})",
+        "alice.get(\"/a`b\")",
+        "alice.request(\"CONNECT\", \"/\")",
+    ] {
+        let (code, out, err) = run("mistake", &format!("{before}{mistake}\n"), "pin-on-401");
+        assert_eq!(code, Some(2), "{out}\n{err}");
+        assert!(err.contains("script.star:4:1: "), "{err}");
+        assert!(out.contains("printed: 200\n") && !out.contains("violated"), "{out}");
+        assert!(out.contains("1 run, 0 as expected, 0 not as expected, 1 not performed to the end"), "{out}");
+    }
+    let leak = "browser(\"mallory\", user = None).get(\"/\")\nfail(\"here\")\n";
+    let (code, out, err) = run("mistake", &format!("{before}{leak}"), "shared-pool");
+    assert_eq!(code, Some(2), "{out}\n{err}");
+    assert!(out.contains("ID-2 violated: mallory's request r2") && out.contains(" ID-2 ?"), "{out}");
+    assert!(out.contains("not performed to the end; all of the above is about what was seen until then"), "{out}");
+    assert!(err.contains("script.star:5:1: fail: here"), "{err}");
+    let output = stickler(&["run", script("mistake", leak).to_str().unwrap(), "--format", "json", "-b", "l4-nat"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("it is JSON");
+    assert_eq!((output.status.code(), &json["runs"][0]["error"]["line"]), (Some(2), &2.into()));
+}
+
+#[test]
+fn over_tls_a_name_that_no_certificate_has_is_the_scripts_mistake() {
+    let script = "site(tls = \"own\")\nbrowser(\"alice\", host = \"other.example\").get(\"/\")\n";
+    for balancer in ["l4-nat", "pin-on-401"] {
+        let (code, out, err) = run("other-name", script, balancer);
+        assert_eq!(code, Some(2), "{out}\n{err}");
+        assert!(err.contains("script.star:2:1: the site's certificate is for www.corp.example"), "{err}");
+        let known = script.replace("other.example", "www.corp.example");
+        assert_eq!(run("known-name", &known, balancer).0, Some(0));
+    }
+}
+
+#[test]
+fn a_script_that_means_nothing_is_not_green() {
+    let (code, _, err) = run("nothing", "curl(\"mallory\", user = None).send_raw(\"\")\n", "l4-nat");
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("script.star:1:1: the script asks for nothing"), "{err}");
+    let (code, out, err) = run("bytes", "curl(\"mallory\", user = None).send_raw(\"x\")\n", "l4-nat");
+    assert_eq!(code, Some(3), "{out}\n{err}");
+    assert!(out.contains("skipped 1: nothing was put to the test"), "{out}");
+}
+
+#[test]
+fn more_runs_than_can_be_kept_are_refused_before_the_first() {
+    let output = stickler(&["run", "--repeat", "4294967295"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(" runs, and 100000 are the most: choose fewer seeds"), "{}", stderr(&output));
+    assert_eq!(stickler(&["matrix", "--repeat", "4294967295"]).status.code(), Some(2));
+}
+
+#[test]
+fn files_without_an_end_are_refused() {
+    for arguments in [["run", "/dev/zero"], ["run", "--profile=/dev/zero"], ["replay", "/dev/zero"]] {
+        let output = stickler(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = stderr(&output);
+        assert!(said.contains("/dev/zero") && said.contains("it is a device, and no regular file"), "{said}");
+    }
+}
+
+#[test]
+fn the_places_of_a_script_with_a_byte_order_mark_are_those_of_its_text() {
+    let (code, out, err) = run("marked", "\u{feff}curl(\"alice\").get(7)\n", "l4-nat");
+    assert_eq!(code, Some(2), "{out}\n{err}");
+    assert!(err.contains("script.star:1:1: ") && err.contains("1 | curl("), "{err}");
+}
+
+#[test]
+fn a_site_that_is_declared_broken_is_shown_so_and_is_not_in_the_table_of_balancers() {
+    let source = "site(broken = \"nobody has the password\")\nalice = browser(\"alice\", password = \"x\")\nalice.get(\"/\").expect(status = 200)\n";
+    let (code, out, err) = run("broken", source, "l4-nat");
+    assert_eq!(code, Some(1), "{out}\n{err}");
+    assert!(out.contains("declared broken, whatever the balancer: nobody has the password\n"), "{out}");
+    let path = script("broken", source);
+    let output = stickler(&["run", path.to_str().unwrap()]);
+    assert!(
+        !stdout(&output).contains("users mixed up") && stdout(&output).contains("\n51 runs, "),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
 fn a_balancer_that_does_not_exist_exits_2_with_the_nearest_name() {
     let output = stickler(&["run", "--balancer", "pin-on-40l"]);
     assert_eq!(output.status.code(), Some(2));

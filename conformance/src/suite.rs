@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Failed, Trial};
 use stickler_model::BalancerSpec;
-use stickler_runner::Arm;
+use stickler_runner::{Arm, Run};
 use stickler_scenarios::{Case, shipped};
 use stickler_sim::OwnArm;
 use stickler_site::Balancer;
@@ -64,19 +64,21 @@ impl Suite {
         Ok(Self { make: Arc::new(make), settings, cases, outcomes: Arc::default() })
     }
 
-    /// A test for each scenario.
+    /// A test for each scenario. A scenario that cannot be played in this build is a test that is ignored.
     pub(crate) fn trials(&self) -> Vec<Trial> {
         let trial = |(place, case): (usize, &Case)| {
             let (case, make, settings) = (case.clone(), Arc::clone(&self.make), self.settings);
             let outcomes = Arc::clone(&self.outcomes);
-            Trial::test(name(&case), move || {
+            let ignored = !can_play(&case);
+            let trial = Trial::test(name(&case), move || {
                 let outcome = play(&case, place, make(), settings);
                 // Proofs and examples come at the end, once for all scenarios.
                 let result = if outcome.sound { Ok(()) } else { Err(Failed::from(outcome.in_a_line())) };
                 // Whoever panicked before did so outside of the lock; what is in the list is whole.
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 result
-            })
+            });
+            trial.with_ignored_flag(ignored)
         };
         self.cases.iter().enumerate().map(trial).collect()
     }
@@ -87,7 +89,8 @@ impl Suite {
         outcomes.sort_by_key(|outcome| outcome.place);
         let alone = outcomes.len() == 1 && !self.settings.process_per_test;
         let length = if self.settings.evidence || alone { Length::Evidence } else { Length::Short };
-        summary::summary(&outcomes, length)
+        let ignored = self.cases.iter().filter(|case| !can_play(case)).count();
+        summary::summary(&outcomes, ignored, length)
     }
 }
 
@@ -104,10 +107,29 @@ fn play(case: &Case, place: usize, balancer: Balancer, settings: Settings) -> Ou
     };
     let arm = Arc::new(OwnArm::new(balancer));
     let balancer = arm.balancer().clone();
-    let run = case.run(&balancer, settings.seed, &(arm as Arc<dyn Arm>));
+    let run = run(case, &balancer, settings.seed, &(arm as Arc<dyn Arm>));
     let name = name(case);
     let replay = format!("STICKLER_SEED={} cargo test {name}", settings.seed);
     Outcome::of(&name, place, &run, replay, settings.transcript)
+}
+
+/// Whether the scenario can be played: with the feature `scripts` each can, without it those that have a recorded plan.
+fn can_play(case: &Case) -> bool {
+    cfg!(feature = "scripts") || case.has_plan()
+}
+
+#[cfg(feature = "scripts")]
+fn run(case: &Case, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+    case.run(balancer, seed, arm)
+}
+
+#[cfg(not(feature = "scripts"))]
+fn run(case: &Case, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+    case.play_plan(balancer, seed, arm).unwrap_or_else(|| {
+        let reason =
+            "this scenario decides by what it is answered: it needs the feature `scripts` of stickler-conformance";
+        case.skipped(balancer, seed, arm.name(), reason.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ pub(crate) enum Length {
     Evidence,
 }
 
-/// Returns the summary of these outcomes; empty if there are none.
-pub(crate) fn summary(outcomes: &[Outcome], length: Length) -> String {
+/// Returns the summary of these outcomes; empty if there are none. `ignored` is how many scenarios this build cannot play.
+pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> String {
     let mut text = String::new();
     if outcomes.is_empty() {
         return text;
@@ -41,6 +41,13 @@ pub(crate) fn summary(outcomes: &[Outcome], length: Length) -> String {
     }
     if outcomes.len() > 1 {
         text.push_str(&requirements(outcomes));
+        if ignored > 0 {
+            let _ = writeln!(
+                text,
+                "{} need the feature `scripts` of stickler-conformance, and so do the scripts' own expectations",
+                scenarios(ignored)
+            );
+        }
     }
     text
 }

@@ -36,4 +36,8 @@ pub enum Admission {
     /// [`crate::Limits::drain`], so that the downstream connection and the handshake on it go on; a body beyond that
     /// closes it, as `Connection: close` in the answer does.
     Answer(Response<Bytes>),
+    /// The request has to come by HTTP/1.1, and nothing has been done about it: its stream of HTTP/2 is reset with
+    /// `HTTP_1_1_REQUIRED` (RFC 9113 7). For a gate whose authentication belongs to a connection, where the streams of one
+    /// would be in each other's way. Without meaning for a request that came by HTTP/1.1, which is answered 400.
+    Http1Required,
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
+use stickler_model::Profile;
 use stickler_model::capabilities::Packages;
 use stickler_model::{Env, Identity, Leg};
 use stickler_net::{Net, Stream};
@@ -96,7 +97,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
         preemptive: false,
         schemes: vec![Scheme::Negotiate, Scheme::Ntlm],
         negotiate: Packages::KerberosOrNtlm,
-        ..UserAgent::curl()
+        ..UserAgent::of(Profile::CURL)
     };
     let initiator = check.identity.map(|identity| Arc::new(initiator(identity, &agent, check.host)));
     let product = HeaderValue::from_static(agent.product);

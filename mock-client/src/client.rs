@@ -119,10 +119,29 @@ impl<N: Net> Client<N> {
     /// Carries out a request, authenticating as the profile does, and returns the answer, which may be an error.
     /// Records everything under `id`, which every leg carries. `credentials` says whether the directory accepts the
     /// client's identity at present; it is recorded in the trace and has no other effect.
-    pub async fn request(&self, id: RequestId, spec: &RequestSpec, credentials: Credentials) -> Answer {
-        let Self { shared, limits, environment } = self;
+    ///
+    /// The request is that of the user who is at the client when this function is called, however late its future is
+    /// polled for the first time.
+    pub fn request(
+        &self,
+        id: RequestId,
+        spec: &RequestSpec,
+        credentials: Credentials,
+    ) -> impl Future<Output = Answer> + use<N> {
+        let session = Arc::clone(&self.shared.session.lock());
+        self.clone().request_of(session, id, spec.clone(), credentials)
+    }
+
+    async fn request_of(
+        self,
+        session: Arc<UserSession>,
+        id: RequestId,
+        spec: RequestSpec,
+        credentials: Credentials,
+    ) -> Answer {
+        let Self { shared, limits, environment } = &self;
+        let spec = &spec;
         let started = shared.env.clock.now();
-        let session = Arc::clone(&shared.session.lock());
         shared.record_start(id, spec, credentials, &session, &environment.kdcs);
         let mut requests = 0;
         let run = async {

@@ -35,6 +35,7 @@ mod protection;
 mod rogue;
 pub mod sam;
 mod secure;
+mod sending;
 pub mod server;
 pub mod site;
 pub mod tracker;

@@ -19,6 +19,7 @@ use crate::acceptance::Acceptance;
 use crate::authority::Authority;
 use crate::exchange::{Authentication, Connection, Endpoints};
 use crate::secure::secure;
+use crate::sending::{Sending, Untaken};
 use crate::{WebSite, rogue};
 
 /// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it
@@ -63,6 +64,7 @@ fn http(site: &WebSite) -> http1::Builder {
 
 async fn serve_http1(http: http1::Builder, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
     let service = service_fn(|request| Arc::clone(connection).answer(request));
+    let stream = Sending::new(stream, connection.site().limits.send);
     match http.serve_connection(TokioIo::new(stream), service).await {
         _ if connection.closes() => Closed::Here,
         Ok(()) => Closed::ByPeer,
@@ -77,6 +79,7 @@ async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Conne
     let service = service_fn(|request| Arc::clone(connection).answer(request));
     let mut http = http2::Builder::new(Tasks(net));
     http.auto_date_header(false).max_header_list_size(u32::try_from(limits.head_read).unwrap_or(u32::MAX));
+    let stream = Sending::new(stream, limits.send);
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     let (mut requests, mut closes) = (0, false);
     loop {
@@ -120,9 +123,13 @@ fn how(error: &hyper::Error) -> Closed {
     }
     let mut source = error.source();
     while let Some(cause) = source {
+        let error = cause.downcast_ref::<io::Error>();
+        if error.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Untaken>()) {
+            return Closed::Here;
+        }
         // An HTTP/2 error wraps the I/O error.
         let broken = cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_io);
-        if broken || cause.downcast_ref::<io::Error>().is_some() {
+        if broken || error.is_some() {
             return Closed::Broken;
         }
         source = cause.source();

@@ -86,6 +86,9 @@ pub struct ServerLimits {
     pub sessions: NonZeroUsize,
     /// How long the next part of a body may take before the connection is closed.
     pub body: Duration,
+    /// How long the next part of an answer may wait for the client to take it before the connection is closed (http.sys:
+    /// `MinSendRate`, 150 bytes a second; without it, a client that vanishes in mid-answer would never be missed).
+    pub send: Duration,
     /// How long connecting to a DC may take before the next one is asked.
     pub connect: Duration,
     /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
@@ -102,6 +105,7 @@ impl Default for ServerLimits {
             idle: Duration::from_mins(2),
             sessions: const { NonZeroUsize::new(10_000).expect("not zero") },
             body: Duration::from_mins(2),
+            send: Duration::from_mins(2),
             connect: Duration::from_secs(5),
             logon: Duration::from_secs(10),
         }

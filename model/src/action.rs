@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::RequestId;
 use crate::payload::Digest;
+use crate::trace::Promises;
 use crate::{ClientSpec, Identity, Name, Payload, WorldError};
 
 /// One step of a plan.
@@ -40,6 +41,10 @@ pub enum Action {
     },
     /// Lets time pass. Outcome: [`Outcome::Done`], as for all below.
     Advance(Duration),
+    /// Lets time pass until the balancer's health checks must have noticed a change. How long that is depends on what
+    /// the balancer declares, so that one plan fits every balancer; the trace has the [`Advance`](Self::Advance) that
+    /// it came to.
+    AwaitChecks(CheckWait),
     /// The client closes its connections; it may ask again on new ones.
     Disconnect(Name),
     /// The client's user logs off, and another takes the seat: later requests are this one's. The
@@ -51,6 +56,51 @@ pub enum Action {
     Undrain(Name),
     /// Something breaks, or is mended.
     Fault(Fault),
+}
+
+/// A wait for the balancer's health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckWait {
+    /// The change that the checks have to notice.
+    pub change: CheckChange,
+    /// How much longer to wait than the time that the balancer declares for it.
+    pub extra: Duration,
+    /// How long to wait where the balancer declares no checks.
+    pub otherwise: Duration,
+}
+
+/// A change that health checks notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckChange {
+    /// A backend does not serve any more: `fall` checks in a row fail.
+    Down,
+    /// A backend serves again: `rise` checks in a row succeed.
+    Up,
+}
+
+impl CheckWait {
+    /// Returns how long the wait is over a balancer that declares this about itself.
+    pub fn over(&self, promises: &Promises) -> Duration {
+        let Some(checks) = &promises.checks else { return self.otherwise };
+        let noticed = match self.change {
+            CheckChange::Down => checks.notice_down(),
+            CheckChange::Up => checks.notice_up(),
+        };
+        noticed.saturating_add(self.extra)
+    }
+}
+
+impl Action {
+    /// Returns the action as it is over a balancer that declares this about itself: a wait for its health checks becomes
+    /// a time. A world performs, and notes in its trace, the action that this returns.
+    #[must_use]
+    pub fn over(self, promises: &Promises) -> Self {
+        match self {
+            Self::AwaitChecks(wait) => Self::Advance(wait.over(promises)),
+            other => other,
+        }
+    }
 }
 
 /// What a client is to ask for.
@@ -215,4 +265,24 @@ pub struct AppAnswer {
     /// path does not ask for that. `anonymous`: the application cannot act as the user elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Checks;
+
+    #[test]
+    fn a_wait_for_checks_lasts_as_long_as_the_balancer_declares() {
+        let second = Duration::from_secs(1);
+        let checks = Checks { interval: 2 * second, timeout: second, rise: 2, fall: 3, user: None };
+        let with = Promises { checks: Some(checks), ..Promises::default() };
+        let wait = |change| CheckWait { change, extra: second, otherwise: 30 * second };
+        let down = Action::AwaitChecks(wait(CheckChange::Down));
+        assert_eq!(down.clone().over(&with), Action::Advance(8 * second));
+        assert_eq!(Action::AwaitChecks(wait(CheckChange::Up)).over(&with), Action::Advance(6 * second));
+        assert_eq!(down.over(&Promises::default()), Action::Advance(30 * second));
+        let other = Action::Disconnect("alice".into());
+        assert_eq!(other.clone().over(&with), other);
+    }
 }

@@ -1,11 +1,11 @@
 //! What a user agent is able to do when a site asks it to authenticate.
 //!
-//! The client under test acts by these facts and the oracle judges by them, so they are written down once, here.
-//! They follow from the [`Agent`] and are not part of a trace. The sources are in `mock-client`'s `profile`.
+//! The capabilities follow from the [`Agent`](crate::agent::Agent), whose table has the sources. They are not part of a
+//! trace.
 
 use std::time::Duration;
 
-use crate::topology::{Agent, ClientSpec, Provider};
+use crate::topology::{ClientSpec, Provider};
 
 /// How long a KDC has to answer one message of a client.
 pub const KDC_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,27 +46,6 @@ pub enum Packages {
     Kerberos,
     /// What Windows has: Kerberos is preferred to NTLM in SPNEGO. Without a ticket the agent sends raw NTLM.
     KerberosOrNtlm,
-}
-
-impl Agent {
-    /// Returns what this user agent is able to do.
-    pub const fn capabilities(self) -> Capabilities {
-        use AuthScheme::{Nego2, Negotiate, Ntlm};
-        match self {
-            Self::Curl => {
-                Capabilities { schemes: &[Ntlm], packages: Packages::Kerberos, preemptive: true, binds: false }
-            }
-            Self::CurlNegotiate => {
-                Capabilities { schemes: &[Negotiate], packages: Packages::Kerberos, preemptive: true, binds: false }
-            }
-            Self::Browser => Capabilities {
-                schemes: &[Negotiate, Ntlm, Nego2],
-                packages: Packages::KerberosOrNtlm,
-                preemptive: false,
-                binds: true,
-            },
-        }
-    }
 }
 
 impl Capabilities {
@@ -117,6 +96,7 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Agent;
 
     #[test]
     fn each_agent_has_the_packages_of_its_schemes_at_each_provider() {

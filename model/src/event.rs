@@ -450,3 +450,38 @@ pub enum What {
         backend: Name,
     },
 }
+
+impl What {
+    /// Returns the request that a client or a server saw in this event. There is none in events about a connection alone,
+    /// and none in a balancer's events: these explain what happened, and prove nothing.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::RequestStarted { request, .. }
+            | Self::RequestEnded { request, .. }
+            | Self::RequestAbandoned { request }
+            | Self::ClientSent { request, .. }
+            | Self::ClientReceived { request, .. }
+            | Self::CookieReceived { request, .. }
+            | Self::CookieSent { request, .. }
+            | Self::ClientClaimed { request, .. } => Some(*request),
+            Self::ServerReceived { request, .. }
+            | Self::ServerLogon { request, .. }
+            | Self::ServerTicket { request, .. }
+            | Self::ServerTrusted { request, .. }
+            | Self::ServerAnswered { request, .. } => *request,
+            Self::Action(_)
+            | Self::RawAnswered { .. }
+            | Self::ClientConnected { .. }
+            | Self::ClientSecured { .. }
+            | Self::ClientClosed { .. }
+            | Self::ServerAccepted { .. }
+            | Self::ServerSecured { .. }
+            | Self::ServerClosed { .. }
+            | Self::DcLogon { .. }
+            | Self::DcPassedOn { .. }
+            | Self::DcTicket { .. }
+            | Self::Decision { .. }
+            | Self::FlowOpened { .. } => None,
+        }
+    }
+}

@@ -12,9 +12,12 @@
 //! * [`balancer`]: which balancer stands between the clients and the servers.
 //! * [`plan`]: everything that a run is made of, and the check that it makes sense.
 //! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
+//! * [`agent`]: the user agents that a client can behave as.
+//! * [`request`]: what a request may be, and which header fields are the client's own.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
+//! * [`escape`]: text that somebody else chose, made fit to be shown.
 //! * [`env`](mod@env): what a mock is given in place of a clock, an RNG and a logger of its own.
 //! * [`site`]: how the site of a server is set up.
 //! * [`standard`]: the site that every scenario, test and benchmark finds unless it says otherwise.
@@ -23,13 +26,16 @@
 //! * [`world`]: the [`World`] trait, which `sim` implements.
 
 pub mod action;
+pub mod agent;
 pub mod balancer;
 pub mod capabilities;
 pub mod env;
+pub mod escape;
 pub mod event;
 pub mod name;
 pub mod payload;
 pub mod plan;
+pub mod request;
 pub mod site;
 pub mod standard;
 pub mod sync;
@@ -37,6 +43,7 @@ mod text;
 pub mod time;
 pub mod topology;
 pub mod trace;
+mod weight;
 pub mod world;
 
 pub use action::{Action, Answer, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
@@ -46,6 +53,7 @@ pub use event::{Event, Leg, RequestId, What};
 pub use name::{Name, Principal};
 pub use payload::Payload;
 pub use plan::Plan;
+pub use request::RequestProblem;
 pub use time::{Clock, Time};
 pub use topology::{ClientSpec, Identity, Profile, Topology};
 pub use trace::{Header, Journal, Trace};

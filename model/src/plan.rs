@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Piece, TokenId};
-use crate::{Action, BalancerSpec, ClientSpec, Name, RequestId, Topology};
+use crate::{Action, BalancerSpec, ClientSpec, Name, RequestId, RequestProblem, Topology};
 
 /// The most steps that a plan may have.
 pub const MAX_STEPS: usize = 100_000;
@@ -58,6 +58,9 @@ pub enum StepProblem {
         /// The client.
         client: Name,
     },
+    /// No user agent can be asked to send the request.
+    #[error("{0}")]
+    Request(RequestProblem),
     /// The plan has more than [`MAX_STEPS`] steps.
     #[error("a plan has {MAX_STEPS} steps at most")]
     TooMany,
@@ -109,6 +112,7 @@ impl Check {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => {
                 self.client(&request.client)?;
+                request.check().map_err(StepProblem::Request)?;
                 unique(self.requests.insert(*id, false).is_none(), id)
             }
             Action::Await(id) => {
@@ -127,7 +131,9 @@ impl Check {
                 Ok(())
             }
             // Which hosts there are is the world's to say.
-            Action::Advance(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => Ok(()),
+            Action::Advance(_) | Action::AwaitChecks(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -247,6 +253,14 @@ mod tests {
         let await_it = || Action::Await(RequestId(1));
         let twice = wrong(vec![client("a", true), start(1, "a"), await_it(), await_it()]);
         assert_eq!(twice, "3: an earlier step waits for `r1` already: a request has one answer");
+    }
+
+    #[test]
+    fn a_request_is_one_that_a_user_agent_sends() {
+        let headers = vec![("Transfer-Encoding".to_owned(), "chunked".to_owned())];
+        let request = RequestSpec { headers, ..RequestSpec::new("a".into(), "GET", "/") };
+        let own = wrong(vec![client("a", true), Action::Start { id: RequestId(1), request }]);
+        assert!(own.starts_with("1: the field `Transfer-Encoding` is not to be set: it frames the message"), "{own}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::Agent;
 pub use crate::site::{AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
 use crate::{BalancerSpec, Name, Principal};
 
@@ -32,6 +33,10 @@ pub struct Topology {
     /// TLS, from the clients on; `None`: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
+    /// Why nobody can log on at this site whatever balancer is in front of it, as whoever set it up declares: what fails
+    /// for that reason is the set-up's fault. `None`: it is thought to work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 impl Topology {
@@ -440,22 +445,14 @@ pub struct Profile {
 
 impl Profile {
     /// curl without a cookie jar.
-    pub const CURL: Self = Self { agent: Agent::Curl, close_after_first_401: false, cookies: false };
+    pub const CURL: Self = Self::of(Agent::Curl);
     /// curl with `--negotiate`.
-    pub const CURL_NEGOTIATE: Self = Self { agent: Agent::CurlNegotiate, close_after_first_401: false, cookies: false };
+    pub const CURL_NEGOTIATE: Self = Self::of(Agent::CurlNegotiate);
     /// A browser.
-    pub const BROWSER: Self = Self { agent: Agent::Browser, close_after_first_401: false, cookies: true };
-}
+    pub const BROWSER: Self = Self::of(Agent::Browser);
 
-/// A user agent that a profile follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agent {
-    /// curl 7.88 `--ntlm`: sends the Negotiate leg at once, with an empty body.
-    Curl,
-    /// curl 7.88 `--negotiate -u :` with MIT krb5: sends a ticket at once, and no NTLM ever.
-    CurlNegotiate,
-    /// A browser: asks anonymously first, and sends the whole body on each leg. Under `Negotiate` it
-    /// prefers Kerberos, and falls back to NTLM where it gets no ticket.
-    Browser,
+    /// Returns the profile of a user agent as it comes.
+    pub const fn of(agent: Agent) -> Self {
+        Self { agent, close_after_first_401: false, cookies: agent.behaviour().cookies }
+    }
 }

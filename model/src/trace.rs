@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What};
+use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What, weight};
 
 /// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
 /// declared does not apply.
@@ -182,7 +182,16 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
 }
 
+/// The most events that a journal keeps.
+pub const MAX_EVENTS: usize = 1_000_000;
+
+/// About the most memory that they may take, in bytes.
+pub const MAX_EVENT_BYTES: usize = 512 << 20;
+
 /// Stamps what observers see, and keeps it in order or hands it on.
+///
+/// It keeps [`MAX_EVENTS`] at most, and about [`MAX_EVENT_BYTES`]. Once it is [full](Journal::is_full) it keeps nothing more,
+/// and whoever drives the run ends it: a trace with gaps is no evidence.
 pub struct Journal {
     clock: Arc<dyn Clock>,
     sink: Sink,
@@ -210,6 +219,14 @@ impl Journal {
         match &self.sink {
             Sink::Keep(events) => lock(events).push(event),
             Sink::HandOn(sink) => sink(event),
+        }
+    }
+
+    /// Whether an event could not be kept.
+    pub fn is_full(&self) -> bool {
+        match &self.sink {
+            Sink::Keep(events) => lock(events).full_up,
+            Sink::HandOn(_) => false,
         }
     }
 
@@ -246,6 +263,10 @@ impl Journal {
 struct Chunks {
     full: Vec<Vec<Event>>,
     last: Vec<Event>,
+    /// About how many bytes the events take.
+    bytes: usize,
+    /// Whether an event was left out.
+    full_up: bool,
 }
 
 impl Chunks {
@@ -253,6 +274,12 @@ impl Chunks {
     const LENGTH: usize = 1024;
 
     fn push(&mut self, event: Event) {
+        let bytes = self.bytes + weight::of(&event);
+        if self.full_up || bytes > MAX_EVENT_BYTES || self.full.len() * Self::LENGTH + self.last.len() == MAX_EVENTS {
+            self.full_up = true;
+            return;
+        }
+        self.bytes = bytes;
         if self.last.len() == Self::LENGTH {
             self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(Self::LENGTH)));
         }
@@ -282,6 +309,36 @@ mod tests {
     use super::*;
     use crate::Time;
 
+    fn closed(connection: u32) -> What {
+        What::ServerClosed { connection, how: crate::event::Closed::Here }
+    }
+
+    #[test]
+    fn a_journal_is_full_at_its_limit_of_events_and_empty_when_they_are_taken() {
+        let journal = Journal::new(Arc::new(Still));
+        for connection in 0..MAX_EVENTS as u32 {
+            journal.record(&"iis1".into(), closed(connection));
+        }
+        assert!(!journal.is_full());
+        journal.record(&"iis1".into(), closed(0));
+        assert!(journal.is_full());
+        assert_eq!(journal.take().len(), MAX_EVENTS);
+        assert!(!journal.is_full());
+    }
+
+    #[test]
+    fn a_journal_is_full_at_its_limit_of_memory() {
+        let journal = Journal::new(Arc::new(Still));
+        let value = "x".repeat(64 << 20);
+        for times in 0..8 {
+            assert!(!journal.is_full(), "{times}");
+            let value = value.clone();
+            journal.record(&"iis1".into(), What::ServerTrusted { connection: 1, number: 1, request: None, value });
+        }
+        assert!(journal.is_full());
+        assert_eq!(journal.take().len(), 7);
+    }
+
     struct Still;
 
     impl Clock for Still {
@@ -299,7 +356,7 @@ mod tests {
         let journal = Journal::new(Arc::new(Still));
         let count = 2 * Chunks::LENGTH as u32 + 3;
         for connection in 1..=count {
-            journal.record(&"iis1".into(), What::ServerClosed { connection, how: crate::event::Closed::Here });
+            journal.record(&"iis1".into(), closed(connection));
         }
         let numbers: Vec<u32> = journal
             .take()

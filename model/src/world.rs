@@ -6,13 +6,14 @@ use crate::{Action, Event, Outcome, RequestId, Time, Trace};
 
 /// A network with clients, a balancer, servers and a DC. `sim` implements it on a simulated network.
 ///
-/// It is synchronous and owns its runtime. It notes each action in its trace before it performs it.
+/// It is synchronous and owns its runtime. It notes each action in its trace before it performs it, as
+/// [`Action::over`] returns it for its balancer.
 pub trait World {
     /// Performs one action, and returns when it is done.
     ///
     /// # Errors
     /// [`WorldError`]: the action makes no sense here, or this world cannot do it. The world and its trace stay as they
-    /// were.
+    /// were, unless the run has come to a limit: then the action was performed in part, and nothing more is.
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError>;
 
     /// Now.

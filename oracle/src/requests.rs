@@ -207,37 +207,18 @@ impl<'t> Requests<'t> {
                     request.events.push(position);
                 }
             }
-            What::ServerReceived { request, .. } => {
-                self.last_received = Some(position);
-                self.note_for(position, *request);
+            other => {
+                match other {
+                    What::ServerReceived { .. } => self.last_received = Some(position),
+                    What::DcLogon { .. } | What::DcPassedOn { .. } | What::DcTicket { .. } => {
+                        self.dcs.insert(&event.by);
+                    }
+                    _ => {}
+                }
+                if let Some(request) = other.request().and_then(|id| self.by_id.get_mut(&id)) {
+                    request.events.push(position);
+                }
             }
-            What::ClientSent { request, .. }
-            | What::ClientReceived { request, .. }
-            | What::CookieReceived { request, .. }
-            | What::CookieSent { request, .. }
-            | What::ClientClaimed { request, .. } => self.note_for(position, Some(*request)),
-            What::ServerLogon { request, .. }
-            | What::ServerTicket { request, .. }
-            | What::ServerTrusted { request, .. }
-            | What::ServerAnswered { request, .. } => self.note_for(position, *request),
-            What::DcLogon { .. } | What::DcPassedOn { .. } | What::DcTicket { .. } => _ = self.dcs.insert(&event.by),
-            // A balancer's events explain and are no evidence. Connections are known by the requests on them.
-            What::Action(_)
-            | What::RawAnswered { .. }
-            | What::ClientConnected { .. }
-            | What::ClientSecured { .. }
-            | What::ClientClosed { .. }
-            | What::ServerAccepted { .. }
-            | What::ServerSecured { .. }
-            | What::ServerClosed { .. }
-            | What::Decision { .. }
-            | What::FlowOpened { .. } => {}
-        }
-    }
-
-    fn note_for(&mut self, position: usize, id: Option<RequestId>) {
-        if let Some(request) = id.and_then(|id| self.by_id.get_mut(&id)) {
-            request.events.push(position);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The same for programs: one JSON document.
 
 use serde::Serialize;
-use stickler_model::Trace;
+use stickler_model::{Trace, escape};
 use stickler_oracle::{Effort, Requirement, Severity, Verdict};
 use stickler_runner::{Diagnostic, Ending, Run};
 
@@ -23,6 +23,12 @@ struct RunValue<'a> {
     surprises: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
+    /// Why it was not performed to its end; its verdicts are about what was seen until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Diagnostic>,
+    /// Why nobody can log on at its site, as its script declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'a str>,
     failures: &'a [Diagnostic],
     printed: &'a [String],
     reason: Option<&'a str>,
@@ -70,8 +76,13 @@ pub fn requirements() -> Vec<RequirementText> {
 /// `everything` adds the whole transcripts.
 pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool) -> String {
     let runs = runs.iter().map(|run| run_value(run, replay(run), everything)).collect();
-    let document = Document { runs, requirements: requirements() };
-    serde_json::to_string_pretty(&document).expect("a report has no map keys that JSON refuses")
+    to_text(&Document { runs, requirements: requirements() })
+}
+
+/// A value as a document that a terminal can show too.
+pub(crate) fn to_text(value: &impl Serialize) -> String {
+    let document = serde_json::to_string_pretty(value).expect("a report has no map keys that JSON refuses");
+    escape::json(&document).into_owned()
 }
 
 fn run_value(run: &Run, replay: String, everything: bool) -> RunValue<'_> {
@@ -99,6 +110,8 @@ fn run_value(run: &Run, replay: String, everything: bool) -> RunValue<'_> {
         as_expected,
         surprises,
         skipped,
+        error: run.error(),
+        broken: run.trace.as_ref().and_then(|trace| trace.header.topology.broken.as_deref()),
         failures: &run.failures,
         printed: &run.printed,
         reason: run.expected.reason.as_deref(),

@@ -1,9 +1,10 @@
-//! The verdict table and the evidence, for a terminal.
+//! The verdict table and the evidence, for a terminal, which obeys nothing that a peer or a script has put into them.
 
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
+use stickler_model::escape;
 use stickler_oracle::{Cost, Effort, Evidence, Grade, Party, Requirement, Severity, Verdict};
 use stickler_runner::{End, Ending, Run};
 
@@ -14,7 +15,8 @@ pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyl
 
 /// The table: a row for each scenario, a column for each balancer, what was violated in the cells.
 ///
-/// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected.
+/// Several seeds of a pair share a cell. `*` marks a SHOULD, `!` an outcome that was not expected, `?` a run that was not
+/// performed to its end.
 /// It is as wide as the terminal, where there is one.
 pub fn table(runs: &[Run], color: bool) -> String {
     let mut balancers: Vec<String> = Vec::new();
@@ -28,12 +30,13 @@ pub fn table(runs: &[Run], color: bool) -> String {
     }
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(std::iter::once("scenario").chain(balancers.iter().map(String::as_str)));
+    let shown = |text: &str| escape::line(text).into_owned();
+    table.set_header(std::iter::once("scenario".to_owned()).chain(balancers.iter().map(|name| shown(name))));
     for (scenario, by_balancer) in rows {
         let cells = balancers
             .iter()
             .map(|balancer| by_balancer.get(balancer).map_or_else(|| Cell::new("-"), |runs| cell(runs, color)));
-        table.add_row(std::iter::once(Cell::new(scenario)).chain(cells));
+        table.add_row(std::iter::once(Cell::new(shown(scenario))).chain(cells));
     }
     format!("{table}\n")
 }
@@ -57,23 +60,27 @@ pub fn legend(runs: &[Run]) -> String {
 
 /// How many runs ended as expected, in a line; below it, how many were skipped for which reason.
 pub fn count(runs: &[Run]) -> String {
-    let (mut as_expected, mut unexpected) = (0, 0);
+    let (mut as_expected, mut unexpected, mut failed) = (0, 0, 0);
     let mut skipped: IndexMap<String, usize> = IndexMap::new();
     for run in runs {
         match run.ending() {
             Ending::AsExpected => as_expected += 1,
-            Ending::NotAsExpected(_) | Ending::Failed(_) => unexpected += 1,
+            Ending::NotAsExpected(_) => unexpected += 1,
+            Ending::Failed(_) => failed += 1,
             Ending::Skipped(reason) => *skipped.entry(reason).or_default() += 1,
         }
     }
     let plural = if runs.len() == 1 { "" } else { "s" };
     let mut text = format!("\n{} run{plural}, {as_expected} as expected, {unexpected} not as expected", runs.len());
+    if failed > 0 {
+        let _ = write!(text, ", {failed} not performed to the end");
+    }
     if !skipped.is_empty() {
         let _ = write!(text, ", {} skipped", skipped.values().sum::<usize>());
     }
     text.push('\n');
     for (reason, times) in skipped {
-        let _ = writeln!(text, "skipped {times}: {reason}");
+        let _ = writeln!(text, "skipped {times}: {}", escape::line(&reason));
     }
     text
 }
@@ -96,8 +103,11 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
         }
     }
     text.push_str(&not_counted(run, everything));
-    for line in &run.printed {
-        let _ = writeln!(text, "printed: {line}");
+    if let Some(reason) = trace.and_then(|trace| trace.header.topology.broken.as_deref()) {
+        let _ = writeln!(text, "declared broken, whatever the balancer: {}", escape::line(reason));
+    }
+    for line in run.printed.iter().flat_map(|printed| printed.split('\n')) {
+        let _ = writeln!(text, "printed: {}", escape::line(line));
     }
     if let Some(reason) = &run.expected.reason {
         let _ = writeln!(text, "why: {reason}");
@@ -114,7 +124,10 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
             let _ = writeln!(text, "skipped: {reason}");
         }
         Ending::Failed(diagnostic) => {
-            let _ = writeln!(text, "{diagnostic}");
+            let _ = writeln!(
+                text,
+                "not performed to the end; all of the above is about what was seen until then\n{diagnostic}"
+            );
         }
     }
     if let (Some(trace), true) = (trace, everything) {
@@ -134,7 +147,7 @@ pub fn details(run: &Run, replay: &str, everything: bool) -> String {
         );
     }
     let _ = writeln!(text, "replay: {replay}");
-    text
+    escape::lines(&text).into_owned()
 }
 
 /// What went wrong and is not the balancer's fault: each kind with the first example and its number. The events that prove it
@@ -198,17 +211,21 @@ fn cell(runs: &[&Run], color: bool) -> Cell {
     }
     let is_skipped = |run: &&&Run| matches!(run.end, End::Skipped(_));
     let skipped = runs.iter().filter(is_skipped).count();
-    let unexpected = runs.iter().filter(|run| !is_skipped(run)).any(|run| !run.as_expected());
-    let clean = marks.is_empty();
-    let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
+    let failed = runs.iter().any(|run| run.error().is_some());
+    let unexpected = runs.iter().any(|run| matches!(run.ending(), Ending::NotAsExpected(_)));
     if skipped == runs.len() {
         return Cell::new("skipped");
     }
-    if unexpected {
-        text.push_str(" !");
+    let clean = marks.is_empty() && !failed;
+    let mut text = if clean { "ok".to_owned() } else { marks.join(" ") };
+    for (mark, present) in [("!", unexpected), ("?", failed)] {
+        if present {
+            let space = if text.is_empty() { "" } else { " " };
+            text = format!("{text}{space}{mark}");
+        }
     }
     let cell = Cell::new(text);
-    match (color, unexpected, clean) {
+    match (color, unexpected || failed, clean) {
         (false, ..) => cell,
         (true, true, _) => cell.fg(Color::Magenta),
         (true, false, true) => cell.fg(Color::Green),

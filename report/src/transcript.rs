@@ -1,9 +1,13 @@
 //! Who sent what on which connection, and as whom the server took it.
+//!
+//! What peers sent is escaped here ([`escape`]): a line stays one line, and a terminal obeys nothing of it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Formatter, Write as _};
 
+use stickler_model::action::CheckChange;
 use stickler_model::event::{Closed, Credentials, Event, Leg, Served, What};
-use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace};
+use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
 
 /// Evidence lists no more events than this; the rest are counted.
@@ -11,7 +15,7 @@ const MOST_EVENTS: usize = 16;
 
 /// The events that prove a violation, a line each, under its summary.
 pub fn evidence(trace: &Trace, evidence: &Evidence) -> String {
-    let mut text = format!("{}\n", evidence.summary);
+    let mut text = format!("{}\n", escape::line(&evidence.summary));
     for event in evidence.events.iter().take(MOST_EVENTS).filter_map(|&index| trace.events.get(index)) {
         let _ = writeln!(text, "    {}", line(event));
     }
@@ -38,7 +42,11 @@ pub fn whole(trace: &Trace, marked: &[usize]) -> String {
 
 /// One event as one line: time, observer, what it saw.
 pub fn line(event: &Event) -> String {
-    format!("{:>12}  {:<10} {}", event.at.to_string(), event.by, Saw(&event.what))
+    let line = format!("{:>12}  {:<10} {}", event.at.to_string(), event.by, Saw(&event.what));
+    match escape::line(&line) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 /// What was seen, in words.
@@ -213,6 +221,13 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::MakeToken { id, client } => write!(f, "{client} makes the token {id}, and does not send it"),
         Action::SendRaw(raw) => raw_line(f, raw),
         Action::Advance(time) => write!(f, "let {time:?} pass"),
+        Action::AwaitChecks(wait) => {
+            let change = match wait.change {
+                CheckChange::Down => "the failure",
+                CheckChange::Up => "the return",
+            };
+            write!(f, "wait until health checks have noticed {change}")
+        }
         Action::Disconnect(client) => write!(f, "{client} closes its connections"),
         Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
         Action::Drain(host) => write!(f, "drain {host}"),

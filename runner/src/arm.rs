@@ -12,4 +12,11 @@ pub trait Arm: Send + Sync {
     /// # Errors
     /// [`WorldError`]: the balancer does not exist, the topology makes no sense, or this arm does not support them.
     fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError>;
+
+    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. A new connection goes to a
+    /// backend that works, and stays there.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the topology makes no sense, or this arm has no control.
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError>;
 }

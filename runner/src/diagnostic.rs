@@ -1,9 +1,11 @@
 //! A message with its place in a text.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use stickler_model::escape;
 
 /// Longest stretch of a line that is shown, in characters.
 const SHOWN: usize = 160;
@@ -60,16 +62,18 @@ impl fmt::Display for Diagnostic {
         let gutter = " ".repeat(number.len());
         // A very long line is shown from shortly before the place that is meant.
         let skipped = if self.column > SHOWN { self.column - SHOWN / 2 } else { 0 };
-        let shown: String =
-            self.line_text.chars().skip(skipped).take(SHOWN).map(|c| if c == '\t' { ' ' } else { c }).collect();
+        // One character for each, so that the marks stay under their place.
+        let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
+        let shown: String = self.line_text.chars().skip(skipped).take(SHOWN).map(plain).collect();
         let before = " ".repeat(self.column - 1 - skipped);
         let marks = "^".repeat(self.width.min(SHOWN));
-        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        let (file, message) = (escape::line(&self.file), escape::lines(&self.message));
+        writeln!(f, "{file}:{}:{}: {message}", self.line, self.column)?;
         writeln!(f, "{gutter} |")?;
         writeln!(f, "{number} | {shown}")?;
         write!(f, "{gutter} | {before}{marks}")?;
         match &self.actual {
-            Some(actual) => write!(f, " actual: {actual}"),
+            Some(actual) => write!(f, " actual: {}", escape::line(actual)),
             None => Ok(()),
         }
     }
@@ -97,6 +101,15 @@ mod tests {
                 let _ = diagnostic.to_string();
             }
         }
+    }
+
+    #[test]
+    fn a_line_that_a_terminal_would_obey_is_shown_and_does_nothing() {
+        let script = "x = \"\u{1b}[2J\u{202e}\t\" + y";
+        let at = script.find('y').unwrap();
+        let diagnostic = Diagnostic::new("\u{1b}.star", script, at..at + 1, "no\u{7}".into(), Some("a\nb".into()));
+        let shown = "\\u{1b}.star:1:16: no\\u{7}\n  |\n1 | x = \" [2J  \" + y\n  |                ^ actual: a\\nb";
+        assert_eq!(diagnostic.to_string(), shown);
     }
 
     #[test]

@@ -8,18 +8,22 @@
 //! * [`arm`]: an [`Arm`] builds worlds: the simulator, or a simulator with somebody else's balancer.
 //! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
 //! * [`run`](mod@run): [`Run`], what came of a plan or of a script, and its [`Ending`].
+//! * [`control`]: judges a trace, and asks whether the same would have happened without the balancer.
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
+//! * [`text_file`]: files that somebody names, read only where that ends.
 //!
 //! Scripts are the crate `scenarios`; this one does not know them.
 
 pub mod arm;
+pub mod control;
 pub mod diagnostic;
 pub mod expected;
 pub mod file;
 pub mod play;
 pub mod run;
+pub mod text_file;
 
 pub use arm::Arm;
 pub use diagnostic::Diagnostic;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stickler_model::{BalancerSpec, Plan, Trace, WorldError};
 use stickler_oracle::{Grade, Requirement, Verdict};
 
-use crate::{Arm, Deviation, Diagnostic, Expected, play};
+use crate::{Arm, Deviation, Diagnostic, Expected, control, play};
 
 /// Where a run comes from, for people who want to find it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Run {
     pub balancer: BalancerSpec,
     /// The seed.
     pub seed: u64,
-    /// What was seen; `None` where there was no world, or its script was stopped for its memory.
+    /// What was seen; `None` where there was no world, or it was lost.
     pub trace: Option<Trace>,
     /// What the oracle says of the trace; empty without one.
     pub verdicts: Vec<Verdict>,
@@ -46,9 +46,9 @@ pub struct Run {
 pub enum End {
     /// All of them were performed.
     Complete,
-    /// The arm does not support a step, or the balancer; this is why.
+    /// The arm does not support a step, or the balancer, or nothing was put to the test; this is why.
     Skipped(String),
-    /// The script or the plan is wrong, or past a limit; where, and how.
+    /// The script or the plan is wrong, or past a limit; where, and how. What was seen until then was judged.
     Failed(Box<Diagnostic>),
 }
 
@@ -59,9 +59,10 @@ pub enum Ending {
     AsExpected,
     /// Its outcome differs from the expected one in these points.
     NotAsExpected(Vec<Deviation>),
-    /// The arm does not support what it asks for; this is why. Nothing was judged.
+    /// The arm does not support what it asks for, or it puts nothing to the test; this is why.
     Skipped(String),
-    /// The script or the plan could not be performed to its end. Nothing was judged.
+    /// The script or the plan could not be performed to its end. The verdicts are about what was seen until then, and are
+    /// compared with nothing.
     Failed(Diagnostic),
 }
 
@@ -81,12 +82,19 @@ impl Run {
                 (stopped.trace.map(|trace| *trace), end)
             }
         };
+        let verdicts = trace.as_ref().map(|trace| control::judge(trace, arm)).unwrap_or_default();
+        let end = match control::contradiction(&verdicts) {
+            Some(why) if end == End::Complete => {
+                End::Failed(Box::new(crate::file::at_step(&source.path, plan, None, &why)))
+            }
+            _ => end,
+        };
         Self {
             source,
             arm: arm.name().to_owned(),
             balancer: plan.balancer.clone(),
             seed: plan.seed,
-            verdicts: trace.as_ref().map(stickler_oracle::judge).unwrap_or_default(),
+            verdicts,
             trace,
             failures: Vec::new(),
             printed: Vec::new(),

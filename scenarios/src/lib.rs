@@ -7,8 +7,10 @@
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * [`run()`]: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
-//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark).
+//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
+//! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module and `run` exist
+//!   only with the Cargo feature `scripts`, which is on by default.
+//! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
 //! * [`expected`]: the tables of expected outcomes.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
@@ -27,15 +29,18 @@
 //! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
 //! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
 //! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[])], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
+//! | `site(..., broken="why nobody can log on here")` | declares that the site cannot work, whatever balancer is in front of it: a line of at most 200 characters |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
+//! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
 //! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
-//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None` |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string, `bytes_of(count)` or `None`; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends bytes on a bare connection; what came back |
 //! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
 //! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |
+//! | `await_checks("down", extra=1, otherwise=60)` | lets time pass until the balancer's checks must have noticed a backend that is `down`, or `up` again, and `extra` seconds more; `otherwise` where it declares no checks |
 //! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
 //! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
 //! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `cookie`, `trusted_header`; `None` where nothing |
@@ -46,6 +51,11 @@
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
 //! | `print(...)` | kept in [`Run::printed`](stickler_runner::Run) |
 //!
+//! A script's own mistake is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a finding
+//! against the balancer: what a user agent cannot be asked to send is refused before it is sent (`send_raw` sends
+//! anything). What the script printed until then is kept, and what was seen until then is judged. A script that asks for
+//! nothing is an error; one that puts nothing to the test and expects nothing is skipped, so that it is not green.
+//!
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
 pub mod expected;
@@ -53,13 +63,17 @@ pub mod group;
 pub mod limits;
 mod nearest;
 mod panics;
+mod plans;
+#[cfg(feature = "scripts")]
 mod run;
 pub mod scenario;
+#[cfg(feature = "scripts")]
 mod script;
 pub mod suite;
 
 pub use expected::{Expectations, FileError};
 pub use group::Group;
+#[cfg(feature = "scripts")]
 pub use run::run;
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

@@ -62,11 +62,21 @@ struct Meter {
 }
 
 /// Runs `body` with at most `limit` bytes on this thread. The allocation that would exceed it calls
-/// `on_exceeded`, and then this thread never goes on: have something else wait for the message.
+/// `on_exceeded`, unmetered, and then this thread never goes on: have something else wait for the message.
 pub fn metered<T>(limit: usize, on_exceeded: impl FnOnce() + 'static, body: impl FnOnce() -> T) -> T {
     ON_EXCEEDED.with(|slot| *slot.borrow_mut() = Some(Box::new(on_exceeded)));
+    let _forget = Forget;
     let _guard = Restore(METER.replace(Some(Meter { used: 0, limit })));
     body()
+}
+
+/// Drops whom to tell, once nothing is metered any more, also when the body panics.
+struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        drop(ON_EXCEEDED.take());
+    }
 }
 
 /// Runs `body` without counting.

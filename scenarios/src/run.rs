@@ -3,19 +3,32 @@
 use std::sync::{Arc, mpsc};
 
 use stickler_model::BalancerSpec;
-use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source};
+use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control};
 
 use crate::script::{self, Played};
 use crate::{Scenario, limits, panics};
+
+/// Why a run says nothing about its balancer: it would be green, and mean nothing.
+const NOTHING_TESTED: &str =
+    "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
 
 /// Runs a script over a balancer on an arm, and judges what was seen. Nothing is expected of it but that no MUST is
 /// violated and that its own expectations hold.
 ///
 /// The script has a thread of its own, with [`limits`] on steps, depth and memory. A script that
-/// asks for too much memory leaves that thread parked, with what it holds.
+/// asks for too much memory leaves that thread parked, with what it holds. Of a script that is stopped, by a limit or by its
+/// own mistake, what was seen and printed until then is judged and kept.
 pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
     let played = play_on_a_thread(scenario, balancer, seed, arm);
-    let verdicts = played.trace.as_ref().map(stickler_oracle::judge).unwrap_or_default();
+    let verdicts = played.trace.as_ref().map(|trace| control::judge(trace, arm.as_ref())).unwrap_or_default();
+    let end = match played.end {
+        End::Complete if !played.expects && verdicts.iter().all(|verdict| verdict.exercised == 0) => {
+            End::Skipped(NOTHING_TESTED.to_owned())
+        }
+        End::Complete => control::contradiction(&verdicts)
+            .map_or(End::Complete, |why| End::Failed(Box::new(scenario.diagnostic(0..0, why, None)))),
+        end => end,
+    };
     Run {
         source: Source { scenario: scenario.name().to_owned(), path: scenario.path().to_owned() },
         arm: arm.name().to_owned(),
@@ -25,7 +38,7 @@ pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dy
         verdicts,
         failures: played.failures,
         printed: played.printed,
-        end: played.end,
+        end,
         expected: Expected::default(),
     }
 }
@@ -35,11 +48,8 @@ fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm
     let parked = sender.clone();
     let (script, balancer, arm) = (scenario.clone(), balancer.clone(), Arc::clone(arm));
     let thread = std::thread::Builder::new().name("script".into()).stack_size(limits::STACK).spawn(move || {
-        let too_much = {
-            let script = script.clone();
-            // Nobody listens where the run was given up; so below.
-            move || drop(parked.send(failed(script::out_of_memory(&script))))
-        };
+        // Nobody listens where the run was given up; so below.
+        let too_much = move |played| drop(parked.send(played));
         let play = || script::play(&script, &balancer, seed, arm, too_much);
         let played = panics::caught(play).unwrap_or_else(|panic| failed(script::panicked(&script, &panic)));
         drop(sender.send(played));
@@ -52,5 +62,6 @@ fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm
 }
 
 fn failed(error: Diagnostic) -> Played {
-    Played { trace: None, failures: Vec::new(), end: End::Failed(Box::new(error)), printed: Vec::new() }
+    let end = End::Failed(Box::new(error));
+    Played { trace: None, failures: Vec::new(), end, printed: Vec::new(), expects: false }
 }

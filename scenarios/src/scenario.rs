@@ -1,11 +1,11 @@
 //! A script's source, with its title and description.
 
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use stickler_runner::Diagnostic;
+use stickler_runner::{Diagnostic, text_file};
 
 /// The longest script, in bytes.
 pub const MAX_SOURCE: u64 = 64 * 1024;
@@ -49,16 +49,17 @@ impl Scenario {
         Ok(Self { name: name.into(), path: path.into(), source: source.into() })
     }
 
-    /// Reads a script; its name is the file's without `.star`. Reads no more than [`MAX_SOURCE`].
+    /// Reads a script from a regular file, with or without a byte-order mark; its name is the file's without `.star`.
+    /// Reads no more than [`MAX_SOURCE`].
     ///
     /// # Errors
     /// [`ScenarioError`].
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let shown = path.display().to_string();
-        let mut source = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_SOURCE + 1).read_to_string(&mut source))
-            .map_err(|source| ScenarioError::Unreadable { path: shown.clone(), source })?;
+        let source = text_file::read(path, MAX_SOURCE).map_err(|source| match source.kind() {
+            ErrorKind::FileTooLarge => ScenarioError::TooLong { path: shown.clone() },
+            _ => ScenarioError::Unreadable { path: shown.clone(), source },
+        })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Self::new(&name, &shown, &source)
     }
@@ -124,6 +125,17 @@ mod tests {
     fn a_script_that_is_too_long_is_refused() {
         let long = " ".repeat(MAX_SOURCE as usize + 1);
         assert!(matches!(Scenario::new("x", "x.star", &long), Err(ScenarioError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_script_with_a_byte_order_mark_is_the_script_without_it() {
+        let folder = std::env::temp_dir().join(format!("stickler-mark-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("marked.star");
+        std::fs::write(&file, "\u{feff}\"\"\"Title.\"\"\"\nx\n").unwrap();
+        let marked = Scenario::load(&file).unwrap();
+        assert_eq!((marked.title(), marked.source()), ("Title.", "\"\"\"Title.\"\"\"\nx\n"));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The shipped scenarios, and those loaded from files and folders.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
+#[cfg(feature = "scripts")]
 use stickler_runner::{Arm, Run};
+use stickler_runner::{Expected, text_file};
 
 use crate::expected::{Expectations, FileError, Known, Shared, Source};
 use crate::group::Group;
 pub(crate) use crate::nearest::nearest;
-use crate::{Scenario, ScenarioError, run};
+use crate::{Scenario, ScenarioError};
+
+/// The longest file beside scripts, in bytes.
+const MAX_BESIDE: u64 = 1 << 20;
 
 /// The file of expected outcomes in a folder of scripts.
 const EXPECTED: &str = "expected.toml";
@@ -27,18 +32,25 @@ pub struct Case {
     pub group: Arc<Group>,
     /// The expected outcomes of its folder.
     pub expectations: Arc<Expectations>,
+    /// The text of its recorded plan, a run file; `None` for a script that has none.
+    pub(crate) plan: Option<&'static str>,
 }
 
 impl Case {
     /// Runs the script over a balancer on an arm; the run knows what is expected of it. Of somebody else's balancer, what
     /// every balancer has to do is expected, whatever it is called.
+    #[cfg(feature = "scripts")]
     pub fn run(&self, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Run {
+        Run { expected: self.expected(balancer), ..crate::run(&self.scenario, balancer, seed, arm) }
+    }
+
+    /// What is expected over a balancer.
+    pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
             BalancerSpec::Foreign(_) => String::new(),
             known => known.to_string(),
         };
-        let expected = self.expectations.expected(self.scenario.name(), &name);
-        Run { expected, ..run(&self.scenario, balancer, seed, arm) }
+        self.expectations.expected(self.scenario.name(), &name)
     }
 }
 
@@ -84,6 +96,8 @@ struct Folder {
     expected: &'static str,
     /// The name and source of each script, by name.
     scripts: &'static [(&'static str, &'static str)],
+    /// The name and text of each recorded plan, by name.
+    plans: &'static [(&'static str, &'static str)],
 }
 
 /// The shipped scripts.
@@ -122,7 +136,12 @@ fn of_folder(
     let expectations = Expectations::parse(Source { text: folder.expected, origin: &origin }, &known)?;
     let place = |scenario: &Scenario| expectations.scenarios().position(|name| name == scenario.name());
     scenarios.sort_by_key(|scenario| place(scenario).unwrap_or(usize::MAX));
-    Ok(cases(scenarios, group, expectations))
+    let mut cases = cases(scenarios, group, expectations);
+    for case in &mut cases {
+        let plan = folder.plans.iter().find(|(name, _)| *name == case.scenario.name());
+        case.plan = plan.map(|(_, text)| *text);
+    }
+    Ok(cases)
 }
 
 /// The scenarios that the arguments of `stickler run` mean; all shipped ones without arguments.
@@ -142,7 +161,7 @@ pub fn select(patterns: &[String], balancers: &[&str]) -> Result<Vec<Case>, Suit
         let path = Path::new(pattern);
         if path.is_dir() {
             cases.extend(load_folder(pattern, path, balancers)?);
-        } else if path.exists() {
+        } else if path.symlink_metadata().is_ok() {
             let folder = path.parent().unwrap_or(Path::new(""));
             cases.extend(load(folder, &[path.to_owned()], balancers)?);
         } else {
@@ -190,24 +209,26 @@ fn load(folder: &Path, scripts: &[PathBuf], balancers: &[&str]) -> Result<Vec<Ca
 /// A file of a folder, and its path; `None` where it has none.
 fn beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, SuiteError> {
     let file = folder.join(name);
-    if !file.exists() {
+    if file.symlink_metadata().is_err() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+    let text = text_file::read(&file, MAX_BESIDE).map_err(|source| unreadable(&file, source))?;
     Ok(Some((text, file.display().to_string())))
 }
 
-/// The scripts of a folder by name.
+/// The scripts of a folder by name. Whatever is called like one and cannot be read as one is an error: skipped without a
+/// word, it would look as if it had been run.
 fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, SuiteError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let mut scripts = BTreeMap::new();
+    let mut scripts = BTreeSet::new();
     for entry in std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
         let path = entry.map_err(|source| unreadable(folder, source))?.path();
-        if path.extension().is_some_and(|extension| extension == "star") && path.is_file() {
-            scripts.insert(stem(&path), path);
+        if path.extension().is_some_and(|extension| extension == "star") {
+            text_file::open(&path).map_err(|source| unreadable(&path, source))?;
+            scripts.insert((stem(&path), path));
         }
     }
-    Ok(scripts.into_values().collect())
+    Ok(scripts.into_iter().map(|(_, path)| path).collect())
 }
 
 fn stem(path: &Path) -> String {
@@ -216,7 +237,8 @@ fn stem(path: &Path) -> String {
 
 fn cases(scenarios: Vec<Scenario>, group: &Arc<Group>, expectations: Expectations) -> Vec<Case> {
     let expectations = Arc::new(expectations);
-    let case = |scenario| Case { scenario, group: Arc::clone(group), expectations: Arc::clone(&expectations) };
+    let case =
+        |scenario| Case { scenario, group: Arc::clone(group), expectations: Arc::clone(&expectations), plan: None };
     scenarios.into_iter().map(case).collect()
 }
 
@@ -260,6 +282,7 @@ mod tests {
             group: "",
             expected: "[second]\n[first]\nall = { ok = \"HS-1\" }\n",
             scripts: &[("a", "x"), ("b", "x"), ("first", "x"), ("second", "x")],
+            plans: &[],
         };
         let group = Arc::new(Group::unnamed("mine"));
         let cases = of_folder(&folder, &group, &names(), &Shared::default()).unwrap();
@@ -285,6 +308,40 @@ mod tests {
         assert_eq!((all.len(), &all[0].group), (shipped.len(), &shipped[0].group));
         let one = select(&[format!("{folder}/lockout.star")], &names()).unwrap();
         assert_eq!((one.len(), one[0].scenario.name()), (1, "lockout"));
+    }
+
+    /// What is called like a script, or stands in a script's place, and is none.
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_read_as_a_script_is_an_error_that_names_it() {
+        let folder = std::env::temp_dir().join(format!("stickler-suite-{}", std::process::id()));
+        let made = |name: &str, make: &dyn Fn(&Path)| {
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("good.star"), "x = 1\n").unwrap();
+            make(&folder.join(name));
+            let whole = select(&[folder.display().to_string()], &names()).unwrap_err().to_string();
+            let one = select(&[folder.join("good.star").display().to_string()], &names());
+            (whole.replace(&folder.display().to_string(), "mine"), one.is_ok())
+        };
+        let link = |path: &Path| std::os::unix::fs::symlink("nowhere", path).unwrap();
+        let fifo = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        let zero = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        let cannot = |what: &str| format!("cannot read mine/{what}");
+        let gone = ": it is a link to nowhere, which does not exist";
+        assert_eq!(made("x.star", &link), (cannot("x.star") + gone, true));
+        assert_eq!(made("x.star", &fifo), (cannot("x.star: it is a FIFO, and no regular file"), true));
+        let folder_of_that_name = |path: &Path| std::fs::create_dir(path).unwrap();
+        let directory = cannot("x.star: it is a directory, and no regular file");
+        assert_eq!(made("x.star", &folder_of_that_name), (directory, true));
+        // What stands beside the scripts is about each of them.
+        assert_eq!(made("expected.toml", &link), (cannot("expected.toml") + gone, false));
+        assert_eq!(made("expected.toml", &zero), (cannot("expected.toml: it is a device, and no regular file"), false));
+        assert_eq!(made("group.toml", &fifo), (cannot("group.toml: it is a FIFO, and no regular file"), false));
+        made("x.star", &link);
+        let named = select(&[folder.join("x.star").display().to_string()], &names()).unwrap_err().to_string();
+        assert!(named.ends_with(&format!("x.star{gone}")), "{named}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

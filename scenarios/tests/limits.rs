@@ -24,6 +24,18 @@ fn an_endless_loop_ends_with_its_place() {
 }
 
 #[test]
+fn a_script_that_is_stopped_for_its_memory_keeps_what_was_seen_and_printed() {
+    for last in ["y = [0] * (1 << 28)", "for i in range(100):\n    print('x' * (1 << 20))"] {
+        let source = format!("a = curl('alice')\nprint(a.get('/').expect(status = 404).status)\n{last}\n");
+        let scenario = Scenario::new("test", "test.star", &source).unwrap();
+        let run = run(&scenario, &BalancerSpec::named("l4-nat"), 7, &double::arm());
+        assert!(run.error().unwrap().message.starts_with("out of memory"), "{:?}", run.error());
+        assert_eq!((run.printed[0].as_str(), run.failures.len()), ("200", 1));
+        assert_eq!(run.trace.unwrap().actions().count(), 3);
+    }
+}
+
+#[test]
 fn endless_recursion_ends_with_its_place() {
     insta::assert_snapshot!(error("def f(n):\n    return f(n + 1)\nf(0)\n"));
 }

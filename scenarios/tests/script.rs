@@ -2,6 +2,7 @@
 
 mod double;
 
+use stickler_model::agent::Agent;
 use stickler_model::{Action, BalancerSpec};
 use stickler_runner::{End, Run};
 use stickler_scenarios::{Scenario, run};
@@ -70,6 +71,26 @@ expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET")
         (3, Some(5), 50)
     );
     assert!(topology.domain.users.iter().any(|user| user.name == "zoe" && user.forbidden));
+}
+
+#[test]
+fn a_wait_for_checks_is_a_time_in_the_trace() {
+    let run = holds("curl('alice').get('/')\nawait_checks('down', extra = 2, otherwise = 30)\nawait_checks('up')\n");
+    let times = actions(&run).into_iter().filter_map(|action| match action {
+        Action::Advance(time) => Some(time.as_secs()),
+        _ => None,
+    });
+    // This world's balancer declares no checks.
+    assert_eq!(times.collect::<Vec<_>>(), [30, 60]);
+}
+
+#[test]
+fn a_client_of_any_kind_is_added_by_the_name_of_its_user_agent() {
+    let generic = holds("client('alice', kind = 'curl_negotiate', host = 'x.example', cookies = True).get('/')\n");
+    let Action::AddClient(spec) = &actions(&generic)[0] else { panic!("a client comes first") };
+    assert_eq!((spec.profile.agent, spec.profile.cookies), (Agent::CurlNegotiate, true));
+    let (own, generic) = (holds("browser('alice').get('/')\n"), holds("client('alice', 'browser').get('/')\n"));
+    assert_eq!(actions(&own), actions(&generic));
 }
 
 #[test]
@@ -162,8 +183,19 @@ fn errors_show_file_line_column_and_the_line() {
         "curl('alise')\n",
         "curl('alice', user = None, password = 'x')\n",
         "curl('a b')\n",
+        "client('alice', kind = 'brauser')\n",
+        "await_checks('left')\n",
+        "await_checks('up', extra = -1)\n",
         "curl('alice').get('x y')\n",
         "curl('alice').request('get', '/')\n",
+        "curl('alice').request('CONNECT', '/')\n",
+        "curl('alice').get('/#top')\n",
+        "alice = curl('alice')\nalice.get('/', headers = {'Connection': 'close'})\n",
+        "curl('alice').start('GET', '/', headers = {'X': 'a\\r\\nb'})\n",
+        "site(broken = 'a\\nb')\n",
+        "site(broken = ' ')\n",
+        "site(broken = 'x' * 201)\n",
+        "curl('mallory', user = None).send_raw('')\n",
         "curl('alice').post('/', 7)\n",
         "curl('alice')\ncurl('alice')\n",
         "curl('alice')\ncrash('isi1')\n",
@@ -190,6 +222,42 @@ fn an_error_keeps_the_trace_of_what_went_before() {
     let run = play("curl('alice').get('/')\nfail('here')\n");
     assert_eq!(actions(&run).len(), 3);
     assert!(run.error().is_some());
+}
+
+#[test]
+fn a_mistake_keeps_what_was_printed_and_what_did_not_hold() {
+    let run =
+        play("a = curl('alice')\nprint(a.get('/').expect(status = 404).status)\na.get('/', headers = {'TE': 'x'})\n");
+    let error = run.error().unwrap();
+    assert_eq!((error.line, error.column), (3, 1));
+    assert_eq!((run.printed.as_slice(), run.failures.len(), actions(&run).len()), (&["200".to_owned()][..], 1, 3));
+}
+
+#[test]
+fn a_panic_of_the_interpreter_keeps_what_was_seen_and_printed() {
+    let run = play("a = curl('alice')\nprint(a.get('/').status)\ndef f(n):\n    return list(range(n))\nf(1 << 30)\n");
+    let error = run.error().unwrap();
+    assert!(error.line == 4 && error.message.starts_with("cannot carry out this statement"), "{error}");
+    assert_eq!((run.printed.as_slice(), actions(&run).len()), (&["200".to_owned()][..], 3));
+}
+
+#[test]
+fn a_run_that_puts_nothing_to_the_test_is_skipped_unless_its_script_expects_something() {
+    let bytes = "mallory = curl('mallory', user = None)\nanswer = mallory.send_raw('GET / HTTP/1.1\\r\\n\\r\\n')\n";
+    let skipped = "nothing was put to the test: no requirement applies to what the script did, and it expects nothing";
+    assert_eq!(play(bytes).end, End::Skipped(skipped.into()));
+    for expects in ["expect(answer)", "mallory.get('/').expect(status = 401)"] {
+        assert_eq!(play(&format!("{bytes}{expects}\n")).end, End::Complete);
+    }
+    assert!(play("curl('mallory', user = None).get('/').expect()\n").error().is_none());
+}
+
+#[test]
+fn a_site_may_be_declared_broken_and_its_trace_says_so() {
+    let run = holds("site(broken = 'the name is registered twice')\ncurl('alice').get('/').expect(status = 200)\n");
+    let header = run.trace.unwrap().header;
+    assert_eq!(header.topology.broken.as_deref(), Some("the name is registered twice"));
+    assert_eq!(holds("curl('alice').get('/').expect(status = 200)\n").trace.unwrap().header.topology.broken, None);
 }
 
 #[test]

@@ -34,6 +34,10 @@ impl Arm for SimArm {
     fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
         Ok(Box::new(SimWorld::new(topology, balancer, seed)?))
     }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        Ok(Box::new(SimWorld::control(topology, seed)?))
+    }
 }
 
 impl Arm for OwnArm {
@@ -47,5 +51,9 @@ impl Arm for OwnArm {
             return Err(WorldError::Unsupported(format!("this arm has the balancer `{own}` only, not `{balancer}`")));
         }
         Ok(Box::new(SimWorld::with_balancer(topology, self.0.clone(), seed)?))
+    }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        Ok(Box::new(SimWorld::control(topology, seed)?))
     }
 }

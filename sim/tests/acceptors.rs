@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{Acceptor, Agent, Rogue, Tracked, TrackedBy, TrackedCheck};
+use stickler_model::agent::Agent;
+use stickler_model::topology::{Acceptor, Rogue, Tracked, TrackedBy, TrackedCheck};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Outcome, Principal, Profile, RequestId, RequestSpec, Trace, What, World,
     standard,

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use stickler_model::agent::Agent;
 use stickler_model::event::Credentials;
-use stickler_model::topology::{
-    Agent, ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec,
-};
+use stickler_model::topology::{ControllerSpec, DomainSpec, PartnerSpec, Provider, ServerSpec, ServiceSpec, UserSpec};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Fault, Identity, Outcome, Principal, Profile, RequestId, RequestSpec,
     Topology, Trace, What, World, WorldError, standard,

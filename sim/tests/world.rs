@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{Agent, LinkSpec};
+use stickler_model::agent::Agent;
+use stickler_model::topology::LinkSpec;
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Fault, Name, Outcome, Payload, Piece, Principal, Profile, RawSpec,
     RequestId, RequestSpec, TokenId, Topology, Trace, What, World, WorldError, standard,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use stickler_lb_core::{DownstreamId, Edit, RequestHead};
+use stickler_lb_core::{DownstreamId, Edit, Protocol, RequestHead};
 use stickler_lb_proxy::{self as lb, BoxFuture};
 use stickler_mock_iis::{AuthOutcome, FrontEndAuthenticator, WebSite};
 use stickler_model::Env;
@@ -14,7 +14,7 @@ use stickler_net::Net;
 /// Authenticates each downstream connection against a DC, and names its user to the backends in a request header.
 ///
 /// What a client sends in that header never gets through (ID-4), and neither do its credentials: they are meant for the
-/// balancer.
+/// balancer. Clients that come by HTTP/2 have to come by HTTP/1.1.
 pub struct AuthOffload {
     authenticator: FrontEndAuthenticator,
     header: HeaderName,
@@ -34,6 +34,11 @@ impl AuthOffload {
 impl lb::Gate for AuthOffload {
     fn admit<'a>(&'a self, downstream: DownstreamId, head: &'a RequestHead<'a>) -> BoxFuture<'a, lb::Admission> {
         Box::pin(async move {
+            // As http.sys does: what is authenticated is a connection, and the handshakes of two streams of one would each
+            // end the other (Microsoft, "HTTP/2 on IIS": Windows authentication falls back to HTTP/1.1).
+            if matches!(head.protocol, Protocol::Http2 { .. }) {
+                return lb::Admission::Http1Required;
+            }
             match self.authenticator.authenticate(downstream.0.into(), head.headers).await {
                 AuthOutcome::Authenticated(user) => {
                     // A principal is text, and text with a control character in it is nobody's name.

@@ -43,4 +43,4 @@ pub use foreign::ForeignProxy;
 pub use hosts::{Hosts, PacketMode, Role, Service};
 pub use pki::{RandomFor, SitePki};
 pub use plane::DataPlane;
-pub use site::{Settings, Site};
+pub use site::{BALANCER, Settings, Site};

@@ -19,7 +19,7 @@ use crate::machine::{Machine, Process, Proxy};
 use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
 
 /// The name of the balancer.
-const BALANCER: &str = "lb";
+pub const BALANCER: &str = "lb";
 
 /// The name of the second balancer, in front of it.
 const FRONT: &str = "front";
@@ -171,6 +171,13 @@ impl<I: Clone> Site<I> {
             self.control.undrain(index);
         }
         Ok(())
+    }
+
+    /// Says whether a backend works, as a health check that is never wrong would. What is no backend is left alone.
+    pub fn set_health(&self, name: &Name, up: bool) {
+        if let Some(index) = self.farm.backends.iter().position(|backend| backend.name == *name) {
+            self.control.set_health(index, up);
+        }
     }
 
     /// The host whose process can be ended and started.

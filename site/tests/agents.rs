@@ -173,7 +173,7 @@ async fn admit(gate: &Arc<dyn Gate>, connection: u32, token: Option<&[u8]>) -> A
 fn answer(admission: Admission) -> Response<Bytes> {
     match admission {
         Admission::Answer(response) => response,
-        Admission::Pass(edits) => panic!("the policy is asked, after {edits:?}"),
+        other => panic!("the balancer does not answer: {other:?}"),
     }
 }
 

@@ -14,11 +14,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The balancer with the health checks that the options ask for, or else with its own.
 pub(crate) fn checked(options: &mut Options, balancer: Balancer) -> Result<Balancer, CheckError> {
     let (command, failed) = (options.check_command.take(), options.check_failed.take());
+    let supervisor = options.supervisor.take();
     let rule = options.check.take().or(balancer.checks()).or_else(|| command.as_ref().map(|_| CheckRule::TCP));
     let Some(rule) = rule else { return Ok(balancer) };
     rule.check()?;
     let Some(program) = command else { return Ok(balancer.checked(rule)) };
     let command = CheckCommand::new(program, &rule, options.topology.monitor.as_ref(), failed);
+    let command = command.supervised(supervisor);
     // It has the rule's time limit itself, and reports what it heard by then; the other limit is for the rest.
     let graceful = CheckRule { timeout: rule.timeout + GRACE, ..rule };
     Ok(balancer.checked_by(graceful, Arc::new(command)))

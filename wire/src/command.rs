@@ -15,10 +15,12 @@ use stickler_lb_core::health::{CheckRule, Probe};
 use stickler_lb_core::{Backend, Text};
 use stickler_lb_proxy::BoxFuture;
 use stickler_lb_proxy::health::Prober;
-use stickler_model::{Identity, Name};
+use stickler_model::{Identity, Name, escape};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::Supervisor;
 
 /// The environment variable with the password of the check's user; absent where the check has no user.
 pub const PASSWORD: &str = "STICKLER_CHECK_PASSWORD";
@@ -41,8 +43,8 @@ pub struct CheckFailure {
     pub backend: Name,
     /// What went wrong.
     pub why: CheckEnd,
-    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error, without
-    /// control characters.
+    /// The start of what the command said, at most 2 KiB of standard output and then as much of standard error. A
+    /// backend may have had a say in it, and so it is shown in one line and escaped.
     pub output: String,
 }
 
@@ -68,9 +70,11 @@ pub enum CheckEnd {
 /// Asks a command about each backend.
 ///
 /// It runs in a process group of its own, which is killed when its time is up, when the check is dropped, and when the
-/// command itself has ended and left something behind. (Elsewhere than on Unix the command alone is killed.)
+/// command itself has ended and left something behind. (Elsewhere than on Unix the command alone is killed.) With a
+/// [`Supervisor`] the group is killed too when this process ends, however it ends.
 pub struct CheckCommand {
     program: PathBuf,
+    supervisor: Option<Supervisor>,
     uri: Text,
     find: Text,
     user: String,
@@ -90,7 +94,13 @@ impl CheckCommand {
         };
         let password = user.map(|user| user.password.clone());
         let user = user.map(|user| user.principal.to_string()).unwrap_or_default();
-        Self { program, uri, find, user, password, limit: rule.timeout, failed }
+        Self { program, supervisor: None, uri, find, user, password, limit: rule.timeout, failed }
+    }
+
+    /// The same under a supervisor; `None`: without one.
+    #[must_use]
+    pub fn supervised(self, supervisor: Option<Supervisor>) -> Self {
+        Self { supervisor, ..self }
     }
 
     /// Runs it once.
@@ -108,16 +118,22 @@ impl CheckCommand {
     }
 
     fn command(&self, address: SocketAddr) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = if let Some(supervisor) = &self.supervisor {
+            supervisor.command(&self.program)
+        } else {
+            let mut command = Command::new(&self.program);
+            command.stdin(Stdio::null());
+            #[cfg(unix)]
+            command.process_group(0);
+            command
+        };
         command.arg(address.ip().to_string()).arg(address.port().to_string());
         command.args([&*self.uri, &self.user, &*self.find]);
         match &self.password {
             Some(password) => command.env(PASSWORD, password),
             None => command.env_remove(PASSWORD),
         };
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
 }
@@ -140,6 +156,8 @@ struct Running {
     /// Its process group, until that is killed.
     #[cfg(unix)]
     group: Option<rustix::process::Pid>,
+    /// What a supervisor reads the end of when this process ends.
+    _pipe: Option<ChildStdin>,
     stdout: Said<ChildStdout>,
     stderr: Said<ChildStderr>,
 }
@@ -147,6 +165,7 @@ struct Running {
 impl Running {
     fn start(mut command: Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
+        let pipe = child.stdin.take();
         let (stdout, stderr) = (Said::new(child.stdout.take()), Said::new(child.stderr.take()));
         #[cfg(unix)]
         let group = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
@@ -154,6 +173,7 @@ impl Running {
             child,
             #[cfg(unix)]
             group,
+            _pipe: pipe,
             stdout,
             stderr,
         })
@@ -192,9 +212,7 @@ impl Running {
 
     fn said(&self) -> String {
         let all = [self.stdout.kept.as_slice(), &self.stderr.kept].concat();
-        // A backend may have had a say in it, and the reader may be a terminal.
-        let plain = |c: char| c == '\n' || !c.is_control();
-        String::from_utf8_lossy(&all).trim_end().chars().filter(|&c| plain(c)).collect()
+        String::from_utf8_lossy(&all).trim_end().to_owned()
     }
 }
 
@@ -227,5 +245,5 @@ impl<P: AsyncRead + Unpin> Said<P> {
 }
 
 fn told(output: &str) -> String {
-    if output.is_empty() { String::new() } else { format!("; it said: {output}") }
+    if output.is_empty() { String::new() } else { format!("; it said: {}", escape::line(output)) }
 }

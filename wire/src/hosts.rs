@@ -14,8 +14,7 @@ use crate::kdc;
 
 /// The hosts of a site.
 pub(crate) struct WireHosts {
-    /// Where everything listens.
-    pub(crate) address: IpAddr,
+    pub(crate) addresses: Addresses,
     /// The balancer's port; 0 picks a free one.
     pub(crate) port: u16,
     /// The port of the KDC; 0 picks a free one.
@@ -25,6 +24,27 @@ pub(crate) struct WireHosts {
     pub(crate) journal: Arc<Journal>,
     /// By their identifiers.
     pub(crate) hosts: Vec<Host>,
+}
+
+/// Who listens where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    /// The balancer that clients connect to.
+    pub(crate) front_end: IpAddr,
+    /// The DCs.
+    pub(crate) controllers: IpAddr,
+    /// Everybody else.
+    pub(crate) loopback: IpAddr,
+}
+
+impl Addresses {
+    const fn of(self, role: Role) -> IpAddr {
+        match role {
+            Role::Balancer | Role::Front => self.front_end,
+            Role::Controller(_) | Role::PartnerController => self.controllers,
+            Role::Server(_) | Role::Checker => self.loopback,
+        }
+    }
 }
 
 /// A host, in its current life.
@@ -105,7 +125,7 @@ impl Hosts for WireHosts {
 
     fn open(&mut self, host: &usize, service: Service) -> Result<SocketAddr, ListenError> {
         let host = &self.hosts[*host];
-        let address = SocketAddr::new(self.address, self.port(host.role, service));
+        let address = SocketAddr::new(self.addresses.of(host.role), self.port(host.role, service));
         host.open(address, service).map_err(|error| ListenError { name: host.name.clone(), address, error })
     }
 
@@ -139,8 +159,9 @@ mod tests {
     use crate::{Options, WallClock, settings};
 
     fn hosts(events: Arc<Journal>, clock: Arc<dyn Clock>) -> WireHosts {
+        let loopback = [127, 0, 0, 1].into();
         WireHosts {
-            address: [127, 0, 0, 1].into(),
+            addresses: Addresses { front_end: loopback, controllers: loopback, loopback },
             port: 0,
             kdc_port: 0,
             seed: 1,

@@ -2,7 +2,8 @@
 //!
 //! [`Site`] starts a DC, a farm of IIS servers and one balancer for real clients to talk to; over TLS where its topology
 //! says so. `stickler-site` assembles them as it does in the simulated world; `hosts.rs` gives it this machine's
-//! sockets. Health checks may be a command of the operator's: [`command`]. [`Kdc`] is the DC's Kerberos service alone.
+//! sockets. Health checks may be a command of the operator's: [`command`]. Whatever is started ends with whoever started
+//! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
 
 mod checks;
 mod clock;
@@ -13,6 +14,7 @@ mod hosts;
 mod kdc;
 mod settings;
 mod site;
+pub mod supervisor;
 
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
@@ -20,3 +22,4 @@ pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 pub use site::{Options, Site, SiteTls};
+pub use supervisor::Supervisor;

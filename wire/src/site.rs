@@ -13,9 +13,9 @@ use stickler_tls::Authority;
 
 use crate::checks::checked;
 use crate::error::refuse_unsupported;
-use crate::hosts::WireHosts;
+use crate::hosts::{Addresses, WireHosts};
 use crate::settings::settings;
-use crate::{CheckSink, Kdc, StartError, WallClock};
+use crate::{CheckSink, Kdc, StartError, Supervisor, WallClock};
 
 /// What to start, and where.
 pub struct Options {
@@ -23,8 +23,11 @@ pub struct Options {
     pub topology: Topology,
     /// The balancer. A packet-level one becomes a splice.
     pub balancer: Balancer,
-    /// Where everything listens. The default of the command is loopback; anything else is the user's word.
+    /// Where clients connect: the balancer's address. The default of the command is loopback; anything else is the
+    /// user's word.
     pub address: IpAddr,
+    /// Where the DC listens, its KDC too; `None`: on loopback. The servers always listen on loopback.
+    pub controller_address: Option<IpAddr>,
     /// The balancer's port; 0 picks a free one.
     pub port: u16,
     /// The KDC's port, for TCP and UDP; 0 picks a free one.
@@ -38,6 +41,9 @@ pub struct Options {
     /// [`CheckRule::TCP`] with its every 2 s, fall 3, rise 2. A path without `/` is looked for in `PATH`. Whether servers
     /// have TLS it has to know itself.
     pub check_command: Option<PathBuf>,
+    /// Supervises the commands, so that they end with this process, however it ends. `None`: they end with the site, unless
+    /// this process is killed.
+    pub supervisor: Option<Supervisor>,
     /// Is told of each check by command that failed, with what the command said.
     pub check_failed: Option<CheckSink>,
     /// Gets each line of the servers' logs.
@@ -93,10 +99,12 @@ impl Site {
         let balancer = checked(&mut options, balancer)?;
         balancer.adapt(&mut options.topology);
         let settings = settings(&options);
-        let Options { topology, address, port, kdc_port, seed, events, .. } = options;
+        let Options { topology, address, controller_address, port, kdc_port, seed, events, .. } = options;
+        let loopback = if address.is_loopback() { address } else { Ipv4Addr::LOCALHOST.into() };
+        let addresses = Addresses { front_end: address, controllers: controller_address.unwrap_or(loopback), loopback };
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), events);
-        let mut hosts = WireHosts { address, port, kdc_port, seed, clock, journal, hosts: Vec::new() };
+        let mut hosts = WireHosts { addresses, port, kdc_port, seed, clock, journal, hosts: Vec::new() };
         let site = stickler_site::Site::start(&mut hosts, &topology, balancer, &settings)?;
         let (domains, farm) = (site.domains(), site.farm());
         Ok(Self {
@@ -163,10 +171,12 @@ impl Options {
             topology,
             balancer,
             address: Ipv4Addr::LOCALHOST.into(),
+            controller_address: None,
             port: 0,
             seed: 0,
             check: None,
             check_command: None,
+            supervisor: None,
             check_failed: None,
             kdc_port: 0,
             log: None,

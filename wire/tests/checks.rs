@@ -77,11 +77,15 @@ async fn exit_0_means_up_and_any_other_end_is_told_with_what_the_command_said() 
     let down = Asked::of(script("tells.sh"), "Sales report", PLENTY, Some(&user));
     assert!(!down.is_up().await);
     let said = "check of iis1: the command ended with exit status: 3; it said: \
-                5 arguments: 127.0.0.1 8080 /reports?q=3 CORP\\probe Sales report\npassword: Probe-Pa55word";
+                5 arguments: 127.0.0.1 8080 /reports?q=3 CORP\\probe Sales report\\npassword: Probe-Pa55word";
     assert_eq!(down.told(), said);
     let nobody = Asked::of(script("tells.sh"), "", PLENTY, None);
     assert!(!nobody.is_up().await);
-    assert!(nobody.told().ends_with("5 arguments: 127.0.0.1 8080 /reports?q=3  \npassword: none"), "{}", nobody.told());
+    assert!(
+        nobody.told().ends_with("5 arguments: 127.0.0.1 8080 /reports?q=3  \\npassword: none"),
+        "{}",
+        nobody.told()
+    );
 }
 
 #[tokio::test]
@@ -135,7 +139,7 @@ async fn what_a_command_leaves_behind_is_killed_and_not_waited_for() {
 async fn a_flood_of_output_holds_nobody_up_and_its_start_alone_is_told() {
     let floods = Asked::of(script("floods.sh"), "", PLENTY, None);
     assert!(!floods.is_up().await);
-    let said = format!("it said: {}[2Jthe end", "x".repeat(2048));
+    let said = format!("it said: {}\\u{{1b}}[2Jthe end", "x".repeat(2048));
     assert!(floods.told().ends_with(&said), "{} bytes", floods.told().len());
 }
 

@@ -88,7 +88,7 @@ fn l4() -> Vec<Mechanism> {
             "M2",
             Mechanism::l4_by(
                 "l4-source",
-                "source-address persistence: a client's connections go to one backend for 30 minutes after the last",
+                "source-address persistence: a client's connections go to one backend until 30 minutes after the last has ended",
                 FlowRules { source: Some(SOURCES), ..FlowRules::ROUND_ROBIN },
             ),
         ),

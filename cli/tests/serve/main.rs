@@ -1,5 +1,6 @@
 //! `stickler serve` with the real curl: the same verdicts on real sockets.
 
+mod bounds;
 mod kerberos;
 mod ntlm;
 mod served;
@@ -7,12 +8,25 @@ mod tls;
 
 use std::process::Command;
 
-use served::Served;
+use served::{Served, is_missing};
 
 #[test]
 fn ctrl_c_ends_it_cleanly() {
     let (code, rest) = Served::start("pin-on-401", 2, &[]).interrupt();
     assert_eq!((code, rest.as_str()), (Some(0), "stopped"));
+}
+
+#[test]
+fn a_name_that_addresses_the_terminal_is_shown_and_does_nothing() {
+    if is_missing(&["curl"]) {
+        return;
+    }
+    let served = Served::start("pin-on-401", 1, &["--transcript", "--log"]);
+    let (status, _) = served.curl(&["--ntlm", "-u", "CORP\\\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}:x"]);
+    assert_eq!(status, "401");
+    let (_, rest) = served.interrupt();
+    assert!(rest.contains("logon of CORP\\\\u{1b}]0;owned\\u{7}"), "{rest}");
+    assert!(rest.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{rest:?}");
 }
 
 #[test]

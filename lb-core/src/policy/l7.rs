@@ -100,7 +100,8 @@ pub enum Route {
     Wait,
     /// To nobody: the balancer answers with this status itself.
     Reject(StatusCode),
-    /// To nobody: the downstream connection is closed without an answer.
+    /// To nobody: the downstream connection is closed without an answer, and no further request of it is put to the
+    /// policy.
     CloseDownstream,
 }
 
@@ -208,7 +209,8 @@ impl<V> From<V> for Decision<V> {
 pub enum Work {
     /// Close this upstream connection. The policy has forgotten it already.
     CloseUpstream(UpstreamId),
-    /// Close this downstream connection, after the answer under way if there is one.
+    /// Close this downstream connection, after the answer under way if there is one. No further request of it is put to
+    /// the policy, not even one that has arrived by then, or that was told to [`Route::Wait`].
     CloseDownstream(DownstreamId),
     /// Ask again about the request of this downstream connection that was told to [`Route::Wait`]; about each, where
     /// it has several.
@@ -259,7 +261,7 @@ pub trait L7Policy: BackendAware<Work = Work> {
     fn downstream_closed(&mut self, now: Time, downstream: DownstreamId) -> Vec<UpstreamId>;
 
     /// An upstream connection is gone: idle, or with an exchange that had its answer's head. Returns the downstream
-    /// connection to close with it.
+    /// connection to close with it, as [`Work::CloseDownstream`] does.
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId>;
 }
 

@@ -1,6 +1,7 @@
 //! The L4 mechanisms, which choose a backend once for each connection.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use stickler_model::{Entropy, Time};
 
 use super::backends::{BackendState, Backends};
 use super::error::RuleError;
-use super::persist::{SourceRule, SourceTable};
+use super::persist::{Mask, SourceRule, SourceTable};
 use super::select::{Algorithm, SelectRule, Selection, Subject};
 use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 
@@ -18,7 +19,8 @@ use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 pub struct FlowRules {
     /// Which backend a connection goes to.
     pub select: SelectRule,
-    /// Connections of one client address go to one backend. `None`: each goes where the selection says.
+    /// Connections of one client address go to one backend, from the first on until the last has been over for a time.
+    /// `None`: each goes where the selection says.
     pub source: Option<SourceRule>,
     /// When a backend goes down, its connections are ended (AWS NLB: RST); if not, they are left to find out.
     pub close_on_down: bool,
@@ -39,7 +41,7 @@ pub struct PerConnection {
     rules: FlowRules,
     backends: Backends,
     selection: Selection,
-    sources: Option<SourceTable>,
+    sources: Option<Sources>,
     /// Each flow's backend, from its start to its end.
     flows: IndexMap<FiveTuple, usize>,
     /// Flows to end, due since the first time.
@@ -56,7 +58,7 @@ impl PerConnection {
         Ok(Self {
             backends: Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open),
             selection: Selection::new(&rules.select, backends, Layer::L4, entropy)?,
-            sources: rules.source.map(SourceTable::new).transpose()?,
+            sources: rules.source.map(Sources::new).transpose()?,
             flows: IndexMap::new(),
             due: VecDeque::new(),
             rules,
@@ -72,9 +74,12 @@ impl PerConnection {
         self.selection.pick(&self.backends, &subject, None)
     }
 
-    fn end(&mut self, flow: FiveTuple) {
+    fn end(&mut self, now: Time, flow: FiveTuple) {
         if let Some(backend) = self.flows.swap_remove(&flow) {
             self.backends.end(backend);
+            if let Some(sources) = &mut self.sources {
+                sources.end(now, flow.client.ip());
+            }
         }
     }
 
@@ -82,6 +87,9 @@ impl PerConnection {
     fn check_invariants(&self) {
         let load: u32 = (0..self.backends.len()).map(|backend| self.backends.load(backend)).sum();
         assert_eq!(self.flows.len(), load as usize, "each flow loads one backend");
+        if let Some(sources) = &self.sources {
+            assert_eq!(self.flows.len(), sources.open(), "each flow is one of its client's");
+        }
     }
 
     #[cfg(not(debug_assertions))]
@@ -89,13 +97,56 @@ impl PerConnection {
     const fn check_invariants(&self) {}
 }
 
+/// Which backend each client address has: that of its open flows, or what the table remembers of those before.
+#[derive(Debug)]
+struct Sources {
+    table: SourceTable,
+    mask: Mask,
+    /// Each address with open flows: the backend that it got last, and how many flows it has.
+    in_use: IndexMap<IpAddr, (usize, usize)>,
+}
+
+impl Sources {
+    fn new(rule: SourceRule) -> Result<Self, RuleError> {
+        Ok(Self { table: SourceTable::new(rule)?, mask: rule.mask, in_use: IndexMap::new() })
+    }
+
+    fn get(&self, now: Time, client: IpAddr) -> Option<usize> {
+        let in_use = self.in_use.get(&self.mask.apply(client));
+        in_use.map(|&(backend, _)| backend).or_else(|| self.table.get(now, client))
+    }
+
+    /// A flow of this client to this backend begins.
+    fn begin(&mut self, now: Time, client: IpAddr, backend: usize) {
+        self.table.put(now, client, backend);
+        let (latest, flows) = self.in_use.entry(self.mask.apply(client)).or_default();
+        (*latest, *flows) = (backend, *flows + 1);
+    }
+
+    /// A flow of this client ends, and the time of its entry begins anew.
+    fn end(&mut self, now: Time, client: IpAddr) {
+        let masked = self.mask.apply(client);
+        let Some((backend, flows)) = self.in_use.get_mut(&masked) else { return };
+        self.table.put(now, client, *backend);
+        *flows -= 1;
+        if *flows == 0 {
+            self.in_use.swap_remove(&masked);
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn open(&self) -> usize {
+        self.in_use.values().map(|&(_, flows)| flows).sum()
+    }
+}
+
 impl L4Policy for PerConnection {
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision {
         // The same ports again: the old flow's end was not seen.
-        self.end(flow);
+        self.end(now, flow);
         let Some(backend) = self.choose(now, flow) else { return L4Decision::Refuse };
         if let Some(sources) = &mut self.sources {
-            sources.put(now, flow.client.ip(), backend);
+            sources.begin(now, flow.client.ip(), backend);
         }
         self.backends.begin(backend);
         self.flows.insert(flow, backend);
@@ -103,8 +154,8 @@ impl L4Policy for PerConnection {
         L4Decision::Backend(backend)
     }
 
-    fn closed(&mut self, _now: Time, flow: FiveTuple) {
-        self.end(flow);
+    fn closed(&mut self, now: Time, flow: FiveTuple) {
+        self.end(now, flow);
         self.check_invariants();
     }
 }

@@ -44,7 +44,10 @@ impl PersistRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceRule {
-    /// An entry that is not used for this time is forgotten.
+    /// An entry that is not used for this time is forgotten. At L7, each request uses it. At L4, an open connection does
+    /// all the time, and the time begins when the last one ends: LVS keeps a persistence template as long as there are
+    /// connections that it controls (`libipvs.h`, `IPVS_SVC_PERSISTENT_TIMEOUT`). HAProxy's table in TCP mode is less
+    /// patient: there, only the connections' beginnings count (`stick-table`, `expire`).
     pub timeout: Duration,
     /// Most entries; one more and the one that was not used for longest is forgotten.
     pub entries: usize,

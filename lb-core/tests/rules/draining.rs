@@ -125,6 +125,39 @@ fn flows_of_one_address_keep_their_backend_while_it_drains_and_leave_it_when_it_
 }
 
 #[test]
+fn an_address_is_known_while_it_has_an_open_flow_and_for_the_timeout_after_the_last_one() {
+    const SECOND: u64 = 1_000_000_000;
+    let source = Some(SourceRule { timeout: Duration::from_secs(10), entries: 8, mask: Mask { v4: 24, v6: 128 } });
+    let mut policy = flows(FlowRules { source, ..FlowRules::ROUND_ROBIN });
+    let other = |port| FiveTuple { client: SocketAddr::from(([10, 0, 2, 1], port)), ..flow(1, 1) };
+    assert_eq!(policy.connect(Time(0), flow(1, 1)), L4Decision::Backend(0));
+    assert_eq!(policy.connect(Time(0), other(1)), L4Decision::Backend(1));
+    policy.closed(Time(SECOND), other(1));
+    assert_eq!(policy.connect(Time(99 * SECOND), flow(2, 1)), L4Decision::Backend(0), "another of the same network");
+    policy.closed(Time(100 * SECOND), flow(1, 1));
+    assert_eq!(policy.connect(Time(199 * SECOND), flow(1, 2)), L4Decision::Backend(0), "one is still open");
+    policy.closed(Time(200 * SECOND), flow(1, 2));
+    policy.closed(Time(201 * SECOND), flow(2, 1));
+    assert_eq!(policy.connect(Time(210 * SECOND), flow(1, 3)), L4Decision::Backend(0), "nine seconds later");
+    policy.closed(Time(211 * SECOND), flow(1, 3));
+    assert_eq!(policy.connect(Time(221 * SECOND), other(2)), L4Decision::Backend(0), "forgotten: its turn");
+    assert_eq!(policy.connect(Time(221 * SECOND), flow(1, 4)), L4Decision::Backend(1), "likewise");
+}
+
+#[test]
+fn an_address_that_had_to_move_stays_where_it_went_though_an_old_flow_ends_later() {
+    let source = Some(SourceRule { timeout: Duration::from_secs(10), entries: 8, mask: Mask::HOST });
+    let mut policy = flows(FlowRules { source, ..FlowRules::ROUND_ROBIN });
+    assert_eq!(policy.connect(Time(0), flow(1, 1)), L4Decision::Backend(0));
+    policy.set_state(Time(0), 0, BackendState::Down);
+    assert_eq!(policy.connect(Time(1), flow(1, 2)), L4Decision::Backend(1));
+    policy.set_state(Time(2), 0, BackendState::Up);
+    policy.closed(Time(3), flow(1, 2));
+    policy.closed(Time(4), flow(1, 1));
+    assert_eq!(policy.connect(Time(5), flow(1, 3)), L4Decision::Backend(1));
+}
+
+#[test]
 fn the_flows_of_a_dead_backend_are_ended_where_the_rules_say_so() {
     let mut policy = flows(FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN });
     for port in 1..=4 {

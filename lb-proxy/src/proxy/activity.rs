@@ -1,7 +1,7 @@
 //! What a downstream connection is doing: idle, in the middle of a head, or with exchanges under way; and which places
 //! its streams take, where it speaks HTTP/2.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) struct HeadWatch {
     moment: AtomicU32,
     /// Exchanges under way.
     open: AtomicU32,
+    /// A request was given up before its end, and the rest of it is still to come.
+    owing: AtomicBool,
 }
 
 /// One moment of a [`HeadWatch`]: two bits say what it does, the others count, so that two idle times differ.
@@ -48,6 +50,16 @@ impl HeadWatch {
 
     pub(super) fn get(&self) -> Moment {
         Moment(self.moment.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the rest of a request is still to come, and nobody will read it.
+    pub(super) fn owes(&self) {
+        self.owing.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the client may still be sending the rest of a request that nobody reads.
+    pub(super) fn is_owing(&self) -> bool {
+        self.owing.load(Ordering::Relaxed)
     }
 }
 

@@ -77,7 +77,7 @@ pub struct Limits {
     pub body: Duration,
     /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
     /// protocol header, where one has to come first, that for TLS to come about, that from an HTTP/2 connection's first byte to its first request,
-    /// and that for its end once it was told to go.
+    /// that for its end once it was told to go, and that for the rest of a request that was answered before its end.
     pub request_head: Duration,
     /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated
     /// connection may be idle for as long as its user.
@@ -90,7 +90,8 @@ pub struct Limits {
     pub fields: usize,
     /// Streams of an HTTP/2 connection at a time; more are refused, and may be tried again.
     pub streams: u32,
-    /// Bytes of a request's body that are read to keep the connection of a request that a [`Gate`] answers.
+    /// Bytes of a request's body that are read to keep the connection of a request that the balancer answers itself, be
+    /// it by its [`Gate`]; after an answer to a longer one, the connection closes.
     pub drain: usize,
     /// Downstream connections at a time; more are closed at once.
     pub downstreams: usize,

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::activity::Busy;
 use super::admission::admit;
 use super::answer_body::AnswerBody;
+use super::config::Limits;
 use super::context::Proxy;
 use super::lease::Lease;
 use super::peer::{Peer, view};
@@ -26,10 +27,19 @@ use super::sender::Sender;
 use super::shell::Step;
 use super::{headers, upstream};
 
-/// The downstream connection is to be closed without an answer.
+/// Why a request gets no answer: its downstream connection closes, or its stream does.
 #[derive(Debug, thiserror::Error)]
-#[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
-pub(super) struct CloseDownstream;
+pub(super) enum Unanswered {
+    /// It may have been processed.
+    #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
+    Coupled,
+    /// Nothing has been done about it, so that it can be sent again elsewhere.
+    #[error("the connection is about to close")]
+    Leaving,
+    /// Likewise, but by HTTP/1.1.
+    #[error("the gate is for HTTP/1.1")]
+    Http1Required,
+}
 
 /// Takes a request to where the policy sends it, and brings an answer back.
 pub(super) async fn forward<N: Net>(
@@ -37,53 +47,65 @@ pub(super) async fn forward<N: Net>(
     peer: Peer,
     busy: Busy,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody<N>>, CloseDownstream> {
+) -> Result<Response<AnswerBody<N>>, Unanswered> {
     let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
     if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
         // It ends when the other side drops it.
         let _ = unfinished.await;
     }
-    let (mut parts, mut body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let mut body = RequestBody::new(body, &peer.head);
     if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.shell.limits.fields) {
-        return Ok(own_answer(status, &[], busy));
+        return Ok(own_answer(status, &[], false, busy));
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
     if let Some(gate) = &proxy.gate {
+        // A request that is on its way when its connection is told to close is not taken any more.
+        if proxy.shell.is_closing(peer.id) {
+            return Err(Unanswered::Leaving);
+        }
         // BoxFuture, since only a balancer with a gate is to pay for its future.
         match Box::pin(admit(&**gate, &proxy.shell, &peer, id, &mut parts, body)).await {
             Ok(passed) => body = passed,
-            Err(answer) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+            Err(Some(answer)) => return Ok(answer.map(|text| AnswerBody::short(text, busy))),
+            Err(None) if busy.is_stream() => return Err(Unanswered::Http1Required),
+            Err(None) => return Ok(own_answer(StatusCode::BAD_REQUEST, &[], false, busy)),
         }
     }
     let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
-    let mut held = Some(Held { parts, body: RequestBody::new(body) });
+    let progress = body.progress();
+    let mut held = Some(Held { parts, body });
     let mut attempts = 0;
     loop {
         let (at, backend, target, picked) = match step {
             Step::Send { at, sender, picked } => (at, sender.backend, Target::Idle(sender), picked),
             Step::Open(at, backend) => (at, backend, Target::Backend(backend), true),
-            Step::Answer(status) => return Ok(own_answer(status, &edits, busy)),
-            Step::Close => return Err(CloseDownstream),
+            Step::Answer(status) => {
+                let whole = is_over(held, progress.as_deref(), &proxy.shell.limits).await;
+                return Ok(own_answer(status, &edits, whole, busy));
+            }
+            Step::Close if attempts == 0 => return Err(Unanswered::Leaving),
+            Step::Close => return Err(Unanswered::Coupled),
             Step::Wait(resumed) => {
                 let resumed = timeout(proxy.shell.limits.wait, resumed).await;
-                let (Ok(Ok(())), Some(held)) = (resumed, &held) else {
-                    return Ok(own_answer(StatusCode::SERVICE_UNAVAILABLE, &[], busy));
+                (step, edits) = match (resumed, &held) {
+                    (Ok(Ok(())), Some(held)) => proxy.shell.route(peer.id, id, &view(&held.parts, &peer)),
+                    _ => (Step::Answer(StatusCode::SERVICE_UNAVAILABLE), Vec::new()),
                 };
-                (step, edits) = proxy.shell.route(peer.id, id, &view(&held.parts, &peer));
                 continue;
             }
         };
         let lease = Lease::new(&proxy, at, id);
         attempts += 1;
         // The shell turns a retry of what is not held any more into an error answer.
-        let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], busy)) };
+        let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], false, busy)) };
         proxy.traffic(|traffic| traffic.sent(backend, picked));
         let kind = match attempt(lease, target, sending, edits, &peer).await {
             Attempt::Answered(response) => {
                 proxy.traffic(|traffic| traffic.succeeded(backend));
                 return Ok(response.into_response(busy));
             }
-            Attempt::Broken(status) => return Ok(own_answer(status, &[], busy)),
+            Attempt::Broken(status) => return Ok(own_answer(status, &[], false, busy)),
             Attempt::Failed(lease, kind, unsent) => {
                 lease.release();
                 held = unsent.filter(|_| attempts < proxy.shell.limits.attempts);
@@ -95,6 +117,15 @@ pub(super) async fn forward<N: Net>(
         proxy.traffic(|traffic| traffic.failed(backend));
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
+    }
+}
+
+/// Whether a request that the balancer answers itself is over. What is left of its body would be taken for the next
+/// request: as much of it as is cheap is read.
+async fn is_over(held: Option<Held>, progress: Option<&Progress>, limits: &Limits) -> bool {
+    match held {
+        Some(held) => held.body.drain(limits).await,
+        None => progress.is_none_or(Progress::has_ended),
     }
 }
 
@@ -241,7 +272,8 @@ impl<N: Net> Answer<N> {
 }
 
 /// The balancer's own answer: short, and without an echo of the request's id, so that nobody takes it for a backend's.
-fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Response<AnswerBody<N>> {
+/// Where the request is not `whole`, or was no request, the connection closes after it.
+fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], whole: bool, busy: Busy) -> Response<AnswerBody<N>> {
     let text = match status {
         StatusCode::BAD_REQUEST => "400: the balancer cannot pass this request on\n",
         StatusCode::REQUEST_TIMEOUT => "408: the rest of the request did not come in time\n",
@@ -259,8 +291,8 @@ fn own_answer<N: Net>(status: StatusCode, edits: &[Edit], busy: Busy) -> Respons
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    if framed_by_lines && status.is_client_error() {
-        // What follows on the connection may not be a request at all.
+    if framed_by_lines && (status.is_client_error() || !whole) {
+        // What follows on the connection is not a request, or may not be one.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     for edit in edits {

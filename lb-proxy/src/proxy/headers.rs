@@ -8,7 +8,9 @@ use http::header::{
 };
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, StatusCode, Version, request, response};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
+
+use super::request_body::RequestBody;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -18,7 +20,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// # Errors
 /// The status to answer with where it may not.
-pub(super) fn prepare_request(parts: &mut request::Parts, body: &Incoming, fields: usize) -> Result<(), StatusCode> {
+pub(super) fn prepare_request(parts: &mut request::Parts, body: &RequestBody, fields: usize) -> Result<(), StatusCode> {
     if parts.method == Method::CONNECT {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }

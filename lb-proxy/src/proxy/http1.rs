@@ -1,5 +1,5 @@
 //! A downstream connection that speaks HTTP/1.1: one request after another, and its time limits: for heads that never
-//! end, and for idling.
+//! end, for idling, and for the rest of a request that was answered before its end.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -18,6 +18,7 @@ use super::activity::HeadWatch;
 use super::arrival::Arrival;
 use super::config::Limits;
 use super::forward::forward;
+use super::linger::Lingering;
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
@@ -28,6 +29,7 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arri
     let limits = &proxy.shell.limits;
     let head = Arc::new(HeadWatch::default());
     let told = Arc::clone(&head);
+    let stream = Lingering::new(stream, Arc::clone(&head), limits.request_head);
     let io = TokioIo::new(ReadObserver::new(stream, move |_| told.bytes()));
     let peer = Peer { id, client, front, protocol: Protocol::Http1, head: Arc::clone(&head) };
     let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), peer.head.begin(), request));

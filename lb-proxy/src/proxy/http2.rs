@@ -36,7 +36,7 @@ use super::answer_body::AnswerBody;
 use super::arrival::Arrival;
 use super::config::Limits;
 use super::context::Proxy;
-use super::forward::{CloseDownstream, forward};
+use super::forward::{Unanswered, forward};
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
@@ -128,8 +128,21 @@ enum NoAnswer {
     /// Nothing has been done about it, so it can be tried again elsewhere (RFC 9113 8.7).
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
+    /// Nothing has been done about it either, and the connection goes on.
+    #[error("the gate is for HTTP/1.1")]
+    Http1Required(#[source] h2::Error),
     #[error(transparent)]
-    Coupled(#[from] CloseDownstream),
+    Coupled(Unanswered),
+}
+
+impl From<Unanswered> for NoAnswer {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Leaving => Self::Leaving(h2::Reason::REFUSED_STREAM.into()),
+            Unanswered::Http1Required => Self::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()),
+            Unanswered::Coupled => Self::Coupled(unanswered),
+        }
+    }
 }
 
 impl<N: Net> Front<N> {
@@ -148,12 +161,12 @@ impl<N: Net> Front<N> {
                 open.turn = turn.acquire_owned().await.ok();
             }
             if leaving.load(Ordering::Relaxed) {
-                return Err(NoAnswer::Leaving(h2::Reason::REFUSED_STREAM.into()));
+                return Err(Unanswered::Leaving.into());
             }
             let answer = forward(proxy, peer, busy.by(open), request).await;
             let closes = match &answer {
                 Ok(answer) => answer.headers().contains_key(CONNECTION),
-                Err(CloseDownstream) => true,
+                Err(unanswered) => !matches!(unanswered, Unanswered::Http1Required),
             };
             if closes {
                 leaving.store(true, Ordering::Relaxed);

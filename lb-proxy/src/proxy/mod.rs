@@ -3,7 +3,7 @@
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
 //!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
-//!        ├─ http1, http2: a hyper server, and its time limits; pipelining: a defect, in place of http1
+//!        ├─ http1, http2: a hyper server, and its time limits; linger: how http1 closes; pipelining: a defect, in its place
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
 //!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
@@ -33,6 +33,7 @@ mod headers;
 mod http1;
 mod http2;
 mod lease;
+mod linger;
 mod peer;
 mod pipelining;
 mod read_observer;

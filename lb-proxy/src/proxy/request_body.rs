@@ -1,5 +1,6 @@
-//! A request's body on its way upstream, frame by frame, and how far it is.
+//! A request's body on its way upstream, frame by frame, and how far it is; or given up, with or without its end.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,8 +8,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
 
-/// A request's body on its way upstream.
+use super::activity::HeadWatch;
+use super::config::Limits;
+
+/// A request's body on its way upstream. Dropped before its end, it tells its connection that the rest is still to come.
 pub(super) enum RequestBody {
     Empty,
     /// Keeps account of its progress, so that a slow client is not taken for a silent backend.
@@ -16,8 +21,8 @@ pub(super) enum RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Streaming(body, Arc::default()) }
+    pub(super) fn new(body: Incoming, connection: &Arc<HeadWatch>) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Streaming(body, Arc::new(Progress::of(connection))) }
     }
 
     /// How far it is; `None` where there is nothing to send.
@@ -27,16 +32,54 @@ impl RequestBody {
             Self::Streaming(_, progress) => Some(Arc::clone(progress)),
         }
     }
+
+    /// Reads the body to its end, so that what follows on the connection is the next request; returns false where the body
+    /// is longer than the limit, breaks off or does not come in time.
+    pub(super) async fn drain(mut self, limits: &Limits) -> bool {
+        if self.size_hint().lower() > limits.drain as u64 {
+            return false;
+        }
+        let all = async {
+            let mut left = limits.drain;
+            while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+                let data = frame.ok()?.data_ref().map_or(0, Bytes::len);
+                left = left.checked_sub(data)?;
+            }
+            Some(())
+        };
+        timeout(limits.request_head, all).await.is_ok_and(|read| read.is_some())
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Self::Streaming(_, progress) = self
+            && !progress.has_ended()
+        {
+            progress.connection.owes();
+        }
+    }
 }
 
 /// How far a request's body is on its way.
-#[derive(Default)]
 pub(super) struct Progress {
+    connection: Arc<HeadWatch>,
     frames: AtomicU64,
     waiting: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Progress {
+    fn of(connection: &Arc<HeadWatch>) -> Self {
+        let connection = Arc::clone(connection);
+        Self { connection, frames: AtomicU64::new(0), waiting: AtomicBool::new(false), ended: AtomicBool::new(false) }
+    }
+
+    /// Whether all of it has come from the client.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     /// Frames that went out so far.
     pub(super) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
@@ -56,7 +99,10 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streaming(body, progress) => {
-                let frame = Pin::new(body).poll_frame(cx);
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if matches!(frame, Poll::Ready(None)) || body.is_end_stream() {
+                    progress.ended.store(true, Ordering::Relaxed);
+                }
                 progress.waiting.store(frame.is_pending(), Ordering::Relaxed);
                 progress.frames.fetch_add(u64::from(frame.is_ready()), Ordering::Relaxed);
                 frame

@@ -52,10 +52,33 @@ struct Upstream {
 }
 
 struct Downstream {
+    /// `None` once the connection was told to close.
     close: Option<oneshot::Sender<()>>,
     /// Requests that wait: one, or several streams.
     resume: Vec<oneshot::Sender<()>>,
     finishing: Option<oneshot::Receiver<()>>,
+}
+
+impl Downstream {
+    /// Tells the connection to close after the answers under way. Its requests that still wait for a backend have not
+    /// been taken yet: they ask again, and are turned away.
+    fn leave(&mut self) {
+        for resume in self.resume.drain(..) {
+            // The client may have given it up.
+            let _ = resume.send(());
+        }
+        if let Some(close) = self.close.take() {
+            // The connection may be at its end already.
+            let _ = close.send(());
+        }
+    }
+}
+
+impl State {
+    /// Returns whether a downstream connection was told to close.
+    fn is_closing(&self, id: DownstreamId) -> bool {
+        self.downstreams.get(&id).is_some_and(|downstream| downstream.close.is_none())
+    }
 }
 
 /// What the data plane is to do with a request.
@@ -68,7 +91,7 @@ pub(super) enum Step {
     Wait(oneshot::Receiver<()>),
     /// Answer it.
     Answer(StatusCode),
-    /// Close the downstream connection.
+    /// Close the downstream connection without an answer.
     Close,
 }
 
@@ -123,11 +146,16 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// Where does this request go?
+    /// Where does this request go? Nowhere, if its connection was told to close before: it was on its way when that was
+    /// decided, and to its client it is as if it had come too late.
     pub(super) fn route(&self, id: DownstreamId, request: Option<RequestId>, head: &RequestHead<'_>) -> Edited {
         let mut state = self.lock();
         let fresh = UpstreamId(state.last_upstream.wrapping_add(1));
-        let decision = state.policy.request(self.env.clock.now(), id, fresh, head);
+        let decision = if state.is_closing(id) {
+            Route::CloseDownstream.into()
+        } else {
+            state.policy.request(self.env.clock.now(), id, fresh, head)
+        };
         self.follow(&mut state, id, request, fresh, decision)
     }
 
@@ -236,6 +264,11 @@ impl Shell {
         self.lock().downstreams.get_mut(&id)?.finishing.take()
     }
 
+    /// Returns whether this downstream connection was told to close, so that it has no next request.
+    pub(super) fn is_closing(&self, id: DownstreamId) -> bool {
+        self.lock().is_closing(id)
+    }
+
     /// An exchange was given up half-way: its upstream connection is of no use to anybody.
     pub(super) fn aborted(&self, at: Exchange, request: Option<RequestId>) {
         let mut state = self.lock();
@@ -305,7 +338,12 @@ impl Shell {
                 (Decided::Wait, None, Some(Step::Wait(resumed)))
             }
             Route::Reject(status) => (Decided::Reject, None, Some(Step::Answer(status))),
-            Route::CloseDownstream => (Decided::CloseDownstream, None, Some(Step::Close)),
+            Route::CloseDownstream => {
+                if let Some(entry) = state.downstreams.get_mut(&id) {
+                    entry.leave();
+                }
+                (Decided::CloseDownstream, None, Some(Step::Close))
+            }
         };
         let backend = if let Route::Open(backend) = decision.verdict { Some(backend) } else { None };
         self.note_at(state, id, named, backend, request, decided);
@@ -357,11 +395,11 @@ impl Shell {
     }
 
     fn close_downstream(&self, state: &mut State, id: Option<DownstreamId>) {
-        let Some(id) = id else { return };
-        let Some(close) = state.downstreams.get_mut(&id).and_then(|entry| entry.close.take()) else { return };
+        let Some(id) = id.filter(|id| state.downstreams.contains_key(id) && !state.is_closing(*id)) else { return };
         self.note(state, id, None, None, Decided::CloseDownstream);
-        // The connection may be at its end already.
-        let _ = close.send(());
+        if let Some(entry) = state.downstreams.get_mut(&id) {
+            entry.leave();
+        }
     }
 
     /// Wakes the poll loop where the policy has something to do sooner than it knows.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stickler_lb_proxy::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::peers::{Bed, PATIENCE, Reply, Server, ok};
 
@@ -145,4 +145,74 @@ async fn a_backend_that_never_stops_its_head_is_cut_off() {
     let (head, _) = timeout(PATIENCE, bed.client().await.get("/")).await.unwrap();
     assert!(head.starts_with("HTTP/1.1 502"), "{head}");
     server.until_closed(1).await;
+}
+
+/// A client that goes on sending after the answer: `None` where it is cut off, the rest of what came otherwise.
+async fn sends_on(client: &mut crate::peers::Client, rest: usize) -> Option<Vec<u8>> {
+    // Time for a reset to arrive.
+    sleep(Duration::from_millis(20)).await;
+    for part in vec![b'x'; rest].chunks(16 * 1024) {
+        timeout(PATIENCE, client.socket.write_all(part)).await.unwrap().ok()?;
+    }
+    sleep(Duration::from_millis(20)).await;
+    let mut left = Vec::new();
+    timeout(PATIENCE, client.socket.read_to_end(&mut left)).await.unwrap().ok()?;
+    Some(left)
+}
+
+#[tokio::test]
+async fn an_answer_of_the_balancers_own_is_not_taken_back_from_a_client_that_is_still_sending() {
+    let nobody = Server::refusing().await;
+    let limits = Limits { drain: 50_000, ..Limits::default() };
+    let bed = Bed::with("pin-on-401", &[&nobody], limits).await;
+    for (length, at_once, closes) in [(50_000, 100, false), (200_000, 100_000, true), (200_000, 0, true)] {
+        let mut client = bed.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nHost: s\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await;
+        client.send(&vec![b'x'; at_once]).await;
+        if !closes {
+            // It is read first, so that the connection goes on.
+            client.send(&vec![b'x'; length - at_once]).await;
+        }
+        let (head, body) = client.answer().await;
+        assert!(head.starts_with("HTTP/1.1 502") && body.starts_with("502"), "{head}");
+        assert_eq!(head.contains("connection: close\r\n"), closes, "{length}: {head}");
+        if closes {
+            assert_eq!(sends_on(&mut client, length - at_once).await, Some(vec![]), "{length}");
+        } else {
+            assert!(client.get("/").await.0.starts_with("HTTP/1.1 502"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backends_early_answer_is_not_taken_back_either_when_its_connection_closes() {
+    let early = Server::raw(|mut socket| async move {
+        let mut head = [0; 1000];
+        let _ = socket.read(&mut head).await;
+        let _ = socket.write_all(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig").await;
+    })
+    .await;
+    let bed = Bed::start("pin-on-401", &[&early]).await;
+    let mut client = bed.client().await;
+    client.send(b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 3000000\r\n\r\n").await;
+    client.send(&vec![b'x'; 10_000]).await;
+    let (head, body) = client.answer().await;
+    assert!(head.starts_with("HTTP/1.1 413") && body == "big", "{head}");
+    assert_eq!(sends_on(&mut client, 500_000).await, Some(vec![]));
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_request_is_closed_when_the_time_for_it_is_over() {
+    let nobody = Server::refusing().await;
+    let limits = Limits { drain: 1, request_head: Duration::from_millis(60), ..Limits::default() };
+    let bed = Bed::with("pin-on-401", &[&nobody], limits).await;
+    let mut client = bed.client().await;
+    client.send(b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 1000000000\r\n\r\n").await;
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 502"));
+    let endless = async {
+        while client.socket.write_all(&[b'x'; 1024]).await.is_ok() {
+            sleep(Duration::from_millis(1)).await
+        }
+    };
+    timeout(PATIENCE, endless).await.expect("it is reset");
 }

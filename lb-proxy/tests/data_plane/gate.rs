@@ -110,3 +110,27 @@ async fn streams_are_put_to_it_one_at_a_time_and_what_it_refuses_does_not_end_th
     assert_eq!(client.leg("NTLM x").await, StatusCode::OK);
     assert_eq!(statuses(http2::at_a_time(&client, 4).await), [StatusCode::OK; 4]);
 }
+
+/// Wants HTTP/1.1 of everybody.
+struct Old;
+
+impl Gate for Old {
+    fn admit<'a>(&'a self, _: DownstreamId, _: &'a RequestHead<'a>) -> BoxFuture<'a, Admission> {
+        Box::pin(async { Admission::Http1Required })
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_is_for_http_1_1_resets_streams_and_keeps_their_connection() {
+    let server = Server::telling().await;
+    let service = HttpProxyConfig { gate: Some(Arc::new(Old)), http2: true, ..service("shared-pool", &[&server]) };
+    let bed = Bed::with_service(service).await;
+    let (mut client, _ended) = http2::Client::to(&bed).await;
+    for _ in 0..2 {
+        let error = client.ask(http2::post("/", "x")).await.unwrap_err();
+        assert_eq!(http2::reason(&error), Some(h2::Reason::HTTP_1_1_REQUIRED), "{error:?}");
+    }
+    assert!(bed.client().await.get("/").await.0.starts_with("HTTP/1.1 400"), "there is no older version to go to");
+    assert!(server.seen().is_empty());
+    assert_eq!(bed.decisions(), ["gate", "gate", "gate"]);
+}

@@ -96,6 +96,16 @@ pub(crate) async fn at_a_time(client: &Client, count: usize) -> Vec<(StatusCode,
     join_all((0..count).map(|_| ask(client.clone()))).await
 }
 
+/// Why a stream was reset.
+pub(crate) fn reason(error: &hyper::Error) -> Option<h2::Reason> {
+    std::error::Error::source(error)?.downcast_ref::<h2::Error>()?.reason()
+}
+
+/// Whether nothing was done about a request (RFC 9113 8.7).
+pub(crate) fn is_refused(error: &hyper::Error) -> bool {
+    reason(error) == Some(h2::Reason::REFUSED_STREAM)
+}
+
 async fn text(mut body: Incoming) -> hyper::Result<String> {
     let mut all = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

@@ -7,9 +7,10 @@ use stickler_lb_core::{
     BackendAware, Bond, Decision, DownstreamId, Edit, Exchange, Failure, Finish, L7Policy, RequestHead, ResponseHead,
     Route, UpstreamId, Work,
 };
-use stickler_lb_proxy::Limits;
+use stickler_lb_proxy::{HttpProxyConfig, Limits};
 use stickler_model::Time;
 
+use crate::http2;
 use crate::peers::{Bed, Server, farm};
 
 const DELAY: Duration = Duration::from_millis(30);
@@ -31,6 +32,10 @@ impl L7Policy for Obedient {
                 Route::Wait.into()
             }
             "/forever" => Route::Wait.into(),
+            "/told" => {
+                self.work = Some((now + DELAY, Work::CloseDownstream(id)));
+                Route::Wait.into()
+            }
             "/later" => {
                 self.work = Some((now + DELAY, Work::CloseDownstream(id)));
                 Route::Open(0).into()
@@ -80,7 +85,9 @@ impl BackendAware for Obedient {
 
 async fn bed(server: &Server) -> Bed {
     let limits = Limits { wait: Duration::from_millis(100), ..Limits::default() };
-    Bed::with_policy(Box::new(Obedient::default()), farm(&[server]), limits).await
+    let policy = Box::new(Obedient::default());
+    let service = HttpProxyConfig { limits, http2: true, ..HttpProxyConfig::new(farm(&[server]), policy) };
+    Bed::with_service(service).await
 }
 
 #[tokio::test]
@@ -100,6 +107,21 @@ async fn unsolicited_work_closes_an_idle_client() {
     let mut client = bed.client().await;
     assert_eq!(client.get("/later").await.1, "1.1");
     client.until_closed().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_when_its_connection_is_told_to_close_is_not_taken_any_more() {
+    let server = Server::telling().await;
+    let bed = bed(&server).await;
+    let mut client = bed.client().await;
+    client.send(b"GET /told HTTP/1.1\r\nHost: s\r\n\r\n").await;
+    assert!(client.until_closed().await.is_empty(), "neither an answer nor a 503 when the wait is over");
+    assert_eq!(bed.decisions(), ["wait", "close downstream", "close downstream"]);
+
+    let (mut client, _ended) = http2::Client::to(&bed).await;
+    let error = client.ask(http2::post("/told", "x")).await.unwrap_err();
+    assert!(http2::is_refused(&error), "it can be sent again elsewhere: {error:?}");
+    assert!(server.seen().is_empty());
 }
 
 #[tokio::test]

@@ -10,10 +10,11 @@ use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::ntlm::initiator::{Initiator, InitiatorConfig, Nonces};
 use stickler_auth::spnego::{self, InitiatorError, InitiatorNonces, InitiatorStep, KerberosOffer, Package};
 use stickler_model::Leg;
+use stickler_model::agent::NegotiateBody;
 use stickler_model::capabilities::Packages;
 
 use super::{Body, Fresh, Loss, MethodKind, Response, Send, Step, Target};
-use crate::profile::{NegotiateBody, UserAgent};
+use crate::profile::UserAgent;
 
 /// The state of one request between its legs.
 pub struct Exchange {

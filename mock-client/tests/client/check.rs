@@ -2,7 +2,7 @@
 
 use stickler_auth::http::Scheme;
 use stickler_mock_client::{Check, CheckResult, NoAnswer, check};
-use stickler_model::topology::Agent;
+use stickler_model::agent::Agent;
 use stickler_model::{Identity, Principal};
 use stickler_net::TokioNet;
 

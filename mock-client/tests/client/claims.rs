@@ -1,8 +1,8 @@
 //! Cookies, and headers that a script adds: what goes out, and what is noted of it.
 
 use stickler_auth::http::Scheme;
+use stickler_model::agent::Agent;
 use stickler_model::event::Credentials;
-use stickler_model::topology::Agent;
 use stickler_model::trace::Promises;
 use stickler_model::{Profile, RequestId, RequestSpec};
 

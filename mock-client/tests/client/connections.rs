@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use stickler_auth::http::Scheme;
 use stickler_mock_client::RequestLimits;
+use stickler_model::agent::Agent;
 use stickler_model::event::Credentials;
-use stickler_model::topology::Agent;
 use stickler_model::{Payload, RequestId, RequestSpec};
 use tokio::join;
 

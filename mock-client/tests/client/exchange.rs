@@ -18,7 +18,7 @@ use stickler_auth::spnego::{KerberosOffer, Mechanism};
 use stickler_auth::status::NtStatus;
 use stickler_mock_client::UserAgent;
 use stickler_mock_client::agent::{Body, Exchange, Fresh, Loss, MethodKind, Response, Send, Step, Target};
-use stickler_model::Leg;
+use stickler_model::{Leg, Profile};
 
 use crate::peer::challenge;
 
@@ -129,11 +129,11 @@ fn walk(mut exchange: Exchange, authenticated: bool, backs: &[Back]) -> String {
 }
 
 fn curl(method: &Method, backs: &[Back]) -> String {
-    walk(exchange(UserAgent::curl(), method), false, backs)
+    walk(exchange(UserAgent::of(Profile::CURL), method), false, backs)
 }
 
 fn browser(backs: &[Back]) -> String {
-    walk(exchange(UserAgent::browser(), &Method::POST), false, backs)
+    walk(exchange(UserAgent::of(Profile::BROWSER), &Method::POST), false, backs)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn curl_sends_the_negotiate_leg_at_once_and_the_body_with_the_authenticate_leg()
 
 #[test]
 fn curl_sends_no_token_on_an_authenticated_connection_and_restarts_when_asked_again() {
-    let on_authenticated = |backs: &[Back]| walk(exchange(UserAgent::curl(), &Method::POST), true, backs);
+    let on_authenticated = |backs: &[Back]| walk(exchange(UserAgent::of(Profile::CURL), &Method::POST), true, backs);
     assert_eq!(on_authenticated(&[Status(200)]), "Anonymous end");
     assert_eq!(
         on_authenticated(&[Offers(BOTH.into()), Challenge(Ntlm), Status(200)]),
@@ -202,7 +202,7 @@ fn a_browser_starts_over_once_when_the_challenge_leg_closes_the_connection() {
 fn the_handshake_begins_on_a_new_connection_when_the_first_401_closes_or_the_profile_does() {
     let closing = [Closing(Offers(vec![Ntlm]).into()), Challenge(Ntlm), Status(200)];
     assert_eq!(browser(&closing), "Anonymous Negotiate:NTLM* Authenticate:NTLM end");
-    let old = UserAgent { close_after_first_401: true, ..UserAgent::browser() };
+    let old = UserAgent { close_after_first_401: true, ..UserAgent::of(Profile::BROWSER) };
     let kept = [Offers(vec![Ntlm]), Challenge(Ntlm), Status(200)];
     assert_eq!(walk(exchange(old, &Method::GET), false, &kept), "Anonymous Negotiate:NTLM* Authenticate:NTLM end");
 }
@@ -210,7 +210,7 @@ fn the_handshake_begins_on_a_new_connection_when_the_first_401_closes_or_the_pro
 #[test]
 fn a_lost_connection_is_replaced_once_and_only_where_that_is_safe() {
     let lost = |proven, unsent| Back::Lost(Loss { proven, unsent });
-    let get = |backs: &[Back]| walk(exchange(UserAgent::browser(), &Method::GET), true, backs);
+    let get = |backs: &[Back]| walk(exchange(UserAgent::of(Profile::BROWSER), &Method::GET), true, backs);
     assert_eq!(get(&[STALE, Status(200)]), "Anonymous Anonymous* end");
     assert_eq!(get(&[STALE, STALE]), "Anonymous Anonymous* end");
     assert_eq!(get(&[lost(false, false)]), "Anonymous end", "a new connection: the server is to blame");
@@ -225,13 +225,13 @@ fn a_lost_connection_is_replaced_once_and_only_where_that_is_safe() {
         "Negotiate:NTLM- Negotiate:NTLM-* end",
         "a probe carries nothing"
     );
-    let on_authenticated = walk(exchange(UserAgent::curl(), &Method::GET), true, &[STALE, Status(502)]);
+    let on_authenticated = walk(exchange(UserAgent::of(Profile::CURL), &Method::GET), true, &[STALE, Status(502)]);
     assert_eq!(on_authenticated, "Anonymous Negotiate:NTLM* end", "the new connection is not authenticated");
 }
 
 #[test]
 fn a_client_without_credentials_never_sends_a_token() {
-    for agent in [UserAgent::curl(), UserAgent::browser()] {
+    for agent in [UserAgent::of(Profile::CURL), UserAgent::of(Profile::BROWSER)] {
         let exchange = Exchange::new(Arc::new(agent), None, MethodKind::of(&Method::GET));
         assert_eq!(walk(exchange, false, &[Offers(BOTH.into())]), "Anonymous end");
     }
@@ -239,7 +239,9 @@ fn a_client_without_credentials_never_sends_a_token() {
 
 #[test]
 fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
-    for (agent, scheme, mic) in [(UserAgent::curl(), Ntlm, false), (UserAgent::browser(), Negotiate, true)] {
+    for (agent, scheme, mic) in
+        [(UserAgent::of(Profile::CURL), Ntlm, false), (UserAgent::of(Profile::BROWSER), Negotiate, true)]
+    {
         let names = TargetNames {
             netbios_computer: "IIS1".into(),
             netbios_domain: "CORP".into(),
@@ -304,7 +306,7 @@ proptest! {
         method in prop::sample::select(vec![Method::GET, Method::POST, Method::PUT]),
         backs in prop::collection::vec(back(), 12),
     ) {
-        let agent = if browser { UserAgent::browser() } else { UserAgent::curl() };
+        let agent = if browser { UserAgent::of(Profile::BROWSER) } else { UserAgent::of(Profile::CURL) };
         let mut exchange = exchange(UserAgent { close_after_first_401, ..agent }, &method);
         let mut send = sent(exchange.begin(authenticated)).unwrap();
         let mut sent = 1;
@@ -354,7 +356,7 @@ fn presented(exchange: &mut Exchange, step: Step, ticket: bool) -> Option<Send> 
 
 #[test]
 fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
-    let curl = || exchange(UserAgent::curl_negotiate(), &Method::POST).with_kerberos(true);
+    let curl = || exchange(UserAgent::of(Profile::CURL_NEGOTIATE), &Method::POST).with_kerberos(true);
     let mut first = curl();
     let step = first.begin(false);
     let send = presented(&mut first, step, false).unwrap();
@@ -367,7 +369,7 @@ fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
     let send = presented(&mut second, step, true).unwrap();
     assert_eq!((send.leg, send.body), (Leg::Ticket, Body::Whole));
     // Without a KDC it does not even ask for a ticket.
-    assert!(matches!(exchange(UserAgent::curl_negotiate(), &Method::GET).begin(false), Step::Send(_)));
+    assert!(matches!(exchange(UserAgent::of(Profile::CURL_NEGOTIATE), &Method::GET).begin(false), Step::Send(_)));
 }
 
 /// What comes back to a client that may have sent SPNEGO.
@@ -401,7 +403,7 @@ proptest! {
         tickets in any::<[bool; 4]>(),
         backs in prop::collection::vec(spnego_back(), 16),
     ) {
-        let agent = if browser { UserAgent::browser() } else { UserAgent::curl_negotiate() };
+        let agent = if browser { UserAgent::of(Profile::BROWSER) } else { UserAgent::of(Profile::CURL_NEGOTIATE) };
         let mut exchange = exchange(agent, &Method::GET).with_kerberos(true);
         let mut tickets = tickets.into_iter().cycle();
         let step = exchange.begin(authenticated);

@@ -10,8 +10,8 @@ use stickler_auth::ntlm::av::{AvId, AvPairsBuf};
 use stickler_auth::ntlm::challenge::Challenge;
 use stickler_auth::ntlm::flags::NegotiateFlags;
 use stickler_mock_client::Client;
+use stickler_model::agent::Agent;
 use stickler_model::event::Credentials;
-use stickler_model::topology::Agent;
 use stickler_model::trace::Promises;
 use stickler_model::{
     Answer, ClientSpec, Clock, Entropy, Env, Identity, Journal, Payload, Principal, Profile, RequestId, RequestSpec,

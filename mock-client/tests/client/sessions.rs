@@ -1,7 +1,7 @@
 //! Another user takes over; one connection at a time.
 
 use stickler_auth::http::Scheme;
-use stickler_model::topology::Agent;
+use stickler_model::agent::Agent;
 use stickler_model::trace::Promises;
 use stickler_model::{ClientSpec, Identity, Principal, Profile};
 use tokio::join;

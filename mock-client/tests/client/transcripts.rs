@@ -2,7 +2,7 @@
 
 use stickler_auth::http::Scheme;
 use stickler_model::Payload;
-use stickler_model::topology::Agent;
+use stickler_model::agent::Agent;
 
 use crate::peer::Reply::{Last, Send};
 use crate::peer::{Bench, answer, bare, challenged, ok};

@@ -243,7 +243,7 @@ impl Http {
         self.response(false).await.is_none() && self.input.is_empty()
     }
 
-    async fn more(&mut self) -> usize {
+    pub(crate) async fn more(&mut self) -> usize {
         self.socket.read_buf(&mut self.input).await.unwrap_or(0)
     }
 

@@ -1,7 +1,11 @@
 //! Bodies, methods and what the application answers.
 
+use std::time::Duration;
+
 use stickler_mock_iis::ServerLimits;
+use stickler_model::event::Closed;
 use stickler_model::{Payload, What};
+use tokio::time::{sleep, timeout};
 
 use crate::bench::{Bench, domain};
 
@@ -93,4 +97,32 @@ async fn a_client_that_asks_to_close_is_obeyed() {
     let mut http = bench.connect().await;
     assert_eq!(http.get("Connection: close\r\n").await.status, 401);
     assert!(http.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_closed_when_the_time_for_that_is_over() {
+    let limits = ServerLimits { send: Duration::from_millis(80), ..ServerLimits::default() };
+    let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    http.write("GET /bytes/200000000 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let closed = |what| if let What::ServerClosed { how, .. } = what { Some(how) } else { None };
+    let end = async {
+        loop {
+            if let Some(how) = bench.take(closed).pop() {
+                return how;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(timeout(Duration::from_secs(10), end).await, Ok(Closed::Here));
+    // One that takes it slowly is not.
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    http.write("GET /bytes/3000000 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    for _ in 0..4 {
+        sleep(Duration::from_millis(40)).await;
+        http.more().await;
+    }
+    assert_eq!(bench.take(closed), []);
 }

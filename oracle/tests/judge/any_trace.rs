@@ -5,9 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials, Served};
 use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
-use stickler_model::topology::{Agent, Provider, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_model::topology::{Provider, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::trace::{Checks, Promises, Service, Spread, SpreadUnit};
 use stickler_model::{
     Action, ClientSpec, Event, Fault, Leg, Name, Payload, Principal, Profile, RawSpec, RequestId, Time, What,

@@ -22,7 +22,7 @@ const VIOLATED: (Grade, Option<Party>) = (Violated, Some(Party::Balancer));
 fn site() -> TraceBuilder {
     let mut trace = TraceBuilder::at(&SiteSpec::default());
     for client in ["alice", "bob"] {
-        trace.add_client(client, stickler_model::topology::Agent::Browser, false);
+        trace.add_client(client, stickler_model::agent::Agent::Browser, false);
     }
     trace
 }
@@ -182,7 +182,7 @@ fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
 #[test]
 fn a_clients_host_mate_shares_its_link() {
     let mut trace = TraceBuilder::at(&SiteSpec::default());
-    trace.add_client("bob", stickler_model::topology::Agent::Browser, false);
+    trace.add_client("bob", stickler_model::agent::Agent::Browser, false);
     let profile = stickler_model::Profile::BROWSER;
     let mut alice = stickler_model::ClientSpec::new("alice".into(), profile, None);
     alice.at = Some("bob".into());
@@ -361,7 +361,7 @@ fn a_link_to_the_dc_is_no_reason_for_the_only_backend_not_to_answer_nobody() {
     let with = |fault: Option<Fault>| {
         let mut trace = TraceBuilder::at(&SiteSpec::default());
         trace.servers.truncate(1);
-        trace.add_client("mallory", stickler_model::topology::Agent::Browser, false);
+        trace.add_client("mallory", stickler_model::agent::Agent::Browser, false);
         if let Some(fault) = fault {
             trace.fault(fault);
         }

@@ -1,7 +1,8 @@
 //! HS with Kerberos: how many requests a logon takes, who can log on at all, and what the balancer did not cause.
 
+use stickler_model::agent::Agent;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{Agent, Provider};
+use stickler_model::topology::Provider;
 use stickler_model::{Fault, Leg, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Party;

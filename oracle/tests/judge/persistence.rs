@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::Agent;
+use stickler_model::agent::Agent;
 use stickler_model::trace::{Checks, Service};
 use stickler_model::{Action, Fault, Leg, RequestId, What};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use stickler_model::agent::Agent;
 use stickler_model::event::Closed;
-use stickler_model::topology::Agent;
 use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Profile, RawSpec, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use stickler_model::action::TokenId;
+use stickler_model::agent::Agent;
 use stickler_model::event::Served;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::Agent;
 use stickler_model::{Action, ClientSpec, Identity, Leg, Payload, Piece, Principal, Profile, RawSpec, RequestId, What};
 use stickler_oracle::Cited;
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};

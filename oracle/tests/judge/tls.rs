@@ -1,8 +1,9 @@
 //! TL-1 and TL-2.
 
 use stickler_model::Leg;
+use stickler_model::agent::Agent;
 use stickler_model::site::{Checking, ProtectionSpec, SiteSpec};
-use stickler_model::topology::{Agent, TlsSpec, UpstreamTls};
+use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Payload, What};
 use stickler_oracle::Grade;
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};

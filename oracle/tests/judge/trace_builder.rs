@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{
-    Acceptor, Agent, ControllerSpec, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec,
+    Acceptor, ControllerSpec, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec,
 };
 use stickler_model::trace::Promises;
 use stickler_model::{

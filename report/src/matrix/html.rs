@@ -1,8 +1,11 @@
-//! The matrix as one HTML page.
+//! The matrix as one HTML page. Nothing in it is taken for markup, and nothing hides or breaks it.
+
+use std::borrow::Cow;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment};
+use minijinja::{AutoEscape, Environment, Value, escape_formatter};
 use serde::Serialize;
+use stickler_model::escape;
 use stickler_oracle::{Grade, Requirement};
 
 use super::{Matrix, Row};
@@ -53,6 +56,10 @@ pub(super) fn render(matrix: &Matrix) -> String {
     let kinds = matrix.kinds().map(|(_, heading)| heading).collect();
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, state, value| match value.as_str().map(escape::lines) {
+        Some(Cow::Owned(escaped)) => escape_formatter(out, state, &Value::from(escaped)),
+        Some(Cow::Borrowed(_)) | None => escape_formatter(out, state, value),
+    });
     let page =
         environment.template_from_str(PAGE).and_then(|page| page.render(Serde(Page { kinds, requirements, rows })));
     page.expect("the template is part of the program, and every name in it is given")

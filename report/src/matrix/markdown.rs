@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use stickler_model::escape;
 use stickler_oracle::Grade;
 
 use super::{Matrix, Row};
@@ -63,5 +64,5 @@ fn escaped(text: &str) -> String {
             _ => out.push(c),
         }
     }
-    out
+    escape::line(&out).into_owned()
 }

@@ -17,7 +17,7 @@ use stickler_model::{Action, Trace, What};
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::Run;
 
-use crate::transcript;
+use crate::{json, transcript};
 
 /// A balancer of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -172,7 +172,7 @@ impl Matrix {
 
     /// One document.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(&self).expect("a matrix has no map keys that JSON refuses")
+        json::to_text(self)
     }
 }
 

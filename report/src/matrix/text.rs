@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color, ContentArrangement, Table};
+use stickler_model::escape;
 use stickler_oracle::{Grade, Requirement};
 
 use super::{Matrix, Row, Works};
@@ -18,7 +19,7 @@ pub(super) fn render(matrix: &Matrix, color: bool) -> String {
     let headings = std::iter::once("balancer").chain(headings).chain(["users mixed up"]);
     table.set_header(headings.chain(families.iter().copied()));
     for row in matrix.rows() {
-        let named = std::iter::once(Cell::new(&row.subject.name));
+        let named = std::iter::once(Cell::new(escape::line(&row.subject.name)));
         let works = kinds.iter().map(|&(kind, _)| row.logons(kind).works);
         let works = works.map(|works| painted(Cell::new(works.word()), works == Works::Yes, color));
         let mixed = if row.mixes_up_users() { row.mixed() } else { "no".into() };

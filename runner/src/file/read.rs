@@ -11,7 +11,7 @@ use stickler_model::{Action, Event, Plan};
 use stickler_oracle::Verdict;
 
 use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, line_of_step};
-use crate::{Diagnostic, Expected, Source};
+use crate::{Diagnostic, Expected, Source, text_file};
 
 /// The most verdicts, failures or printed lines that a file may have. A script prints at most 10,000 lines.
 const MAX_RESULTS: usize = 100_000;
@@ -69,7 +69,7 @@ impl Reader<BufReader<File>> {
     /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let shown = path.display().to_string();
-        let file = File::open(path).map_err(|error| FileError {
+        let file = text_file::open(path).map_err(|error| FileError {
             path: shown.clone(),
             line: 1,
             problem: Problem::Unreadable(error),

@@ -1,9 +1,10 @@
 //! Writes run files.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use stickler_model::{BalancerSpec, Plan, Topology};
+use stickler_model::{BalancerSpec, Plan, Topology, escape};
 
 use super::{FORMAT, Head, Last};
 use crate::{End, Run, Source};
@@ -57,16 +58,17 @@ pub(super) fn line_text(key: &str, value: &impl Serialize) -> String {
 }
 
 pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses")
+    let text = serde_json::to_string(value).expect("the vocabulary has no map keys that JSON refuses");
+    match escape::json(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
+    writeln!(out, "{}", json(value))
 }
 
 fn keyed(out: &mut impl Write, key: &str, value: &impl Serialize) -> io::Result<()> {
-    write!(out, "{{\"{key}\":")?;
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"}\n")
+    writeln!(out, "{}", line_text(key, value))
 }

@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use stickler_oracle::{Grade, Requirement};
-use stickler_runner::Expected;
+use stickler_oracle::{Grade, Requirement, Severity};
+use stickler_runner::{Expected, ScriptOutcome};
 use toml::{Spanned, Value};
 
 use super::source::{FileError, Source};
-use super::{ALL, Expectations, Shared};
+use super::{ALL, Expectations, Shared, over};
 
 /// Key of the groups, in the place of a scenario's name.
 const GROUPS: &str = "groups";
@@ -101,20 +101,27 @@ impl Reader<'_> {
     /// What is expected of one scenario: over all balancers, and over each that differs.
     fn by_balancer(&self, rows: Rows) -> Result<BTreeMap<String, Expected>, FileError> {
         let rows = self.rows(rows)?;
+        let all = rows.get(ALL).map(|(row, _)| row.clone()).unwrap_or_default();
+        for (row, place) in rows.values() {
+            if accepts_anything(&over(all.clone(), row)) {
+                let message = "this accepts whatever happens, with what is written for `all`: expect something";
+                return Err(self.source.wrong(place.clone(), message.into()));
+            }
+        }
         let mut table = BTreeMap::new();
         for &balancer in self.known.balancers {
-            if let Some(row) = self.known.shared.lineage(balancer).find_map(|name| rows.get(name)) {
+            if let Some((row, _)) = self.known.shared.lineage(balancer).find_map(|name| rows.get(name)) {
                 table.insert(balancer.to_owned(), row.clone());
             }
         }
-        if let Some(all) = rows.get(ALL) {
-            table.insert(ALL.to_owned(), all.clone());
+        if rows.contains_key(ALL) {
+            table.insert(ALL.to_owned(), all);
         }
         Ok(table)
     }
 
-    /// The rows as they are written, by balancer or class or [`ALL`].
-    fn rows(&self, written: Rows) -> Result<BTreeMap<String, Expected>, FileError> {
+    /// The rows as they are written, with their place, by balancer or class or [`ALL`].
+    fn rows(&self, written: Rows) -> Result<BTreeMap<String, (Expected, Range<usize>)>, FileError> {
         let mut rows = BTreeMap::new();
         for (names, entries) in written {
             let expected = self.row(&names, entries)?;
@@ -122,7 +129,7 @@ impl Reader<'_> {
                 self.check_balancer(name, &span)?;
                 let alone = [name.to_owned()];
                 for member in self.groups.get(name).map_or(&alone[..], Vec::as_slice) {
-                    if rows.insert(member.clone(), expected.clone()).is_some() {
+                    if rows.insert(member.clone(), (expected.clone(), span.clone())).is_some() {
                         let message = format!("`{member}` has two tables for this scenario");
                         return Err(self.source.wrong(names.span(), message));
                     }
@@ -194,6 +201,10 @@ impl Reader<'_> {
         grades: Vec<Grade>,
         expected: &mut Expected,
     ) -> Result<(), FileError> {
+        if possible(requirement).iter().all(|grade| grades.contains(grade)) {
+            let message = format!("this accepts whatever becomes of {requirement}: leave out what must not happen");
+            return Err(self.source.wrong(span.clone(), message));
+        }
         match expected.grades.insert(requirement, grades) {
             None => Ok(()),
             Some(_) => Err(self.source.wrong(span.clone(), format!("{requirement} is there twice"))),
@@ -223,6 +234,27 @@ impl Reader<'_> {
             Ok(grades)
         }
     }
+}
+
+/// The grades that a requirement can get.
+fn possible(requirement: Requirement) -> [Grade; 4] {
+    let broken = match requirement.severity() {
+        Severity::Must => Grade::Violated,
+        Severity::Should => Grade::NonStrict,
+    };
+    [Grade::Ok, broken, Grade::NotExercised, Grade::NotApplicable]
+}
+
+/// Whether no run differs from what is expected, but by a requirement that does not apply, which no run can change.
+fn accepts_anything(expected: &Expected) -> bool {
+    let unsaid = |requirement: Requirement| requirement.severity() == Severity::Should;
+    let open = |requirement: Requirement| {
+        expected.grades.get(&requirement).map_or_else(
+            || unsaid(requirement),
+            |grades| possible(requirement)[..3].iter().all(|grade| grades.contains(grade)),
+        )
+    };
+    expected.script == Some(ScriptOutcome::Either) && Requirement::all().all(open)
 }
 
 impl<'de> Deserialize<'de> for Raw {

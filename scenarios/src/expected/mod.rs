@@ -20,6 +20,10 @@
 //! * `HS-1 = "ok"`, `HS-1 = ["ok", "violated"]`: the same of one requirement, and any set of grades.
 //! * `because`: a reason's key, of the folder or of [`Shared`]; `reason`: its text.
 //!
+//! An entry has to leave something out that could happen, or nothing would ever differ from it: one that lists every grade
+//! that its requirement can get is an error, and so is a row over which every requirement may be kept or violated and the
+//! script's expectations may hold or fail.
+//!
 //! A row for a balancer counts in place of the rows for its class and for what it is like ([`Shared`]); an empty one says
 //! that it does as all do. Rows may be tables of their own, `[lone-two-backends.pool-uri]`.
 //!
@@ -55,7 +59,7 @@ impl Expectations {
     ///
     /// # Errors
     /// It is not TOML of that form, or it names a scenario, balancer, requirement or reason that does not
-    /// exist, or expects a violation without saying why.
+    /// exist, or expects a violation without saying why, or accepts whatever happens.
     pub fn parse(source: Source<'_>, known: &Known<'_>) -> Result<Self, FileError> {
         file::parse(source, known)
     }
@@ -69,20 +73,26 @@ impl Expectations {
     /// written for this one.
     pub fn expected(&self, scenario: &str, balancer: &str) -> Expected {
         let row = self.table.get(scenario);
-        let mut expected = row.and_then(|row| row.get(ALL)).cloned().unwrap_or_default();
-        if let Some(own) = row.and_then(|row| row.get(balancer)) {
-            expected.grades.extend(own.grades.clone());
-            expected.script = own.script.or(expected.script);
-            expected.reason = own.reason.clone().or(expected.reason);
+        let all = row.and_then(|row| row.get(ALL)).cloned().unwrap_or_default();
+        match row.and_then(|row| row.get(balancer)) {
+            Some(own) => over(all, own),
+            None => all,
         }
-        expected
     }
+}
+
+/// What is written for one balancer, over what is written for all.
+fn over(mut all: Expected, own: &Expected) -> Expected {
+    all.grades.extend(own.grades.clone());
+    all.script = own.script.or(all.script);
+    all.reason = own.reason.clone().or(all.reason);
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use stickler_model::BalancerSpec;
-    use stickler_oracle::{Grade, Requirement, Verdict};
+    use stickler_oracle::{Grade, Requirement, Severity, Verdict};
     use stickler_runner::{Deviation, Diagnostic, End, Ending, Run, ScriptOutcome};
 
     use super::*;
@@ -234,6 +244,32 @@ ST-2 = "non-strict"
         let expected = Expectations::default().expected("any", "any");
         assert_eq!(expected.compare(&run(&[(Requirement::St2, Grade::NonStrict)], 0)), Vec::new());
         assert_eq!(expected.compare(&run(&[(Requirement::Hs1, Grade::Violated)], 3)).len(), 2);
+    }
+
+    #[test]
+    fn what_accepts_whatever_happens_is_an_error_with_its_place() {
+        let place = |text: &str| parse(text).map_err(|error| (error.0.line, error.0.column, error.0.message));
+        let anything = "[\"ok\", \"violated\", \"not-exercised\", \"not-applicable\"]";
+        let (line, column, message) = place(&format!("[lone.all]\nreason = \"x\"\nHS-1 = {anything}\n")).unwrap_err();
+        assert_eq!((line, column), (3, 1));
+        assert_eq!(message, "this accepts whatever becomes of HS-1: leave out what must not happen");
+        let should = "[lone]\nall = { reason = \"x\", ST-2 = [\"ok\", \"non-strict\", \"not-exercised\", \"not-applicable\"] }\n";
+        assert!(place(should).is_err());
+
+        let must = |requirement: &Requirement| requirement.severity() == Severity::Must;
+        let varies = |from: usize| {
+            let ids: Vec<&str> = Requirement::all().filter(must).map(Requirement::id).skip(from).collect();
+            format!("reason = \"x\", varies = \"{}\"", ids.join(", "))
+        };
+        let open = format!("[crowd]\n[lone]\nl4-nat = {{ {}, script = \"either\" }}\n", varies(0));
+        let (line, column, message) = place(&open).unwrap_err();
+        assert_eq!((line, column), (3, 1));
+        assert!(message.starts_with("this accepts whatever happens"), "{message}");
+        let in_two = format!("[lone]\nall = {{ {} }}\nl4-nat = {{ script = \"either\", reason = \"x\" }}\n", varies(0));
+        assert_eq!(place(&in_two).unwrap_err().0, 3);
+        for kept in [format!("script = \"either\", {}", varies(1)), varies(0)] {
+            assert!(place(&format!("[lone]\nl4-nat = {{ {kept} }}\n")).is_ok(), "{kept}");
+        }
     }
 
     #[test]

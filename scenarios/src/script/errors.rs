@@ -1,6 +1,6 @@
 //! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
 
-use stickler_model::WorldError;
+use stickler_model::{RequestProblem, WorldError};
 use stickler_runner::Diagnostic;
 
 use crate::suite::nearest;
@@ -23,14 +23,15 @@ pub(super) enum ScriptError {
     PasswordOfNobody,
     #[error("`{0}` is not a name: use letters, digits, - and _, at most 32")]
     BadName(String),
-    #[error("`{0}` is not a method: use capital letters, at most 16")]
-    BadMethod(String),
-    #[error("`{0}` is not a path: it starts with / and holds visible ASCII only, at most 2000")]
-    BadPath(String),
-    #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
-    BadHeader(String),
+    #[error(transparent)]
+    Request(#[from] RequestProblem),
     #[error("`{0}` is not a host: letters, digits, - and ., at most 253")]
     BadHost(String),
+    #[error(
+        "broken= says in one line why nobody can log on at this site, in at most {} characters",
+        super::globals::MAX_REASON
+    )]
+    BadReason,
     #[error("http2 = True needs tls: clients learn of HTTP/2 by ALPN")]
     Http2WithoutTls,
     #[error("expected {expected}, found {found}")]

@@ -17,10 +17,11 @@ use starlark::values::float::UnpackFloat;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
-use stickler_model::action::Fault;
+use stickler_model::action::{CheckChange, CheckWait, Fault};
+use stickler_model::agent::Agent;
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
-use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What};
+use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
@@ -34,8 +35,14 @@ use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Respon
 /// Longest time that one `advance` lets pass: a leap year, in seconds.
 const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
 
+/// The changes that health checks notice, as a script names them.
+const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
+
 /// Longest latency or jitter, in microseconds.
 const MAX_LATENCY: u64 = 10_000_000;
+
+/// Longest reason for `site(broken=)`, in characters.
+pub(super) const MAX_REASON: usize = 200;
 
 /// Longest body of `bytes_of`, in bytes.
 const MAX_BODY: u64 = 1 << 30;
@@ -47,7 +54,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
-    /// the order in which servers ask them; `partner` is a second domain.
+    /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
+    /// whatever balancer is in front of it: what fails there is then not the balancer's fault.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -68,6 +76,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] http2: bool,
         #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
         #[starlark(require = named)] partner: Option<&'v Partner>,
+        #[starlark(require = named)] broken: Option<String>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -108,6 +117,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|list| list.items.into_iter().map(|controller| controller.0.clone()).collect())
                 .unwrap_or_default(),
             partner: partner.map(|partner| partner.0.clone()),
+            broken: broken.map(reason).transpose()?,
         };
         let mut checked = Ok(());
         Session::of(eval).set_site(|topology| checked = site.apply(topology))?;
@@ -237,6 +247,33 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         })?)
     }
 
+    /// Adds a client that behaves as the user agent `kind`. The arguments are those of `browser`; where `cookies` is not
+    /// given, the user agent decides.
+    fn client<'v>(
+        name: &str,
+        kind: &str,
+        #[starlark(require = named)] user: Option<NoneOr<String>>,
+        #[starlark(require = named)] password: Option<String>,
+        #[starlark(require = named, default = false)] close_after_first_401: bool,
+        #[starlark(require = named)] cookies: Option<bool>,
+        #[starlark(require = named)] at: Option<&'v Client>,
+        #[starlark(require = named)] port: Option<i64>,
+        #[starlark(require = named, default = true)] kerberos: bool,
+        #[starlark(require = named, default = false)] delegates: bool,
+        #[starlark(require = named, default = 0)] clock_skew: i64,
+        #[starlark(require = named)] host: Option<String>,
+        #[starlark(require = named, default = "never")] http2: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Client> {
+        let profile = Profile::of(one_of("kind of client", kind, Agent::ALL)?);
+        let cookies = cookies.unwrap_or(profile.cookies);
+        Ok(add_client(eval, (name, user, password), |spec| {
+            spec.profile = Profile { close_after_first_401, cookies, ..profile };
+            (spec.at, spec.port, spec.no_kerberos) = (at.map(Client::name), self::port(port)?, !kerberos);
+            negotiates(spec, (delegates, clock_skew), host, http2)
+        })?)
+    }
+
     /// For `site(acceptor=)` and `site(servers=)`: a server that looks users up in a table of its own, by the
     /// connection's other end or by the value of `header`; `check` is `nothing`, `address` or `token`.
     fn tracked(
@@ -354,15 +391,21 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = UnpackFloat(0.0))] ms: UnpackFloat,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let total = seconds.0 + ms.0 / 1_000.0;
-        let time = Duration::try_from_secs_f64(total).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
-        let out_of_range = || ScriptError::OutOfRange {
-            argument: "the time in seconds",
-            given: total.to_string(),
-            low: 0,
-            high: MAX_ADVANCE,
-        };
-        Session::of(eval).advance(time.ok_or_else(out_of_range)?)?;
+        Session::of(eval).advance(time("the time in seconds", seconds.0 + ms.0 / 1_000.0)?)?;
+        Ok(NoneType)
+    }
+
+    /// Lets time pass until the balancer's health checks must have noticed that a backend is `down`, or `up` again, and
+    /// `extra` seconds more; `otherwise` seconds where the balancer declares no checks.
+    fn await_checks<'v>(
+        change: &str,
+        #[starlark(require = named, default = UnpackFloat(1.0))] extra: UnpackFloat,
+        #[starlark(require = named, default = UnpackFloat(60.0))] otherwise: UnpackFloat,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let change = one_of("change that checks notice", change, &CHECK_CHANGES)?;
+        let (extra, otherwise) = (time("extra", extra.0)?, time("otherwise", otherwise.0)?);
+        Session::of(eval).await_checks(CheckWait { change, extra, otherwise })?;
         Ok(NoneType)
     }
 
@@ -424,6 +467,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(default = "")] message: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        Session::of(eval).expects();
         if !condition.to_bool() {
             let at = eval.call_stack_top_location().map_or_else(super::statement, |call| super::bytes(call.span));
             let message = if message.is_empty() { "expectation does not hold" } else { message };
@@ -452,6 +496,12 @@ fn add_client(
     describe(&mut spec)?;
     session.add_client(spec)?;
     Ok(Client { name })
+}
+
+/// Why a site is broken: a line that fits a report.
+fn reason(given: String) -> Result<String, ScriptError> {
+    let fits = (1..=MAX_REASON).contains(&given.chars().count()) && escape::line(&given) == given;
+    if fits && !given.trim().is_empty() { Ok(given) } else { Err(ScriptError::BadReason) }
 }
 
 /// Dictionaries of lists, as plain ones.
@@ -492,6 +542,12 @@ fn negotiates(
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {
     in_range(argument, given, 0, MAX_LATENCY).map(Duration::from_micros)
+}
+
+/// A time that a script gives in seconds.
+fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
+    time.ok_or_else(|| ScriptError::OutOfRange { argument, given: seconds.to_string(), low: 0, high: MAX_ADVANCE })
 }
 
 fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {

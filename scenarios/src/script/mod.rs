@@ -19,6 +19,7 @@ mod values;
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use starlark::codemap::{FileSpanRef, Span};
@@ -28,7 +29,7 @@ use starlark::syntax::{AstModule, Dialect};
 use stickler_model::{BalancerSpec, Trace};
 use stickler_runner::{Arm, Diagnostic, End};
 
-use crate::{Scenario, limits};
+use crate::{Scenario, limits, panics};
 use errors::ScriptError;
 use session::Session;
 
@@ -43,6 +44,8 @@ pub(crate) struct Played {
     pub(crate) end: End,
     /// What it printed.
     pub(crate) printed: Vec<String>,
+    /// Whether it expected anything.
+    pub(crate) expects: bool,
 }
 
 /// Python's syntax as far as Starlark has it, with `if` and `for` at the top, and f-strings.
@@ -66,24 +69,29 @@ thread_local! {
     static STATEMENT: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
-/// Plays a script to its end, on this thread. Past the limit on memory, `on_out_of_memory` is called
-/// and the thread never goes on; it has [`out_of_memory`] to say where.
+/// Plays a script to its end, on this thread. Past the limit on memory, `on_out_of_memory` gets what came of the script
+/// until then, and the thread never goes on.
 pub(crate) fn play(
     scenario: &Scenario,
     balancer: &BalancerSpec,
     seed: u64,
     arm: Arc<dyn Arm>,
-    on_out_of_memory: impl FnOnce() + 'static,
+    on_out_of_memory: impl FnOnce(Played) + 'static,
 ) -> Played {
-    let session = Session::new(scenario.clone(), balancer.clone(), seed, arm);
+    let session = Rc::new(Session::new(scenario.clone(), balancer.clone(), seed, arm));
     LazyLock::force(&GLOBALS);
     STATEMENT.set((0, 0));
-    let error = limits::metered(limits::MEMORY, on_out_of_memory, || evaluate(scenario, &session).err());
+    let stopped = {
+        let (session, scenario) = (Rc::clone(&session), scenario.clone());
+        move || on_out_of_memory(session.finish(Some(out_of_memory(&scenario))))
+    };
+    let play = || limits::metered(limits::MEMORY, stopped, || evaluate(scenario, &session).err());
+    let error = panics::caught(play).unwrap_or_else(|panic| Some(panicked(scenario, &panic)));
     session.finish(error)
 }
 
 /// The script on this thread has asked for more than [`limits::MEMORY`].
-pub(crate) fn out_of_memory(scenario: &Scenario) -> Diagnostic {
+fn out_of_memory(scenario: &Scenario) -> Diagnostic {
     let message =
         format!("out of memory: a script may hold {} MiB; this statement asks for more", limits::MEMORY >> 20);
     scenario.diagnostic(statement(), message, None)

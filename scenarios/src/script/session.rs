@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use starlark::PrintHandler;
 use starlark::eval::Evaluator;
 use starlark::values::ProvidesStaticType;
-use stickler_model::action::Fault;
+use stickler_model::action::{CheckWait, Fault};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
@@ -32,6 +32,14 @@ pub(super) struct Session {
     seed: u64,
     arm: Arc<dyn Arm>,
     state: RefCell<State>,
+    /// The expectations that did not hold. Apart from the state, so that they can be had wherever the script is stopped;
+    /// so below.
+    failures: RefCell<Vec<Diagnostic>>,
+    printed: RefCell<Vec<String>>,
+    /// Whether the script expected anything.
+    expects: Cell<bool>,
+    /// Whether an action is under way: where the script's thread has panicked meanwhile, the world is not to be trusted.
+    in_world: Cell<bool>,
 }
 
 /// What changes. Borrowed for the length of one call, and no call calls another.
@@ -46,8 +54,6 @@ struct State {
     /// The tokens made so far; a client without credentials has none.
     tokens: BTreeMap<TokenId, String>,
     answers: BTreeMap<RequestId, Answer>,
-    failures: Vec<Diagnostic>,
-    printed: Vec<String>,
     /// Why the arm cannot do what the script asks for.
     unsupported: Option<String>,
 }
@@ -72,11 +78,19 @@ impl Session {
             last_token: 0,
             tokens: BTreeMap::new(),
             answers: BTreeMap::new(),
-            failures: Vec::new(),
-            printed: Vec::new(),
             unsupported: None,
         };
-        Self { scenario, balancer, seed, arm, state: RefCell::new(state) }
+        Self {
+            scenario,
+            balancer,
+            seed,
+            arm,
+            state: RefCell::new(state),
+            failures: RefCell::default(),
+            printed: RefCell::default(),
+            expects: Cell::new(false),
+            in_world: Cell::new(false),
+        }
     }
 
     /// The session of the script that is running.
@@ -133,6 +147,10 @@ impl Session {
         self.done(Action::Advance(time))
     }
 
+    pub(super) fn await_checks(&self, wait: CheckWait) -> Result<(), ScriptError> {
+        self.done(Action::AwaitChecks(wait))
+    }
+
     pub(super) fn disconnect(&self, client: Name) -> Result<(), ScriptError> {
         self.done(Action::Disconnect(client))
     }
@@ -174,7 +192,8 @@ impl Session {
     pub(super) fn send_raw(&self, client: Name, text: &str, patience: Duration) -> Result<Vec<u8>, ScriptError> {
         let bytes = {
             let mut state = self.state.borrow_mut();
-            state.asked = true;
+            // A connection on which nothing is sent asks for nothing.
+            state.asked |= !text.is_empty();
             pieces(text, &state.tokens)
         };
         let raw = RawSpec { client, bytes, patience };
@@ -193,10 +212,15 @@ impl Session {
         self.done(Action::Fault(fault))
     }
 
+    /// Notes that the script expects something, whether that holds or not.
+    pub(super) fn expects(&self) {
+        self.expects.set(true);
+    }
+
     /// Notes that an expectation did not hold, at these bytes of the script.
     pub(super) fn fail(&self, at: Range<usize>, message: String, actual: Option<String>) {
         let failure = self.scenario.diagnostic(at, message, actual);
-        self.state.borrow_mut().failures.push(failure);
+        limits::unmetered(|| self.failures.borrow_mut().push(failure));
     }
 
     /// The script's text.
@@ -209,23 +233,28 @@ impl Session {
         if self.state.borrow().asked {
             return Ok(());
         }
-        let message = "the script asks for nothing: add a client and let it get() something".into();
+        let message = "the script asks for nothing: add a client and let it get() something, or send some bytes".into();
         Err(self.scenario.diagnostic(0..0, message, None))
     }
 
-    /// Ends the world, and hands out what came of the script.
-    pub(super) fn finish(self, error: Option<Diagnostic>) -> Played {
-        let state = self.state.into_inner();
-        let trace = match state.stage {
-            Stage::Built(world) => Some(world.finish()),
-            Stage::Planned | Stage::Failed => None,
-        };
-        let end = match (state.unsupported, error) {
+    /// Ends the world, and hands out what came of the script until now. The trace is missing where the world panicked, or
+    /// is being asked at this moment.
+    pub(super) fn finish(&self, error: Option<Diagnostic>) -> Played {
+        let (mut trace, mut unsupported) = (None, None);
+        if let Ok(mut state) = self.state.try_borrow_mut() {
+            unsupported = state.unsupported.take();
+            let stage = std::mem::replace(&mut state.stage, Stage::Failed);
+            if let (Stage::Built(world), false) = (stage, self.in_world.get()) {
+                trace = Some(world.finish());
+            }
+        }
+        let end = match (unsupported, error) {
             (Some(reason), _) => End::Skipped(reason),
             (None, Some(error)) => End::Failed(Box::new(error)),
             (None, None) => End::Complete,
         };
-        Played { trace, failures: state.failures, end, printed: state.printed }
+        let (failures, printed) = (self.failures.take(), self.printed.take());
+        Played { trace, failures, end, printed, expects: self.expects.get() }
     }
 
     fn done(&self, action: Action) -> Result<(), ScriptError> {
@@ -242,11 +271,15 @@ impl Session {
         }
         state.actions += 1;
         // The world's memory is the world's affair, not the script's.
-        let outcome = limits::unmetered(|| state.world(self)?.perform(action));
-        if let Err(WorldError::Unsupported(reason)) = &outcome {
-            state.unsupported = Some(reason.clone());
-        }
-        Ok(outcome?)
+        limits::unmetered(|| {
+            self.in_world.set(true);
+            let outcome = state.world(self).and_then(|world| world.perform(action));
+            self.in_world.set(false);
+            if let Err(WorldError::Unsupported(reason)) = &outcome {
+                state.unsupported = Some(reason.clone());
+            }
+            Ok(outcome?)
+        })
     }
 }
 
@@ -265,11 +298,12 @@ impl State {
 
 impl PrintHandler for Session {
     fn println(&self, text: &str) -> starlark::Result<()> {
-        let mut state = self.state.borrow_mut();
-        if state.printed.len() >= limits::PRINTED {
+        if self.printed.borrow().len() >= limits::PRINTED {
             return Err(ScriptError::TooMuchPrinted.into());
         }
-        state.printed.push(text.to_owned());
+        // The text counts as the script's memory. Should it be too much, what was printed before can still be had.
+        let text = text.to_owned();
+        limits::unmetered(|| self.printed.borrow_mut().push(text));
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Site {
     pub(super) tls: Option<TlsSpec>,
     pub(super) controllers: Vec<ControllerSpec>,
     pub(super) partner: Option<Partner>,
+    pub(super) broken: Option<String>,
 }
 
 /// What `partner()` was given.
@@ -64,6 +65,7 @@ impl Site {
         topology.domain.lockout_threshold = self.lockout;
         topology.link = self.link;
         topology.tls = self.tls;
+        topology.broken = self.broken.take();
         topology.servers = standard::servers(self.backends);
         for server in &mut topology.servers {
             server.version = self.version;

@@ -256,6 +256,7 @@ fn response_methods(builder: &mut MethodsBuilder) {
         let response = Response::of(this)?;
         for (key, wanted) in expected.iter() {
             let name = key.unpack_str().unwrap_or_default();
+            Session::of(eval).expects();
             let actual = response.attribute(name, eval.heap()).ok_or_else(|| unknown_attribute(name))?;
             if !is_wanted(actual, wanted)? {
                 let at = argument(Session::of(eval).source(), eval.call_stack_top_location(), name);
@@ -345,7 +346,7 @@ type Headers = UnpackDictEntries<String, String>;
 /// Longest that a bare connection waits for more.
 const MAX_PATIENCE_MS: u64 = 3_600_000;
 
-/// Only what can stand in a head gets into one.
+/// The request, which is one that a user agent can be asked to send.
 fn request(
     client: &Client,
     method: &str,
@@ -353,21 +354,10 @@ fn request(
     body: Payload,
     headers: Option<Headers>,
 ) -> Result<RequestSpec, ScriptError> {
-    if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err(ScriptError::BadMethod(method.chars().take(40).collect()));
-    }
-    if !path.starts_with('/') || path.len() > 2_000 || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(ScriptError::BadPath(path.chars().take(40).collect()));
-    }
     let headers = headers.map(|headers| headers.entries).unwrap_or_default();
-    for (name, value) in &headers {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        let sane = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(token) || !value.bytes().all(sane) {
-            return Err(ScriptError::BadHeader(name.chars().take(40).collect()));
-        }
-    }
-    Ok(RequestSpec { body, headers, ..RequestSpec::new(client.name.clone(), method, path) })
+    let spec = RequestSpec { body, headers, ..RequestSpec::new(client.name.clone(), method, path) };
+    spec.check()?;
+    Ok(spec)
 }
 
 fn payload(body: Value<'_>) -> Result<Payload, ScriptError> {

@@ -61,10 +61,15 @@ impl Arm for DoubleArm {
         let (clients, under_way) = (BTreeMap::new(), BTreeMap::new());
         Ok(Box::new(Double { header, clock, journal, clients, under_way, crashed: false }))
     }
+
+    fn build_control(&self, _: Topology, _: u64) -> Result<Box<dyn World>, WorldError> {
+        Err(WorldError::Unsupported("this world has no balancer that could be replaced".into()))
+    }
 }
 
 impl World for Double {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let action = action.over(&self.header.promises);
         self.journal.record(&"world".into(), What::Action(action.clone()));
         let outcome = self.act(action);
         if outcome.is_err() {
@@ -103,6 +108,7 @@ impl Double {
                 return Ok(Outcome::Answered(Box::new(answer)));
             }
             Action::Advance(time) => self.pass(time),
+            Action::AwaitChecks(wait) => self.pass(wait.over(&self.promises())),
             Action::Disconnect(client) => self.client(&client)?.1 = 0,
             Action::Fault(Fault::Crash(host)) => self.crash(&host, true)?,
             Action::Fault(Fault::Restart(host)) => self.crash(&host, false)?,

@@ -44,6 +44,10 @@ pub struct Engine {
     driver: Driver,
     clock: Clock,
     shared: Arc<Shared>,
+    /// How many turns there may be.
+    most_turns: u64,
+    /// Says that the run has to end.
+    exhausted: Box<dyn Fn() -> bool>,
     _one_thread: PhantomData<*const ()>,
 }
 
@@ -77,8 +81,26 @@ impl Engine {
             driver: Driver { network, park, sleep: None, turns: 0, clock: clock.clone() },
             clock,
             shared,
+            most_turns: settings.turns,
+            exhausted: Box::new(|| false),
             _one_thread: PhantomData,
         })
+    }
+
+    /// Bounds the work, in [turns](Stats::turns) since the start: [`Settings::turns`] anew.
+    pub fn set_most_turns(&mut self, turns: u64) {
+        self.most_turns = turns;
+    }
+
+    /// How many turns there may be.
+    pub const fn most_turns(&self) -> u64 {
+        self.most_turns
+    }
+
+    /// Ends whatever drives the world with [`Stopped::Exhausted`] as soon as this says so. It is asked whenever all tasks are
+    /// idle.
+    pub fn exhausted_when(&mut self, exhausted: impl Fn() -> bool + 'static) {
+        self.exhausted = Box::new(exhausted);
     }
 
     /// Simulated time since the start.
@@ -147,10 +169,10 @@ impl Engine {
     /// Lets `time` pass, whatever happens; what is due exactly at its end has happened then.
     ///
     /// # Errors
-    /// [`Stopped::Panicked`].
+    /// [`Stopped::Panicked`], [`Stopped::Exhausted`].
     pub fn advance(&mut self, time: Duration) -> Result<(), Stopped> {
         match self.drive(time, Goal::Time, never) {
-            Err(Stopped::Panicked(panic)) => Err(Stopped::Panicked(panic)),
+            Err(stopped @ (Stopped::Panicked(_) | Stopped::Exhausted { .. })) => Err(stopped),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -298,6 +320,7 @@ impl Engine {
         let end = u64::try_from(end.as_nanos()).unwrap_or(u64::MAX);
         let runtime = self.runtime.as_ref().expect("only `drop` takes the runtime");
         let (driver, shared) = (&mut self.driver, &self.shared);
+        let (most_turns, exhausted) = (self.most_turns, &self.exhausted);
         let mut first = true;
         let result = runtime.block_on(poll_fn(|cx| {
             if std::mem::take(&mut first) {
@@ -313,6 +336,10 @@ impl Engine {
             }
             if let Some(panic) = shared.take_panic() {
                 return Poll::Ready(Err(Stopped::Panicked(panic)));
+            }
+            // A host's end is work that cannot be left undone.
+            if goal != Goal::Idle && (driver.turns >= most_turns || exhausted()) {
+                return Poll::Ready(Err(Stopped::Exhausted { at: driver.clock.now() }));
             }
             match driver.turn(cx, end, goal) {
                 Turn::RunTasks => Poll::Pending,

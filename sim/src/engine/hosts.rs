@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -12,6 +13,7 @@ use turmoil_net::{EnterGuard, HostId as KernelId, KernelConfig};
 
 use super::clock::Clock;
 use super::freeze::Ice;
+use super::handshakes::Handshakes;
 use super::packet::Segment;
 use super::ports::{FlowName, NameState, NamedFlows};
 use super::settings::{EngineError, Settings, TaskPanic};
@@ -150,8 +152,11 @@ pub(super) struct Registry {
     orphans: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Orphans dropped with data unread, which Linux answers with RST at once.
     aborts: Vec<(SocketAddr, SocketAddr)>,
+    /// Closed connections whose peers were given up.
+    given_up: Vec<(SocketAddr, SocketAddr)>,
     /// Flows from ports that a host chose.
     named: NamedFlows,
+    pub(super) handshakes: Handshakes,
 }
 
 /// One TCP stack. Its addresses are 240.0.k.1 for connecting, 240.0.k.2 and up as slots.
@@ -172,6 +177,8 @@ struct PortOwner {
     life: Life,
     /// What its peer knows the flow as, where the host chose the port.
     name: Option<FlowName>,
+    /// The sequence number of its SYN.
+    isn: u32,
 }
 
 #[derive(Debug)]
@@ -221,7 +228,9 @@ impl Registry {
             slots_taken: 0,
             orphans: BTreeSet::new(),
             aborts: Vec::new(),
+            given_up: Vec::new(),
             named: NamedFlows::default(),
+            handshakes: Handshakes::default(),
         };
         Ok((registry, net.enter()))
     }
@@ -352,6 +361,24 @@ impl Registry {
         !self.named.is_empty() && self.find(address.ip()).is_some_and(|host| self.named.uses(host, address.port()))
     }
 
+    /// The application is done with a connection from a port of the host's choice.
+    pub(super) fn closed(&mut self, life: Life, port: u16, peer: SocketAddr, now: Duration) {
+        self.named.closed((life.host, port, peer), now);
+    }
+
+    /// Ends a closed connection from a port of the host's choice, if its peer has not answered for so long that a kernel
+    /// gives up to tell it, and returns whether there is one.
+    pub(super) fn gives_up(&mut self, life: Life, port: u16, peer: SocketAddr, now: Duration) -> bool {
+        let overdue = self.named.take_overdue((life.host, port, peer), now);
+        self.given_up.extend(overdue.map(|socket| (socket, peer)));
+        overdue.is_some()
+    }
+
+    /// Sockets to end without a word to the peer, with that.
+    pub(super) fn take_given_up(&mut self) -> Vec<(SocketAddr, SocketAddr)> {
+        std::mem::take(&mut self.given_up)
+    }
+
     /// A stream was dropped before its peer finished. With `unread` data the flow is reset at once.
     pub(super) fn orphan(&mut self, life: Life, local: SocketAddr, peer: SocketAddr, unread: bool) {
         if life.number < self.host(life.host).muted_below {
@@ -382,7 +409,7 @@ impl Registry {
             let kernel = self.kernels.get_mut(kernel_index(segment.src.ip())?)?;
             let (life, port) = kernel.connecting.pop_front()?;
             let name = port.map(|port| (life.host, port, segment.dst));
-            let before = kernel.set_port_owner(segment.src.port(), PortOwner { life, name });
+            let before = kernel.set_port_owner(segment.src.port(), PortOwner { life, name, isn: segment.tcp.seq });
             if let Some(before) = before.and_then(|owner| owner.name) {
                 self.named.recycled(before, segment.src);
             }
@@ -390,8 +417,34 @@ impl Registry {
                 self.named.opened(name, life, segment.src);
             }
             self.orphans.remove(&(segment.src, segment.dst));
+        } else if segment.tcp.flags.syn {
+            self.handshakes.answered((segment.src, segment.dst), segment.tcp.seq.wrapping_add(1));
         }
         self.logical(segment.src)
+    }
+
+    /// Whether a SYN-ACK acknowledges the SYN of the socket at this kernel's address (RFC 9293 3.10.7.3). One for an
+    /// earlier connection from a chosen port does not.
+    pub(super) fn is_answered(&self, address: SocketAddr, acknowledged: u32) -> bool {
+        let owner = || {
+            let kernel = self.kernels.get(kernel_index(address.ip())?)?;
+            kernel.port_owner(address.port()).filter(|_| slot_index(address.ip()) == Some(0))
+        };
+        owner().is_none_or(|owner| owner.isn.wrapping_add(1) == acknowledged)
+    }
+
+    /// The kernel's address of the socket that a SYN comes from, which may be gone by now; `None` where a router sends it
+    /// by another name.
+    pub(super) fn origin(&self, syn: &Segment) -> Option<SocketAddr> {
+        let id = self.find(syn.src.ip())?;
+        let home = self.host(id).kernel;
+        let owners = (FIRST_PORT..=u16::MAX).zip(&self.kernels[home].port_owners);
+        let is_it = |owner: &PortOwner, port| {
+            let shown = owner.name.map_or(port, |(_, shown, _)| shown);
+            (owner.life.host, shown, owner.isn) == (id, syn.src.port(), syn.tcp.seq)
+        };
+        let found = owners.filter_map(|(port, owner)| owner.as_ref().filter(|owner| is_it(owner, port)).map(|_| port));
+        found.last().map(|port| SocketAddr::new(kernel_address(home, 0), port))
     }
 
     /// What peers know a kernel's address as; `None` if its host has no power.
@@ -399,7 +452,7 @@ impl Registry {
         let kernel = self.kernels.get(kernel_index(address.ip())?)?;
         let (life, port) = match slot_index(address.ip())? {
             0 => {
-                let PortOwner { life, name } = kernel.port_owner(address.port())?;
+                let PortOwner { life, name, .. } = kernel.port_owner(address.port())?;
                 (life, name.map_or(address.port(), |(_, port, _)| port))
             }
             slot => (*kernel.slot_owners.get(slot - 1)?, address.port()),

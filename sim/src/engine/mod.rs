@@ -15,6 +15,7 @@
 //! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
 //! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
 //! * `hosts.rs`: logical hosts over kernels, address translation; `ports.rs`: ports of a host's choice;
+//!   `handshakes.rs`: those that are not complete;
 //!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order,
 //!   partitions; `network.rs`: joins the two on the path of a packet.
 //!
@@ -30,6 +31,7 @@
 mod clock;
 mod drive;
 mod freeze;
+mod handshakes;
 mod hosts;
 mod links;
 mod nat;

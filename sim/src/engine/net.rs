@@ -58,7 +58,7 @@ impl SimNet {
     ///
     /// One connection at a time can go to a peer. A connect waits up to a second for the end of the
     /// one before, and then fails with `AddrInUse`. The port is free as soon as that one is closed
-    /// on both sides, without a TIME_WAIT.
+    /// on both sides, without a TIME_WAIT, and 100 seconds after its end on this side where the other is silent.
     ///
     /// # Errors
     /// [`EngineError::PortUnusable`].
@@ -101,6 +101,9 @@ impl SimNet {
             }
             if state == NameState::Reserved {
                 return Ok(());
+            }
+            if shared.registry().gives_up(*life, port, peer, shared.clock.now()) {
+                shared.mark_dirty();
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -200,13 +203,20 @@ impl Listener for SimListener {
 
     async fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
         let listener = self.inner.as_ref().expect("only `drop` takes the socket");
-        let (stream, peer) = poll_fn(|cx| {
-            turmoil_net::set_current(self.kernel);
-            listener.poll_accept(cx)
-        })
-        .await?;
-        let port = self.kernel_address.port();
-        Ok((SimStream::new(stream, Arc::clone(&self.host), self.kernel, self.kernel_address, port, peer), peer))
+        loop {
+            let (stream, peer) = poll_fn(|cx| {
+                turmoil_net::set_current(self.kernel);
+                listener.poll_accept(cx)
+            })
+            .await?;
+            if self.host.shared.registry().handshakes.take_stillborn((self.kernel_address, peer)) {
+                close(&self.host.shared, self.kernel, stream);
+                continue;
+            }
+            let port = self.kernel_address.port();
+            let stream = SimStream::new(stream, Arc::clone(&self.host), self.kernel, self.kernel_address, port, peer);
+            return Ok((stream, peer));
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

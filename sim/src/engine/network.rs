@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use turmoil_net::{EnterGuard, Packet};
+use turmoil_net::{EnterGuard, NetstatState, Packet};
 
 use super::drive::Stats;
 use super::hosts::{Arrival, Shared};
@@ -88,6 +88,7 @@ impl Network {
         self.egress = egress;
         // After the data they may have written before, which is on the wire by then.
         self.abort_orphans();
+        self.end_given_up();
     }
 
     /// Lets the routers do what nobody asked for, where it is due.
@@ -139,11 +140,23 @@ impl Network {
         reached
     }
 
-    /// Sends the packets that a hold kept.
+    /// Sends the packets that a hold kept, but for the SYN of a connect that was given up: what arrives now was sent
+    /// again and again meanwhile, and a socket that is gone sends nothing.
     pub(super) fn release(&mut self, from: IpAddr, to: IpAddr) {
         for transit in self.links.release(from, to) {
-            self.send(transit);
+            if !self.was_given_up(&transit.segment) {
+                self.send(transit);
+            }
         }
+    }
+
+    /// Whether a segment is the SYN of a socket that is gone.
+    fn was_given_up(&self, segment: &Segment) -> bool {
+        let origin = if segment.is_syn() { self.shared.registry().origin(segment) } else { None };
+        origin.is_some_and(|socket| {
+            let sockets = turmoil_net::netstat(socket.ip()).entries;
+            !sockets.iter().any(|entry| entry.local == socket && entry.state == Some(NetstatState::SynSent))
+        })
     }
 
     /// See [`Engine::forge_reset`](super::Engine::forge_reset).
@@ -231,14 +244,7 @@ impl Network {
         // The lock ends with this statement: delivery wakes tasks.
         let arrival = self.shared.registry().arrival(&segment);
         match arrival {
-            Arrival::Kernel(address) if self.meets_its_past(&segment, address) => {
-                self.kernels.deliver(Segment::reset(segment.src, address).into_packet(address));
-                let at = self.shared.clock.nanos().saturating_add(SYN_RTO.as_nanos() as u64);
-                let to = segment.dst.ip();
-                let transit = Transit { from: segment.src.ip(), to, router: None, segment };
-                self.queue.entry(at).or_default().push(transit);
-            }
-            Arrival::Kernel(address) => self.kernels.deliver(segment.into_packet(address)),
+            Arrival::Kernel(address) => self.enter(segment, address),
             Arrival::Orphan => {}
             Arrival::Refused => {
                 if let Some(reset) = segment.refusal() {
@@ -248,6 +254,37 @@ impl Network {
             Arrival::Lost => return false,
         }
         true
+    }
+
+    /// Hands a segment to a kernel, at this address of its.
+    fn enter(&mut self, segment: Segment, address: SocketAddr) {
+        let flags = segment.tcp.flags;
+        if self.meets_its_past(&segment, address) {
+            self.reset(segment.src, address);
+            let at = self.shared.clock.nanos().saturating_add(SYN_RTO.as_nanos() as u64);
+            let to = segment.dst.ip();
+            let transit = Transit { from: segment.src.ip(), to, router: None, segment };
+            self.queue.entry(at).or_default().push(transit);
+        } else if flags.rst {
+            self.reset(segment.src, address);
+        } else if flags.syn && flags.ack && !self.shared.registry().is_answered(address, segment.tcp.ack) {
+            // The answer to a connect that was given up, from a port that is in use again. A real host answers with RST
+            // (RFC 9293 3.10.7.3); here the server's side ends when the next SYN meets it.
+        } else {
+            if flags.ack {
+                self.shared.registry().handshakes.acknowledged((address, segment.src), segment.tcp.ack);
+            }
+            self.kernels.deliver(segment.into_packet(address));
+        }
+    }
+
+    /// Resets a kernel's socket in the name of its peer.
+    fn reset(&self, peer: SocketAddr, address: SocketAddr) {
+        let unfinished = self.shared.registry().handshakes.reset((address, peer));
+        if let Some(acknowledgement) = unfinished {
+            self.kernels.deliver(Segment::acknowledgement(peer, address, acknowledgement).into_packet(address));
+        }
+        self.kernels.deliver(Segment::reset(peer, address).into_packet(address));
     }
 
     /// Whether a SYN from a chosen port finds the port's last connection open still. A real host
@@ -272,6 +309,16 @@ impl Network {
             if let Some(source) = source {
                 self.depart(source.ip(), None, Segment::reset(source, peer));
             }
+        }
+    }
+
+    /// Ends the connections whose peers have not answered for too long.
+    fn end_given_up(&mut self) {
+        let given_up = self.shared.registry().take_given_up();
+        for (local, peer) in given_up {
+            self.kernels.deliver(Segment::reset(peer, local).into_packet(local));
+            // The kernel reaps what is closed when it is asked for packets.
+            self.shared.mark_dirty();
         }
     }
 

@@ -86,6 +86,13 @@ impl Segment {
         Self::bare_reset(src, dst, 0, None)
     }
 
+    /// The last segment of a handshake.
+    pub(super) fn acknowledgement(src: SocketAddr, dst: SocketAddr, ack: u32) -> Self {
+        let mut segment = Self::bare_reset(src, dst, 0, Some(ack));
+        segment.tcp.flags.rst = false;
+        segment
+    }
+
     /// The RST that a host without a matching socket answers with (RFC 9293 3.10.7.1); none to a RST.
     pub(super) fn refusal(&self) -> Option<Self> {
         let flags = self.tcp.flags;

@@ -6,12 +6,18 @@
 //!
 //! There is no TIME_WAIT: a flow's name is free as soon as the connection is closed on both sides,
 //! or was reset, as behind an address translator that is short of ports and gives one out again at
-//! once (RFC 5382 REQ-5 asks for minutes; under load not every product waits).
+//! once (RFC 5382 REQ-5 asks for minutes; under load not every product waits). Where the peer does not answer any more,
+//! the name is free when the kernel gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::hosts::{HostId, Life};
+
+/// How long a kernel goes on telling a peer of a connection's end that does not acknowledge it (RFC 9293 3.8.3: R2 is at
+/// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
+const R2: Duration = Duration::from_secs(100);
 
 /// A flow by the name that its peer knows.
 pub(super) type FlowName = (HostId, u16, SocketAddr);
@@ -22,6 +28,8 @@ pub(super) struct NamedFlows {
     sockets: BTreeMap<FlowName, (Life, SocketAddr)>,
     /// Names whose SYN is not out yet.
     reserved: BTreeSet<FlowName>,
+    /// When the application was done with a flow.
+    closed: BTreeMap<FlowName, Duration>,
 }
 
 /// Whether a name can be taken.
@@ -56,7 +64,23 @@ impl NamedFlows {
     /// The SYN is out: the flow is this socket of `life` from now on.
     pub(super) fn opened(&mut self, name: FlowName, life: Life, socket: SocketAddr) {
         self.reserved.remove(&name);
+        self.closed.remove(&name);
         self.sockets.insert(name, (life, socket));
+    }
+
+    /// The application is done with the flow.
+    pub(super) fn closed(&mut self, name: FlowName, now: Duration) {
+        self.closed.insert(name, now);
+    }
+
+    /// The socket of a flow that was closed so long ago that a kernel gives up.
+    pub(super) fn take_overdue(&mut self, name: FlowName, now: Duration) -> Option<SocketAddr> {
+        let closed = *self.closed.get(&name)?;
+        if now < closed + R2 {
+            return None;
+        }
+        self.closed.remove(&name);
+        self.sockets.get(&name).map(|&(_, socket)| socket)
     }
 
     /// There will be no SYN.

@@ -26,6 +26,8 @@ pub struct Settings {
     pub quantum: Duration,
     /// The link between two hosts where [`Engine::set_link`](super::Engine::set_link) set none.
     pub link: Link,
+    /// How often the engine may choose what comes next ([`Stats::turns`](super::Stats)), as a bound on the work of a run.
+    pub turns: u64,
     /// What a lost segment costs: it arrives this much later. A lost SYN costs
     /// [`SYN_RTO`](super::SYN_RTO).
     pub rto: Duration,
@@ -39,6 +41,7 @@ impl Default for Settings {
             slots: 64,
             quantum: Duration::from_micros(50),
             link: Link::new(Duration::from_micros(250)),
+            turns: u64::MAX,
             rto: Duration::from_millis(200),
         }
     }
@@ -126,6 +129,12 @@ pub enum Stopped {
     /// for a timer of its own.
     #[error("nothing is left to happen: no task lives and no packet is under way")]
     Quiescent,
+    /// The engine has done as much as it may ([`Settings::turns`]).
+    #[error("the run is too long: after {at:?} of simulated time more has happened than a run may hold")]
+    Exhausted {
+        /// Simulated time since the start.
+        at: Duration,
+    },
     /// A task started through `Net::spawn` panicked.
     #[error("{0}")]
     Panicked(TaskPanic),

@@ -147,6 +147,9 @@ impl Drop for SimStream {
             if !failed && (open || unread) {
                 shared.registry().orphan(self.host.life, self.kernel_address, self.peer, unread);
             }
+            if self.port != self.kernel_address.port() {
+                shared.registry().closed(self.host.life, self.port, self.peer, shared.clock.now());
+            }
         }
         close(&shared, self.kernel, self.inner.take());
     }

@@ -55,6 +55,14 @@ impl Clients {
         let invalid = |error: crate::engine::EngineError| WorldError::Invalid(error.to_string());
         // Whatever is wrong is said before there is a host.
         spec.port.map_or(Ok(()), SimNet::check_port).map_err(invalid)?;
+        let tls = machines.client_tls(&spec.name);
+        if let (Some(host), true) = (spec.host.as_deref(), tls.is_some())
+            && host != addresses::HOST_HEADER
+        {
+            let own = addresses::HOST_HEADER;
+            let message = format!("the site's certificate is for {own}: over TLS nobody gets in by the name `{host}`");
+            return Err(WorldError::Invalid(message));
+        }
         let net = if let Some(at) = &spec.at {
             self.seat(at)?.net.clone()
         } else {
@@ -70,7 +78,7 @@ impl Clients {
         for (address, realm) in machines.domains().kdcs(user) {
             client = client.with_kdc(address, &realm);
         }
-        if let Some(tls) = machines.client_tls(&spec.name) {
+        if let Some(tls) = tls {
             client = client.with_tls(tls);
         }
         self.seats.insert(spec.name.clone(), Seat { client, net, spec, front_end: self.front_end });

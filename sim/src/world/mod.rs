@@ -1,12 +1,14 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
+//! * `backends.rs`: which backends work, for the control.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
+mod backends;
 mod clients;
 mod hosts;
 mod nat;
@@ -18,7 +20,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use stickler_mock_client::{Client, raw_answers};
 use stickler_model::event::Credentials;
-use stickler_model::trace::Promises;
+use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
     RequestId, RequestSpec, Time, TokenId, Topology, Trace, What, World, WorldError,
@@ -27,14 +29,22 @@ use stickler_site::{Balancer, Site};
 use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
+use backends::Backends;
 use clients::Clients;
 use hosts::SimHosts;
 
 /// No request takes longer: the client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_hours(1);
 
+/// The most work of a run, in [turns](crate::engine::Stats) of the engine. A connection to which a request is sent and
+/// answered takes some twenty.
+const MOST_TURNS: u64 = 10_000_000;
+
 /// How long the network may take to carry the last closes when a world ends.
 const LAST_PACKETS: Duration = Duration::from_secs(5);
+
+/// The mechanism that is the path of a control: bytes are passed between two connections.
+const CONTROL: &str = "l4-splice";
 
 /// The calendar time at which every simulated world begins: 2026-01-01 00:00:00 UTC.
 const EPOCH: u64 = 1_767_225_600;
@@ -54,6 +64,8 @@ pub struct SimWorld {
     started: BTreeSet<RequestId>,
     /// The tokens made so far. A client without credentials had none to offer.
     tokens: BTreeMap<TokenId, Option<String>>,
+    /// What the balancer of a [control](Self::control) knows of the backends; `None`: it finds out by itself.
+    backends: Option<Backends>,
 }
 
 impl SimWorld {
@@ -74,10 +86,13 @@ impl SimWorld {
         let spec = balancer.spec().clone();
         balancer.adapt(&mut topology);
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
-        let settings = Settings { seed, link, slots: 64 + 8 * topology.servers.len(), ..Settings::default() };
+        let settings =
+            Settings { seed, link, slots: 64 + 8 * topology.servers.len(), turns: MOST_TURNS, ..Settings::default() };
         let mut engine = Engine::new(&settings).map_err(|error| WorldError::Invalid(error.to_string()))?;
         let clock = Arc::new(WorldClock(engine.clock()));
         let journal = Journal::new(Arc::clone(&clock) as Arc<dyn stickler_model::Clock>);
+        let full = Arc::clone(&journal);
+        engine.exhausted_when(move || full.is_full());
         let envs = Envs { clock: Arc::clone(&clock), journal: Arc::clone(&journal), seed };
         let mut hosts = SimHosts { engine: &mut engine, envs: &envs };
         let machines = Site::start(&mut hosts, &topology, balancer, &hosts::settings(seed))?;
@@ -93,10 +108,31 @@ impl SimWorld {
             world: Name::from("world"),
             started: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            backends: None,
         };
         // Everybody listens before the first client comes.
         world.run(|engine| engine.settle(LAST_PACKETS))?;
         Ok(world)
+    }
+
+    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. A new connection goes, in turn,
+    /// to one of the backends that work best at that moment, and stays there. The path knows of every fault at once.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the topology has no server, or it uses a name twice.
+    pub fn control(topology: Topology, seed: u64) -> Result<Self, WorldError> {
+        let backends = Backends::new(&topology);
+        let mut world = Self::new(topology, &BalancerSpec::named(CONTROL), seed)?;
+        world.backends = Some(backends);
+        world.inform_balancer();
+        Ok(world)
+    }
+
+    /// Tells the balancer of a control which backends work.
+    fn inform_balancer(&self) {
+        for (name, up) in self.backends.iter().flat_map(Backends::in_use) {
+            self.machines.set_health(&name, up);
+        }
     }
 
     /// The engine underneath, for measurements and captures.
@@ -126,6 +162,7 @@ impl SimWorld {
             Action::Start { id, request } => self.start(id, request),
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
+            Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
                 self.clients.seat(&name)?.client.disconnect();
                 // The close is under way, and recorded, when the action is over.
@@ -154,16 +191,18 @@ impl SimWorld {
             return Err(WorldError::IdTaken(id.to_string()));
         }
         let seat = self.clients.seat(&spec.client)?;
-        let (client, net) = (seat.client.clone(), seat.net.clone());
+        spec.check().map_err(invalid)?;
+        let (client, net) = (&seat.client, seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
         let (sender, receiver) = oneshot::channel();
+        // Made here and not in the task, so that it is the request of the user who is at the client now.
+        let request = client.request(id, &spec, credentials);
         {
             use stickler_net::Net as _;
             net.spawn(async move {
-                let answer = client.request(id, &spec, credentials).await;
                 // Nobody waits where the script ended without asking.
-                let _ = sender.send(answer);
+                let _ = sender.send(request.await);
             });
         }
         self.under_way.insert(id, receiver);
@@ -276,14 +315,30 @@ impl SimWorld {
     }
 
     fn run<T>(&mut self, drive: impl FnOnce(&mut Engine) -> Result<T, Stopped>) -> Result<T, WorldError> {
-        drive(&mut self.engine).map_err(|stopped| WorldError::Invalid(stopped.to_string()))
+        drive(&mut self.engine).map_err(|stopped| {
+            let Stopped::Exhausted { at } = stopped else { return invalid(stopped) };
+            let most = if self.journal.is_full() {
+                format!("{MAX_EVENTS} events, or {} MiB of them, are the most", MAX_EVENT_BYTES >> 20)
+            } else {
+                format!("{} steps of the simulation are the most", self.engine.most_turns())
+            };
+            WorldError::Invalid(format!(
+                "{most} of a run, and there are more after {at:?} of simulated time: let less time pass, have fewer health \
+                 checks, or send less"
+            ))
+        })
     }
 }
 
 impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let action = action.over(&self.header.promises);
         self.journal.record(&self.world, What::Action(action.clone()));
+        if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
+            backends.note(fault);
+        }
         let outcome = self.act(action);
+        self.inform_balancer();
         if outcome.is_err() {
             self.journal.retract_action();
         }

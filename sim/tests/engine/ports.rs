@@ -2,10 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stickler_net::{Net, Stream};
+use stickler_net::{Listener as _, Net, Stream};
 use stickler_sim::engine::{Engine, EngineError, Link, SYN_RTO, Settings, SimNet};
+use tokio::io::AsyncReadExt as _;
 
 use crate::support::{SECOND, at, connect, engine_with_hosts, get, host, ip, serve};
 
@@ -111,4 +113,95 @@ fn a_port_of_the_kernels_own_choice_cannot_be_chosen_and_a_chosen_one_not_listen
     let _stream = engine.run_until(async move { chosen.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
     let in_use = engine.run_until(async move { client.bind(at(3, PORT)).await.map(drop) }, SECOND).unwrap();
     assert_eq!(in_use.unwrap_err().kind(), ErrorKind::AddrInUse);
+}
+
+/// Who came to a server on port 80, in turn. Connections stay open until they end.
+fn arrivals(net: &SimNet) -> Arc<Mutex<Vec<SocketAddr>>> {
+    let (net, seen) = (net.clone(), Arc::<Mutex<Vec<SocketAddr>>>::default());
+    let told = Arc::clone(&seen);
+    net.clone().spawn(async move {
+        let listener = net.bind(SocketAddr::new(net.ip(), 80)).await.unwrap();
+        loop {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            told.lock().unwrap().push(peer);
+            net.spawn(async move { while stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {} });
+        }
+    });
+    seen
+}
+
+async fn gives_up(net: SimNet, peer: SocketAddr) {
+    assert!(tokio::time::timeout(SECOND, net.connect(peer)).await.is_err());
+}
+
+#[test]
+fn a_connect_that_was_given_up_during_a_hold_leaves_nothing_behind() {
+    let (mut engine, nets) = engine_with_hosts(2);
+    let seen = arrivals(&nets[0]);
+    let chosen = nets[1].from_port(PORT).unwrap();
+    engine.settle(SECOND).unwrap();
+    engine.hold(ip(1), ip(2));
+    engine.run_until(gives_up(chosen.clone(), at(1, 80)), 10 * SECOND).unwrap();
+    engine.release(ip(1), ip(2));
+    engine.settle(SECOND).unwrap();
+    assert!(seen.lock().unwrap().is_empty(), "a socket that is gone sends no SYN again");
+    let _stream = engine.run_until(async move { chosen.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    engine.settle(SECOND).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [at(2, PORT)]);
+}
+
+#[test]
+fn a_handshake_that_its_client_gives_up_ends_at_the_server_too_which_never_hears_of_it() {
+    // The next connect comes after the SYN-ACK, or together with it.
+    for together in [false, true] {
+        let link = Link::new(Duration::from_millis(10));
+        let mut engine = Engine::new(&Settings { link, ..Settings::default() }).unwrap();
+        let nets = [1, 2].map(|n| host(&mut engine, ip(n)));
+        let seen = arrivals(&nets[0]);
+        let chosen = nets[1].from_port(PORT).unwrap();
+        engine.settle(SECOND).unwrap();
+        let net = chosen.clone();
+        chosen.spawn(async move { gives_up(net, at(1, 80)).await });
+        engine.advance(Duration::from_millis(5)).unwrap();
+        // The SYN is under way; what answers it is held.
+        engine.hold(ip(1), ip(2));
+        engine.advance(2 * SECOND).unwrap();
+        engine.release(ip(1), ip(2));
+        if !together {
+            engine.settle(SECOND).unwrap();
+        }
+        for _ in 0..3 {
+            let net = chosen.clone();
+            let started = engine.now();
+            let stream = engine.run_until(async move { net.connect(at(1, 80)).await.unwrap() }, 5 * SECOND).unwrap();
+            assert!(engine.now() < started + 2 * SYN_RTO, "{together}");
+            engine.settle(SECOND).unwrap();
+            engine.reset_between(ip(1), ip(2));
+            engine.settle(SECOND).unwrap();
+            drop(stream);
+        }
+        assert_eq!(*seen.lock().unwrap(), [at(2, PORT); 3], "{together}: the first never was a connection");
+    }
+}
+
+#[test]
+fn a_port_is_free_again_when_the_kernel_gives_up_a_peer_that_lost_its_power() {
+    let (mut engine, nets) = engine_with_hosts(2);
+    serve(&nets[0], "one");
+    let chosen = nets[1].from_port(PORT).unwrap();
+    let net = chosen.clone();
+    let stream = engine.run_until(async move { net.connect(at(1, 80)).await.unwrap() }, SECOND).unwrap();
+    engine.power_off(nets[0].host()).unwrap();
+    drop(stream);
+    let reborn = engine.restart(nets[0].host()).unwrap();
+    engine.power_off(reborn.host()).unwrap();
+    let again = |engine: &mut Engine| {
+        let net = chosen.clone();
+        engine.run_until(async move { tokio::time::timeout(5 * SECOND, net.connect(at(1, 80))).await }, 10 * SECOND)
+    };
+    engine.advance(90 * SECOND).unwrap();
+    let taken = again(&mut engine).unwrap().unwrap();
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddrInUse);
+    engine.advance(10 * SECOND).unwrap();
+    assert!(again(&mut engine).unwrap().is_err(), "the SYN goes out, to nobody");
 }

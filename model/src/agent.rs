@@ -1,0 +1,162 @@
+//! The user agents that a client can behave as.
+//!
+//! The table in `agents!` is the only place that lists them: the enum, the names in traces and scripts, and the
+//! behaviours are generated from it. The client under test acts by these facts and the oracle judges by them.
+//!
+//! Sources: curl 7.88.1, run against a server that keeps state per connection, and its source (`lib/http.c`,
+//! `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source
+//! (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::capabilities::{AuthScheme, Capabilities, Packages};
+use AuthScheme::{Nego2, Negotiate, Ntlm};
+
+/// How a user agent behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behaviour {
+    /// The value of its `User-Agent` header.
+    pub product: &'static str,
+    /// Its authentication schemes and security packages.
+    pub capabilities: Capabilities,
+    /// What the Negotiate leg carries as its body.
+    pub negotiate_body: NegotiateBody,
+    /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
+    /// Challenge leg. Otherwise it gives up, and the 401 is the answer.
+    pub starts_over: bool,
+    /// Whether it assumes that a ticket has authenticated the connection if the answer does not say so
+    /// (`Persistent-Auth`, MS-N2HT).
+    pub presumes_persistence: bool,
+    /// Whether it tries once more with the server's clock if the server reports too great a difference (MS-KILE 3.4.5,
+    /// KRB_AP_ERR_SKEW).
+    pub corrects_clock: bool,
+    /// The NTLM implementation that it uses.
+    pub ntlm: NtlmImplementation,
+    /// Whether it keeps cookies, and sends them back, unless a client says otherwise.
+    pub cookies: bool,
+}
+
+/// The body of the Negotiate leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NegotiateBody {
+    /// `Content-Length: 0`, unless the method is GET or HEAD; the Authenticate leg carries the body. If the server does
+    /// not require authentication, the request is sent again, without a token and with its body.
+    Probe,
+    /// The whole body, as on every leg.
+    Whole,
+}
+
+/// An implementation of NTLM. `auth` has the flags, fields and responses of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NtlmImplementation {
+    /// curl's own.
+    Curl,
+    /// Chromium's own.
+    Browser,
+    /// SSPI of Windows.
+    Windows,
+    /// An old Windows: NTLM2 session responses.
+    Ntlm2Session,
+    /// A very old Windows: NTLMv1 and LM responses.
+    NtlmV1,
+}
+
+/// Defines the user agents from the rows of a table. Each row has the variant, its name in traces and scripts, and its
+/// behaviour.
+macro_rules! agents {
+    ($($(#[$doc:meta])+ $variant:ident, $name:literal => $behaviour:expr;)+) => {
+        /// A user agent that a client behaves as.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Agent {
+            $($(#[$doc])+ #[serde(rename = $name)] $variant,)+
+        }
+
+        impl Agent {
+            /// The name of each user agent in traces and scripts.
+            pub const ALL: &[(&str, Self)] = &[$(($name, Self::$variant)),+];
+
+            /// Returns how this user agent behaves.
+            pub const fn behaviour(self) -> Behaviour {
+                match self {
+                    $(Self::$variant => $behaviour,)+
+                }
+            }
+        }
+    };
+}
+
+agents! {
+    /// curl 7.88.1 with `--ntlm`.
+    ///
+    /// It sends the Negotiate leg at once, with an empty body, and no `Authorization` after the handshake on a
+    /// connection; a 401 there restarts the handshake ("NTLM auth restarted"). A 401 to the Authenticate leg ends it
+    /// ("NTLM handshake rejected"), and so does one that closes the connection with the Challenge leg.
+    Curl, "curl" => Behaviour {
+        product: "curl/7.88.1",
+        capabilities: Capabilities { schemes: &[Ntlm], packages: Packages::Kerberos, preemptive: true, binds: false },
+        negotiate_body: NegotiateBody::Probe,
+        starts_over: false,
+        presumes_persistence: false,
+        corrects_clock: false,
+        ntlm: NtlmImplementation::Curl,
+        cookies: false,
+    };
+    /// curl 7.88.1 with `--negotiate -u :`, linked with MIT krb5.
+    ///
+    /// Since it has only one scheme, it sends a ticket at once, together with the body. Afterwards it sends a fresh
+    /// ticket with every request, unless the answer contains `Persistent-Auth: true`: then it sends none until a 401.
+    /// Without a ticket it continues without credentials (since 7.64.1), and GSS-API does not try again with another
+    /// clock. It binds nothing to TLS: with GSS-API curl does so since 8.10 (pull request 13098), with its own NTLM
+    /// never.
+    CurlNegotiate, "curl_negotiate" => Behaviour {
+        capabilities: Capabilities {
+            schemes: &[Negotiate],
+            packages: Packages::Kerberos,
+            preemptive: true,
+            binds: false,
+        },
+        negotiate_body: NegotiateBody::Whole,
+        ..Agent::Curl.behaviour()
+    };
+    /// A browser modelled on Chromium on Windows.
+    ///
+    /// It asks anonymously first, and sends the whole body on each leg. It prefers Negotiate: with Kerberos if it gets a
+    /// ticket, otherwise with raw NTLM, as on Windows. It supports `Nego2`, which Chromium lacks, for sites that offer
+    /// nothing else, as WinINet does. It ignores `Persistent-Auth` unless the value is negative. A real browser prompts
+    /// for another password after a 401 to the Authenticate leg; this one has only one password, tries it once, and takes
+    /// that 401 as the answer.
+    Browser, "browser" => Behaviour {
+        product: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium",
+        capabilities: Capabilities {
+            schemes: &[Negotiate, Ntlm, Nego2],
+            packages: Packages::KerberosOrNtlm,
+            preemptive: false,
+            binds: true,
+        },
+        negotiate_body: NegotiateBody::Whole,
+        starts_over: true,
+        presumes_persistence: true,
+        corrects_clock: true,
+        ntlm: NtlmImplementation::Browser,
+        cookies: true,
+    };
+}
+
+impl Agent {
+    /// Returns the authentication schemes and security packages of this user agent.
+    pub const fn capabilities(self) -> Capabilities {
+        self.behaviour().capabilities
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_agent_is_the_one_in_traces() {
+        for (name, agent) in Agent::ALL {
+            assert_eq!(serde_json::to_string(agent).unwrap(), format!("\"{name}\""));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a request may be: what a user agent can be asked to send, so that whatever becomes of it is not the asker's
+//! own mistake.
+//!
+//! Anything else is sent as raw bytes ([`RawSpec`](crate::RawSpec)), where nobody's user agent answers for it.
+
+use crate::{REQUEST_ID_HEADER, RequestSpec};
+
+/// The header fields that are the client's own, and why; their names in lower case.
+///
+/// What is about one connection and what frames a message is RFC 9110 7.6.1 and RFC 9112 6.
+pub const OWN_FIELDS: [(&str, &str); 14] = [
+    ("authorization", "the client computes it from its credentials"),
+    ("connection", "it is about one connection, which the client manages"),
+    ("content-length", "the client computes it from the body"),
+    ("expect", "the client would have to wait for 100 (Continue)"),
+    ("host", "the client has one name for the site: give it host=, where its profile takes that"),
+    ("http2-settings", "it is about one connection, which the client manages"),
+    ("keep-alive", "it is about one connection, which the client manages"),
+    ("proxy-authorization", "the client computes it from its credentials, and knows of no proxy"),
+    ("proxy-connection", "it is about one connection, which the client manages"),
+    ("te", "it is about one connection, which the client manages"),
+    ("trailer", "it frames the message, and the client sends no trailers"),
+    ("transfer-encoding", "it frames the message"),
+    ("upgrade", "it is about one connection, which the client manages"),
+    (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
+];
+
+/// Longest path and query, in bytes.
+const MAX_PATH: usize = 2_000;
+
+/// What of a request no user agent can be asked to send.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestProblem {
+    /// The method is no token of capital letters.
+    #[error("`{0}` is not a method: use capital letters, at most 16")]
+    Method(String),
+    /// The method is one that user agents do not send to a server.
+    #[error("a user agent does not send {0} to a site: send it as raw bytes")]
+    NotSent(String),
+    /// The path is not what stands in a request line (RFC 9112 3.2.1).
+    #[error(
+        "`{0}` is not a path: it starts with /, has {MAX_PATH} characters at most, and those beside letters, digits and \
+         -._~!$&'()*+,;=:@/?% are percent-encoded"
+    )]
+    Path(String),
+    /// A header field that cannot stand in a head.
+    #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
+    Field(String),
+    /// A header field that is the client's own.
+    #[error("the field `{name}` is not to be set: {why}. Nor are {}. send_raw() sends whatever you like", others(.name))]
+    OwnField {
+        /// The field, as it was given.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+}
+
+impl RequestSpec {
+    /// Checks that a user agent can be asked to send this.
+    ///
+    /// # Errors
+    /// [`RequestProblem`]: the first part that cannot be sent.
+    pub fn check(&self) -> Result<(), RequestProblem> {
+        let Self { method, path, headers, .. } = self;
+        if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(RequestProblem::Method(start(method)));
+        }
+        if matches!(method.as_str(), "CONNECT" | "TRACE") {
+            return Err(RequestProblem::NotSent(method.clone()));
+        }
+        let in_path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+        if !path.starts_with('/') || path.len() > MAX_PATH || !path.bytes().all(in_path) {
+            return Err(RequestProblem::Path(start(path)));
+        }
+        headers.iter().try_for_each(|(name, value)| field(name, value))
+    }
+}
+
+fn field(name: &str, value: &str) -> Result<(), RequestProblem> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let sane = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(token) || !value.bytes().all(sane) {
+        return Err(RequestProblem::Field(start(name)));
+    }
+    match OWN_FIELDS.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
+        Some(&(_, why)) => Err(RequestProblem::OwnField { name: name.to_owned(), why }),
+        None => Ok(()),
+    }
+}
+
+/// The start of something that may be very long.
+fn start(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// The other fields that are the client's own.
+fn others(name: &str) -> String {
+    let others = OWN_FIELDS.iter().map(|(own, _)| *own).filter(|own| !own.eq_ignore_ascii_case(name));
+    others.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(), RequestProblem> {
+        let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        RequestSpec { headers, ..RequestSpec::new("alice".into(), method, path) }.check()
+    }
+
+    #[test]
+    fn what_user_agents_send_passes() {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"] {
+            assert_eq!(request(method, "/", &[]), Ok(()));
+        }
+        for path in ["/", "//x/../y", "/a%20b?c=%5B1%5D&d=(e)!$'*+,;=:@", "/?"] {
+            assert_eq!(request("GET", path, &[]), Ok(()));
+        }
+        let fields = [("Cookie", "a=1"), ("X-User", "CORP\\alice"), ("Via", "1.0 x"), ("X", ""), ("Accept", "a\tb")];
+        assert_eq!(request("GET", "/", &fields), Ok(()));
+    }
+
+    #[test]
+    fn methods_and_paths_that_no_user_agent_sends_are_refused() {
+        for method in ["", "get", "G T", "ABCDEFGHIJKLMNOPQ"] {
+            assert_eq!(request(method, "/", &[]), Err(RequestProblem::Method(method.into())));
+        }
+        for method in ["CONNECT", "TRACE"] {
+            assert_eq!(request(method, "/", &[]), Err(RequestProblem::NotSent(method.into())));
+        }
+        for path in
+            ["", "x", "*", "http://x/", "/a b", "/#", "/\"", "/<", "/>", "/`", "/[", "/{", "/|", "/^", "/\\", "/ü"]
+        {
+            assert_eq!(request("GET", path, &[]), Err(RequestProblem::Path(path.into())));
+        }
+    }
+
+    #[test]
+    fn fields_that_are_the_clients_own_are_refused_in_any_case_of_letters() {
+        for (name, why) in OWN_FIELDS {
+            for name in [name.to_owned(), name.to_uppercase()] {
+                let refused = request("GET", "/", &[("X", "y"), (&name, "close")]);
+                assert_eq!(refused, Err(RequestProblem::OwnField { name, why }));
+            }
+        }
+        let told = request("GET", "/", &[("Connection", "close")]).unwrap_err().to_string();
+        assert!(
+            told.contains("`Connection` is not to be set") && told.contains("Nor are authorization, content-length")
+        );
+    }
+
+    #[test]
+    fn fields_that_cannot_stand_in_a_head_are_refused() {
+        for (name, value) in [("", "x"), ("a b", "x"), ("a:b", "x"), ("X", "a\r\nb"), ("X", "\0"), ("X", "ü")] {
+            assert_eq!(request("GET", "/", &[(name, value)]), Err(RequestProblem::Field(name.into())));
+        }
+    }
+}

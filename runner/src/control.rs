@@ -1,0 +1,177 @@
+//! The control: would this have happened without the balancer?
+//!
+//! The plan of a run is performed once more, over an ideal L4 path in place of the balancer, and the two traces are
+//! compared finding by finding. What goes wrong there in the same way, for the same requests, is not the balancer's fault.
+//!
+//! * HS-1, HS-3, HS-5 and HS-7: if **every** request that the evidence is about fails alike: no answer counts as 502, 503
+//!   or 504. That a request took too many HTTP requests is never cleared.
+//! * HS-6 and FO-5: if the oracle finds the same in the control.
+//! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If the
+//!   control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no test.
+//!
+//! Where the site is declared broken (`site(broken = ...)`), what HS-1, HS-3 and HS-5 find is the set-up's fault, and no
+//! control is needed.
+//!
+//! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing about. At
+//! a site whose servers look at more than the connection, a control means nothing: it lacks what the balancer has to send.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use stickler_model::topology::Acceptor;
+use stickler_model::{Action, Plan, RequestId, Topology, Trace, What};
+use stickler_oracle::{Cited, Evidence, Failure, Party, Requirement, Verdict};
+
+use crate::Arm;
+
+/// The requirements whose evidence about the status of requests is compared with the control's statuses.
+const BY_STATUS: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5];
+
+/// The requirements whose evidence is compared with what the oracle finds in the control.
+const BY_EVIDENCE: [Requirement; 2] = [Requirement::Hs6, Requirement::Fo5];
+
+/// The requirements that no path without a balancer can break.
+const IDENTITY: [Requirement; 4] = [Requirement::Id1, Requirement::Id2, Requirement::Id3, Requirement::Id5];
+
+/// How many controls a thread remembers. Neighbouring runs play the same plan over other balancers.
+const REMEMBERED: usize = 8;
+
+/// Judges a trace, with a control where that can clear the balancer.
+pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
+    let mut verdicts = stickler_oracle::judge(trace);
+    let is_controlled = |verdict: &Verdict| {
+        [&BY_STATUS[..], &BY_EVIDENCE, &IDENTITY].iter().any(|list| list.contains(&verdict.requirement))
+            && verdict.against_balancer().next().is_some()
+    };
+    if trace.header.topology.broken.is_some() {
+        for verdict in verdicts.iter_mut().filter(|verdict| BY_STATUS.contains(&verdict.requirement)) {
+            verdict.reattribute(|_| Party::SiteSetUp);
+        }
+    }
+    if verdicts.iter().any(is_controlled)
+        && servers_tie_users_to_connections(&trace.header.topology)
+        && let Some(control) = control(trace, arm)
+    {
+        for verdict in verdicts.iter_mut().filter(|verdict| is_controlled(verdict)) {
+            let requirement = verdict.requirement;
+            verdict.reattribute(|evidence| control.party(requirement, evidence, trace));
+        }
+    }
+    verdicts
+}
+
+/// Returns why a run is no test of its balancer: users are mixed up in its control as well, where nothing can do that but
+/// the script, with another user's token, or a defect of the simulator. `None`: the run is a test.
+pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
+    let of_identity = verdicts.iter().filter(|verdict| IDENTITY.contains(&verdict.requirement));
+    let mut found = of_identity.flat_map(|verdict| verdict.evidence.iter().map(move |evidence| (verdict, evidence)));
+    let (verdict, evidence) = found.find(|(_, evidence)| evidence.fault == Party::Script)?;
+    Some(format!(
+        "{}: {}. The same happens without the balancer, so the script asks for it, for example with another user's token",
+        verdict.requirement, evidence.summary
+    ))
+}
+
+/// What went wrong without the balancer.
+struct Control {
+    /// The final status of each request; no answer is `None`.
+    statuses: BTreeMap<RequestId, Option<u16>>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Control {
+    fn of(trace: &Trace) -> Self {
+        Self { statuses: statuses(trace), verdicts: stickler_oracle::judge(trace) }
+    }
+
+    /// Returns who is at fault for what the oracle holds against the balancer.
+    fn party(&self, requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Party {
+        if IDENTITY.contains(&requirement) {
+            return if self.finds(requirement, evidence) { Party::Script } else { Party::Balancer };
+        }
+        let alike = if BY_STATUS.contains(&requirement) {
+            self.every_request_fails_alike(evidence, trace)
+        } else {
+            self.finds(requirement, evidence)
+        };
+        if alike { without_balancer(evidence, trace) } else { Party::Balancer }
+    }
+
+    fn finds(&self, requirement: Requirement, evidence: &Evidence) -> bool {
+        let of_it = self.verdicts.iter().filter(|verdict| verdict.requirement == requirement);
+        of_it.flat_map(|verdict| &verdict.evidence).any(|found| found.is_like(evidence))
+    }
+
+    fn every_request_fails_alike(&self, evidence: &Evidence, trace: &Trace) -> bool {
+        if evidence.about.is_empty() || evidence.failure == Failure::TooManyRequests {
+            return false;
+        }
+        let here = statuses(trace);
+        evidence.about.iter().all(|cited| match cited {
+            Cited::Request { id, .. } => {
+                let (with, without) = (here.get(id).copied().flatten(), self.statuses.get(id).copied().flatten());
+                outcome(with) == outcome(without)
+            }
+            Cited::Raw { .. } => false,
+        })
+    }
+}
+
+/// Returns the control of a run; `None` where the plan cannot be performed over it.
+fn control(trace: &Trace, arm: &dyn Arm) -> Option<Rc<Control>> {
+    thread_local! {
+        /// The latest controls, the last one at the end. A control follows from the plan alone.
+        static LATEST: RefCell<Vec<(&'static str, Plan, Rc<Control>)>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut plan = trace.plan();
+    // The path of the control is the same in place of every balancer.
+    plan.balancer = stickler_model::BalancerSpec::named("control");
+    let known = |(name, of, _): &&(&'static str, Plan, Rc<Control>)| *name == arm.name() && *of == plan;
+    if let Some(control) =
+        LATEST.with_borrow(|latest| latest.iter().find(known).map(|(.., control)| Rc::clone(control)))
+    {
+        return Some(control);
+    }
+    let mut world = arm.build_control(plan.topology.clone(), plan.seed).ok()?;
+    for action in &plan.steps {
+        world.perform(action.clone()).ok()?;
+    }
+    let control = Rc::new(Control::of(&world.finish()));
+    LATEST.with_borrow_mut(|latest| {
+        if latest.len() == REMEMBERED {
+            latest.remove(0);
+        }
+        latest.push((arm.name(), plan, Rc::clone(&control)));
+    });
+    Some(control)
+}
+
+/// Whether the control means something at this site: no server looks at more than the connection.
+fn servers_tie_users_to_connections(topology: &Topology) -> bool {
+    topology.servers.iter().all(|server| matches!(server.acceptor, Acceptor::Connection | Acceptor::Rogue(_)))
+}
+
+fn statuses(trace: &Trace) -> BTreeMap<RequestId, Option<u16>> {
+    let ended = trace.events.iter().filter_map(|event| match &event.what {
+        What::RequestEnded { request, status, .. } => Some((*request, *status)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// What a status says to a client: that nobody answers, by whichever means, or the status itself.
+fn outcome(status: Option<u16>) -> Option<u16> {
+    status.filter(|status| !matches!(status, 502..=504))
+}
+
+/// Returns who is at fault for what goes wrong without a balancer as well.
+fn without_balancer(evidence: &Evidence, trace: &Trace) -> Party {
+    let is_rogue = |acceptor: &Acceptor| matches!(acceptor, Acceptor::Rogue(_));
+    if trace.header.topology.servers.iter().any(|server| is_rogue(&server.acceptor)) {
+        return Party::Server;
+    }
+    let until = evidence.events.last().map_or(trace.events.len(), |last| last + 1);
+    let faults = trace.events.iter().take(until).any(|event| matches!(event.what, What::Action(Action::Fault(_))));
+    if faults { Party::InjectedFault } else { Party::SiteSetUp }
+}

@@ -1,0 +1,93 @@
+//! Who is at fault: the control says what would have happened without the balancer.
+
+use std::sync::Arc;
+
+use stickler_model::BalancerSpec;
+use stickler_oracle::{Cited, Evidence, Grade, Party, Requirement};
+use stickler_runner::{Arm, Run};
+use stickler_scenarios::{Scenario, run};
+use stickler_sim::SimArm;
+
+fn play(source: &str, balancer: &str) -> Run {
+    let scenario = Scenario::new("blame", "blame.star", source).unwrap();
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    run(&scenario, &BalancerSpec::named(balancer), 0, &arm)
+}
+
+fn evidence(run: &Run, requirement: Requirement) -> &[Evidence] {
+    run.verdicts.iter().find(|verdict| verdict.requirement == requirement).map_or(&[], |verdict| &verdict.evidence)
+}
+
+/// Who is at fault for what, of all that was found: the client's name and the party, in order.
+fn parties(run: &Run, requirement: Requirement) -> Vec<(String, Party)> {
+    let named =
+        |evidence: &Evidence| evidence.about.first().map(|cited| cited.client().to_string()).unwrap_or_default();
+    evidence(run, requirement).iter().map(|evidence| (named(evidence), evidence.fault)).collect()
+}
+
+/// Nobody is at fault for anything, or it is not the balancer.
+fn check_balancer_is_cleared(source: &str, requirement: Requirement, party: Party, balancers: &[&str]) {
+    for balancer in balancers {
+        let run = play(source, balancer);
+        let violated: Vec<_> = run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect();
+        assert_eq!(violated, [], "over {balancer}");
+        let found = parties(&run, requirement);
+        assert!(found.iter().all(|(_, fault)| *fault == party), "over {balancer}: {found:?}");
+        assert!(!found.is_empty(), "over {balancer}, something has to be wrong");
+    }
+}
+
+const SOUND: [&str; 4] = ["l4-nat", "pin-on-401", "pin-on-authorization", "haproxy-cookie"];
+
+#[test]
+fn a_dc_that_is_too_slow_is_the_sites_set_up() {
+    let slow = "site(backends = 1, controllers = [controller('dc', slow_ms = 20000)])\nalice = curl('alice')\nalice.get('/')\n";
+    check_balancer_is_cleared(slow, Requirement::Hs1, Party::SiteSetUp, &SOUND);
+}
+
+#[test]
+fn a_server_that_closes_with_its_challenge_is_the_sites_set_up() {
+    let closes = "site(backends = 1, authentication = windows_authentication(keep_alive = 'closed-by-challenge'))\n\
+                  alice = curl('alice')\nalice.get('/')\n";
+    check_balancer_is_cleared(closes, Requirement::Hs1, Party::SiteSetUp, &SOUND);
+}
+
+#[test]
+fn what_the_balancer_breaks_at_a_sound_site_is_its_own_fault() {
+    let plain = "site(backends = 1)\nalice = curl('alice')\nalice.get('/')\n";
+    let run = play(plain, "close-per-request");
+    assert_eq!(run.grade(Requirement::Hs1), Grade::Violated);
+    assert_eq!(parties(&run, Requirement::Hs1), [("alice".into(), Party::Balancer)]);
+}
+
+/// A failure of bob's counts although alice's happens without the balancer as well.
+#[test]
+fn failures_are_compared_one_by_one() {
+    let source = "site(backends = 2)\nalice = curl('alice')\nbob = curl('bob')\nbob.get('/')\n\
+                  hold('alice', 'lb')\nalice.get('/')\nrelease('alice', 'lb')\nadvance(120)\nbob.disconnect()\nbob.get('/again')\n";
+    let run = play(source, "close-per-request");
+    let of_balancer: Vec<_> = evidence(&run, Requirement::Hs1)
+        .iter()
+        .filter(|evidence| evidence.fault == Party::Balancer)
+        .flat_map(|evidence| evidence.about.iter().map(Cited::client))
+        .map(ToString::to_string)
+        .collect();
+    assert!(of_balancer.contains(&"bob".to_owned()) && !of_balancer.contains(&"alice".to_owned()), "{of_balancer:?}");
+}
+
+#[test]
+fn a_forged_identity_header_stays_the_balancers_fault() {
+    let forged = "site(backends = 1, acceptor = trusted_header('X-Remote-User'))\n\
+                  mallory = curl('mallory', user = None)\nmallory.get('/', headers = {'X-Remote-User': 'CORP\\\\alice'})\n";
+    assert_eq!(play(forged, "shared-pool").grade(Requirement::Id4), Grade::Violated);
+}
+
+/// Somebody who holds another user's token is that user to every server: no balancer can tell.
+#[test]
+fn a_leak_that_happens_without_a_balancer_is_the_scripts() {
+    let plain = "site(backends = 1)\nalice = browser('alice')\nalice.get('/')\nalice.disconnect()\nadvance(ms = 50)\n\
+                 mallory = browser('mallory', user = None)\nmallory.get('/')\n";
+    let run = play(plain, "shared-pool");
+    assert_eq!(run.grade(Requirement::Id2), Grade::Violated);
+    assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Balancer)]);
+}

@@ -1,0 +1,166 @@
+//! The recorded plans are what the scripts ask for.
+//!
+//! `STICKLER_BLESS=1 cargo test -p stickler-scenarios --test plans` writes them anew.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::{env, fs};
+
+use stickler_catalogue::names;
+use stickler_model::trace::Promises;
+use stickler_model::{Action, BalancerSpec, Event, Outcome, Plan, Time, Topology, Trace, World, WorldError};
+use stickler_runner::file::write_plan;
+use stickler_runner::{Arm, Source};
+use stickler_scenarios::{Case, shipped};
+use stickler_sim::SimArm;
+
+/// Balancers that answer and declare differently. Over all of them, a script that has a plan asks for the same. The
+/// first one is written into the file.
+const BALANCERS: [&str; 8] = [
+    "l4-nat",
+    "l4-splice",
+    "close-per-request",
+    "shared-pool",
+    "pin-on-authorization",
+    "pin-checked-logon",
+    "haproxy-cookie",
+    "pool-random",
+];
+
+/// The scenarios that the conformance suite consists of.
+fn cases() -> Vec<Case> {
+    let mut cases = shipped(&names()).unwrap();
+    cases.retain(|case| case.group.conformance);
+    cases
+}
+
+/// The simulator, which keeps the actions as a script asks for them: a trace has a wait for checks as a time.
+#[derive(Default)]
+struct Recorder {
+    plan: Arc<Mutex<Option<Plan>>>,
+}
+
+struct Recording {
+    world: Box<dyn World>,
+    plan: Arc<Mutex<Option<Plan>>>,
+}
+
+impl Arm for Recorder {
+    fn name(&self) -> &'static str {
+        SimArm.name()
+    }
+
+    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        let plan = Plan { seed, balancer: balancer.clone(), topology: topology.clone(), steps: Vec::new() };
+        *self.plan.lock().unwrap() = Some(plan);
+        let world = SimArm.build(topology, balancer, seed)?;
+        Ok(Box::new(Recording { world, plan: Arc::clone(&self.plan) }))
+    }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        SimArm.build_control(topology, seed)
+    }
+}
+
+impl World for Recording {
+    fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let outcome = self.world.perform(action.clone())?;
+        self.plan.lock().unwrap().as_mut().unwrap().steps.push(action);
+        Ok(outcome)
+    }
+
+    fn now(&self) -> Time {
+        self.world.now()
+    }
+
+    fn promises(&self) -> Promises {
+        self.world.promises()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.world.visit(see);
+    }
+
+    fn finish(self: Box<Self>) -> Trace {
+        self.world.finish()
+    }
+}
+
+/// What the script asks for over the first balancer, if it asks for the same over the others.
+fn steps_of_the_script(case: &Case) -> Option<Plan> {
+    let mut plans = BALANCERS.iter().map(|name| {
+        let recorder = Recorder::default();
+        let plan = Arc::clone(&recorder.plan);
+        let arm: Arc<dyn Arm> = Arc::new(recorder);
+        let run = case.run(&BalancerSpec::named(name), 0, &arm);
+        let plan = plan.lock().unwrap().take();
+        plan.unwrap_or_else(|| panic!("{} over {name} has no plan: {:?}", case.scenario.name(), run.end))
+    });
+    let first = plans.next()?;
+    plans.all(|plan| (&plan.topology, &plan.steps) == (&first.topology, &first.steps)).then_some(first)
+}
+
+fn run_file(case: &Case, plan: &Plan) -> String {
+    let name = case.scenario.name().to_owned();
+    let mut text = Vec::new();
+    write_plan(plan, &Source { scenario: name.clone(), path: name }, SimArm.name(), &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// All files below a folder, with their text.
+fn files(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut files(&path));
+        } else {
+            found.insert(path.clone(), fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_recorded_plans_are_what_the_scripts_ask_for() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
+    let path = |case: &Case| folder.join(&case.group.name).join(format!("{}.jsonl", case.scenario.name()));
+    let recorded: BTreeMap<PathBuf, String> = cases()
+        .iter()
+        .filter_map(|case| steps_of_the_script(case).map(|plan| (path(case), run_file(case, &plan))))
+        .collect();
+    if env::var_os("STICKLER_BLESS").is_some() {
+        let _ = fs::remove_dir_all(&folder);
+        for (path, text) in &recorded {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+    let shipped = files(&folder);
+    let differ = |path: &&PathBuf| shipped.get(*path) != recorded.get(*path);
+    let stale: Vec<_> = shipped.keys().chain(recorded.keys()).filter(differ).collect();
+    assert!(stale.is_empty(), "STICKLER_BLESS=1 cargo test --test plans writes them anew: {stale:?}");
+}
+
+/// The scenarios without a plan are those few that decide by what they are answered, or by what the balancer declares.
+#[test]
+fn almost_every_scenario_of_the_conformance_suite_has_a_plan() {
+    let without: Vec<String> =
+        cases().iter().filter(|case| !case.has_plan()).map(|case| case.scenario.name().to_owned()).collect();
+    insta::assert_debug_snapshot!(without);
+}
+
+#[test]
+fn a_plan_gets_the_verdicts_of_its_script() {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    for case in cases().iter().filter(|case| case.has_plan()) {
+        for name in ["pin-on-401", "shared-pool"] {
+            let balancer = BalancerSpec::named(name);
+            let (script, plan) = (case.run(&balancer, 3, &arm), case.play_plan(&balancer, 3, &arm).unwrap());
+            let scenario = case.scenario.name();
+            assert_eq!(script.verdicts, plan.verdicts, "{scenario} over {name}");
+            assert_eq!((&plan.expected, &plan.end), (&script.expected, &script.end), "{scenario} over {name}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A run that goes on for too long ends with an error, and keeps what was seen until then.
+
+use std::time::Duration;
+
+use stickler_model::{Action, BalancerSpec, World as _, standard};
+use stickler_sim::SimWorld;
+use stickler_sim::engine::{Engine, Settings, Stopped};
+
+#[test]
+fn a_year_of_health_checks_ends_with_what_was_seen_until_then() {
+    let built = SimWorld::new(standard::site(2), &BalancerSpec::named("pin-checked-http"), 1);
+    let mut world = Box::new(built.expect("it is built"));
+    world.engine().set_most_turns(2_000);
+    let year = Action::Advance(Duration::from_secs(31_622_400));
+    for _ in 0..2 {
+        let error = world.perform(year.clone()).expect_err("it is too much").to_string();
+        assert!(error.starts_with("2000 steps of the simulation are the most of a run, and there are more"), "{error}");
+    }
+    assert!(world.engine().stats().turns <= 2_001);
+    assert!(world.now() < stickler_model::Time::default() + Duration::from_hours(1));
+    let trace = world.finish();
+    assert_eq!(trace.actions().next(), Some(&year));
+    assert!(trace.events.len() > 100, "{}", trace.events.len());
+}
+
+#[test]
+fn an_engine_ends_when_its_owner_says_so_and_at_its_most_turns() {
+    let mut engine = Engine::new(&Settings::default()).unwrap();
+    let second = Duration::from_secs(1);
+    assert_eq!(engine.advance(second), Ok(()));
+    engine.exhausted_when(|| true);
+    assert_eq!(engine.advance(second), Err(Stopped::Exhausted { at: second }));
+    engine.exhausted_when(|| false);
+    assert_eq!(engine.advance(second), Ok(()));
+    engine.set_most_turns(engine.stats().turns);
+    assert_eq!(engine.advance(second), Err(Stopped::Exhausted { at: 2 * second }));
+}

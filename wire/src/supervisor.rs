@@ -1,0 +1,129 @@
+//! A supervisor: a process that ends other processes when whoever started it has gone.
+//!
+//! A process that is killed (SIGKILL), or that its terminal takes along (SIGHUP), can end nothing any more, and what it
+//! has started lives on. So it starts a supervisor in between:
+//!
+//! ```text
+//! parent ── pipe to stdin ──▶ supervisor ──▶ program ──▶ whatever that starts
+//!                             └────────── one process group ──────────┘
+//! ```
+//!
+//! The supervisor leads a process group, and the program and its children are in it. The parent keeps the other end of
+//! the pipe. However the parent ends, the operating system closes that end; the supervisor reads the end of the pipe,
+//! and kills the group, itself included. Where the program ends first, the supervisor ends with its status, and the
+//! parent kills what is left of the group.
+//!
+//! * [`Supervisor`]: the parent's side: how a supervisor is started.
+//! * [`supervise`]: the supervisor's side, which the program named there calls. `stickler` does so for a subcommand that
+//!   its help does not show.
+
+use std::ffi::OsString;
+#[cfg(unix)]
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// How a supervisor is started: a program that calls [`supervise`] with the arguments that follow these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervisor {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Supervisor {
+    /// This program with these arguments. What is to be supervised, and its own arguments, are added to them.
+    pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
+    }
+
+    /// Returns a command for a program under supervision; its arguments can be added. The child's standard input is the
+    /// pipe: taken and dropped, it ends the group, so it is to be kept as long as the program may run.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(program).stdin(Stdio::piped());
+        #[cfg(unix)]
+        command.process_group(0);
+        command
+    }
+}
+
+/// Runs a program until it ends, and returns its exit code (128 and the signal's number where a signal ended it, as
+/// shells have it). When standard input ends first, or with SIGHUP, SIGINT or SIGTERM, it kills its process group, this
+/// process included, and does not return. The program itself has nothing on its standard input.
+///
+/// # Errors
+/// The program cannot be started, this process does not lead a process group, or its standard input is no pipe.
+#[cfg(unix)]
+pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if rustix::process::getpgrp() != rustix::process::getpid() {
+            // Whoever shares the group would be killed as well.
+            return Err(io::Error::other("a supervisor leads a process group of its own: it is not for use by hand"));
+        }
+        let mut parent = Parent::on_standard_input()?;
+        let mut child = std::process::Command::new(program);
+        child.args(arguments).stdin(Stdio::null());
+        let mut child = Command::from(child).spawn()?;
+        tokio::select! {
+            biased;
+            status = child.wait() => status.map(code),
+            () = parent.gone() => kill_group(),
+        }
+    })
+}
+
+/// Whoever started this process.
+#[cfg(unix)]
+struct Parent {
+    pipe: tokio::net::unix::pipe::Receiver,
+    signals: [tokio::signal::unix::Signal; 3],
+}
+
+#[cfg(unix)]
+impl Parent {
+    fn on_standard_input() -> io::Result<Self> {
+        use std::os::fd::AsFd as _;
+
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let pipe = io::stdin().as_fd().try_clone_to_owned()?;
+        let signals =
+            [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        Ok(Self { pipe: tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?, signals })
+    }
+
+    /// Waits until it has gone, or asks for the end.
+    async fn gone(&mut self) {
+        use tokio::io::AsyncReadExt as _;
+
+        let [hangup, interrupt, terminate] = &mut self.signals;
+        let pipe = &mut self.pipe;
+        let ended = async {
+            // Nothing is ever written into it.
+            let mut bytes = [0; 64];
+            while let Ok(1..) = pipe.read(&mut bytes).await {}
+        };
+        tokio::select! {
+            () = ended => {}
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(unix)]
+fn kill_group() -> io::Result<i32> {
+    rustix::process::kill_current_process_group(rustix::process::Signal::KILL)?;
+    Err(io::Error::other("the process group is still there after it was killed"))
+}
+
+#[cfg(unix)]
+fn code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+}
