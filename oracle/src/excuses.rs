@@ -56,9 +56,10 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     if let Some(party) = without_backend_because(index, request, end) {
         return Some(party);
     }
-    let by_fault = match is_turned_away(index, request) {
-        true => index.is_turned_away_by_fault(request),
-        false => index.is_cut_short(request),
+    let by_fault = if is_turned_away(index, request) {
+        index.is_turned_away_by_fault(request)
+    } else {
+        index.is_cut_short(request)
     };
     if by_fault {
         return Some(Party::InjectedFault);

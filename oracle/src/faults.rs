@@ -126,7 +126,7 @@ impl<'t> Faults<'t> {
                 _ => {}
             }
         }
-        faults.unnoticed = faults.unnoticed(&Scope { requests, settings, farm });
+        faults.unnoticed = Self::unnoticed(&Scope { requests, settings, farm });
         faults
     }
 
@@ -288,7 +288,7 @@ impl<'t> Faults<'t> {
 
     /// Returns the requests that cannot be repeated, reached no server, and may have met a connection whose server had lost
     /// power: as many as there were such connections.
-    fn unnoticed(&self, scope: &Scope<'_, 't>) -> BTreeSet<RequestId> {
+    fn unnoticed(scope: &Scope<'_, 't>) -> BTreeSet<RequestId> {
         let mut unnoticed = BTreeSet::new();
         let mut open: BTreeSet<ServerConnection<'t>> = BTreeSet::new();
         let mut lost: BTreeMap<&Name, usize> = BTreeMap::new();

@@ -175,7 +175,7 @@ pub(crate) fn hc3_backends_answer_for_their_own_failures(index: &Index<'_>) -> F
         let sound = |backend: &&Name| {
             index.farm.is_up(backend, 0, end.event)
                 && index.promises().serves(backend, request.path)
-                && !failures.get(*backend).is_some_and(|&failure| failure < end.event)
+                && failures.get(*backend).is_none_or(|&failure| failure >= end.event)
         };
         let Some(sound) = index.farm.backends().find(sound) else { continue };
         if !index.is_quiet_elsewhere(request, end.event) || index.is_given_up(request) {
@@ -212,10 +212,10 @@ fn own_failures<'t>(index: &Index<'t>) -> BTreeMap<&'t Name, usize> {
                     failures.entry(&seen.by).or_insert(event);
                 }
             }
-            What::ServerClosed { connection, .. } => {
-                if open.remove(&(&seen.by, *connection)).is_some_and(|open| !open.is_empty()) {
-                    failures.entry(&seen.by).or_insert(event);
-                }
+            What::ServerClosed { connection, .. }
+                if open.remove(&(&seen.by, *connection)).is_some_and(|open| !open.is_empty()) =>
+            {
+                failures.entry(&seen.by).or_insert(event);
             }
             _ => {}
         }

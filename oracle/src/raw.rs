@@ -65,9 +65,7 @@ impl<'t> RawSends<'t> {
             match &seen.what {
                 What::Action(action) => {
                     match action {
-                        Action::AddClient(spec) => {
-                            _ = spec.identity.as_ref().map(|user| users.insert(&spec.name, user))
-                        }
+                        Action::AddClient(spec) => users.extend(spec.identity.as_ref().map(|user| (&spec.name, user))),
                         Action::SwitchUser(client, user) => _ = users.insert(client, user),
                         Action::SendRaw(spec) => {
                             raw.ambiguous.extend(forged_ids(spec).into_iter().filter(|id| !ended.contains(id)));
@@ -143,10 +141,10 @@ pub(crate) fn believed(trace: &Trace) -> Cow<'_, Trace> {
     for (index, event) in trace.events.iter().enumerate() {
         if let What::Action(Action::SendRaw(spec)) = &event.what {
             forged.extend(forged_ids(spec));
-        } else if server_id(event).is_some_and(|id| forged.contains(&id)) {
-            if let Some(id) = server_id_mut(&mut believed.to_mut().events[index]) {
-                *id = None;
-            }
+        } else if server_id(event).is_some_and(|id| forged.contains(&id))
+            && let Some(id) = server_id_mut(&mut believed.to_mut().events[index])
+        {
+            *id = None;
         }
     }
     believed

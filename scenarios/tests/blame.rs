@@ -173,6 +173,15 @@ fn a_second_client_at_the_same_host_may_come_back_during_a_drain() {
 }
 
 #[test]
+fn a_client_whose_bytes_persistence_remembers_may_come_back_during_a_drain() {
+    let script = "nobody = browser('nobody', user = None)\nnobody.send_raw('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n\
+                  drain('iis1')\nadvance(1)\nnobody.get('/')\n";
+    for balancer in ["l4-source", "pin-source"] {
+        assert_ne!(grade(script, balancer, Fo5), Violated, "{balancer}");
+    }
+}
+
+#[test]
 fn a_handshake_stays_on_its_connection_though_another_cookie_has_come() {
     let script = "alice = browser('alice')\np = alice.start('GET', '/')\nalice.get('/a')\np.wait()\n";
     for balancer in ["pin-cookie", "haproxy-cookie"] {

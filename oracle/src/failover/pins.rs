@@ -44,12 +44,20 @@ pub(crate) fn fo5_draining_backends_keep_old_connections_only(index: &Index<'_>)
 
 /// Returns by what a balancer's persistence knows a client: by a cookie it is the client itself, otherwise its address, which
 /// is that of its host; behind another balancer all have the same.
-fn known_as<'t>(index: &Index<'t>, client: &'t Name) -> Option<&'t Name> {
+fn known_as<'n, 't: 'n>(index: &Index<'t>, client: &'n Name) -> Option<&'n Name> {
     match (&index.promises().cookie, &index.topology().front) {
         (Some(_), _) => Some(client),
         (None, Some(_)) => None,
         (None, None) => Some(index.settings.host(client)),
     }
+}
+
+/// Returns whether a client that the balancer's persistence takes for this one has sent raw bytes before this event: nobody
+/// can tell for sure which backend persistence remembers since. With a cookie that is of no account.
+fn sent_bytes_before(index: &Index<'_>, client: &Name, event: usize) -> bool {
+    let by_address = index.promises().cookie.is_none();
+    let same = |other: &Name| known_as(index, other) == known_as(index, client);
+    by_address && index.raw.iter().take_while(|send| send.event < event).any(|send| same(&send.spec.client))
 }
 
 /// A server's connection that a client's connection is bound to.
@@ -212,7 +220,8 @@ impl<'t> PinState<'t> {
         self.drains.exercise();
         let Some(&since) = self.draining.get(at.0).filter(|&&since| newer(since)) else { return };
         let persists = index.promises().persistence.is_some() || index.promises().cookie.is_some();
-        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served < since);
+        let known = self.served.get(&(known_as(index, on.0), at.0)).is_some_and(|&served| served < since)
+            || sent_bytes_before(index, on.0, since);
         if possible(at.0) && !(persists && known) {
             let summary = format!(
                 "{} drains, and received {}'s request {} on the client's new connection {}",

@@ -40,10 +40,8 @@ pub(crate) fn hs1_valid_credentials_are_answered(index: &Index<'_>) -> Finding {
         let sent = index.sent(request).count();
         let allowed = allowance(index, request, needed(index, request));
         if is_no_answer(end.status) || asks_for_credentials(end.status) && !is_user_forbidden(index, request) {
-            let why = match asks_for_credentials(end.status) {
-                true => " though the credentials are valid",
-                false => "",
-            };
+            let refused = asks_for_credentials(end.status);
+            let why = if refused { " though the credentials are valid" } else { "" };
             judge_end(index, request, end, &format!("{}{why}", ending(end, sent)), &mut finding);
             continue;
         }

@@ -188,7 +188,7 @@ fn st3_knows_whose_cookie_it_is_and_since_when() {
     assert_eq!(borrowed.grade(St3), NotExercised);
 
     let mut expired = cookie_of_iis1();
-    expired.promises.persistence = Some(Duration::from_secs(60));
+    expired.promises.persistence = Some(Duration::from_mins(1));
     expired.pass(60);
     let id = ask(&mut expired, "one");
     expired.exchange(id, Route { client_connection: 2, ..IIS2 }, Leg::Anonymous, 401);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::event::Closed;
-use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Profile, What};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Profile, RawSpec, What};
 use stickler_oracle::Grade::{NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{Fo4, Fo5};
 
@@ -269,4 +269,24 @@ fn fo5_knows_a_client_by_its_address_where_persistence_is_not_by_a_cookie() {
     assert_eq!(second(false, false, false), Violated);
     assert_eq!(second(true, true, false), Violated, "she has no cookie");
     assert_eq!(second(false, false, true), Ok, "all come from the front balancer's address");
+}
+
+#[test]
+fn fo5_does_not_know_where_persistence_by_address_has_sent_raw_bytes() {
+    let with = |sender: &str, cookie: bool, before: bool| {
+        let mut trace = pinned();
+        trace.promises.persistence = Some(Duration::from_mins(30));
+        trace.promises.cookie = cookie.then(|| "SRV".into());
+        let bytes = Action::SendRaw(RawSpec::new(sender.into(), "GET / HTTP/1.1\r\n\r\n", Duration::from_secs(1)));
+        let drain = Action::Drain("iis1".into());
+        for action in if before { [bytes, drain] } else { [drain, bytes] } {
+            trace.act(action);
+        }
+        trace.arrive("carol", Route { server_connection: 2, ..IIS1 });
+        trace.grade(Fo5)
+    };
+    assert_eq!(with("carol", false, true), Ok);
+    assert_eq!(with("carol", true, true), Violated, "bytes have no cookie");
+    assert_eq!(with("dave", false, true), Violated);
+    assert_eq!(with("carol", false, false), Violated);
 }
