@@ -1,0 +1,73 @@
+//! What a plan may contain.
+
+use super::draw::Draw;
+
+/// Defines the features: a field for each, with its name.
+macro_rules! features {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// Which features a plan may use. What is not among them is in every plan: users who ask, wait, and let time pass.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(clippy::struct_excessive_bools, reason = "each feature is there or is not")]
+        pub struct Features {
+            $($(#[$doc])+ pub $name: bool,)+
+        }
+
+        impl Features {
+            /// The names of the features.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            /// Draws which half of the features a plan may use.
+            pub(super) fn draw(draw: &Draw) -> Self {
+                Self { $($name: draw.chance(50)),+ }
+            }
+
+            /// Returns whether the feature at this place of [`NAMES`](Self::NAMES) may be used.
+            pub fn has(&self, index: usize) -> bool {
+                [$(self.$name),+][index]
+            }
+        }
+    };
+}
+
+features! {
+    /// The site takes Kerberos.
+    kerberos,
+    /// IIS does not persist Kerberos on the connection (`authPersistNonNTLM` off).
+    not_persisted,
+    /// TLS, from the clients on.
+    tls,
+    /// More backends than one.
+    farm,
+    /// Packets take up to 200 us longer.
+    jitter,
+    /// Clients without credentials.
+    anonymous,
+    /// Clients with a wrong password.
+    wrong_password,
+    /// Clients that share an address.
+    shared_address,
+    /// Several clients of one user.
+    same_user,
+    /// Requests with a body.
+    bodies,
+    /// Requests that are under way at the same time.
+    at_once,
+    /// Requests as raw bytes, several in a row.
+    pipelines,
+    /// Clients that close their connections.
+    disconnects,
+    /// Another user takes the seat.
+    switches,
+    /// Servers that crash, lose power or hang, and come back.
+    server_faults,
+    /// Packets between two hosts wait.
+    held_links,
+    /// Forged resets.
+    resets,
+    /// Drained backends.
+    drains,
+    /// The DC crashes, and comes back.
+    dc_faults,
+    /// Long times, beside and around the time limits of servers and balancers.
+    long_times,
+}

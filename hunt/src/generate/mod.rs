@@ -1,0 +1,63 @@
+//! Draws a plan from a seed.
+//!
+//! Each seed leaves out a random half of the [`Features`] (swarm testing): a feature that is always there can hide a defect
+//! that shows only without it.
+//!
+//! * `draw.rs`: random choices.
+//! * `features.rs`: what a plan may contain.
+//! * `site.rs`: the servers, and how they authenticate.
+//! * `people.rs`: the clients, and who sits at them.
+//! * `steps.rs`: what happens, step by step.
+
+mod draw;
+mod features;
+mod people;
+mod site;
+mod steps;
+
+use stickler_model::{BalancerSpec, Plan};
+
+use draw::Draw;
+use steps::Steps;
+
+pub use features::Features;
+
+/// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
+///
+/// All faults are mended at the end, and then every client asks once more, after a time in which any balancer has noticed.
+pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
+    let draw = Draw::new(seed);
+    let features = Features::draw(&draw);
+    let topology = site::draw(&draw, &features);
+    let people = people::draw(&draw, &features, &topology);
+    let steps = Steps::draw(&draw, &features, &topology, people);
+    Plan { seed, balancer, topology, steps }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(seed: u64) -> Plan {
+        generate(seed, BalancerSpec::named("l4-nat"))
+    }
+
+    #[test]
+    fn plans_make_sense_and_differ_by_their_seed_alone() {
+        for seed in 0..500 {
+            let first = plan(seed);
+            first.check().unwrap_or_else(|error| panic!("seed {seed}, step {}: {error}", error.step));
+            assert_eq!(first, plan(seed));
+        }
+        assert_ne!(plan(1).steps, plan(2).steps);
+    }
+
+    #[test]
+    fn each_feature_is_there_in_about_half_of_the_plans() {
+        let drawn: Vec<Features> = (0..400).map(|seed| Features::draw(&Draw::new(seed))).collect();
+        for (index, name) in Features::NAMES.iter().enumerate() {
+            let count = drawn.iter().filter(|features| features.has(index)).count();
+            assert!((140..=260).contains(&count), "{name} is in {count} of 400 plans");
+        }
+    }
+}

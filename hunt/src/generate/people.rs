@@ -1,0 +1,48 @@
+//! The clients, and who sits at them.
+
+use stickler_model::agent::Agent;
+use stickler_model::topology::Provider;
+use stickler_model::{ClientSpec, Identity, Name, Profile, Topology, standard};
+
+use super::{Draw, Features};
+
+/// The users who ask.
+const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// Draws two to four clients. At least one of them has good credentials.
+pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec<ClientSpec> {
+    let agents = fitting_agents(topology);
+    let count = draw.between(2, 4) as usize;
+    let mut clients: Vec<ClientSpec> = Vec::new();
+    for (number, user) in USERS.iter().enumerate().take(count) {
+        let user = if features.same_user && draw.chance(30) { USERS[0] } else { user };
+        let identity = match number {
+            0 => Some(standard::identity(user)),
+            _ if features.anonymous && draw.chance(40) => None,
+            _ if features.wrong_password && draw.chance(30) => Some(mistyped(user)),
+            _ => Some(standard::identity(user)),
+        };
+        let name = Name::from(format!("client{}", number + 1));
+        let mut spec = ClientSpec::new(name, Profile::of(*draw.one_of(&agents)), identity);
+        if features.shared_address && number > 0 && draw.chance(50) {
+            spec.at = Some(clients[0].name.clone());
+        }
+        clients.push(spec);
+    }
+    clients
+}
+
+/// The user agents that can log on at the site: for another, its refusal would be right.
+fn fitting_agents(topology: &Topology) -> Vec<Agent> {
+    let can_log_on = |agent: &Agent, provider: Provider| {
+        let capabilities = agent.capabilities();
+        capabilities.has_ntlm_for(provider) || capabilities.has_kerberos_for(provider)
+    };
+    let providers = topology.servers.first().map(|server| server.providers.clone()).unwrap_or_default();
+    let fits = |agent: &Agent| providers.iter().any(|provider| can_log_on(agent, *provider));
+    Agent::ALL.iter().map(|(_, agent)| *agent).filter(fits).collect()
+}
+
+fn mistyped(user: &str) -> Identity {
+    Identity { password: "mistyped".to_owned(), ..standard::identity(user) }
+}
