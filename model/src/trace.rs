@@ -276,15 +276,13 @@ impl Chunks {
             self.repeats.removed(before + place);
             at = at.map(|at| at - usize::from(at > before + place));
         }
-        match at.and_then(|at| self.at(at)).map(|event| &mut event.what) {
-            Some(What::Repeated { last, times, until: end, .. }) => {
-                (*last, *times, *end) = (connection, times.saturating_add(1), until);
-            }
-            _ => {
-                let what = What::Repeated { like, last: connection, times: 1, until };
-                self.repeats.counted_at(&by, before + self.last.len());
-                self.last.push(Event { at: until, by, what });
-            }
+        let counts = at.and_then(|at| self.at(at)).map(|event| &mut event.what);
+        if let Some(What::Repeated { last, times, until: end, .. }) = counts {
+            (*last, *times, *end) = (connection, times.saturating_add(1), until);
+        } else {
+            let what = What::Repeated { like, last: connection, times: 1, until };
+            self.repeats.counted_at(&by, before + self.last.len());
+            self.last.push(Event { at: until, by, what });
         }
     }
 
