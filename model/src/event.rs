@@ -386,6 +386,20 @@ pub enum What {
         digest: Digest,
     },
 
+    /// A server saw again what it had seen on a connection before, on connections of its own that are gone: a health check
+    /// that goes on and on. Recorded in place of what it is the same as, DC and logons included, where hundreds in a row
+    /// were alike.
+    Repeated {
+        /// The last connection of which everything is recorded.
+        like: u32,
+        /// The last connection that was the same.
+        last: u32,
+        /// How many there were.
+        times: u32,
+        /// When the last of them was gone.
+        until: Time,
+    },
+
     /// The DC decided a pass-through logon.
     DcLogon {
         /// The server (secure channel) that asked.
@@ -480,6 +494,7 @@ impl What {
             | Self::DcLogon { .. }
             | Self::DcPassedOn { .. }
             | Self::DcTicket { .. }
+            | Self::Repeated { .. }
             | Self::Decision { .. }
             | Self::FlowOpened { .. } => None,
         }

@@ -35,6 +35,7 @@ pub mod event;
 pub mod name;
 pub mod payload;
 pub mod plan;
+mod repeats;
 pub mod request;
 pub mod site;
 pub mod standard;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::repeats::{Repeats, Verdict, conversation};
 use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What, weight};
 
 /// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
@@ -191,7 +192,8 @@ pub const MAX_EVENT_BYTES: usize = 512 << 20;
 /// Stamps what observers see, and keeps it in order or hands it on.
 ///
 /// It keeps [`MAX_EVENTS`] at most, and about [`MAX_EVENT_BYTES`]. Once it is [full](Journal::is_full) it keeps nothing more,
-/// and whoever drives the run ends it: a trace with gaps is no evidence.
+/// and whoever drives the run ends it: a trace with gaps is no evidence. Health checks that repeat for long are counted
+/// ([`What::Repeated`]).
 pub struct Journal {
     clock: Arc<dyn Clock>,
     sink: Sink,
@@ -267,6 +269,7 @@ struct Chunks {
     bytes: usize,
     /// Whether an event was left out.
     full_up: bool,
+    repeats: Repeats,
 }
 
 impl Chunks {
@@ -283,7 +286,48 @@ impl Chunks {
         if self.last.len() == Self::LENGTH {
             self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(Self::LENGTH)));
         }
+        let (ends, acts) = (matches!(event.what, What::ServerClosed { .. }), matches!(event.what, What::Action(_)));
         self.last.push(event);
+        if acts {
+            self.repeats.forget();
+        } else if ends {
+            self.count_repeated();
+        }
+    }
+
+    /// Takes the conversation that ends with the last event out again, and counts it, where it only repeats others.
+    fn count_repeated(&mut self) {
+        let Some(places) = conversation(&self.last) else { return };
+        let Some(Event { at: until, by, what: What::ServerClosed { connection, .. } }) = self.last.last().cloned()
+        else {
+            return;
+        };
+        let events: Vec<&Event> = places.iter().map(|&place| &self.last[place]).collect();
+        let Verdict::Count { at, like } = self.repeats.ended(&by, connection, &events) else { return };
+        let before = self.full.len() * Self::LENGTH;
+        // From the end, so that the places that are still to come stay what they are.
+        let mut at = at;
+        for &place in places.iter().rev() {
+            self.bytes = self.bytes.saturating_sub(weight::of(&self.last.remove(place)));
+            self.repeats.removed(before + place);
+            at = at.map(|at| at - usize::from(at > before + place));
+        }
+        let counts = at.and_then(|at| self.at(at)).map(|event| &mut event.what);
+        if let Some(What::Repeated { last, times, until: end, .. }) = counts {
+            (*last, *times, *end) = (connection, times.saturating_add(1), until);
+        } else {
+            let what = What::Repeated { like, last: connection, times: 1, until };
+            self.repeats.counted_at(&by, before + self.last.len());
+            self.last.push(Event { at: until, by, what });
+        }
+    }
+
+    /// The event at a place from the start.
+    fn at(&mut self, place: usize) -> Option<&mut Event> {
+        match self.full.get_mut(place / Self::LENGTH) {
+            Some(chunk) => chunk.get_mut(place % Self::LENGTH),
+            None => self.last.get_mut(place % Self::LENGTH),
+        }
     }
 
     fn join(mut self) -> Vec<Event> {
@@ -307,7 +351,7 @@ fn lock(events: &Mutex<Chunks>) -> MutexGuard<'_, Chunks> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Time;
+    use crate::{RequestId, Time};
 
     fn closed(connection: u32) -> What {
         What::ServerClosed { connection, how: crate::event::Closed::Here }
@@ -316,14 +360,94 @@ mod tests {
     #[test]
     fn a_journal_is_full_at_its_limit_of_events_and_empty_when_they_are_taken() {
         let journal = Journal::new(Arc::new(Still));
+        let client_closed = |connection| What::ClientClosed { connection, how: crate::event::Closed::Here };
         for connection in 0..MAX_EVENTS as u32 {
-            journal.record(&"iis1".into(), closed(connection));
+            journal.record(&"alice".into(), client_closed(connection));
         }
         assert!(!journal.is_full());
-        journal.record(&"iis1".into(), closed(0));
+        journal.record(&"alice".into(), client_closed(0));
         assert!(journal.is_full());
         assert_eq!(journal.take().len(), MAX_EVENTS);
         assert!(!journal.is_full());
+    }
+
+    /// A check of this server that logs on, on its connection of this number.
+    fn check(journal: &Journal, by: &str, connection: u32, request: Option<RequestId>, status: u32) {
+        let (server, account, logon) = (Name::from(by), Principal::new("CORP", "probe"), u64::from(connection));
+        let peer = ([10, 0, 0, 1], 40_000 + connection as u16).into();
+        let dc = What::DcLogon { server: server.clone(), logon, account: account.clone(), status, bad_count: 0 };
+        journal.record(&server, What::ServerAccepted { connection, peer });
+        journal.record(&"dc".into(), dc);
+        journal.record(&server, What::ServerLogon { connection, request, logon, account, status });
+        journal.record(&server, closed(connection));
+    }
+
+    fn repeated(events: &[Event]) -> Vec<(&str, u32, u32, u32)> {
+        let counts = events.iter().filter_map(|event| match event.what {
+            What::Repeated { like, last, times, .. } => Some((event.by.as_str(), like, last, times)),
+            _ => None,
+        });
+        counts.collect()
+    }
+
+    #[test]
+    fn checks_that_are_alike_are_counted_after_a_while_and_what_differs_is_kept() {
+        let journal = Journal::new(Arc::new(Still));
+        let kept = crate::repeats::KEPT;
+        for connection in 1..=kept + 1_000 {
+            for server in ["iis1", "iis2"] {
+                check(&journal, server, connection, None, 0);
+            }
+        }
+        check(&journal, "iis1", 5_000, None, 0xC000_006D);
+        check(&journal, "iis1", 5_001, None, 0);
+        let events = journal.take();
+        let (like, last) = (kept, kept + 1_000);
+        assert_eq!(repeated(&events), [("iis1", like, last, 1_000), ("iis2", like, last, 1_000)]);
+        assert_eq!(events.len(), 2 * (4 * kept as usize + 1) + 8);
+        assert!(events.iter().filter(|event| event.by.as_str() == "dc").count() == 2 * kept as usize + 2);
+    }
+
+    #[test]
+    fn requests_with_an_id_are_kept_and_an_action_begins_anew() {
+        let journal = Journal::new(Arc::new(Still));
+        let kept = crate::repeats::KEPT;
+        for connection in 1..=2 * kept {
+            check(&journal, "iis1", connection, Some(RequestId(1)), 0);
+        }
+        for _ in 0..2 {
+            journal.record(&"world".into(), What::Action(Action::Advance(Duration::ZERO)));
+            for connection in 1..=kept + 10 {
+                check(&journal, "iis1", connection, None, 0);
+            }
+        }
+        let events = journal.take();
+        // One that lies across two pieces of the journal is kept as well.
+        let counted = repeated(&events);
+        assert!(
+            counted.len() == 2 && counted.iter().all(|(_, like, last, times)| like + times == *last),
+            "{counted:?}"
+        );
+        assert!(counted.iter().all(|(_, like, last, _)| (kept..kept + 3).contains(like) && *last == kept + 10));
+        let kept_in_full: u32 = counted.iter().map(|(_, like, ..)| like).sum();
+        assert_eq!(events.len(), 4 * (2 * kept + kept_in_full) as usize + 4);
+    }
+
+    #[test]
+    fn conversations_of_two_servers_that_overlap_are_counted_each_for_itself() {
+        let journal = Journal::new(Arc::new(Still));
+        let accepted = |connection| What::ServerAccepted { connection, peer: ([10, 0, 0, 1], 1).into() };
+        let all = crate::repeats::KEPT + 10_000;
+        for connection in 1..=all {
+            journal.record(&"iis1".into(), accepted(connection));
+            journal.record(&"iis2".into(), accepted(connection));
+            journal.record(&"iis1".into(), closed(connection));
+            journal.record(&"iis2".into(), closed(connection));
+        }
+        let events = journal.take();
+        let like = crate::repeats::KEPT;
+        assert_eq!(repeated(&events), [("iis1", like, all, 10_000), ("iis2", like, all, 10_000)]);
+        assert_eq!(events.len(), 4 * like as usize + 2);
     }
 
     #[test]

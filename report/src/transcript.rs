@@ -76,6 +76,9 @@ impl fmt::Display for Saw<'_> {
             What::ServerSecured { connection, certificate } => {
                 write!(f, "TLS on connection {connection} as certificate {certificate}")
             }
+            What::Repeated { like, last, times, until } => {
+                write!(f, "the same as on connection {like} {times} times more, until {until} and connection {last}")
+            }
             What::DcLogon { server, account, status, bad_count, .. } => write!(
                 f,
                 "logon of {account} at {server}: NTSTATUS {status:08X}, {bad_count} failed since the last good one"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::{Action, BalancerSpec, World as _, standard};
+use stickler_model::{Action, BalancerSpec, What, World as _, standard};
 use stickler_sim::SimWorld;
 use stickler_sim::engine::{Engine, Settings, Stopped};
 
@@ -34,4 +34,23 @@ fn an_engine_ends_when_its_owner_says_so_and_at_its_most_turns() {
     assert_eq!(engine.advance(second), Ok(()));
     engine.set_most_turns(engine.stats().turns);
     assert_eq!(engine.advance(second), Err(Stopped::Exhausted { at: 2 * second }));
+}
+
+#[test]
+fn health_checks_that_go_on_for_long_are_counted() {
+    for balancer in ["pin-checked-http", "pin-checked-logon"] {
+        let mut world =
+            Box::new(SimWorld::new(standard::site(2), &BalancerSpec::named(balancer), 1).expect("it is built"));
+        world.perform(Action::Advance(Duration::from_secs(1_700))).expect("it fits");
+        let events = world.finish().events;
+        let counted = events.iter().filter_map(|event| match event.what {
+            What::Repeated { times, .. } => Some((event.by.as_str(), times)),
+            _ => None,
+        });
+        let counted: Vec<(&str, u32)> = counted.collect();
+        assert!(matches!(counted[..], [("iis1", 50..), ("iis2", 50..)]), "{counted:?}");
+        let times: u32 = counted.iter().map(|(_, times)| times).sum();
+        let accepted = events.iter().filter(|event| matches!(event.what, What::ServerAccepted { .. })).count();
+        assert!((512..520).contains(&accepted), "{accepted} kept, and {times} counted");
+    }
 }

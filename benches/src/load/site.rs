@@ -54,6 +54,8 @@ impl Site {
         let logs_on = shape.work == Work::Authentications || mechanism.name != "close-per-request";
         let mut world = SimWorld::new(standard_topology(), &BalancerSpec::named(&mechanism.name), 1)
             .expect("the topology is sound");
+        // As many rounds as a measurement wants.
+        world.engine().set_most_turns(u64::MAX);
         let seats = (0..shape.clients).map(|index| {
             let name = Name::from(format!("client{index}"));
             world.perform(Action::AddClient(browser(&name, logs_on))).expect("names differ");
