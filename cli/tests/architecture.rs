@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 22] = [
+const LEVELS: [(&str, u8); 23] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
@@ -19,6 +19,7 @@ const LEVELS: [(&str, u8); 22] = [
     ("lb-proxy", 2),
     ("catalogue", 2),
     ("runner", 2),
+    ("hunt", 1),
     ("site", 3),
     ("wire", 4),
     ("sim", 4),

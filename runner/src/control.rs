@@ -9,7 +9,7 @@
 //! * ID-1, ID-2, ID-3 and ID-5: no path without a balancer mixes users up at a server that ties them to connections. If the
 //!   control does, the script asked for it (it sent another user's token), or the simulator is wrong: the run is no test.
 //!
-//! Where the site is declared broken (`site(broken = ...)`), what HS-1, HS-3 and HS-5 find is the set-up's fault, and no
+//! Where the site is declared broken (`site(broken = ...)`), what HS-1, HS-3, HS-5 and HS-7 find is the set-up's fault, and no
 //! control is needed.
 //!
 //! The other requirements judge what a balancer has to add or to keep, which a path that adds nothing says nothing about. At
@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use stickler_model::topology::Acceptor;
-use stickler_model::{Action, Plan, RequestId, Topology, Trace, What};
+use stickler_model::{Action, Plan, Principal, RequestId, Topology, Trace, What};
 use stickler_oracle::{Cited, Evidence, Failure, Party, Requirement, Verdict};
 
 use crate::Arm;
 
 /// The requirements whose evidence about the status of requests is compared with the control's statuses.
-const BY_STATUS: [Requirement; 3] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5];
+const BY_STATUS: [Requirement; 4] = [Requirement::Hs1, Requirement::Hs3, Requirement::Hs5, Requirement::Hs7];
 
 /// The requirements whose evidence is compared with what the oracle finds in the control.
 const BY_EVIDENCE: [Requirement; 2] = [Requirement::Hs6, Requirement::Fo5];
@@ -75,14 +75,13 @@ pub fn contradiction(verdicts: &[Verdict]) -> Option<String> {
 
 /// What went wrong without the balancer.
 struct Control {
-    /// The final status of each request; no answer is `None`.
-    statuses: BTreeMap<RequestId, Option<u16>>,
+    outcomes: Outcomes,
     verdicts: Vec<Verdict>,
 }
 
 impl Control {
     fn of(trace: &Trace) -> Self {
-        Self { statuses: statuses(trace), verdicts: stickler_oracle::judge(trace) }
+        Self { outcomes: Outcomes::of(trace), verdicts: stickler_oracle::judge(trace) }
     }
 
     /// Returns who is at fault for what the oracle holds against the balancer.
@@ -107,14 +106,47 @@ impl Control {
         if evidence.about.is_empty() || evidence.failure == Failure::TooManyRequests {
             return false;
         }
-        let here = statuses(trace);
-        evidence.about.iter().all(|cited| match cited {
-            Cited::Request { id, .. } => {
-                let (with, without) = (here.get(id).copied().flatten(), self.statuses.get(id).copied().flatten());
-                outcome(with) == outcome(without)
+        let here = Outcomes::of(trace);
+        evidence.about.iter().all(|cited| here.get(cited) == self.outcomes.get(cited))
+    }
+}
+
+/// What clients saw of their requests. No answer counts as 502, 503 or 504, and all of these are `None`.
+struct Outcomes {
+    requests: BTreeMap<RequestId, Option<u16>>,
+    /// By the place of the action among the plan's steps: the answers to raw bytes, with whom they were served as.
+    raw: BTreeMap<usize, Vec<Answer>>,
+}
+
+/// An answer to raw bytes: its status, and the user that the application served.
+type Answer = (Option<u16>, Option<Principal>);
+
+impl Outcomes {
+    fn of(trace: &Trace) -> Self {
+        let mut outcomes = Self { requests: BTreeMap::new(), raw: BTreeMap::new() };
+        let mut steps = 0_usize;
+        for event in &trace.events {
+            match &event.what {
+                What::Action(_) => steps += 1,
+                What::RequestEnded { request, status, .. } => {
+                    outcomes.requests.insert(*request, answered(*status));
+                }
+                What::RawAnswered { status, user, .. } => {
+                    let answers = outcomes.raw.entry(steps.saturating_sub(1)).or_default();
+                    answers.push((answered(Some(*status)), user.clone()));
+                }
+                _ => {}
             }
-            Cited::Raw { .. } => false,
-        })
+        }
+        outcomes
+    }
+
+    /// Returns what came of a request, in the order of its answers. A request has one, and none is no answer.
+    fn get(&self, cited: &Cited) -> Vec<Answer> {
+        match cited {
+            Cited::Request { id, .. } => vec![(self.requests.get(id).copied().flatten(), None)],
+            Cited::Raw { step, .. } => self.raw.get(step).cloned().unwrap_or_default(),
+        }
     }
 }
 
@@ -152,16 +184,8 @@ fn servers_tie_users_to_connections(topology: &Topology) -> bool {
     topology.servers.iter().all(|server| matches!(server.acceptor, Acceptor::Connection | Acceptor::Rogue(_)))
 }
 
-fn statuses(trace: &Trace) -> BTreeMap<RequestId, Option<u16>> {
-    let ended = trace.events.iter().filter_map(|event| match &event.what {
-        What::RequestEnded { request, status, .. } => Some((*request, *status)),
-        _ => None,
-    });
-    ended.collect()
-}
-
-/// What a status says to a client: that nobody answers, by whichever means, or the status itself.
-fn outcome(status: Option<u16>) -> Option<u16> {
+/// Returns the status of an answer; `None` where it says that nobody answers.
+fn answered(status: Option<u16>) -> Option<u16> {
     status.filter(|status| !matches!(status, 502..=504))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
 use stickler_oracle::{Cited, Evidence, Grade, Party, Requirement};
-use stickler_runner::{Arm, Run};
+use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, run};
 use stickler_sim::SimArm;
 
@@ -82,12 +82,29 @@ fn a_forged_identity_header_stays_the_balancers_fault() {
     assert_eq!(play(forged, "shared-pool").grade(Requirement::Id4), Grade::Violated);
 }
 
-/// Somebody who holds another user's token is that user to every server: no balancer can tell.
 #[test]
-fn a_leak_that_happens_without_a_balancer_is_the_scripts() {
+fn a_leak_through_the_balancer_is_its_own_fault() {
     let plain = "site(backends = 1)\nalice = browser('alice')\nalice.get('/')\nalice.disconnect()\nadvance(ms = 50)\n\
                  mallory = browser('mallory', user = None)\nmallory.get('/')\n";
     let run = play(plain, "shared-pool");
-    assert_eq!(run.grade(Requirement::Id2), Grade::Violated);
+    assert_eq!((run.grade(Requirement::Id2), &run.end), (Grade::Violated, &End::Complete));
     assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Balancer)]);
+}
+
+/// Somebody who holds another user's token is that user to every server: no balancer can tell.
+#[test]
+fn a_leak_that_happens_without_the_balancer_is_the_scripts_mistake() {
+    let stolen = r#"
+site(backends = 1, providers = ["Negotiate"], services = {"svc-web": ["HTTP/www.corp.example"]},
+     authentication = windows_authentication(pool = "svc-web", kernel_mode = False, persist_non_ntlm = False))
+token = browser("alice").make_token()
+mallory = browser("mallory", user = None)
+mallory.send_raw("GET / HTTP/1.1\r\nHost: www.corp.example\r\nConnection: close\r\nAuthorization: %s\r\n\r\n" % token)
+"#;
+    for balancer in SOUND {
+        let run = play(stolen, balancer);
+        assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Script)], "over {balancer}");
+        let End::Failed(mistake) = &run.end else { panic!("over {balancer}: {:?}", run.end) };
+        assert!(mistake.message.contains("The same happens without the balancer"), "{mistake}");
+    }
 }
