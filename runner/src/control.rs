@@ -199,3 +199,35 @@ fn without_balancer(evidence: &Evidence, trace: &Trace) -> Party {
     let faults = trace.events.iter().take(until).any(|event| matches!(event.what, What::Action(Action::Fault(_))));
     if faults { Party::InjectedFault } else { Party::SiteSetUp }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stickler_oracle::Grade;
+
+    fn verdict(requirement: Requirement, fault: Party) -> Verdict {
+        let evidence = Evidence {
+            fault,
+            failure: Failure::WrongUser,
+            about: Vec::new(),
+            summary: "bob's request r4 was processed as alice".to_owned(),
+            events: Vec::new(),
+        };
+        Verdict { requirement, grade: Grade::Ok, exercised: 1, evidence: vec![evidence] }
+    }
+
+    #[test]
+    fn only_a_mix_up_of_users_that_needs_no_balancer_is_a_contradiction() {
+        let why = contradiction(&[verdict(Requirement::Id2, Party::Script)]).unwrap();
+        assert!(why.starts_with("ID-2: bob's request r4 was processed as alice. The same happens without"), "{why}");
+        for (requirement, fault) in [(Requirement::Id2, Party::Balancer), (Requirement::Hs1, Party::Script)] {
+            assert_eq!(contradiction(&[verdict(requirement, fault)]), None);
+        }
+    }
+
+    #[test]
+    fn no_answer_is_no_answer_by_whichever_status() {
+        assert_eq!([None, Some(502), Some(503), Some(504)].map(answered), [None; 4]);
+        assert_eq!([Some(200), Some(401), Some(500)].map(answered), [Some(200), Some(401), Some(500)]);
+    }
+}

@@ -91,20 +91,21 @@ fn a_leak_through_the_balancer_is_its_own_fault() {
     assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Balancer)]);
 }
 
-/// Somebody who holds another user's token is that user to every server: no balancer can tell.
+/// Somebody who holds another user's token is that user to every server: no balancer can tell, and none is accused.
 #[test]
-fn a_leak_that_happens_without_the_balancer_is_the_scripts_mistake() {
+fn a_stolen_token_accuses_nobody() {
     let stolen = r#"
 site(backends = 1, providers = ["Negotiate"], services = {"svc-web": ["HTTP/www.corp.example"]},
      authentication = windows_authentication(pool = "svc-web", kernel_mode = False, persist_non_ntlm = False))
 token = browser("alice").make_token()
 mallory = browser("mallory", user = None)
-mallory.send_raw("GET / HTTP/1.1\r\nHost: www.corp.example\r\nConnection: close\r\nAuthorization: %s\r\n\r\n" % token)
+text = mallory.send_raw("GET / HTTP/1.1\r\nHost: www.corp.example\r\nConnection: close\r\nAuthorization: %s\r\n\r\n" % token)
+expect("alice" in text, "the server takes the token")
+mallory.get("/").expect(status = 401)
 "#;
     for balancer in SOUND {
         let run = play(stolen, balancer);
-        assert_eq!(parties(&run, Requirement::Id2), [("mallory".into(), Party::Script)], "over {balancer}");
-        let End::Failed(mistake) = &run.end else { panic!("over {balancer}: {:?}", run.end) };
-        assert!(mistake.message.contains("The same happens without the balancer"), "{mistake}");
+        let violated: Vec<_> = run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect();
+        assert_eq!((violated, &run.failures, &run.end), (vec![], &vec![], &End::Complete), "over {balancer}");
     }
 }
