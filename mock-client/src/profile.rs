@@ -45,7 +45,7 @@ impl UserAgent {
         Self {
             product,
             preemptive,
-            schemes: schemes.iter().map(http_scheme).collect(),
+            schemes: schemes.iter().copied().map(http_scheme).collect(),
             negotiate_body,
             starts_over,
             close_after_first_401: profile.close_after_first_401,
@@ -59,7 +59,7 @@ impl UserAgent {
 }
 
 /// Returns the scheme of `auth`, which reads and writes the header fields.
-fn http_scheme(scheme: &AuthScheme) -> Scheme {
+fn http_scheme(scheme: AuthScheme) -> Scheme {
     match scheme {
         AuthScheme::Ntlm => Scheme::Ntlm,
         AuthScheme::Negotiate => Scheme::Negotiate,
