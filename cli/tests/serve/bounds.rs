@@ -15,6 +15,7 @@ use crate::served::Served;
 const PLENTY: Duration = Duration::from_secs(30);
 
 /// Waits until something is there.
+#[expect(clippy::disallowed_methods, reason = "processes of the operating system end in real time")]
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PLENTY;
     loop {

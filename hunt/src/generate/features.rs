@@ -7,7 +7,6 @@ macro_rules! features {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// Which features a plan may use. What is not among them is in every plan: users who ask, wait, and let time pass.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[expect(clippy::struct_excessive_bools, reason = "each feature is there or is not")]
         pub struct Features {
             $($(#[$doc])+ pub $name: bool,)+
         }

@@ -38,7 +38,7 @@ const LONG: [u64; 7] = [1_000, 5_000, 31_000, 61_000, 70_000, 119_999, 121_000];
 
 /// A time in which every balancer has noticed that everything works again, and every server and client has given up on what
 /// it waits for.
-const SETTLED: Duration = Duration::from_secs(600);
+const SETTLED: Duration = Duration::from_mins(10);
 
 /// How long a client reads what comes back for raw bytes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -172,7 +172,7 @@ impl<'a> Steps<'a> {
         let (id, path) = (RequestId(self.last_request), format!("/{}", self.last_request));
         let mut request = RequestSpec::new(client, "GET", &path);
         if self.features.bodies && self.draw.chance(40) {
-            request.method = (*self.draw.one_of(&["POST", "PUT"])).to_owned();
+            (*self.draw.one_of(&["POST", "PUT"])).clone_into(&mut request.method);
             request.body = Payload::Bytes(*self.draw.one_of(&[10, 3_000, 50_000]));
         }
         self.actions.push(Action::Start { id, request });
