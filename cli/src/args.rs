@@ -14,7 +14,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped."
 )]
 pub(crate) struct Arguments {
     /// What to do.

@@ -12,9 +12,19 @@ use crate::jobs::Job;
 /// A folder that run files are written into. No file of it is ever overwritten.
 pub(crate) struct Folder(PathBuf);
 
+/// What became of a run that was to be recorded.
+pub(crate) enum Recorded {
+    /// Its file is written.
+    Written,
+    /// It has no trace, as one that was skipped before it had a world, and so no file.
+    NoTrace,
+    /// Its file cannot be written; this is why.
+    Failed(String),
+}
+
 impl Folder {
-    /// Makes the folder. It is an error where two of the jobs would write the same file, or one is there already, so
-    /// that nothing is lost after minutes of work.
+    /// Makes the folder, and sees whether files can be made in it. It is an error where they cannot, where two of the
+    /// jobs would write the same file, or one is there already, so that nothing is lost after minutes of work.
     pub(crate) fn prepare(path: &Path, jobs: &[Job<'_>]) -> Result<Self, Failure> {
         let folder = Self(path.to_owned());
         let mut files = std::collections::BTreeSet::new();
@@ -34,21 +44,34 @@ impl Folder {
                 )));
             }
         }
+        probe(path)
+            .map_err(|error| Failure::Wrong(format!("nothing can be recorded in {}: {error}", path.display())))?;
         Ok(folder)
     }
 
-    /// Writes the file of a run. A run without a trace, as one that was skipped before it had a world, has none.
-    pub(crate) fn record(&self, run: &Run) -> Result<(), Failure> {
+    /// Writes the file of a run.
+    pub(crate) fn record(&self, run: &Run) -> Recorded {
         if run.trace.is_none() {
-            return Ok(());
+            return Recorded::NoTrace;
         }
         let path = self.file(&run.source.scenario, &run.balancer.to_string(), run.seed);
-        write(run, &path).map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", path.display())))
+        match write(run, &path) {
+            Ok(()) => Recorded::Written,
+            Err(error) => Recorded::Failed(format!("cannot write {}: {error}", path.display())),
+        }
     }
 
     fn file(&self, scenario: &str, balancer: &str, seed: u64) -> PathBuf {
         self.0.join(part(scenario)).join(part(balancer)).join(format!("{seed}.jsonl"))
     }
+}
+
+/// Makes the folder, and a file in it that is removed again.
+fn probe(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let file = folder.join(format!(".stickler-{}", std::process::id()));
+    File::create_new(&file)?.write_all(b"\n")?;
+    fs::remove_file(file)
 }
 
 fn write(run: &Run, path: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ use stickler_report::{json, pretty};
 use stickler_runner::{Diagnostic, End, Ending, Run};
 
 use crate::args::{self, Format};
-use crate::record::Folder;
+use crate::record::{Folder, Recorded};
 use crate::{Failure, balancers, jobs};
 
 /// Up to so many runs, each shows its evidence unasked.
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     // The table is about balancers in front of IIS, unless somebody asks for these very scenarios.
     let asked = !arguments.paths.is_empty();
     let done = jobs::perform(&jobs, arguments.jobs, |job, mut run| {
-        let recorded = record.as_ref().map_or(Ok(()), |folder| folder.record(&run));
+        let recorded = record.as_ref().map(|folder| folder.record(&run));
         let mut one = Matrix::default();
         let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
         // What fails at a site that is declared broken says nothing about a balancer.
@@ -53,14 +53,39 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         (run, one, recorded)
     });
     let (mut runs, mut matrix) = (Vec::new(), Matrix::default());
+    let (mut unrecorded, mut unwritten) = (0, Vec::new());
     for (run, one, recorded) in done {
-        recorded?;
+        match recorded {
+            None | Some(Recorded::Written) => {}
+            Some(Recorded::NoTrace) => unrecorded += 1,
+            Some(Recorded::Failed(message)) => unwritten.push(message),
+        }
         runs.push(run);
         matrix.merge(one);
     }
     show(&runs, &matrix, evidence, arguments)?;
-    jobs::failed(&runs, &replay)?;
-    outcome(&runs)
+    if unrecorded > 0 {
+        // Where even this cannot be written, the run files are there all the same.
+        let _ = writeln!(
+            io::stderr(),
+            "stickler: {unrecorded} of {} runs not recorded: without a trace, there is nothing to replay",
+            runs.len()
+        );
+    }
+    let recorded = first_of(&unwritten);
+    match (jobs::failed(&runs, &replay), recorded) {
+        (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
+        (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
+        (Ok(()), None) => outcome(&runs),
+        (failed, _) => failed,
+    }
+}
+
+/// The first of the messages, and how many there are; `None` where there is none.
+fn first_of(messages: &[String]) -> Option<String> {
+    let first = messages.first()?;
+    let more = messages.len() - 1;
+    Some(if more == 0 { first.clone() } else { format!("{first}; and {more} more of the files") })
 }
 
 /// What the endings of all runs mean for the exit code. A run that was skipped is neither good nor bad; where all were,

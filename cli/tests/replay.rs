@@ -97,6 +97,18 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
         (content.replacen("\"format\":1", "\"format\":9", 1), ":1: the file has format 9"),
         (content.replacen("{\"step\"", "{\"stop\"", 1), ":2: column 7: unknown variant `stop`"),
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
+        (
+            content.replacen("\"arm\":\"sim\"", "\"arm\":\"wire\"", 1),
+            ":1: the file is of the arm `wire`, and this build has: sim",
+        ),
+        (
+            content.replacen("\"name\":\"iis1\"", "\"name\":\"lb\"", 1),
+            ":1:1: there is a client or host called `lb` already",
+        ),
+        (
+            content.replacen("\"step\":{\"start\":{", "\"step\":{\"start\":{\"surplus\":1,", 1),
+            "unknown field `surplus`",
+        ),
         (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "there is no `r7`"),
     ] {
         std::fs::write(&path, wrong).unwrap();
@@ -107,7 +119,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     }
     let output = stickler(&["replay", "no/such.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no/such.jsonl:1: cannot read on: "), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no/such.jsonl: cannot be opened: "), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -156,4 +168,186 @@ fn a_run_that_only_skips_is_no_success() {
         "{}",
         text(&both.stdout)
     );
+}
+
+#[test]
+fn the_name_of_a_host_is_not_a_clients() {
+    let path = recorded("replay-host", "lone-one-backend", "l4-nat");
+    let content = std::fs::read_to_string(&path).unwrap();
+    let line = content.lines().position(|line| line.contains("{\"step\":{\"add_client\"")).unwrap() + 1;
+    for host in ["lb", "iis1", "dc"] {
+        let named = content.replace("\"alice\"", &format!("\"{host}\""));
+        std::fs::write(&path, named).unwrap();
+        let output = stickler(&["replay", &path]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+        let error = text(&output.stderr);
+        assert!(
+            error.contains(&format!("{path}:{line}:1: there is a client or host called `{host}` already")),
+            "{error}"
+        );
+    }
+}
+
+/// The plan of a recorded run, alone.
+fn plan_alone(path: &str) -> String {
+    let content = std::fs::read_to_string(path).unwrap();
+    let plan: Vec<&str> = content
+        .lines()
+        .enumerate()
+        .filter(|(at, line)| *at == 0 || line.starts_with("{\"step\""))
+        .map(|(_, line)| line)
+        .collect();
+    let steps = plan.len() - 1;
+    format!("{}\n{{\"end\":{{\"steps\":{steps},\"events\":0,\"how\":\"complete\"}}}}\n", plan.join("\n"))
+}
+
+#[test]
+fn a_plan_alone_is_performed_and_compared_with_nothing() {
+    let sound = recorded("replay-plan", "anonymous-after-user", "l4-nat");
+    std::fs::write(&sound, plan_alone(&sound)).unwrap();
+    let output = stickler(&["replay", &sound]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert!(out.starts_with(&format!("{sound}: performed, ")) && out.contains(" events, nothing violated, "), "{out}");
+    assert!(!out.contains("equal"), "{out}");
+
+    let leak = recorded("replay-plan-leak", "anonymous-after-user", "shared-pool");
+    std::fs::write(&leak, plan_alone(&leak)).unwrap();
+    let output = stickler(&["replay", &leak]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert!(out.contains(": performed, ") && out.contains("violated: "), "{out}");
+    assert!(out.contains("ID-2 violated: mallory's request "), "with evidence: {out}");
+
+    let content = std::fs::read_to_string(&leak).unwrap();
+    let head = content.lines().next().unwrap();
+    std::fs::write(&leak, format!("{head}\n{{\"end\":{{\"steps\":0,\"events\":0,\"how\":\"complete\"}}}}\n")).unwrap();
+    let output = stickler(&["replay", &leak]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains(&format!("{leak}:1: the plan has no steps")), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_differs_in_promises_and_verdicts_is_named() {
+    let path = recorded("replay-changed", "anonymous-after-user", "shared-pool");
+    let content = std::fs::read_to_string(&path).unwrap();
+    let replayed = |content: String| {
+        std::fs::write(&path, content).unwrap();
+        let output = stickler(&["replay", &path]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let promises = content.lines().find(|line| line.starts_with("{\"promises\":{")).unwrap();
+    let other = "{\"promises\":{\"persistence\":{\"secs\":77,\"nanos\":0},\"cookie\":\"abc\"}}";
+    let out = replayed(content.replacen(promises, other, 1));
+    assert!(out.contains("  `persistence`\n  recorded: {\"nanos\":0,\"secs\":77}\n  now:      null\n"), "{out}");
+    assert!(out.contains("  `cookie`\n  recorded: \"abc\"\n  now:      (nothing)\n"), "{out}");
+
+    let verdict = |id: &str| {
+        let start = format!("{{\"verdict\":{{\"requirement\":\"{id}\"");
+        content.lines().find(|line| line.starts_with(&start)).unwrap()
+    };
+    let missing = content.replacen(&format!("{}\n", verdict("HS-1")), "", 1);
+    let out = replayed(missing);
+    assert!(out.contains("the events are equal, and HS-1 is judged differently\n  recorded: no verdict\n"), "{out}");
+    let changed = verdict("ID-2").replacen("\"violated\"", "\"ok\"", 1);
+    let out = replayed(content.replacen(verdict("ID-2"), &changed, 1));
+    assert!(out.contains("and ID-2 is judged differently") && out.contains("now:      violated: mallory's"), "{out}");
+}
+
+/// Runs a script, and replays what was recorded of it.
+fn replayed_script(name: &str, source: &str, balancer: &str) -> (Output, Output) {
+    let folder = folder(name);
+    let script = folder.join("script.star");
+    std::fs::write(&script, source).unwrap();
+    let into = folder.join("recorded");
+    let run = stickler(&["run", script.to_str().unwrap(), "-b", balancer, "--record", into.to_str().unwrap()]);
+    let file = into.join("script").join(balancer).join("0.jsonl");
+    let replay = stickler(&["replay", file.to_str().unwrap()]);
+    (run, replay)
+}
+
+#[test]
+fn the_longest_that_a_script_may_send_is_replayed() {
+    let source = "alice = browser(\"alice\")\nalice.get(\"/\")\nalice.send_raw(\"\\x7f\" * (1 << 20))\n\
+                  alice.post(\"/\", \"\\x7f\" * (1 << 20))\nprint(\"x\" * 5000000)\nexpect(False, \"x\" * 5000000)\n";
+    let (run, replay) = replayed_script("replay-long", source, "l4-nat");
+    assert_eq!(run.status.code(), Some(1), "{}", text(&run.stderr));
+    assert_eq!(replay.status.code(), Some(0), "{}{}", text(&replay.stdout), text(&replay.stderr));
+    assert!(text(&replay.stdout).contains(": equal, "), "{}", text(&replay.stdout));
+}
+
+#[test]
+fn what_is_too_long_for_a_plan_is_the_scripts_error_and_what_came_before_it_is_replayed() {
+    for (name, wrong, why) in [
+        ("raw", "alice.send_raw(\"x\" * 5000000)", "one action sends 1048576 raw bytes at most"),
+        ("text", "alice.post(\"/\", \"x\" * 5000000)", "the text of a body has 1048576 bytes at most"),
+        (
+            "fields",
+            "alice.get(\"/\", headers = {\"X%d\" % n: \"y\" for n in range(30000)})",
+            "1000 header fields at most",
+        ),
+        ("password", "curl(\"bob\", password = \"x\" * 5000000)", "1000 bytes each at most"),
+        ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a host"),
+        ("drain", "drain(\"x\" * 5000000)", "there is no "),
+    ] {
+        let source = format!("alice = browser(\"alice\")\nalice.get(\"/\")\n{wrong}\n");
+        let (run, replay) = replayed_script(&format!("replay-too-long-{name}"), &source, "l4-nat");
+        assert_eq!(run.status.code(), Some(2), "{name}: {}", text(&run.stdout));
+        let error = text(&run.stderr);
+        assert!(error.contains("script.star:3:") && error.contains(why), "{name}: {error:.2000}");
+        assert_eq!(replay.status.code(), Some(0), "{name}: {}{}", text(&replay.stdout), text(&replay.stderr));
+    }
+}
+
+#[test]
+fn where_nothing_can_be_recorded_nothing_is_run() {
+    let folder = folder("record-nowhere");
+    let file = folder.join("file");
+    std::fs::write(&file, "x").unwrap();
+    let mut places = vec![file.to_str().unwrap().to_owned()];
+    if cfg!(unix) {
+        places.push("/dev/null".into());
+    }
+    if cfg!(target_os = "linux") {
+        places.push("/sys/x".into());
+    }
+    #[cfg(unix)]
+    {
+        let link = folder.join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        places.push(link.to_str().unwrap().to_owned());
+    }
+    for place in places {
+        let output = stickler(&["run", "parity", "-b", "l4-nat", "--record", &place]);
+        assert_eq!(output.status.code(), Some(2), "{place}");
+        let error = text(&output.stderr);
+        assert!(error.contains(&format!("nothing can be recorded in {place}: ")), "{error}");
+        assert_eq!(text(&output.stdout), "", "nothing was run");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_later_costs_no_result() {
+    let folder = folder("record-later");
+    // The scenario's folder is a file.
+    std::fs::write(folder.join("parity"), "x").unwrap();
+    let into = folder.to_str().unwrap();
+    let output = stickler(&["run", "parity", "-b", "l4-nat", "-b", "pin-on-401", "--record", into]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("2 runs, 2 as expected"), "{}", text(&output.stdout));
+    let error = text(&output.stderr);
+    assert!(error.contains("cannot write ") && error.contains("; and 1 more of the files"), "{error}");
+}
+
+#[test]
+fn a_run_without_a_trace_is_said_to_be_not_recorded() {
+    let folder = folder("record-untraced");
+    let script = folder.join("script.star");
+    std::fs::write(&script, "site(front = \"no-such\")\ncurl(\"alice\").get(\"/\")\n").unwrap();
+    let into = folder.join("recorded");
+    let output = stickler(&["run", script.to_str().unwrap(), "-b", "l4-nat", "--record", into.to_str().unwrap()]);
+    assert!(text(&output.stderr).contains("1 of 1 runs not recorded: without a trace"), "{}", text(&output.stderr));
+    assert!(!into.join("script").exists());
 }

@@ -15,7 +15,7 @@ use crate::{ClientSpec, Identity, Name, Payload, WorldError};
 /// A step whose result others refer to carries an id, and the caller chooses it. So removing a step from a plan changes
 /// no other step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// Adds a client. Nothing is connected yet.
     AddClient(ClientSpec),
@@ -60,6 +60,7 @@ pub enum Action {
 
 /// A wait for the balancer's health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CheckWait {
     /// The change that the checks have to notice.
     pub change: CheckChange,
@@ -105,6 +106,7 @@ impl Action {
 
 /// What a client is to ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RequestSpec {
     /// Who asks.
     pub client: Name,
@@ -128,6 +130,7 @@ impl RequestSpec {
 
 /// Bytes that a client sends as they are, on a connection of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RawSpec {
     /// The client from whose host they are sent.
     pub client: Name,
@@ -143,11 +146,22 @@ pub struct RawSpec {
 pub enum Piece {
     /// These bytes, which are UTF-8.
     Text(String),
-    /// These bytes.
-    Bytes(Vec<u8>),
+    /// These bytes; text of hexadecimal digits in JSON.
+    Bytes(#[serde(with = "crate::text::hexadecimal")] Vec<u8>),
     /// The token that an earlier [`Action::MakeToken`] made, as `Authorization` carries it. A plan refers to a token
     /// because its bytes are others with another seed.
     Token(TokenId),
+}
+
+impl Piece {
+    /// Returns how many bytes it gives; 0 for a token, whose length a plan does not know.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Token(_) => 0,
+        }
+    }
 }
 
 /// The number of a token that an [`Action::MakeToken`] makes. From 1.

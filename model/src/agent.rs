@@ -75,6 +75,13 @@ macro_rules! agents {
             /// The name of each user agent in traces and scripts.
             pub const ALL: &[(&str, Self)] = &[$(($name, Self::$variant)),+];
 
+            /// Returns its name in traces and scripts.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
             /// Returns how this user agent behaves.
             pub const fn behaviour(self) -> Behaviour {
                 match self {

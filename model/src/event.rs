@@ -12,6 +12,7 @@ use crate::{Action, Name, Principal, Time};
 
 /// One observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Event {
     /// When.
     pub at: Time,
@@ -151,6 +152,7 @@ impl fmt::Display for Decided {
 
 /// An HTTP request as the server that processed it numbers it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Served {
     /// The server.
     pub server: Name,
@@ -162,7 +164,7 @@ pub struct Served {
 
 /// What was seen. A connection is a number that its observer gives it, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
     /// The world was asked for this.
     Action(Action),

@@ -14,6 +14,7 @@
 //! * [`action`]: what a plan may ask of a world, as data, and the [`Outcome`] of it.
 //! * [`agent`]: the user agents that a client can behave as.
 //! * [`request`]: what a request may be, and which header fields are the client's own.
+//! * [`bounds`]: how much a plan may ask for. [`topology_problem`]: what a topology may be.
 //! * [`capabilities`]: the schemes and security packages that each user agent has.
 //! * [`event`]: what clients, servers, the DC and the balancer saw.
 //! * [`trace`]: the events of a run in order, and the [`Journal`] that collects them.
@@ -28,6 +29,7 @@
 pub mod action;
 pub mod agent;
 pub mod balancer;
+pub mod bounds;
 pub mod capabilities;
 pub mod env;
 pub mod escape;
@@ -43,12 +45,14 @@ pub mod sync;
 mod text;
 pub mod time;
 pub mod topology;
+pub mod topology_problem;
 pub mod trace;
 mod weight;
 pub mod world;
 
 pub use action::{Action, Answer, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
 pub use balancer::BalancerSpec;
+pub use bounds::ActionProblem;
 pub use env::{Entropy, Env};
 pub use event::{Event, Leg, RequestId, What};
 pub use name::{Name, Principal};
@@ -57,6 +61,7 @@ pub use plan::Plan;
 pub use request::RequestProblem;
 pub use time::{Clock, Time};
 pub use topology::{ClientSpec, Identity, Profile, Topology};
+pub use topology_problem::TopologyProblem;
 pub use trace::{Header, Journal, Trace};
 pub use world::{World, WorldError};
 

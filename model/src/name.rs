@@ -17,6 +17,13 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns whether a client or a host of a plan may have this name: letters, digits, `-` and `_` of ASCII, at most
+    /// [`MAX_NAME`](crate::bounds::MAX_NAME).
+    pub fn is_plain(text: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=crate::bounds::MAX_NAME).contains(&text.len()) && text.bytes().all(plain)
+    }
 }
 
 impl<'de> Deserialize<'de> for Name {

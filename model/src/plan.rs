@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Piece, TokenId};
-use crate::{Action, BalancerSpec, ClientSpec, Name, RequestId, RequestProblem, Topology};
+use crate::bounds::{MAX_PLAN_BYTES, MAX_UNDER_WAY};
+use crate::{Action, ActionProblem, BalancerSpec, ClientSpec, Name, RequestId, Topology, TopologyProblem};
 
 /// The most steps that a plan may have.
 pub const MAX_STEPS: usize = 100_000;
@@ -25,14 +26,20 @@ pub struct Plan {
     pub steps: Vec<Action>,
 }
 
-/// A step of a plan makes no sense, whatever world performs it.
+/// A plan makes no sense, whatever world performs it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}")]
-pub struct PlanError {
-    /// The index of the step, from 0.
-    pub step: usize,
-    /// What is wrong with it.
-    pub problem: StepProblem,
+pub enum PlanError {
+    /// No world can be built from its topology.
+    #[error("the topology makes no sense: {0}")]
+    Topology(TopologyProblem),
+    /// A step of it makes no sense.
+    #[error("{problem}")]
+    Step {
+        /// The index of the step, from 0.
+        step: usize,
+        /// What is wrong with it.
+        problem: StepProblem,
+    },
 }
 
 /// What is wrong with a step.
@@ -58,25 +65,33 @@ pub enum StepProblem {
         /// The client.
         client: Name,
     },
-    /// No user agent can be asked to send the request.
-    #[error("{0}")]
-    Request(RequestProblem),
+    /// No plan may ask for this.
+    #[error(transparent)]
+    Action(#[from] ActionProblem),
+    /// Too many requests are started and not yet waited for.
+    #[error("{MAX_UNDER_WAY} requests are under way already: wait for some of them before this one starts")]
+    TooManyUnderWay,
+    /// The steps up to this one have more text than a plan holds.
+    #[error("the steps of a plan hold {MAX_PLAN_BYTES} bytes of text at most, and this one exceeds them")]
+    TooMuchText,
     /// The plan has more than [`MAX_STEPS`] steps.
     #[error("a plan has {MAX_STEPS} steps at most")]
     TooMany,
 }
 
 impl Plan {
-    /// Checks that each step refers to what earlier steps brought into being, and that ids are unique. Whether hosts
+    /// Checks that a world can be built from the topology, that each step is one that a plan may ask for
+    /// ([`Action::check`]) and refers to what earlier steps brought into being, and that ids are unique. Whether hosts
     /// and the balancer exist is known only to the world that performs the plan.
     ///
     /// # Errors
-    /// [`PlanError`]: the first step that makes no sense.
+    /// [`PlanError`]: the topology, or the first step that makes no sense.
     pub fn check(&self) -> Result<(), PlanError> {
+        self.topology.check().map_err(PlanError::Topology)?;
         let mut check = Check::default();
         for (step, action) in self.steps.iter().enumerate() {
             let checked = if step < MAX_STEPS { check.step(action) } else { Err(StepProblem::TooMany) };
-            checked.map_err(|problem| PlanError { step, problem: self.later(step, problem) })?;
+            checked.map_err(|problem| PlanError::Step { step, problem: self.later(step, problem) })?;
         }
         Ok(())
     }
@@ -104,20 +119,36 @@ struct Check {
     /// The tokens that exist, and those that their client could not make.
     tokens: BTreeSet<TokenId>,
     no_tokens: BTreeMap<TokenId, Name>,
+    /// How many requests were started and not waited for.
+    under_way: usize,
+    /// What the steps hold, in bytes.
+    weight: usize,
 }
 
 impl Check {
     fn step(&mut self, action: &Action) -> Result<(), StepProblem> {
+        action.check()?;
+        self.weight += action.weight();
+        if self.weight > MAX_PLAN_BYTES {
+            return Err(StepProblem::TooMuchText);
+        }
         match action {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => {
                 self.client(&request.client)?;
-                request.check().map_err(StepProblem::Request)?;
+                if self.under_way == MAX_UNDER_WAY {
+                    return Err(StepProblem::TooManyUnderWay);
+                }
+                self.under_way += 1;
                 unique(self.requests.insert(*id, false).is_none(), id)
             }
             Action::Await(id) => {
                 let awaited = self.requests.get_mut(id).ok_or_else(|| StepProblem::Unknown(id.to_string()))?;
-                if std::mem::replace(awaited, true) { Err(StepProblem::AwaitedTwice(*id)) } else { Ok(()) }
+                if std::mem::replace(awaited, true) {
+                    return Err(StepProblem::AwaitedTwice(*id));
+                }
+                self.under_way -= 1;
+                Ok(())
             }
             Action::MakeToken { id, client } => self.make_token(*id, client),
             Action::SendRaw(raw) => {
@@ -176,7 +207,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Identity, Principal, Profile, RawSpec, RequestSpec};
+    use crate::{Identity, Payload, Principal, Profile, RawSpec, RequestSpec, standard};
 
     fn client(name: &str, logs_on: bool) -> Action {
         let identity = || Identity { principal: Principal::new("CORP", name), password: "x".into() };
@@ -197,8 +228,12 @@ mod tests {
     }
 
     fn checked(steps: Vec<Action>) -> Result<(), String> {
-        let plan = Plan { seed: 0, balancer: BalancerSpec::named("l4-nat"), topology: Topology::default(), steps };
-        plan.check().map_err(|error| format!("{}: {error}", error.step))
+        let topology = standard::site(2);
+        let plan = Plan { seed: 0, balancer: BalancerSpec::named("l4-nat"), topology, steps };
+        plan.check().map_err(|error| match error {
+            PlanError::Step { step, problem } => format!("{step}: {problem}"),
+            PlanError::Topology(_) => error.to_string(),
+        })
     }
 
     fn wrong(steps: Vec<Action>) -> String {
@@ -276,10 +311,102 @@ mod tests {
     }
 
     #[test]
+    fn the_requests_under_way_are_bounded() {
+        let most = MAX_UNDER_WAY as u32;
+        let mut steps = vec![client("a", true)];
+        steps.extend((1..=most).map(|id| start(id, "a")));
+        assert_eq!(checked([&steps[..], &[Action::Await(RequestId(7)), start(most + 1, "a")]].concat()), Ok(()));
+        let many = wrong([&steps[..], &[start(most + 1, "a")]].concat());
+        assert!(many.starts_with("10001: 10000 requests are under way already"), "{many}");
+    }
+
+    #[test]
+    fn the_text_of_all_steps_is_bounded() {
+        let post = |id| {
+            let body = Payload::Text("x".repeat(1 << 20));
+            Action::Start {
+                id: RequestId(id),
+                request: RequestSpec { body, ..RequestSpec::new("a".into(), "POST", "/") },
+            }
+        };
+        let steps = |count| std::iter::once(client("a", true)).chain((1..=count).map(post)).collect();
+        assert_eq!(checked(steps(63)), Ok(()));
+        assert_eq!(
+            wrong(steps(64)),
+            "64: the steps of a plan hold 67108864 bytes of text at most, and this one exceeds them"
+        );
+    }
+
+    #[test]
+    fn a_topology_is_one_that_a_world_can_be_built_from() {
+        let plan = Plan {
+            seed: 0,
+            balancer: BalancerSpec::named("l4-nat"),
+            topology: Topology::default(),
+            steps: vec![Action::Await(RequestId(1))],
+        };
+        let error = plan.check().expect_err("it has no server");
+        assert_eq!(error, PlanError::Topology(TopologyProblem::Servers(0)));
+    }
+
+    #[test]
+    fn a_step_is_one_that_a_plan_may_ask_for() {
+        let long = wrong(vec![client("a", true), Action::Advance(Duration::MAX)]);
+        assert!(long.starts_with("1: the time to pass is "), "{long}");
+        assert!(wrong(vec![client("a b", true)]).starts_with("0: `a b` is not a name"));
+    }
+
+    #[test]
     fn a_plan_can_be_read_back() {
-        let steps = vec![client("alice", true), token(1, "alice"), send("alice", 1), start(2, "alice")];
+        let bytes = vec![Piece::Bytes(vec![0, 0x7f, 0xff])];
+        let raw = Action::SendRaw(RawSpec { client: "alice".into(), bytes, patience: Duration::from_secs(1) });
+        let steps = vec![client("alice", true), token(1, "alice"), send("alice", 1), start(2, "alice"), raw];
         let plan = Plan { seed: 3, balancer: BalancerSpec::named("l4-nat"), topology: Topology::default(), steps };
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+        assert!(json.contains(r#"{"bytes":"007fff"}"#), "{json}");
+        for wrong in ["\"007ff\"", "\"007fzz\"", "\"+1\"", "[0,127,255]"] {
+            assert!(serde_json::from_str::<Plan>(&json.replace("\"007fff\"", wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_wherever_they_stand() {
+        let plan = Plan {
+            seed: 3,
+            balancer: BalancerSpec::named("l4-nat"),
+            topology: standard::site(1),
+            steps: vec![client("alice", true), start(2, "alice"), token(1, "alice"), send("alice", 1)],
+        };
+        let json = serde_json::to_value(&plan.topology).unwrap();
+        assert!(serde_json::from_value::<Topology>(json.clone()).is_ok());
+        assert!(accepted_with_a_field::<Topology>(&json).is_empty(), "{:?}", accepted_with_a_field::<Topology>(&json));
+        for step in &plan.steps {
+            let json = serde_json::to_value(step).unwrap();
+            assert_eq!(serde_json::from_value::<Action>(json.clone()).unwrap(), *step);
+            assert!(accepted_with_a_field::<Action>(&json).is_empty(), "{:?}", accepted_with_a_field::<Action>(&json));
+        }
+    }
+
+    /// The places (JSON pointers) of the objects that may have one more field.
+    fn accepted_with_a_field<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> Vec<String> {
+        let (mut accepted, mut places) = (Vec::new(), vec![String::new()]);
+        while let Some(place) = places.pop() {
+            let mut more = json.clone();
+            match more.pointer_mut(&place).unwrap() {
+                serde_json::Value::Object(object) => {
+                    places.extend(object.keys().map(|key| format!("{place}/{key}")));
+                    object.insert("surplus".into(), 1.into());
+                    if serde_json::from_value::<T>(more).is_ok() {
+                        accepted.push(place);
+                    }
+                }
+                serde_json::Value::Array(list) => {
+                    places.extend((0..list.len()).map(|index| format!("{place}/{index}")))
+                }
+                _ => {}
+            }
+        }
+        accepted
     }
 }

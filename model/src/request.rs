@@ -3,7 +3,8 @@
 //!
 //! Anything else is sent as raw bytes ([`RawSpec`](crate::RawSpec)), where nobody's user agent answers for it.
 
-use crate::{REQUEST_ID_HEADER, RequestSpec};
+use crate::bounds::{MAX_BODY, MAX_TEXT};
+use crate::{Payload, REQUEST_ID_HEADER, RequestSpec};
 
 /// The header fields that are the client's own, and why; their names in lower case.
 ///
@@ -28,6 +29,13 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
 /// Longest path and query, in bytes.
 const MAX_PATH: usize = 2_000;
 
+/// The most fields that a client adds to a request.
+const MAX_FIELDS: usize = 1_000;
+
+/// The longest that they may be, names and values together, in bytes. IIS takes 16 KiB by default, and other servers up
+/// to some 64 KiB: what is longer than any of them takes can be sent, within reason.
+const MAX_FIELDS_LENGTH: usize = 256 << 10;
+
 /// What of a request no user agent can be asked to send.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestProblem {
@@ -46,6 +54,22 @@ pub enum RequestProblem {
     /// A header field that cannot stand in a head.
     #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
     Field(String),
+    /// There are too many header fields, or they are too long.
+    #[error(
+        "a request has {MAX_FIELDS} header fields at most, of {MAX_FIELDS_LENGTH} bytes in all; this one has {count}, of {length} bytes"
+    )]
+    Fields {
+        /// How many there are.
+        count: usize,
+        /// How many bytes their names and values have.
+        length: usize,
+    },
+    /// The text of the body is too long for a plan to hold.
+    #[error("the text of a body has {MAX_TEXT} bytes at most, and this one has {0}: give a longer body as bytes_of()")]
+    Text(usize),
+    /// The body is too long.
+    #[error("a body has {MAX_BODY} bytes at most, and this one has {0}")]
+    Body(u64),
     /// A header field that is the client's own.
     #[error("the field `{name}` is not to be set: {why}. Nor are {}. send_raw() sends whatever you like", others(.name))]
     OwnField {
@@ -62,7 +86,7 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestProblem`]: the first part that cannot be sent.
     pub fn check(&self) -> Result<(), RequestProblem> {
-        let Self { method, path, headers, .. } = self;
+        let Self { method, path, headers, body, .. } = self;
         if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Err(RequestProblem::Method(start(method)));
         }
@@ -73,7 +97,16 @@ impl RequestSpec {
         if !path.starts_with('/') || path.len() > MAX_PATH || !path.bytes().all(in_path) {
             return Err(RequestProblem::Path(start(path)));
         }
-        headers.iter().try_for_each(|(name, value)| field(name, value))
+        let length = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if headers.len() > MAX_FIELDS || length > MAX_FIELDS_LENGTH {
+            return Err(RequestProblem::Fields { count: headers.len(), length });
+        }
+        headers.iter().try_for_each(|(name, value)| field(name, value))?;
+        match body {
+            Payload::Text(text) if text.len() > MAX_TEXT => Err(RequestProblem::Text(text.len())),
+            Payload::Bytes(length) if *length > MAX_BODY => Err(RequestProblem::Body(*length)),
+            Payload::Empty | Payload::Text(_) | Payload::Bytes(_) => Ok(()),
+        }
     }
 }
 
@@ -148,6 +181,16 @@ mod tests {
         assert!(
             told.contains("`Connection` is not to be set") && told.contains("Nor are authorization, content-length")
         );
+    }
+
+    #[test]
+    fn the_number_and_the_length_of_fields_are_bounded() {
+        assert_eq!(request("GET", "/", &[("X", "y"); MAX_FIELDS]), Ok(()));
+        let many = request("GET", "/", &[("X", "y"); 30_000]);
+        assert_eq!(many, Err(RequestProblem::Fields { count: 30_000, length: 60_000 }));
+        assert_eq!(request("GET", "/", &[("X", &"y".repeat(MAX_FIELDS_LENGTH - 1))]), Ok(()));
+        let long = request("GET", "/", &[("X", &"y".repeat(MAX_FIELDS_LENGTH))]);
+        assert_eq!(long, Err(RequestProblem::Fields { count: 1, length: MAX_FIELDS_LENGTH + 1 }));
     }
 
     #[test]

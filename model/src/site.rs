@@ -6,7 +6,7 @@ use crate::Principal;
 
 /// Settings of a site, each with IIS's own default. A tracked or trusted acceptor has use for few.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct SiteSpec {
     /// The application pool's identity.
     pub pool: AppPool,
@@ -84,7 +84,7 @@ pub enum KeepAlive {
 
 /// Extended protection for authentication (`<extendedProtection>`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ProtectionSpec {
     /// `tokenChecking`.
     pub checking: Checking,
@@ -126,6 +126,7 @@ pub enum Checking {
 
 /// A file below `/files/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileSpec {
     /// Its name.
     pub name: String,

@@ -27,3 +27,29 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T>(
 
     deserializer.deserialize_str(Text(expected, read))
 }
+
+/// Bytes as text of hexadecimal digits, two for each, in place of an array of numbers.
+pub(crate) mod hexadecimal {
+    use std::fmt::Write as _;
+
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        super::from_text(deserializer, "bytes as hexadecimal digits, two for each", read)
+    }
+
+    fn read(text: &str) -> Option<Vec<u8>> {
+        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
+        if rest.is_empty() { bytes.collect() } else { None }
+    }
+}

@@ -10,6 +10,7 @@ use crate::{BalancerSpec, Name, Principal};
 
 /// Everything a world is built from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Topology {
     /// The domain and its users.
     pub domain: DomainSpec,
@@ -50,6 +51,7 @@ impl Topology {
 
 /// An Active Directory domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DomainSpec {
     /// NetBIOS name, `CORP`.
     pub netbios: String,
@@ -69,6 +71,7 @@ pub struct DomainSpec {
 
 /// A domain controller, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ControllerSpec {
     /// The host's name. The first of the domain's DCs that is not stale holds the role of the PDC emulator.
     pub name: Name,
@@ -97,6 +100,7 @@ impl ControllerSpec {
 
 /// A second domain, with a DC of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PartnerSpec {
     /// The domain. A trust holds where the domains list each other in their `trusts` with one password; it
     /// is broken where the passwords differ.
@@ -123,6 +127,7 @@ impl PartnerSpec {
 
 /// What an account is as a Kerberos service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The account: a user, `svc-web`, or a machine, `iis1$`.
     pub account: String,
@@ -136,6 +141,7 @@ pub struct ServiceSpec {
 
 /// A trust with another domain, in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrustSpec {
     /// The other domain's NetBIOS name.
     pub netbios: String,
@@ -147,6 +153,7 @@ pub struct TrustSpec {
 
 /// A user account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserSpec {
     /// The account's name without its domain (`sAMAccountName`).
     pub name: String,
@@ -158,6 +165,7 @@ pub struct UserSpec {
 
 /// One server of the farm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServerSpec {
     /// The host's name.
     pub name: Name,
@@ -221,6 +229,7 @@ impl Acceptor {
 
 /// An acceptor with a table of authenticated clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tracked {
     /// The key of its table.
     pub by: TrackedBy,
@@ -300,6 +309,7 @@ pub enum IisVersion {
 
 /// TLS on the way from the clients to the servers. All certificates are of one authority, which everybody trusts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TlsSpec {
     /// What is between the balancer and the servers.
     pub upstream: UpstreamTls,
@@ -325,6 +335,7 @@ pub enum UpstreamTls {
 
 /// A link between any two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LinkSpec {
     /// One way.
     pub latency: Duration,
@@ -340,6 +351,7 @@ impl Default for LinkSpec {
 
 /// One client: a user agent, on a host of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ClientSpec {
     /// The client's name.
     pub name: Name,
@@ -423,6 +435,7 @@ fn is_zero(value: &i64) -> bool {
 
 /// Credentials that a client was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Who the user claims to be.
     pub principal: Principal,
@@ -432,6 +445,7 @@ pub struct Identity {
 
 /// How a user agent behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Which product it follows.
     pub agent: Agent,

@@ -13,6 +13,7 @@ use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology,
 /// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
 /// declared does not apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     /// The seed of everything random in the run.
     pub seed: u64,
@@ -26,6 +27,7 @@ pub struct Header {
 
 /// What a balancer declares about itself, for the requirements that depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Promises {
     /// A client's requests reach one backend for this long after its last one; `None`: no persistence.
     pub persistence: Option<Duration>,
@@ -73,6 +75,7 @@ impl Promises {
 
 /// A part of the site with backends of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// The prefix of its paths; empty for everything that no other service has.
     pub prefix: String,
@@ -83,6 +86,7 @@ pub struct Service {
 /// How evenly load is spread while every backend is up: of `n` units, a backend with the share `s`
 /// of the weights gets at most `n * s * (100 + percent) / 100 + units`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spread {
     /// What is spread.
     pub unit: SpreadUnit,
@@ -106,6 +110,7 @@ pub enum SpreadUnit {
 
 /// Active health checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Checks {
     /// From one check of a backend to its next.
     pub interval: Duration,
@@ -134,6 +139,7 @@ impl Checks {
 
 /// Everything that was seen in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Trace {
     /// What it was made with.
     pub header: Header,

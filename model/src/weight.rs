@@ -1,7 +1,7 @@
 //! How much memory an event takes, so that a trace can be bounded.
 
 use crate::action::Piece;
-use crate::{Action, Event, Payload, What};
+use crate::{Action, Event, Identity, Payload, What};
 
 /// Returns about how many bytes an event takes: those of its type, and those of the text that a peer or a script can
 /// make as long as it likes. Names and numbers are short.
@@ -11,7 +11,7 @@ pub(crate) fn of(event: &Event) -> usize {
 
 fn text(what: &What) -> usize {
     match what {
-        What::Action(action) => asked(action),
+        What::Action(action) => action.weight(),
         What::RequestStarted { method, path, .. } => method.len() + path.len(),
         What::CookieReceived { value, .. }
         | What::CookieSent { value, .. }
@@ -31,21 +31,26 @@ fn text(what: &What) -> usize {
     }
 }
 
-fn asked(action: &Action) -> usize {
-    match action {
-        Action::Start { request, .. } => {
-            let fields: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-            let body = if let Payload::Text(text) = &request.body { text.len() } else { 0 };
-            request.method.len() + request.path.len() + fields + body
+impl Action {
+    /// Returns about how many bytes it takes beyond those of its type: its text, and the lists that it consists of.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Start { request, .. } => {
+                let field = |(name, value): &(String, String)| size_of::<(String, String)>() + name.len() + value.len();
+                let fields: usize = request.headers.iter().map(field).sum();
+                let body = if let Payload::Text(text) = &request.body { text.len() } else { 0 };
+                request.method.len() + request.path.len() + fields + body
+            }
+            Self::SendRaw(raw) => raw.bytes.iter().map(|piece| size_of::<Piece>() + piece.length()).sum(),
+            Self::AddClient(client) => {
+                client.identity.as_ref().map_or(0, credentials) + client.host.as_ref().map_or(0, String::len)
+            }
+            Self::SwitchUser(_, identity) => credentials(identity),
+            _ => 0,
         }
-        Action::SendRaw(raw) => {
-            let length = |piece: &Piece| match piece {
-                Piece::Text(text) => text.len(),
-                Piece::Bytes(bytes) => bytes.len(),
-                Piece::Token(_) => 0,
-            };
-            raw.bytes.iter().map(length).sum()
-        }
-        _ => 0,
     }
+}
+
+fn credentials(identity: &Identity) -> usize {
+    identity.principal.as_str().len() + identity.password.len()
 }

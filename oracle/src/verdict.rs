@@ -42,6 +42,7 @@ impl fmt::Display for Grade {
 
 /// The verdict on one trace by one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// The requirement.
     pub requirement: Requirement,
@@ -104,6 +105,7 @@ impl Verdict {
 
 /// Proof that something went wrong, and who is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Who is at fault. Only what is the balancer's fault is a violation.
     pub fault: Party,
@@ -127,7 +129,7 @@ impl Evidence {
 
 /// A request that a piece of evidence is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Cited {
     /// A request that a client started. The same plan gives it the same id in every run.
     Request {

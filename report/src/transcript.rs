@@ -213,9 +213,9 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
             let identity = client.identity.as_ref().map(|identity| &identity.principal);
             write!(
                 f,
-                "add client {} ({:?}) with the credentials of {}",
+                "add client {} ({}) with the credentials of {}",
                 client.name,
-                client.profile.agent,
+                client.profile.agent.name(),
                 user(identity)
             )
         }

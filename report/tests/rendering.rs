@@ -273,3 +273,15 @@ fn a_ticket_is_told_with_its_user_its_service_and_why_it_was_refused() {
     assert_eq!(told(None, 41), of("somebody") + "refused with Kerberos error 41");
     assert_eq!(told(None, 0x8009_0346), of("somebody") + "refused with 80090346");
 }
+
+#[test]
+fn a_transcript_names_the_kind_of_a_client_as_scripts_do() {
+    use stickler_model::agent::Agent;
+    use stickler_model::{Action, ClientSpec, Profile};
+    for (name, agent) in Agent::ALL {
+        let spec = ClientSpec::new("alice".into(), Profile::of(*agent), None);
+        let what = What::Action(Action::AddClient(spec));
+        let line = transcript::line(&Event { at: Time(0), by: "world".into(), what });
+        assert!(line.ends_with(&format!("add client alice ({name}) with the credentials of anonymous")), "{line}");
+    }
+}

@@ -15,6 +15,7 @@ const SHOWN: usize = 160;
 /// Displays as `file:line:column: message`, the line itself, and a mark under the place with the
 /// actual value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Diagnostic {
     /// The file's path as it was given.
     pub file: String,

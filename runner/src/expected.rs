@@ -13,6 +13,7 @@ const UNSAID: [Grade; 4] = [Grade::Ok, Grade::NotExercised, Grade::NotApplicable
 
 /// The expected outcome of one scenario over one balancer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The grades that a requirement may get. One that is missing here must not be violated.
     pub grades: BTreeMap<Requirement, Vec<Grade>>,
@@ -36,7 +37,7 @@ pub enum ScriptOutcome {
 
 /// How a run differs from what was expected of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Deviation {
     /// A requirement got a grade that was not expected.
     Grade {

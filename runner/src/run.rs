@@ -8,6 +8,7 @@ use crate::{Arm, Deviation, Diagnostic, Expected, control, play};
 
 /// Where a run comes from, for people who want to find it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Source {
     /// The scenario's name, or what a plan is called.
     pub scenario: String,

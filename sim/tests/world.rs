@@ -304,6 +304,52 @@ fn what_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
+fn what_no_plan_may_ask_for_is_refused_and_not_in_the_trace() {
+    use stickler_model::bounds::{MAX_RUN_TIME, MAX_TEXT, MAX_TIME};
+    let mut stage = Stage::new("l4-nat", 1);
+    stage.client("alice", Agent::Curl, None);
+    let mut refused = |action: Action| stage.0.perform(action).unwrap_err().to_string();
+    let raw = RawSpec::new("alice".into(), "x".repeat(MAX_TEXT + 1), Duration::from_secs(1));
+    assert!(refused(Action::SendRaw(raw)).starts_with("one action sends 1048576 raw bytes at most"));
+    assert!(refused(Action::Advance(MAX_TIME + Duration::from_secs(1))).starts_with("the time to pass is "));
+    let named = ClientSpec::new("a b".into(), Profile::CURL, None);
+    assert!(refused(Action::AddClient(named)).starts_with("`a b` is not a name"));
+    let body = Payload::Text("x".repeat(MAX_TEXT + 1));
+    let post = RequestSpec { body, ..RequestSpec::new("alice".into(), "POST", "/") };
+    assert!(refused(Action::Start { id: RequestId(1), request: post }).starts_with("the text of a body has "));
+
+    for _ in 0..100 {
+        stage.act(Action::Advance(MAX_TIME));
+    }
+    assert!(stage.0.now().since_start() <= MAX_RUN_TIME);
+    let error = stage.0.perform(Action::Advance(MAX_TIME)).unwrap_err();
+    assert_eq!(error.to_string(), "a run lasts 100 years at most: let less time pass");
+    assert_eq!(stage.get("alice", "/").status, Some(401));
+    assert_eq!(stage.end().actions().count(), 1 + 100 + 2, "what was refused is not in the trace");
+}
+
+#[test]
+fn the_requests_under_way_are_bounded() {
+    let mut stage = Stage::new("l4-nat", 1);
+    stage.client("alice", Agent::Curl, None);
+    let get = || RequestSpec::new("alice".into(), "GET", "/");
+    for _ in 0..stickler_model::bounds::MAX_UNDER_WAY {
+        stage.start(get());
+    }
+    let error = stage.0.perform(Action::Start { id: RequestId(1 << 20), request: get() }).unwrap_err();
+    assert!(error.to_string().starts_with("10000 requests are under way already"), "{error}");
+}
+
+#[test]
+fn a_topology_that_makes_no_sense_is_refused() {
+    let refused =
+        |topology| SimWorld::new(topology, &BalancerSpec::named("l4-nat"), 0).err().map(|error| error.to_string());
+    assert_eq!(refused(topology(0)).unwrap(), "a site has from 1 to 64 servers, and this one has 0");
+    assert_eq!(refused(topology(64)), None);
+    assert_eq!(refused(topology(65)).unwrap(), "a site has from 1 to 64 servers, and this one has 65");
+}
+
+#[test]
 fn a_drained_backend_gets_no_new_client_until_it_is_undrained() {
     let mut stage = Stage::new("l4-nat", 2);
     let served = |stage: &mut Stage, name: &str| {

@@ -1,24 +1,40 @@
 //! What can be wrong with a run file.
 
+use std::fmt;
+
+use stickler_model::TopologyProblem;
 use stickler_model::plan::{MAX_STEPS, StepProblem};
+use stickler_oracle::Requirement;
 
 use super::{FORMAT, MAX_LINE};
 
 /// A run file cannot be read, or makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}:{line}: {problem}")]
+#[error("{path}{}: {problem}", Place(*.line))]
 pub struct FileError {
     /// The path as it was given.
     pub path: String,
-    /// The line, from 1.
-    pub line: usize,
+    /// The line, from 1; `None`: the file cannot be opened.
+    pub line: Option<usize>,
     /// What is wrong there.
     pub problem: Problem,
+}
+
+/// The line of an error, after the path.
+struct Place(Option<usize>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
 }
 
 /// What is wrong with a line of a run file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
+    /// The file cannot be opened.
+    #[error("cannot be opened: {0}")]
+    Unopened(std::io::Error),
     /// The operating system refuses to read on.
     #[error("cannot read on: {0}")]
     Unreadable(std::io::Error),
@@ -26,7 +42,7 @@ pub enum Problem {
     #[error("this line is longer than {MAX_LINE} bytes: it is none of a run file")]
     TooLong,
     /// The first line is not that of a run file.
-    #[error("this is no run file: its first line is not the head of one ({0})")]
+    #[error("this is no run file: its first line is not the head of one ({})", said(.0))]
     NotARunFile(serde_json::Error),
     /// Another version wrote the file.
     #[error("the file has format {found}, and this version of Stickler reads format {FORMAT}")]
@@ -34,8 +50,16 @@ pub enum Problem {
         /// The format that the file says it has.
         found: u64,
     },
+    /// The file is of an arm that is not there to perform its plan.
+    #[error("the file is of the arm `{found}`, and this build has: {has}")]
+    Arm {
+        /// The arm that the file names.
+        found: String,
+        /// The arm that is there.
+        has: &'static str,
+    },
     /// The line is not JSON, or has unknown or missing fields.
-    #[error("column {}: {}", .0.column(), .0)]
+    #[error("column {}: {}", .0.column(), said(.0))]
     Malformed(serde_json::Error),
     /// The line stands in a place where it cannot stand.
     #[error(
@@ -48,15 +72,27 @@ pub enum Problem {
     /// The plan has too many steps.
     #[error("a plan has {MAX_STEPS} steps at most")]
     TooManySteps,
-    /// There are more lines of results than a run can have.
-    #[error("a run has {max} lines of this kind at most")]
-    TooManyResults {
-        /// How many there can be.
-        max: usize,
-    },
+    /// The plan has no step, and nothing is recorded beside it.
+    #[error("the plan has no steps, and nothing is recorded: there is nothing to perform")]
+    NoSteps,
+    /// No world can be built from the topology.
+    #[error("the topology makes no sense: {0}")]
+    Topology(TopologyProblem),
     /// A step makes no sense.
     #[error("this step makes no sense: {0}")]
     Step(StepProblem),
+    /// A verdict has more evidence than a file may have of one.
+    #[error(
+        "a verdict has {} pieces of evidence at most, each with {} requests, {} events and {} bytes of summary at most",
+        super::kept::MAX_EVIDENCE,
+        super::kept::MAX_CITED,
+        super::kept::MAX_CITED,
+        super::kept::MAX_SUMMARY
+    )]
+    TooMuchEvidence,
+    /// There are two verdicts on one requirement.
+    #[error("there is a verdict on {0} above already")]
+    SecondVerdict(Requirement),
     /// The file ends before its last line.
     #[error("the file ends here, without its last line (`end`): it was cut off")]
     CutOff,
@@ -75,4 +111,11 @@ pub enum Problem {
     /// Something stands below the last line.
     #[error("`end` is the last line of a run file, and something stands below it")]
     AfterEnd,
+}
+
+/// What is wrong with JSON, without the place in its line that `serde_json` adds.
+fn said(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map_or_else(|| text.clone(), str::to_owned)
 }

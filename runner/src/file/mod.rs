@@ -8,17 +8,25 @@
 //! | `step` | up to [`MAX_STEPS`](stickler_model::plan::MAX_STEPS) | an [`Action`](stickler_model::Action) of the plan |
 //! | `promises` | 0 or 1 | what the balancer declares; where it is missing, so are the lines up to `end`: the file holds a plan alone |
 //! | `event` | any | an [`Event`](stickler_model::Event) of the trace |
-//! | `verdict` | any | a [`Verdict`](stickler_oracle::Verdict) of the oracle |
+//! | `verdict` | one for each requirement | a verdict of the oracle, with the start of its evidence ([`RecordedVerdict`]) |
 //! | `expected` | 0 or 1 | the [`Expected`](crate::Expected) outcome |
 //! | `failure` | any | an expectation of the script that did not hold ([`Diagnostic`]) |
 //! | `printed` | any | a line that the script printed |
 //! | `end` | 1 | `steps` and `events` (how many there are above, so that a file that was cut off is noticed), `how` ([`End`]) |
+//!
+//! A file is made of what was performed: a wait for the balancer's health checks (`await_checks`) stands in it as the
+//! time that it came to (`advance`), so that its plan is that of this balancer. A plan alone may have either.
+//!
+//! Unknown fields are errors. A line has [`MAX_LINE`] bytes at most, and a plan is within
+//! [`bounds`](stickler_model::bounds); whatever is recorded is. What a script says beyond [`MAX_SAID`] bytes of a text is
+//! counted and left out. A run without a trace (one that was skipped before there was a world) is not recorded.
 //!
 //! * [`write()`] writes a run, [`write_plan`] a plan alone.
 //! * [`Reader`] reads a file line by line, in bounded memory, and points at the line that is wrong.
 //! * [`replay`] performs the plan of a file again, and compares what is seen with what is recorded.
 
 mod error;
+mod kept;
 mod read;
 mod replay;
 #[cfg(test)]
@@ -31,15 +39,17 @@ use stickler_model::{BalancerSpec, Plan, Topology};
 use crate::{Diagnostic, End};
 
 pub use error::{FileError, Problem};
+pub use kept::{MAX_CITED, MAX_EVIDENCE, MAX_SAID, MAX_SUMMARY, RecordedVerdict};
 pub use read::{Reader, Results};
-pub use replay::{Difference, Replay, replay};
+pub use replay::{ChangedPromise, Comparison, Difference, Replay, replay};
 pub use write::{write, write_plan};
 
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is read, in bytes.
-pub const MAX_LINE: usize = 4 << 20;
+/// The longest line that is written and read, in bytes. A step holds [`MAX_TEXT`](stickler_model::bounds::MAX_TEXT) bytes
+/// of text at most, each of which JSON may have to escape with six.
+pub const MAX_LINE: usize = 8 << 20;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,7 +84,7 @@ fn line_of_step(step: usize) -> usize {
 pub(crate) fn at_step(path: &str, plan: &Plan, step: Option<usize>, message: &impl std::fmt::Display) -> Diagnostic {
     let text = match step.and_then(|step| plan.steps.get(step)) {
         Some(action) => write::line_text("step", action),
-        None => write::json(&plan.balancer),
+        None => format!("\"balancer\":{},\"topology\":{}", write::json(&plan.balancer), write::json(&plan.topology)),
     };
     Diagnostic {
         line: step.map_or(1, line_of_step),

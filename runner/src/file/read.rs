@@ -5,18 +5,16 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use serde::Deserialize;
-use stickler_model::plan::MAX_STEPS;
+use stickler_model::bounds::MAX_PLAN_BYTES;
+use stickler_model::plan::{MAX_STEPS, PlanError, StepProblem};
 use stickler_model::trace::Promises;
 use stickler_model::{Action, Event, Plan};
-use stickler_oracle::Verdict;
 
-use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, line_of_step};
+use super::{FORMAT, FileError, Head, Last, MAX_LINE, Problem, RecordedVerdict, line_of_step};
 use crate::{Diagnostic, Expected, Source, text_file};
 
-/// The most verdicts, failures or printed lines that a file may have. A script prints at most 10,000 lines.
-const MAX_RESULTS: usize = 100_000;
-
-/// Reads a run file from its head to its last line. It holds the plan and the current line, never the whole file.
+/// Reads a run file from its head to its last line. It holds the plan, the current line and the verdicts, one for each
+/// requirement, and never the whole file.
 pub struct Reader<R> {
     path: String,
     input: R,
@@ -35,17 +33,13 @@ pub struct Reader<R> {
     events: usize,
 }
 
-/// What was made of a recorded trace.
+/// What was made of a recorded trace. What the script said is read, and not kept: it is there for people.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {
     /// The oracle's verdicts.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<RecordedVerdict>,
     /// What was expected.
     pub expected: Expected,
-    /// The script's expectations that did not hold.
-    pub failures: Vec<Diagnostic>,
-    /// The lines that the script printed.
-    pub printed: Vec<String>,
 }
 
 /// A line below the head.
@@ -55,10 +49,10 @@ enum Line {
     Step(Box<Action>),
     Promises(Promises),
     Event(Box<Event>),
-    Verdict(Verdict),
+    Verdict(RecordedVerdict),
     Expected(Expected),
-    Failure(Diagnostic),
-    Printed(String),
+    Failure(#[expect(dead_code, reason = "it is read to know that it makes sense")] Box<Diagnostic>),
+    Printed(#[expect(dead_code, reason = "it is read to know that it makes sense")] String),
     End(Last),
 }
 
@@ -71,8 +65,8 @@ impl Reader<BufReader<File>> {
         let shown = path.display().to_string();
         let file = text_file::open(path).map_err(|error| FileError {
             path: shown.clone(),
-            line: 1,
-            problem: Problem::Unreadable(error),
+            line: None,
+            problem: Problem::Unopened(error),
         })?;
         Self::new(BufReader::new(file), &shown)
     }
@@ -84,10 +78,9 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`FileError`]: it cannot be read, it is no run file of this format, or its plan makes no sense.
     pub fn new(mut input: R, path: &str) -> Result<Self, FileError> {
-        let at = |line: usize, problem| FileError { path: path.to_owned(), line, problem };
-        let text = read_line(&mut input).map_err(|problem| at(1, problem))?.unwrap_or_default();
-        let Head { scenario, path: script, arm, seed, balancer, topology, .. } =
-            head(&text).map_err(|problem| at(1, problem))?;
+        let at_head = |problem| FileError { path: path.to_owned(), line: Some(1), problem };
+        let text = read_line(&mut input).map_err(at_head)?.unwrap_or_default();
+        let Head { scenario, path: script, arm, seed, balancer, topology, .. } = head(&text).map_err(at_head)?;
         let mut reader = Self {
             path: path.to_owned(),
             input,
@@ -104,10 +97,19 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn read_plan(&mut self) -> Result<(), FileError> {
+        let mut weight = 0;
         loop {
             match self.next()? {
                 Line::Step(_) if self.plan.steps.len() == MAX_STEPS => return Err(self.wrong(Problem::TooManySteps)),
-                Line::Step(step) => self.plan.steps.push(*step),
+                Line::Step(step) => {
+                    // Before it is kept: the whole plan is checked below.
+                    step.check().map_err(|problem| self.wrong(Problem::Step(problem.into())))?;
+                    weight += step.weight();
+                    if weight > MAX_PLAN_BYTES {
+                        return Err(self.wrong(Problem::Step(StepProblem::TooMuchText)));
+                    }
+                    self.plan.steps.push(*step);
+                }
                 Line::Promises(promises) => {
                     self.promises = Some(promises);
                     break;
@@ -118,10 +120,9 @@ impl<R: BufRead> Reader<R> {
                 }
             }
         }
-        self.plan.check().map_err(|error| FileError {
-            path: self.path.clone(),
-            line: line_of_step(error.step),
-            problem: Problem::Step(error.problem),
+        self.plan.check().map_err(|error| match error {
+            PlanError::Topology(problem) => self.at(1, Problem::Topology(problem)),
+            PlanError::Step { step, problem } => self.at(line_of_step(step), Problem::Step(problem)),
         })
     }
 
@@ -158,23 +159,25 @@ impl<R: BufRead> Reader<R> {
                 return Err(self.wrong(Problem::Order { found: kind }));
             }
             stage = at;
-            let full = match line {
-                Line::Verdict(verdict) => push(&mut results.verdicts, verdict),
+            match line {
+                Line::Verdict(verdict) if !verdict.is_bounded() => return Err(self.wrong(Problem::TooMuchEvidence)),
+                Line::Verdict(verdict) => {
+                    let requirement = verdict.requirement;
+                    if results.verdicts.iter().any(|known| known.requirement == requirement) {
+                        return Err(self.wrong(Problem::SecondVerdict(requirement)));
+                    }
+                    results.verdicts.push(verdict);
+                }
                 Line::Expected(expected) => {
                     results.expected = expected;
                     // There is one.
                     stage += 1;
-                    false
                 }
-                Line::Failure(failure) => push(&mut results.failures, failure),
-                Line::Printed(text) => push(&mut results.printed, text),
+                Line::Failure(_) | Line::Printed(_) => {}
                 Line::End(last) => return self.end(&last).map(|()| results),
                 Line::Step(_) | Line::Promises(_) | Line::Event(_) => {
                     return Err(self.wrong(Problem::Order { found: kind }));
                 }
-            };
-            if full {
-                return Err(self.wrong(Problem::TooManyResults { max: MAX_RESULTS }));
             }
         }
     }
@@ -210,8 +213,14 @@ impl<R: BufRead> Reader<R> {
         serde_json::from_slice(&text).map_err(|error| self.wrong(Problem::Malformed(error)))
     }
 
+    /// Something is wrong with the current line.
     fn wrong(&self, problem: Problem) -> FileError {
-        FileError { path: self.path.clone(), line: self.line, problem }
+        self.at(self.line, problem)
+    }
+
+    /// Something is wrong with this line.
+    pub(super) fn at(&self, line: usize, problem: Problem) -> FileError {
+        FileError { path: self.path.clone(), line: Some(line), problem }
     }
 }
 
@@ -242,15 +251,6 @@ fn head(text: &[u8]) -> Result<Head, Problem> {
         return Err(Problem::Format { found: format });
     }
     serde_json::from_slice(text).map_err(Problem::Malformed)
-}
-
-/// Adds a result; whether there were too many already.
-fn push<T>(list: &mut Vec<T>, item: T) -> bool {
-    if list.len() == MAX_RESULTS {
-        return true;
-    }
-    list.push(item);
-    false
 }
 
 /// Reads a line with its end, at most [`MAX_LINE`] bytes; `None` at the end of the file.

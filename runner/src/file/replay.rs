@@ -1,12 +1,13 @@
 //! Performs the plan of a run file again, and compares.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Trace};
-use stickler_oracle::Verdict;
+use stickler_oracle::Requirement;
 
-use super::{FileError, Reader, read::Results};
+use super::{FileError, Problem, Reader, RecordedVerdict, read::Results, write};
 use crate::{Arm, Run, Source};
 
 /// What came of a replay.
@@ -16,21 +17,27 @@ pub struct Replay {
     pub recorded: Source,
     /// The run that the plan gives now.
     pub run: Run,
-    /// The first difference from what is recorded; `None`: the trace and the verdicts are equal, or the file holds a
-    /// plan alone.
-    pub difference: Option<Difference>,
+    /// How it compares with what is recorded. Where the plan was not performed to its end, that is about what was seen
+    /// until then.
+    pub comparison: Comparison,
+}
+
+/// How a replay compares with what is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparison {
+    /// The file holds a plan alone: there is nothing to compare with.
+    PlanAlone,
+    /// The trace and the verdicts are equal.
+    Equal,
+    /// They are not; this is the first difference.
+    Different(Difference),
 }
 
 /// How a replay differs from what is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference {
     /// The balancer declares something else about itself.
-    Promises {
-        /// What it declared.
-        recorded: Box<Promises>,
-        /// What it declares now.
-        replayed: Box<Promises>,
-    },
+    Promises(Vec<ChangedPromise>),
     /// The first event that differs.
     Event {
         /// Its index in the trace, from 0.
@@ -40,44 +47,81 @@ pub enum Difference {
         /// The event that was seen now; `None`: the trace ends before it now.
         replayed: Option<Box<Event>>,
     },
-    /// The events are equal, and the oracle judges them differently.
+    /// The events are equal, and the oracle judges them differently. The first requirement on which it does.
     Verdict {
+        /// The requirement.
+        requirement: Requirement,
         /// The recorded verdict; `None`: there was none on this requirement.
-        recorded: Option<Box<Verdict>>,
+        recorded: Option<Box<RecordedVerdict>>,
         /// The verdict now; `None`: there is none on this requirement.
-        replayed: Option<Box<Verdict>>,
+        replayed: Option<Box<RecordedVerdict>>,
     },
+}
+
+/// A field of [`Promises`] that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPromise {
+    /// The field's name in a run file, `persistence`.
+    pub field: String,
+    /// What is recorded, as JSON; `None`: it was not declared.
+    pub recorded: Option<String>,
+    /// What the balancer declares now, as JSON; `None`: it declares nothing.
+    pub replayed: Option<String>,
 }
 
 /// Performs the plan of a run file on an arm, and compares what is seen with what is recorded. No script is needed.
 ///
 /// # Errors
-/// [`FileError`]: the file cannot be read, or makes no sense.
+/// [`FileError`]: the file cannot be read, makes no sense, is of another arm, or has nothing to perform.
 pub fn replay(path: &Path, arm: &dyn Arm) -> Result<Replay, FileError> {
     let mut reader = Reader::open(path)?;
+    if reader.arm != arm.name() {
+        let found = reader.arm.chars().take(40).collect();
+        return Err(reader.at(1, Problem::Arm { found, has: arm.name() }));
+    }
+    let promises = reader.promises.clone();
+    let plan_alone = promises.is_none();
+    if plan_alone && reader.plan.steps.is_empty() {
+        return Err(reader.at(1, Problem::NoSteps));
+    }
     let recorded = reader.source.clone();
     let source = Source { scenario: recorded.scenario.clone(), path: path.display().to_string() };
     let mut run = Run::of_plan(&reader.plan, source, arm);
     let mut difference = None;
-    if let (Some(trace), Some(promises)) = (&run.trace, reader.promises.clone()) {
-        difference = compare_promises(promises, trace);
+    if let (Some(trace), Some(promises)) = (&run.trace, &promises) {
+        difference = compare_promises(promises, &trace.header.promises);
         if difference.is_none() {
             difference = compare_events(&mut reader, trace)?;
         }
     }
-    let has_trace = reader.promises.is_some();
     let results = reader.finish()?;
-    if difference.is_none() && has_trace {
-        difference = compare_verdicts(&results, &run);
-    }
+    let comparison = if plan_alone {
+        Comparison::PlanAlone
+    } else {
+        let difference = difference.or_else(|| compare_verdicts(&results, &run));
+        difference.map_or(Comparison::Equal, Comparison::Different)
+    };
     run.expected = results.expected;
-    Ok(Replay { recorded, run, difference })
+    Ok(Replay { recorded, run, comparison })
 }
 
-fn compare_promises(recorded: Promises, trace: &Trace) -> Option<Difference> {
-    let replayed = &trace.header.promises;
-    (recorded != *replayed)
-        .then(|| Difference::Promises { recorded: Box::new(recorded), replayed: Box::new(replayed.clone()) })
+fn compare_promises(recorded: &Promises, replayed: &Promises) -> Option<Difference> {
+    if recorded == replayed {
+        return None;
+    }
+    let fields = |promises| match serde_json::to_value(promises) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (recorded, replayed) = (fields(recorded), fields(replayed));
+    let names: BTreeSet<&String> = recorded.keys().chain(replayed.keys()).collect();
+    let differ = names.into_iter().filter(|name| recorded.get(*name) != replayed.get(*name));
+    let changed = differ.map(|name| ChangedPromise {
+        field: name.clone(),
+        recorded: recorded.get(name).map(write::json),
+        replayed: replayed.get(name).map(write::json),
+    });
+    Some(Difference::Promises(changed.collect()))
 }
 
 fn compare_events<R: std::io::BufRead>(reader: &mut Reader<R>, trace: &Trace) -> Result<Option<Difference>, FileError> {
@@ -96,12 +140,13 @@ fn compare_events<R: std::io::BufRead>(reader: &mut Reader<R>, trace: &Trace) ->
 }
 
 fn compare_verdicts(results: &Results, run: &Run) -> Option<Difference> {
-    let count = results.verdicts.len().max(run.verdicts.len());
-    (0..count).find_map(|index| {
-        let (recorded, replayed) = (results.verdicts.get(index), run.verdicts.get(index));
-        (recorded != replayed).then(|| Difference::Verdict {
+    Requirement::all().find_map(|requirement| {
+        let recorded = results.verdicts.iter().find(|verdict| verdict.requirement == requirement);
+        let now = run.verdicts.iter().find(|verdict| verdict.requirement == requirement).map(RecordedVerdict::of);
+        (recorded != now.as_ref()).then(|| Difference::Verdict {
+            requirement,
             recorded: recorded.cloned().map(Box::new),
-            replayed: replayed.cloned().map(Box::new),
+            replayed: now.map(Box::new),
         })
     })
 }

@@ -6,12 +6,13 @@ use stickler_model::event::{Closed, Decided};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, ClientSpec, Event, Header, Identity, Name, Principal, Profile, RequestId, RequestSpec, Time, TokenId,
-    Trace, What,
+    Trace, What, standard,
 };
+use stickler_model::{BalancerSpec, Payload, Piece, Plan, RawSpec, Topology, World, WorldError};
 use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdict};
 
 use super::*;
-use crate::{Deviation, End, Ending, Expected, Run, Source};
+use crate::{Arm, Deviation, End, Ending, Expected, Run, Source};
 
 /// A run with every kind of line.
 fn run() -> Run {
@@ -49,7 +50,7 @@ fn run() -> Run {
         arm: "sim".into(),
         balancer: balancer.clone(),
         seed: 7,
-        trace: Some(Trace { header: Header { seed: 7, balancer, topology: Topology::default(), promises }, events }),
+        trace: Some(Trace { header: Header { seed: 7, balancer, topology: standard::site(1), promises }, events }),
         verdicts: vec![Verdict { requirement: Requirement::Id1, grade: Grade::Violated, exercised: 2, evidence }],
         failures: vec![Diagnostic::new("lone.star", "x = 1\n", 0..1, "wrong".into(), Some("2".into()))],
         printed: vec!["one\ntwo".into()],
@@ -94,8 +95,11 @@ fn what_was_written_is_read_back() {
     assert_eq!((&reader.source, &reader.arm, &reader.plan), (&run.source, &run.arm, &trace.plan()));
     assert_eq!((reader.promises.as_ref(), &events), (Some(&trace.header.promises), &trace.events));
     let results = reader.finish().unwrap();
-    let Run { verdicts, expected, failures, printed, .. } = run;
-    assert_eq!(results, Results { verdicts, expected, failures, printed });
+    let verdicts = run.verdicts.iter().map(RecordedVerdict::of).collect();
+    assert_eq!(results, Results { verdicts, expected: run.expected });
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failure: Diagnostic = serde_json::from_value(lines[14]["failure"].clone()).unwrap();
+    assert_eq!((&failure, &lines[15]["printed"]), (&run.failures[0], &run.printed[0].as_str().into()));
 }
 
 #[test]
@@ -142,7 +146,9 @@ fn lines_that_are_malformed_or_misplaced_are_shown_with_their_number() {
     let text = written(&run());
     let lines: Vec<&str> = text.lines().collect();
     let broken = text.replacen("{\"printed\"", "{\"print\"", 1);
-    assert!(wrong(&broken).starts_with("x.jsonl:16: column 8: unknown variant `print`"), "{}", wrong(&broken));
+    let said = wrong(&broken);
+    assert!(said.starts_with("x.jsonl:16: column 8: unknown variant `print`"), "{said}");
+    assert!(!said.contains(" at line "), "the place is said once: {said}");
     let mut swapped = lines.clone();
     swapped.swap(14, 15);
     let misplaced = format!("{}\n", swapped.join("\n"));
@@ -178,4 +184,204 @@ fn an_expected_outcome_decides_how_a_run_ended() {
         deviations[..],
         [Deviation::Grade { requirement: Requirement::Id1, .. }, Deviation::Script { .. }]
     ));
+}
+
+/// A file that holds a plan alone.
+fn plan_file(steps: Vec<Action>) -> String {
+    let plan = Plan { steps, ..run().trace.unwrap().plan() };
+    let mut text = Vec::new();
+    write_plan(&plan, &Source::default(), "sim", &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn alice() -> Action {
+    Action::AddClient(ClientSpec::new("alice".into(), Profile::BROWSER, None))
+}
+
+fn send(bytes: Vec<Piece>) -> Action {
+    Action::SendRaw(RawSpec { client: "alice".into(), bytes, patience: Duration::from_secs(1) })
+}
+
+fn post(id: u32, body: Payload) -> Action {
+    Action::Start { id: RequestId(id), request: RequestSpec { body, ..RequestSpec::new("alice".into(), "POST", "/") } }
+}
+
+#[test]
+fn the_longest_that_a_step_may_hold_is_read_back() {
+    use stickler_model::bounds::{MAX_PIECES, MAX_TEXT};
+    // Each byte takes six in JSON.
+    let long = || "\u{7f}".repeat(MAX_TEXT);
+    let many = vec![Piece::Token(TokenId(1)); MAX_PIECES];
+    let token = Action::MakeToken { id: TokenId(1), client: "alice".into() };
+    let user = Identity { principal: Principal::new("A", "b"), password: "c".into() };
+    let steps = vec![
+        alice(),
+        send(vec![Piece::Text(long())]),
+        send(vec![Piece::Bytes(vec![0xff; MAX_TEXT])]),
+        post(1, Payload::Text(long())),
+        Action::SwitchUser("alice".into(), user),
+        token,
+        send(many),
+    ];
+    let text = plan_file(steps.clone());
+    let (reader, _) = read(&text).unwrap();
+    assert_eq!(reader.plan.steps, steps);
+}
+
+#[test]
+fn evidence_of_every_request_of_a_long_run_is_read_back() {
+    let mut run = run();
+    let about: Vec<Cited> =
+        (0..24_000).map(|id| Cited::Request { client: "alice".into(), id: RequestId(id) }).collect();
+    let one = run.verdicts[0].evidence[0].clone();
+    let of_all = Evidence { about, events: (0..24_000).collect(), ..one.clone() };
+    run.verdicts[0].evidence = [vec![of_all], vec![one; 23_999]].concat();
+    run.failures[0].message = "\u{7f}".repeat(5_000_000);
+    run.failures[0].actual = Some("\u{7f}".repeat(5_000_000));
+    run.printed[0] = "\u{7f}".repeat(5_000_000);
+    run.end = End::Failed(Box::new(run.failures[0].clone()));
+    let text = written(&run);
+    let (reader, _) = read(&text).unwrap();
+    let verdicts = reader.finish().unwrap().verdicts;
+    assert_eq!(verdicts, [RecordedVerdict::of(&run.verdicts[0])]);
+    assert_eq!((verdicts[0].evidence.len(), verdicts[0].left_out), (100, 3 * 23_900));
+}
+
+#[test]
+fn a_line_that_could_not_be_read_back_is_not_written() {
+    let mut run = run();
+    run.source.path = "x".repeat(MAX_LINE);
+    let error = write(&run, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("8388608 are the most"), "{error}");
+}
+
+#[test]
+fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
+    let text = plan_file(vec![alice(), send(vec![Piece::Text("x".into())])]);
+    let pieces = text.replacen("{\"text\":\"x\"}", &["{\"text\":\"\"}"; 340_000].join(","), 1);
+    let said = wrong(&pieces);
+    assert!(
+        said.starts_with("x.jsonl:3: this step makes no sense: raw bytes consist of 1000 pieces at most"),
+        "{said}"
+    );
+    let steps = (1..=70).map(|id| post(id, Payload::Text("x".repeat(1 << 20))));
+    let said = wrong(&plan_file(std::iter::once(alice()).chain(steps).collect()));
+    assert!(
+        said.starts_with("x.jsonl:66: this step makes no sense: the steps of a plan hold 67108864 bytes"),
+        "{said}"
+    );
+    let text = written(&run());
+    let events = text.replacen("\"events\":[4]", &format!("\"events\":[{}]", ["1"; 2_000_000].join(",")), 1);
+    assert!(
+        wrong(&events).starts_with("x.jsonl:13: a verdict has 100 pieces of evidence at most"),
+        "{}",
+        wrong(&events)
+    );
+    let verdict = text.lines().nth(12).unwrap();
+    let twice = text.replacen(verdict, &format!("{verdict}\n{verdict}"), 1);
+    assert_eq!(wrong(&twice), "x.jsonl:14: there is a verdict on ID-1 above already");
+}
+
+#[test]
+fn what_no_plan_may_ask_for_is_refused_at_its_line() {
+    let get = || RequestSpec::new("alice".into(), "GET", "/");
+    let start = |request| Action::Start { id: RequestId(1), request };
+    let fields = vec![("X".to_owned(), "y".to_owned()); 30_000];
+    let client = |name: &str| Action::AddClient(ClientSpec::new(name.into(), Profile::BROWSER, None));
+    let patience = Action::SendRaw(RawSpec { client: "alice".into(), bytes: Vec::new(), patience: Duration::MAX });
+    for (step, why) in [
+        (start(RequestSpec { headers: fields, ..get() }), "a request has 1000 header fields at most"),
+        (start(RequestSpec { method: "G T".into(), ..get() }), "`G T` is not a method"),
+        (start(RequestSpec { path: "x".into(), ..get() }), "`x` is not a path"),
+        (start(RequestSpec { body: Payload::Bytes(u64::MAX), ..get() }), "a body has 1073741824 bytes at most"),
+        (Action::Advance(Duration::MAX), "the time to pass is "),
+        (client("a b"), "`a b` is not a name"),
+        (patience, "`patience` is "),
+    ] {
+        let said = wrong(&plan_file(vec![alice(), step, Action::Advance(Duration::ZERO)]));
+        assert!(said.starts_with(&format!("x.jsonl:3: this step makes no sense: {why}")), "{said}");
+    }
+    let many = (1..=10_001).map(|id| post(id, Payload::Empty));
+    let said = wrong(&plan_file(std::iter::once(alice()).chain(many).collect()));
+    assert!(said.starts_with("x.jsonl:10003: this step makes no sense: 10000 requests are under way"), "{said}");
+}
+
+#[test]
+fn a_topology_that_makes_no_sense_is_refused_in_the_first_line() {
+    let head = |topology: Topology| {
+        let plan = Plan { topology, ..run().trace.unwrap().plan() };
+        let mut text = Vec::new();
+        write_plan(&plan, &Source::default(), "sim", &mut text).unwrap();
+        wrong(std::str::from_utf8(&text).unwrap())
+    };
+    assert!(head(Topology::default()).starts_with("x.jsonl:1: the topology makes no sense: a site has from 1 to 64"));
+    assert!(head(standard::site(65)).starts_with("x.jsonl:1: the topology makes no sense: a site has from 1 to 64"));
+    let mut twice = standard::site(2);
+    twice.servers[1].name = "iis1".into();
+    assert_eq!(head(twice), "x.jsonl:1: the topology makes no sense: two hosts are called `iis1`");
+}
+
+#[test]
+fn unknown_fields_are_refused_in_every_line() {
+    let text = written(&run());
+    read(&text).and_then(|(reader, _)| reader.finish()).unwrap();
+    for (line, (at, more)) in [
+        (1, ("\"servers\":[{", "\"surplus\":1,")),
+        (1, ("\"domain\":{", "\"surplus\":1,")),
+        (2, ("\"add_client\":{", "\"surplus\":1,")),
+        (4, ("\"request\":{", "\"surplus\":1,")),
+        (6, ("\"promises\":{", "\"surplus\":1,")),
+        (7, ("\"event\":{", "\"surplus\":1,")),
+        (12, ("\"decision\":{", "\"surplus\":1,")),
+        (13, ("\"verdict\":{", "\"surplus\":1,")),
+        (13, ("\"evidence\":[{", "\"surplus\":1,")),
+        (14, ("\"expected\":{", "\"surplus\":1,")),
+        (15, ("\"failure\":{", "\"surplus\":1,")),
+        (17, ("\"end\":{", "\"surplus\":1,")),
+    ] {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let before = lines[line - 1].clone();
+        lines[line - 1] = before.replacen(at, &format!("{at}{more}"), 1);
+        assert_ne!(lines[line - 1], before, "`{at}` is in line {line}: {before}");
+        let said = wrong(&format!("{}\n", lines.join("\n")));
+        assert!(said.starts_with(&format!("x.jsonl:{line}: column ")) && said.contains("surplus"), "{said}");
+    }
+}
+
+/// An arm that builds no world, for what is refused before.
+struct NoWorlds;
+
+impl Arm for NoWorlds {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    fn build(&self, _: Topology, _: &BalancerSpec, _: u64) -> Result<Box<dyn World>, WorldError> {
+        Err(WorldError::Unsupported("there are no worlds".into()))
+    }
+
+    fn build_control(&self, _: Topology, _: u64) -> Result<Box<dyn World>, WorldError> {
+        Err(WorldError::Unsupported("there are no worlds".into()))
+    }
+}
+
+#[test]
+fn a_file_of_another_arm_or_without_steps_is_not_performed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    let replayed = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        replay(&path, &NoWorlds).map(|replay| replay.run.end).map_err(|error| error.to_string())
+    };
+    assert_eq!(replayed(plan_file(vec![alice()])), Ok(End::Skipped("there are no worlds".into())));
+    let other = replayed(plan_file(vec![alice()]).replacen("\"arm\":\"sim\"", "\"arm\":\"wire\"", 1)).unwrap_err();
+    assert!(other.ends_with("x.jsonl:1: the file is of the arm `wire`, and this build has: sim"), "{other}");
+    let empty = replayed(plan_file(Vec::new())).unwrap_err();
+    assert!(empty.contains("x.jsonl:1: the plan has no steps"), "{empty}");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_has_no_line() {
+    let error = Reader::open(std::path::Path::new("no/such.jsonl")).err().unwrap().to_string();
+    assert!(error.starts_with("no/such.jsonl: cannot be opened: "), "{error}");
 }

@@ -6,14 +6,15 @@ use std::io::{self, Write};
 use serde::Serialize;
 use stickler_model::{BalancerSpec, Plan, Topology, escape};
 
-use super::{FORMAT, Head, Last};
+use super::kept::{self, RecordedVerdict};
+use super::{FORMAT, Head, Last, MAX_LINE};
 use crate::{End, Run, Source};
 
 /// Writes a run: its plan, its trace, and what was made of it. Nothing is written of a run without a trace, and the
 /// result is whether there was one.
 ///
 /// # Errors
-/// The operating system refuses to write.
+/// The operating system refuses to write, or a line would be longer than [`MAX_LINE`].
 pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
     let Some(trace) = &run.trace else { return Ok(false) };
     let header = &trace.header;
@@ -21,18 +22,23 @@ pub fn write(run: &Run, out: &mut impl Write) -> io::Result<bool> {
     let steps = trace.actions().try_fold(0, |count, step| keyed(out, "step", step).map(|()| count + 1))?;
     keyed(out, "promises", &header.promises)?;
     trace.events.iter().try_for_each(|event| keyed(out, "event", event))?;
-    run.verdicts.iter().try_for_each(|verdict| keyed(out, "verdict", verdict))?;
+    run.verdicts.iter().try_for_each(|verdict| keyed(out, "verdict", &RecordedVerdict::of(verdict)))?;
     keyed(out, "expected", &run.expected)?;
-    run.failures.iter().try_for_each(|failure| keyed(out, "failure", failure))?;
-    run.printed.iter().try_for_each(|text| keyed(out, "printed", text))?;
-    keyed(out, "end", &Last { steps, events: trace.events.len(), how: run.end.clone() })?;
+    run.failures.iter().try_for_each(|failure| keyed(out, "failure", &kept::diagnostic(failure)))?;
+    run.printed.iter().try_for_each(|text| keyed(out, "printed", &kept::said(text)))?;
+    let how = match &run.end {
+        End::Complete => End::Complete,
+        End::Skipped(reason) => End::Skipped(kept::said(reason).into_owned()),
+        End::Failed(diagnostic) => End::Failed(Box::new(kept::diagnostic(diagnostic))),
+    };
+    keyed(out, "end", &Last { steps, events: trace.events.len(), how })?;
     Ok(true)
 }
 
 /// Writes a plan that was not performed.
 ///
 /// # Errors
-/// The operating system refuses to write.
+/// The operating system refuses to write, or a line would be longer than [`MAX_LINE`].
 pub fn write_plan(plan: &Plan, source: &Source, arm: &str, out: &mut impl Write) -> io::Result<()> {
     line(out, &head(source, arm, plan.seed, &plan.balancer, &plan.topology))?;
     plan.steps.iter().try_for_each(|step| keyed(out, "step", step))?;
@@ -66,9 +72,18 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    writeln!(out, "{}", json(value))
+    whole(out, &json(value))
 }
 
 fn keyed(out: &mut impl Write, key: &str, value: &impl Serialize) -> io::Result<()> {
-    writeln!(out, "{}", line_text(key, value))
+    whole(out, &line_text(key, value))
+}
+
+/// Writes a line that can be read back.
+fn whole(out: &mut impl Write, text: &str) -> io::Result<()> {
+    if text.len() >= MAX_LINE {
+        let message = format!("a line would have {} bytes, and {MAX_LINE} are the most: {:.80}...", text.len(), text);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    writeln!(out, "{text}")
 }

@@ -1,5 +1,6 @@
 //! What a script can do wrong, and Starlark's errors as [`Diagnostic`]s.
 
+use stickler_model::plan::StepProblem;
 use stickler_model::{RequestProblem, WorldError};
 use stickler_runner::Diagnostic;
 
@@ -25,8 +26,6 @@ pub(super) enum ScriptError {
     BadName(String),
     #[error(transparent)]
     Request(#[from] RequestProblem),
-    #[error("`{0}` is not a host: letters, digits, - and ., at most 253")]
-    BadHost(String),
     #[error(
         "broken= says in one line why nobody can log on at this site, in at most {} characters",
         super::globals::MAX_REASON
@@ -40,6 +39,8 @@ pub(super) enum ScriptError {
     TooManySteps,
     #[error("a script may perform {} actions", limits::ACTIONS)]
     TooManyActions,
+    #[error(transparent)]
+    Step(#[from] StepProblem),
     #[error("a script may print {} lines", limits::PRINTED)]
     TooMuchPrinted,
     #[error("the world answered `{0}` to an action that has another kind of outcome")]

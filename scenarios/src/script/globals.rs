@@ -19,8 +19,10 @@ use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::{CheckChange, CheckWait, Fault};
 use stickler_model::agent::Agent;
+use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
+use stickler_model::topology_problem::{MAX_LATENCY, MAX_SLOW};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -32,20 +34,11 @@ use super::site::{
 };
 use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Response, Settings};
 
-/// Longest time that one `advance` lets pass: a leap year, in seconds.
-const MAX_ADVANCE: u64 = 366 * 24 * 60 * 60;
-
 /// The changes that health checks notice, as a script names them.
 const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
 
-/// Longest latency or jitter, in microseconds.
-const MAX_LATENCY: u64 = 10_000_000;
-
 /// Longest reason for `site(broken=)`, in characters.
 pub(super) const MAX_REASON: usize = 200;
-
-/// Longest body of `bytes_of`, in bytes.
-const MAX_BODY: u64 = 1 << 30;
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
@@ -165,7 +158,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] outdated: Option<UnpackListOrTuple<String>>,
     ) -> starlark::Result<Controller> {
         check_name(name)?;
-        let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, 3_600_000)?);
+        let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, MAX_SLOW.as_millis() as u64)?);
         Ok(Controller(ControllerSpec {
             name: Name::from(name),
             slow: (!slow.is_zero()).then_some(slow),
@@ -527,27 +520,25 @@ fn negotiates(
     host: Option<String>,
     http2: &str,
 ) -> Result<(), ScriptError> {
-    let fits = |host: &String| {
-        (1..=253).contains(&host.len())
-            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-    };
-    if let Some(host) = host.as_ref().filter(|host| !fits(host)) {
-        return Err(ScriptError::BadHost(host.chars().take(40).collect()));
-    }
-    in_range("clock_skew, either way", skew.saturating_abs(), 0, MAX_ADVANCE)?;
+    in_range("clock_skew, either way", skew.saturating_abs(), 0, MAX_TIME.as_secs())?;
     (spec.delegates, spec.clock_skew, spec.host) = (delegates, skew, host);
     spec.http2 = one_of("way with HTTP/2", http2, &HTTP2)?;
     Ok(())
 }
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {
-    in_range(argument, given, 0, MAX_LATENCY).map(Duration::from_micros)
+    in_range(argument, given, 0, MAX_LATENCY.as_micros() as u64).map(Duration::from_micros)
 }
 
 /// A time that a script gives in seconds.
 fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
-    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= Duration::from_secs(MAX_ADVANCE));
-    time.ok_or_else(|| ScriptError::OutOfRange { argument, given: seconds.to_string(), low: 0, high: MAX_ADVANCE })
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= MAX_TIME);
+    time.ok_or_else(|| ScriptError::OutOfRange {
+        argument,
+        given: seconds.to_string(),
+        low: 0,
+        high: MAX_TIME.as_secs(),
+    })
 }
 
 fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {

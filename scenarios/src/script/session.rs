@@ -13,6 +13,8 @@ use starlark::PrintHandler;
 use starlark::eval::Evaluator;
 use starlark::values::ProvidesStaticType;
 use stickler_model::action::{CheckWait, Fault};
+use stickler_model::bounds::MAX_PLAN_BYTES;
+use stickler_model::plan::StepProblem;
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
@@ -48,6 +50,8 @@ struct State {
     site_given: bool,
     stage: Stage,
     actions: u32,
+    /// What the actions hold, in bytes.
+    weight: usize,
     asked: bool,
     last_request: u32,
     last_token: u32,
@@ -73,6 +77,7 @@ impl Session {
             site_given: false,
             stage: Stage::Planned,
             actions: 0,
+            weight: 0,
             asked: false,
             last_request: 0,
             last_token: 0,
@@ -270,6 +275,10 @@ impl Session {
             return Err(ScriptError::TooManyActions);
         }
         state.actions += 1;
+        state.weight += action.weight();
+        if state.weight > MAX_PLAN_BYTES {
+            return Err(StepProblem::TooMuchText.into());
+        }
         // The world's memory is the world's affair, not the script's.
         limits::unmetered(|| {
             self.in_world.set(true);

@@ -4,7 +4,7 @@ use stickler_model::topology::{
     self, AppPool, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive, LinkSpec, PartnerSpec,
     ProtectionSpec, Provider, Rogue, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
 };
-use stickler_model::{BalancerSpec, Identity, Principal, Topology, standard};
+use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, standard};
 
 use super::errors::ScriptError;
 
@@ -176,9 +176,7 @@ pub(super) fn pool(name: &str) -> AppPool {
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), ScriptError> {
-    let fits = (1..=32).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if fits { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
+    if Name::is_plain(name) { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
 }
 
 fn member(netbios: &str, user: &str) -> Principal {

@@ -22,6 +22,7 @@ use starlark::values::{
     AllocValue, Heap, NoSerialize, ProvidesStaticType, StarlarkValue, Trace, Value, starlark_value,
 };
 use starlark::{methods_static, starlark_module};
+use stickler_model::bounds::MAX_PATIENCE;
 use stickler_model::{Answer, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
@@ -205,7 +206,7 @@ fn client_methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = 1000)] patience_ms: i64,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
-        let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or(0).min(MAX_PATIENCE_MS));
+        let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or(0)).min(MAX_PATIENCE);
         let answer = Session::of(eval).send_raw(this.name.clone(), text, patience)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
@@ -342,9 +343,6 @@ fn ask(spec: RequestSpec, eval: &Evaluator<'_, '_, '_>) -> Result<Response, Scri
 
 /// Fields that a client adds to a request by itself.
 type Headers = UnpackDictEntries<String, String>;
-
-/// Longest that a bare connection waits for more.
-const MAX_PATIENCE_MS: u64 = 3_600_000;
 
 /// The request, which is one that a user agent can be asked to send.
 fn request(

@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::{Client, raw_answers};
+use stickler_model::bounds::{MAX_RUN_TIME, MAX_UNDER_WAY};
 use stickler_model::event::Credentials;
+use stickler_model::plan::StepProblem;
 use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
@@ -72,8 +74,8 @@ impl SimWorld {
     /// Builds the world, and starts its DC, servers and balancer.
     ///
     /// # Errors
-    /// [`WorldError`]: the balancer does not exist or is none that the simulator has, the topology has no server, or it
-    /// uses a name twice.
+    /// [`WorldError`]: the balancer does not exist or is none that the simulator has, the topology makes no sense
+    /// ([`Topology::check`]), or it uses a name twice.
     pub fn new(topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Self, WorldError> {
         Self::with_balancer(topology, Balancer::of(balancer)?, seed)
     }
@@ -81,10 +83,11 @@ impl SimWorld {
     /// Builds the world with a balancer of your own.
     ///
     /// # Errors
-    /// [`WorldError`]: the topology has no server, or it uses a name twice.
+    /// [`WorldError`]: the topology makes no sense ([`Topology::check`]), or it uses a name twice.
     pub fn with_balancer(mut topology: Topology, balancer: Balancer, seed: u64) -> Result<Self, WorldError> {
         let spec = balancer.spec().clone();
         balancer.adapt(&mut topology);
+        topology.check().map_err(invalid)?;
         let link = Link::new(topology.link.latency).with_jitter(topology.link.jitter);
         let settings =
             Settings { seed, link, slots: 64 + 8 * topology.servers.len(), turns: MOST_TURNS, ..Settings::default() };
@@ -161,7 +164,7 @@ impl SimWorld {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => self.start(id, &request),
             Action::Await(id) => self.wait_for(id),
-            Action::Advance(time) => self.run(|engine| engine.advance(time)).map(|()| Outcome::Done),
+            Action::Advance(time) => self.advance(time),
             Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
                 self.clients.seat(&name)?.client.disconnect();
@@ -190,8 +193,10 @@ impl SimWorld {
         if self.started.contains(&id) {
             return Err(WorldError::IdTaken(id.to_string()));
         }
+        if self.under_way.len() == MAX_UNDER_WAY {
+            return Err(invalid(StepProblem::TooManyUnderWay));
+        }
         let seat = self.clients.seat(&spec.client)?;
-        spec.check().map_err(invalid)?;
         let (client, net) = (&seat.client, seat.net.clone());
         let credentials = self.credentials(&seat.spec);
         self.started.insert(id);
@@ -207,6 +212,14 @@ impl SimWorld {
         }
         self.under_way.insert(id, receiver);
         Ok(Outcome::Done)
+    }
+
+    fn advance(&mut self, time: Duration) -> Result<Outcome, WorldError> {
+        if self.now().since_start().saturating_add(time) > MAX_RUN_TIME {
+            let years = MAX_RUN_TIME.as_secs() / (366 * 24 * 60 * 60);
+            return Err(WorldError::Invalid(format!("a run lasts {years} years at most: let less time pass")));
+        }
+        self.run(|engine| engine.advance(time)).map(|()| Outcome::Done)
     }
 
     fn credentials(&self, spec: &ClientSpec) -> Credentials {
@@ -333,6 +346,7 @@ impl SimWorld {
 impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
         let action = action.over(&self.header.promises);
+        action.check().map_err(invalid)?;
         self.journal.record(&self.world, What::Action(action.clone()));
         if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
             backends.note(fault);

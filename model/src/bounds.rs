@@ -1,0 +1,218 @@
+//! How much a plan may ask for, whether it comes from a script or from a run file.
+//!
+//! Whatever a world performs is within these bounds, so that what it records can be read back, and what is read is
+//! performed in bounded time and memory. [`Action::check`] looks at one action by itself;
+//! [`Plan::check`](crate::Plan::check) at what actions refer to, and at what they sum up to.
+
+use std::time::Duration;
+
+use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
+
+/// The longest time that one action lets pass: a leap year. A clock is wrong by this much at most.
+pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
+
+/// The longest that a run lasts, on the world's clock: a hundred years.
+pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
+
+/// The longest that a bare connection waits for more.
+pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
+
+/// The longest body by recipe ([`Payload::Bytes`](crate::Payload::Bytes)), in bytes.
+pub const MAX_BODY: u64 = 1 << 30;
+
+/// The longest text of a body, and the most raw bytes of one action, in bytes. A plan holds them as they are.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// The most pieces that the raw bytes of one action consist of.
+pub const MAX_PIECES: usize = 1_000;
+
+/// The most text of all actions of a plan, in bytes, with what the parts of it take in memory ([`Action::weight`]).
+pub const MAX_PLAN_BYTES: usize = 64 << 20;
+
+/// The most requests that are started and not yet waited for.
+pub const MAX_UNDER_WAY: usize = 10_000;
+
+/// The longest name of a client or a host, in characters.
+pub const MAX_NAME: usize = 32;
+
+/// The longest name of a user with its domain, and the longest password, in bytes.
+pub const MAX_CREDENTIAL: usize = 1_000;
+
+/// The longest name by which a client calls the site, in characters (RFC 1035 2.3.4).
+const MAX_HOST: usize = 253;
+
+/// What no plan may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionProblem {
+    /// The name cannot be a client's.
+    #[error("`{0}` is not a name: use letters, digits, - and _, at most {MAX_NAME}")]
+    Name(String),
+    /// No user agent can be asked to send the request.
+    #[error(transparent)]
+    Request(#[from] RequestProblem),
+    /// A time is too long.
+    #[error("{what} is {given:?}; it must be at most {most:?}")]
+    Time {
+        /// Which time.
+        what: &'static str,
+        /// How long it is.
+        given: Duration,
+        /// How long it may be.
+        most: Duration,
+    },
+    /// A user's name or password is too long.
+    #[error("the name and the password of a user have {MAX_CREDENTIAL} bytes each at most")]
+    Credential,
+    /// A client calls the site by what is not a name of a host.
+    #[error("`{0}` is not a host: letters, digits, - and ., at most {MAX_HOST}")]
+    Host(String),
+    /// There are more raw bytes than one action sends.
+    #[error("one action sends {MAX_TEXT} raw bytes at most, and this one has {0}: send them in parts")]
+    RawBytes(usize),
+    /// The raw bytes consist of too many pieces.
+    #[error("raw bytes consist of {MAX_PIECES} pieces at most, texts and tokens, and these of {0}")]
+    Pieces(usize),
+}
+
+impl Action {
+    /// Checks that a plan may ask for this, whatever is asked before it.
+    ///
+    /// # Errors
+    /// [`ActionProblem`]: the first part that no plan may ask for.
+    pub fn check(&self) -> Result<(), ActionProblem> {
+        match self {
+            Self::AddClient(client) => client.check(),
+            Self::Start { request, .. } => Ok(request.check()?),
+            Self::SendRaw(raw) => raw.check(),
+            Self::Advance(time) => bounded("the time to pass", *time, MAX_TIME),
+            Self::AwaitChecks(wait) => {
+                bounded("`extra`", wait.extra, MAX_TIME)?;
+                bounded("`otherwise`", wait.otherwise, MAX_TIME)
+            }
+            Self::SwitchUser(_, identity) => identity.check(),
+            // They name what is there already, or what the world knows.
+            Self::Await(_)
+            | Self::MakeToken { .. }
+            | Self::Disconnect(_)
+            | Self::Drain(_)
+            | Self::Undrain(_)
+            | Self::Fault(_) => Ok(()),
+        }
+    }
+}
+
+impl ClientSpec {
+    fn check(&self) -> Result<(), ActionProblem> {
+        if !Name::is_plain(self.name.as_str()) {
+            return Err(ActionProblem::Name(start(self.name.as_str())));
+        }
+        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(in_host);
+        if let Some(host) = self.host.as_deref().filter(|host| !is_host(host)) {
+            return Err(ActionProblem::Host(start(host)));
+        }
+        bounded("`clock_skew`, either way,", Duration::from_secs(self.clock_skew.unsigned_abs()), MAX_TIME)?;
+        self.identity.as_ref().map_or(Ok(()), Identity::check)
+    }
+}
+
+impl Identity {
+    fn check(&self) -> Result<(), ActionProblem> {
+        let longest = self.principal.as_str().len().max(self.password.len());
+        if longest > MAX_CREDENTIAL { Err(ActionProblem::Credential) } else { Ok(()) }
+    }
+}
+
+impl RawSpec {
+    fn check(&self) -> Result<(), ActionProblem> {
+        bounded("`patience`", self.patience, MAX_PATIENCE)?;
+        if self.bytes.len() > MAX_PIECES {
+            return Err(ActionProblem::Pieces(self.bytes.len()));
+        }
+        let length = self.bytes.iter().map(Piece::length).sum();
+        if length > MAX_TEXT { Err(ActionProblem::RawBytes(length)) } else { Ok(()) }
+    }
+}
+
+fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
+    if given > most { Err(ActionProblem::Time { what, given, most }) } else { Ok(()) }
+}
+
+/// The start of something that may be very long.
+fn start(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{CheckChange, CheckWait};
+    use crate::{Payload, Principal, Profile, RequestId, RequestSpec};
+
+    fn client(change: impl FnOnce(&mut ClientSpec)) -> Action {
+        let mut spec = ClientSpec::new("alice".into(), Profile::BROWSER, None);
+        change(&mut spec);
+        Action::AddClient(spec)
+    }
+
+    fn identity(name: usize, password: usize) -> Identity {
+        Identity { principal: Principal::new("A", &"b".repeat(name - 2)), password: "c".repeat(password) }
+    }
+
+    fn raw(bytes: Vec<Piece>, patience: Duration) -> Action {
+        Action::SendRaw(RawSpec { client: "alice".into(), bytes, patience })
+    }
+
+    fn post(body: Payload) -> Action {
+        let request = RequestSpec { body, ..RequestSpec::new("alice".into(), "POST", "/") };
+        Action::Start { id: RequestId(1), request }
+    }
+
+    /// The first may be asked for; the second may not, and this is part of why.
+    fn bound(most: &Action, more: &Action, why: &str) {
+        assert_eq!(most.check(), Ok(()));
+        let said = more.check().expect_err("it is past the bound").to_string();
+        assert!(said.contains(why), "{said}");
+    }
+
+    #[test]
+    fn times_are_bounded() {
+        let nanosecond = Duration::from_nanos(1);
+        bound(&Action::Advance(MAX_TIME), &Action::Advance(MAX_TIME + nanosecond), "the time to pass is 31622400.");
+        let wait = |extra, otherwise| Action::AwaitChecks(CheckWait { change: CheckChange::Up, extra, otherwise });
+        bound(&wait(MAX_TIME, MAX_TIME), &wait(MAX_TIME + nanosecond, nanosecond), "`extra` is");
+        bound(&wait(MAX_TIME, MAX_TIME), &wait(nanosecond, Duration::MAX), "`otherwise` is");
+        bound(&raw(Vec::new(), MAX_PATIENCE), &raw(Vec::new(), Duration::MAX), "`patience` is");
+        let skewed = |skew| client(|spec| spec.clock_skew = skew);
+        bound(&skewed(-31_622_400), &skewed(-31_622_401), "`clock_skew`, either way, is");
+        bound(&skewed(31_622_400), &skewed(i64::MIN), "`clock_skew`, either way, is");
+    }
+
+    #[test]
+    fn raw_bytes_and_bodies_are_bounded() {
+        let second = Duration::from_secs(1);
+        let text = |length| Piece::Text("x".repeat(length));
+        let two = |more: usize| raw(vec![text(MAX_TEXT - 5), Piece::Bytes(vec![0xff; 5 + more])], second);
+        bound(&two(0), &two(1), "1048576 raw bytes at most, and this one has 1048577");
+        bound(&raw(vec![text(0); MAX_PIECES], second), &raw(vec![text(0); MAX_PIECES + 1], second), "these of 1001");
+        let said = |length| post(Payload::Text("x".repeat(length)));
+        bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "as bytes_of()");
+        bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "1073741824 bytes at most");
+    }
+
+    #[test]
+    fn names_and_credentials_are_bounded() {
+        let named = |name: &str| client(|spec| spec.name = name.into());
+        for name in ["", "a b", "ü", "a\n", &"x".repeat(33)] {
+            bound(&named(&"x".repeat(32)), &named(name), "is not a name");
+        }
+        let hosted = |host: &str| client(|spec| spec.host = Some(host.into()));
+        for host in ["", "a/b", "a\r\n", &"x".repeat(254)] {
+            bound(&hosted("www.corp.example"), &hosted(host), "is not a host");
+        }
+        let seated = |name, password| client(|spec| spec.identity = Some(identity(name, password)));
+        bound(&seated(1_000, 1_000), &seated(1_001, 1), "1000 bytes each at most");
+        let switched = |name, password| Action::SwitchUser("alice".into(), identity(name, password));
+        bound(&switched(1_000, 1_000), &switched(3, 1_001), "1000 bytes each at most");
+    }
+}

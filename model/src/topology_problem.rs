@@ -1,0 +1,131 @@
+//! What a topology may be, whatever world is built from it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::bounds::MAX_NAME;
+use crate::standard::MAX_BACKENDS;
+use crate::{Name, Topology, escape};
+
+/// The longest latency or jitter of a link.
+pub const MAX_LATENCY: Duration = Duration::from_secs(10);
+
+/// The longest that each logon waits at a DC.
+pub const MAX_SLOW: Duration = Duration::from_hours(1);
+
+/// The longest topology, in bytes of the JSON that a run file has of it.
+pub const MAX_TOPOLOGY: usize = 1 << 20;
+
+/// Why no world can be built from a topology.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopologyProblem {
+    /// There is no server, or there are too many.
+    #[error("a site has from 1 to {MAX_BACKENDS} servers, and this one has {0}")]
+    Servers(usize),
+    /// A server or a DC has a name that no host can have.
+    #[error("`{0}` is not a name of a host: use letters, digits, - and _, at most {MAX_NAME}")]
+    Name(String),
+    /// Two servers or DCs have one name.
+    #[error("two hosts are called `{0}`")]
+    Duplicate(Name),
+    /// A time is too long.
+    #[error("{what} is {given:?}; it must be at most {most:?}")]
+    Time {
+        /// Which time.
+        what: &'static str,
+        /// How long it is.
+        given: Duration,
+        /// How long it may be.
+        most: Duration,
+    },
+    /// There is too much of it.
+    #[error("a topology has {MAX_TOPOLOGY} bytes at most, as JSON, and this one {0}: have fewer users, names or files")]
+    TooLarge(usize),
+}
+
+impl Topology {
+    /// Checks that a world can be built from this. What a balancer asks of it, and what other hosts there are, is known
+    /// only to the world.
+    ///
+    /// # Errors
+    /// [`TopologyProblem`]: the first part that no world can have.
+    pub fn check(&self) -> Result<(), TopologyProblem> {
+        if !(1..=MAX_BACKENDS as usize).contains(&self.servers.len()) {
+            return Err(TopologyProblem::Servers(self.servers.len()));
+        }
+        let mut names = BTreeSet::new();
+        let hosts = self.servers.iter().map(|server| &server.name);
+        for name in hosts.chain(self.controllers.iter().map(|controller| &controller.name)) {
+            if !Name::is_plain(name.as_str()) {
+                return Err(TopologyProblem::Name(name.as_str().chars().take(40).collect()));
+            }
+            if !names.insert(name) {
+                return Err(TopologyProblem::Duplicate(name.clone()));
+            }
+        }
+        bounded("the latency of a link", self.link.latency, MAX_LATENCY)?;
+        bounded("the jitter of a link", self.link.jitter, MAX_LATENCY)?;
+        let slow = self.controllers.iter().filter_map(|controller| controller.slow);
+        slow.max().map_or(Ok(()), |slow| bounded("the time that a logon waits at a DC", slow, MAX_SLOW))?;
+        let json = serde_json::to_string(self).expect("the vocabulary has no map keys that JSON refuses");
+        let length = escape::json(&json).len();
+        if length > MAX_TOPOLOGY { Err(TopologyProblem::TooLarge(length)) } else { Ok(()) }
+    }
+}
+
+fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), TopologyProblem> {
+    if given > most { Err(TopologyProblem::Time { what, given, most }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standard;
+    use crate::topology::ControllerSpec;
+
+    fn wrong(change: impl FnOnce(&mut Topology)) -> String {
+        let mut topology = standard::site(2);
+        assert_eq!(topology.check(), Ok(()));
+        change(&mut topology);
+        topology.check().expect_err("no world can be built from it").to_string()
+    }
+
+    #[test]
+    fn the_number_of_servers_is_bounded() {
+        assert_eq!(standard::site(MAX_BACKENDS).check(), Ok(()));
+        assert_eq!(wrong(|topology| topology.servers.clear()), "a site has from 1 to 64 servers, and this one has 0");
+        let many = wrong(|topology| topology.servers = standard::servers(MAX_BACKENDS + 1));
+        assert_eq!(many, "a site has from 1 to 64 servers, and this one has 65");
+    }
+
+    #[test]
+    fn hosts_have_plain_names_of_their_own() {
+        let twice = wrong(|topology| topology.servers[1].name = "iis1".into());
+        assert_eq!(twice, "two hosts are called `iis1`");
+        let controllers = |names: [&str; 2]| names.map(|name| ControllerSpec::new(name.into())).to_vec();
+        assert_eq!(wrong(|topology| topology.controllers = controllers(["dc1", "dc1"])), "two hosts are called `dc1`");
+        assert_eq!(
+            wrong(|topology| topology.controllers = controllers(["dc1", "iis2"])),
+            "two hosts are called `iis2`"
+        );
+        assert!(wrong(|topology| topology.servers[0].name = "a b".into()).starts_with("`a b` is not a name of a host"));
+        let long = wrong(|topology| topology.controllers = controllers(["dc1", &"x".repeat(33)]));
+        assert!(long.contains("is not a name of a host"), "{long}");
+    }
+
+    #[test]
+    fn times_and_the_whole_are_bounded() {
+        let late = wrong(|topology| topology.link.latency = Duration::from_secs(11));
+        assert_eq!(late, "the latency of a link is 11s; it must be at most 10s");
+        assert!(wrong(|topology| topology.link.jitter = Duration::MAX).starts_with("the jitter of a link is "));
+        let slow = ControllerSpec { slow: Some(Duration::from_secs(3_601)), ..ControllerSpec::new("dc".into()) };
+        let slow = wrong(|topology| topology.controllers = vec![slow]);
+        assert_eq!(slow, "the time that a logon waits at a DC is 3601s; it must be at most 3600s");
+        let large = wrong(|topology| topology.domain.users[0].password = "x".repeat(MAX_TOPOLOGY));
+        assert!(large.starts_with("a topology has 1048576 bytes at most, as JSON, and this one 10"), "{large}");
+        // What is escaped where it is shown counts as long as it is then.
+        assert!(
+            wrong(|topology| topology.broken = Some("\u{7f}".repeat(MAX_TOPOLOGY / 5))).contains("at most, as JSON")
+        );
+    }
+}
