@@ -106,8 +106,8 @@ impl ClientSpec {
         if !Name::is_plain(self.name.as_str()) {
             return Err(ActionProblem::Name(start(self.name.as_str())));
         }
-        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(in_host);
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(fits);
         if let Some(host) = self.host.as_deref().filter(|host| !is_host(host)) {
             return Err(ActionProblem::Host(start(host)));
         }

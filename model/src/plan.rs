@@ -402,7 +402,7 @@ mod tests {
                     }
                 }
                 serde_json::Value::Array(list) => {
-                    places.extend((0..list.len()).map(|index| format!("{place}/{index}")))
+                    places.extend((0..list.len()).map(|index| format!("{place}/{index}")));
                 }
                 _ => {}
             }

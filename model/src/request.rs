@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn the_number_and_the_length_of_fields_are_bounded() {
-        assert_eq!(request("GET", "/", &[("X", "y"); MAX_FIELDS]), Ok(()));
-        let many = request("GET", "/", &[("X", "y"); 30_000]);
+        assert_eq!(request("GET", "/", &vec![("X", "y"); MAX_FIELDS]), Ok(()));
+        let many = request("GET", "/", &vec![("X", "y"); 30_000]);
         assert_eq!(many, Err(RequestProblem::Fields { count: 30_000, length: 60_000 }));
         assert_eq!(request("GET", "/", &[("X", &"y".repeat(MAX_FIELDS_LENGTH - 1))]), Ok(()));
         let long = request("GET", "/", &[("X", &"y".repeat(MAX_FIELDS_LENGTH))]);

@@ -258,7 +258,7 @@ fn a_line_that_could_not_be_read_back_is_not_written() {
 #[test]
 fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
     let text = plan_file(vec![alice(), send(vec![Piece::Text("x".into())])]);
-    let pieces = text.replacen("{\"text\":\"x\"}", &["{\"text\":\"\"}"; 340_000].join(","), 1);
+    let pieces = text.replacen("{\"text\":\"x\"}", &vec!["{\"text\":\"\"}"; 340_000].join(","), 1);
     let said = wrong(&pieces);
     assert!(
         said.starts_with("x.jsonl:3: this step makes no sense: raw bytes consist of 1000 pieces at most"),
@@ -271,7 +271,7 @@ fn what_takes_more_memory_than_a_plan_may_is_refused_at_its_line() {
         "{said}"
     );
     let text = written(&run());
-    let events = text.replacen("\"events\":[4]", &format!("\"events\":[{}]", ["1"; 2_000_000].join(",")), 1);
+    let events = text.replacen("\"events\":[4]", &format!("\"events\":[{}]", vec!["1"; 2_000_000].join(",")), 1);
     assert!(
         wrong(&events).starts_with("x.jsonl:13: a verdict has 100 pieces of evidence at most"),
         "{}",
