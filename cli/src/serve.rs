@@ -44,8 +44,11 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
         if let (Some(file), Some(tls)) = (&arguments.tls.ca_file, &site.tls) {
             own_file::write(file, &tls.authority.pem())?;
         }
+        let deaf = |error: io::Error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}"));
+        // Whoever reads the last line of the announcement may send the signal at once.
+        let end = end_asked_for().map_err(deaf)?;
         announce(&site, &topology, arguments)?;
-        end_asked_for().await.map_err(|error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}")))?;
+        end.await.map_err(deaf)?;
         writeln!(io::stdout(), "stopped")?;
         Ok(())
     })
@@ -248,17 +251,23 @@ impl Curl {
     }
 }
 
-/// Ctrl-C, or the signal that service managers and shells send.
-async fn end_asked_for() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+/// Listens for Ctrl-C and for the signal that service managers and shells send. The result ends when one of them comes.
+#[cfg(unix)]
+fn end_asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
             biased;
-            ended = tokio::signal::ctrl_c() => ended,
+            _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+/// Listens for Ctrl-C. The result ends when it comes.
+#[cfg(not(unix))]
+fn end_asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
 }
