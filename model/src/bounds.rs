@@ -124,8 +124,8 @@ impl ClientSpec {
     fn check(&self) -> Result<(), ActionProblem> {
         plain(&self.name)?;
         self.at.as_ref().map_or(Ok(()), plain)?;
-        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(in_host);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(allowed);
         if let Some(host) = self.host.as_deref().filter(|host| !is_host(host)) {
             return Err(ActionProblem::Host(start(host)));
         }
