@@ -12,6 +12,9 @@ use stickler_sim::SimArm;
 
 use crate::{Failure, args};
 
+/// Most characters that are shown of each side of a difference.
+const MOST_SHOWN: usize = 4_000;
+
 pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let (mut wrong, mut unexpected, mut performed) = (Vec::new(), false, false);
@@ -108,8 +111,9 @@ fn write_difference(out: &mut impl Write, difference: &Difference) -> io::Result
 }
 
 fn write_both(out: &mut impl Write, recorded: &str, now: &str) -> io::Result<()> {
-    writeln!(out, "  recorded: {}", escape::line(recorded))?;
-    writeln!(out, "  now:      {}", escape::line(now))
+    let shown = |text: &str| text.chars().take(MOST_SHOWN).collect::<String>();
+    writeln!(out, "  recorded: {}", escape::line(&shown(recorded)))?;
+    writeln!(out, "  now:      {}", escape::line(&shown(now)))
 }
 
 fn verdict_line(verdict: Option<&RecordedVerdict>) -> String {

@@ -289,7 +289,7 @@ fn what_is_too_long_for_a_plan_is_the_scripts_error_and_what_came_before_it_is_r
         ),
         ("password", "curl(\"bob\", password = \"x\" * 5000000)", "1000 bytes each at most"),
         ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a host"),
-        ("drain", "drain(\"x\" * 5000000)", "there is no "),
+        ("drain", "drain(\"x\" * 5000000)", "is not a name"),
     ] {
         let source = format!("alice = browser(\"alice\")\nalice.get(\"/\")\n{wrong}\n");
         let (run, replay) = replayed_script(&format!("replay-too-long-{name}"), &source, "l4-nat");

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
+use crate::{Action, ClientSpec, Fault, Identity, Name, Piece, RawSpec, RequestProblem};
 
 /// The longest time that one action lets pass: a leap year. A clock is wrong by this much at most.
 pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
@@ -44,7 +44,7 @@ const MAX_HOST: usize = 253;
 /// What no plan may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionProblem {
-    /// The name cannot be a client's.
+    /// The name cannot be a client's or a host's.
     #[error("`{0}` is not a name: use letters, digits, - and _, at most {MAX_NAME}")]
     Name(String),
     /// No user agent can be asked to send the request.
@@ -82,32 +82,50 @@ impl Action {
     pub fn check(&self) -> Result<(), ActionProblem> {
         match self {
             Self::AddClient(client) => client.check(),
-            Self::Start { request, .. } => Ok(request.check()?),
-            Self::SendRaw(raw) => raw.check(),
+            Self::Start { request, .. } => {
+                plain(&request.client)?;
+                Ok(request.check()?)
+            }
+            Self::SendRaw(raw) => {
+                plain(&raw.client)?;
+                raw.check()
+            }
             Self::Advance(time) => bounded("the time to pass", *time, MAX_TIME),
             Self::AwaitChecks(wait) => {
                 bounded("`extra`", wait.extra, MAX_TIME)?;
                 bounded("`otherwise`", wait.otherwise, MAX_TIME)
             }
-            Self::SwitchUser(_, identity) => identity.check(),
-            // They name what is there already, or what the world knows.
-            Self::Await(_)
-            | Self::MakeToken { .. }
-            | Self::Disconnect(_)
-            | Self::Drain(_)
-            | Self::Undrain(_)
-            | Self::Fault(_) => Ok(()),
+            Self::SwitchUser(client, identity) => {
+                plain(client)?;
+                identity.check()
+            }
+            Self::MakeToken { client: name, .. } | Self::Disconnect(name) | Self::Drain(name) | Self::Undrain(name) => {
+                plain(name)
+            }
+            Self::Fault(fault) => fault.hosts().into_iter().flatten().try_for_each(plain),
+            Self::Await(_) => Ok(()),
+        }
+    }
+}
+
+impl Fault {
+    /// The hosts and clients that it is about.
+    fn hosts(&self) -> [Option<&Name>; 2] {
+        match self {
+            Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
+                [Some(host), None]
+            }
+            Self::Hold(one, other) | Self::Release(one, other) | Self::Reset(one, other) => [Some(one), Some(other)],
         }
     }
 }
 
 impl ClientSpec {
     fn check(&self) -> Result<(), ActionProblem> {
-        if !Name::is_plain(self.name.as_str()) {
-            return Err(ActionProblem::Name(start(self.name.as_str())));
-        }
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(fits);
+        plain(&self.name)?;
+        self.at.as_ref().map_or(Ok(()), plain)?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let is_host = |host: &str| (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(allowed);
         if let Some(host) = self.host.as_deref().filter(|host| !is_host(host)) {
             return Err(ActionProblem::Host(start(host)));
         }
@@ -132,6 +150,10 @@ impl RawSpec {
         let length = self.bytes.iter().map(Piece::length).sum();
         if length > MAX_TEXT { Err(ActionProblem::RawBytes(length)) } else { Ok(()) }
     }
+}
+
+fn plain(name: &Name) -> Result<(), ActionProblem> {
+    if Name::is_plain(name.as_str()) { Ok(()) } else { Err(ActionProblem::Name(start(name.as_str()))) }
 }
 
 fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
@@ -205,6 +227,12 @@ mod tests {
         let named = |name: &str| client(|spec| spec.name = name.into());
         for name in ["", "a b", "ü", "a\n", &"x".repeat(33)] {
             bound(&named(&"x".repeat(32)), &named(name), "is not a name");
+            bound(&Action::Drain("iis1".into()), &Action::Drain(name.into()), "is not a name");
+            let hold = |other: &str| Action::Fault(Fault::Hold("lb".into(), other.into()));
+            bound(&hold("iis1"), &hold(name), "is not a name");
+            let ask =
+                |client: &str| Action::Start { id: RequestId(1), request: RequestSpec::new(client.into(), "GET", "/") };
+            bound(&ask("alice"), &ask(name), "is not a name");
         }
         let hosted = |host: &str| client(|spec| spec.host = Some(host.into()));
         for host in ["", "a/b", "a\r\n", &"x".repeat(254)] {

@@ -110,10 +110,15 @@ impl RequestSpec {
     }
 }
 
-fn field(name: &str, value: &str) -> Result<(), RequestProblem> {
+/// Whether a header field may have this name.
+pub(crate) fn is_field_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(token)
+}
+
+fn field(name: &str, value: &str) -> Result<(), RequestProblem> {
     let sane = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(token) || !value.bytes().all(sane) {
+    if !is_field_name(name) || !value.bytes().all(sane) {
         return Err(RequestProblem::Field(start(name)));
     }
     match OWN_FIELDS.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::bounds::MAX_NAME;
+use crate::request::{OWN_FIELDS, is_field_name};
 use crate::standard::MAX_BACKENDS;
 use crate::{Name, Topology, escape};
 
@@ -15,6 +16,9 @@ pub const MAX_SLOW: Duration = Duration::from_hours(1);
 
 /// The longest topology, in bytes of the JSON that a run file has of it.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
+
+/// Fields that clients send by themselves beside [`OWN_FIELDS`].
+const SENT_FIELDS: [&str; 4] = ["accept", "cookie", "content-type", "user-agent"];
 
 /// Why no world can be built from a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +32,11 @@ pub enum TopologyProblem {
     /// Two servers or DCs have one name.
     #[error("two hosts are called `{0}`")]
     Duplicate(Name),
+    /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
+    #[error(
+        "no server can trust the field `{0}`: it has a name of letters, digits, - and _, and is none that clients send anyway"
+    )]
+    TrustedHeader(String),
     /// A time is too long.
     #[error("{what} is {given:?}; it must be at most {most:?}")]
     Time {
@@ -63,6 +72,14 @@ impl Topology {
                 return Err(TopologyProblem::Duplicate(name.clone()));
             }
         }
+        let trusted = self.servers.iter().filter_map(|server| server.acceptor.trusted_header());
+        for header in trusted {
+            let sent =
+                OWN_FIELDS.iter().map(|(own, _)| *own).chain(SENT_FIELDS).any(|own| own.eq_ignore_ascii_case(header));
+            if sent || !is_field_name(header) {
+                return Err(TopologyProblem::TrustedHeader(header.chars().take(40).collect()));
+            }
+        }
         bounded("the latency of a link", self.link.latency, MAX_LATENCY)?;
         bounded("the jitter of a link", self.link.jitter, MAX_LATENCY)?;
         let slow = self.controllers.iter().filter_map(|controller| controller.slow);
@@ -81,7 +98,7 @@ fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), To
 mod tests {
     use super::*;
     use crate::standard;
-    use crate::topology::ControllerSpec;
+    use crate::topology::{Acceptor, ControllerSpec, Tracked, TrackedBy, TrackedCheck};
 
     fn wrong(change: impl FnOnce(&mut Topology)) -> String {
         let mut topology = standard::site(2);
@@ -111,6 +128,26 @@ mod tests {
         assert!(wrong(|topology| topology.servers[0].name = "a b".into()).starts_with("`a b` is not a name of a host"));
         let long = wrong(|topology| topology.controllers = controllers(["dc1", &"x".repeat(33)]));
         assert!(long.contains("is not a name of a host"), "{long}");
+    }
+
+    #[test]
+    fn a_trusted_header_is_one_that_clients_do_not_send() {
+        let trusting = |header: &str| {
+            let by = TrackedBy::Header(header.into());
+            let tracked = Acceptor::Tracked(Tracked { by, check: TrackedCheck::Nothing });
+            [Acceptor::TrustedHeader(header.into()), tracked].map(|acceptor| {
+                let mut topology = standard::site(2);
+                topology.servers[1].acceptor = acceptor;
+                topology.check()
+            })
+        };
+        for header in ["X-Remote-User", "Jespa-Connection-Id", "REMOTE_USER"] {
+            assert_eq!(trusting(header), [Ok(()), Ok(())]);
+        }
+        for header in ["", "a b", "ü", "Host", "authorization", "User-Agent", "Cookie", &"x".repeat(65)] {
+            let refused = Err(TopologyProblem::TrustedHeader(header.chars().take(40).collect()));
+            assert_eq!(trusting(header), [refused.clone(), refused]);
+        }
     }
 
     #[test]
