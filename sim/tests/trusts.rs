@@ -62,10 +62,11 @@ impl Stage {
         Self(Box::new(world(topology).expect("the topology is sound")), 0)
     }
 
-    /// A GET by a new client, which is called as its user is.
+    /// A GET by a new client, which is called by its user and password.
     fn get(&mut self, agent: Agent, user: &str, password: &str) -> Answer {
         let principal = Principal::parse(user).unwrap_or_else(|| Principal::new("", user));
-        let name = format!("{}-{password}", principal.user());
+        let called = format!("{}-{password}", principal.user());
+        let name: String = called.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let identity = Identity { principal, password: password.into() };
         let profile = Profile { agent, ..Profile::BROWSER };
         self.act(Action::AddClient(ClientSpec::new(name.as_str().into(), profile, Some(identity))));
