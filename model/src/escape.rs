@@ -4,7 +4,7 @@
 //! an ESC in them, a page would be cut at a NUL, and an override of the writing direction would make a reader see
 //! another name. Whatever a trace records is kept as it came; whoever shows it does so through this module.
 //!
-//! * [`line`]: what stands in one line of text, or in a part of one.
+//! * [`line()`]: what stands in one line of text, or in a part of one.
 //! * [`lines`]: text of several lines, each of which was made of parts that cannot break it.
 //! * [`json`]: a JSON document. It stays the same document.
 //!
