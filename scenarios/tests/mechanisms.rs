@@ -31,6 +31,23 @@ fn check_clean(source: &str, balancer: &str, seed: u64) -> Run {
     run
 }
 
+#[test]
+fn a_server_that_hangs_again_as_soon_as_it_goes_on_serves_when_it_goes_on_for_good() {
+    let source = r#"
+site(backends = 1)
+alice = curl("alice")
+hang("iis1")
+p = alice.start("GET", "/")
+advance(ms = 10)
+resume("iis1")
+hang("iis1")
+advance(ms = 10)
+resume("iis1")
+p.wait().expect(status = 200, user = "CORP\\alice")
+"#;
+    check_clean(source, "l4-nat", 0);
+}
+
 /// Those that close a client's connection with the upstream connection that it is pinned to.
 const COUPLED: [&str; 6] =
     ["pin-coupled", "pin-on-authorization", "pin-on-401", "pin-by-address", "haproxy-safe", "squid"];

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -10,6 +10,8 @@ use std::task::{Poll, Waker};
 #[derive(Debug, Default)]
 pub(super) struct Ice {
     frozen: AtomicBool,
+    /// How often the host was let go on.
+    thaws: AtomicU64,
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -23,6 +25,7 @@ impl Ice {
     /// timers that were due meanwhile fire now.
     pub(super) fn thaw(&self) {
         self.frozen.store(false, Ordering::Relaxed);
+        self.thaws.fetch_add(1, Ordering::Relaxed);
         let waiting = std::mem::take(&mut *self.lock());
         for task in waiting {
             task.wake();
@@ -36,16 +39,17 @@ impl Ice {
     /// Runs a task's future, except while the host is frozen.
     pub(super) async fn around<T>(&self, task: impl Future<Output = T>) -> T {
         let mut task = pin!(task);
-        let mut waits = false;
+        let mut waits_for = None;
         poll_fn(|cx| {
             if self.is_frozen() {
-                // Once for each task, however often it is woken.
-                if !std::mem::replace(&mut waits, true) {
+                // Once for each task and freeze, however often it is woken. The host may be frozen again before a task that
+                // was woken has run.
+                let next = Some(self.thaws.load(Ordering::Relaxed));
+                if std::mem::replace(&mut waits_for, next) != next {
                     self.lock().push(cx.waker().clone());
                 }
                 return Poll::Pending;
             }
-            waits = false;
             task.as_mut().poll(cx)
         })
         .await
