@@ -16,7 +16,7 @@ pub(crate) struct Folder(PathBuf);
 pub(crate) enum Recorded {
     /// Its file is written.
     Written,
-    /// It has no trace, as one that was skipped before it had a world, and so no file.
+    /// The run has no file, because it has no trace: for example, it was skipped before its world was built.
     NoTrace,
     /// Its file cannot be written; this is why.
     Failed(String),

@@ -126,7 +126,7 @@ fn pure_crates_reach_no_runtime_socket_clock_or_tls() {
     assert!(closure("site").contains("mio"), "the tree is read to its depths");
 }
 
-/// Whoever tests a balancer builds the suite, and not the script language.
+/// The author of a balancer builds the conformance suite without the script language.
 #[test]
 fn the_conformance_suite_is_built_without_starlark() {
     let reached = closure("conformance");

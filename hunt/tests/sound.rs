@@ -74,7 +74,7 @@ fn no_sound_balancer_is_accused() {
 
 /// `STICKLER_SEEDS=5000:7000` plays other seeds.
 #[test]
-#[ignore = "takes a minute in release; .ci/run full runs it"]
+#[ignore = "plays 2,000 plans, for minutes without optimisation; the CI step `random` runs it"]
 fn no_sound_balancer_is_accused_by_thousands_of_plans() {
     let seeds = env::var("STICKLER_SEEDS").unwrap_or_else(|_| "0:2000".to_owned());
     let (first, end) = seeds.split_once(':').expect("STICKLER_SEEDS is FIRST:END");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::capabilities::{AuthScheme, Capabilities, Packages};
 use AuthScheme::{Nego2, Negotiate, Ntlm};
 
-/// How a user agent behaves.
+/// The behaviour of a user agent: what it sends, and how it reacts to the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {
     /// The value of its `User-Agent` header.
@@ -95,7 +95,7 @@ macro_rules! agents {
 agents! {
     /// curl 7.88.1 with `--ntlm`.
     ///
-    /// It sends the Negotiate leg at once, with an empty body, and no `Authorization` after the handshake on a
+    /// curl sends the Negotiate leg at once, with an empty body, and no `Authorization` after the handshake on a
     /// connection; a 401 there restarts the handshake ("NTLM auth restarted"). A 401 to the Authenticate leg ends it
     /// ("NTLM handshake rejected"), and so does one that closes the connection with the Challenge leg.
     Curl, "curl" => Behaviour {
@@ -127,7 +127,7 @@ agents! {
     };
     /// A browser modelled on Chromium on Windows.
     ///
-    /// It asks anonymously first, and sends the whole body on each leg. It prefers Negotiate: with Kerberos if it gets a
+    /// The browser asks anonymously first, and sends the whole body on each leg. It prefers Negotiate: with Kerberos if it gets a
     /// ticket, otherwise with raw NTLM, as on Windows. It supports `Nego2`, which Chromium lacks, for sites that offer
     /// nothing else, as WinINet does. It ignores `Persistent-Auth` unless the value is negative. A real browser prompts
     /// for another password after a 401 to the Authenticate leg; this one has only one password, tries it once, and takes

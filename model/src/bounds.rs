@@ -41,6 +41,17 @@ pub const MAX_CREDENTIAL: usize = 1_000;
 /// The longest name by which a client calls the site, in characters (RFC 1035 2.3.4).
 const MAX_HOST: usize = 253;
 
+/// A time is longer than it may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {given:?}; it must be at most {most:?}")]
+pub struct TooLong {
+    /// The name of the time.
+    what: &'static str,
+    given: Duration,
+    /// The longest that the time may be.
+    most: Duration,
+}
+
 /// What no plan may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionProblem {
@@ -51,15 +62,8 @@ pub enum ActionProblem {
     #[error(transparent)]
     Request(#[from] RequestProblem),
     /// A time is too long.
-    #[error("{what} is {given:?}; it must be at most {most:?}")]
-    Time {
-        /// Which time.
-        what: &'static str,
-        /// How long it is.
-        given: Duration,
-        /// How long it may be.
-        most: Duration,
-    },
+    #[error(transparent)]
+    Time(#[from] TooLong),
     /// A user's name or password is too long.
     #[error("the name and the password of a user have {MAX_CREDENTIAL} bytes each at most")]
     Credential,
@@ -90,10 +94,10 @@ impl Action {
                 plain(&raw.client)?;
                 raw.check()
             }
-            Self::Advance(time) => bounded("the time to pass", *time, MAX_TIME),
+            Self::Advance(time) => Ok(bounded("the time to pass", *time, MAX_TIME)?),
             Self::AwaitChecks(wait) => {
                 bounded("`extra`", wait.extra, MAX_TIME)?;
-                bounded("`otherwise`", wait.otherwise, MAX_TIME)
+                Ok(bounded("`otherwise`", wait.otherwise, MAX_TIME)?)
             }
             Self::SwitchUser(client, identity) => {
                 plain(client)?;
@@ -156,8 +160,9 @@ fn plain(name: &Name) -> Result<(), ActionProblem> {
     if Name::is_plain(name.as_str()) { Ok(()) } else { Err(ActionProblem::Name(start(name.as_str()))) }
 }
 
-fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
-    if given > most { Err(ActionProblem::Time { what, given, most }) } else { Ok(()) }
+/// Checks a time, whose name in an error is `what`.
+pub(crate) fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), TooLong> {
+    if given > most { Err(TooLong { what, given, most }) } else { Ok(()) }
 }
 
 /// The start of something that may be very long.

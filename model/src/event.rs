@@ -171,7 +171,7 @@ pub enum What {
 
     /// A client takes up a request.
     RequestStarted {
-        /// Which.
+        /// The request.
         request: RequestId,
         /// The user whose credentials the client holds.
         identity: Option<Principal>,
@@ -267,7 +267,7 @@ pub enum What {
     },
     /// A client's request has ended.
     RequestEnded {
-        /// Which.
+        /// The request.
         request: RequestId,
         /// The final status; `None` where no answer came.
         status: Option<u16>,
@@ -276,7 +276,7 @@ pub enum What {
     },
     /// The plan was over while a request was under way: its client closes its connections. Recorded by the world.
     RequestAbandoned {
-        /// Which.
+        /// The request.
         request: RequestId,
     },
     /// A client received an HTTP answer to bytes that it had sent as they are ([`Action::SendRaw`]). Recorded when the
@@ -396,9 +396,9 @@ pub enum What {
         like: u32,
         /// The last connection that was the same.
         last: u32,
-        /// How many there were.
+        /// The number of connections that were the same.
         times: u32,
-        /// When the last of them was gone.
+        /// The time at which the last of these connections was gone.
         until: Time,
     },
 

@@ -33,11 +33,12 @@ struct Last {
     counted_at: Option<usize>,
 }
 
-/// What becomes of a conversation that has just ended.
-pub(crate) enum Verdict {
-    /// It stays.
+/// What the journal does with the events of a conversation that has just ended.
+pub(crate) enum Recording {
+    /// The journal keeps the events.
     Keep,
-    /// It is taken out, and counted in the event at this place, or in a new one that says which connection it is like.
+    /// The journal removes the events. It counts the conversation in the event at `at`, or in a new one, which says that
+    /// the conversation is the same as the one on connection `like`.
     Count { at: Option<usize>, like: u32 },
 }
 
@@ -48,20 +49,20 @@ impl Repeats {
     }
 
     /// Decides on the conversation on this connection of a server, of these events.
-    pub(crate) fn ended(&mut self, by: &Name, connection: u32, events: &[&Event]) -> Verdict {
+    pub(crate) fn ended(&mut self, by: &Name, connection: u32, events: &[&Event]) -> Recording {
         let shape: Vec<What> = events.iter().map(|event| without_numbers(&event.what)).collect();
         match self.0.get_mut(by).filter(|last| last.shape == shape) {
             None => {
                 self.0.insert(by.clone(), Last { shape, times: 1, like: connection, counted_at: None });
-                Verdict::Keep
+                Recording::Keep
             }
             Some(last) => {
                 last.times = last.times.saturating_add(1);
                 if last.times > KEPT {
-                    return Verdict::Count { at: last.counted_at, like: last.like };
+                    return Recording::Count { at: last.counted_at, like: last.like };
                 }
                 last.like = connection;
-                Verdict::Keep
+                Recording::Keep
             }
         }
     }
@@ -126,7 +127,7 @@ pub(crate) fn conversation(events: &[Event]) -> Option<Vec<usize>> {
     None
 }
 
-/// The same without the numbers that tell one conversation from the next.
+/// Returns an event without the numbers in which two conversations differ.
 fn without_numbers(what: &What) -> What {
     let mut what = what.clone();
     match &mut what {

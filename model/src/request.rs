@@ -59,9 +59,9 @@ pub enum RequestProblem {
         "a request has {MAX_FIELDS} header fields at most, of {MAX_FIELDS_LENGTH} bytes in all; this one has {count}, of {length} bytes"
     )]
     Fields {
-        /// How many there are.
+        /// The number of fields.
         count: usize,
-        /// How many bytes their names and values have.
+        /// The length of their names and values, in bytes.
         length: usize,
     },
     /// The text of the body is too long for a plan to hold.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::bounds::MAX_NAME;
+use crate::bounds::{MAX_NAME, TooLong, bounded};
 use crate::request::{OWN_FIELDS, is_field_name};
 use crate::standard::MAX_BACKENDS;
 use crate::{Name, Topology, escape};
@@ -38,15 +38,8 @@ pub enum TopologyProblem {
     )]
     TrustedHeader(String),
     /// A time is too long.
-    #[error("{what} is {given:?}; it must be at most {most:?}")]
-    Time {
-        /// Which time.
-        what: &'static str,
-        /// How long it is.
-        given: Duration,
-        /// How long it may be.
-        most: Duration,
-    },
+    #[error(transparent)]
+    Time(#[from] TooLong),
     /// There is too much of it.
     #[error("a topology has {MAX_TOPOLOGY} bytes at most, as JSON, and this one {0}: have fewer users, names or files")]
     TooLarge(usize),
@@ -88,10 +81,6 @@ impl Topology {
         let length = escape::json(&json).len();
         if length > MAX_TOPOLOGY { Err(TopologyProblem::TooLarge(length)) } else { Ok(()) }
     }
-}
-
-fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), TopologyProblem> {
-    if given > most { Err(TopologyProblem::Time { what, given, most }) } else { Ok(()) }
 }
 
 #[cfg(test)]

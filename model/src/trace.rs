@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::repeats::{Repeats, Verdict, conversation};
+use crate::repeats::{Recording, Repeats, conversation};
 use crate::{Action, BalancerSpec, Clock, Event, Name, Plan, Principal, Topology, What, weight};
 
 /// What a run was made with, and what its balancer declares. A requirement that depends on something that is not
@@ -197,7 +197,7 @@ pub const MAX_EVENT_BYTES: usize = 512 << 20;
 
 /// Stamps what observers see, and keeps it in order or hands it on.
 ///
-/// It keeps [`MAX_EVENTS`] at most, and about [`MAX_EVENT_BYTES`]. Once it is [full](Journal::is_full) it keeps nothing more,
+/// A journal keeps [`MAX_EVENTS`] at most, and about [`MAX_EVENT_BYTES`]. A [full](Journal::is_full) journal keeps nothing more,
 /// and whoever drives the run ends it: a trace with gaps is no evidence. Health checks that repeat for long are counted
 /// ([`What::Repeated`]).
 pub struct Journal {
@@ -309,7 +309,7 @@ impl Chunks {
             return;
         };
         let events: Vec<&Event> = places.iter().map(|&place| &self.last[place]).collect();
-        let Verdict::Count { at, like } = self.repeats.ended(&by, connection, &events) else { return };
+        let Recording::Count { at, like } = self.repeats.ended(&by, connection, &events) else { return };
         let before = self.full.len() * Self::LENGTH;
         // From the end, so that the places that are still to come stay what they are.
         let mut at = at;

@@ -6,8 +6,8 @@ use crate::{Action, Event, Outcome, RequestId, Time, Trace};
 
 /// A network with clients, a balancer, servers and a DC. `sim` implements it on a simulated network.
 ///
-/// It is synchronous and owns its runtime. It notes each action in its trace before it performs it, as
-/// [`Action::over`] returns it for its balancer.
+/// A world is synchronous and owns its runtime. It records each action in its trace before it performs the action, in the
+/// form that [`Action::over`] returns for its balancer.
 pub trait World {
     /// Performs one action, and returns when it is done.
     ///

@@ -53,9 +53,13 @@ pub fn judge(trace: &Trace, arm: &dyn Arm) -> Vec<Verdict> {
         && servers_tie_users_to_connections(&trace.header.topology)
         && let Some(control) = control(trace, arm)
     {
+        let outcomes = Outcomes::of(trace);
         for verdict in verdicts.iter_mut().filter(|verdict| is_controlled(verdict)) {
             let requirement = verdict.requirement;
-            verdict.reattribute(|evidence| control.party(requirement, evidence, trace));
+            verdict.reattribute(|evidence| {
+                let happens = control.shows(requirement, evidence, &outcomes);
+                if happens { without_balancer(requirement, evidence, trace) } else { Party::Balancer }
+            });
         }
     }
     verdicts
@@ -84,17 +88,13 @@ impl Control {
         Self { outcomes: Outcomes::of(trace), verdicts: stickler_oracle::judge(trace) }
     }
 
-    /// Returns who is at fault for what the oracle holds against the balancer.
-    fn party(&self, requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Party {
-        if IDENTITY.contains(&requirement) {
-            return if self.finds(requirement, evidence) { Party::Script } else { Party::Balancer };
-        }
-        let alike = if BY_STATUS.contains(&requirement) {
-            self.every_request_fails_alike(evidence, trace)
+    /// Returns whether what the oracle holds against the balancer happens in the control too. `outcomes` are those of the run.
+    fn shows(&self, requirement: Requirement, evidence: &Evidence, outcomes: &Outcomes) -> bool {
+        if BY_STATUS.contains(&requirement) {
+            self.every_request_fails_alike(evidence, outcomes)
         } else {
             self.finds(requirement, evidence)
-        };
-        if alike { without_balancer(evidence, trace) } else { Party::Balancer }
+        }
     }
 
     fn finds(&self, requirement: Requirement, evidence: &Evidence) -> bool {
@@ -102,12 +102,11 @@ impl Control {
         of_it.flat_map(|verdict| &verdict.evidence).any(|found| found.is_like(evidence))
     }
 
-    fn every_request_fails_alike(&self, evidence: &Evidence, trace: &Trace) -> bool {
+    fn every_request_fails_alike(&self, evidence: &Evidence, outcomes: &Outcomes) -> bool {
         if evidence.about.is_empty() || evidence.failure == Failure::TooManyRequests {
             return false;
         }
-        let here = Outcomes::of(trace);
-        evidence.about.iter().all(|cited| here.get(cited) == self.outcomes.get(cited))
+        evidence.about.iter().all(|cited| outcomes.get(cited) == self.outcomes.get(cited))
     }
 }
 
@@ -190,7 +189,10 @@ fn answered(status: Option<u16>) -> Option<u16> {
 }
 
 /// Returns who is at fault for what goes wrong without a balancer as well.
-fn without_balancer(evidence: &Evidence, trace: &Trace) -> Party {
+fn without_balancer(requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Party {
+    if IDENTITY.contains(&requirement) {
+        return Party::Script;
+    }
     let is_rogue = |acceptor: &Acceptor| matches!(acceptor, Acceptor::Rogue(_));
     if trace.header.topology.servers.iter().any(|server| is_rogue(&server.acceptor)) {
         return Party::Server;

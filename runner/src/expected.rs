@@ -41,7 +41,7 @@ pub enum ScriptOutcome {
 pub enum Deviation {
     /// A requirement got a grade that was not expected.
     Grade {
-        /// Which.
+        /// The requirement.
         requirement: Requirement,
         /// The grades that were.
         expected: Vec<Grade>,

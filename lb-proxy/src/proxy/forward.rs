@@ -30,7 +30,7 @@ use super::{headers, upstream};
 /// Why a request gets no answer: its downstream connection closes, or its stream does.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
-    /// It may have been processed.
+    /// A server may have processed the request.
     #[error("closed without an answer, because the upstream connection that it was pinned to is gone")]
     Coupled,
     /// Nothing has been done about it, so that it can be sent again elsewhere.

@@ -105,7 +105,7 @@ pub enum Problem {
         what: &'static str,
         /// How many the last line says there are.
         counted: usize,
-        /// How many there are.
+        /// The number of such lines that were read.
         found: usize,
     },
     /// Something stands below the last line.

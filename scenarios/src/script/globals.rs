@@ -193,8 +193,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Client> {
         let profile = Profile { cookies, ..Profile::CURL };
         Ok(add_client(eval, (name, user, password), |spec| {
-            (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
-            Ok(())
+            spec.profile = profile;
+            set_source(spec, at, port)
         })?)
     }
 
@@ -234,8 +234,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Client> {
         let profile = Profile { close_after_first_401, cookies, ..Profile::BROWSER };
         Ok(add_client(eval, (name, user, password), |spec| {
-            (spec.profile, spec.at, spec.port) = (profile, at.map(Client::name), self::port(port)?);
-            spec.no_kerberos = !kerberos;
+            (spec.profile, spec.no_kerberos) = (profile, !kerberos);
+            set_source(spec, at, port)?;
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
@@ -261,8 +261,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let profile = Profile::of(one_of("kind of client", kind, Agent::ALL)?);
         let cookies = cookies.unwrap_or(profile.cookies);
         Ok(add_client(eval, (name, user, password), |spec| {
-            spec.profile = Profile { close_after_first_401, cookies, ..profile };
-            (spec.at, spec.port, spec.no_kerberos) = (at.map(Client::name), self::port(port)?, !kerberos);
+            (spec.profile, spec.no_kerberos) = (Profile { close_after_first_401, cookies, ..profile }, !kerberos);
+            set_source(spec, at, port)?;
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
@@ -507,10 +507,11 @@ fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneTyp
     Ok(NoneType)
 }
 
-/// The port that a client connects from.
-fn port(given: Option<i64>) -> Result<Option<u16>, ScriptError> {
-    let port = given.map(|port| in_range("port", port, 1024, 65_535)).transpose()?;
-    Ok(port.map(|port| port as u16))
+/// Sets the client whose address this one shares, and the port that it connects from.
+fn set_source(spec: &mut ClientSpec, at: Option<&Client>, port: Option<i64>) -> Result<(), ScriptError> {
+    let port = port.map(|port| in_range("port", port, 1024, 65_535)).transpose()?;
+    (spec.at, spec.port) = (at.map(Client::name), port.map(|port| port as u16));
+    Ok(())
 }
 
 /// What clients have in common that can get tickets.
