@@ -62,7 +62,6 @@ pub mod expected;
 pub mod group;
 pub mod limits;
 mod nearest;
-mod panics;
 mod plans;
 #[cfg(feature = "scripts")]
 mod run;

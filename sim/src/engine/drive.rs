@@ -334,6 +334,7 @@ impl Engine {
             if !idle {
                 return Poll::Pending;
             }
+            shared.note_idle();
             if let Some(panic) = shared.take_panic() {
                 return Poll::Ready(Err(Stopped::Panicked(panic)));
             }
