@@ -22,7 +22,7 @@ use stickler_model::agent::Agent;
 use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
-use stickler_model::topology_problem::{MAX_LATENCY, MAX_SLOW};
+use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_LATENCY, MAX_SLOW};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -119,7 +119,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     /// How the servers authenticate (`<windowsAuthentication>`), each setting as IIS has it if unsaid. `pool` is `machine`,
     /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure` or
-    /// `closed-by-challenge`; `token_checking` is `none`, `allow` or `require`.
+    /// `closed-by-challenge`; `token_checking` is `none`, `allow` or `require`; `max_concurrent_api` is how many logons a
+    /// server asks its domain for at once.
     fn windows_authentication(
         #[starlark(require = named, default = "machine")] pool: &str,
         #[starlark(require = named, default = true)] kernel_mode: bool,
@@ -131,6 +132,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = "none")] token_checking: &str,
         #[starlark(require = named)] protection_flags: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] service_names: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] max_concurrent_api: Option<i64>,
     ) -> starlark::Result<Settings> {
         Ok(Settings(SiteSpec {
             pool: self::pool(pool),
@@ -145,17 +147,19 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 flags: flags(&protection_flags.map(|flags| flags.items).unwrap_or_default())?,
                 service_names: service_names.map(|names| names.items).unwrap_or_default(),
             },
+            max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
             files: Vec::new(),
         }))
     }
 
     /// For `site(controllers=)`: a DC that takes `slow_ms` for each logon, that lacks accounts, or has older passwords of
-    /// accounts (`outdated`).
+    /// accounts (`outdated`), or that asks another DC for `max_concurrent_api` logons at once.
     fn controller(
         name: &str,
         #[starlark(require = named, default = 0)] slow_ms: i64,
         #[starlark(require = named)] lacks: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] outdated: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] max_concurrent_api: Option<i64>,
     ) -> starlark::Result<Controller> {
         check_name(name)?;
         let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, MAX_SLOW.as_millis() as u64)?);
@@ -164,6 +168,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             slow: (!slow.is_zero()).then_some(slow),
             lacks: lacks.map(|names| names.items).unwrap_or_default(),
             outdated: outdated.map(|names| names.items).unwrap_or_default(),
+            max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
         }))
     }
 
@@ -540,6 +545,10 @@ fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
         low: 0,
         high: MAX_TIME.as_secs(),
     })
+}
+
+fn calls(given: i64) -> Result<u16, ScriptError> {
+    in_range("max_concurrent_api", given, 1, MAX_CONCURRENT_API.into()).map(|calls| calls as u16)
 }
 
 fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {
