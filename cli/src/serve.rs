@@ -126,7 +126,7 @@ fn topology(arguments: &Serve) -> Topology {
     };
     let names: Vec<String> = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned()).collect();
     let password = SERVICE_PASSWORD.into();
-    topology.domain.users.push(UserSpec { name: SERVICE.into(), password, forbidden: false });
+    topology.domain.users.push(UserSpec::new(SERVICE, password));
     topology.domain.services.extend(account.map(|account| ServiceSpec {
         account,
         spns: names.clone(),

@@ -169,6 +169,16 @@ pub struct UserSpec {
     pub password: String,
     /// Whether the application refuses the user after a good logon (401.3).
     pub forbidden: bool,
+    /// How many domain local groups the user is a member of, which make its tickets longer.
+    #[serde(default, skip_serializing_if = "is_zero_groups")]
+    pub groups: u16,
+}
+
+impl UserSpec {
+    /// A user of no groups, whom the application lets in.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { name: name.into(), password: password.into(), forbidden: false, groups: 0 }
+    }
 }
 
 /// One server of the farm.
@@ -450,6 +460,11 @@ impl Http2 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_zero_groups(value: &u16) -> bool {
+    *value == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]

@@ -17,6 +17,9 @@ pub const MAX_SLOW: Duration = Duration::from_hours(1);
 /// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
 pub const MAX_CONCURRENT_API: u16 = 150;
 
+/// The most groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+pub const MAX_GROUPS: u16 = 1_010;
+
 /// The longest topology, in bytes of the JSON that a run file has of it.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
@@ -43,6 +46,9 @@ pub enum TopologyProblem {
     /// A server or a DC is to ask for no logon at a time, or for too many.
     #[error("MaxConcurrentApi of `{0}` is {1}; it must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
+    /// A user has more groups than Windows logs on.
+    #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
+    Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
@@ -85,6 +91,10 @@ impl Topology {
             if !(1..=MAX_CONCURRENT_API).contains(&calls) {
                 return Err(TopologyProblem::MaxConcurrentApi(name.clone(), calls));
             }
+        }
+        let partners = self.partner.iter().flat_map(|partner| &partner.domain.users);
+        if let Some(user) = self.domain.users.iter().chain(partners).find(|user| user.groups > MAX_GROUPS) {
+            return Err(TopologyProblem::Groups(user.name.clone(), user.groups));
         }
         bounded("the latency of a link", self.link.latency, MAX_LATENCY)?;
         bounded("the jitter of a link", self.link.jitter, MAX_LATENCY)?;
@@ -163,6 +173,12 @@ mod tests {
         let mut topology = standard::site(2);
         topology.servers[0].site.max_concurrent_api = Some(150);
         assert_eq!(topology.check(), Ok(()));
+    }
+
+    #[test]
+    fn nobody_has_more_groups_than_windows_logs_on() {
+        let many = wrong(|topology| topology.domain.users[0].groups = 1_011);
+        assert_eq!(many, "`alice` is a member of 1011 groups; Windows logs nobody on with more than 1010");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use stickler_model::agent::Agent;
 use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
-use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_LATENCY, MAX_SLOW};
+use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -44,7 +44,7 @@ pub(super) const MAX_REASON: usize = 200;
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Describes the site; before the first client, and once. What is not given stays as it is:
     /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
-    /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
+    /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
     /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
@@ -53,6 +53,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
         #[starlark(require = named)] forbidden: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] groups: Option<UnpackDictEntries<String, i64>>,
         #[starlark(require = named)] services: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>,
         #[starlark(require = named)] delegation: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named, default = NoneOr::None)] lockout: NoneOr<i64>,
@@ -76,6 +77,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             backends: in_range("backends", backends, 1, MAX_BACKENDS.into())? as u32,
             users: users.map(|users| users.entries).unwrap_or_default(),
             forbidden: forbidden.map(|names| names.items).unwrap_or_default(),
+            groups: groups
+                .map(|groups| groups.entries)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, count)| Ok((name, in_range("groups", count, 0, MAX_GROUPS.into())? as u16)))
+                .collect::<Result<_, ScriptError>>()?,
             services: lists(services),
             delegation: delegation.map(|names| names.items).unwrap_or_default(),
             lockout: lockout
