@@ -63,7 +63,7 @@ impl<'t> Index<'t> {
         let farm = Farm::read(&requests);
         Self {
             disruptions: Disruptions::read(&requests),
-            faults: Faults::read(&requests, &settings, &farm),
+            faults: Faults::read(&requests, &farm),
             idle_ends: IdleEnds::read(&requests),
             raw,
             farm,
