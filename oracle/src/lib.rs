@@ -32,6 +32,7 @@ mod judge;
 mod left_behind;
 mod logons;
 mod persistence;
+mod ports;
 mod raw;
 mod requests;
 pub mod requirement;

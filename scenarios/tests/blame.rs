@@ -340,3 +340,17 @@ fn a_dc_or_a_balancer_that_lost_power_costs_what_went_over_its_connections() {
         assert_clean(&script("lb"), balancer);
     }
 }
+
+#[test]
+fn two_clients_that_hold_one_port_at_once_are_the_scripts() {
+    let script = |leaves: &str| {
+        format!(
+            "site(backends = 1)\nnobody = browser('nobody', user = None, port = 5000)\nbob = browser('bob', at = nobody, port = 5000)\n\
+             nobody.get('/')\n{leaves}\nadvance(1)\nbob.get('/')\n"
+        )
+    };
+    for balancer in ["l4-nat", "l4-splice", "pin-on-401", "shared-pool"] {
+        assert_eq!(blame(&script(""), balancer, Hs1), (NotExercised, vec![Script]), "{balancer}");
+        assert_eq!(blame(&script("nobody.disconnect()"), balancer, Hs1).1, [], "{balancer}: one after the other");
+    }
+}

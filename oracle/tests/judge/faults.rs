@@ -6,7 +6,7 @@ use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
 use stickler_model::trace::{Checks, Service};
-use stickler_model::{Action, BalancerSpec, Fault, Leg, Name, Payload, RequestId, What};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Name, Payload, Profile, RequestId, What};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
@@ -354,6 +354,29 @@ fn a_request_that_the_script_does_not_wait_for_is_the_scripts() {
     late.fail(id);
     late.see("world", What::RequestAbandoned { request: id });
     assert_eq!(late.blame(Hs1), VIOLATED, "it had ended before");
+}
+
+#[test]
+fn a_port_that_another_client_holds_is_the_scripts_to_share() {
+    let blame = |at: Option<&str>, port: u16, closed: bool| {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        for (name, at, port) in [("alice", None, 5000), ("bob", at, port)] {
+            let spec = ClientSpec::new(name.into(), Profile::BROWSER, None);
+            trace.act(Action::AddClient(ClientSpec { at: at.map(Into::into), port: Some(port), ..spec }));
+        }
+        trace.arrive("alice", IIS1);
+        if closed {
+            trace.close("alice", 1, Closed::Here);
+        }
+        let id = trace.start("bob");
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    assert_eq!(blame(Some("alice"), 5000, false), (Grade::Ok, Some(Party::Script)));
+    let balancers = (Violated, Some(Party::Balancer));
+    assert_eq!(blame(Some("alice"), 5000, true), balancers, "the port is free");
+    assert_eq!(blame(Some("alice"), 5001, false), balancers, "it is another port");
+    assert_eq!(blame(None, 5000, false), balancers, "it is the port of another host");
 }
 
 #[test]
