@@ -12,8 +12,9 @@ use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::Value;
-use starlark::values::dict::UnpackDictEntries;
+use starlark::values::dict::{AllocDict, UnpackDictEntries};
 use starlark::values::float::UnpackFloat;
+use starlark::values::list::AllocList;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
@@ -23,6 +24,7 @@ use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
+use stickler_model::trace::SpreadUnit;
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -302,14 +304,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// What the balancer declares about itself: `checks` (with `interval`, `timeout`, `notice_down` and `notice_up` in
-    /// seconds, `logs_on`), `persistence` in seconds, `cookie`, `trusted_header`; None where it declares nothing.
+    /// seconds, `logs_on`), `persistence` in seconds, `spread` (with `unit`, which is `requests` or `connections`, `percent`,
+    /// `units` and `weights`), `cookie`, `trusted_header`, `out_after_failures` in seconds; None where it declares nothing.
+    /// `services` is a list, each with its `prefix` and its `backends`; it is empty where every backend serves everything.
     fn promises<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let promises = Session::of(eval).promises()?;
         let heap = eval.heap();
         let none = Value::new_none();
         let text = |text: Option<String>| text.map_or(none, |text| heap.alloc(text));
+        let seconds = |time: Duration| heap.alloc(time.as_secs_f64());
         let checks = promises.checks.map_or(none, |checks| {
-            let seconds = |time: Duration| heap.alloc(time.as_secs_f64());
             heap.alloc(AllocStruct([
                 ("interval", seconds(checks.interval)),
                 ("timeout", seconds(checks.timeout)),
@@ -318,11 +322,36 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("logs_on", Value::new_bool(checks.user.is_some())),
             ]))
         });
+        let spread = promises.spread.map_or(none, |spread| {
+            let unit = match spread.unit {
+                SpreadUnit::Requests => "requests",
+                SpreadUnit::Connections => "connections",
+            };
+            heap.alloc(AllocStruct([
+                ("unit", heap.alloc(unit)),
+                ("percent", heap.alloc(spread.percent)),
+                ("units", heap.alloc(spread.units)),
+                (
+                    "weights",
+                    heap.alloc(AllocDict(spread.weights.iter().map(|(name, weight)| (name.as_str(), *weight)))),
+                ),
+            ]))
+        });
+        let services = promises.services.iter().map(|service| {
+            let backends = service.backends.iter().map(|name| name.as_str());
+            AllocStruct([
+                ("prefix", heap.alloc(service.prefix.as_str())),
+                ("backends", heap.alloc(AllocList(backends))),
+            ])
+        });
         Ok(heap.alloc(AllocStruct([
             ("checks", checks),
-            ("persistence", promises.persistence.map_or(none, |time| heap.alloc(time.as_secs_f64()))),
+            ("persistence", promises.persistence.map_or(none, seconds)),
+            ("spread", spread),
             ("cookie", text(promises.cookie)),
             ("trusted_header", text(promises.trusted_header)),
+            ("out_after_failures", promises.out_after_failures.map_or(none, seconds)),
+            ("services", heap.alloc(AllocList(services))),
         ])))
     }
 
