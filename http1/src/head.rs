@@ -59,8 +59,9 @@ impl RequestHead {
     /// Creates a head without fields. Method and target have to be what HTTP allows.
     pub fn new(method: &str, target: &str) -> Self {
         let mut fields = Fields::default();
+        let length = method.len() + target.len() + "  HTTP/1.1\r\n\r\n".len();
         let (method, target) = (fields.append(method.as_bytes()), fields.append(target.as_bytes()));
-        Self { fields, method, target, version: Version::Http11, length: 0 }
+        Self { fields, method, target, version: Version::Http11, length }
     }
 
     /// Reads a head from the start of these bytes. Returns its length, or `None` if it is not complete.
@@ -121,10 +122,11 @@ impl RequestHead {
 
     /// Adds a field to a head that was not read.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.length += name.len() + value.as_ref().len() + ": \r\n".len();
         self.fields.push(name, value);
     }
 
-    /// Returns the length of the head in bytes as it came, and 0 if it was not read.
+    /// Returns the length of the head in bytes, as it came or as it would be written.
     pub fn length(&self) -> usize {
         self.length
     }
