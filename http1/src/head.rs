@@ -174,6 +174,11 @@ impl ResponseHead {
         &self.fields
     }
 
+    /// Returns the header fields alone.
+    pub fn into_fields(self) -> Fields {
+        self.fields
+    }
+
     /// Returns whether this is an interim answer, after which the final one comes (RFC 9110 15.2). 101 is final: another
     /// protocol comes after it.
     pub fn is_interim(&self) -> bool {

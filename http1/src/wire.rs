@@ -33,6 +33,8 @@ pub enum Progress {
     Written,
     /// This many bytes were read; 0 if the peer has ended its side.
     Read(usize),
+    /// The connection takes no more output, and what was left of it is dropped. There may still be something to read.
+    Unwritable,
 }
 
 /// Why nothing more can be read, or why what was read is not a message.
@@ -125,17 +127,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Writes the output and reads at the same time, whichever is possible first.
     ///
     /// # Errors
-    /// The connection broke. If that showed when writing, there may still be something to read: the output is dropped, and
-    /// the next call reads.
+    /// The connection broke, so that nothing more can be read.
     pub async fn progress(&mut self) -> io::Result<Progress> {
         std::future::poll_fn(|cx| {
             if !self.output.is_empty() || self.unflushed {
                 match self.poll_flush(cx) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(Progress::Written)),
-                    Poll::Ready(Err(error)) => {
+                    Poll::Ready(Err(_)) => {
                         self.output.clear();
                         self.unflushed = false;
-                        return Poll::Ready(Err(error));
+                        return Poll::Ready(Ok(Progress::Unwritable));
                     }
                     Poll::Pending => {}
                 }
