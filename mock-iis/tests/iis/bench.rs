@@ -35,7 +35,7 @@ impl Clock for Noon {
 
 /// `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
-    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: name == "eve" };
+    let user = |name: &str| UserSpec { forbidden: name == "eve", ..UserSpec::new(name, format!("{name}-pw")) };
     let users = vec![user("alice"), user("bob"), user("eve")];
     DomainSpec { users, lockout_threshold, ..standard::domain() }
 }
