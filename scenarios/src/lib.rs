@@ -34,11 +34,11 @@
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
 //! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
 //! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
-//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}` | asks and waits; a body is a string of at most 1 MiB, `bytes_of(count)` or `None`; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}`, the last two with `chunked=False`, `expect=None`, `limit_rate=None` | asks and waits; `chunked`: the body goes in chunks; `expect`: whether the client waits for `100 Continue` before it sends the body, instead of doing as its kind does; `limit_rate`: the body goes at this many bytes per second (curl: `--limit-rate`); a body is a string of at most 1 MiB, `bytes_of(count)` or `None`; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends at most 1 MiB on a bare connection; what came back |
 //! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
-//! | `p = c.start(method, path, body)`, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
+//! | `p = c.start(method, path, body)`, with the same arguments, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |
 //! | `await_checks("down", extra=1, otherwise=60)` | lets time pass until the balancer's checks must have noticed a backend that is `down`, or `up` again, and `extra` seconds more; `otherwise` where it declares no checks |

@@ -5,6 +5,7 @@ mod kerberos;
 mod ntlm;
 mod served;
 mod tls;
+mod uploads;
 
 use std::process::Command;
 
