@@ -40,6 +40,7 @@ mod stability;
 mod tls;
 mod tls_connections;
 mod trust;
+mod upgrades;
 pub mod verdict;
 
 pub use effort::{Cost, Effort};

@@ -23,6 +23,7 @@ use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::topology_problem::{MAX_LATENCY, MAX_SLOW};
+use stickler_model::trace::NoneLeft;
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -290,7 +291,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// What the balancer declares about itself: `checks` (with `interval`, `timeout`, `notice_down` and `notice_up` in
-    /// seconds, `logs_on`), `persistence` in seconds, `cookie`, `trusted_header`; None where it declares nothing.
+    /// seconds, `logs_on`), `persistence` in seconds, `cookie`, `trusted_header`; None where it declares nothing;
+    /// `none_left`, the status of an answer while no backend is left, None where the connection is closed.
     fn promises<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let promises = Session::of(eval).promises()?;
         let heap = eval.heap();
@@ -306,11 +308,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("logs_on", Value::new_bool(checks.user.is_some())),
             ]))
         });
+        let none_left = match promises.none_left {
+            NoneLeft::Status(status) => heap.alloc(i32::from(status)),
+            NoneLeft::Closed => none,
+        };
         Ok(heap.alloc(AllocStruct([
             ("checks", checks),
             ("persistence", promises.persistence.map_or(none, |time| heap.alloc(time.as_secs_f64()))),
             ("cookie", text(promises.cookie)),
             ("trusted_header", text(promises.trusted_header)),
+            ("none_left", none_left),
         ])))
     }
 
