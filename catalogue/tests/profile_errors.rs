@@ -46,7 +46,7 @@ fn both_sound_profiles_are_taken() {
 
 #[test]
 fn an_unknown_key_is_shown_with_those_that_there_are() {
-    let expected = r#"mine.toml:11:1: unknown field `wieghts`, expected one of `algorithm`, `draws`, `key`, `mask`, `header`, `weights`, `max_connections`
+    let expected = r#"mine.toml:11:1: unknown field `wieghts`, expected one of `algorithm`, `draws`, `key`, `mask`, `header`, `weights`, `max_connections`, `bound_take_turns`
   wieghts = { is = [3, 1], source = "its manual", evidence = "D" }
   ^"#;
     assert_eq!(told("weights =", "wieghts ="), expected);

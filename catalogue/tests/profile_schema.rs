@@ -7,13 +7,18 @@ use stickler_catalogue::mechanism::Kind;
 use stickler_catalogue::profile::{self, Citation, Evidence};
 use stickler_catalogue::{Carriage, Mechanism, Profile, defects, find, mechanisms, profiles};
 use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe, Statuses};
-use stickler_lb_core::policy::composed::{Connect, Defects, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
-use stickler_lb_core::policy::per_connection::FlowRules;
+use stickler_lb_core::policy::composed::{
+    Connect, Credentials, Defects, HeaderRule, Lost, NoneLeft, OnDown, PreferLast, QueueRule, RetryRule, Rules,
+};
+use stickler_lb_core::policy::per_connection::{self as flows, FlowRules, FlowsOnDown};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
-use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
+use stickler_lb_core::policy::pin::{
+    Applied, Coupling, Covers, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger,
+};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
-use stickler_lb_core::{Pipelining, ProxyProtocol, texts};
+use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
+use stickler_lb_core::{Hops, Pipelining, ProxyProtocol, Upgrades, texts};
 
 /// Writes a mechanism as a profile and reads it back; what came of it, under the mechanism's own names.
 fn read_back(mechanism: &Mechanism) -> Mechanism {
@@ -50,6 +55,7 @@ fn unusual() -> Rules {
             algorithm: Algorithm::ConsistentHash(HashKey::Source(mask)),
             weights: vec![3, 0, 256].into(),
             max_connections: Some(9),
+            bound_take_turns: true,
         },
         services: texts(&["/api", "/b"]),
         queue: Some(QueueRule { length: 7 }),
@@ -72,6 +78,7 @@ fn unusual() -> Rules {
             schemes: schemes.clone(),
             applied: Applied::Dedicated,
             host: Host::Repicked,
+            covers: Covers::WithCredentials,
             key: PinKey::Client,
             coupling: Coupling { upstream_follows: false, downstream_follows: false },
             slots: Some(4),
@@ -89,8 +96,12 @@ fn unusual() -> Rules {
             lost_elsewhere: true,
             carries_authenticate: false,
         },
-        close_on_down: true,
+        credentials: Credentials::NeverPooled,
+        closes_client: true,
+        on_down: OnDown::Moved,
         fails_open: true,
+        none_left: NoneLeft::Closed,
+        workers: Some(WorkerRule { count: 3, landing: Landing::Idle, turns: Turns::Shared }),
         defects: Defects {
             pool_steals_pinned: true,
             cleanup_drops_another: true,
@@ -123,6 +134,7 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
         }),
         ends_authentication: Some("X-User".into()),
         pipelining: Pipelining::Overtakes,
+        hops: Hops { passes_connection: true, upgrades: Upgrades::Broken, tunnels: false },
         tls_drifts: true,
         ..Mechanism::l7_by("unusual", "", unusual())
     };
@@ -135,12 +147,20 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
             FlowRules {
                 select: SelectRule::new(Algorithm::Hash(HashKey::FiveTuple)),
                 source: Some(SourceRule { timeout: Duration::from_secs(5), entries: 6, mask: Mask { v4: 0, v6: 0 } }),
-                close_on_down: true,
+                on_down: FlowsOnDown::Silent,
                 fails_open: true,
+                none_left: flows::NoneLeft::Dropped,
+                workers: Some(WorkerRule { count: 2, landing: Landing::RoundRobin, turns: Turns::Own }),
             },
         )
     };
     assert_eq!(read_back(&flows), flows);
+    let hops = Hops { passes_connection: false, upgrades: Upgrades::Passed, tunnels: true };
+    let tunnel = Mechanism { hops, ..Mechanism::l7_by("unusual", "", Rules::PLAIN) };
+    assert_eq!(read_back(&tunnel), tunnel);
+    let pooled = Rules { pool: unusual().pool, ..Rules::PLAIN };
+    let contradiction = Profile::of_mechanism(&Mechanism { hops, ..Mechanism::l7_by("unusual", "", pooled) });
+    assert!(contradiction.unwrap_err().to_string().contains("leaves nothing to pool or to pin"));
 }
 
 #[test]
@@ -166,6 +186,14 @@ fn every_alternative_can_be_said() {
         let cookie = CookieRule { name: "SRV".into(), on_401: false, life, indirect: life.is_some() };
         all.push(Rules { persist: Some(PersistRule::Cookie(cookie)), ..Rules::PLAIN });
     }
+    for landing in [Landing::Hash, Landing::Random] {
+        let workers = Some(WorkerRule { count: 2, landing, turns: Turns::Own });
+        all.push(Rules { workers, ..Rules::PLAIN });
+    }
+    for credentials in [Credentials::OwnConnection, Credentials::NotPassedOn] {
+        all.push(Rules { credentials, on_down: OnDown::Closed, ..Rules::PLAIN });
+    }
+    all.push(Rules { none_left: NoneLeft::Status(StatusCode::GATEWAY_TIMEOUT), ..Rules::PLAIN });
     for lost in [Lost::Never, Lost::IdleRace, Lost::Idempotent] {
         all.push(Rules { retry: RetryRule { lost, ..RetryRule::SOUND }, ..Rules::PLAIN });
     }

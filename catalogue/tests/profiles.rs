@@ -162,7 +162,7 @@ fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
         ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has weight 300"),
         (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
-        (r#"layer = "L7""#, r#"layer = "L4""#, "14:1: `pool` belongs to L7"),
+        (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),
         (r#"name = "mine""#, r#"name = "shared-pool""#, "3:8: there is another profile or mechanism called"),
         (r#"name = "mine""#, r#"name = "a+b""#, "3:8: a profile's name is"),
         (r#"connect = { is = "other""#, r#"connect = { is = "same""#, "`retry.retries` is missing"),

@@ -24,6 +24,34 @@ pub enum Pipelining {
     Overtakes,
 }
 
+/// What the HTTP data plane does with what HTTP says of connections. By default what RFC 9110 7.6.1 and 7.8 ask of an
+/// intermediary that does not take part in upgrades.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hops {
+    /// The client's `Connection` field is passed on, so that a client that closes has the upstream connection closed (nginx,
+    /// `proxy_set_header Connection $http_connection`).
+    pub passes_connection: bool,
+    /// What becomes of a request to upgrade.
+    pub upgrades: Upgrades,
+    /// A client's connection is a tunnel from its first request on: that one alone is put to the policy, and everything
+    /// after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
+    pub tunnels: bool,
+}
+
+/// What becomes of a request to upgrade the connection (RFC 9110 7.8), and of the 101 to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Upgrades {
+    /// The request goes on without it: nginx, unless told to pass it, and whatever speaks HTTP/1.0 to its backends.
+    #[default]
+    Dropped,
+    /// It is passed on, and after a 101 both connections carry what comes, until one ends: HAProxy, Envoy, IIS ARR.
+    Passed,
+    /// It is passed on, and the balancer does not know what to make of the 101: 502 (dotnet/aspnetcore#32674, nginx).
+    Broken,
+}
+
 /// A version of the PROXY protocol (HAProxy, `doc/proxy-protocol.txt`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

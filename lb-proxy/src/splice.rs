@@ -12,7 +12,7 @@ use stickler_lb_core::{Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L
 use stickler_model::{Env, Time, What};
 use stickler_net::{Net, Stream as _, next_connection};
 use tokio::io::{AsyncWriteExt as _, copy, copy_bidirectional_with_sizes, sink};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
@@ -123,11 +123,18 @@ struct Splice<N> {
 
 struct State {
     policy: Box<dyn L4Policy>,
-    /// `None` until the flow's task is known.
-    flows: IndexMap<FiveTuple, Option<AbortHandle>>,
+    flows: IndexMap<FiveTuple, Flow>,
     /// Downstream connections, those included that have not become a flow.
     connections: usize,
     armed: Option<Time>,
+}
+
+/// A connection that goes to a backend.
+struct Flow {
+    /// `None` until it is known.
+    task: Option<AbortHandle>,
+    /// Tells the task to carry nothing more; `None` once it was told.
+    silence: Option<oneshot::Sender<()>>,
 }
 
 async fn accept<N: Net>(splice: &Arc<Splice<N>>, listener: &N::Listener) {
@@ -152,7 +159,8 @@ async fn after_header<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: 
 
 fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
     let splice = Arc::clone(&counted.0);
-    match splice.decide(flow) {
+    let (silence, silenced) = oneshot::channel();
+    match splice.decide(flow, silence) {
         L4Decision::Refuse => {}
         L4Decision::Drop => {
             splice.net.spawn(async move {
@@ -163,10 +171,10 @@ fn start<N: Net>(counted: Counted<N>, mut stream: N::Stream, flow: FiveTuple) {
         }
         L4Decision::Backend(backend) => {
             let ended = Ended { counted, flow };
-            let task = splice.net.spawn(async move { ended.counted.0.carry(stream, flow, backend).await });
+            let task = splice.net.spawn(async move { ended.counted.0.carry(stream, flow, backend, silenced).await });
             // Not under the lock, since a task that cannot start is dropped, and reports its end, at once.
             if let Some(entry) = splice.lock().flows.get_mut(&flow) {
-                *entry = Some(task);
+                entry.task = Some(task);
             }
         }
     }
@@ -195,17 +203,17 @@ impl<N: Net> Splice<N> {
         self.arm(&mut state);
     }
 
-    fn decide(&self, flow: FiveTuple) -> L4Decision {
+    fn decide(&self, flow: FiveTuple, silence: oneshot::Sender<()>) -> L4Decision {
         let mut state = self.lock();
         let decision = state.policy.connect(self.env.clock.now(), flow);
         if let L4Decision::Backend(_) = decision {
-            state.flows.insert(flow, None);
+            state.flows.insert(flow, Flow { task: None, silence: Some(silence) });
         }
         self.arm(&mut state);
         decision
     }
 
-    async fn carry(&self, mut downstream: N::Stream, flow: FiveTuple, index: usize) {
+    async fn carry(&self, mut downstream: N::Stream, flow: FiveTuple, index: usize, silenced: oneshot::Receiver<()>) {
         let Some(backend) = self.farm.backends.get(index) else { return };
         if let Some(traffic) = &self.traffic {
             traffic.sent(index, true);
@@ -229,6 +237,10 @@ impl<N: Net> Splice<N> {
         // An error on either side drops both, which closes both.
         tokio::select! {
             biased;
+            Ok(()) = silenced => {
+                // What the client sends is read and dropped, until it gives up.
+                let _ = copy(&mut ends.0, &mut sink()).await;
+            }
             _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => {}
             () = directions.half_closed_for(self.limits.half_closed) => {}
         }
@@ -236,9 +248,20 @@ impl<N: Net> Splice<N> {
 
     fn work(&self) -> Option<Time> {
         let mut state = self.lock();
-        while let Some(L4Work::CloseFlow(flow)) = state.policy.poll(self.env.clock.now()) {
-            if let Some(Some(task)) = state.flows.get(&flow) {
-                task.abort();
+        while let Some(work) = state.policy.poll(self.env.clock.now()) {
+            match work {
+                // Between two connections there is nothing that could go on elsewhere.
+                L4Work::CloseFlow(flow) | L4Work::MoveFlow(flow, _) => {
+                    if let Some(Flow { task: Some(task), .. }) = state.flows.get(&flow) {
+                        task.abort();
+                    }
+                }
+                L4Work::SilenceFlow(flow) => {
+                    if let Some(flow) = state.flows.get_mut(&flow) {
+                        // It may have ended.
+                        let _ = flow.silence.take().map(|silence| silence.send(()));
+                    }
+                }
             }
         }
         state.armed = state.policy.next_deadline();

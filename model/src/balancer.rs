@@ -20,7 +20,7 @@ pub enum BalancerSpec {
     Profile {
         /// The profile's name.
         name: String,
-        /// The profile itself: the TOML document that describes it, as the user wrote it.
+        /// The profile itself: a TOML document that describes it whole, with what it inherits from others.
         toml: String,
         /// The ids of the defects that it has, in ascending order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -47,6 +47,9 @@ pub struct Promises {
     /// For so long a backend is out of use after requests failed at it; `None`: failures of requests are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_after_failures: Option<Duration>,
+    /// What a client is told while there is no backend left.
+    #[serde(default, skip_serializing_if = "NoneLeft::is_usual")]
+    pub none_left: NoneLeft,
     /// The services that have backends of their own; empty: every backend serves everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
@@ -70,6 +73,31 @@ impl Promises {
     pub fn notice_mended(&self) -> Duration {
         let checks = self.checks.as_ref().map(Checks::notice_up).unwrap_or_default();
         checks.max(self.out_after_failures.unwrap_or_default())
+    }
+}
+
+/// What a client is told while there is no backend left. A connection that is refused says so as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoneLeft {
+    /// This status.
+    Status(u16),
+    /// Nothing: its connection is accepted, and closed.
+    Closed,
+}
+
+impl NoneLeft {
+    /// Returns whether it is what a balancer says that declares nothing else.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for NoneLeft {
+    /// 503 (RFC 9110 15.6.4).
+    fn default() -> Self {
+        Self::Status(503)
     }
 }
 

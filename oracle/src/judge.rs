@@ -7,7 +7,7 @@ use crate::index::Index;
 use crate::raw::believed;
 use crate::requirement::{Requirement, requirements};
 use crate::verdict::Verdict;
-use crate::{failover, handshake, health, identity, persistence, spread, stability, tls, trust};
+use crate::{failover, handshake, health, identity, persistence, spread, stability, tls, trust, upgrades};
 
 /// Judges a trace. Returns one verdict for each requirement, in the order of [`Requirement::all`].
 ///

@@ -42,6 +42,7 @@ mod stability;
 mod tls;
 mod tls_connections;
 mod trust;
+mod upgrades;
 pub mod verdict;
 
 pub use effort::{Cost, Effort};

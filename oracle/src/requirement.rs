@@ -104,6 +104,13 @@ macro_rules! requirements {
                 text: "Re-authentication as another user changes that client's identity, and no other's",
                 source: "MS-N2HT 3.2.5, RFC 4559 6",
             }
+            Id6 {
+                judge: upgrades::id6_upgraded_connections_carry_no_request,
+                id: "ID-6",
+                severity: Must,
+                text: "An upgraded connection never returns to a pool",
+                source: "RFC 9110 7.8",
+            }
             St1 {
                 judge: persistence::st1_clients_stay_on_their_backend,
                 id: "ST-1",
@@ -182,10 +189,10 @@ macro_rules! requirements {
                 source: "the checks that the balancer promises",
             }
             Fo7 {
-                judge: failover::deaths::fo7_without_backends_503_is_prompt,
+                judge: failover::deaths::fo7_without_backends_the_answer_is_prompt,
                 id: "FO-7",
                 severity: Must,
-                text: "With no backend left, the answer is a prompt 503, or a refused connection at L4",
+                text: "With no backend left, the answer is prompt and the one that the balancer declares (503 unless it says otherwise), or a refused connection at L4",
                 source: "RFC 9110 15.6.4",
             }
             Fo8 {

@@ -14,7 +14,7 @@ use stickler_model::{
 };
 use stickler_net::Net as _;
 use stickler_sim::engine::{
-    Clock as EngineClock, Engine, HostId, Nat, NatDecision, NatMode, NatPolicy, Settings, SimNet,
+    Clock as EngineClock, Engine, Fate, HostId, Nat, NatDecision, NatMode, NatPolicy, Settings, SimNet,
 };
 
 const FRONT_END: ([u8; 4], u16) = ([10, 0, 0, 80], 80);
@@ -53,10 +53,10 @@ impl NatPolicy for FirstUp {
         NatDecision::Backend(backend)
     }
 
-    fn poll(&mut self, _: Duration) -> Option<SocketAddr> {
+    fn poll(&mut self, _: Duration) -> Option<(SocketAddr, Fate)> {
         let Health { up, flows } = &mut *self.0.lock().unwrap();
         let doomed = flows.iter().position(|(_, backend)| !up.contains(backend))?;
-        Some(flows.remove(doomed).0)
+        Some((flows.remove(doomed).0, Fate::Reset))
     }
 }
 

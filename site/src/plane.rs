@@ -31,6 +31,7 @@ impl DataPlane {
             service.control = control;
             service.passive = mechanism.passive;
             service.pipelining = mechanism.pipelining;
+            service.hops = mechanism.hops;
             service.tls_drifts = mechanism.tls_drifts;
             return Ok(Self::L7(service));
         }

@@ -3,20 +3,24 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use http::StatusCode;
 use stickler_lb_core::health::rule::{CheckRule, Expect, FailureTarget, PassiveRule, Probe};
-use stickler_lb_core::policy::composed::{HeaderRule, PreferLast, QueueRule, RetryRule, Rules};
-use stickler_lb_core::policy::per_connection::FlowRules;
+use stickler_lb_core::policy::composed::{
+    Credentials, HeaderRule, NoneLeft, OnDown, PreferLast, QueueRule, RetryRule, Rules,
+};
+use stickler_lb_core::policy::per_connection::{FlowRules, FlowsOnDown};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, PinKey, PinRule, Schemes, Trigger};
 use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
-use stickler_lb_core::{ProxyProtocol, Text, texts};
+use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
+use stickler_lb_core::{Hops, ProxyProtocol, Text, texts};
 
 use super::{Carriage, Mechanism};
 
 /// All of them: at L4, then those that share connections, keep them private, pin them, and check the backends.
 pub(super) static MECHANISMS: LazyLock<Vec<Mechanism>> = LazyLock::new(|| {
-    [l4(), shared(), selections(), private(), pinning(), pin_variants(), checked(), special()].concat()
+    [l4(), shared(), selections(), credentials(), private(), pinning(), pin_variants(), checked(), special()].concat()
 });
 
 /// nginx 1.22 with `keepalive`: 60 s, and a free extra try for an error on a cached connection; HAProxy with
@@ -176,6 +180,51 @@ fn shared() -> Vec<Mechanism> {
                 PoolRule { share: Share::Safe, ..POOL },
             ),
         ),
+        workers(
+            "pool-workers",
+            "a shared pool for each of two workers, on which connections land by a hash of the client's address and port",
+            WorkerRule { count: 2, landing: Landing::Hash, turns: Turns::Own },
+        ),
+        workers(
+            "pool-prefork",
+            "a shared pool for each of 16 processes, which serve one client at a time: the next client inherits it",
+            WorkerRule { count: 16, landing: Landing::Idle, turns: Turns::Own },
+        ),
+    ]
+}
+
+fn workers(name: &'static str, summary: &'static str, rule: WorkerRule) -> Mechanism {
+    Mechanism::l7_by(name, summary, Rules { workers: Some(rule), ..pooled() })
+}
+
+/// What carried credentials is nobody's afterwards, or never carries any.
+fn credentials() -> Vec<Mechanism> {
+    let by = |name, summary, credentials| Mechanism::l7_by(name, summary, Rules { credentials, ..pooled() });
+    vec![
+        by(
+            "own-connection",
+            "a shared pool, but a request with credentials opens a connection, which closes after the answer",
+            Credentials::OwnConnection,
+        ),
+        by(
+            "never-pooled",
+            "a shared pool, but what carried credentials or a challenge closes after the answer",
+            Credentials::NeverPooled,
+        ),
+        by("no-credentials", "a shared pool; credentials are not passed on", Credentials::NotPassedOn),
+        Mechanism::l7_by(
+            "close-client",
+            "HAProxy's `httpclose`: both connections close after each answer",
+            Rules { retry: RETRY, closes_client: true, ..Rules::PLAIN },
+        ),
+        Mechanism {
+            hops: Hops { tunnels: true, ..Hops::default() },
+            ..Mechanism::l7_by(
+                "tunnel",
+                "a client's connection is a tunnel to a backend from its first request on",
+                Rules { retry: RetryRule::SOUND, ..Rules::PLAIN },
+            )
+        },
     ]
 }
 
@@ -377,10 +426,23 @@ fn checked() -> Vec<Mechanism> {
                 ..Mechanism::l7_by(
                     "pin-close-on-down",
                     "pins on a 401, and closes the clients of a backend that a check of its port finds down",
-                    Rules { close_on_down: true, ..pinned_soundly() },
+                    Rules { on_down: OnDown::Closed, ..pinned_soundly() },
                 )
             },
         ),
+        Mechanism {
+            checks: Some(check(Probe::Tcp)),
+            ..Mechanism::l7_by(
+                "pin-moved-on-down",
+                "pins on a 401; the clients of a backend that a check of its port finds down move to another, and 502 where \
+                 none is left",
+                Rules {
+                    on_down: OnDown::Moved,
+                    none_left: NoneLeft::Status(StatusCode::BAD_GATEWAY),
+                    ..pinned_soundly()
+                },
+            )
+        },
         by("pin-checked-tcp", "pins on a 401; a check of the port every 2 s, fall 3, rise 2", Probe::Tcp),
         by(
             "pin-checked-http",
@@ -410,7 +472,23 @@ fn checked() -> Vec<Mechanism> {
             ..Mechanism::l4_by(
                 "l4-checked",
                 "address translation; a check of the port every 2 s, and the flows of a dead backend end",
-                FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN },
+                FlowRules { on_down: FlowsOnDown::Closed, ..FlowRules::ROUND_ROBIN },
+            )
+        },
+        Mechanism {
+            checks: Some(check(Probe::Tcp)),
+            ..Mechanism::l4_by(
+                "l4-silent-on-down",
+                "address translation; a check of the port every 2 s, and the packets of a dead backend's flows are dropped",
+                FlowRules { on_down: FlowsOnDown::Silent, ..FlowRules::ROUND_ROBIN },
+            )
+        },
+        Mechanism {
+            checks: Some(check(Probe::Tcp)),
+            ..Mechanism::l4_by(
+                "l4-moved-on-down",
+                "address translation; a check of the port every 2 s, and a dead backend's packets go to another",
+                FlowRules { on_down: FlowsOnDown::Moved, ..FlowRules::ROUND_ROBIN },
             )
         },
     ]

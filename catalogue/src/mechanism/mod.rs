@@ -11,7 +11,7 @@ use stickler_lb_core::health::rule::{CheckRule, PassiveRule};
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::select::SelectRule;
-use stickler_lb_core::{Farm, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
+use stickler_lb_core::{Farm, Hops, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
 use stickler_model::{BalancerSpec, Entropy};
 
 /// A way in which balancers treat connections. It can be serialised and read back, so that it can travel with a run.
@@ -39,6 +39,8 @@ pub struct Mechanism {
     pub ends_authentication: Option<Text>,
     /// What the data plane does with a request that comes before the answer to the one before it.
     pub pipelining: Pipelining,
+    /// What the HTTP data plane does with what HTTP says of connections; at L4 without meaning.
+    pub hops: Hops,
     /// A defect: connections dedicated to a client have lost the authority that they should trust
     /// (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
@@ -95,7 +97,7 @@ impl Mechanism {
         Self::new(name.into(), summary.into(), Layer::L4, Kind::PerConnection(rules))
     }
 
-    const fn new(name: Text, summary: Text, layer: Layer, kind: Kind) -> Self {
+    fn new(name: Text, summary: Text, layer: Layer, kind: Kind) -> Self {
         Self {
             name,
             id: None,
@@ -107,6 +109,7 @@ impl Mechanism {
             carriage: Carriage::SourceNat,
             ends_authentication: None,
             pipelining: Pipelining::InOrder,
+            hops: Hops::default(),
             tls_drifts: false,
             defects: Vec::new(),
         }

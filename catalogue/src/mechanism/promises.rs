@@ -2,12 +2,13 @@
 
 use stickler_lb_core::Farm;
 use stickler_lb_core::health::rule::CheckRule;
-use stickler_lb_core::policy::composed::{PreferLast, Rules};
+use stickler_lb_core::policy::composed::{NoneLeft, PreferLast, Rules};
 use stickler_lb_core::policy::persist::PersistRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
-use stickler_model::trace::{Promises, Service, Spread, SpreadUnit};
+use stickler_lb_core::policy::workers::WorkerRule;
+use stickler_model::trace::{self, Promises, Service, Spread, SpreadUnit};
 
-use super::{Kind, Mechanism};
+use super::{Carriage, Kind, Mechanism};
 
 impl Mechanism {
     /// What it declares about itself over this farm. What it does not declare is not held against it.
@@ -17,17 +18,35 @@ impl Mechanism {
         let mut promises = match &self.kind {
             Kind::PerConnection(rules) => Promises {
                 persistence: rules.source.map(|source| source.timeout),
-                spread: spread(&rules.select, SpreadUnit::Connections, farm).filter(|_| rules.source.is_none()),
+                spread: spread(&rules.select, rules.workers, SpreadUnit::Connections, farm)
+                    .filter(|_| rules.source.is_none()),
                 ..Promises::default()
             },
             Kind::Composed(rules) => composed(rules, farm),
         };
         promises.checks = self.checks.as_ref().map(CheckRule::promise);
+        promises.none_left = self.told_when_none_is_left();
         promises.out_after_failures = self.passive.map(|rule| rule.out_for);
         if let Some(header) = &self.ends_authentication {
             promises.trusted_header = Some(header.to_string());
         }
         promises
+    }
+}
+
+impl Mechanism {
+    /// What a client is told while there is no backend left. Packets that are dropped are no answer, and nothing that one
+    /// could declare.
+    fn told_when_none_is_left(&self) -> trace::NoneLeft {
+        match (&self.kind, self.carriage) {
+            (Kind::Composed(rules), _) => match rules.none_left {
+                NoneLeft::Status(status) => trace::NoneLeft::Status(status.as_u16()),
+                NoneLeft::Closed => trace::NoneLeft::Closed,
+            },
+            // A splice has accepted before it can refuse.
+            (Kind::PerConnection(_), Carriage::Splice { .. }) => trace::NoneLeft::Closed,
+            (Kind::PerConnection(_), _) => trace::NoneLeft::default(),
+        }
     }
 }
 
@@ -45,7 +64,7 @@ fn composed(rules: &Rules, farm: &Farm) -> Promises {
     }
     // Where something keeps a client to its backend, how requests fall depends on the clients.
     if rules.persist.is_none() && rules.pin.is_none() && rules.prefer_last == PreferLast::Never {
-        promises.spread = spread(&rules.select, SpreadUnit::Requests, farm);
+        promises.spread = spread(&rules.select, rules.workers, SpreadUnit::Requests, farm);
     }
     promises
 }
@@ -65,11 +84,12 @@ fn services(rules: &Rules, farm: &Farm) -> Vec<Service> {
 }
 
 /// What the algorithm promises whatever the traffic is ([`SelectRule::bound`], as a trace declares it).
-fn spread(rule: &SelectRule, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
+/// Workers that take turns by themselves may each be one ahead at the same backend.
+fn spread(rule: &SelectRule, workers: Option<WorkerRule>, unit: SpreadUnit, farm: &Farm) -> Option<Spread> {
     let turns = matches!(rule.algorithm, Algorithm::RoundRobin);
     let (percent, units) = match rule.algorithm {
         // Its share, rounded up.
-        Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => (0, 1),
+        Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => (0, workers.map_or(1, |rule| rule.takers())),
         // Half as much again and 18 is never less than six standard deviations: with the root of the expected number
         // r, r^2 / 2 + 18 >= 6 r.
         Algorithm::Random { draws: 0 | 1 } => (50, 18),

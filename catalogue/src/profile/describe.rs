@@ -1,6 +1,7 @@
 //! The schema of profiles in words, made from the list of their keys.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use stickler_lb_core::Layer;
 
@@ -10,22 +11,30 @@ use super::read::ProfileError;
 use super::value::Value;
 
 /// The keys of a profile of a layer, with sections and meanings, in their order.
-pub(super) fn entries(layer: Layer) -> Vec<Entry> {
+fn entries(layer: Layer) -> Vec<Entry> {
     let mut describer = Describer { section: "", entries: Vec::new() };
     // What is described is a mechanism that is sound; where it were not, its keys up to there would be described.
     let _ = keys::mechanism(&mut describer, keys::blank(layer));
     describer.entries
 }
 
+/// The names of the keys in a section of a layer, or outside of sections (`""`), where the sections are among them.
+pub(super) fn keys_of(layer: Layer, section: &str) -> Vec<&'static str> {
+    static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(Layer::L7));
+    static FLOWS: LazyLock<Vec<Entry>> = LazyLock::new(|| entries(Layer::L4));
+    let all = if layer == Layer::L7 { &REQUESTS } else { &FLOWS };
+    all.iter().filter(|entry| entry.section == section).map(|entry| entry.name).collect()
+}
+
 /// A key or a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+struct Entry {
     /// Its section; empty for what stands outside of them, as sections themselves do.
-    pub(super) section: &'static str,
-    pub(super) name: &'static str,
-    pub(super) meaning: &'static str,
+    section: &'static str,
+    name: &'static str,
+    meaning: &'static str,
     /// What it may be, and whether it is needed; `None` for a section.
-    pub(super) kind: Option<(String, bool)>,
+    kind: Option<(String, bool)>,
 }
 
 struct Describer {
@@ -60,15 +69,16 @@ impl Port for Describer {
         &mut self,
         name: &'static str,
         meaning: &'static str,
-        _value: Option<T>,
+        value: Option<T>,
         blank: T,
         keys: impl FnOnce(&mut Self, T) -> Read<T>,
     ) -> Read<Option<T>> {
         self.entries.push(Entry { section: "", name, meaning, kind: None });
         self.section = name;
-        let value = keys(self, blank)?;
+        keys(self, blank)?;
         self.section = "";
-        Ok(Some(value))
+        // What is described stays as it is, or parts of it would have to fit that nobody has set.
+        Ok(value)
     }
 
     fn wrong(&self, message: &str) -> ProfileError {

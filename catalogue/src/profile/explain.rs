@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 
 use http::StatusCode;
 use stickler_lb_core::health::rule::Probe;
-use stickler_lb_core::policy::composed::{Connect, Lost, PreferLast, Rules};
-use stickler_lb_core::policy::per_connection::FlowRules;
+use stickler_lb_core::policy::composed::{Connect, Credentials, Lost, OnDown, PreferLast, Rules};
+use stickler_lb_core::policy::per_connection::{FlowRules, FlowsOnDown};
 use stickler_lb_core::policy::persist::PersistRule;
 use stickler_lb_core::policy::pin::{Applied, Extent, Host, PinKey, PinRule, Trigger};
 use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey};
+use stickler_lb_core::policy::workers::{Landing, WorkerRule};
+
+use stickler_lb_core::{Hops, Upgrades};
 
 use super::{Citation, Evidence, Fact, Profile};
 use crate::Carriage;
@@ -32,6 +35,17 @@ pub(super) fn explain(profile: &Profile) -> String {
             meaning(rules)
         }
     };
+    let Hops { upgrades, tunnels, .. } = mechanism.hops;
+    match upgrades {
+        Upgrades::Dropped => {}
+        Upgrades::Passed => told.say("An upgrade is passed on", &["upgrades"]),
+        Upgrades::Broken => {
+            told.say("A request to upgrade is passed on, and ends in 502 where the server agrees", &["upgrades"])
+        }
+    }
+    if tunnels {
+        told.say("What comes after a client connection's first request passes unread", &["tunnels"]);
+    }
     health(&mut told, profile);
     let _ = write!(told.text, "\n\nFor NTLM: {meaning}\n");
     for note in &profile.notes {
@@ -112,9 +126,13 @@ fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
             format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
         told.say(&kept, &["persist.by", "persist.timeout"]);
     }
-    if rules.close_on_down {
-        told.say("The connections of a backend that goes down are ended", &["close_on_down"]);
+    match rules.on_down {
+        FlowsOnDown::Nothing => {}
+        FlowsOnDown::Closed => told.say("The connections of a backend that goes down are ended", &["on_down"]),
+        FlowsOnDown::Silent => told.say("The packets of a backend that goes down are dropped", &["on_down"]),
+        FlowsOnDown::Moved => told.say("The packets of a backend that goes down go to another", &["on_down"]),
     }
+    working(told, rules.workers);
 }
 
 const fn chosen(algorithm: &Algorithm) -> &'static str {
@@ -173,6 +191,7 @@ fn requests(told: &mut Told<'_>, rules: &Rules) {
     if let Some(schemes) = &rules.strip {
         told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip.schemes"]);
     }
+    closing(told, rules);
     retries(told, rules);
 }
 
@@ -258,6 +277,42 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
     }
 }
 
+/// The processes or threads, where there are several.
+fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
+    let Some(WorkerRule { count, landing, .. }) = workers else { return };
+    let lands = match landing {
+        Landing::Hash => "by a hash of its client's address and port",
+        Landing::RoundRobin => "in turn",
+        Landing::Random => "at random",
+        Landing::Idle => "on one that serves nobody, and inherits what the last client left",
+    };
+    told.say(&format!("It has {count} workers, and a connection lands {lands}"), &["workers.count", "workers.landing"]);
+}
+
+/// What becomes of clients and servers beside the pool and the pin.
+fn closing(told: &mut Told<'_>, rules: &Rules) {
+    match rules.credentials {
+        Credentials::Ordinary => {}
+        Credentials::OwnConnection => told.say(
+            "A request with `Authorization` goes over a connection of its own, which closes after the answer",
+            &["credentials"],
+        ),
+        Credentials::NeverPooled => {
+            told.say("A connection that carried credentials or a challenge closes after that", &["credentials"]);
+        }
+        Credentials::NotPassedOn => told.say("`Authorization` is not passed on", &["credentials"]),
+    }
+    if rules.closes_client {
+        told.say("The client's connection closes after each answer", &["closes_client"]);
+    }
+    match rules.on_down {
+        OnDown::Nothing => {}
+        OnDown::Closed => told.say("A backend that goes down takes its pinned clients with it", &["on_down"]),
+        OnDown::Moved => told.say("The clients pinned to a backend that goes down move to another", &["on_down"]),
+    }
+    working(told, rules.workers);
+}
+
 fn retries(told: &mut Told<'_>, rules: &Rules) {
     let connect = match rules.retry.connect {
         Connect::Fail => "A backend that cannot be reached is an error".to_owned(),
@@ -319,6 +374,18 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
 
 /// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
 fn meaning(rules: &Rules) -> String {
+    match rules.credentials {
+        Credentials::OwnConnection => {
+            return "no leg of a handshake meets the connection of the leg before it: nobody can log on, and nobody is \
+                    served as another."
+                .into();
+        }
+        Credentials::NotPassedOn => return "no server ever sees credentials: nobody can log on.".into(),
+        Credentials::Ordinary | Credentials::NeverPooled => {}
+    }
+    if rules.closes_client {
+        return "the client's connection ends with each leg of a handshake: nobody can log on.".into();
+    }
     let by_source = matches!(
         rules.select.algorithm,
         Algorithm::Hash(HashKey::Source(_)) | Algorithm::ConsistentHash(HashKey::Source(_))

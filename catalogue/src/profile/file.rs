@@ -54,16 +54,14 @@ fn profile(mut reader: Reader<'_>, table: &DeTable<'_>, known: &[Profile], earli
     let header = header(&mut reader, name, base.as_ref())?;
     let inherited = inherited(&mut reader, base)?;
     let source = source(&mut reader, table)?;
-    reader.resting_on(source, inherited);
-    let mechanism = keys::mechanism(&mut reader, keys::blank(header.layer))?;
+    reader.resting_on(header.layer, source, inherited);
     let other = if header.layer == Layer::L4 { Layer::L7 } else { Layer::L4 };
-    let elsewhere = describe::entries(other);
-    reader.finish(|key| {
-        let belongs = elsewhere.iter().any(|entry| entry.section.is_empty() && entry.name == key);
+    reader.only(&describe::keys_of(header.layer, ""), |key| {
         let why =
             if other == Layer::L7 { "at L4 a connection stays where it is" } else { "at L7 there are two connections" };
-        belongs.then(|| format!("`{key}` belongs to {other:?}: {why}"))
+        describe::keys_of(other, "").contains(&key).then(|| format!("`{key}` belongs to {other:?}: {why}"))
     })?;
+    let mechanism = keys::mechanism(&mut reader, keys::blank(header.layer))?;
     let facts = std::mem::take(&mut reader.facts);
     Ok(finished(header, mechanism, facts))
 }

@@ -3,6 +3,7 @@
 //! no key can say does not compile.
 
 mod alternatives;
+mod connections;
 mod defects;
 mod health;
 mod pin;
@@ -15,7 +16,7 @@ use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{SelectRule, Selection};
-use stickler_lb_core::{Layer, List, Pipelining, RuleError};
+use stickler_lb_core::{Hops, Layer, List, Pipelining, RuleError};
 
 use self::alternatives::{By, CarriageWord, ConnectWord, ShareWord, hashed, selected, split_algorithm};
 use super::port::{Port, Read};
@@ -61,10 +62,11 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         carriage,
         ends_authentication,
         pipelining,
+        hops,
         tls_drifts,
         defects,
     } = mechanism;
-    let (kind, carriage, ends_authentication, pipelining, tls_drifts) = match kind {
+    let (kind, carriage, ends_authentication, pipelining, hops, tls_drifts) = match kind {
         Kind::PerConnection(rules) => {
             let carriage = p.or(
                 "carriage",
@@ -72,7 +74,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                 CarriageWord::from(carriage),
                 CarriageWord::SourceNat,
             )?;
-            (Kind::PerConnection(flows(p, rules)?), carriage.into(), None, Pipelining::InOrder, false)
+            (Kind::PerConnection(flows(p, rules)?), carriage.into(), None, Pipelining::InOrder, Hops::default(), false)
         }
         Kind::Composed(rules) => {
             let ends = p.key(
@@ -87,7 +89,14 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                 tls_drifts,
                 false,
             )?;
-            (Kind::Composed(Box::new(requests(p, *rules)?)), carriage, ends, pipelining, drifts)
+            let hops = connections::hops(p, hops)?;
+            let rules = requests(p, *rules)?;
+            if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
+                return Err(p.wrong(
+                    "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
+                ));
+            }
+            (Kind::Composed(Box::new(rules)), carriage, ends, pipelining, hops, drifts)
         }
     };
     let checks = p.section(
@@ -115,19 +124,20 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         carriage,
         ends_authentication,
         pipelining,
+        hops,
         tls_drifts,
         defects,
     })
 }
 
-const CLOSE_ON_DOWN: &str = "Whether a backend that goes down takes its clients' connections with it.";
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";
 const SELECT: &str = "How a backend is chosen for what no affinity decides. The section is needed.";
 const PERSIST: &str = "What brings a client back to its backend, on any connection. Without the section, nothing does.";
 
 fn flows<P: Port>(p: &mut P, rules: FlowRules) -> Read<FlowRules> {
-    let FlowRules { select, source, close_on_down, fails_open } = rules;
-    let close_on_down = p.or("close_on_down", CLOSE_ON_DOWN, close_on_down, false)?;
+    let FlowRules { select, source, on_down, fails_open, none_left, workers } = rules;
+    let on_down = connections::flows_on_down(p, on_down)?;
+    let none_left = connections::flows_none_left(p, none_left)?;
     let fails_open = p.or("fails_open", FAILS_OPEN, fails_open, false)?;
     let select = p.needed_section("select", SELECT, select, |p, rule| selection(p, rule, Layer::L4))?;
     let rule =
@@ -136,7 +146,8 @@ fn flows<P: Port>(p: &mut P, rules: FlowRules) -> Read<FlowRules> {
             source @ PersistRule::Source(_) => Ok(source),
         })?;
     let source = rule.and_then(|rule| if let PersistRule::Source(source) = rule { Some(source) } else { None });
-    Ok(FlowRules { select, source, close_on_down, fails_open })
+    let workers = connections::worker_section(p, workers)?;
+    Ok(FlowRules { select, source, on_down, fails_open, none_left, workers })
 }
 
 fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
@@ -154,8 +165,12 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         forwarded_for,
         scrub,
         retry: trying,
-        close_on_down,
+        credentials,
+        closes_client,
+        on_down,
         fails_open,
+        none_left,
+        workers,
         defects: flags,
     } = rules;
     let rules = Rules {
@@ -164,7 +179,10 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         services: p.or("services", "Path prefixes, each a service of its own, among which the farm is dealt out in turn.", services, List::Borrowed(&[]))?,
         forwarded_for: p.or("forwarded_for", "Whether the client's address is added to `X-Forwarded-For`.", forwarded_for, false)?,
         scrub: p.key("scrub", "This field is taken out of requests.", scrub)?,
-        close_on_down: p.or("close_on_down", CLOSE_ON_DOWN, close_on_down, false)?,
+        credentials: connections::credentials(p, credentials)?,
+        closes_client: p.or("closes_client", "Whether the client's connection closes after each answer.", closes_client, false)?,
+        on_down: connections::on_down(p, on_down)?,
+        none_left: connections::none_left(p, none_left)?,
         fails_open: p.or("fails_open", FAILS_OPEN, fails_open, false)?,
         select: p.needed_section("select", SELECT, select, |p, rule| selection(p, rule, Layer::L7))?,
         queue: p.section("queue", "Requests wait while every backend is full. Without the section they are answered 503.", queue, QueueRule { length: 1 }, queue_rule)?,
@@ -174,6 +192,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         strip: p.section("strip", "Challenges of these schemes are taken out of answers. They still pin.", strip, pin::SCHEMES, pin::schemes)?,
         client_id: p.section("client_id", "Tells the backend which client connection a request came by, as address and port.", client_id, HeaderRule { name: "X-Client".into(), overwrite: true }, header_rule)?,
         retry: p.needed_section("retry", "Which failures are hidden from the client by another attempt. The section is needed.", trying, retry)?,
+        workers: connections::worker_section(p, workers)?,
         defects: p.section("defects", "Mistakes of products that no rule expresses. Without the section there are none.", Some(flags).filter(|flags| *flags != Defects::NONE), Defects::NONE, defects::defects)?.unwrap_or_default(),
     };
     rules.check().map_err(|error| p.wrong(&error.to_string()))?;
@@ -181,7 +200,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
 }
 
 fn selection<P: Port>(p: &mut P, rule: SelectRule, layer: Layer) -> Read<SelectRule> {
-    let SelectRule { algorithm, weights, max_connections } = rule;
+    let SelectRule { algorithm, weights, max_connections, bound_take_turns } = rule;
     let (word, draws, key) = split_algorithm(algorithm);
     let (key, mask, header) = hashed(key);
     let word = p.needed("algorithm", "In turn; in turn by weight, and smoothly; at random by weight; where the fewest connections are in use; or by a hash. When a backend goes, a plain hash moves most keys, and a consistent one that backend's alone.", word)?;
@@ -210,8 +229,9 @@ fn selection<P: Port>(p: &mut P, rule: SelectRule, layer: Layer) -> Read<SelectR
         "Most connections in use on a backend at once; a full one is passed over.",
         max_connections,
     )?;
+    let bound_take_turns = p.or("bound_take_turns", "Whether a request, or at L4 a connection, that affinity has sent to its backend counts as a turn all the same.", bound_take_turns, false)?;
     let algorithm = selected(word, draws, key, mask, header).map_err(|wrong| p.wrong(wrong))?;
-    let rule = SelectRule { algorithm, weights, max_connections };
+    let rule = SelectRule { algorithm, weights, max_connections, bound_take_turns };
     let fits = |rule: &SelectRule| -> Result<(), RuleError> {
         Selection::new(rule, rule.weights.len().max(2), layer, stickler_model::Entropy::new(0, "profile")).map(drop)
     };

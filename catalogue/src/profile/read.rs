@@ -3,12 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
+use stickler_lb_core::Layer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::port::{Port, Read};
 use super::value::Value;
-use super::{Citation, Evidence, Fact};
+use super::{Citation, Evidence, Fact, describe};
 
 /// A file of profiles is wrong: what, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub(super) struct Reader<'t> {
     source: Option<Citation>,
     /// What holds where the profile itself says nothing: the values of the one that it extends.
     inherited: Vec<Fact>,
+    /// Which keys there are.
+    layer: Layer,
     pub(super) facts: Vec<Fact>,
 }
 
@@ -81,12 +84,21 @@ impl<'t> Reader<'t> {
     /// A reader of the profile that stands in this table at this place of the file.
     pub(super) fn new(text: &'t str, path: &'t str, span: Range<usize>, table: &'t DeTable<'t>) -> Self {
         let profile = Part { name: "", span, table: Some(table), known: Vec::new() };
-        Self { path, text, profile, section: None, source: None, inherited: Vec::new(), facts: Vec::new() }
+        Self {
+            path,
+            text,
+            profile,
+            section: None,
+            source: None,
+            inherited: Vec::new(),
+            layer: Layer::L7,
+            facts: Vec::new(),
+        }
     }
 
-    /// What bare values rest on, and what holds where the profile says nothing.
-    pub(super) fn resting_on(&mut self, source: Option<Citation>, inherited: Vec<Fact>) {
-        (self.source, self.inherited) = (source, inherited);
+    /// Of which layer the profile is, what bare values rest on, and what holds where the profile says nothing.
+    pub(super) fn resting_on(&mut self, layer: Layer, source: Option<Citation>, inherited: Vec<Fact>) {
+        (self.layer, self.source, self.inherited) = (layer, source, inherited);
     }
 
     pub(super) fn at(&self, span: &Range<usize>, message: impl Into<String>) -> ProfileError {
@@ -100,13 +112,17 @@ impl<'t> Reader<'t> {
         Ok(Some(Spanned::new(value.span(), read)))
     }
 
-    /// That a key that is there is none of those that there are. `elsewhere` says what is known of it otherwise.
-    pub(super) fn finish(&self, elsewhere: impl Fn(&str) -> Option<String>) -> Read<()> {
+    /// That a key that is there is none of those that there are: of these, besides those that were asked for.
+    /// `elsewhere` says what is known of it otherwise.
+    pub(super) fn only(&self, keys: &[&str], elsewhere: impl Fn(&str) -> Option<String>) -> Read<()> {
         let part = self.part();
-        let keys = part.table.into_iter().flat_map(DeTable::keys);
-        let Some(unknown) = keys.into_iter().find(|key| !part.known.contains(&&**key.get_ref())) else { return Ok(()) };
+        let known = || part.known.iter().chain(keys);
+        let there = part.table.into_iter().flat_map(DeTable::keys);
+        let Some(unknown) = there.into_iter().find(|key| !known().any(|known| **known == **key.get_ref())) else {
+            return Ok(());
+        };
         let message = elsewhere(unknown.get_ref()).unwrap_or_else(|| {
-            let known: Vec<String> = part.known.iter().map(|key| format!("`{key}`")).collect();
+            let known: Vec<String> = known().map(|key| format!("`{key}`")).collect();
             format!("unknown field `{}`, expected one of {}", unknown.get_ref(), known.join(", "))
         });
         Err(self.at(&unknown.span(), message))
@@ -229,8 +245,9 @@ impl Port for Reader<'_> {
             Some((span, _)) => return Err(self.at(&span, format!("`{name}` is a section: write [profile.{name}]"))),
         };
         self.section = Some(Part { name, span, table, known: Vec::new() });
+        // Before what is missing: that may be what is misspelt.
+        self.only(&describe::keys_of(self.layer, name), |_| None)?;
         let value = keys(self, blank)?;
-        self.finish(|_| None)?;
         self.section = None;
         Ok(Some(value))
     }

@@ -12,14 +12,16 @@ mod routing;
 mod rules;
 
 use http::HeaderValue;
-use http::header::{CONNECTION, SET_COOKIE};
+use http::header::{CONNECTION, SET_COOKIE, WWW_AUTHENTICATE};
 use stickler_model::{Entropy, Time};
 
 use self::connections::{AbandonedPins, AfterClose, AfterExchange, ConnectionTable, Ownership, TableRules, Upstream};
 pub use self::defects::Defects;
 use self::queue::Queue;
 use self::request_edits::RequestEdits;
-pub use self::rules::{Connect, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
+pub use self::rules::{
+    Connect, Credentials, HeaderRule, Lost, NoneLeft, OnDown, PreferLast, QueueRule, RetryRule, Rules,
+};
 use super::backends::{BackendState, Backends};
 use super::error::RuleError;
 use super::grouped::Pools;
@@ -27,18 +29,23 @@ use super::persist::{CookieJar, PersistRule, SourceTable};
 use super::pin::{Applied, Host, PinKey, PinRule, Streams};
 use super::pool::Share;
 use super::select::Selection;
+use super::workers::{WorkerRule, Workers};
 use crate::{
     BackendAware, Bond, Decision, DownstreamId, Edit, Exchange, Failure, Farm, Finish, L7Policy, Layer, RequestHead,
     ResponseHead, Route, UpstreamId, Work,
 };
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A balancer that reads HTTP, made of [`Rules`], the state of its connections and what it remembers of its clients.
 #[derive(Debug)]
 pub struct Composed {
     rules: Rules,
     table: ConnectionTable,
-    /// One selection for each service.
+    /// One selection for each service, and for each worker that takes turns by itself.
     selections: Vec<Selection>,
+    services: usize,
+    workers: Workers,
     queue: Option<Queue>,
     sources: Option<SourceTable>,
     cookies: Option<CookieJar>,
@@ -62,17 +69,22 @@ impl Composed {
         rules.check()?;
         let services = Some(rules.services.len() + 1).filter(|&count| count <= backends).unwrap_or(1);
         let selection = |(service, entropy): (usize, Entropy)| {
-            let member = move |backend: usize| backend % services == service;
+            let member = move |backend: usize| backend % services == service % services;
             Selection::among(&rules.select, backends, member, Layer::L7, entropy)
         };
-        let selections = std::iter::repeat_n(entropy, services).enumerate().map(selection);
+        let turns = rules.workers.as_ref().map_or(1, WorkerRule::turns);
+        let workers = Workers::new(rules.workers, entropy.clone());
+        let selections = std::iter::repeat_n(entropy, services * turns).enumerate().map(selection);
         let selections = selections.collect::<Result<_, _>>()?;
         let hides_cookie = matches!(&rules.persist, Some(PersistRule::Cookie(cookie)) if cookie.indirect);
         let states = Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open);
-        let pool = rules.pool.clone().map(|rule| Pools::new(rule, farm));
+        let pool = |_| rules.pool.clone().map(|rule| Pools::new(rule, farm));
+        let pools = (0..workers.len()).filter_map(pool).collect();
         Ok(Self {
-            table: ConnectionTable::new(TableRules::new(&rules, services), states, pool),
+            table: ConnectionTable::new(TableRules::new(&rules, services), states, pools),
             selections,
+            services,
+            workers,
             queue: rules.queue.map(|rule| Queue::new(rule, services)),
             sources,
             cookies,
@@ -96,6 +108,9 @@ impl L7Policy for Composed {
     ) -> Decision<Route> {
         let mut decision = self.route(now, downstream, fresh, head);
         self.edit_request(&mut decision, head);
+        if self.rules.closes_client && matches!(decision.verdict, Route::Reject(_)) {
+            decision.edits.push(Edit::Set(CONNECTION, CLOSE));
+        }
         self.end_call(now);
         decision
     }
@@ -130,6 +145,9 @@ impl L7Policy for Composed {
         if let Some(queue) = &mut self.queue {
             queue.remove(downstream);
         }
+        if let Some(holder) = self.table.downstream(downstream) {
+            self.workers.leave(holder.worker);
+        }
         let closes = self.table.on_downstream_closed(now, downstream, self.after_close(downstream));
         self.end_call(now);
         closes
@@ -147,7 +165,7 @@ impl BackendAware for Composed {
     type Work = Work;
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
-        self.table.set_backend_state(now, backend, state, self.rules.close_on_down);
+        self.table.set_backend_state(now, backend, state, self.rules.on_down);
         self.end_call(now);
     }
 
@@ -216,9 +234,13 @@ impl Composed {
                 }
             }
         }
-        if head.closes && self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.downstream_follows) {
+        if self.rules.credentials == Credentials::NeverPooled && head.headers.contains_key(WWW_AUTHENTICATE) {
+            self.table.spend(at.upstream);
+        }
+        let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.downstream_follows);
+        if self.rules.closes_client || (head.closes && coupled) {
             // The close will be passed on; saying so spares the client a request into a closing connection.
-            decision.edits.push(Edit::Set(CONNECTION, HeaderValue::from_static("close")));
+            decision.edits.push(Edit::Set(CONNECTION, CLOSE));
         }
         if let Some(schemes) = &self.rules.strip {
             decision.edits.extend(schemes.strip(head.headers));

@@ -57,6 +57,14 @@ pub enum RuleError {
         /// What is not.
         without: &'static str,
     },
+    /// Two parts of the rules cannot both hold.
+    #[error("{what} contradicts {other}: leave one of them out")]
+    Contradiction {
+        /// One.
+        what: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// There is no scheme that could match.
     #[error("{0} names no scheme, or an empty one: leave the part out instead")]
     Schemes(&'static str),

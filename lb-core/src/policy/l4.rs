@@ -31,6 +31,10 @@ pub enum L4Decision {
 pub enum L4Work {
     /// End this flow on both sides.
     CloseFlow(FiveTuple),
+    /// Drop what comes of this flow from now on, from either side, without a word. It has not ended.
+    SilenceFlow(FiveTuple),
+    /// Send what comes of this flow to the backend with this index from now on. A splice ends the flow instead.
+    MoveFlow(FiveTuple, usize),
 }
 
 /// The decisions of a balancer that sees connections or packets, and no HTTP.

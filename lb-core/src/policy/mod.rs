@@ -6,6 +6,7 @@
 //! * [`select`]: which backend; [`persist`]: which one the client had; [`pool`], [`grouped`]: which idle upstream connection;
 //!   [`pin`]: when a downstream connection gets an upstream connection of its own. Each is a parameter structure with
 //!   its state. [`backends`]: which backends are up, and their load. [`error`]: what parameters can have wrong.
+//! * [`workers`]: which process or thread of the balancer a client's connection lands on.
 //! * [`composed`]: the L7 mechanisms, composed of those parts.
 //! * [`per_connection`]: the L4 mechanisms, which choose once for each connection.
 //!
@@ -24,3 +25,4 @@ pub mod persist;
 pub mod pin;
 pub mod pool;
 pub mod select;
+pub mod workers;

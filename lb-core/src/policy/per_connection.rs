@@ -11,6 +11,7 @@ use super::backends::{BackendState, Backends};
 use super::error::RuleError;
 use super::persist::{Mask, SourceRule, SourceTable};
 use super::select::{Algorithm, SelectRule, Selection, Subject};
+use super::workers::{WorkerRule, Workers};
 use crate::{BackendAware, Farm, FiveTuple, L4Decision, L4Policy, L4Work, Layer};
 
 /// What makes one L4 mechanism differ from another.
@@ -22,16 +23,52 @@ pub struct FlowRules {
     /// Connections of one client address go to one backend, from the first on until the last has been over for a time.
     /// `None`: each goes where the selection says.
     pub source: Option<SourceRule>,
-    /// When a backend goes down, its connections are ended (AWS NLB: RST); if not, they are left to find out.
-    pub close_on_down: bool,
-    /// While every backend is down, each is taken for up (AWS NLB); if not, connections are refused.
+    /// What becomes of the connections of a backend that goes down.
+    pub on_down: FlowsOnDown,
+    /// While every backend is down, each is taken for up (AWS NLB); if not, connections are treated as `none_left` says.
     pub fails_open: bool,
+    /// What becomes of a connection that has no backend to go to.
+    pub none_left: NoneLeft,
+    /// The balancer's processes or threads; `None`: one.
+    pub workers: Option<WorkerRule>,
+}
+
+/// What becomes of the connections of a backend that goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FlowsOnDown {
+    /// Nothing: their packets still go there.
+    Nothing,
+    /// They end on both sides: AWS NLB (RST).
+    Closed,
+    /// Their packets are dropped, so that both ends find out by their own patience: LVS, whose `expire_nodest_conn` is off
+    /// by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
+    Silent,
+    /// Their packets go to another backend, which knows nothing of them and resets: Google's passthrough load balancer,
+    /// connection persistence `NEVER_PERSIST`. A splice, which has two connections, ends them.
+    Moved,
+}
+
+/// What becomes of a connection that has no backend to go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoneLeft {
+    /// It is refused.
+    Refused,
+    /// It is dropped in silence: clouds whose packets lead nowhere.
+    Dropped,
 }
 
 impl FlowRules {
     /// In turn, and nothing else.
-    pub const ROUND_ROBIN: Self =
-        Self { select: SelectRule::new(Algorithm::RoundRobin), source: None, close_on_down: false, fails_open: false };
+    pub const ROUND_ROBIN: Self = Self {
+        select: SelectRule::new(Algorithm::RoundRobin),
+        source: None,
+        on_down: FlowsOnDown::Nothing,
+        fails_open: false,
+        none_left: NoneLeft::Refused,
+        workers: None,
+    };
 }
 
 /// Each new 5-tuple goes to a backend and stays there: the network address translation, or the splice, holds the
@@ -40,10 +77,12 @@ impl FlowRules {
 pub struct PerConnection {
     rules: FlowRules,
     backends: Backends,
-    selection: Selection,
+    /// One for each worker that takes turns by itself.
+    selections: Vec<Selection>,
+    workers: Workers,
     sources: Option<Sources>,
-    /// Each flow's backend, from its start to its end.
-    flows: IndexMap<FiveTuple, usize>,
+    /// Each flow's backend and worker, from its start to its end.
+    flows: IndexMap<FiveTuple, (usize, usize)>,
     /// Flows to end, due since the first time.
     due: VecDeque<(Time, FiveTuple)>,
 }
@@ -55,9 +94,15 @@ impl PerConnection {
     /// The rules contradict themselves or the farm.
     pub fn new(rules: FlowRules, farm: &Farm, entropy: Entropy) -> Result<Self, RuleError> {
         let backends = farm.backends.len();
+        rules.workers.as_ref().map_or(Ok(()), WorkerRule::check)?;
+        let turns = rules.workers.as_ref().map_or(1, WorkerRule::turns);
+        let workers = Workers::new(rules.workers, entropy.clone());
+        let selection = |entropy| Selection::new(&rules.select, backends, Layer::L4, entropy);
+        let selections = std::iter::repeat_n(entropy, turns).map(selection).collect::<Result<_, _>>()?;
         Ok(Self {
             backends: Backends::new(backends, rules.select.max_connections).failing_open(rules.fails_open),
-            selection: Selection::new(&rules.select, backends, Layer::L4, entropy)?,
+            selections,
+            workers,
             sources: rules.source.map(Sources::new).transpose()?,
             flows: IndexMap::new(),
             due: VecDeque::new(),
@@ -65,17 +110,35 @@ impl PerConnection {
         })
     }
 
-    fn choose(&mut self, now: Time, flow: FiveTuple) -> Option<usize> {
+    fn choose(&mut self, now: Time, flow: FiveTuple, worker: usize) -> Option<usize> {
         let known = self.sources.as_ref().and_then(|sources| sources.get(now, flow.client.ip()));
-        if let Some(backend) = known.filter(|&backend| self.backends.keeps_old(backend)) {
-            return Some(backend);
+        let known = known.filter(|&backend| self.backends.keeps_old(backend));
+        if known.is_some() && !self.rules.select.bound_take_turns {
+            return known;
         }
+        let picked = self.pick(flow, worker, None);
+        known.or(picked)
+    }
+
+    fn pick(&mut self, flow: FiveTuple, worker: usize, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: flow.client, front: Some(flow.front), head: None };
-        self.selection.pick(&self.backends, &subject, None)
+        let turns = worker % self.selections.len().max(1);
+        self.selections.get_mut(turns)?.pick(&self.backends, &subject, failed)
+    }
+
+    /// Sends a flow of a backend that is down to another, where there is one.
+    fn move_away(&mut self, flow: FiveTuple) -> Option<usize> {
+        let &(failed, worker) = self.flows.get(&flow)?;
+        let other = self.pick(flow, worker, Some(failed))?;
+        self.backends.end(failed);
+        self.backends.begin(other);
+        self.flows.insert(flow, (other, worker));
+        Some(other)
     }
 
     fn end(&mut self, now: Time, flow: FiveTuple) {
-        if let Some(backend) = self.flows.swap_remove(&flow) {
+        if let Some((backend, worker)) = self.flows.swap_remove(&flow) {
+            self.workers.leave(worker);
             self.backends.end(backend);
             if let Some(sources) = &mut self.sources {
                 sources.end(now, flow.client.ip());
@@ -144,12 +207,19 @@ impl L4Policy for PerConnection {
     fn connect(&mut self, now: Time, flow: FiveTuple) -> L4Decision {
         // The same ports again: the old flow's end was not seen.
         self.end(now, flow);
-        let Some(backend) = self.choose(now, flow) else { return L4Decision::Refuse };
+        let worker = self.workers.land(flow.client);
+        let Some(backend) = self.choose(now, flow, worker) else {
+            self.workers.leave(worker);
+            return match self.rules.none_left {
+                NoneLeft::Refused => L4Decision::Refuse,
+                NoneLeft::Dropped => L4Decision::Drop,
+            };
+        };
         if let Some(sources) = &mut self.sources {
             sources.begin(now, flow.client.ip(), backend);
         }
         self.backends.begin(backend);
-        self.flows.insert(flow, backend);
+        self.flows.insert(flow, (backend, worker));
         self.check_invariants();
         L4Decision::Backend(backend)
     }
@@ -166,22 +236,33 @@ impl BackendAware for PerConnection {
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         let news = self.backends.set_state(backend, state);
         // What fails open is not down.
-        if news && self.backends.state(backend) == BackendState::Down && self.rules.close_on_down {
-            let of_it = self.flows.iter().filter(|(_, other)| **other == backend);
+        let affected = self.rules.on_down != FlowsOnDown::Nothing;
+        if news && self.backends.state(backend) == BackendState::Down && affected {
+            let of_it = self.flows.iter().filter(|(_, (other, _))| *other == backend);
             self.due.extend(of_it.map(|(&flow, _)| (now, flow)));
         }
     }
 
     fn set_share(&mut self, _now: Time, backend: usize, percent: u8) {
-        self.selection.set_share(backend, percent);
+        for selection in &mut self.selections {
+            selection.set_share(backend, percent);
+        }
     }
 
     fn poll(&mut self, _now: Time) -> Option<L4Work> {
         // A flow that ended meanwhile needs no end, and one of the same ports on another backend must not get it.
         let dead = |flow: &FiveTuple| {
-            self.flows.get(flow).is_some_and(|&backend| self.backends.state(backend) == BackendState::Down)
+            self.flows.get(flow).is_some_and(|&(backend, _)| self.backends.state(backend) == BackendState::Down)
         };
-        std::iter::from_fn(|| self.due.pop_front()).map(|(_, flow)| flow).find(dead).map(L4Work::CloseFlow)
+        let flow = std::iter::from_fn(|| self.due.pop_front()).map(|(_, flow)| flow).find(dead)?;
+        Some(match self.rules.on_down {
+            FlowsOnDown::Silent => L4Work::SilenceFlow(flow),
+            FlowsOnDown::Moved => match self.move_away(flow) {
+                Some(backend) => L4Work::MoveFlow(flow, backend),
+                None => L4Work::SilenceFlow(flow),
+            },
+            FlowsOnDown::Closed | FlowsOnDown::Nothing => L4Work::CloseFlow(flow),
+        })
     }
 
     fn next_deadline(&self) -> Option<Time> {

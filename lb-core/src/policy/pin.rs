@@ -19,6 +19,8 @@ pub struct PinRule {
     pub applied: Applied,
     /// Whether the backend is pinned too.
     pub host: Host,
+    /// Which of the client's requests the pin is for.
+    pub covers: Covers,
     /// Whose the pinned connection is.
     pub key: PinKey,
     /// What closes what.
@@ -105,6 +107,17 @@ pub enum Host {
     Repicked,
 }
 
+/// Which requests a pin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Covers {
+    /// All of its client's.
+    All,
+    /// Those with credentials of the pin's schemes alone; the others of the same client use the pool, where nobody knows
+    /// whom they meet.
+    WithCredentials,
+}
+
 /// Whose a pinned connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -139,6 +152,7 @@ impl PinRule {
         schemes: Schemes::HAPROXY,
         applied: Applied::AtOnce,
         host: Host::Pinned,
+        covers: Covers::All,
         key: PinKey::Downstream,
         coupling: Coupling::BOTH,
         slots: None,
@@ -174,6 +188,11 @@ impl PinRule {
             _ => WWW_AUTHENTICATE,
         };
         self.schemes.any(head.headers, &challenge)
+    }
+
+    /// Whether the pin is for this request.
+    pub fn covers(&self, head: &RequestHead<'_>) -> bool {
+        self.covers == Covers::All || self.schemes.any(head.headers, &AUTHORIZATION)
     }
 
     /// Whether this request pins.

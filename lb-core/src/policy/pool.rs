@@ -140,6 +140,8 @@ pub struct PoolKey {
     pub location: usize,
     /// The part of the client's address that counts; `None` where none does.
     pub group: Option<IpAddr>,
+    /// The worker whose it is ([`super::workers::WorkerRule`]); each has a pool of its own.
+    pub worker: usize,
     /// Whether it was reused before. Told apart under [`Share::Aggressive`] only; asking for one that was not takes
     /// either, one that was first.
     pub proven: bool,
@@ -147,7 +149,7 @@ pub struct PoolKey {
 
 impl From<usize> for PoolKey {
     fn from(backend: usize) -> Self {
-        Self { backend, location: 0, group: None, proven: false }
+        Self { backend, location: 0, group: None, worker: 0, proven: false }
     }
 }
 
@@ -362,7 +364,7 @@ mod tests {
         let rule = PoolRule { locations: texts(&["/a", "/a/b"]), ..RULE };
         assert_eq!(["/", "/a", "/abc", "/a/b/c"].map(|path| rule.location(path)), [0, 1, 1, 2]);
         let mut pool = Pool::new(rule, &farm(&[80, 81]));
-        let key = |backend, location| PoolKey { backend, location, group: None, proven: false };
+        let key = |backend, location| PoolKey { backend, location, group: None, worker: 0, proven: false };
         pool.put(Time(1), key(1, 1), UpstreamId(1));
         for (backend, location) in [(1, 0), (1, 2), (0, 1), (1, 3), (0, 3)] {
             assert_eq!(pool.take(key(backend, location)), None, "{backend} {location}");
@@ -411,7 +413,7 @@ mod tests {
     fn an_aggressive_pool_tells_proven_connections_apart() {
         let rule = PoolRule { share: Share::Aggressive, per_key: Some(2), ..RULE };
         let mut pool = Pool::new(rule, &farm(&[80]));
-        let key = |proven| PoolKey { backend: 0, location: 0, group: None, proven };
+        let key = |proven| PoolKey { backend: 0, location: 0, group: None, worker: 0, proven };
         pool.put(Time(1), key(true), UpstreamId(1));
         pool.put(Time(2), key(false), UpstreamId(2));
         assert_eq!(pool.put(Time(3), key(false), UpstreamId(3)), Put::InPlaceOf(UpstreamId(1)), "one limit for both");

@@ -26,6 +26,10 @@ pub struct SelectRule {
     pub weights: List<u16>,
     /// Most connections in use on a backend at once; a full one is passed over. `None`: no limit.
     pub max_connections: Option<u32>,
+    /// A request, or at L4 a connection, that affinity has sent to its backend counts as a turn all the same, so that the
+    /// next one without affinity goes one further. What a pin decides is the pin's
+    /// ([`super::pin::PinRule::picks_anyway`]).
+    pub bound_take_turns: bool,
 }
 
 /// The algorithms of the field.
@@ -83,7 +87,7 @@ pub struct Subject<'a> {
 impl SelectRule {
     /// Equal weights and no limit.
     pub const fn new(algorithm: Algorithm) -> Self {
-        Self { algorithm, weights: List::Borrowed(&[]), max_connections: None }
+        Self { algorithm, weights: List::Borrowed(&[]), max_connections: None, bound_take_turns: false }
     }
 
     /// Whether the choice depends on a key, so that prefer-last leaves it alone.

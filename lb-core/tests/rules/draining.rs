@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
-use stickler_lb_core::policy::composed::{PreferLast, Rules};
-use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
+use stickler_lb_core::policy::composed::{OnDown, PreferLast, Rules};
+use stickler_lb_core::policy::per_connection::{FlowRules, FlowsOnDown, PerConnection};
 use stickler_lb_core::policy::persist::{Mask, SourceRule};
 use stickler_lb_core::policy::pin::PinRule;
 use stickler_lb_core::policy::pool::{PoolRule, Share};
@@ -32,15 +32,16 @@ fn a_draining_backend_keeps_its_pinned_client_and_gets_no_other() {
 
 #[test]
 fn a_dead_backend_loses_its_idle_connections_and_its_pinned_ones_where_the_rules_say_so() {
-    for close_on_down in [false, true] {
-        let mut front = Front::new(Rules { close_on_down, ..RULES }, 2);
+    for on_down in [OnDown::Nothing, OnDown::Closed] {
+        let mut front = Front::new(Rules { on_down, ..RULES }, 2);
         front.exchange(1, &Ask::default(), CHALLENGE);
         assert_eq!((front.get(2), front.get(2)), (Some(1), Some(0)));
         assert_eq!(front.open.len(), 3);
         front.set_state(0, BackendState::Down);
         let left: Vec<_> = front.open.keys().map(|id| id.0).collect();
-        assert_eq!(left, if close_on_down { vec![2] } else { vec![1, 2] });
-        let expected = if close_on_down { Route::Reuse(UpstreamId(2)) } else { Route::Pinned(UpstreamId(1)) };
+        assert_eq!(left, if on_down == OnDown::Closed { vec![2] } else { vec![1, 2] });
+        let expected =
+            if on_down == OnDown::Closed { Route::Reuse(UpstreamId(2)) } else { Route::Pinned(UpstreamId(1)) };
         assert_eq!(front.route(1), expected);
     }
 }
@@ -159,7 +160,7 @@ fn an_address_that_had_to_move_stays_where_it_went_though_an_old_flow_ends_later
 
 #[test]
 fn the_flows_of_a_dead_backend_are_ended_where_the_rules_say_so() {
-    let mut policy = flows(FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN });
+    let mut policy = flows(FlowRules { on_down: FlowsOnDown::Closed, ..FlowRules::ROUND_ROBIN });
     for port in 1..=4 {
         policy.connect(Time(0), flow(1, port));
     }
@@ -174,7 +175,7 @@ fn the_flows_of_a_dead_backend_are_ended_where_the_rules_say_so() {
 
 #[test]
 fn flows_are_neither_refused_nor_ended_where_a_farm_fails_open() {
-    let mut policy = flows(FlowRules { close_on_down: true, fails_open: true, ..FlowRules::ROUND_ROBIN });
+    let mut policy = flows(FlowRules { on_down: FlowsOnDown::Closed, fails_open: true, ..FlowRules::ROUND_ROBIN });
     assert_eq!(policy.connect(Time(0), flow(1, 1)), L4Decision::Backend(0));
     assert_eq!(policy.connect(Time(0), flow(1, 2)), L4Decision::Backend(1));
     policy.set_state(Time(1), 0, BackendState::Down);

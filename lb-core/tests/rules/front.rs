@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use stickler_catalogue::find;
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::{
-    Backend, BackendAware as _, BackendState, Decision, DownstreamId, Exchange, Failure, FailureKind, Farm, Finish,
-    L7Policy, Protocol, RequestHead, ResponseHead, Route, UpstreamId, Work,
+    Backend, BackendAware as _, BackendState, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Farm,
+    Finish, L7Policy, Protocol, RequestHead, ResponseHead, Route, UpstreamId, Work,
 };
 use stickler_model::{Entropy, Name, Time};
 
@@ -144,18 +144,23 @@ impl Front {
 
     /// The answer's head comes. Returns the `Set-Cookie` pair that the balancer added, if any.
     pub(crate) fn answer(&mut self, client: u32, answer: Answer) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for edit in self.answer_edits(client, answer) {
+            edit.apply(&mut headers);
+        }
+        let cookie = headers.get(SET_COOKIE)?.to_str().unwrap();
+        Some(cookie.split(';').next().unwrap().to_owned())
+    }
+
+    /// The answer's head comes. Returns what the balancer changes in it.
+    pub(crate) fn answer_edits(&mut self, client: u32, answer: Answer) -> Vec<Edit> {
         let at = Exchange { downstream: self.id(client), upstream: self.busy[&client] };
         let mut headers = HeaderMap::new();
         if let Some(challenge) = answer.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         let status = StatusCode::from_u16(answer.status).unwrap();
-        let decision = self.policy.response(self.now, at, &ResponseHead { status, headers: &headers, closes: false });
-        for edit in decision.edits {
-            edit.apply(&mut headers);
-        }
-        let cookie = headers.get(SET_COOKIE)?.to_str().unwrap();
-        Some(cookie.split(';').next().unwrap().to_owned())
+        self.policy.response(self.now, at, &ResponseHead { status, headers: &headers, closes: false }).edits
     }
 
     pub(crate) fn finish(&mut self, client: u32) -> Finish {

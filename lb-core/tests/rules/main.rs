@@ -3,6 +3,7 @@
 mod affinity;
 mod defects;
 mod draining;
+mod fates;
 mod front;
 mod headers;
 mod limits;

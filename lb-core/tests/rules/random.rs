@@ -4,12 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::StatusCode;
 use proptest::prelude::*;
-use stickler_lb_core::policy::composed::{Connect, Defects, HeaderRule, Lost, PreferLast, QueueRule, RetryRule, Rules};
+use stickler_lb_core::policy::composed::{
+    Connect, Credentials, Defects, HeaderRule, Lost, NoneLeft, OnDown, PreferLast, QueueRule, RetryRule, Rules,
+};
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
-use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
+use stickler_lb_core::policy::pin::{
+    Applied, Coupling, Covers, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger,
+};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
+use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
 use stickler_lb_core::{BackendAware as _, BackendState, DownstreamId, FailureKind, Finish, Route, UpstreamId, texts};
 
 use crate::front::{Answer, Ask, Front};
@@ -68,9 +74,15 @@ fn select() -> impl Strategy<Value = SelectRule> {
     ];
     let weights = prop::sample::select(vec![&[][..], &[1_u16, 2, 3], &[0, 1, 1]]);
     let limit = prop_oneof![Just(None), Just(Some(2))];
-    (prop::sample::select(algorithms.to_vec()), weights, limit).prop_map(|(algorithm, weights, max_connections)| {
-        SelectRule { algorithm, weights: weights.into(), max_connections }
-    })
+    let turns = any::<bool>();
+    (prop::sample::select(algorithms.to_vec()), weights, limit, turns).prop_map(
+        |(algorithm, weights, max_connections, bound_take_turns)| SelectRule {
+            algorithm,
+            weights: weights.into(),
+            max_connections,
+            bound_take_turns,
+        },
+    )
 }
 
 fn pool() -> impl Strategy<Value = PoolRule> {
@@ -115,6 +127,7 @@ fn pin() -> impl Strategy<Value = PinRule> {
             schemes: Schemes { extent, ..Schemes::HAPROXY },
             applied: if dedicated { Applied::Dedicated } else { Applied::AtOnce },
             host: if repicked { Host::Repicked } else { Host::Pinned },
+            covers: if picks_anyway && dedicated { Covers::WithCredentials } else { Covers::All },
             key: if by_client { PinKey::Client } else { PinKey::Downstream },
             coupling: Coupling { upstream_follows, downstream_follows },
             slots,
@@ -164,45 +177,70 @@ fn defects() -> impl Strategy<Value = Defects> {
     )
 }
 
+fn fates() -> impl Strategy<Value = (OnDown, Credentials, Option<WorkerRule>)> {
+    let down = vec![OnDown::Nothing, OnDown::Closed, OnDown::Moved];
+    let credentials = vec![
+        Credentials::Ordinary,
+        Credentials::Ordinary,
+        Credentials::OwnConnection,
+        Credentials::NeverPooled,
+        Credentials::NotPassedOn,
+    ];
+    let worker = |landing, turns| Some(WorkerRule { count: 2, landing, turns });
+    let workers = vec![
+        None,
+        None,
+        worker(Landing::Idle, Turns::Own),
+        worker(Landing::Hash, Turns::Shared),
+        worker(Landing::Random, Turns::Own),
+    ];
+    (prop::sample::select(down), prop::sample::select(credentials), prop::sample::select(workers))
+}
+
 fn rules() -> impl Strategy<Value = Rules> {
     let last = vec![PreferLast::Never, PreferLast::AfterChallenge, PreferLast::Always];
     let affinity = (persist(), prop::sample::select(last));
     let bonds = (prop::option::of(pool()), prop::option::of(pin()), prop::option::of(Just(Duration::from_secs(45))));
     let flag = any::<bool>;
     let headers = (flag(), flag(), flag());
-    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), (flag(), flag()), defects()).prop_map(
-        |(
-            select,
-            services,
-            queue,
-            (persist, prefer_last),
-            (pool, pin, own_idle),
-            headers,
-            retry,
-            (close_on_down, fails_open),
-            defects,
-        )| {
-            let (strip, client_id, forwarded_for) = headers;
-            Rules {
+    let rules = (select(), flag(), flag(), affinity, bonds, headers, retry(), (fates(), flag(), flag()), defects())
+        .prop_map(
+            |(
                 select,
-                services: if services { texts(&["/api"]) } else { texts(&[]) },
-                queue: queue.then_some(QueueRule { length: 2 }),
-                persist,
-                prefer_last,
-                pool,
-                pin,
-                own_idle,
-                strip: strip.then_some(Schemes::HAPROXY),
-                client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id".into(), overwrite: true }),
-                forwarded_for,
-                scrub: forwarded_for.then(|| "x-remote-user".into()),
+                services,
+                queue,
+                (persist, prefer_last),
+                (pool, pin, own_idle),
+                headers,
                 retry,
-                close_on_down,
-                fails_open,
+                ((on_down, credentials, workers), closes_client, fails_open),
                 defects,
-            }
-        },
-    );
+            )| {
+                let (strip, client_id, forwarded_for) = headers;
+                Rules {
+                    select,
+                    services: if services { texts(&["/api"]) } else { texts(&[]) },
+                    queue: queue.then_some(QueueRule { length: 2 }),
+                    persist,
+                    prefer_last,
+                    pool,
+                    pin,
+                    own_idle,
+                    strip: strip.then_some(Schemes::HAPROXY),
+                    client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id".into(), overwrite: true }),
+                    forwarded_for,
+                    scrub: forwarded_for.then(|| "x-remote-user".into()),
+                    retry,
+                    credentials,
+                    closes_client,
+                    on_down,
+                    fails_open,
+                    none_left: if closes_client { NoneLeft::Closed } else { NoneLeft::Status(StatusCode::BAD_GATEWAY) },
+                    workers,
+                    defects,
+                }
+            },
+        );
     rules.prop_filter("the parts fit together", |rules| rules.check().is_ok())
 }
 
@@ -268,7 +306,11 @@ impl Run {
         };
         let route = self.front.request(client, &ask).verdict;
         self.check_route(route);
-        assert_ne!(route, Route::CloseDownstream, "no exchange is under way");
+        if route == Route::CloseDownstream {
+            assert_eq!(self.rules.none_left, NoneLeft::Closed, "no exchange is under way");
+            self.front.close_client(client);
+            return;
+        }
         assert!(route != Route::Wait || self.rules.queue.is_some(), "nobody waits without a queue");
     }
 

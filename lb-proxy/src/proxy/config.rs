@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_lb_core::health::PassiveRule;
-use stickler_lb_core::{Control, Farm, L7Policy, Pipelining, ProxyProtocol};
+use stickler_lb_core::{Control, Farm, Hops, L7Policy, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
 use super::secure::UpstreamTls;
@@ -32,6 +32,8 @@ pub struct HttpProxyConfig {
     pub accept_proxy: bool,
     /// What becomes of a request that comes before the one before it is answered.
     pub pipelining: Pipelining,
+    /// What becomes of what HTTP says of connections.
+    pub hops: Hops,
     /// TLS ends here: each downstream connection has to begin with it (after a PROXY protocol header, where one has to
     /// come), and by ALPN it speaks HTTP/2, where the [`ServerTls`] offers that. `None`: clients speak without.
     pub tls: Option<ServerTls>,
@@ -57,6 +59,7 @@ impl HttpProxyConfig {
             send_proxy: None,
             accept_proxy: false,
             pipelining: Pipelining::default(),
+            hops: Hops::default(),
             tls: None,
             upstream_tls: None,
             tls_drifts: false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickler_lb_core::{Pipelining, ProxyProtocol};
+use stickler_lb_core::{Hops, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
 use super::secure::Transports;
@@ -20,6 +20,7 @@ pub(super) struct Proxy<N> {
     pub(super) announces: Option<ProxyProtocol>,
     pub(super) accepts: bool,
     pub(super) pipelining: Pipelining,
+    pub(super) hops: Hops,
     /// By prior knowledge.
     pub(super) http2: bool,
     pub(super) tls: Option<ServerTls>,

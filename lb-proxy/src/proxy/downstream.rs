@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::arrival::Arrival;
-use super::{http1, http2, pipelining, rewind};
+use super::{http1, http2, pipelining, rewind, tunnel};
 use crate::proxy_protocol::read_header;
 
 /// Serves one client's connection until either side is done with it.
@@ -54,7 +54,10 @@ async fn by_preface<N: Net>(arrival: Arrival<N>, stream: N::Stream) {
 }
 
 /// Serves a connection that speaks HTTP/1.1.
-async fn by_http1<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arrival: Arrival<N>, stream: S) {
+async fn by_http1<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(arrival: Arrival<N>, stream: S) {
+    if arrival.registered.proxy().hops.tunnels {
+        return Box::pin(tunnel::serve(arrival, stream)).await;
+    }
     if arrival.registered.proxy().pipelining == Pipelining::Overtakes {
         return Box::pin(pipelining::serve(arrival, stream)).await;
     }

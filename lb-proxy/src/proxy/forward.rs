@@ -10,7 +10,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
-use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead};
+use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead, Upgrades};
 use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
 use tokio::time::timeout;
@@ -25,6 +25,7 @@ use super::peer::{Peer, view};
 use super::request_body::{Progress, RequestBody};
 use super::sender::Sender;
 use super::shell::Step;
+use super::upgrade::Asked;
 use super::{headers, upstream};
 
 /// Why a request gets no answer: its downstream connection closes, or its stream does.
@@ -53,7 +54,10 @@ pub(super) async fn forward<N: Net>(
         // It ends when the other side drops it.
         let _ = unfinished.await;
     }
+    let mut request = request;
+    let asked = Asked::of(&mut request, proxy.hops.upgrades, &peer);
     let (mut parts, body) = request.into_parts();
+    let said = parts.headers.get(CONNECTION).filter(|_| proxy.hops.passes_connection).cloned();
     let mut body = RequestBody::new(body, &peer.head);
     if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.shell.limits.fields) {
         return Ok(own_answer(status, &[], false, busy));
@@ -74,6 +78,13 @@ pub(super) async fn forward<N: Net>(
     }
     let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
     let progress = body.progress();
+    if let Some(said) = said {
+        parts.headers.insert(CONNECTION, said);
+    }
+    if let Some(asked) = &asked {
+        asked.put_into(&mut parts.headers);
+    }
+    let mut asked = asked.filter(|_| proxy.hops.upgrades == Upgrades::Passed);
     let mut held = Some(Held { parts, body });
     let mut attempts = 0;
     loop {
@@ -100,10 +111,14 @@ pub(super) async fn forward<N: Net>(
         // The shell turns a retry of what is not held any more into an error answer.
         let Some(sending) = held.take() else { return Ok(own_answer(StatusCode::BAD_GATEWAY, &[], false, busy)) };
         proxy.traffic(|traffic| traffic.sent(backend, picked));
-        let kind = match attempt(lease, target, sending, edits, &peer).await {
+        let kind = match attempt(lease, target, sending, edits, &peer, &mut asked).await {
             Attempt::Answered(response) => {
                 proxy.traffic(|traffic| traffic.succeeded(backend));
                 return Ok(response.into_response(busy));
+            }
+            Attempt::Switched(response) => {
+                proxy.traffic(|traffic| traffic.succeeded(backend));
+                return Ok(response.map(|()| AnswerBody::short(Bytes::new(), busy)));
             }
             Attempt::Broken(status) => return Ok(own_answer(status, &[], false, busy)),
             Attempt::Failed(lease, kind, unsent) => {
@@ -142,6 +157,8 @@ enum Target {
 
 enum Attempt<N: Net> {
     Answered(Answer<N>),
+    /// The backend has left HTTP on the connection, and the client may do so too.
+    Switched(Response<()>),
     /// The client's own body broke off, stalled, or is not one: to be answered with this status.
     Broken(StatusCode),
     /// With the request, where it can be sent again.
@@ -149,7 +166,14 @@ enum Attempt<N: Net> {
 }
 
 /// Sends the request once.
-async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec<Edit>, peer: &Peer) -> Attempt<N> {
+async fn attempt<N: Net>(
+    lease: Lease<N>,
+    target: Target,
+    held: Held,
+    edits: Vec<Edit>,
+    peer: &Peer,
+    asked: &mut Option<Asked>,
+) -> Attempt<N> {
     let proxy = Arc::clone(&lease.proxy);
     let (mut sender, reused) = match target {
         Target::Idle(sender) => (sender, true),
@@ -180,8 +204,11 @@ async fn attempt<N: Net>(lease: Lease<N>, target: Target, held: Held, edits: Vec
         Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             return Attempt::Answered(Answer::new(lease, sender, response));
         }
-        // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on.
-        Ok(Ok(_)) => (FailureKind::Malformed, None),
+        Ok(Ok(response)) => match asked.take() {
+            Some(asked) => return Attempt::Switched(asked.switch(lease, response, peer)),
+            // Nobody asked for an upgrade: the field is hop-by-hop, and was not passed on. Or it was, and that was all.
+            None => (FailureKind::Malformed, None),
+        },
         Err(Stalled::Backend) => (FailureKind::Silent, None),
         // RFC 9110 15.5.9. The backend has half a request, so its connection goes with the lease.
         Err(Stalled::Client) => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),

@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::read_observer::ReadObserver;
 
 /// Serves one client's connection until either side is done with it.
-pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arrival: Arrival<N>, stream: S) {
+pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(arrival: Arrival<N>, stream: S) {
     let Arrival { registered, client, front, close } = arrival;
     let (proxy, id) = (registered.proxy(), registered.id());
     let limits = &proxy.shell.limits;
@@ -31,9 +31,10 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arri
     let told = Arc::clone(&head);
     let stream = Lingering::new(stream, Arc::clone(&head), limits.request_head);
     let io = TokioIo::new(ReadObserver::new(stream, move |_| told.bytes()));
-    let peer = Peer { id, client, front, protocol: Protocol::Http1, head: Arc::clone(&head) };
+    let peer = Peer { id, client, front, protocol: Protocol::Http1, head: Arc::clone(&head), upgraded: Arc::default() };
+    let upgraded = Arc::clone(&peer.upgraded);
     let service = service_fn(|request| forward(Arc::clone(proxy), peer.clone(), peer.head.begin(), request));
-    let mut connection = pin!(proxy.server.serve_connection(io, service));
+    let mut connection = pin!(proxy.server.serve_connection(io, service).with_upgrades());
     let mut close = Some(close);
     let mut timer = pin!(None);
     let mut moment = None;
@@ -58,6 +59,21 @@ pub(super) async fn serve<N: Net, S: AsyncRead + AsyncWrite + Unpin + Send>(arri
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
     })
     .await;
+    // Its registration lives as long as what the connection carries.
+    if let Some(carrying) = upgraded.take() {
+        let told = async {
+            match close {
+                // It is told, or nobody is left to tell it.
+                Some(close) => drop(close.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = carrying => {}
+            () = told => {}
+        }
+    }
 }
 
 /// How the server side of every downstream connection is set. Not with hyper's own time limit for heads: that one

@@ -60,7 +60,7 @@ where
         table: Arc::default(),
         turn: proxy.in_turn.then(|| Arc::new(Semaphore::new(1))),
         leaving: Arc::default(),
-        peer: Peer { id: registered.id(), client, front, protocol, head: Arc::clone(&head) },
+        peer: Peer { id: registered.id(), client, front, protocol, head: Arc::clone(&head), upgraded: Arc::default() },
         proxy: Arc::clone(&proxy),
     };
     let leaving = Arc::clone(&front.leaving);

@@ -3,10 +3,12 @@
 //! ```text
 //! serve_l7 ── accepts, polls the policy's unsolicited work
 //!   └─ downstream: one task for each client connection: PROXY header, TLS, and which HTTP it speaks (rewind)
-//!        ├─ http1, http2: a hyper server, and its time limits; linger: how http1 closes; pipelining: a defect, in its place
+//!        ├─ http1, http2: a hyper server, and its time limits; linger: how http1 closes; pipelining: a defect, in its place;
+//!        │  tunnel: in its place as well, where only a connection's first request is read
 //!        └─ forward: one request: route, send, pass the answer on; retries, 502/503/504
 //!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
+//!             ├─ upgrade: what is passed on of an upgrade, and what both connections carry after it
 //!             ├─ upstream: opens one connection, and the task that drives it (hyper client)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ request_body, answer_body: frame by frame
@@ -42,6 +44,8 @@ mod rewind;
 mod secure;
 mod sender;
 mod shell;
+mod tunnel;
+mod upgrade;
 mod upstream;
 
 use std::pin::pin;
@@ -77,6 +81,7 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         announces: service.send_proxy,
         accepts: service.accept_proxy,
         pipelining: service.pipelining,
+        hops: service.hops,
         http2: service.http2,
         tls: service.tls,
         upstream_tls: service.upstream_tls.map(|tls| Transports::new(tls, service.tls_drifts)),

@@ -7,6 +7,7 @@ use http::request;
 use stickler_lb_core::{DownstreamId, Protocol, RequestHead};
 
 use super::activity::HeadWatch;
+use super::upgrade::Upgraded;
 
 /// The client's side of a downstream connection.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub(super) struct Peer {
     pub(super) front: Option<SocketAddr>,
     pub(super) protocol: Protocol,
     pub(super) head: Arc<HeadWatch>,
+    /// What the connection carries after an upgrade.
+    pub(super) upgraded: Arc<Upgraded>,
 }
 
 /// A request as a policy sees it.

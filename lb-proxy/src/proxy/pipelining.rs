@@ -119,7 +119,8 @@ impl<N: Net, R: AsyncRead + Unpin> Reader<N, R> {
             if pinned { Arc::clone(&self.own) } else { Arc::new(Registered::new(&proxy, proxy.shell.connected()?.0)) };
         let head = Arc::<HeadWatch>::default();
         let protocol = Protocol::Http1;
-        let peer = Peer { id: registered.id(), client: self.client, front: self.front, protocol, head };
+        let (client, front, upgraded) = (self.client, self.front, Arc::default());
+        let peer = Peer { id: registered.id(), client, front, protocol, head, upgraded };
         let busy = Arc::clone(&self.busy);
         let owner = Arc::clone(&proxy);
         proxy.net.spawn(async move {
@@ -198,7 +199,7 @@ async fn pass(write: &mut (impl AsyncWrite + Unpin), mut lane: Lane) -> Option<(
 }
 
 /// Reads until the buffer holds a whole head. `None` at the stream's end, or where the head is longer than `most`.
-async fn head_end(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, most: usize) -> Option<usize> {
+pub(super) async fn head_end(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, most: usize) -> Option<usize> {
     let mut seen = 0;
     loop {
         // The end may lie across two reads.

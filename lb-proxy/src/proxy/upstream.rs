@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use stickler_lb_core::FailureKind;
+use stickler_lb_core::{Backend, FailureKind};
 use stickler_net::{Net, Stream};
-use tokio::io::AsyncWriteExt as _;
+use stickler_tls::Secured;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::config::Limits;
@@ -16,25 +19,81 @@ use super::lease::Lease;
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 use super::sender::Sender;
+use super::tunnel::{NotCarried, carry};
 
 /// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
 /// # Errors
 /// [`FailureKind::Refused`], [`FailureKind::ConnectTimeout`] or [`FailureKind::Tls`].
 pub(super) async fn open<N: Net>(lease: &Lease<N>, backend: usize, peer: &Peer) -> Result<Sender, FailureKind> {
+    let (server, stream) = dial(lease, backend, peer).await?;
+    if lease.proxy.upstream_tls.is_none() {
+        return drive(lease, backend, server.address, stream).await;
+    }
+    let secured = secure(lease, backend, server, stream).await?;
+    drive(lease, backend, server.address, secured).await
+}
+
+/// Opens a connection to a backend in the same way, and starts the task that carries what comes between the client and it,
+/// beginning with these bytes. The result ends with that.
+///
+/// # Errors
+/// As of [`open`], with the client's connection back.
+pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    lease: &Lease<N>,
+    backend: usize,
+    peer: &Peer,
+    client: C,
+    first: Bytes,
+) -> Result<oneshot::Receiver<()>, NotCarried<C>> {
+    let (done, carried) = oneshot::channel();
     let (proxy, at) = (&lease.proxy, lease.at);
-    let limit = proxy.shell.limits.connect;
+    let (server, stream) = match dial(lease, backend, peer).await {
+        Ok(dialled) => dialled,
+        Err(kind) => return Err((kind, client)),
+    };
+    if proxy.upstream_tls.is_none() {
+        proxy.shell.opened(at, backend, || proxy.net.spawn(carry(client, stream, first, done)));
+        return Ok(carried);
+    }
+    match secure(lease, backend, server, stream).await {
+        Ok(secured) => {
+            proxy.shell.opened(at, backend, || proxy.net.spawn(carry(client, secured, first, done)));
+            Ok(carried)
+        }
+        Err(kind) => Err((kind, client)),
+    }
+}
+
+/// Opens a connection, and names the client on it where backends expect that.
+async fn dial<'l, N: Net>(
+    lease: &'l Lease<N>,
+    backend: usize,
+    peer: &Peer,
+) -> Result<(&'l Backend, N::Stream), FailureKind> {
+    let proxy = &lease.proxy;
     let server = proxy.shell.farm.backends.get(backend).ok_or(FailureKind::Refused)?;
-    let connecting = timeout(limit, proxy.net.connect(server.address));
+    let connecting = timeout(proxy.shell.limits.connect, proxy.net.connect(server.address));
     let mut stream = connecting.await.map_err(|_| FailureKind::ConnectTimeout)?.map_err(|_| FailureKind::Refused)?;
     if let (Some(version), Some(front)) = (proxy.announces, peer.front) {
         let header = crate::proxy_protocol::header(version, peer.client, front);
         stream.write_all(&header).await.map_err(|_| FailureKind::Refused)?;
     }
-    let Some(transports) = &proxy.upstream_tls else { return drive(lease, backend, server.address, stream).await };
+    Ok((server, stream))
+}
+
+/// Begins TLS on an open connection, by the transport that is for its client.
+async fn secure<N: Net>(
+    lease: &Lease<N>,
+    backend: usize,
+    server: &Backend,
+    stream: N::Stream,
+) -> Result<Secured<N::Stream>, FailureKind> {
+    let (proxy, at) = (&lease.proxy, lease.at);
+    let transports = proxy.upstream_tls.as_ref().ok_or(FailureKind::Tls)?;
     let dedicated = transports.tell_apart() && proxy.shell.is_dedicated(at.upstream);
-    match timeout(limit, transports.of(dedicated).connect(server, stream)).await {
-        Ok(Ok(secured)) => drive(lease, backend, server.address, secured).await,
+    match timeout(proxy.shell.limits.connect, transports.of(dedicated).connect(server, stream)).await {
+        Ok(Ok(secured)) => Ok(secured),
         Ok(Err(_)) => {
             proxy.shell.unsecured(at, backend, lease.request);
             Err(FailureKind::Tls)
@@ -62,7 +121,7 @@ async fn drive<N: Net, S: Stream>(
         let owner = Arc::clone(proxy);
         proxy.net.spawn(async move {
             // How it ended does not matter here: an exchange under way learns it from its own future.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
             owner.shell.upstream_ended(at.upstream);
         })
     });

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
+use stickler_lb_core::policy::per_connection::{FlowRules, FlowsOnDown, PerConnection};
 use stickler_lb_proxy::SpliceConfig;
 use stickler_model::Entropy;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::peers::{Bed, Server, challenge, farm, flows, service};
 
@@ -64,7 +64,7 @@ async fn a_draining_backend_keeps_its_pinned_client() {
 #[tokio::test]
 async fn the_splice_obeys_too_and_ends_flows_where_its_rules_say_so() {
     let (first, second) = (named("1").await, named("2").await);
-    let rules = FlowRules { close_on_down: true, ..FlowRules::ROUND_ROBIN };
+    let rules = FlowRules { on_down: FlowsOnDown::Closed, ..FlowRules::ROUND_ROBIN };
     let farm = farm(&[&first, &second]);
     let policy = PerConnection::new(rules, &farm, Entropy::new(0, "test")).unwrap();
     let service = SpliceConfig::new(farm, Box::new(policy));
@@ -78,6 +78,30 @@ async fn the_splice_obeys_too_and_ends_flows_where_its_rules_say_so() {
     alice.until_closed().await;
     bob.until_closed().await;
     assert_eq!(bed.client().await.get("/").await.1, "2");
+}
+
+#[tokio::test]
+async fn the_splice_falls_silent_and_closes_what_would_have_to_move() {
+    for (on_down, silent) in [(FlowsOnDown::Silent, true), (FlowsOnDown::Moved, false)] {
+        let (first, second) = (named("1").await, named("2").await);
+        let rules = FlowRules { on_down, ..FlowRules::ROUND_ROBIN };
+        let farm = farm(&[&first, &second]);
+        let policy = PerConnection::new(rules, &farm, Entropy::new(0, "test")).unwrap();
+        let service = SpliceConfig::new(farm, Box::new(policy));
+        let control = service.control.clone();
+        let bed = Bed::with_flows(service).await;
+        let mut alice = bed.client().await;
+        assert_eq!(alice.get("/").await.1, "1");
+        control.set_health(0, false);
+        if silent {
+            sleep(Duration::from_millis(20)).await;
+            alice.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n").await;
+            assert!(timeout(Duration::from_millis(50), alice.message(false)).await.is_err(), "nobody answers");
+        } else {
+            alice.until_closed().await;
+        }
+        assert_eq!(first.seen().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod closes;
 mod control;
 mod failures;
 mod gate;
+mod hops;
 mod http2;
 mod http_rules;
 mod passive;

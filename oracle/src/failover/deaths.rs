@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use stickler_model::trace::Checks;
+use stickler_model::trace::{Checks, NoneLeft};
 use stickler_model::{Name, What};
 
 use crate::excuses::{is_user_forbidden, refused_because};
@@ -141,8 +141,9 @@ fn judge_after_death(
 }
 
 /// Judges FO-7.
-pub(crate) fn fo7_without_backends_503_is_prompt(index: &Index<'_>) -> Finding {
+pub(crate) fn fo7_without_backends_the_answer_is_prompt(index: &Index<'_>) -> Finding {
     let Some(checks) = &index.promises().checks else { return Finding::not_applicable() };
+    let declared = index.promises().none_left;
     let mut finding = Finding::default();
     // By client's connection: the event at which it was first opened.
     let mut opened: BTreeMap<(&Name, u32), usize> = BTreeMap::new();
@@ -167,12 +168,15 @@ pub(crate) fn fo7_without_backends_503_is_prompt(index: &Index<'_>) -> Finding {
         let sent = index
             .sent(request)
             .any(|(_, connection, _)| opened.get(&(request.client, connection)).is_some_and(|&opened| opened > since));
-        let problem = match request.ended.map(|end| end.status) {
-            Some(Some(503) | None) if !prompt => Some(format!("ended only after {took:?}")),
-            Some(Some(503)) => None,
-            Some(Some(status)) => Some(format!("ended in {status}, not in 503")),
-            Some(None) => sent.then(|| "was taken, and ended without an answer".to_owned()),
-            None => Some(format!("has no answer after {took:?}")),
+        let problem = match (request.ended.map(|end| end.status), declared) {
+            (Some(Some(status)), NoneLeft::Status(expected)) if status != expected => {
+                Some(format!("ended in {status}, not in {expected}"))
+            }
+            (Some(Some(status)), NoneLeft::Closed) => Some(format!("ended in {status}, not in a closed connection")),
+            (Some(_), _) if !prompt => Some(format!("ended only after {took:?}")),
+            (Some(Some(_)), _) | (Some(None), NoneLeft::Closed) => None,
+            (Some(None), NoneLeft::Status(_)) => sent.then(|| "was taken, and ended without an answer".to_owned()),
+            (None, _) => Some(format!("has no answer after {took:?}")),
         };
         if let Some(problem) = problem {
             let summary = format!("{}'s request {} {problem}, with no backend left", request.client, request.id);

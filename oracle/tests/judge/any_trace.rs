@@ -139,6 +139,7 @@ fn connection_event() -> impl Strategy<Value = What> {
 /// Returns promises of every kind, so that every requirement applies.
 fn promises() -> Promises {
     Promises {
+        none_left: stickler_model::trace::NoneLeft::Status(502),
         persistence: Some(Duration::from_secs(2)),
         spread: Some(Spread { unit: SpreadUnit::Requests, percent: 0, units: 1, weights: vec![("iis1".into(), 0)] }),
         checks: Some(Checks {

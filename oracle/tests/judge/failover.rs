@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_model::event::{Closed, Credentials};
-use stickler_model::trace::{Checks, Service, Spread, SpreadUnit};
+use stickler_model::trace::{Checks, NoneLeft, Service, Spread, SpreadUnit};
 use stickler_model::{Fault, Leg, Name, Payload, What};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Party;
@@ -252,6 +252,26 @@ fn fo7_is_violated_by_another_status_a_late_503_a_connection_that_is_taken_and_b
     silent.pass(2);
     silent.close("bob", 1, Closed::Here);
     assert!(outcome(silent).starts_with("has no answer after 2.0"));
+}
+
+#[test]
+fn fo7_goes_by_what_the_balancer_declares() {
+    let mut other = without_backends(FALL);
+    other.promises.none_left = NoneLeft::Status(502);
+    other.turned_away("alice", 1, 502);
+    assert_eq!(other.grade(Fo7), Ok);
+    other.turned_away("bob", 1, 503);
+    assert!(other.summary(Fo7).ends_with("ended in 503, not in 502, with no backend left"));
+
+    let mut closed = without_backends(FALL);
+    closed.promises.none_left = NoneLeft::Closed;
+    let id = closed.start("alice");
+    closed.connect("alice", 2);
+    closed.send(id, 2, Leg::Anonymous);
+    closed.fail(id);
+    assert_eq!(closed.grade(Fo7), Ok);
+    closed.turned_away("bob", 1, 503);
+    assert!(closed.summary(Fo7).ends_with("ended in 503, not in a closed connection, with no backend left"));
 }
 
 #[test]

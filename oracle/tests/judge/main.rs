@@ -19,3 +19,4 @@ mod tickets;
 mod tls;
 mod trace_builder;
 mod trust;
+mod upgrades;

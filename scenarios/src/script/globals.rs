@@ -24,7 +24,7 @@ use stickler_model::bounds::{MAX_BODY, MAX_TIME};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
 use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
-use stickler_model::trace::SpreadUnit;
+use stickler_model::trace::{NoneLeft, SpreadUnit};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -307,6 +307,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// seconds, `logs_on`), `persistence` in seconds, `spread` (with `unit`, which is `requests` or `connections`, `percent`,
     /// `units` and `weights`), `cookie`, `trusted_header`, `out_after_failures` in seconds; None where it declares nothing.
     /// `services` is a list, each with its `prefix` and its `backends`; it is empty where every backend serves everything.
+    /// `none_left` is the status of an answer while no backend is left, None where the connection is closed.
     fn promises<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let promises = Session::of(eval).promises()?;
         let heap = eval.heap();
@@ -344,6 +345,10 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("backends", heap.alloc(AllocList(backends))),
             ])
         });
+        let none_left = match promises.none_left {
+            NoneLeft::Status(status) => heap.alloc(i32::from(status)),
+            NoneLeft::Closed => none,
+        };
         Ok(heap.alloc(AllocStruct([
             ("checks", checks),
             ("persistence", promises.persistence.map_or(none, seconds)),
@@ -352,6 +357,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             ("trusted_header", text(promises.trusted_header)),
             ("out_after_failures", promises.out_after_failures.map_or(none, seconds)),
             ("services", heap.alloc(AllocList(services))),
+            ("none_left", none_left),
         ])))
     }
 

@@ -44,6 +44,17 @@ pub enum NatDecision {
     Drop,
 }
 
+/// What becomes of an open flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It ends with a RST to both sides.
+    Reset,
+    /// Its packets are dropped from now on, from either side.
+    Silence,
+    /// Its packets go to this backend from now on.
+    Move(SocketAddr),
+}
+
 /// One connection through the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord {
@@ -85,9 +96,9 @@ pub trait NatPolicy {
         let _ = (flow, how, now);
     }
 
-    /// The next flow to end with a RST to both sides, by its client's end; `None` when there is no
-    /// more for now. Flows that are not open are passed over. [`NatPolicy::closed`] follows.
-    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+    /// The next flow whose fate changes, by its client's end; `None` when there is no more for now. Flows that are not open
+    /// are passed over. [`NatPolicy::closed`] follows a [`Fate::Reset`].
+    fn poll(&mut self, now: Duration) -> Option<(SocketAddr, Fate)> {
         let _ = now;
         None
     }
@@ -119,6 +130,7 @@ struct Flow {
     client_fin: bool,
     backend_fin: bool,
     closed: bool,
+    silent: bool,
 }
 
 /// Which end sent a packet.
@@ -154,9 +166,12 @@ impl<P: NatPolicy> Nat<P> {
         if packet.flags.syn && !packet.flags.ack {
             return self.open(packet.src, now);
         }
-        let Some(record) = self.flows.get(&packet.src).map(|flow| flow.record) else {
+        let Some((record, silent)) = self.flows.get(&packet.src).map(|flow| (flow.record, flow.silent)) else {
             return Verdict::Reset;
         };
+        if silent {
+            return Verdict::Drop;
+        }
         self.follow(record, Sender::Client, packet, now);
         Verdict::Forward { src: record.seen_as, dst: record.backend }
     }
@@ -166,6 +181,9 @@ impl<P: NatPolicy> Nat<P> {
         let Some(record) = self.record_of(packet) else {
             return Verdict::Reset;
         };
+        if self.flows.get(&record.client).is_some_and(|flow| flow.silent) {
+            return Verdict::Drop;
+        }
         self.follow(record, Sender::Backend, packet, now);
         Verdict::Forward { src: record.service, dst: record.client }
     }
@@ -187,7 +205,7 @@ impl<P: NatPolicy> Nat<P> {
             return Verdict::Drop;
         };
         let record = FlowRecord { client, service: self.service, backend, seen_as };
-        self.flows.insert(client, Flow { record, client_fin: false, backend_fin: false, closed: false });
+        self.flows.insert(client, Flow { record, client_fin: false, backend_fin: false, closed: false, silent: false });
         self.back.insert((backend, seen_as), client);
         self.policy.opened(&record, now);
         Verdict::Forward { src: seen_as, dst: backend }
@@ -236,6 +254,17 @@ impl<P: NatPolicy> Nat<P> {
         let at = record.service.ip();
         resets.push(Reset { at, from: record.service, to: record.client });
         resets.push(Reset { at, from: record.seen_as, to: record.backend });
+    }
+
+    /// Sends an open flow's packets to another backend, by another port where the balancer's address is their source.
+    fn divert(&mut self, client: SocketAddr, backend: SocketAddr) {
+        let Some(old) = self.flows.get(&client).filter(|flow| !flow.closed).map(|flow| flow.record) else { return };
+        let Some(seen_as) = self.source_for(client, backend) else { return };
+        self.back.swap_remove(&(old.backend, old.seen_as));
+        self.back.insert((backend, seen_as), client);
+        if let Some(flow) = self.flows.get_mut(&client) {
+            flow.record = FlowRecord { backend, seen_as, ..old };
+        }
     }
 
     /// Forgets a flow at once.
@@ -292,8 +321,16 @@ impl<P: NatPolicy> PacketRouter for Nat<P> {
     }
 
     fn poll(&mut self, now: Duration, resets: &mut Vec<Reset>) {
-        while let Some(client) = self.policy.poll(now) {
-            self.end(client, now, resets);
+        while let Some((client, fate)) = self.policy.poll(now) {
+            match fate {
+                Fate::Reset => self.end(client, now, resets),
+                Fate::Silence => {
+                    if let Some(flow) = self.flows.get_mut(&client) {
+                        flow.silent = true;
+                    }
+                }
+                Fate::Move(backend) => self.divert(client, backend),
+            }
         }
     }
 

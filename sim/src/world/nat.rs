@@ -8,7 +8,7 @@ use stickler_lb_core::{Attached, Farm, FiveTuple, L4Decision, L4Policy, L4Work};
 use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Env, Time, What};
 
-use crate::engine::{Closing, FlowRecord, Kick, NatDecision, NatPolicy};
+use crate::engine::{Closing, Fate, FlowRecord, Kick, NatDecision, NatPolicy};
 
 /// Lets a NAT table obey an [`L4Policy`], and notes the flows that it opens.
 pub(super) struct NatAdapter {
@@ -69,9 +69,16 @@ impl NatPolicy for NatAdapter {
         self.policy().closed(time(now), FiveTuple { client: flow.client, front: flow.service });
     }
 
-    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
-        let L4Work::CloseFlow(flow) = self.policy().poll(time(now))?;
-        Some(flow.client)
+    fn poll(&mut self, now: Duration) -> Option<(SocketAddr, Fate)> {
+        let work = self.policy().poll(time(now))?;
+        Some(match work {
+            L4Work::CloseFlow(flow) => (flow.client, Fate::Reset),
+            L4Work::SilenceFlow(flow) => (flow.client, Fate::Silence),
+            L4Work::MoveFlow(flow, index) => {
+                let backend = self.farm.backends.get(index);
+                (flow.client, backend.map_or(Fate::Reset, |backend| Fate::Move(backend.address)))
+            }
+        })
     }
 
     fn next_deadline(&self) -> Option<Duration> {

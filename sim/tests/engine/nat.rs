@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use stickler_net::{Net, Stream};
-use stickler_sim::engine::{Closing, Engine, EngineError, FlowRecord, Nat, NatDecision, NatMode, NatPolicy, SimNet};
+use stickler_sim::engine::{
+    Closing, Engine, EngineError, Fate, FlowRecord, Nat, NatDecision, NatMode, NatPolicy, SimNet,
+};
 
 use tokio::io::AsyncReadExt;
 
@@ -45,9 +47,9 @@ impl NatPolicy for Policy {
         self.heard.borrow_mut().push(format!("{how:?} {} -> {}", flow.client.ip(), flow.backend.ip()));
     }
 
-    fn poll(&mut self, now: Duration) -> Option<SocketAddr> {
+    fn poll(&mut self, now: Duration) -> Option<(SocketAddr, Fate)> {
         let (due, clients) = &mut *self.ends.borrow_mut();
-        if now >= *due { clients.pop() } else { None }
+        if now >= *due { clients.pop().map(|client| (client, Fate::Reset)) } else { None }
     }
 
     fn next_deadline(&self) -> Option<Duration> {

@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use stickler_lb_core::List;
-use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger};
+use stickler_lb_core::policy::pin::{
+    Applied, Coupling, Covers, Extent, Host, PinKey, PinRule, Schemes, Streams, Trigger,
+};
 use toml::de::DeValue;
 
 use super::super::port::{Port, Read};
@@ -11,6 +13,7 @@ use super::super::value::{Value, quoted, words};
 words! {
     Applied { "at-once" => Applied::AtOnce, "dedicated" => Applied::Dedicated, }
     Host { "pinned" => Host::Pinned, "repicked" => Host::Repicked, }
+    Covers { "all" => Covers::All, "with-credentials" => Covers::WithCredentials, }
     PinKey { "downstream" => PinKey::Downstream, "client-address" => PinKey::Client, }
     Extent { "prefix" => Extent::Prefix, "prefix-and-space" => Extent::PrefixAndSpace, "whole" => Extent::Whole, }
     Streams { "apart" => Streams::Apart, "in-turn" => Streams::InTurn, }
@@ -46,13 +49,14 @@ pub(super) const BLANK: PinRule = PinRule::ON_401;
 pub(super) const SCHEMES: Schemes = Schemes::HAPROXY;
 
 pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {
-    let PinRule { trigger, schemes: names, applied, host, key, coupling, slots, picks_anyway, streams } = rule;
+    let PinRule { trigger, schemes: names, applied, host, covers, key, coupling, slots, picks_anyway, streams } = rule;
     let Coupling { upstream_follows, downstream_follows } = coupling;
     Ok(PinRule {
         trigger: p.needed("trigger", "Which message pins: a request with `Authorization`, or an answer with a challenge and this status, or with any.", trigger)?,
         schemes: schemes(p, names)?,
         applied: p.needed("applied", "Which connection is pinned: the one that carries the exchange, or a new one, which the request that triggers opens, or the next after an answer that does.", applied)?,
         host: p.needed("host", "Whether the backend is pinned too, or chosen anew for each request.", host)?,
+        covers: p.or("covers", "Which of the client's requests the pin is for: all, or those with credentials of its schemes alone, while the others use the pool.", covers, Covers::All)?,
         key: p.or("key", "Whose the pinned connection is: the client's connection's, or its address and port's.", key, PinKey::Downstream)?,
         coupling: Coupling {
             upstream_follows: p.needed("upstream_follows", "Whether the client's close closes the pinned connection. If not, it goes back to the pool, or waits for its key.", upstream_follows)?,

@@ -42,6 +42,8 @@ pub(super) struct Upstream {
     location: usize,
     /// The group of clients that may share the connection ([`PoolKey::group`]).
     group: Option<IpAddr>,
+    /// The worker that opened the connection ([`PoolKey::worker`]).
+    worker: usize,
     /// What the connection is doing ([`Place`]).
     place: Place,
     /// The downstream connection or client that may use the connection.
@@ -109,6 +111,8 @@ pub(super) struct Downstream {
     pub(super) needs_cookie: bool,
     /// The client's address and port, from the first request on.
     pub(super) client: Option<SocketAddr>,
+    /// The worker that the connection landed on.
+    pub(super) worker: usize,
 }
 
 impl Downstream {
@@ -142,12 +146,13 @@ impl Downstream {
 
 impl Upstream {
     const fn key(&self) -> PoolKey {
-        PoolKey { backend: self.backend, location: self.location, group: self.group, proven: self.served > 1 }
+        let Self { backend, location, group, worker, served, .. } = *self;
+        PoolKey { backend, location, group, worker, proven: served > 1 }
     }
 
     /// Returns the key of a connection that replaces this one.
     pub(super) const fn key_of_successor(&self, backend: usize) -> PoolKey {
-        PoolKey { backend, location: self.location, group: self.group, proven: false }
+        PoolKey { backend, location: self.location, group: self.group, worker: self.worker, proven: false }
     }
 }
 
@@ -177,7 +182,11 @@ impl TableRules {
             pin: rules.pin.clone(),
             own_idle: rules.own_idle,
             services,
-            remembers: first_differs || repicked || by_client || rules.prefer_last != PreferLast::Never,
+            remembers: first_differs
+                || repicked
+                || by_client
+                || rules.prefer_last != PreferLast::Never
+                || rules.workers.is_some(),
             pins_by_stream: rules.defects.streams_share_pin,
         }
     }
@@ -188,7 +197,8 @@ impl TableRules {
 pub(super) struct ConnectionTable {
     rules: TableRules,
     backends: Backends,
-    pool: Option<Pools>,
+    /// One for each worker; empty where nothing is pooled.
+    pools: Vec<Pools>,
     /// All open upstream connections.
     upstreams: IndexMap<UpstreamId, Upstream>,
     downstreams: IndexMap<DownstreamId, Downstream>,
@@ -206,11 +216,11 @@ pub(super) struct ConnectionTable {
 /// Queries.
 impl ConnectionTable {
     /// Returns a table without connections.
-    pub(super) fn new(rules: TableRules, backends: Backends, pool: Option<Pools>) -> Self {
+    pub(super) fn new(rules: TableRules, backends: Backends, pools: Vec<Pools>) -> Self {
         Self {
             rules,
             backends,
-            pool,
+            pools,
             upstreams: IndexMap::new(),
             downstreams: IndexMap::new(),
             parked: IndexMap::new(),
@@ -264,7 +274,7 @@ impl ConnectionTable {
 
     /// Returns the group of clients that a client with this address shares pooled connections with.
     pub(super) fn pool_group(&self, client: IpAddr) -> Option<IpAddr> {
-        self.pool.as_ref().and_then(|pool| pool.group(client))
+        self.pools.first().and_then(|pool| pool.group(client))
     }
 
     /// Returns since when unsolicited work is due.
@@ -274,8 +284,8 @@ impl ConnectionTable {
 
     /// Returns when the next idle connection expires.
     pub(super) fn next_expiry(&self) -> Option<Time> {
-        let pooled = self.pool.as_ref().and_then(Pools::next_deadline);
-        [pooled, self.next_owned_expiry()].into_iter().flatten().min()
+        let pooled = self.pools.iter().filter_map(Pools::next_deadline);
+        pooled.chain(self.next_owned_expiry()).min()
     }
 }
 
@@ -313,7 +323,7 @@ impl ConnectionTable {
         }
         match entry.place {
             Place::Pooled { since } => {
-                if let Some(pool) = &mut self.pool {
+                if let Some(pool) = self.pools.get_mut(entry.worker) {
                     pool.remove(entry.key(), since, id);
                 }
                 None

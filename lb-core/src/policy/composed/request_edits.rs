@@ -1,10 +1,11 @@
 //! What is changed in a request's header section before a backend sees it.
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
 use super::super::error::RuleError;
 use super::Composed;
-use super::rules::Rules;
+use super::rules::{Credentials, Rules};
 use crate::{Decision, Edit, RequestHead, Route, Text};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,6 +20,8 @@ pub(super) struct RequestEdits {
     scrub: Option<HeaderName>,
     /// Whether the persistence cookie is taken out.
     hides_cookie: bool,
+    /// Whether credentials are taken out.
+    hides_credentials: bool,
 }
 
 impl RequestEdits {
@@ -31,16 +34,21 @@ impl RequestEdits {
             |name: &Text| HeaderName::from_bytes(name.as_bytes()).map_err(|_| RuleError::HeaderName(name.clone()));
         let client_id = rules.client_id.as_ref().map(|rule| Ok((name(&rule.name)?, rule.overwrite))).transpose()?;
         let scrub = rules.scrub.as_ref().map(name).transpose()?;
-        Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie })
+        let hides_credentials = rules.credentials == Credentials::NotPassedOn;
+        Ok(Self { client_id, forwarded_for: rules.forwarded_for, scrub, hides_cookie, hides_credentials })
     }
 
     const fn is_empty(&self) -> bool {
-        self.client_id.is_none() && !self.forwarded_for && self.scrub.is_none() && !self.hides_cookie
+        let Self { client_id, forwarded_for, scrub, hides_cookie, hides_credentials } = self;
+        client_id.is_none() && !*forwarded_for && scrub.is_none() && !*hides_cookie && !*hides_credentials
     }
 
     /// Appends the edits for this request; made again for a retry, they change nothing more.
     fn append_to(&self, edits: &mut Vec<Edit>, head: &RequestHead<'_>) {
         edits.extend(self.scrub.clone().filter(|name| head.headers.contains_key(name)).map(Edit::Remove));
+        if self.hides_credentials && head.headers.contains_key(AUTHORIZATION) {
+            edits.push(Edit::Remove(AUTHORIZATION));
+        }
         if let Some((name, overwrite)) = &self.client_id
             && (*overwrite || !head.headers.contains_key(name))
             && let Ok(value) = HeaderValue::try_from(head.client.to_string())

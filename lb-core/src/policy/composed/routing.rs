@@ -1,7 +1,7 @@
 //! How a request finds a backend and a connection, and where it goes when that failed.
 
+use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONNECTION};
-use http::{HeaderValue, StatusCode};
 use stickler_model::Time;
 
 use super::super::backends::BackendState;
@@ -11,7 +11,7 @@ use super::super::select::Subject;
 use super::Composed;
 use super::connections::{Downstream, Ownership, Upstream};
 use super::queue::Waiter;
-use super::rules::{Connect, Lost, PreferLast};
+use super::rules::{Connect, Credentials, Lost, NoneLeft, PreferLast};
 use crate::{Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, RequestHead, Route, UpstreamId};
 
 impl Composed {
@@ -24,15 +24,18 @@ impl Composed {
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
         let stream = head.protocol.stream();
-        if !self.table.accept_request(now, downstream, head.client, stream) {
+        let known = self.table.downstream(downstream).map(|holder| holder.worker);
+        let worker = known.unwrap_or_else(|| self.workers.land(head.client));
+        if !self.table.accept_request(now, downstream, head.client, stream, worker) {
             // The data plane does not ask before the last exchange is over. Were it to, fail closed.
             return Route::CloseDownstream.into();
         }
         let service = self.service(head);
         let cookie = self.cookies.as_ref().map(|jar| jar.get(now, head.headers));
-        if let Some((id, backend)) = self.pinned_for(downstream, service, stream) {
+        let pinned = if self.covers(head) { self.pinned_for(downstream, service, stream) } else { None };
+        if let Some((id, backend)) = pinned {
             if self.pins_with(|pin| pin.picks_anyway) {
-                let _ = self.pick(service, head, None);
+                let _ = self.pick(worker, service, head, None);
             }
             self.remember_backend(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
             return self.send_over(downstream, id, stream).into();
@@ -41,9 +44,12 @@ impl Composed {
         if let Some(turned_away) = self.queue_up((downstream, stream), service, known) {
             return turned_away.into();
         }
+        if known.is_some() && self.rules.select.bound_take_turns {
+            let _ = self.pick(worker, service, head, None);
+        }
         let Some(backend) = known.or_else(|| self.choose(downstream, service, head, None)) else {
             self.table.drop_if_unused(downstream);
-            return Route::Reject(StatusCode::SERVICE_UNAVAILABLE).into();
+            return self.none_left().into();
         };
         self.remember_backend(now, downstream, backend, head, cookie.map(|named| named != Some(backend)));
         self.connect(now, downstream, fresh, backend, head)
@@ -60,7 +66,7 @@ impl Composed {
         };
         let found = match first.and_then(idle) {
             Some((id, first)) if serves(first) || self.rules.defects.pin_crosses_services => Some((id, first)),
-            _ if self.selections.len() == 1 && stream.is_none() => None,
+            _ if self.services == 1 && stream.is_none() => None,
             _ if self.pins_with(|pin| pin.host == Host::Repicked) => None,
             // Each service has a pinned connection of its own, and streams may have several.
             _ => {
@@ -152,10 +158,16 @@ impl Composed {
         backend: usize,
         head: &RequestHead<'_>,
     ) -> Decision<Route> {
-        let key = self.key(backend, head);
+        let key = self.key(downstream, backend, head);
         let first = self.table.note_unpinned_request(downstream);
         let dedicated = self.wants_dedicated(downstream, head);
         let stream = head.protocol.stream();
+        let credentials = head.headers.contains_key(AUTHORIZATION);
+        if credentials && self.rules.credentials == Credentials::OwnConnection {
+            let decision = self.open(now, downstream, fresh, key, stream);
+            self.table.spend(fresh);
+            return decision;
+        }
         let owned = self.owned_for(downstream, &key, dedicated);
         let shared = if dedicated { None } else { self.pool_key(key, first) };
         let (id, decision) = if let Some(id) = owned {
@@ -165,8 +177,24 @@ impl Composed {
         } else {
             (fresh, self.open(now, downstream, fresh, key, stream))
         };
+        if credentials && self.rules.credentials == Credentials::NeverPooled {
+            self.table.spend(id);
+        }
         self.pin_if_requested(now, downstream, id, head);
         decision
+    }
+
+    /// What a request is told that has no backend to go to.
+    const fn none_left(&self) -> Route {
+        match self.rules.none_left {
+            NoneLeft::Status(status) => Route::Reject(status),
+            NoneLeft::Closed => Route::CloseDownstream,
+        }
+    }
+
+    /// Returns whether a request is one of those that a pin is for.
+    fn covers(&self, head: &RequestHead<'_>) -> bool {
+        self.rules.pin.as_ref().is_none_or(|pin| pin.covers(head))
     }
 
     /// Returns an idle connection to the key's backend that belongs to the downstream connection: a pinned one for a
@@ -202,7 +230,7 @@ impl Composed {
 
     /// Pins the connection that carries a request, where the request asks for that.
     fn pin_if_requested(&mut self, now: Time, downstream: DownstreamId, id: UpstreamId, head: &RequestHead<'_>) {
-        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated);
+        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated) && self.covers(head);
         if dedicated || self.pin_rule(head.protocol.stream()).is_some_and(|pin| pin.matches_request(head)) {
             self.table.try_pin(now, downstream, id);
         }
@@ -214,7 +242,7 @@ impl Composed {
             // The pool that takes each connection is asked first, too: nginx, `keepalive` after `ntlm`.
             return false;
         }
-        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated);
+        let dedicated = self.table.downstream(downstream).is_some_and(|holder| holder.dedicated) && self.covers(head);
         let rule = self.pin_rule(head.protocol.stream());
         dedicated || rule.is_some_and(|pin| pin.applied == Applied::Dedicated && pin.matches_request(head))
     }
@@ -262,28 +290,34 @@ impl Composed {
         let usable = |&backend: &usize| {
             let owned = || {
                 let dedicated = self.wants_dedicated(downstream, head);
-                self.owned_for(downstream, &self.key(backend, head), dedicated).is_some()
+                self.owned_for(downstream, &self.key(downstream, backend, head), dedicated).is_some()
             };
             let kept = || backends.state(backend) != BackendState::Down && owned();
             failed != Some(backend) && self.serves(service, backend) && (backends.takes_new(backend) || kept())
         };
-        last.filter(usable).or_else(|| self.pick(service, head, failed))
+        last.filter(usable).or_else(|| self.pick(self.worker(downstream), service, head, failed))
     }
 
-    /// Returns the selection algorithm's pick among the backends of a service.
-    fn pick(&mut self, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
+    /// Returns the selection algorithm's pick among the backends of a service, in a worker's turn.
+    fn pick(&mut self, worker: usize, service: usize, head: &RequestHead<'_>, failed: Option<usize>) -> Option<usize> {
         let subject = Subject { client: head.client, front: None, head: Some(head) };
-        self.selections.get_mut(service)?.pick(self.table.backends(), &subject, failed)
+        let turns = worker * self.services % self.selections.len().max(1);
+        self.selections.get_mut(turns + service)?.pick(self.table.backends(), &subject, failed)
+    }
+
+    /// Returns the worker that a downstream connection landed on.
+    fn worker(&self, downstream: DownstreamId) -> usize {
+        self.table.downstream(downstream).map_or(0, |holder| holder.worker)
     }
 
     /// Returns the number of the service that a request is for: 0 for the rest, then in the rule's order.
     fn service(&self, head: &RequestHead<'_>) -> usize {
-        if self.selections.len() == 1 { 0 } else { longest_prefix(&self.rules.services, head.uri.path()) }
+        if self.services == 1 { 0 } else { longest_prefix(&self.rules.services, head.uri.path()) }
     }
 
     /// Returns whether a backend serves a service.
     pub(super) fn serves(&self, service: usize, backend: usize) -> bool {
-        backend % self.selections.len() == service
+        backend % self.services == service
     }
 
     /// Makes a request wait where every backend is full, or turns it away; `None`: the request goes on. A session on a
@@ -301,7 +335,7 @@ impl Composed {
             return None;
         }
         let waits = queue.join(waiter, service);
-        Some(if waits { Route::Wait } else { Route::Reject(StatusCode::SERVICE_UNAVAILABLE) })
+        Some(if waits { Route::Wait } else { self.none_left() })
     }
 
     /// Returns how many more connections a service's backends can take.
@@ -325,8 +359,9 @@ impl Composed {
     }
 
     /// Returns which connections to a backend fit a request.
-    fn key(&self, backend: usize, head: &RequestHead<'_>) -> PoolKey {
+    fn key(&self, downstream: DownstreamId, backend: usize, head: &RequestHead<'_>) -> PoolKey {
         let location = self.rules.pool.as_ref().map_or(0, |rule| rule.location(head.uri.path()));
-        PoolKey { backend, location, group: self.table.pool_group(head.client.ip()), proven: false }
+        let (group, worker) = (self.table.pool_group(head.client.ip()), self.worker(downstream));
+        PoolKey { backend, location, group, worker, proven: false }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::super::error::RuleError;
@@ -9,6 +10,7 @@ use super::super::persist::PersistRule;
 use super::super::pin::{PinRule, Schemes};
 use super::super::pool::{PoolRule, Share};
 use super::super::select::{Algorithm, SelectRule};
+use super::super::workers::WorkerRule;
 use super::defects::Defects;
 use crate::{List, Text};
 
@@ -22,7 +24,7 @@ pub struct Rules {
     /// farm is dealt out among the services in turn: with `n` of them, backend `i` serves service `i % n`, where 0 is
     /// the rest. A farm with fewer backends than services serves everything with all of them.
     pub services: List<Text>,
-    /// Requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: they are answered 503.
+    /// Requests wait while every backend is full ([`SelectRule::max_connections`]). `None`: they are told [`NoneLeft`].
     pub queue: Option<QueueRule>,
     /// What brings a client back to its backend, on any connection. `None`: nothing does.
     pub persist: Option<PersistRule>,
@@ -46,11 +48,18 @@ pub struct Rules {
     pub scrub: Option<Text>,
     /// What is tried again.
     pub retry: RetryRule,
-    /// When a backend goes down, clients with connections pinned to it are closed (HAProxy `on-marked-down
-    /// shutdown-sessions`, off by default).
-    pub close_on_down: bool,
-    /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered 503.
+    /// What a request with credentials does to the connection that carries it, apart from pinning.
+    pub credentials: Credentials,
+    /// The client's connection closes after each answer (HAProxy `option httpclose`).
+    pub closes_client: bool,
+    /// What becomes of the clients of a backend that goes down: of those with connections pinned to it.
+    pub on_down: OnDown,
+    /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
     pub fails_open: bool,
+    /// What a request is told that has no backend to go to.
+    pub none_left: NoneLeft,
+    /// The balancer's processes or threads; `None`: one.
+    pub workers: Option<WorkerRule>,
     /// Defects that no rule expresses.
     pub defects: Defects,
 }
@@ -66,6 +75,45 @@ pub enum PreferLast {
     AfterChallenge,
     /// Always: HAProxy `option prefer-last-server`.
     Always,
+}
+
+/// What a request with credentials (`Authorization`) does to the upstream connection that carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Credentials {
+    /// What any other request does.
+    Ordinary,
+    /// It opens a connection, which closes after the answer: Apache Traffic Server, `auth_server_session_private` 1, the
+    /// default ("closed and not reused").
+    OwnConnection,
+    /// A connection that has carried it, or an answer with `WWW-Authenticate`, closes after that exchange, wherever it came
+    /// from.
+    NeverPooled,
+    /// It goes without them: Squid, `cache_peer ... originserver` without `login=PASS` (`src/http.cc`,
+    /// `copyOneHeaderFromClientsideRequestToUpstreamRequest`).
+    NotPassedOn,
+}
+
+/// What becomes of the clients of a backend that goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum OnDown {
+    /// Nothing: they find out. HAProxy without `on-marked-down`.
+    Nothing,
+    /// They are closed: HAProxy `on-marked-down shutdown-sessions`.
+    Closed,
+    /// Their next requests go to another backend, where nobody has authenticated.
+    Moved,
+}
+
+/// What a request is told that has no backend to go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoneLeft {
+    /// This status.
+    Status(#[serde(with = "crate::status")] StatusCode),
+    /// Nothing: the client's connection is closed.
+    Closed,
 }
 
 /// How requests wait for a full farm. First come, first served.
@@ -150,6 +198,7 @@ impl Rules {
         self.pool.as_ref().map_or(Ok(()), PoolRule::check)?;
         self.pin.as_ref().map_or(Ok(()), PinRule::check)?;
         self.strip.as_ref().map_or(Ok(()), |schemes| schemes.check("the stripping of challenges"))?;
+        self.workers.as_ref().map_or(Ok(()), WorkerRule::check)?;
         let private = matches!(self.pool, Some(PoolRule { share: Share::Never { .. }, .. }));
         match self.queue {
             Some(QueueRule { length: 0 }) => Err(RuleError::Zero("the length of the queue")),
@@ -162,6 +211,12 @@ impl Rules {
             _ if self.own_idle.is_some() && self.pin.is_none() && !private => {
                 without("an idle limit of a client's own connections", "a pin or private connections")
             }
+            _ if self.credentials == Credentials::OwnConnection && self.pin.is_some() => {
+                Err(RuleError::Contradiction {
+                    what: "a connection of its own for each request with credentials",
+                    other: "a pin",
+                })
+            }
             _ if self.defects.pool_steals_pinned && (self.pin.is_none() || self.pool.is_none()) => {
                 without("a pool that steals pinned connections", "a pool and a pin")
             }
@@ -171,7 +226,12 @@ impl Rules {
 
     /// Round robin for each request, each on a connection of its own; nothing is kept and nothing tried again.
     pub const PLAIN: Self = Self {
-        select: SelectRule { algorithm: Algorithm::RoundRobin, weights: List::Borrowed(&[]), max_connections: None },
+        select: SelectRule {
+            algorithm: Algorithm::RoundRobin,
+            weights: List::Borrowed(&[]),
+            max_connections: None,
+            bound_take_turns: false,
+        },
         services: List::Borrowed(&[]),
         queue: None,
         persist: None,
@@ -184,8 +244,12 @@ impl Rules {
         forwarded_for: false,
         scrub: None,
         retry: RetryRule::NONE,
-        close_on_down: false,
+        credentials: Credentials::Ordinary,
+        closes_client: false,
+        on_down: OnDown::Nothing,
         fails_open: false,
+        none_left: NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),
+        workers: None,
         defects: Defects::NONE,
     };
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use stickler_model::Time;
 
 use super::super::super::backends::BackendState;
+use super::super::rules::OnDown;
 use super::{ConnectionTable, Ownership, Place};
 use crate::{DownstreamId, Finish, UpstreamId, Work};
 
@@ -73,33 +74,51 @@ impl ConnectionTable {
         self.remove(id)
     }
 
-    /// Sets the state of a backend. When it is down now, its idle connections close, and, if `closes_clients` is set, so
-    /// do the clients that own its pinned ones.
+    /// Sets the state of a backend. When it is down now, its idle connections close, and `on_down` says what becomes of the
+    /// clients that own its pinned ones.
     pub(in super::super) fn set_backend_state(
         &mut self,
         now: Time,
         backend: usize,
         state: BackendState,
-        closes_clients: bool,
+        on_down: OnDown,
     ) {
         // A farm that fails open may not take the backend for down.
         if self.backends.set_state(backend, state) && self.backends.state(backend) == BackendState::Down {
-            self.drop_idle_of(now, backend, closes_clients);
+            self.drop_idle_of(now, backend, on_down);
         }
     }
 
-    fn drop_idle_of(&mut self, now: Time, backend: usize, closes_clients: bool) {
+    fn drop_idle_of(&mut self, now: Time, backend: usize, on_down: OnDown) {
         let affected = self.upstreams.iter().filter(|(_, upstream)| upstream.backend == backend);
         let affected: Vec<_> = affected.map(|(&id, upstream)| (id, upstream.place, upstream.ownership)).collect();
         for (id, place, ownership) in affected {
             match place {
-                Place::HeldBy(owner) if ownership == Ownership::Pinned && closes_clients => {
-                    self.close_downstream(now, owner);
-                }
+                Place::HeldBy(owner) if ownership == Ownership::Pinned => match on_down {
+                    OnDown::Nothing => {}
+                    OnDown::Closed => self.close_downstream(now, owner),
+                    OnDown::Moved => self.give_up_pin(now, owner, id),
+                },
                 Place::HeldBy(_) => {}
                 Place::ParkedFor(_) | Place::Pooled { .. } => self.close_upstream(now, id),
             }
         }
+    }
+
+    /// Ends a pin whose backend is gone, so that its client's next request goes elsewhere. One that carries a request
+    /// closes after it.
+    fn give_up_pin(&mut self, now: Time, owner: DownstreamId, id: UpstreamId) {
+        let carries = self.downstreams.get(&owner).is_some_and(|holder| holder.carries(id));
+        if !carries {
+            self.close_upstream(now, id);
+            return;
+        }
+        if let Some(holder) = self.downstreams.get_mut(&owner) {
+            holder.disown(id);
+            holder.dedicated = false;
+        }
+        self.unpin(id);
+        self.spend(id);
     }
 
     /// Schedules the resumption of a downstream connection's waiting requests.
@@ -115,7 +134,7 @@ impl ConnectionTable {
         if self.expire_owned(now) {
             return self.due.pop_front().map(|(_, work)| work);
         }
-        let expired = self.pool.as_mut()?.expire(now)?;
+        let expired = self.pools.iter_mut().find_map(|pool| pool.expire(now))?;
         self.remove_unpooled(expired);
         Some(Work::CloseUpstream(expired))
     }

@@ -28,19 +28,21 @@ impl ConnectionTable {
     /// Notes that a request came by this downstream connection; its first request reclaims what is parked for the
     /// client's address.
     ///
-    /// Returns `false` and changes nothing if the downstream connection cannot have another request under way.
+    /// A connection that is new to the table is that of this worker. Returns `false` and changes nothing if the downstream connection cannot have another request under way.
     pub(in super::super) fn accept_request(
         &mut self,
         now: Time,
         downstream: DownstreamId,
         client: SocketAddr,
         stream: Option<u32>,
+        worker: usize,
     ) -> bool {
         let holder = self.downstreams.entry(downstream).or_default();
         if holder.busy.is_some() && stream.is_none() {
             return false;
         }
         if holder.client.replace(client).is_none() {
+            holder.worker = worker;
             self.reclaim(now, downstream, client);
         }
         self.rebind_stream(downstream, stream);
@@ -87,12 +89,13 @@ impl ConnectionTable {
         key: PoolKey,
         stream: Option<u32>,
     ) {
-        let PoolKey { backend, location, group, .. } = key;
+        let PoolKey { backend, location, group, worker, .. } = key;
         self.backends.begin(backend);
         let opened = Upstream {
             backend,
             location,
             group,
+            worker,
             place: Place::HeldBy(downstream),
             ownership: Ownership::Exchange,
             stream,
@@ -127,10 +130,17 @@ impl ConnectionTable {
         key: PoolKey,
         stream: Option<u32>,
     ) -> Option<UpstreamId> {
-        let id = self.pool.as_mut()?.take(key)?;
+        let id = self.pools.get_mut(key.worker)?.take(key)?;
         self.set_place(id, Place::HeldBy(downstream));
         self.reuse_owned(downstream, id, stream);
         Some(id)
+    }
+
+    /// Notes that an upstream connection closes after the exchange under way.
+    pub(in super::super) fn spend(&mut self, id: UpstreamId) {
+        if let Some(upstream) = self.upstreams.get_mut(&id) {
+            upstream.spent = true;
+        }
     }
 
     /// Ends an exchange and puts its upstream connection where it belongs from now on.
@@ -186,7 +196,8 @@ impl ConnectionTable {
 
     /// Puts a connection into the pool, or removes it where the pool refuses it.
     pub(super) fn put_in_pool(&mut self, now: Time, id: UpstreamId) -> Finish {
-        let (Some(pool), Some(upstream)) = (&mut self.pool, self.upstreams.get(&id)) else { return Finish::Close };
+        let Some(upstream) = self.upstreams.get(&id) else { return Finish::Close };
+        let Some(pool) = self.pools.get_mut(upstream.worker) else { return Finish::Close };
         match pool.put(now, upstream.key(), id) {
             Put::Refused => {
                 self.remove(id);

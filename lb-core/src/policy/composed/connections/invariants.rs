@@ -27,7 +27,7 @@ impl ConnectionTable {
     /// Each upstream connection is where its place says, and nowhere else.
     fn check_places(&self) {
         let mut pooled = BTreeSet::new();
-        for id in self.pool.iter().flat_map(super::Pools::iter) {
+        for id in self.pools.iter().flat_map(super::Pools::iter) {
             assert!(pooled.insert(id), "{id} is pooled once");
             assert!(self.upstreams.contains_key(&id), "the pool holds open connections only: {id}");
         }
@@ -174,10 +174,10 @@ mod tests {
         let pin = PinRule { slots: Some(2), ..PinRule::ON_401 };
         let rules = Rules { pin: Some(pin), pool: Some(pool.clone()), ..Rules::PLAIN };
         let backends = Backends::new(2, None);
-        let mut table = ConnectionTable::new(TableRules::new(&rules, 1), backends, Some(Pools::new(pool, &farm)));
+        let mut table = ConnectionTable::new(TableRules::new(&rules, 1), backends, vec![Pools::new(pool, &farm)]);
         let client = SocketAddr::from(([10, 0, 1, 1], 40_000));
         let now = Time(1);
-        assert!(table.accept_request(now, OWNER, client, None));
+        assert!(table.accept_request(now, OWNER, client, None, 0));
         table.open(now, OWNER, PINNED, PoolKey::from(0), None);
         assert!(table.try_pin(now, OWNER, PINNED));
         let at = Exchange { downstream: OWNER, upstream: PINNED };
@@ -206,7 +206,7 @@ mod tests {
                 table.upstreams.swap_remove(&POOLED);
             }),
             ("a pool lost a connection", |table| {
-                table.pool.as_mut().unwrap().take(PoolKey::from(1));
+                table.pools[0].take(PoolKey::from(1));
             }),
             ("a pooled connection belongs to a client", |table| {
                 table.upstreams[&POOLED].ownership = Ownership::Private;

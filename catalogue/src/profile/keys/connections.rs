@@ -1,0 +1,110 @@
+//! The keys of what becomes of connections: of clients, of servers that go down, between workers, and at the hops.
+
+use http::StatusCode;
+use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown};
+use stickler_lb_core::policy::per_connection::{self as flows, FlowsOnDown};
+use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
+use stickler_lb_core::{Hops, Upgrades};
+use toml::de::DeValue;
+
+use super::super::port::{Port, Read};
+use super::super::value::{Value, quoted, words};
+
+words! {
+    Credentials {
+        "ordinary" => Credentials::Ordinary,
+        "own-connection" => Credentials::OwnConnection,
+        "never-pooled" => Credentials::NeverPooled,
+        "not-passed-on" => Credentials::NotPassedOn,
+    }
+    OnDown { "nothing" => OnDown::Nothing, "closed" => OnDown::Closed, "moved" => OnDown::Moved, }
+    FlowsOnDown {
+        "nothing" => FlowsOnDown::Nothing,
+        "closed" => FlowsOnDown::Closed,
+        "silent" => FlowsOnDown::Silent,
+        "moved" => FlowsOnDown::Moved,
+    }
+    flows::NoneLeft { "refused" => flows::NoneLeft::Refused, "dropped" => flows::NoneLeft::Dropped, }
+    Landing {
+        "hash" => Landing::Hash,
+        "round-robin" => Landing::RoundRobin,
+        "random" => Landing::Random,
+        "idle" => Landing::Idle,
+    }
+    Turns { "own" => Turns::Own, "shared" => Turns::Shared, }
+    Upgrades { "dropped" => Upgrades::Dropped, "passed" => Upgrades::Passed, "broken" => Upgrades::Broken, }
+}
+
+impl Value for NoneLeft {
+    fn kind() -> String {
+        "a status, or `closed`".into()
+    }
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        match value.as_str() {
+            Some("closed") => Some(Self::Closed),
+            Some(_) => None,
+            None => StatusCode::read(value).map(Self::Status),
+        }
+    }
+
+    fn toml(&self) -> String {
+        match self {
+            Self::Status(status) => status.toml(),
+            Self::Closed => quoted("closed"),
+        }
+    }
+}
+
+pub(super) fn credentials<P: Port>(p: &mut P, rule: Credentials) -> Read<Credentials> {
+    p.or("credentials", "What a request with `Authorization` does to the connection that carries it: what any other does; it opens one, which closes after the answer; the one that it or a challenge came over closes after the exchange; or it goes without its credentials.", rule, Credentials::Ordinary)
+}
+
+pub(super) fn on_down<P: Port>(p: &mut P, rule: OnDown) -> Read<OnDown> {
+    p.or("on_down", "At L7, what becomes of clients with connections pinned to a backend that goes down: nothing; they are closed; their next requests go to another one.", rule, OnDown::Nothing)
+}
+
+pub(super) fn flows_on_down<P: Port>(p: &mut P, rule: FlowsOnDown) -> Read<FlowsOnDown> {
+    p.or("on_down", "At L4, what becomes of the connections of a backend that goes down: nothing; they end on both sides; their packets are dropped; their packets go to another one, and a splice ends them.", rule, FlowsOnDown::Nothing)
+}
+
+pub(super) fn none_left<P: Port>(p: &mut P, rule: NoneLeft) -> Read<NoneLeft> {
+    p.or(
+        "none_left",
+        "At L7, what a request is told that has no backend to go to.",
+        rule,
+        NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),
+    )
+}
+
+pub(super) fn flows_none_left<P: Port>(p: &mut P, rule: flows::NoneLeft) -> Read<flows::NoneLeft> {
+    p.or(
+        "none_left",
+        "At L4, what becomes of a connection that has no backend to go to.",
+        rule,
+        flows::NoneLeft::Refused,
+    )
+}
+
+pub(super) fn worker_section<P: Port>(p: &mut P, rule: Option<WorkerRule>) -> Read<Option<WorkerRule>> {
+    let blank = WorkerRule { count: 1, landing: Landing::Hash, turns: Turns::Own };
+    p.section("workers", "The balancer's processes or threads, each with a pool of its own. Without the section there is one.", rule, blank, |p, rule| {
+        let WorkerRule { count, landing, turns } = rule;
+        let rule = WorkerRule {
+            count: p.needed("count", "How many, from 1.", count)?,
+            landing: p.needed("landing", "Which one a client's connection lands on: by a hash of its address and port; each in turn; any; or the first that serves nobody, so that it inherits what the last client left (prefork).", landing)?,
+            turns: p.or("turns", "Whether each takes turns by itself, or all together.", turns, Turns::Own)?,
+        };
+        rule.check().map_err(|error| p.wrong(&error.to_string()))?;
+        Ok(rule)
+    })
+}
+
+pub(super) fn hops<P: Port>(p: &mut P, hops: Hops) -> Read<Hops> {
+    let Hops { passes_connection, upgrades, tunnels } = hops;
+    Ok(Hops {
+        passes_connection: p.or("passes_connection", "Whether the client's `Connection` field is passed on.", passes_connection, false)?,
+        upgrades: p.or("upgrades", "A request to upgrade goes on without that; with it, and after a 101 both connections carry what comes; or with it, and a 101 ends in 502.", upgrades, Upgrades::Dropped)?,
+        tunnels: p.or("tunnels", "Whether a client's connection is a tunnel from its first request on: what comes after that passes unread.", tunnels, false)?,
+    })
+}

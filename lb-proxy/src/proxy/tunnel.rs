@@ -1,0 +1,130 @@
+//! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)): that one
+//! request is read and put to the policy, and goes to its backend as it came; what comes after it passes unread, either way.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use std::sync::Arc;
+use stickler_lb_core::{Failure, FailureKind, Protocol};
+use stickler_model::{REQUEST_ID_HEADER, RequestId};
+use stickler_net::Net;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::arrival::Arrival;
+use super::config::Limits;
+use super::lease::Lease;
+use super::peer::{Peer, view};
+use super::pipelining::head_end;
+use super::shell::{CloseSignal, Step};
+use super::upstream;
+
+/// Serves one client's connection until either side is done with it.
+pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Arrival { registered, client, front, close } = arrival;
+    let (proxy, id) = (registered.proxy(), registered.id());
+    let limits = &proxy.shell.limits;
+    let Some((parts, read)) = first_request(&mut stream, limits).await else { return };
+    let head = Arc::default();
+    let peer = Peer { id, client, front, protocol: Protocol::Http1, head, upgraded: Arc::default() };
+    let request = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
+    let (mut step, _) = proxy.shell.route(id, request, &view(&parts, &peer));
+    let mut attempts = 0;
+    loop {
+        let (at, backend) = match step {
+            Step::Open(at, backend) => (at, backend),
+            Step::Answer(status) => return refuse(&mut stream, status).await,
+            // A policy that makes requests wait, or uses connections again, has no place for tunnels.
+            Step::Wait(_) => return refuse(&mut stream, StatusCode::SERVICE_UNAVAILABLE).await,
+            Step::Send { at, .. } => {
+                drop(Lease::new(proxy, at, request));
+                return refuse(&mut stream, StatusCode::BAD_GATEWAY).await;
+            }
+            Step::Close => return,
+        };
+        let lease = Lease::new(proxy, at, request);
+        attempts += 1;
+        proxy.traffic(|traffic| traffic.sent(backend, true));
+        let kind = match upstream::tunnel(&lease, backend, &peer, stream, read.clone()).await {
+            Ok(carried) => {
+                proxy.traffic(|traffic| traffic.succeeded(backend));
+                return until_end(carried, close, lease).await;
+            }
+            Err((kind, back)) => {
+                stream = back;
+                kind
+            }
+        };
+        lease.release();
+        proxy.traffic(|traffic| traffic.failed(backend));
+        let again = (attempts < limits.attempts).then(|| view(&parts, &peer));
+        (step, _) = proxy.shell.failed(at, request, &Failure { kind, attempts, again });
+    }
+}
+
+/// Waits for the end of what is carried, or until the connection is told to close. The upstream connection ends with its
+/// lease, and the client's with it.
+async fn until_end<N: Net>(carried: oneshot::Receiver<()>, close: CloseSignal, _lease: Lease<N>) {
+    tokio::select! {
+        biased;
+        // It ends when the other side drops it.
+        _ = carried => {}
+        _ = close => {}
+    }
+}
+
+/// The first request's head, and all bytes that have come with it.
+async fn first_request(stream: &mut (impl AsyncRead + Unpin), limits: &Limits) -> Option<(request::Parts, Bytes)> {
+    let mut read = BytesMut::new();
+    let first = stream.read_buf(&mut read);
+    let first = match limits.idle {
+        Some(idle) => timeout(idle, first).await.ok()?,
+        None => first.await,
+    };
+    first.ok().filter(|&read| read > 0)?;
+    let end = timeout(limits.request_head, head_end(stream, &mut read, limits.head_bytes)).await.ok()??;
+    let parts = parse(&read[..end], limits.fields)?;
+    Some((parts, read.freeze()))
+}
+
+fn parse(head: &[u8], most: usize) -> Option<request::Parts> {
+    let mut fields = vec![httparse::EMPTY_HEADER; most];
+    let mut request = httparse::Request::new(&mut fields);
+    request.parse(head).ok().filter(httparse::Status::is_complete)?;
+    let mut headers = HeaderMap::new();
+    for field in request.headers.iter() {
+        headers.append(HeaderName::from_bytes(field.name.as_bytes()).ok()?, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = Method::from_bytes(request.method?.as_bytes()).ok()?;
+    parts.uri = request.path?.parse::<Uri>().ok()?;
+    parts.headers = headers;
+    Some(parts)
+}
+
+/// Answers the request with this status, and nothing after it.
+async fn refuse(stream: &mut (impl AsyncWrite + Unpin), status: StatusCode) {
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    // The client may be gone.
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Starts to carry what comes between a client and a backend, beginning with what the client has sent.
+pub(super) async fn carry<C, B>(mut client: C, mut backend: B, first: Bytes, done: oneshot::Sender<()>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    if backend.write_all(&first).await.is_ok() {
+        // An error on either side drops both, which closes both.
+        let _ = copy_bidirectional(&mut client, &mut backend).await;
+    }
+    drop(done);
+}
+
+/// Why nothing is carried, and the client's connection back.
+pub(super) type NotCarried<C> = (FailureKind, C);

@@ -1,0 +1,79 @@
+//! Upgrades (RFC 9110 7.8): what is passed on of a request for one, and what both connections carry after a 101.
+
+use std::sync::{Mutex, PoisonError};
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use stickler_lb_core::{Protocol, Upgrades};
+use stickler_net::Net;
+use tokio::io::copy_bidirectional;
+
+use super::lease::Lease;
+use super::peer::Peer;
+use crate::BoxFuture;
+
+/// What a client's connection carries after an upgrade: nothing, or a tunnel to a backend. It is driven by the connection's
+/// own task, after HTTP has ended on it.
+#[derive(Default)]
+pub(super) struct Upgraded(Mutex<Option<BoxFuture<'static, ()>>>);
+
+impl Upgraded {
+    /// Takes what there is to carry.
+    pub(super) fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The client's side of an upgrade that it asked for.
+pub(super) struct Asked {
+    to: HeaderValue,
+    client: OnUpgrade,
+}
+
+impl Asked {
+    /// What a request asks for, where it may: an upgrade is for HTTP/1.1.
+    pub(super) fn of(request: &mut http::Request<Incoming>, upgrades: Upgrades, peer: &Peer) -> Option<Self> {
+        let is_asked =
+            upgrades != Upgrades::Dropped && peer.protocol == Protocol::Http1 && names_upgrade(request.headers());
+        let to = request.headers().get(UPGRADE).filter(|_| is_asked).cloned()?;
+        Some(Self { to, client: hyper::upgrade::on(request) })
+    }
+
+    /// Asks the backend for it. The fields of the hop are gone by then.
+    pub(super) fn put_into(&self, headers: &mut HeaderMap) {
+        headers.insert(UPGRADE, self.to.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+
+    /// Passes a 101 on. From then on both connections carry what comes, until one ends; then the other is closed, and the
+    /// upstream connection never serves anybody again.
+    pub(super) fn switch<N: Net>(self, lease: Lease<N>, mut answer: Response<Incoming>, peer: &Peer) -> Response<()> {
+        let to = answer.headers().get(UPGRADE).cloned().unwrap_or(self.to);
+        let backend = hyper::upgrade::on(&mut answer);
+        let client = self.client;
+        let carrying = Box::pin(async move {
+            // Dropped at the end, it closes the upstream connection.
+            let _lease = lease;
+            let (Ok(client), Ok(backend)) = tokio::join!(client, backend) else { return };
+            let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
+            // An error on either side drops both, which closes both.
+            let _ = copy_bidirectional(&mut client, &mut backend).await;
+        });
+        *peer.upgraded.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(carrying);
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().extend(answer.headers().clone());
+        response.headers_mut().insert(UPGRADE, to);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response
+    }
+}
+
+/// Whether `Connection` names `Upgrade`, without which that field means nothing.
+fn names_upgrade(headers: &HeaderMap) -> bool {
+    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
