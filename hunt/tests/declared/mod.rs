@@ -37,8 +37,11 @@ const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
     (Hs7, &[Hs1, Hs5], "who turns away what nobody asks for turns away users, and those who mistyped their password"),
 ];
 
-/// What no shipped scenario shows, at sites of this kind: the mechanisms, the requirements, and why it is so.
-const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 6] = [
+/// Mechanisms, at which sites, what they violate there, and why.
+type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
+
+/// What no shipped scenario shows.
+const BESIDES: [Beside; 6] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -81,8 +84,15 @@ const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 6] = [
 
 /// What is declared of each mechanism.
 pub(crate) struct Declared {
-    /// The kind of each scenario's site, and what it shows of each mechanism.
-    scenarios: Vec<(BTreeSet<Trait>, BTreeMap<String, BTreeSet<Requirement>>)>,
+    scenarios: Vec<Shown>,
+}
+
+/// What a scenario shows.
+struct Shown {
+    /// What its site has.
+    kind: BTreeSet<Trait>,
+    /// By mechanism: what it violates.
+    violated: BTreeMap<String, BTreeSet<Requirement>>,
 }
 
 impl Declared {
@@ -94,8 +104,8 @@ impl Declared {
             let run = case.run(&BalancerSpec::named("l4-splice"), 0, &arm);
             let Some(kind) = run.trace.and_then(|trace| kind(&trace.header.topology)) else { continue };
             let of = |name: &str| broken_in(&case.expectations.expected(case.scenario.name(), name));
-            let shown = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
-            scenarios.push((kind, shown.collect()));
+            let violated = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
+            scenarios.push(Shown { kind, violated: violated.collect() });
         }
         Self { scenarios }
     }
@@ -103,8 +113,9 @@ impl Declared {
     /// Returns what a mechanism violates in any scenario whose site has nothing that this one lacks.
     pub(crate) fn of(&self, mechanism: &str, site: &Topology) -> BTreeSet<Requirement> {
         let kind = kind(site).expect("random plans have sites of a known kind");
-        let fitting = self.scenarios.iter().filter(|(of_scenario, _)| of_scenario.is_subset(&kind));
-        let mut declared: BTreeSet<Requirement> = fitting.flat_map(|(_, shown)| &shown[mechanism]).copied().collect();
+        let fitting = self.scenarios.iter().filter(|shown| shown.kind.is_subset(&kind));
+        let mut declared: BTreeSet<Requirement> =
+            fitting.flat_map(|shown| &shown.violated[mechanism]).copied().collect();
         if sends_proofs_again(mechanism) {
             declared.insert(Fo2);
         }
