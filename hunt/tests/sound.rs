@@ -6,16 +6,25 @@
 mod declared;
 mod player;
 
-use std::env;
 use std::fmt::Write as _;
+use std::{env, fs};
 
 use declared::Declared;
-use player::{ask_each, broken, keep, play};
+use player::{ask_each, broken, play};
 use stickler_catalogue::mechanisms;
 use stickler_hunt::generate;
 use stickler_model::BalancerSpec;
 use stickler_oracle::Requirement;
-use stickler_runner::End;
+use stickler_runner::file::write;
+use stickler_runner::{End, Run};
+
+/// Keeps a run as a run file for `stickler replay`. Returns its path, or why there is none.
+fn keep(run: &Run) -> String {
+    let file = format!("{}/{}-{}.jsonl", env!("CARGO_TARGET_TMPDIR"), run.source.scenario, run.balancer);
+    let mut bytes = Vec::new();
+    let written = write(run, &mut bytes).and_then(|_| fs::write(&file, bytes));
+    written.map_or_else(|error| error.to_string(), |()| file)
+}
 
 /// What is wrong with the run of a seed; empty where nothing is.
 fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {

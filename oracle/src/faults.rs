@@ -85,11 +85,18 @@ enum Concern<'t> {
 #[derive(Default)]
 struct Connection {
     opened: usize,
+    /// Where the first HTTP request was sent on it.
+    first_sent: Option<usize>,
     /// Where an answer of a server was received on it.
     answers: Vec<usize>,
 }
 
 impl Connection {
+    /// Returns whether the connection was opened after the first event, and nothing was sent on it until the other.
+    fn is_in_vain_between(&self, from: usize, to: usize) -> bool {
+        (from..to).contains(&self.opened) && self.first_sent.is_none_or(|sent| sent >= to)
+    }
+
     /// Returns whether the connection was open at the first event, and brought no answer from then to the other.
     fn is_unused_since(&self, from: usize, to: usize) -> bool {
         let first = self.answers.partition_point(|&at| at <= from);
@@ -120,7 +127,11 @@ impl<'t> Faults<'t> {
                 What::Action(Action::Fault(fault)) => faults.note(event, fault),
                 What::ClientConnected { connection, .. } => {
                     let connection = faults.connections.entry((&seen.by, *connection)).or_default();
-                    (connection.opened, connection.answers) = (event, Vec::new());
+                    *connection = Connection { opened: event, ..Connection::default() };
+                }
+                What::ClientSent { connection, .. } => {
+                    let connection = faults.connections.entry((&seen.by, *connection)).or_default();
+                    connection.first_sent.get_or_insert(event);
                 }
                 What::ClientReceived { connection, echoed: Some(_), .. } => {
                     faults.connections.entry((&seen.by, *connection)).or_default().answers.push(event);
@@ -145,15 +156,18 @@ impl<'t> Faults<'t> {
         let scope = Scope { requests, settings, farm };
         let last = requests.sent(request).last();
         let connection = last.and_then(|(_, number, _)| self.connections.get(&(request.client, number)));
+        let may_have_gone_to = |backend: &Name| {
+            legs == Legs::Last && self.ends_in_vain(&scope, request) || scope.may_have_gone_to(request, backend, legs)
+        };
         self.met_left_behind.contains(&request.id)
             || self.spans.iter().take_while(|span| span.from < end.event).any(|span| {
                 let touched = match Self::concern(&scope, span.place, request.client) {
                     Concern::Nobody => false,
                     Concern::Everything => true,
-                    Concern::Backend(backend) => scope.may_have_gone_to(request, backend, legs) && !spared(span.from),
+                    Concern::Backend(backend) => may_have_gone_to(backend) && !spared(span.from),
                     Concern::Logons => scope.needs_dc(request),
                     Concern::LogonsAt(backend) => {
-                        scope.needs_dc(request) && scope.may_have_gone_to(request, backend, legs) && !spared(span.from)
+                        scope.needs_dc(request) && may_have_gone_to(backend) && !spared(span.from)
                     }
                     Concern::Tickets => scope.may_want_ticket(request),
                 };
@@ -165,6 +179,17 @@ impl<'t> Faults<'t> {
                 };
                 touched && (Self::lasts(requests, span, request.started, self.notice) || first_use())
             })
+    }
+
+    /// Returns whether the client opened a connection after its last HTTP request, and sent nothing on it by the end: it was to
+    /// go on there (as after HTTP_1_1_REQUIRED, RFC 9113 7), and whichever server it led to saw nothing of the request.
+    fn ends_in_vain(&self, scope: &Scope<'_, 't>, request: &Request<'t>) -> bool {
+        let last = scope.requests.sent(request).last().map(|(sent, ..)| sent);
+        last.zip(request.ended).is_some_and(|(last, end)| {
+            let own = self.connections.range((request.client, 0)..=(request.client, u32::MAX));
+            end.status.is_none()
+                && own.into_iter().any(|(_, connection)| connection.is_in_vain_between(last, end.event))
+        })
     }
 
     /// Returns whether nothing that the script broke can have kept the client from the balancer, the balancer from working,

@@ -12,8 +12,16 @@ use crate::settings::Settings;
 
 /// The connections of clients that have a port of their own. A `usize` is an index into the trace's events.
 pub(crate) struct Ports<'t> {
-    /// By host and port: the client, and from when to when its connection was open; `None`: to the end of the trace.
-    held: BTreeMap<(&'t Name, u16), Vec<(&'t Name, usize, Option<usize>)>>,
+    /// By host and port.
+    held: BTreeMap<(&'t Name, u16), Vec<Held<'t>>>,
+}
+
+/// A connection from such a port.
+struct Held<'t> {
+    by: &'t Name,
+    from: usize,
+    /// `None`: to the end of the trace.
+    until: Option<usize>,
 }
 
 impl<'t> Ports<'t> {
@@ -25,9 +33,9 @@ impl<'t> Ports<'t> {
             let Some(port) = settings.port(&seen.by) else { continue };
             let held = ports.held.entry((settings.host(&seen.by), port)).or_default();
             if matches!(seen.what, What::ClientConnected { .. }) {
-                held.push((&seen.by, event, None));
-            } else if let Some((.., until)) = held.iter_mut().rfind(|(client, ..)| **client == seen.by) {
-                until.get_or_insert(event);
+                held.push(Held { by: &seen.by, from: event, until: None });
+            } else if let Some(last) = held.iter_mut().rfind(|held| *held.by == seen.by) {
+                last.until.get_or_insert(event);
             }
         }
         ports
@@ -36,9 +44,8 @@ impl<'t> Ports<'t> {
     /// Returns whether another client at the same host has a connection from this client's port at this event.
     pub(crate) fn is_held_by_another(&self, settings: &Settings<'t>, client: &'t Name, event: usize) -> bool {
         let held = settings.port(client).and_then(|port| self.held.get(&(settings.host(client), port)));
-        let open = |(by, from, until): &(&Name, usize, Option<usize>)| {
-            *by != client && *from < event && until.is_none_or(|until| until > event)
-        };
+        let open =
+            |held: &Held<'_>| held.by != client && held.from < event && held.until.is_none_or(|until| until > event);
         held.is_some_and(|held| held.iter().any(open))
     }
 }

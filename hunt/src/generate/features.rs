@@ -35,6 +35,8 @@ features! {
     not_persisted,
     /// TLS, from the clients on.
     tls,
+    /// TLS offers HTTP/2, and some clients speak it.
+    http2,
     /// More backends than one.
     farm,
     /// Packets take up to 200 us longer.
@@ -45,14 +47,20 @@ features! {
     wrong_password,
     /// Clients that share an address.
     shared_address,
+    /// Clients that share an address and a port, one after the other.
+    shared_port,
     /// Several clients of one user.
     same_user,
     /// Requests with a body.
     bodies,
+    /// Requests for a part of the site that may have backends of its own.
+    services,
     /// Requests that are under way at the same time.
     at_once,
     /// Requests as raw bytes, several in a row.
     pipelines,
+    /// The same behind the client's first token.
+    logged_on_pipelines,
     /// Clients that close their connections.
     disconnects,
     /// Another user takes the seat.

@@ -1,13 +1,16 @@
 //! The clients, and who sits at them.
 
 use stickler_model::agent::Agent;
-use stickler_model::topology::Provider;
+use stickler_model::topology::{Http2, Provider};
 use stickler_model::{ClientSpec, Identity, Name, Profile, Topology, standard};
 
 use super::{Draw, Features};
 
 /// The users who ask.
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// The port that clients share.
+const PORT: u16 = 40_000;
 
 /// Draws two to four clients. At least one of them has good credentials.
 pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec<ClientSpec> {
@@ -26,6 +29,13 @@ pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec
         let mut spec = ClientSpec::new(name, Profile::of(*draw.one_of(&agents)), identity);
         if features.shared_address && number > 0 && draw.chance(50) {
             spec.at = Some(clients[0].name.clone());
+        }
+        if features.shared_port && (number == 0 || draw.chance(50)) {
+            spec.at = clients.first().map(|first| first.name.clone());
+            spec.port = Some(PORT);
+        }
+        if features.http2 {
+            spec.http2 = *draw.one_of(&[Http2::Never, Http2::UntilChallenged, Http2::Always]);
         }
         clients.push(spec);
     }

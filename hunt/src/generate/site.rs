@@ -21,7 +21,7 @@ pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
         topology.link.jitter = Duration::from_micros(*draw.one_of(&[50, 100, 200]));
     }
     if features.tls {
-        topology.tls = Some(TlsSpec { upstream: UpstreamTls::Own, http2: false });
+        topology.tls = Some(TlsSpec { upstream: UpstreamTls::Own, http2: features.http2 });
     }
     if features.kerberos {
         take_kerberos(draw, features, &mut topology);

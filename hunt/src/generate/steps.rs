@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stickler_model::{Action, ClientSpec, Fault, Name, Payload, RawSpec, RequestId, RequestSpec, Topology, standard};
+use stickler_model::topology::Provider;
+use stickler_model::{
+    Action, ClientSpec, Fault, Name, Payload, Piece, RawSpec, RequestId, RequestSpec, TokenId, Topology, standard,
+};
 
 use super::{Draw, Features};
 
@@ -16,9 +19,11 @@ enum Kind {
     ShortTime,
     LongTime,
     Pipeline,
+    LoggedOnPipeline,
     Disconnect,
     Switch,
     ServerFault,
+    ServerFaultMidway,
     MendServer,
     HoldLink,
     ReleaseLink,
@@ -30,7 +35,7 @@ enum Kind {
 }
 
 /// Short times, in microseconds: within a handshake, and between two.
-const SHORT: [u64; 6] = [100, 400, 600, 1_000, 5_000, 50_000];
+const SHORT: [u64; 8] = [100, 400, 600, 1_000, 2_000, 2_500, 5_000, 50_000];
 
 /// Long times, in milliseconds: beside and around the 120 s for which IIS keeps an idle connection, and the times for which
 /// balancers do.
@@ -39,6 +44,18 @@ const LONG: [u64; 7] = [1_000, 5_000, 31_000, 61_000, 70_000, 119_999, 121_000];
 /// A time in which every balancer has noticed that everything works again, and every server and client has given up on what
 /// it waits for.
 const SETTLED: Duration = Duration::from_mins(10);
+
+/// The way in which a server breaks that tells everybody who has a connection to it.
+const CRASH: u64 = 0;
+
+/// A request with its handshake takes some fifteen of these.
+const STEP: Duration = Duration::from_micros(250);
+
+/// A time in which closes arrive.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// The prefix of a part of the site that some balancers have backends of its own for.
+const SERVICE: &str = "/api";
 
 /// How long a client reads what comes back for raw bytes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,6 +69,9 @@ pub(super) struct Steps<'a> {
     secured: bool,
     actions: Vec<Action>,
     last_request: u32,
+    last_token: u32,
+    /// Who has a connection from the port that clients share.
+    at_port: Option<Name>,
     under_way: Vec<RequestId>,
     /// Servers that are down or hang, with what mends them.
     broken: Vec<(Name, Fault)>,
@@ -76,6 +96,8 @@ impl<'a> Steps<'a> {
             servers: topology.servers.iter().map(|server| server.name.clone()).collect(),
             secured: topology.tls.is_some(),
             last_request: 0,
+            last_token: 0,
+            at_port: None,
             under_way: Vec::new(),
             broken: Vec::new(),
             held: BTreeSet::new(),
@@ -103,9 +125,14 @@ impl<'a> Steps<'a> {
             (6, Kind::ShortTime),
             (weight(features.long_times, 4), Kind::LongTime),
             (weight(features.pipelines && !self.secured, 3), Kind::Pipeline),
+            (weight(features.logged_on_pipelines && features.kerberos && !self.secured, 3), Kind::LoggedOnPipeline),
             (weight(features.disconnects, 3), Kind::Disconnect),
             (weight(features.switches, 2), Kind::Switch),
             (weight(features.server_faults && self.broken.len() < self.servers.len(), 3), Kind::ServerFault),
+            (
+                weight(features.server_faults && features.at_once && self.broken.len() < self.servers.len(), 3),
+                Kind::ServerFaultMidway,
+            ),
             (weight(!self.broken.is_empty(), 3), Kind::MendServer),
             (weight(features.held_links && self.held.len() < 2, 2), Kind::HoldLink),
             (weight(!self.held.is_empty(), 4), Kind::ReleaseLink),
@@ -131,12 +158,19 @@ impl<'a> Steps<'a> {
             Kind::ShortTime => self.advance(Duration::from_micros(*self.draw.one_of(&SHORT))),
             Kind::LongTime => self.advance(Duration::from_millis(*self.draw.one_of(&LONG))),
             Kind::Pipeline => self.pipeline(),
+            Kind::LoggedOnPipeline => self.logged_on_pipeline(),
             Kind::Disconnect => {
                 let client = self.client().name.clone();
                 self.actions.push(Action::Disconnect(client));
             }
             Kind::Switch => self.switch_user(),
-            Kind::ServerFault => self.break_server(),
+            Kind::ServerFault => self.break_server(self.draw.between(0, 2)),
+            Kind::ServerFaultMidway => {
+                let id = self.start();
+                self.under_way.push(id);
+                self.advance(STEP * self.draw.between(6, 16) as u32);
+                self.break_server(CRASH);
+            }
             Kind::MendServer => self.mend_server(),
             Kind::HoldLink => self.hold_link(),
             Kind::ReleaseLink => self.release_link(),
@@ -168,8 +202,10 @@ impl<'a> Steps<'a> {
     }
 
     fn start_by(&mut self, client: Name) -> RequestId {
+        self.leave_port_to(&client);
         self.last_request += 1;
-        let (id, path) = (RequestId(self.last_request), format!("/{}", self.last_request));
+        let service = if self.features.services && self.draw.chance(40) { SERVICE } else { "" };
+        let (id, path) = (RequestId(self.last_request), format!("{service}/{}", self.last_request));
         let mut request = RequestSpec::new(client, "GET", &path);
         if self.features.bodies && self.draw.chance(40) {
             (*self.draw.one_of(&["POST", "PUT"])).clone_into(&mut request.method);
@@ -177,6 +213,18 @@ impl<'a> Steps<'a> {
         }
         self.actions.push(Action::Start { id, request });
         id
+    }
+
+    /// Closes the connections of the client that has the port which this one connects from too.
+    fn leave_port_to(&mut self, client: &Name) {
+        if !self.clients.iter().any(|spec| spec.name == *client && spec.port.is_some()) {
+            return;
+        }
+        if let Some(other) = self.at_port.replace(client.clone()).filter(|other| other != client) {
+            self.await_all();
+            self.actions.push(Action::Disconnect(other));
+            self.advance(A_MOMENT);
+        }
     }
 
     fn await_all(&mut self) {
@@ -199,18 +247,38 @@ impl<'a> Steps<'a> {
         self.actions.push(Action::SendRaw(RawSpec::new(client, text, PATIENCE)));
     }
 
+    /// Requests behind a client's first token, on a connection of their own. The client has one in any case: where it gets no
+    /// ticket, it begins with NTLM.
+    fn logged_on_pipeline(&mut self) {
+        let has_token = |spec: &&ClientSpec| spec.identity.is_some() && spec.has_ntlm_for(Provider::Negotiate);
+        let able: Vec<Name> = self.clients.iter().filter(has_token).map(|spec| spec.name.clone()).collect();
+        if able.is_empty() {
+            return;
+        }
+        let client = self.draw.one_of(&able).clone();
+        self.last_token += 1;
+        let id = TokenId(self.last_token);
+        self.actions.push(Action::MakeToken { id, client: client.clone() });
+        let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
+        let first = format!("GET /raw/1 {head}Authorization: ");
+        let rest = format!("\r\n\r\nGET /raw/2 {head}\r\nGET /raw/3 {head}Connection: close\r\n\r\n");
+        let bytes = vec![Piece::Text(first), Piece::Token(id), Piece::Text(rest)];
+        self.actions.push(Action::SendRaw(RawSpec { client, bytes, patience: PATIENCE }));
+    }
+
     fn switch_user(&mut self) {
         let client = self.client().name.clone();
         let user = *self.draw.one_of(&["alice", "bob", "erin"]);
         self.actions.push(Action::SwitchUser(client, standard::identity(user)));
     }
 
-    fn break_server(&mut self) {
+    /// Breaks a server that is well in one of three ways, of which the first is a crash.
+    fn break_server(&mut self, how: u64) {
         let is_well = |server: &&Name| self.broken.iter().all(|(name, _)| name != *server);
         let well: Vec<Name> = self.servers.iter().filter(is_well).cloned().collect();
         let server = self.draw.one_of(&well).clone();
-        let (fault, mends) = match self.draw.between(0, 2) {
-            0 => (Fault::Crash(server.clone()), Fault::Restart(server.clone())),
+        let (fault, mends) = match how {
+            CRASH => (Fault::Crash(server.clone()), Fault::Restart(server.clone())),
             1 => (Fault::PowerLoss(server.clone()), Fault::Restart(server.clone())),
             _ => (Fault::Hang(server.clone()), Fault::Resume(server.clone())),
         };

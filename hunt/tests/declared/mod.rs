@@ -1,13 +1,14 @@
 //! What each mechanism is declared to violate: by the tables of the shipped scenarios, at sites of the same kind; by what
-//! follows from that ([`FOLLOWS`]); and by what only random plans show ([`BESIDES`]).
+//! follows from that ([`FOLLOWS`]); by its own rules; and by what only random plans show ([`BESIDES`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use stickler_catalogue::mechanism::Kind;
 use stickler_catalogue::{mechanisms, names};
 use stickler_model::topology::{Acceptor, Checking, KeepAlive, Provider, ServerSpec};
 use stickler_model::{BalancerSpec, Topology};
-use stickler_oracle::Requirement::{Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Id1, Id2, Id3, Id5, St2};
+use stickler_oracle::Requirement::{Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl2};
 use stickler_oracle::{Grade, Requirement};
 use stickler_runner::{Arm, Expected};
 use stickler_scenarios::shipped;
@@ -28,16 +29,19 @@ enum Trait {
 const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
     (
         Id1,
-        &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5],
+        &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5, Tl2],
         "whoever takes an authenticated connection that is another's is served as its user: a user, nobody, somebody with a \
-         wrong password, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
+         wrong password, another stream, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
          asked again, during a drain and after a loss too",
     ),
     (Hs7, &[Hs1, Hs5], "who turns away what nobody asks for turns away users, and those who mistyped their password"),
 ];
 
-/// What no shipped scenario shows, at sites of this kind: the mechanisms, the requirements, and why it is so.
-const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
+/// Mechanisms, at which sites, what they violate there, and why.
+type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
+
+/// What no shipped scenario shows.
+const BESIDES: [Beside; 6] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -58,6 +62,19 @@ const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
         "its check logs on by NTLM, which the site does not take: every backend counts as down",
     ),
     (
+        &["pin-checked-http-2xx"],
+        Some(Trait::Kerberos),
+        &[Hs8],
+        "it pins on a 401, which a ticket that is sent at once does not get; in the scenario of pipelines its check has \
+         turned everybody away before",
+    ),
+    (
+        &["pin-services"],
+        None,
+        &[St2],
+        "a client has a connection for each service, and logs on at each: on its own connection it is asked again",
+    ),
+    (
         &["l4-checked", "pin-close-on-down"],
         None,
         &[Fo7],
@@ -67,8 +84,15 @@ const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
 
 /// What is declared of each mechanism.
 pub(crate) struct Declared {
-    /// The kind of each scenario's site, and what it shows of each mechanism.
-    scenarios: Vec<(BTreeSet<Trait>, BTreeMap<String, BTreeSet<Requirement>>)>,
+    scenarios: Vec<Shown>,
+}
+
+/// What a scenario shows.
+struct Shown {
+    /// What its site has.
+    kind: BTreeSet<Trait>,
+    /// By mechanism: what it violates.
+    violated: BTreeMap<String, BTreeSet<Requirement>>,
 }
 
 impl Declared {
@@ -80,8 +104,8 @@ impl Declared {
             let run = case.run(&BalancerSpec::named("l4-splice"), 0, &arm);
             let Some(kind) = run.trace.and_then(|trace| kind(&trace.header.topology)) else { continue };
             let of = |name: &str| broken_in(&case.expectations.expected(case.scenario.name(), name));
-            let shown = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
-            scenarios.push((kind, shown.collect()));
+            let violated = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
+            scenarios.push(Shown { kind, violated: violated.collect() });
         }
         Self { scenarios }
     }
@@ -89,8 +113,12 @@ impl Declared {
     /// Returns what a mechanism violates in any scenario whose site has nothing that this one lacks.
     pub(crate) fn of(&self, mechanism: &str, site: &Topology) -> BTreeSet<Requirement> {
         let kind = kind(site).expect("random plans have sites of a known kind");
-        let fitting = self.scenarios.iter().filter(|(of_scenario, _)| of_scenario.is_subset(&kind));
-        let mut declared: BTreeSet<Requirement> = fitting.flat_map(|(_, shown)| &shown[mechanism]).copied().collect();
+        let fitting = self.scenarios.iter().filter(|shown| shown.kind.is_subset(&kind));
+        let mut declared: BTreeSet<Requirement> =
+            fitting.flat_map(|shown| &shown.violated[mechanism]).copied().collect();
+        if sends_proofs_again(mechanism) {
+            declared.insert(Fo2);
+        }
         for (mechanisms, only, requirements, _) in BESIDES {
             if mechanisms.contains(&mechanism) && only.is_none_or(|only| kind.contains(&only)) {
                 declared.extend(requirements);
@@ -103,6 +131,13 @@ impl Declared {
         }
         declared
     }
+}
+
+/// Whether the mechanism's own rules say that a request whose connection was lost is sent again with the proof of identity
+/// that it carries, as nginx does.
+fn sends_proofs_again(mechanism: &str) -> bool {
+    let mut rules = mechanisms().iter().filter(|known| known.name == mechanism).map(|known| &known.kind);
+    rules.any(|kind| matches!(kind, Kind::Composed(rules) if rules.retry.carries_authenticate))
 }
 
 /// The requirements that may be violated or, where they are a SHOULD, not followed.

@@ -1,11 +1,10 @@
 //! Plays random plans, and what is held against their balancers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{fs, thread};
+use std::thread;
 
 use stickler_model::Plan;
 use stickler_oracle::{Grade, Requirement};
-use stickler_runner::file::write;
 use stickler_runner::{Run, Source};
 use stickler_sim::SimArm;
 
@@ -21,14 +20,6 @@ pub(crate) fn broken(run: &Run) -> impl Iterator<Item = Requirement> {
     let verdicts = run.verdicts.iter();
     let broken = verdicts.filter(|verdict| matches!(verdict.grade, Grade::Violated | Grade::NonStrict));
     broken.map(|verdict| verdict.requirement)
-}
-
-/// Keeps a run as a run file for `stickler replay`. Returns its path, or why there is none.
-pub(crate) fn keep(run: &Run) -> String {
-    let file = format!("{}/{}-{}.jsonl", env!("CARGO_TARGET_TMPDIR"), run.source.scenario, run.balancer);
-    let mut bytes = Vec::new();
-    let written = write(run, &mut bytes).and_then(|_| fs::write(&file, bytes));
-    written.map_or_else(|error| error.to_string(), |()| file)
 }
 
 /// Asks about each number, on all cores, and joins the answers in order.

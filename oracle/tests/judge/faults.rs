@@ -162,6 +162,31 @@ fn a_fault_of_one_backend_does_not_explain_what_another_received() {
 }
 
 #[test]
+fn a_connection_on_which_nothing_was_sent_any_more_may_have_led_to_any_backend() {
+    let blame = |opens: bool, sends: bool| {
+        let mut trace = site();
+        trace.fault(Fault::Hold("lb".into(), "iis2".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Negotiate);
+        trace.reach(id, IIS1, Leg::Negotiate);
+        if opens {
+            trace.connect("alice", 2);
+        }
+        if sends {
+            let other = Route { client_connection: 2, server_connection: 2, ..IIS1 };
+            trace.send(id, 2, Leg::Negotiate);
+            trace.reach(id, other, Leg::Negotiate);
+        }
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    assert_eq!(blame(true, false), EXCUSED);
+    assert_eq!(blame(true, true), VIOLATED, "it led to iis1, as the first did");
+    assert_eq!(blame(false, false), VIOLATED);
+}
+
+#[test]
 fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
     for (fault, server, expected) in [
         (Fault::Crash("dc".into()), IIS1, EXCUSED),

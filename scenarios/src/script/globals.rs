@@ -339,7 +339,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             ]))
         });
         let services = promises.services.iter().map(|service| {
-            let backends = service.backends.iter().map(|name| name.as_str());
+            let backends = service.backends.iter().map(Name::as_str);
             AllocStruct([
                 ("prefix", heap.alloc(service.prefix.as_str())),
                 ("backends", heap.alloc(AllocList(backends))),
