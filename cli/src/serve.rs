@@ -141,8 +141,7 @@ fn topology(arguments: &Serve) -> Topology {
         PoolIdentity::Service => (AppPool::Service(SERVICE.into()), Some(SERVICE.into())),
     };
     let names: Vec<String> = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned()).collect();
-    let password = SERVICE_PASSWORD.into();
-    topology.domain.users.push(UserSpec { name: SERVICE.into(), password, forbidden: false });
+    topology.domain.users.push(UserSpec::new(SERVICE, SERVICE_PASSWORD));
     topology.domain.services.extend(account.map(|account| ServiceSpec {
         account,
         spns: names.clone(),

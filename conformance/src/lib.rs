@@ -43,6 +43,7 @@
 //! shows one example for each requirement that it violates; there is no end of the output that they share.
 
 mod outcome;
+mod running;
 mod suite;
 mod summary;
 

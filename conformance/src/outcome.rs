@@ -15,8 +15,10 @@ pub(crate) struct Outcome {
     pub(crate) sound: bool,
     /// The requirements that it put to the test.
     pub(crate) judged: Vec<Judged>,
-    /// The script's own expectations that did not hold, or why it could not go on.
+    /// The script's own expectations that did not hold.
     pub(crate) failures: Vec<String>,
+    /// Why it did not come to its end: most often, the balancer panicked.
+    pub(crate) stopped: Option<String>,
     /// What else is not as it has to be: a requirement that was not put to the test.
     pub(crate) missed: Vec<String>,
     /// All of the evidence; empty where there is nothing to tell.
@@ -51,16 +53,19 @@ impl Outcome {
                 .as_ref()
                 .and_then(|trace| verdict.against_balancer().next().map(|first| transcript::evidence(trace, first))),
         });
-        let (sound, failures, missed) = match run.ending() {
-            Ending::AsExpected => (true, Vec::new(), Vec::new()),
+        let ending = run.ending();
+        let sound = matches!(ending, Ending::AsExpected);
+        let (mut failures, mut missed, mut stopped) = (Vec::new(), Vec::new(), None);
+        match ending {
+            Ending::AsExpected => {}
             Ending::NotAsExpected(deviations) => {
-                let failures = run.failures.iter().map(ToString::to_string).collect();
-                (false, failures, deviations.iter().filter(|it| is_untested(it)).map(ToString::to_string).collect())
+                failures = run.failures.iter().map(ToString::to_string).collect();
+                missed = deviations.iter().filter(|it| is_untested(it)).map(ToString::to_string).collect();
             }
             // Nothing was judged, so nothing was shown to be sound.
-            Ending::Skipped(reason) => (false, vec![format!("skipped: {reason}")], Vec::new()),
-            Ending::Failed(diagnostic) => (false, vec![diagnostic.to_string()], Vec::new()),
-        };
+            Ending::Skipped(reason) => stopped = Some(format!("skipped: {reason}")),
+            Ending::Failed(diagnostic) => stopped = Some(diagnostic.to_string()),
+        }
         let worth_showing = !sound || everything || run.graded(Grade::NonStrict).next().is_some();
         Self {
             name: name.to_owned(),
@@ -68,6 +73,7 @@ impl Outcome {
             sound,
             judged: judged.collect(),
             failures,
+            stopped,
             missed,
             details: if worth_showing { pretty::details(run, &replay, everything) } else { String::new() },
             replay,
@@ -86,6 +92,7 @@ impl Outcome {
             1 => parts.push("one expectation of the script does not hold".into()),
             count => parts.push(format!("{count} expectations of the script do not hold")),
         }
+        parts.extend(self.stopped.as_deref().map(|_| "did not come to its end".to_owned()));
         parts.extend(self.missed.iter().cloned());
         parts.join("; ")
     }

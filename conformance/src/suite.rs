@@ -2,6 +2,7 @@
 
 use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use stickler_model::BalancerSpec;
@@ -11,10 +12,14 @@ use stickler_sim::OwnArm;
 use stickler_site::Balancer;
 
 use crate::outcome::Outcome;
+use crate::running::Running;
 use crate::summary::{self, Length};
 
 /// What a balancer under test is called in reports unless its author calls it otherwise.
 const NAME: &str = "yours";
+
+/// A scenario that runs for longer is named on stderr, as Rust's own test harness does it.
+const LONG: Duration = Duration::from_mins(1);
 
 /// What the environment says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +41,7 @@ pub(crate) struct Suite {
     cases: Vec<Case>,
     /// The outcomes of the scenarios played so far, in the order in which they ended.
     outcomes: Arc<Mutex<Vec<Outcome>>>,
+    running: Running,
 }
 
 impl Settings {
@@ -61,7 +67,10 @@ impl Suite {
     pub(crate) fn new(make: impl Fn() -> Balancer + Send + Sync + 'static, settings: Settings) -> Result<Self, String> {
         let mut cases = shipped(&stickler_catalogue::names()).map_err(|error| error.to_string())?;
         cases.retain(|case| case.group.conformance);
-        Ok(Self { make: Arc::new(make), settings, cases, outcomes: Arc::default() })
+        let running = Running::new(LONG, |name| {
+            eprintln!("{name} has been running for over {} seconds: a balancer that loops never ends", LONG.as_secs());
+        });
+        Ok(Self { make: Arc::new(make), settings, cases, outcomes: Arc::default(), running })
     }
 
     /// A test for each scenario. A scenario that cannot be played in this build is a test that is ignored.
@@ -70,7 +79,9 @@ impl Suite {
             let (case, make, settings) = (case.clone(), Arc::clone(&self.make), self.settings);
             let outcomes = Arc::clone(&self.outcomes);
             let ignored = !can_play(&case);
+            let running = self.running.clone();
             let trial = Trial::test(name(&case), move || {
+                let _running = running.add(name(&case));
                 let outcome = play(&case, place, make(), settings);
                 // Proofs and examples come at the end, once for all scenarios.
                 let result = if outcome.sound { Ok(()) } else { Err(Failed::from(outcome.in_a_line())) };
@@ -135,13 +146,30 @@ fn run(case: &Case, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> R
 #[cfg(test)]
 mod tests {
     use stickler_catalogue::find;
+    use stickler_lb_core::{Control, Farm};
+    use stickler_model::Env;
+    use stickler_net::{Net, next_connection};
+    use stickler_site::ForeignProxy;
 
     use super::*;
+
+    /// A balancer with a defect that its author has to find.
+    struct Panics;
+
+    impl ForeignProxy for Panics {
+        async fn serve<N: Net>(&self, _: N, listener: N::Listener, _: Env, _: Farm, _: Control) {
+            assert!(next_connection(&listener).await.is_none(), "no backend chosen");
+        }
+    }
 
     /// The outcome of one group over a mechanism, as the end of the output shows it.
     fn played(mechanism: &str, group: &str, settings: Settings) -> String {
         let mechanism = find(mechanism).unwrap();
-        let suite = Suite::new(move || Balancer::mechanism(&mechanism), settings).unwrap();
+        played_over(move || Balancer::mechanism(&mechanism), group, settings)
+    }
+
+    fn played_over(balancer: impl Fn() -> Balancer + Send + Sync + 'static, group: &str, settings: Settings) -> String {
+        let suite = Suite::new(balancer, settings).unwrap();
         let arguments = libtest_mimic::Arguments { filter: Some(group.into()), quiet: true, ..Default::default() };
         let conclusion = libtest_mimic::run(&arguments, suite.trials());
         let outcomes = suite.outcomes.lock().unwrap();
@@ -179,6 +207,14 @@ mod tests {
         assert_eq!(text.matches("for example in handshake::").count(), told, "{text}");
         assert!(text.lines().count() < 150, "{} lines: {text}", text.lines().count());
         assert!(text.contains("handshake::lone_two_backends"), "{text}");
+    }
+
+    #[test]
+    fn a_panic_of_the_balancer_is_shown_with_its_place() {
+        let text = played_over(|| Balancer::proxy(Panics), "identity::", Settings::default());
+        assert!(text.contains("Not played to the end: identity::"), "{text}");
+        assert!(text.contains("no backend chosen (conformance/src/suite.rs:"), "{text}");
+        assert!(!text.contains("What a script expects"), "{text}");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) fn summary(outcomes: &[Outcome], ignored: usize, length: Length) -> S
             text.push_str(&not_kept(outcomes, requirement, Grade::Violated));
             text.push_str(&not_kept(outcomes, requirement, Grade::NonStrict));
         }
+        text.push_str(&stopped(outcomes));
         text.push_str(&scripts(outcomes));
         text.push_str(&missed(outcomes));
     }
@@ -68,14 +69,26 @@ fn not_kept(outcomes: &[Outcome], requirement: Requirement, grade: Grade) -> Str
     );
     let of_it = first.graded(grade).find(|judged| judged.requirement == requirement);
     if let Some(Judged { example: Some(example), times, exercised, .. }) = of_it {
-        let _ = writeln!(text, "  for example in {} ({times} times of {exercised}):", first.name);
+        let _ = writeln!(text, "  for example in {} ({} of {exercised}):", first.name, self::times(*times));
         indented(&mut text, example);
         let _ = writeln!(text, "  all of it: {}", first.replay);
     }
     text
 }
 
-/// Where the scripts' own expectations do not hold, or a script could not go on.
+/// Which scenarios did not come to their end, with an example.
+fn stopped(outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    let all: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.stopped.is_some()).collect();
+    let Some(first) = all.first() else { return text };
+    let _ = writeln!(text, "\nNot played to the end: {}", names(&all));
+    let _ = writeln!(text, "  for example {}:", first.name);
+    indented(&mut text, first.stopped.as_deref().unwrap_or_default());
+    let _ = writeln!(text, "  alone, with a backtrace: RUST_BACKTRACE=1 {}", first.replay);
+    text
+}
+
+/// Where the scripts' own expectations do not hold.
 fn scripts(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     let failed: Vec<&Outcome> =
@@ -108,7 +121,7 @@ fn requirements(outcomes: &[Outcome]) -> String {
         let with = |grade| judged().filter(|judged| judged.grade == grade).count();
         let found = match (with(Grade::Violated), with(Grade::NonStrict), exercised) {
             (0, 0, 0) => "not put to the test".to_owned(),
-            (0, 0, _) => format!("kept, put to the test {exercised} times"),
+            (0, 0, _) => format!("kept, put to the test {}", times(exercised)),
             (0, departures, _) => format!("not followed in {}, which is allowed", scenarios(departures)),
             (violated, ..) => format!("VIOLATED in {}", scenarios(violated)),
         };
@@ -125,6 +138,10 @@ fn requirements(outcomes: &[Outcome]) -> String {
 
 fn scenarios(count: usize) -> String {
     format!("{count} scenario{}", if count == 1 { "" } else { "s" })
+}
+
+fn times(count: usize) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// The names of these scenarios, where they are not too many.

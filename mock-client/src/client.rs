@@ -39,7 +39,7 @@ use crate::transfer::{Environment, Shared, Task};
 
 /// A user agent on one host. Clones are handles on the same user agent.
 #[derive(Clone)]
-pub struct Client<N> {
+pub struct Client<N: Net> {
     shared: Arc<Shared<N>>,
     limits: RequestLimits,
     environment: Environment,

@@ -16,7 +16,7 @@ use stickler_auth::ntlm::wire::Version;
 use stickler_model::sync::Lock;
 use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{Name, Principal};
-use stickler_netlogon::LogonNumbers;
+use stickler_netlogon::{ChannelTimeouts, LogonNumbers};
 use stickler_tls::ServerTls;
 
 use crate::Sam;
@@ -44,6 +44,8 @@ pub struct WebSite {
     /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
+    /// How many logons it asks its domain for at once.
+    pub(crate) max_concurrent_api: u16,
     /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
     pub(crate) limits: ServerLimits,
@@ -94,6 +96,8 @@ pub struct ServerLimits {
     /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
     /// less than user agents wait: two DCs of which none answers take 20 s by default.
     pub logon: Duration,
+    /// How long a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.
+    pub logon_queue: Duration,
 }
 
 impl Default for ServerLimits {
@@ -108,13 +112,14 @@ impl Default for ServerLimits {
             send: Duration::from_mins(2),
             connect: Duration::from_secs(5),
             logon: Duration::from_secs(10),
+            logon_queue: ChannelTimeouts::QUEUE,
         }
     }
 }
 
 impl ServerLimits {
-    pub(crate) fn netlogon(&self) -> stickler_netlogon::ChannelTimeouts {
-        stickler_netlogon::ChannelTimeouts { connect: self.connect, reply: self.logon }
+    pub(crate) fn netlogon(&self) -> ChannelTimeouts {
+        ChannelTimeouts { connect: self.connect, reply: self.logon, queue: self.logon_queue }
     }
 }
 
@@ -180,6 +185,7 @@ impl WebSite {
             tls: None,
             binding: None,
             spec: spec.site.clone(),
+            max_concurrent_api: spec.max_concurrent_api(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
             limits: ServerLimits::default(),
             log: None,

@@ -25,6 +25,10 @@ pub struct SiteSpec {
     pub keep_alive: KeepAlive,
     /// Extended protection.
     pub protection: ProtectionSpec,
+    /// `MaxConcurrentApi` of the server's Netlogon service: how many logons it asks its domain for at once. `None`: as its
+    /// version of Windows comes ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_api: Option<u16>,
     /// Files below `/files/` with an access list each, which the application opens as the user.
     pub files: Vec<FileSpec>,
 }
@@ -40,6 +44,7 @@ impl Default for SiteSpec {
             via_ends_persistence: false,
             keep_alive: KeepAlive::Always,
             protection: ProtectionSpec::default(),
+            max_concurrent_api: None,
             files: Vec::new(),
         }
     }

@@ -84,12 +84,20 @@ pub struct ControllerSpec {
     /// Accounts of which it has an older password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
+    /// `MaxConcurrentApi`: how many logons it asks another DC for at once. `None`: as Windows Server 2012 and later come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_api: Option<u16>,
 }
 
 impl ControllerSpec {
     /// One that is in order.
     pub fn new(name: Name) -> Self {
-        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new() }
+        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new(), max_concurrent_api: None }
+    }
+
+    /// How many logons it asks another DC for at once.
+    pub fn max_concurrent_api(&self) -> u16 {
+        self.max_concurrent_api.unwrap_or(IisVersion::Iis10.max_concurrent_api())
     }
 
     /// Whether its directory is behind.
@@ -161,6 +169,16 @@ pub struct UserSpec {
     pub password: String,
     /// Whether the application refuses the user after a good logon (401.3).
     pub forbidden: bool,
+    /// How many domain local groups the user is a member of, which make its tickets longer.
+    #[serde(default, skip_serializing_if = "is_zero_groups")]
+    pub groups: u16,
+}
+
+impl UserSpec {
+    /// A user of no groups, whom the application lets in.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { name: name.into(), password: password.into(), forbidden: false, groups: 0 }
+    }
 }
 
 /// One server of the farm.
@@ -185,6 +203,11 @@ impl ServerSpec {
     /// Whether it offers anything that a Kerberos ticket can answer.
     pub fn takes_tickets(&self) -> bool {
         self.providers.iter().any(|provider| *provider != Provider::Ntlm)
+    }
+
+    /// How many logons it asks its domain for at once.
+    pub fn max_concurrent_api(&self) -> u16 {
+        self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
     }
 
     /// The account whose keys decrypt those tickets: the machine's own, `iis1$`, or a service's.
@@ -307,6 +330,17 @@ pub enum IisVersion {
     Iis10,
 }
 
+impl IisVersion {
+    /// `MaxConcurrentApi` of a member server as its version of Windows comes: 2 before Windows Server 2012, and 10 since
+    /// (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the MaxConcurrentApi setting").
+    pub const fn max_concurrent_api(self) -> u16 {
+        match self {
+            Self::Iis6 => 2,
+            Self::Iis10 => 10,
+        }
+    }
+}
+
 /// TLS on the way from the clients to the servers. All certificates are of one authority, which everybody trusts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -426,6 +460,11 @@ impl Http2 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_zero_groups(value: &u16) -> bool {
+    *value == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]

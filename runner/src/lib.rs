@@ -12,6 +12,7 @@
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
+//! * [`panics`]: a panic of what is under test becomes an error with its place.
 //! * [`text_file`]: files that somebody names, read only where that ends.
 //!
 //! Scripts are the crate `scenarios`; this one does not know them.
@@ -21,6 +22,7 @@ pub mod control;
 pub mod diagnostic;
 pub mod expected;
 pub mod file;
+pub mod panics;
 pub mod play;
 pub mod run;
 pub mod text_file;

@@ -25,10 +25,11 @@
 //! |---|---|
 //! | `site(backends=2, users={name: password}, forbidden=[], lockout=None, latency_us=250, jitter_us=0, providers=["NTLM"], iis="iis10")` | describes the site; optional, before the first client, once |
 //! | `site(..., acceptor=tracked(header=, check="nothing"), servers={name: rogue("garbage")}, front=None)` | other servers than IIS: `tracked()` looks users up in a table of its own (`check`: `nothing`, `address`, `token`), `trusted_header(name)` believes a header, `rogue(how)` misbehaves; a second balancer in front |
-//! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"`, `token_checking="none"`, `protection_flags=[]`, `service_names=[]`; providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
+//! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"`, `token_checking="none"`, `protection_flags=[]`, `service_names=[]`, `max_concurrent_api=` (2 for `iis6`, 10 for `iis10`); providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
 //! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
+//! | `site(..., groups={user: count})` | how many domain local groups users are members of: each makes their tickets 40 bytes longer |
 //! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
-//! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[])], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
+//! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[], max_concurrent_api=10)], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
 //! | `site(..., broken="why nobody can log on here")` | declares that the site cannot work, whatever balancer is in front of it: a line of at most 200 characters |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
 //! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
@@ -43,7 +44,7 @@
 //! | `await_checks("down", extra=1, otherwise=60)` | lets time pass until the balancer's checks must have noticed a backend that is `down`, or `up` again, and `extra` seconds more; `otherwise` where it declares no checks |
 //! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
 //! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
-//! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `cookie`, `trusted_header`, `None` where nothing; `none_left`, the status with no backend left, `None` for a closed connection |
+//! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `spread` (`unit`, `percent`, `units`, `weights`), `cookie`, `trusted_header`, `out_after_failures`, `services` (a list: `prefix`, `backends`); `None` where nothing; `none_left`, the status of an answer with no backend left, `None` for a closed connection |
 //! | `counts()` | so far: `requests`, `logons` at the DC, `tickets` asked of it, `ticket_checks` at servers |
 //! | `app_log()`, `logon_log()` | what the application logged (`id`, `user`, `backend`), what servers heard of logons (`server`, `account`, `status`) |
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
@@ -62,7 +63,6 @@ pub mod expected;
 pub mod group;
 pub mod limits;
 mod nearest;
-mod panics;
 mod plans;
 #[cfg(feature = "scripts")]
 mod run;

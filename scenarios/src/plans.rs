@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use stickler_model::{BalancerSpec, Plan};
 use stickler_runner::file::{FileError, Reader};
-use stickler_runner::{Arm, Diagnostic, End, Run, Source};
+use stickler_runner::{Arm, Diagnostic, End, Run, Source, panics};
 
-use crate::{Case, panics};
+use crate::Case;
 
 impl Case {
     /// Whether the scenario has a recorded plan, so that it can be played without its script.

@@ -3,10 +3,10 @@
 use std::sync::{Arc, mpsc};
 
 use stickler_model::BalancerSpec;
-use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control};
+use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control, panics};
 
 use crate::script::{self, Played};
-use crate::{Scenario, limits, panics};
+use crate::{Scenario, limits};
 
 /// Why a run says nothing about its balancer: it would be green, and mean nothing.
 const NOTHING_TESTED: &str =

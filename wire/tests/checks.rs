@@ -153,7 +153,7 @@ async fn a_command_that_is_not_there_is_named() {
 /// Two servers that ask for NTLM.
 fn topology() -> Topology {
     let mut topology = Topology { monitor: Some(monitor()), ..standard::site(2) };
-    topology.domain.users.push(UserSpec { name: "probe".into(), password: PASSWORD.into(), forbidden: false });
+    topology.domain.users.push(UserSpec::new("probe", PASSWORD));
     topology
 }
 

@@ -55,7 +55,7 @@ async fn a_401_is_alive_unless_success_is_asked_for() {
         (Expect::status(StatusCode::UNAUTHORIZED), true),
         (Expect::status(StatusCode::OK), false),
     ] {
-        assert_eq!(passes(http(expect), &server).await, alive, "{expect:?}");
+        assert_eq!(passes(http(expect.clone()), &server).await, alive, "{expect:?}");
     }
     let broken = Server::start(|_| Reply::Bytes(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec())).await;
     assert!(!passes(http(Expect::ALIVE), &broken).await);

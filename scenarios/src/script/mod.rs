@@ -27,9 +27,9 @@ use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension, Module};
 use starlark::eval::{BeforeStmtFunc, Evaluator};
 use starlark::syntax::{AstModule, Dialect};
 use stickler_model::{BalancerSpec, Trace};
-use stickler_runner::{Arm, Diagnostic, End};
+use stickler_runner::{Arm, Diagnostic, End, panics};
 
-use crate::{Scenario, limits, panics};
+use crate::{Scenario, limits};
 use errors::ScriptError;
 use session::Session;
 

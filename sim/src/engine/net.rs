@@ -3,19 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use stickler_net::{Listener, Net};
+use stickler_runner::panics::caught;
 use tokio::task::AbortHandle;
 use turmoil_net::HostId as KernelId;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 use super::freeze::Ice;
-use super::hosts::{FIRST_PORT, HostId, Life, ListenError, Shared, is_host_address};
+use super::hosts::{FIRST_PORT, HostId, Life, ListenError, MOST_POLLS, Shared, is_host_address};
 use super::ports::NameState;
 use super::settings::{EngineError, TaskPanic};
 use super::stream::SimStream;
@@ -167,12 +167,15 @@ impl Net for SimNet {
         let task = shared.runtime.spawn(async move {
             let mut task = pin!(ice.around(task));
             let poll = |cx: &mut Context<'_>| {
+                if !reporter.may_poll() {
+                    return Poll::Ready(Err(format!(
+                        "tasks were polled {MOST_POLLS} times at one instant: this one may wait for nothing"
+                    )));
+                }
                 // What the panic leaves behind is dropped next, and seen by nobody.
-                catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)))
-                    .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+                caught(|| task.as_mut().poll(cx)).map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
             };
-            if let Err(panic) = poll_fn(poll).await {
-                let message = panic_message(panic.as_ref());
+            if let Err(message) = poll_fn(poll).await {
                 reporter.record_panic(TaskPanic { host: ip, at: reporter.clock.now(), message });
             }
         });
@@ -275,10 +278,4 @@ pub(super) fn close<T>(shared: &Shared, kernel: KernelId, socket: T) {
     } else {
         std::mem::forget(socket);
     }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("(the panic carries no text)").to_owned()
 }
