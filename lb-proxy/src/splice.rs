@@ -233,16 +233,19 @@ impl<N: Net> Splice<N> {
             return;
         }
         let (buffer, directions) = (self.limits.buffer, Arc::new(Directions::default()));
-        let mut ends = (Noted::new(&mut downstream, &directions), Noted::new(&mut upstream, &directions));
-        // An error on either side drops both, which closes both.
-        tokio::select! {
-            biased;
-            Ok(()) = silenced => {
-                // What the client sends is read and dropped, until it gives up.
-                let _ = copy(&mut ends.0, &mut sink()).await;
+        let silent = {
+            let mut ends = (Noted::new(&mut downstream, &directions), Noted::new(&mut upstream, &directions));
+            // An error on either side drops both, which closes both.
+            tokio::select! {
+                biased;
+                Ok(()) = silenced => true,
+                _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => false,
+                () = directions.half_closed_for(self.limits.half_closed) => false,
             }
-            _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => {}
-            () = directions.half_closed_for(self.limits.half_closed) => {}
+        };
+        if silent {
+            // What the client sends is read and dropped, until it gives up.
+            let _ = copy(&mut downstream, &mut sink()).await;
         }
     }
 

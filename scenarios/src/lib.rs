@@ -44,7 +44,7 @@
 //! | `await_checks("down", extra=1, otherwise=60)` | lets time pass until the balancer's checks must have noticed a backend that is `down`, or `up` again, and `extra` seconds more; `otherwise` where it declares no checks |
 //! | `crash(host)`, `power_loss(host)`, `restart(host)`, `hang(host)`, `resume(host)` | hosts are `iis1`, `iis2` ..., `lb`, `dc`; one that hangs accepts connections and answers nothing |
 //! | `drain(host)`, `undrain(host)` | the balancer takes a backend out of use for new clients, and back |
-//! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `spread` (`unit`, `percent`, `units`, `weights`), `cookie`, `trusted_header`, `out_after_failures`, `services` (a list: `prefix`, `backends`), `None` where nothing; `none_left`, the status with no backend left, `None` for a closed connection |
+//! | `promises()` | what the balancer declares: `checks` (`interval`, `timeout`, `notice_down`, `notice_up` in seconds, `logs_on`), `persistence`, `spread` (`unit`, `percent`, `units`, `weights`), `cookie`, `trusted_header`, `out_after_failures`, `services` (a list: `prefix`, `backends`); `None` where nothing; `none_left`, the status of an answer with no backend left, `None` for a closed connection |
 //! | `counts()` | so far: `requests`, `logons` at the DC, `tickets` asked of it, `ticket_checks` at servers |
 //! | `app_log()`, `logon_log()` | what the application logged (`id`, `user`, `backend`), what servers heard of logons (`server`, `account`, `status`) |
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |

@@ -197,25 +197,13 @@ fn workers(name: &'static str, summary: &'static str, rule: WorkerRule) -> Mecha
     Mechanism::l7_by(name, summary, Rules { workers: Some(rule), ..pooled() })
 }
 
-/// What carried credentials is nobody's afterwards, or never carries any.
+/// What carried credentials is nobody's afterwards; and a client's connection that is a tunnel.
 fn credentials() -> Vec<Mechanism> {
-    let by = |name, summary, credentials| Mechanism::l7_by(name, summary, Rules { credentials, ..pooled() });
     vec![
-        by(
+        Mechanism::l7_by(
             "own-connection",
             "a shared pool, but a request with credentials opens a connection, which closes after the answer",
-            Credentials::OwnConnection,
-        ),
-        by(
-            "never-pooled",
-            "a shared pool, but what carried credentials or a challenge closes after the answer",
-            Credentials::NeverPooled,
-        ),
-        by("no-credentials", "a shared pool; credentials are not passed on", Credentials::NotPassedOn),
-        Mechanism::l7_by(
-            "close-client",
-            "HAProxy's `httpclose`: both connections close after each answer",
-            Rules { retry: RETRY, closes_client: true, ..Rules::PLAIN },
+            Rules { credentials: Credentials::OwnConnection, ..pooled() },
         ),
         Mechanism {
             hops: Hops { tunnels: true, ..Hops::default() },

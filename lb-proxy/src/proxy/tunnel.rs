@@ -27,7 +27,11 @@ where
     let Arrival { registered, client, front, close } = arrival;
     let (proxy, id) = (registered.proxy(), registered.id());
     let limits = &proxy.shell.limits;
-    let Some((parts, read)) = first_request(&mut stream, limits).await else { return };
+    let (parts, read) = match first_request(&mut stream, limits).await {
+        Some(Ok(first)) => first,
+        Some(Err(status)) => return refuse(&mut stream, status).await,
+        None => return,
+    };
     let head = Arc::default();
     let peer = Peer { id, client, front, protocol: Protocol::Http1, head, upgraded: Arc::default() };
     let request = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));
@@ -76,8 +80,9 @@ async fn until_end<N: Net>(carried: oneshot::Receiver<()>, close: CloseSignal, _
     }
 }
 
-/// The first request's head, and all bytes that have come with it.
-async fn first_request(stream: &mut (impl AsyncRead + Unpin), limits: &Limits) -> Option<(request::Parts, Bytes)> {
+/// The first request's head, and all bytes that have come with it, or what to answer to bytes that are none. `None`: the
+/// client is gone, or too slow.
+async fn first_request(stream: &mut (impl AsyncRead + Unpin), limits: &Limits) -> Option<First> {
     let mut read = BytesMut::new();
     let first = stream.read_buf(&mut read);
     let first = match limits.idle {
@@ -85,10 +90,18 @@ async fn first_request(stream: &mut (impl AsyncRead + Unpin), limits: &Limits) -
         None => first.await,
     };
     first.ok().filter(|&read| read > 0)?;
-    let end = timeout(limits.request_head, head_end(stream, &mut read, limits.head_bytes)).await.ok()??;
-    let parts = parse(&read[..end], limits.fields)?;
-    Some((parts, read.freeze()))
+    let end = timeout(limits.request_head, head_end(stream, &mut read, limits.head_bytes)).await.ok()?;
+    Some(match end {
+        Some(end) => match parse(&read[..end], limits.fields) {
+            Some(parts) => Ok((parts, read.freeze())),
+            None => Err(StatusCode::BAD_REQUEST),
+        },
+        None if read.len() >= limits.head_bytes => Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        None => return None,
+    })
 }
+
+type First = Result<(request::Parts, Bytes), StatusCode>;
 
 fn parse(head: &[u8], most: usize) -> Option<request::Parts> {
     let mut fields = vec![httparse::EMPTY_HEADER; most];

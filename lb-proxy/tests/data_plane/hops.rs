@@ -120,12 +120,15 @@ async fn a_tunnel_passes_what_comes_after_the_first_request_unread_and_ends_with
 }
 
 #[tokio::test]
-async fn a_tunnel_without_a_backend_is_an_error_and_one_without_a_request_is_closed() {
+async fn a_tunnel_without_a_backend_is_an_error_and_what_is_no_request_is_told_so() {
     let gone = Server::refusing().await;
     let bed = with("close-per-request", Hops { tunnels: true, ..Hops::default() }, &gone).await;
     let (head, _) = bed.client().await.get("/").await;
     assert!(head.starts_with("HTTP/1.1 502"), "{head}");
     let mut client = bed.client().await;
     client.send(b"what is this\r\n\r\n").await;
-    assert!(client.until_closed().await.is_empty());
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 400"));
+    let mut client = bed.client().await;
+    client.send(format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000)).as_bytes()).await;
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 431"));
 }

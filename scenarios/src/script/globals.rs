@@ -323,6 +323,10 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("logs_on", Value::new_bool(checks.user.is_some())),
             ]))
         });
+        let none_left = match promises.none_left {
+            NoneLeft::Status(status) => heap.alloc(i32::from(status)),
+            NoneLeft::Closed => none,
+        };
         let spread = promises.spread.map_or(none, |spread| {
             let unit = match spread.unit {
                 SpreadUnit::Requests => "requests",
@@ -345,19 +349,15 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("backends", heap.alloc(AllocList(backends))),
             ])
         });
-        let none_left = match promises.none_left {
-            NoneLeft::Status(status) => heap.alloc(i32::from(status)),
-            NoneLeft::Closed => none,
-        };
         Ok(heap.alloc(AllocStruct([
             ("checks", checks),
             ("persistence", promises.persistence.map_or(none, seconds)),
             ("spread", spread),
             ("cookie", text(promises.cookie)),
             ("trusted_header", text(promises.trusted_header)),
+            ("none_left", none_left),
             ("out_after_failures", promises.out_after_failures.map_or(none, seconds)),
             ("services", heap.alloc(AllocList(services))),
-            ("none_left", none_left),
         ])))
     }
 
