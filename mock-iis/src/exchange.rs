@@ -158,10 +158,18 @@ impl Connection {
 
     /// Determines the sender of a request.
     async fn accept(&self, head: &Head, presented: &Presented, headers: &HeaderMap) -> Result<Accepted, Denied> {
+        let anonymous = &self.site.anonymous;
+        let open = self.authentication.decider.is_own() && anonymous.covers(head.method.as_str(), head.uri.path());
+        if open && !anonymous.windows_too {
+            return Ok(Accepted::anonymous());
+        }
         let Endpoints { number: connection, peer, .. } = self.endpoints;
         let received = ReceivedRequest { connection, number: head.number, id: head.id, peer, headers, presented };
         let Authentication { authority, decider } = &self.authentication;
-        decider.decide(authority, &received).await
+        match decider.decide(authority, &received).await {
+            Err(Denied::Unauthorized(_)) if open && *presented == Presented::Nothing => Ok(Accepted::anonymous()),
+            decided => decided,
+        }
     }
 
     /// Runs the application for the sender, unless an ACL refuses them.
@@ -181,6 +189,9 @@ impl Connection {
             self.refuse(&refused, user, body).await?
         } else {
             let received = self.read(body, u64::MAX).await?;
+            if let Resource::Slow(time) = resource {
+                tokio::time::sleep(time).await;
+            }
             let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
             (self.run(head, resource, user, hop, &received), received)
         };
@@ -220,7 +231,7 @@ impl Connection {
                 (answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
             }
             Resource::Missing => (answer::not_found(), FILE_NOT_FOUND, false),
-            Resource::Echo | Resource::File | Resource::Hop | Resource::Forbidden => {
+            Resource::Echo | Resource::Slow(_) | Resource::File | Resource::Hop | Resource::Forbidden => {
                 let path = head.uri.path_and_query().map_or(head.uri.path(), http::uri::PathAndQuery::as_str);
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
@@ -258,7 +269,8 @@ impl Connection {
     /// Returns whether a 401 closes the connection, and any handshake with it.
     fn ends(&self, refused: &Unauthorized) -> bool {
         match self.site.keep_alive {
-            KeepAlive::Always => false,
+            // With keep-alives off every answer closes its connection, not only a 401 (`conclude`).
+            KeepAlive::Always | KeepAlive::Never => false,
             KeepAlive::ClosedByFailure => refused.refused,
             KeepAlive::ClosedByChallenge => refused.refused || refused.challenge.is_some(),
         }
@@ -306,6 +318,10 @@ impl Connection {
         echo: Option<HeaderValue>,
     ) -> Response<AnswerBody> {
         let Outcome { mut response, substatus, win32, user, processed } = outcome;
+        if self.site.keep_alive == KeepAlive::Never {
+            self.closes.store(true, Ordering::Relaxed);
+            answer::close(&mut response);
+        }
         if let Some(id) = echo {
             response.headers_mut().insert(REQUEST_ID_HEADER, id);
         }

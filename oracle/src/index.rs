@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! Trace ─┬─▶ Requests ─┬─▶ Disruptions
-//!        │             ├─▶ Settings ──────▶ authenticated connections
+//!        │             ├─▶ Settings ──┬───▶ authenticated connections
+//!        │             │              └───▶ TlsConnections
 //!        │             ├─▶ Farm ──────────▶ Faults
 //!        │             ├─▶ IdleEnds
-//!        │             ├─▶ TlsConnections
 //!        │             └─▶ Logons
 //!        └─▶ RawSends
 //! ```
@@ -67,7 +67,7 @@ impl<'t> Index<'t> {
             idle_ends: IdleEnds::read(&requests),
             raw,
             farm,
-            tls: TlsConnections::read(&requests),
+            tls: TlsConnections::read(&requests, &settings),
             logons: Logons::read(&requests),
             authenticated: authentications(&requests, &settings),
             settings,

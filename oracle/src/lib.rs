@@ -29,6 +29,7 @@ mod health;
 mod identity;
 mod index;
 mod judge;
+mod local;
 mod logons;
 mod persistence;
 mod raw;

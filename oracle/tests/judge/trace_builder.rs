@@ -490,11 +490,9 @@ pub(crate) fn digest(certificate: &str) -> Digest {
 /// Returns `iis1` and `iis2` with the same settings.
 pub(crate) fn servers(providers: &[Provider], site: &SiteSpec) -> Vec<ServerSpec> {
     let server = |name: &str| ServerSpec {
-        name: name.into(),
         providers: providers.to_vec(),
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
         site: site.clone(),
+        ..stickler_model::standard::server(name.into())
     };
     vec![server("iis1"), server("iis2")]
 }
