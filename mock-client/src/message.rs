@@ -52,6 +52,8 @@ pub(crate) struct Received {
     pub(crate) application: Option<AppAnswer>,
     pub(crate) length: u64,
     pub(crate) digest: Digest,
+    /// The fields of the answer's head.
+    pub(crate) headers: HeaderMap,
 }
 
 impl<'a> Template<'a> {
@@ -71,6 +73,10 @@ impl<'a> Template<'a> {
 
     pub(crate) fn id(&self) -> RequestId {
         self.id
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -179,7 +185,7 @@ impl hyper::body::Body for Outgoing {
 pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, NoAnswer> {
     let json =
         response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let mut body = response.into_body();
+    let (head, mut body) = response.into_parts();
     let mut hasher = BodyHasher::default();
     let mut kept: Option<Vec<u8>> = json.then(Vec::new);
     let mut length = 0;
@@ -195,7 +201,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, NoAns
     }
     let application = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
     let (length, digest) = hasher.finish();
-    Ok(Received { application, length, digest })
+    Ok(Received { application, length, digest, headers: head.headers })
 }
 
 /// Returns whether the connection stays open after an answer (RFC 9112 9.3).

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
@@ -17,6 +18,7 @@ use stickler_model::sync::Lock;
 use stickler_model::{Env, What};
 use stickler_net::{Net, Stream as _};
 use stickler_tls::{self as tls, ClientTls, Secured};
+use tokio::time::Instant;
 
 use crate::connection::{Connection, MAX_HEAD, Sender};
 use crate::link::{Link, Watched};
@@ -24,6 +26,8 @@ use crate::link::{Link, Watched};
 /// All connections of a client.
 #[derive(Default)]
 pub(crate) struct ConnectionPool {
+    /// How long an idle connection is kept; `None`: for good.
+    keep_alive: Option<Duration>,
     state: Lock<State>,
     /// Held by the request that finds or opens a connection to share.
     turn: tokio::sync::Mutex<()>,
@@ -33,8 +37,8 @@ pub(crate) struct ConnectionPool {
 struct State {
     /// The number of the newest connection.
     newest: u32,
-    /// The idle connections, the most recently used last.
-    idle: Vec<Connection>,
+    /// The idle connections, each with the moment since when it is idle, the most recently used last.
+    idle: Vec<(Connection, Instant)>,
     /// The HTTP/2 connection.
     shared: Option<Connection>,
     /// The open connections by number, in use or idle.
@@ -42,14 +46,19 @@ struct State {
 }
 
 impl ConnectionPool {
+    /// Creates a pool without connections. It closes one that has been idle for `keep_alive`.
+    pub(crate) fn new(keep_alive: Option<Duration>) -> Self {
+        Self { keep_alive, ..Self::default() }
+    }
+
     /// Removes and returns an idle connection that is still open. It prefers an authenticated one (as curl's
     /// `ConnectionExists` does), and the most recently used.
     pub(crate) async fn idle(&self) -> Option<Connection> {
         loop {
             let mut connection = {
                 let idle = &mut self.state.lock().idle;
-                let index = idle.iter().rposition(|connection| connection.known().authenticated);
-                idle.remove(index.or(idle.len().checked_sub(1))?)
+                let index = idle.iter().rposition(|(connection, _)| connection.known().authenticated);
+                idle.remove(index.or(idle.len().checked_sub(1))?).0
             };
             if connection.ready().await.is_ok() {
                 return Some(connection);
@@ -109,12 +118,36 @@ impl ConnectionPool {
         Ok(Connection::new(number, Sender::Http2(sender), binding, link))
     }
 
-    /// Keeps a connection for the next request. A shared connection is in the pool already.
-    pub(crate) fn keep(&self, connection: Connection) {
+    /// Keeps a connection for the next request, and closes it when it has been idle for too long. A shared connection is in
+    /// the pool already, and stays.
+    pub(crate) fn keep<N: Net>(self: &Arc<Self>, net: &N, connection: Connection) {
+        let since = Instant::now();
+        if let Some(time) = self.keep_alive.filter(|_| !connection.is_shared()) {
+            let (pool, number) = (Arc::downgrade(self), connection.number());
+            net.spawn(async move {
+                tokio::time::sleep(time).await;
+                if let Some(pool) = pool.upgrade() {
+                    pool.close_idle(number, since);
+                }
+            });
+        }
         let mut state = self.state.lock();
         // A connection that has ended meanwhile is not among the open ones, and is not kept.
         if !connection.is_shared() && state.open.contains_key(&connection.number()) {
-            state.idle.push(connection);
+            state.idle.push((connection, since));
+        }
+    }
+
+    /// Closes a connection that has been idle since then.
+    fn close_idle(&self, number: u32, since: Instant) {
+        let kept = {
+            let idle = &mut self.state.lock().idle;
+            // One that has been used meanwhile has a later moment, and a timer of its own.
+            let index = idle.iter().position(|(connection, from)| connection.number() == number && *from == since);
+            index.map(|index| idle.remove(index))
+        };
+        if let Some((connection, _)) = kept {
+            connection.close();
         }
     }
 
@@ -145,7 +178,8 @@ impl ConnectionPool {
             let mut state = self.state.lock();
             state.open.remove(&number);
             let shared = state.shared.take_if(|shared| shared.number() == number);
-            state.idle.extract_if(.., |connection| connection.number() == number).chain(shared).collect()
+            let idle = state.idle.extract_if(.., |(connection, _)| connection.number() == number);
+            idle.map(|(connection, _)| connection).chain(shared).collect()
         };
         // Dropped without the lock, which closing a connection may need.
         drop(ended);

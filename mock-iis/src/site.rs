@@ -277,6 +277,11 @@ impl WebSite {
         self
     }
 
+    /// Returns the certificate that the server shows; `None` if it serves without TLS.
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
     /// Returns the server's name.
     pub fn name(&self) -> &Name {
         &self.name

@@ -138,8 +138,11 @@ impl<'t> Farm<'t> {
 
     fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>, is_dc: &dyn Fn(&Name) -> bool) {
         match action {
-            // It ends connections, and the server is there at once.
-            Action::Configure(server) => self.change(event, &server.name, |_| ()),
+            // It ends connections, and the server is there at once; a process that hangs is ended too.
+            Action::Configure(server) => {
+                let hung = standing.hanging.remove(&server.name);
+                self.change(event, &server.name, |now| now.down = now.down.filter(|_| !hung));
+            }
             Action::Drain(name) => self.change(event, name, |now| _ = now.draining.get_or_insert(event)),
             Action::Undrain(name) => self.change(event, name, |now| now.draining = None),
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name)) => {

@@ -117,7 +117,11 @@ impl<'t> Faults<'t> {
         for (event, seen) in requests.events() {
             match &seen.what {
                 What::Action(Action::Fault(fault)) => faults.note(event, fault),
-                What::Action(Action::Configure(server)) => faults.strike(event, Place::Host(&server.name)),
+                What::Action(Action::Configure(server)) => {
+                    let place = Place::Host(&server.name);
+                    faults.mend(event, |span| span.hangs && span.place == place);
+                    faults.strike(event, place);
+                }
                 What::ClientConnected { connection, .. } => {
                     let connection = faults.connections.entry((&seen.by, *connection)).or_default();
                     (connection.opened, connection.answers) = (event, Vec::new());

@@ -70,7 +70,9 @@ impl Users {
     fn new(trace: &Trace) -> Self {
         let topology = trace.header.topology.clone();
         let servers = topology.servers.iter().map(|server| (server.machine(), server.clone())).collect();
+        let monitor = topology.monitor.clone();
         let mut users = Self { topology, servers, by_secret: BTreeMap::new(), seated: BTreeMap::new() };
+        monitor.iter().for_each(|identity| users.note(identity));
         for event in &trace.events {
             match &event.what {
                 What::Action(Action::AddClient(spec)) => spec.identity.iter().for_each(|identity| users.note(identity)),
