@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stickler_model::Principal;
 use stickler_model::action::AppAnswer;
+use stickler_model::site::slow_page;
 use stickler_model::topology::FileSpec;
 
 /// The resource that a path names. As on Windows, the case of letters makes no difference.
@@ -16,7 +17,7 @@ pub enum Resource {
     Echo,
     /// `/bytes/N`: N bytes of the pattern of `Payload::Bytes`.
     Bytes(u64),
-    /// `/slow/SECONDS`: as `Echo`, after that time; up to [`MAX_SLOW`].
+    /// `/slow/SECONDS`: as `Echo`, after that time ([`slow_page`]).
     Slow(Duration),
     /// `/forbidden` and below: an ACL refuses every user.
     Forbidden,
@@ -27,9 +28,6 @@ pub enum Resource {
     /// Anything else.
     Missing,
 }
-
-/// The longest that `/slow/SECONDS` takes.
-pub const MAX_SLOW: Duration = Duration::from_hours(1);
 
 /// The folders whose pages describe the request.
 const ECHOING: [&str; 4] = ["api", "echo", "public", "shop"];
@@ -45,7 +43,7 @@ impl Resource {
         match rest {
             _ if is("forbidden") => Self::Forbidden,
             Some(count) if is("bytes") => count.parse().map_or(Self::Missing, Self::Bytes),
-            Some(seconds) if is("slow") => slow(seconds).map_or(Self::Missing, Self::Slow),
+            Some(_) if is("slow") => slow_page(path).map_or(Self::Missing, Self::Slow),
             Some(_) if is(FILES) => Self::File,
             None if is("hop") => Self::Hop,
             None => Self::Echo,
@@ -59,12 +57,6 @@ impl Resource {
 fn split(path: &str) -> Option<(&str, Option<&str>)> {
     let path = path.strip_prefix('/')?;
     Some(path.split_once('/').map_or((path, None), |(folder, rest)| (folder, Some(rest))))
-}
-
-fn slow(seconds: &str) -> Option<Duration> {
-    let is_number = seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let time = Duration::try_from_secs_f64(seconds.parse().ok().filter(|_| is_number)?).ok()?;
-    (time <= MAX_SLOW).then_some(time)
 }
 
 /// Opens the file that a path names, impersonating `user`.

@@ -183,6 +183,19 @@ pub enum Checking {
     Require,
 }
 
+/// The longest that `/slow/SECONDS` takes.
+pub const MAX_SLOW_PAGE: Duration = Duration::from_hours(1);
+
+/// Returns how long a page of the application takes: `/slow/SECONDS`, in whatever case, with or without a query; `None` for any
+/// other path.
+pub fn slow_page(path: &str) -> Option<Duration> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let (folder, seconds) = path.strip_prefix('/')?.split_once('/')?;
+    let is_number = seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = seconds.parse().ok().filter(|_| is_number && folder.eq_ignore_ascii_case("slow"))?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= MAX_SLOW_PAGE)
+}
+
 /// A file below `/files/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

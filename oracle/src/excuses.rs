@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stickler_model::capabilities::{KDC_LEFT_ALONE, KDC_PATIENCE};
 use stickler_model::event::Credentials;
+use stickler_model::site::slow_page;
 use stickler_model::{Leg, What};
 
 use crate::index::Index;
@@ -125,6 +126,13 @@ fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
     received.peek().is_some() && received.all(none)
 }
 
+/// Returns whether a server that received the request has a clock that is further from the world's time than the client's. A
+/// client that corrects its own by that server's is wrong at every other.
+fn met_wrong_clock(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut received = index.received(request);
+    received.any(|(event, (server, _), _)| index.settings.is_clock_of_server_wrong(server, request.client, event))
+}
+
 /// Returns whether the server that received the request's last proof has no account for its user.
 fn lacks_account(index: &Index<'_>, request: &Request<'_>) -> bool {
     let proof = index.received(request).filter(|&(.., leg)| is_proof(leg)).last();
@@ -191,7 +199,8 @@ fn without_backend_because(index: &Index<'_>, request: &Request<'_>, end: End<'_
 fn is_too_slow(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
     let link = index.topology().link;
     let slow = index.topology().controllers.iter().filter_map(|controller| controller.slow).max().unwrap_or_default();
-    let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow);
+    let page = slow_page(request.path).unwrap_or_default();
+    let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow).saturating_add(page);
     takes >= SHORTEST_LIMIT && index.at(end.event) - index.at(request.started) >= SHORTEST_LIMIT
 }
 
@@ -235,16 +244,14 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
 /// nor does a wrong channel binding, which has no code of Kerberos.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
-    let (event, error) = request.events.iter().rev().find_map(|&event| match *index.what(event) {
+    let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {
         // A balancer that authenticates in front of the servers answers for itself.
-        What::ServerTicket { error, .. } if index.settings.is_server(index.by(event)) => Some((event, error)),
+        What::ServerTicket { error, .. } if index.settings.is_server(index.by(event)) => Some(error),
         _ => None,
     })?;
     match error {
         _ if last != Some(Leg::Ticket) => None,
-        KRB_AP_ERR_SKEW if index.settings.is_clock_of_server_wrong(index.by(event), request.client, event) => {
-            Some(Party::SiteSetUp)
-        }
+        KRB_AP_ERR_SKEW if met_wrong_clock(index, request) => Some(Party::SiteSetUp),
         KRB_AP_ERR_SKEW => Some(Party::Client),
         KRB_AP_ERR_REPEAT => None,
         1..128 => Some(Party::SiteSetUp),
