@@ -99,7 +99,7 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
 /// good elsewhere:
 /// * client and site have no package in common (the client may not use Kerberos, and the site wants
 ///   `Negotiate:Kerberos`), or the client and each server that the request met;
-/// * the server that took the proof has no account of its own for the user, and knows no other;
+/// * the servers that took the handshake have no account of their own for the user, and know no other;
 /// * the site requires a channel binding, and the client sends none, or its is of another certificate. If TLS is terminated
 ///   in between, this is how it has to be (TL-1).
 pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
@@ -133,10 +133,16 @@ fn met_wrong_clock(index: &Index<'_>, request: &Request<'_>) -> bool {
     received.any(|(event, (server, _), _)| index.settings.is_clock_of_server_wrong(server, request.client, event))
 }
 
-/// Returns whether the server that received the request's last proof has no account for its user.
+/// Returns whether servers received a proof of the request, and none that received a leg of a handshake has an account for
+/// its user. A handshake that is torn between one that has and one that has not is the balancer's doing.
 fn lacks_account(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let proof = index.received(request).filter(|&(.., leg)| is_proof(leg)).last();
-    proof.is_some_and(|(event, (server, _), _)| index.settings.lacks_account(server, request, event))
+    let mut legs = index.received(request).filter(|&(.., leg)| leg != Leg::Anonymous);
+    let mut proven = false;
+    let lacking = legs.all(|(event, (server, _), leg)| {
+        proven |= is_proof(leg);
+        index.settings.lacks_account(server, request, event)
+    });
+    lacking && proven
 }
 
 /// Returns whether the last answer of a server authenticated the client's own user and refused access to it (401.3).

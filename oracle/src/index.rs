@@ -154,6 +154,11 @@ impl<'t> Index<'t> {
         self.requests.answer(event)
     }
 
+    /// See [`Requests::is_withheld`].
+    pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
+        self.requests.is_withheld(request, answer)
+    }
+
     /// See [`Requests::any_received_after`].
     pub(crate) fn any_received_after(&self, event: usize) -> bool {
         self.requests.any_received_after(event)

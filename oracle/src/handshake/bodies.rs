@@ -11,11 +11,10 @@
 //! where it wants no logon is the client's fault: the application gets no data, or gets the request once empty and once whole.
 
 use stickler_model::event::Credentials;
-use stickler_model::{Leg, What};
 
 use crate::finding::Finding;
 use crate::index::Index;
-use crate::requests::{Answered, Request};
+use crate::requests::Request;
 use crate::verdict::{Failure, Party};
 
 /// Judges HS-4.
@@ -27,7 +26,7 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
         let (withheld, processed): (Vec<_>, Vec<_>) = index
             .answered(request)
             .filter(|answer| answer.processed)
-            .partition(|answer| is_withheld(index, request, answer));
+            .partition(|answer| index.is_withheld(request, answer));
         let succeeded = end.status.is_some_and(|status| (200..300).contains(&status));
         let (client, id) = (request.client, request.id);
         for answer in &withheld {
@@ -75,14 +74,4 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
         }
     }
     finding
-}
-
-/// Returns whether the client had sent this leg without the request's body, and the server got what was sent.
-fn is_withheld(index: &Index<'_>, request: &Request<'_>, answer: &Answered<'_>) -> bool {
-    let before = request.events.iter().rev().skip_while(|&&event| event >= answer.event);
-    let sent = before.into_iter().find_map(|&event| match *index.what(event) {
-        What::ClientSent { leg, length, .. } => Some((leg, length)),
-        _ => None,
-    });
-    answer.length == 0 && sent == Some((Leg::Negotiate, 0))
 }

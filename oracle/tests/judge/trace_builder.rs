@@ -6,9 +6,7 @@ use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{
-    Acceptor, ControllerSpec, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec,
-};
+use stickler_model::topology::{ControllerSpec, DomainSpec, LinkSpec, Provider, ServerSpec, TlsSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time,
