@@ -12,7 +12,7 @@ use stickler_model::{Leg, What};
 
 use crate::index::Index;
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
-use crate::requests::{End, Request, asks_for_credentials, is_no_answer, is_proof};
+use crate::requests::{End, Request, ServerConnection, asks_for_credentials, is_no_answer, is_proof};
 use crate::verdict::Party;
 
 /// RFC 4120 7.5.9: the clocks of client and server differ too much.
@@ -56,7 +56,7 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     }
     let sent = index.sent(request).last().map_or(request.started, |(event, ..)| event);
     let reached = index.received(request).any(|(event, ..)| event > sent);
-    if !reached && index.tls.is_turned_away(sent.min(request.started), end.event) {
+    if !reached && index.tls.is_turned_away(request.started, end.event) {
         return Some(Party::SiteSetUp);
     }
     if let Some(party) = without_backend_because(index, request, end) {
@@ -98,12 +98,16 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
 /// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that are
 /// good elsewhere:
 /// * client and site have no package in common (the client may not use Kerberos, and the site wants
-///   `Negotiate:Kerberos`), or the client and each server that the request met;
+///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server that
+///   offers something else than one that had asked for it;
 /// * the servers that took the handshake have no account of their own for the user, and know no other;
 /// * the site requires a channel binding, and the client sends none, or its is of another certificate. If TLS is terminated
 ///   in between, this is how it has to be (TL-1).
 pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
-    if index.settings.common_packages(request.client).is_none() || met_no_common_package(index, request) {
+    if index.settings.common_packages(request.client).is_none()
+        || met_no_common_package(index, request)
+        || was_offered_elsewhere(index, request)
+    {
         let restricted = index.settings.is_restricted(request.client);
         return Some(if restricted { Party::Client } else { Party::SiteSetUp });
     }
@@ -116,6 +120,15 @@ pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option
         return Some(Party::Client);
     }
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
+}
+
+/// Returns whether the request's handshake was begun at a server with other providers than one that had asked for it.
+fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let received: Vec<_> = index.received(request).collect();
+    let Some(first) = received.iter().position(|&(.., leg)| leg != Leg::Anonymous) else { return false };
+    let providers =
+        |&(event, (server, _), _): &(usize, ServerConnection<'_>, Leg)| index.settings.providers(server, event);
+    received[..first].iter().any(|asked| providers(asked) != providers(&received[first]))
 }
 
 /// Returns whether the request met servers, and the client has no package in common with any of these, so that it could

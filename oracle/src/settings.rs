@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use stickler_model::site::{Checking, KeepAlive, ProtectionSpec};
-use stickler_model::topology::{Acceptor, ServerSpec};
+use stickler_model::topology::{Acceptor, Provider, ServerSpec};
 use stickler_model::{Action, ClientSpec, Identity, Leg, Name, Topology, What};
 
 use crate::local::is_of_domain;
@@ -176,7 +176,9 @@ impl<'t> Settings<'t> {
             return false;
         };
         latest(seated, request.started).is_some_and(|identity| {
-            (server.workgroup || !is_of_domain(self.topology, &identity.principal)) && !server.has_account(identity)
+            server.acceptor.is_connection()
+                && (server.workgroup || !is_of_domain(self.topology, &identity.principal))
+                && !server.has_account(identity)
         })
     }
 
@@ -191,6 +193,11 @@ impl<'t> Settings<'t> {
             return CommonPackages { ntlm: true, kerberos: true };
         };
         CommonPackages::of(client, self.all())
+    }
+
+    /// Returns what a server offers at this event; nothing where the header does not describe it.
+    pub(crate) fn providers(&self, server: &Name, at: usize) -> &'t [Provider] {
+        self.server(server, at).map_or(&[], |server| &server.providers)
     }
 
     /// Returns the packages that a client has in common with this server at this event.

@@ -1,6 +1,6 @@
 //! Which connections use TLS, and with which certificates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stickler_model::payload::Digest;
 use stickler_model::{Leg, What};
@@ -14,7 +14,7 @@ pub(crate) struct TlsConnections<'t> {
     /// From when on a connection with this number uses TLS, and with which certificate. The numbers start again when a
     /// server restarts.
     servers: BTreeMap<ServerConnection<'t>, Vec<Certificate>>,
-    /// The ends of connections to servers with a certificate that nobody accepts, on which no TLS was established.
+    /// The beginnings of connections to servers with a certificate that nobody accepts, on which no TLS was established.
     turned_away: Vec<usize>,
 }
 
@@ -52,18 +52,19 @@ impl<'t> TlsConnections<'t> {
     /// Reads a trace from start to end.
     pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>) -> Self {
         let mut tls = Self { clients: BTreeMap::new(), servers: BTreeMap::new(), turned_away: Vec::new() };
-        let mut unsecured = BTreeSet::new();
+        let mut unsecured: BTreeMap<ServerConnection<'t>, usize> = BTreeMap::new();
         for (event, seen) in requests.events() {
             match seen.what {
                 What::ClientSecured { connection, certificate: digest, http2 } => {
                     let shown = Certificate { event, digest };
                     tls.clients.insert((&seen.by, connection), ClientTls { shown, http2 });
                 }
-                What::ServerAccepted { connection, .. } if settings.has_bad_certificate(&seen.by, event) => {
-                    unsecured.insert((&seen.by, connection));
-                }
-                What::ServerClosed { connection, .. } if unsecured.remove(&(&seen.by, connection)) => {
-                    tls.turned_away.push(event);
+                What::ServerAccepted { connection, .. } => {
+                    // The numbers start again when a server restarts.
+                    tls.turned_away.extend(unsecured.remove(&(&seen.by, connection)));
+                    if settings.has_bad_certificate(&seen.by, event) {
+                        unsecured.insert((&seen.by, connection), event);
+                    }
                 }
                 What::ServerSecured { connection, certificate: digest } => {
                     unsecured.remove(&(&seen.by, connection));
@@ -73,6 +74,8 @@ impl<'t> TlsConnections<'t> {
                 _ => {}
             }
         }
+        tls.turned_away.extend(unsecured.into_values());
+        tls.turned_away.sort_unstable();
         tls
     }
 

@@ -303,7 +303,7 @@ fn errors_show_file_line_column_and_the_line() {
         "await_checks('left')\n",
         "await_checks('up', extra = -1)\n",
         "curl('alice').get('x y')\n",
-        "curl('alice').request('get', '/')\n",
+        "curl('alice').request('G T', '/')\n",
         "curl('alice').request('CONNECT', '/')\n",
         "curl('alice').get('/#top')\n",
         "alice = curl('alice')\nalice.get('/', headers = {'Connection': 'close'})\n",

@@ -66,8 +66,8 @@ impl Surroundings<'_> {
         Ok(site.in_place_of(old))
     }
 
-    /// Sets up the authentication of a balancer that does so by itself: as this server would, with the certificate that the
-    /// balancer shows. It is a member of the domain.
+    /// Sets up the authentication of a balancer that does so by itself: as this server would, with its accounts and in its name
+    /// where it has any of its own, and with the certificate that the balancer shows.
     pub(crate) fn authenticator(
         &self,
         name: &Name,
@@ -75,7 +75,7 @@ impl Surroundings<'_> {
         tls: Option<&ServerTls>,
     ) -> Result<WebSite, ServerError> {
         let own = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-        let site = self.unsecured(&own)?;
+        let site = self.of_machine(&own, &server.machine())?;
         Ok(match tls {
             Some(tls) => site.with_certificate(tls.certificate()),
             None => site,
@@ -85,7 +85,12 @@ impl Surroundings<'_> {
     /// Sets up a server without TLS: a member of the domain unless it is in a workgroup, with the keys for tickets where it
     /// takes any.
     fn unsecured(&self, spec: &ServerSpec) -> Result<WebSite, ServerError> {
-        let sam = Sam::new(&spec.machine(), &spec.accounts);
+        self.of_machine(spec, &spec.machine())
+    }
+
+    /// The same, where accounts of its own are named after this machine.
+    fn of_machine(&self, spec: &ServerSpec, machine: &str) -> Result<WebSite, ServerError> {
+        let sam = Sam::new(machine, &spec.accounts);
         let accounts = if spec.workgroup { Accounts::local(sam) } else { self.domains.join(&spec.name).with_sam(sam) };
         let site = WebSite::new(spec, self.domain, accounts);
         if !spec.takes_tickets() {

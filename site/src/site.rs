@@ -155,9 +155,10 @@ impl<I: Clone> Site<I> {
     }
 
     /// Whether these credentials are good for at least one server: the domain takes them, or one that it trusts, or the
-    /// server itself has the account.
+    /// server itself has the account. A balancer that authenticates does so as the first server would.
     pub fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
         let servers = &self.topology.servers;
+        let servers = &servers[..if self.names_users_in.is_some() { 1 } else { servers.len() }];
         let by_domain = servers.iter().any(|server| !server.workgroup);
         by_domain && self.domains.would_accept(identity, clock)
             || servers.iter().any(|server| server.has_account(identity))

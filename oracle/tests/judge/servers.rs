@@ -163,6 +163,21 @@ fn a_client_without_a_package_of_the_server_that_it_met_is_refused_by_the_set_up
 }
 
 #[test]
+fn a_handshake_that_one_server_asked_for_and_another_does_not_offer_is_the_set_ups_fault() {
+    for (asked, begun, expected) in [(IIS1, IIS2, SITE), (IIS1, IIS1, BALANCER), (IIS2, IIS2, BALANCER)] {
+        let mut trace = TraceBuilder::default();
+        trace.servers = standard::servers(2);
+        trace.servers[1].providers = vec![Provider::Negotiate];
+        trace.act(Action::AddClient(ClientSpec::new("alice".into(), Profile::BROWSER, None)));
+        let id = trace.start("alice");
+        trace.exchange(id, asked, Leg::Anonymous, 401);
+        trace.exchange(id, begun, Leg::Negotiate, 401);
+        trace.end(id, 401);
+        assert_eq!(trace.blame(Hs1), expected, "{} {}", asked.server, begun.server);
+    }
+}
+
+#[test]
 fn a_clock_that_is_wrong_is_the_fault_of_whose_it_is() {
     for (server, client, expected) in [
         (600, 0, Some(Party::SiteSetUp)),
