@@ -45,6 +45,15 @@ impl Mechanism {
     }
 }
 
+/// The name that was likely meant, if any is near.
+pub(crate) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    // A name may come from anywhere: compare a bounded part of it.
+    let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
+    let likeness = |known: &&str| strsim::jaro_winkler(&start, known);
+    let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.filter(|name| likeness(name) >= 0.7)
+}
+
 fn known(name: &str) -> Option<Mechanism> {
     let mechanism = mechanisms().iter().find(|mechanism| mechanism.name == name).cloned();
     mechanism.or_else(|| profiles().iter().find(|profile| profile.name == name).map(Profile::mechanism))
@@ -88,12 +97,7 @@ impl std::error::Error for UnknownBalancer {}
 impl UnknownBalancer {
     fn name(name: &str, base: &str) -> Self {
         let known = names();
-        // A name may come from anywhere: compare a bounded part of it.
-        let start: String = base.chars().take(64).collect::<String>().to_ascii_lowercase();
-        let likeness = |known: &&'static str| strsim::jaro_winkler(&start, known);
-        let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let nearest = nearest.filter(|name| likeness(name) >= 0.7);
-        Self { name: name.into(), nearest, known, defect: None }
+        Self { name: name.into(), nearest: nearest(base, &known), known, defect: None }
     }
 
     fn defect(name: &str, error: DefectError) -> Self {

@@ -29,7 +29,8 @@ layer = "L4"
 carriage = { is = "source-nat", source = "its manual", evidence = "D" }
 
 [profile.select]
-algorithm = { is = "5-tuple-hash", source = "its manual", evidence = "D" }
+algorithm = { is = "hash", source = "its manual", evidence = "D" }
+key = { is = "5-tuple", source = "its manual", evidence = "D" }
 "#;
 
 /// What is told where this, at its first place, is that.
@@ -45,7 +46,7 @@ fn both_sound_profiles_are_taken() {
 
 #[test]
 fn an_unknown_key_is_shown_with_those_that_there_are() {
-    let expected = r#"mine.toml:11:1: unknown field `wieghts`, expected one of `algorithm`, `weights`, `max_connections`
+    let expected = r#"mine.toml:11:1: unknown field `wieghts`, expected one of `algorithm`, `draws`, `key`, `mask`, `header`, `weights`, `max_connections`
   wieghts = { is = [3, 1], source = "its manual", evidence = "D" }
   ^"#;
     assert_eq!(told("weights =", "wieghts ="), expected);
@@ -53,14 +54,14 @@ fn an_unknown_key_is_shown_with_those_that_there_are() {
 
 #[test]
 fn a_value_that_is_none_is_shown_where_it_stands() {
-    let layer = r#"mine.toml:7:9: `layer` cannot be that: choose one of L4, L7
+    let layer = r#"mine.toml:7:9: `layer` cannot be that: it is one of `L4`, `L7`
   layer = "L5"
           ^"#;
     assert_eq!(told("L7", "L5"), layer);
     let zero = "mine.toml:9:1: all weights are zero, so nobody would be chosen: give at least one backend a weight of \
                 1 to 256\n  [profile.select]\n  ^";
     assert_eq!(told("[3, 1]", "[0, 0]"), zero);
-    let kind = r#"mine.toml:11:18: invalid type: string "three", expected a sequence
+    let kind = r#"mine.toml:11:18: `select.weights` cannot be that: it is a list, each a number up to 65535
   weights = { is = "three", source = "its manual", evidence = "D" }
                    ^"#;
     assert_eq!(told("[3, 1]", "\"three\""), kind);
@@ -82,21 +83,24 @@ fn values_that_contradict_one_another_are_shown_where_they_stand() {
 
 #[test]
 fn what_belongs_to_the_other_layer_is_shown_where_it_stands() {
-    let strip = r#"strip = { is = ["NTLM"], source = "its manual", evidence = "D" }"#;
-    let at_l4 = r#"mine.toml:24:9: `strip` belongs to L7: at L4 a connection stays where it is
-  strip = { is = ["NTLM"], source = "its manual", evidence = "D" }
-          ^"#;
-    assert_eq!(told("\"L4\"", &format!("\"L4\"\n{strip}")), at_l4);
-    let at_l7 = r#"mine.toml:24:12: `carriage` belongs to L4: at L7 there are two connections
+    let scrub = r#"scrub = { is = "X-User", source = "its manual", evidence = "D" }"#;
+    let at_l4 = r#"mine.toml:24:1: `scrub` belongs to L7: at L4 a connection stays where it is
+  scrub = { is = "X-User", source = "its manual", evidence = "D" }
+  ^"#;
+    assert_eq!(told("\"L4\"", &format!("\"L4\"\n{scrub}")), at_l4);
+    let at_l7 = r#"mine.toml:12:1: `carriage` belongs to L4: at L7 there are two connections
   carriage = { is = "source-nat", source = "its manual", evidence = "D" }
-             ^"#;
-    assert_eq!(told("\"L4\"", "\"L7\""), at_l7);
+  ^"#;
+    let carriage = r#"carriage = { is = "source-nat", source = "its manual", evidence = "D" }"#;
+    let with = SOUND.replacen("[profile.select]", &format!("{carriage}\n\n[profile.select]"), 1);
+    let told = Profile::parse(&with, "mine.toml").expect_err("carriage").to_string();
+    assert_eq!(told, at_l7.replace(":12:", ":9:"));
 }
 
 #[test]
 fn a_value_without_one_source_is_shown_where_it_stands() {
     let message = "has no source: write { is = ..., source = \"...\", evidence = \"M, S, D, I or R\" }, or \
-                   { assumed = ..., why = \"not known: ...\" }";
+                   { assumed = ..., why = \"not known: ...\" }, or state a `source` for the whole profile";
     let missing = format!(
         "mine.toml:24:12: `carriage` {message}\n  carriage = {{ is = \"source-nat\", evidence = \"D\" }}\n             ^"
     );

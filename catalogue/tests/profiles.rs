@@ -144,20 +144,24 @@ fn a_value_without_a_source_is_refused_where_it_stands() {
     assert_eq!(
         told,
         "mine.toml:15:9: `pool.share` has no source: write { is = ..., source = \"...\", evidence = \"M, S, D, I or R\" \
-         }, or { assumed = ..., why = \"not known: ...\" }\n  share = { is = \"always\" }\n          ^"
+         }, or { assumed = ..., why = \"not known: ...\" }, or state a `source` for the whole profile\n  share = { is = \"always\" }\n          ^"
     );
 }
 
 #[test]
 fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
     let cases = [
-        (r#"is = "always""#, r#"is = "sometimes""#, "15:16: `pool.share` cannot be that: choose one of never, safe,"),
+        (
+            r#"is = "always""#,
+            r#"is = "sometimes""#,
+            "15:16: `pool.share` cannot be that: it is one of `never`, `safe`,",
+        ),
         ("share =", "shares =", "15:1: unknown field `shares`"),
-        (r#"is = "round-robin""#, r#"is = "5-tuple-hash""#, "10:1: the 5-tuple is not known at L7"),
+        (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
         ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has weight 300"),
-        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` is no time"),
-        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` is no time"),
+        (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
+        (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:1: `pool` belongs to L7"),
         (r#"name = "mine""#, r#"name = "shared-pool""#, "3:8: there is another profile or mechanism called"),
         (r#"name = "mine""#, r#"name = "a+b""#, "3:8: a profile's name is"),
@@ -191,15 +195,15 @@ fn parts_that_need_one_another_are_refused_apart() {
     assert!(with(&passive).unwrap_err().contains("at least 1"));
     let check = |timeout: &str, uri: &str| {
         let [timeout, uri] = [timeout, uri].map(|text| cite(&format!("{text:?}")));
-        let (tcp, interval, two) = (cite("\"http\""), cite("\"2s\""), cite("2"));
+        let (tcp, interval, two, alive) = (cite("\"http\""), cite("\"2s\""), cite("2"), cite("[401]"));
         with(&format!(
-            "[profile.check]\nprobe = {tcp}\nuri = {uri}\ninterval = {interval}\ntimeout = {timeout}\nrise = {two}\n\
+            "[profile.check]\nprobe = {tcp}\nstatuses = {alive}\nuri = {uri}\ninterval = {interval}\ntimeout = {timeout}\nrise = {two}\n\
              fall = {two}\n"
         ))
     };
     assert_eq!(check("2s", "/up"), Ok(()));
-    assert!(check("3s", "/up").unwrap_err().contains("checks do not overlap"));
-    assert!(check("2s", "up").unwrap_err().contains("is no path"));
+    assert!(check("3s", "/up").unwrap_err().contains("timeout (3s) is longer than its interval (2s)"));
+    assert!(check("2s", "up").unwrap_err().contains("is no path to ask"));
     let schemes = format!("[profile.pin]\ntrigger = {}\n", cite("\"401\""));
     assert!(with(&schemes).unwrap_err().contains("`pin.schemes` is missing"));
 }
@@ -222,13 +226,4 @@ fn a_profile_describes_itself_with_its_own_data_alone() {
         let read = Profile::parse(&toml, "alone.toml").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((&read[..], &name, defects.len()), (std::slice::from_ref(profile), &profile.name, 0));
     }
-}
-
-#[test]
-fn a_file_with_unusual_headers_is_described_as_a_whole() {
-    let squid = include_str!("../profiles/proxies.toml").split("[[profile]]").nth(1).expect("squid is the first");
-    let text = format!("[[ profile ]]{}", squid.replace("\"squid\"", "\"ours\""));
-    let profiles = Profile::parse(&text, "own.toml").unwrap_or_else(|error| panic!("{error}"));
-    let BalancerSpec::Profile { toml, .. } = profiles[0].spec() else { panic!("it is a profile") };
-    assert_eq!(toml, text);
 }

@@ -53,7 +53,7 @@ pub(crate) struct Run {
     /// than once. All mechanisms by default.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) balancer: Vec<String>,
-    /// A file of product profiles of your own (see catalogue/profiles); each is run over. May be given more than once.
+    /// A file of product profiles of your own (see docs/profile-schema.md); each is run over. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// The seed: the same seed gives the same trace, byte for byte.
@@ -127,13 +127,29 @@ pub(crate) struct Explain {
     /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+    /// In words, or as the file of a profile, to start one of your own from.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Explanation,
+}
+
+/// How to explain a balancer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Explanation {
+    /// For people.
+    #[default]
+    Pretty,
+    /// A file of profiles, for `--profile`.
+    Toml,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The balancer in front of the servers.
-    #[arg(long, short, value_name = "NAME", default_value = "pin-on-401")]
-    pub(crate) balancer: String,
+    /// The balancer in front of the servers: pin-on-401, or the profile of the file where there is one, by default.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) balancer: Option<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md). Where it has several, --balancer names one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
     /// How many IIS servers.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) iis: u32,

@@ -17,13 +17,24 @@ pub(crate) fn find(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec
     if names.is_empty() && own.is_empty() {
         return Ok(mechanisms().iter().map(Mechanism::spec).collect());
     }
+    let mut found = named(names, own)?;
+    if !names.iter().any(|name| own.iter().any(|own| own.name == base(name))) {
+        found.extend(own.iter().map(Profile::spec));
+    }
+    Ok(found)
+}
+
+/// A balancer's name without its defects.
+fn base(name: &str) -> &str {
+    name.split('+').next().unwrap_or_default()
+}
+
+/// The balancers of these names, each once.
+pub(crate) fn named(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec>, Failure> {
     let mut found: Vec<BalancerSpec> = Vec::new();
-    let mut own_named = false;
     for name in names {
-        let base = name.split('+').next().unwrap_or_default();
-        let own = own.iter().find(|own| own.name == base);
-        own_named |= own.is_some();
-        let profile = own.or_else(|| profiles().iter().find(|profile| profile.name == base));
+        let own = own.iter().find(|own| own.name == base(name));
+        let profile = own.or_else(|| profiles().iter().find(|profile| profile.name == base(name)));
         let spec = match profile {
             Some(profile) => with_defects(profile, name)?,
             None => stickler_catalogue::find(name).map_err(|error| Failure::Wrong(error.to_string()))?.spec(),
@@ -31,9 +42,6 @@ pub(crate) fn find(names: &[String], own: &[Profile]) -> Result<Vec<BalancerSpec
         if !found.contains(&spec) {
             found.push(spec);
         }
-    }
-    if !own_named {
-        found.extend(own.iter().map(Profile::spec));
     }
     Ok(found)
 }

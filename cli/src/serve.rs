@@ -18,7 +18,10 @@ use stickler_wire::{Options, Site, Supervisor};
 #[cfg(unix)]
 use crate::args::Supervise;
 use crate::args::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
-use crate::{Failure, own_file};
+use crate::{Failure, balancers, own_file};
+
+/// The balancer that serves where none is named.
+const BALANCER: &str = "pin-on-401";
 
 /// The account that the servers share.
 const SERVICE: &str = "svc-web";
@@ -36,7 +39,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     runtime.block_on(async {
         let options = options(arguments)?;
         warn(arguments)?;
-        let topology = options.topology.clone();
+        let (topology, balancer) = (options.topology.clone(), options.balancer.spec().to_string());
         let site = Site::start(options).map_err(|error| Failure::Wrong(error.to_string()))?;
         if let Some(file) = &arguments.kerberos.krb5_conf {
             own_file::write(file, &site.kdc.krb5_conf())?;
@@ -47,7 +50,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
         let deaf = |error: io::Error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}"));
         // Whoever reads the last line of the announcement may send the signal at once.
         let end = end_asked_for().map_err(deaf)?;
-        announce(&site, &topology, arguments)?;
+        announce(&site, &topology, &balancer, arguments)?;
         end.await.map_err(deaf)?;
         writeln!(io::stdout(), "stopped")?;
         Ok(())
@@ -96,8 +99,7 @@ fn warn(arguments: &Serve) -> io::Result<()> {
 fn options(arguments: &Serve) -> Result<Options, Failure> {
     // A reader that has gone away is no reason to stop serving.
     let print = |line: String| drop(writeln!(io::stdout(), "{}", escape::line(&line)));
-    let balancer = Balancer::of(&BalancerSpec::named(&arguments.balancer));
-    let balancer = balancer.map_err(|error| Failure::Wrong(error.to_string()))?;
+    let balancer = Balancer::of(&balancer(arguments)?).map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut options = Options::new(topology(arguments)?, balancer);
     options.address = arguments.listen;
     options.controller_address = arguments.listen_dc;
@@ -116,6 +118,20 @@ fn options(arguments: &Serve) -> Result<Options, Failure> {
     Ok(options)
 }
 
+/// The balancer that is asked for.
+fn balancer(arguments: &Serve) -> Result<BalancerSpec, Failure> {
+    let own = balancers::own_profiles(&arguments.profile)?;
+    let names: Vec<String> = match (&arguments.balancer, own.is_empty()) {
+        (Some(name), _) => vec![name.clone()],
+        (None, true) => vec![BALANCER.into()],
+        (None, false) => own.iter().map(|profile| profile.name.clone()).collect(),
+    };
+    match &balancers::named(&names, &own)?[..] {
+        [only] => Ok(only.clone()),
+        _ => Err(Failure::Wrong(format!("--balancer has to say which of these serves: {}", names.join(", ")))),
+    }
+}
+
 /// The standard site, set up as the arguments say.
 fn topology(arguments: &Serve) -> Result<Topology, Failure> {
     let mut topology = standard::site(arguments.iis);
@@ -125,8 +141,7 @@ fn topology(arguments: &Serve) -> Result<Topology, Failure> {
         PoolIdentity::Service => (AppPool::Service(SERVICE.into()), Some(SERVICE.into())),
     };
     let names: Vec<String> = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned()).collect();
-    let password = SERVICE_PASSWORD.into();
-    topology.domain.users.push(UserSpec { name: SERVICE.into(), password, forbidden: false });
+    topology.domain.users.push(UserSpec::new(SERVICE, SERVICE_PASSWORD));
     topology.domain.services.extend(account.map(|account| ServiceSpec {
         account,
         spns: names.clone(),
@@ -168,7 +183,7 @@ fn add_accounts(topology: &mut Topology, arguments: &LocalAccounts) -> Result<()
         }
         for spec in topology.servers.iter_mut().filter(|spec| meant(spec)) {
             spec.accounts.retain(|user| !user.name.eq_ignore_ascii_case(name));
-            spec.accounts.push(UserSpec { name: name.clone(), password: password.clone(), forbidden: false });
+            spec.accounts.push(UserSpec::new(name, password));
         }
     }
     Ok(())
@@ -195,10 +210,10 @@ fn tls(arguments: &Tls) -> Option<TlsSpec> {
     Some(TlsSpec { upstream, http2: arguments.http2 })
 }
 
-fn announce(site: &Site, topology: &Topology, arguments: &Serve) -> io::Result<()> {
+fn announce(site: &Site, topology: &Topology, balancer: &str, arguments: &Serve) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let curl = Curl::of(site, arguments);
-    writeln!(out, "balancer  {:<18} {}://{}/", arguments.balancer, curl.scheme, site.front_end)?;
+    writeln!(out, "balancer  {balancer:<18} {}://{}/", curl.scheme, site.front_end)?;
     let scheme = if site.tls.as_ref().is_some_and(|tls| tls.servers) { "https" } else { "http" };
     for (name, address) in &site.servers {
         writeln!(out, "server    {name:<18} {scheme}://{address}/")?;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 23] = [
+const LEVELS: [(&str, u8); 24] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
     ("tls", 1),
+    ("http1", 1),
     ("oracle", 1),
     ("lb-core", 1),
     ("netlogon", 1),

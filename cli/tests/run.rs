@@ -84,6 +84,24 @@ fn profiles_of_ones_own_are_run_over_and_a_wrong_one_points_at_the_place() {
 }
 
 #[test]
+fn what_explain_prints_as_toml_is_a_profile_to_start_from() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed.toml");
+    let path = file.to_str().expect("the test's path is UTF-8");
+    for (name, own) in [("haproxy-safe", "haproxy-safe"), ("pin-on-401+B6", "my-pin-on-401-b6")] {
+        let printed = stickler(&["explain", name, "--format", "toml"]);
+        assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+        std::fs::write(&file, stdout(&printed)).expect("the test's profile can be written");
+        assert_eq!(stdout(&stickler(&["explain", path, "--format", "toml"])), stdout(&printed));
+        let output = stickler(&["run", "lone-one-backend", "--profile", path, "--balancer", own]);
+        assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    }
+    let extended = "[[profile]]\nname = \"ours\"\nextends = \"pin-on-401\"\nsource = \"a wish\"\nscrub = \"X-User\"\n";
+    std::fs::write(&file, extended).expect("and again");
+    let output = stickler(&["run", "lone-two-backends", "--profile", path]);
+    assert!(stdout(&output).contains("1 run, 1 as expected"), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn explain_tells_of_profiles_mechanisms_and_faults() {
     let explained = |name| stdout(&stickler(&["explain", name]));
     assert!(explained("haproxy-safe").contains("[1] "), "with sources");

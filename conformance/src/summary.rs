@@ -84,7 +84,7 @@ fn stopped(outcomes: &[Outcome]) -> String {
     let _ = writeln!(text, "\nNot played to the end: {}", names(&all));
     let _ = writeln!(text, "  for example {}:", first.name);
     indented(&mut text, first.stopped.as_deref().unwrap_or_default());
-    let _ = writeln!(text, "  alone, with a backtrace: RUST_BACKTRACE=1 {}", first.replay);
+    let _ = writeln!(text, "  alone: {}", first.replay);
     text
 }
 

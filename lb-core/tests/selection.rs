@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use stickler_lb_core::policy::backends::Backends;
+use stickler_lb_core::policy::persist::Mask;
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule, Selection, Subject};
 use stickler_lb_core::{BackendState, Layer, Protocol, RequestHead, RuleError};
 use stickler_model::Entropy;
@@ -15,8 +16,8 @@ const ALGORITHMS: [Algorithm; 7] = [
     Algorithm::Random { draws: 1 },
     Algorithm::Random { draws: 2 },
     Algorithm::LeastConnections,
-    Algorithm::Hash(HashKey::Source),
-    Algorithm::ConsistentHash(HashKey::Source),
+    Algorithm::Hash(HashKey::Source(Mask::HOST)),
+    Algorithm::ConsistentHash(HashKey::Source(Mask::HOST)),
 ];
 
 fn rule(algorithm: Algorithm, weights: &[u16]) -> SelectRule {
@@ -100,7 +101,7 @@ proptest! {
     #[test]
     fn a_consistent_hash_moves_only_the_keys_of_the_backend_that_goes(weights in weights(), gone in 0..7_usize) {
         let gone = gone % weights.len();
-        let mut hash = selection(&rule(Algorithm::ConsistentHash(HashKey::Source), &weights), weights.len(), 0);
+        let mut hash = selection(&rule(Algorithm::ConsistentHash(HashKey::Source(Mask::HOST)), &weights), weights.len(), 0);
         let all = Backends::new(weights.len(), None);
         let mut rest = all.clone();
         rest.set_state(gone, BackendState::Down);
@@ -151,7 +152,9 @@ fn a_seed_repeats_random_choices_and_another_does_not() {
 
 #[test]
 fn many_keys_spread_over_a_hash_as_over_draws() {
-    for algorithm in [Algorithm::Hash(HashKey::Source), Algorithm::ConsistentHash(HashKey::Source)] {
+    for algorithm in
+        [Algorithm::Hash(HashKey::Source(Mask::HOST)), Algorithm::ConsistentHash(HashKey::Source(Mask::HOST))]
+    {
         let weights = [1, 2, 0, 5];
         let counts = counts(&rule(algorithm.clone(), &weights), 4, 8_000, 0);
         let like = rule(Algorithm::Random { draws: 1 }, &weights);
@@ -174,7 +177,8 @@ fn one_key_stays_and_only_its_own_part_of_the_request_counts() {
     };
     let uri = |query| HashKey::Uri { query };
     let varies = |picks: Vec<Option<usize>>| picks.iter().any(|pick| *pick != picks[0]);
-    assert!(!varies((0..40).map(|port| pick(HashKey::Source, &format!("/{port}"), "a", port)).collect()));
+    assert!(!varies((0..40).map(|port| pick(HashKey::Source(Mask::HOST), &format!("/{port}"), "a", port)).collect()));
+    assert!(varies((0..40).map(|port| pick(HashKey::SourceAndPort, "/", "a", port)).collect()));
     assert!(!varies((0..40).map(|port| pick(uri(false), &format!("/?{port}"), "a", port)).collect()));
     assert!(varies((0..40).map(|port| pick(uri(true), &format!("/?{port}"), "a", port)).collect()));
     assert!(varies((0..40).map(|port| pick(uri(false), &format!("/{port}"), "a", port)).collect()));
@@ -190,6 +194,23 @@ fn a_request_without_the_field_takes_its_turn() {
     let mut selection = selection(&rule(Algorithm::Hash(HashKey::Header("x-user".into())), &[]), 3, 0);
     let picks: Vec<_> = (0..4).map(|_| selection.pick(&Backends::new(3, None), &from(0), None).unwrap()).collect();
     assert_eq!(picks, [0, 1, 2, 0]);
+}
+
+#[test]
+fn clients_that_are_equal_under_the_mask_have_one_key() {
+    let picks = |mask: Mask, clients: [[u8; 4]; 12]| {
+        let mut selection = selection(&rule(Algorithm::Hash(HashKey::Source(mask)), &[]), 3, 0);
+        clients.map(|client| {
+            let subject = Subject { client: (client, 1).into(), front: None, head: None };
+            selection.pick(&Backends::new(3, None), &subject, None)
+        })
+    };
+    let near = std::array::from_fn(|index| [10, 0, 0, index as u8]);
+    let far = std::array::from_fn(|index| [10, 0, index as u8, 1]);
+    let network = Mask { v4: 24, v6: 128 };
+    assert!(picks(network, near).iter().all(|&pick| pick == picks(network, near)[0]));
+    assert!(picks(network, far).iter().any(|&pick| pick != picks(network, far)[0]));
+    assert!(picks(Mask::HOST, near).iter().any(|&pick| pick != picks(Mask::HOST, near)[0]));
 }
 
 #[test]
@@ -223,6 +244,8 @@ fn wrong_parameters_are_told_with_what_to_do() {
         keyed(HashKey::Uri { query: true }, Layer::L4).to_string(),
         "the URI is not known at L4: choose another key for the hash"
     );
+    let wide = Mask { v4: 33, v6: 128 };
+    assert_eq!(keyed(HashKey::Source(wide), Layer::L4), RuleError::Mask { v4: 33, v6: 128 });
     assert_eq!(keyed(HashKey::Header("a b".into()), Layer::L7), RuleError::HeaderName("a b".into()));
     let none = SelectRule { max_connections: Some(0), ..SelectRule::new(Algorithm::RoundRobin) };
     assert!(matches!(error(&none, Layer::L7), RuleError::Zero(_)));

@@ -18,6 +18,7 @@
 
 mod clock;
 pub mod gate;
+mod half_closed;
 pub mod health;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
 use crate::clock::instant;
+use crate::half_closed::{Directions, Noted};
 use crate::health::{Traffic, watch};
 use crate::proxy_protocol::{header, read_header};
 
@@ -47,6 +48,9 @@ pub struct FlowLimits {
     pub connect: Duration,
     /// Time for the PROXY protocol header that has to come first; then the downstream connection is closed.
     pub header: Duration,
+    /// Once one direction of a flow has ended, for how long the other may be quiet; then both connections are closed. A
+    /// server that lost power never ends its direction (HAProxy has `timeout client-fin` and `timeout server-fin` for it).
+    pub half_closed: Duration,
     /// Bytes in flight within the splice, each way.
     pub buffer: usize,
     /// Downstream connections at a time; more are closed at once.
@@ -55,7 +59,14 @@ pub struct FlowLimits {
 
 impl Default for FlowLimits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), header: Duration::from_secs(5), buffer: 16 * 1024, downstreams: 65_536 }
+        Self {
+            connect: Duration::from_secs(5),
+            header: Duration::from_secs(5),
+            // For so long Linux waits for the other end of a connection that nobody holds any more (`tcp_fin_timeout`).
+            half_closed: Duration::from_mins(1),
+            buffer: 16 * 1024,
+            downstreams: 65_536,
+        }
     }
 }
 
@@ -76,7 +87,7 @@ impl SpliceConfig {
 
 /// Splices connections from `listener` to backends as the policy decides, until it is dropped.
 ///
-/// Half-closes pass through; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
+/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
 /// end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
@@ -213,9 +224,14 @@ impl<N: Net> Splice<N> {
         {
             return;
         }
-        let buffer = self.limits.buffer;
+        let (buffer, directions) = (self.limits.buffer, Arc::new(Directions::default()));
+        let mut ends = (Noted::new(&mut downstream, &directions), Noted::new(&mut upstream, &directions));
         // An error on either side drops both, which closes both.
-        let _ = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
+        tokio::select! {
+            biased;
+            _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => {}
+            () = directions.half_closed_for(self.limits.half_closed) => {}
+        }
     }
 
     fn work(&self) -> Option<Time> {

@@ -1,26 +1,19 @@
 //! A health check that logs on: one request on a connection of its own.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Method, Uri};
 use stickler_auth::http::{DEFAULT_TOKEN_LIMIT, Scheme, format_token, parse_challenges};
+use stickler_http1::{Lookup as _, ReadError, ResponseHead, Wire, write};
 use stickler_model::Profile;
 use stickler_model::capabilities::Packages;
 use stickler_model::{Env, Identity, Leg};
 use stickler_net::{Net, Stream};
 
 use crate::agent::{Exchange, MethodKind, Response, Send, Step, Target};
-use crate::connection::MAX_HEAD;
 use crate::error::{InvalidRequest, NoAnswer};
-use crate::message::keeps_alive;
+use crate::http1::{self, After, Broken, Upload};
 use crate::profile::UserAgent;
 use crate::session::initiator;
 use crate::tickets::TokenContext;
@@ -75,23 +68,10 @@ pub async fn check<N: Net>(net: &N, env: &Env, target: SocketAddr, check: &Check
 /// # Errors
 /// Why there is no answer.
 pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
-    let http = Builder::new().title_case_headers(true).max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream));
-    let (sender, connection) = http.await.map_err(NoAnswer::Lost)?;
-    let (mut connection, mut asking) = (pin!(connection), pin!(ask(sender, env, check)));
-    // Driven by this future and not by a task, so that it ends with this future.
-    let ended = tokio::select! {
-        biased;
-        checked = &mut asking => return checked,
-        ended = &mut connection => ended,
-    };
-    // The last answer may have arrived together with the end.
-    match ended {
-        Ok(()) => asking.await,
-        Err(error) => Err(NoAnswer::Lost(error)),
-    }
-}
-
-async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>) -> Result<CheckResult, NoAnswer> {
+    // The request line holds the path and the query, whatever else was given.
+    let uri = Uri::try_from(check.uri).map_err(|_| InvalidRequest::Path(check.uri.to_owned()))?;
+    let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    HeaderValue::try_from(check.host).map_err(|_| InvalidRequest::Host)?;
     let agent = UserAgent {
         product: "stickler-check",
         preemptive: false,
@@ -100,26 +80,28 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
         ..UserAgent::of(Profile::CURL)
     };
     let initiator = check.identity.map(|identity| Arc::new(initiator(identity, &agent, check.host)));
-    let product = HeaderValue::from_static(agent.product);
     let mut exchange = Exchange::new(Arc::new(agent), initiator, MethodKind::of(&Method::GET));
     let fresh = TokenContext { net: &(), env, skew: 0, binding: None };
     // It has no tickets, and sends no token before the server asks for one.
     let Step::Send(mut send) = exchange.begin(false) else { return Err(NoAnswer::NothingSent) };
+    let (mut wire, mut head, mut body) = (Wire::new(stream), ResponseHead::default(), Vec::new());
     loop {
-        sender.ready().await.map_err(NoAnswer::Lost)?;
-        let answer = sender.send_request(request(check, &send, &product)?).await;
-        let answer = answer.map_err(NoAnswer::Lost)?;
-        let (status, open) = (answer.status().as_u16(), keeps_alive(&answer));
-        let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
-        let offers = parse_challenges(challenges, DEFAULT_TOKEN_LIMIT).unwrap_or_default();
-        match exchange.take_response(Response { status, offers: &offers, keeps_alive: open }, &fresh) {
+        write_request(&mut wire, check.host, target, &send);
+        let mut asked = http1::Exchange::new(&mut wire, Upload::nothing());
+        asked.head(&mut head).await.map_err(|error| broken(error, 0))?;
+        let offers = parse_challenges(head.fields().all("WWW-Authenticate"), DEFAULT_TOKEN_LIMIT).unwrap_or_default();
+        let (status, keeps_alive) = (head.status(), head.keeps_alive());
+        match exchange.take_response(Response { status, offers: &offers, keeps_alive }, &fresh) {
             Step::Send(next) if next.connection == Target::Same => {
-                pass(answer).await?;
-                send = next;
+                match read(asked, &head, &mut body, MAX_PASSED + 1).await? {
+                    After::Open => send = next,
+                    After::Cut => return Err(NoAnswer::TooLong(MAX_PASSED)),
+                    After::Ends => return Err(NoAnswer::Lost(ReadError::Ended.into())),
+                }
             }
             // A check has only one connection, so a handshake that requires another one is over.
             Step::Send(_) | Step::Ticket(_) | Step::Answer => {
-                let mut body = start(answer, check.keep.max(PAGE)).await?;
+                read(asked, &head, &mut body, check.keep.max(PAGE)).await?;
                 let acl = status == 401 && body.windows(5).any(|five| five == b"401.3");
                 let logged_on = send.leg == Leg::Authenticate && (status != 401 || acl);
                 body.truncate(check.keep);
@@ -129,48 +111,37 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, env: &Env, check: &Check<'_>
     }
 }
 
-fn request(check: &Check<'_>, send: &Send, product: &HeaderValue) -> Result<Request<Empty<Bytes>>, InvalidRequest> {
-    let uri = Uri::try_from(check.uri).map_err(|_| InvalidRequest::Path(check.uri.to_owned()))?;
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = uri;
-    let headers = request.headers_mut();
-    let host = HeaderValue::try_from(check.host).map_err(|_| InvalidRequest::Host)?;
-    headers.insert(HOST, host);
+fn write_request<S: Stream>(wire: &mut Wire<S>, host: &str, target: &str, send: &Send) {
+    let output = wire.output();
+    write::request_line(output, "GET", target);
+    write::field(output, "Host", host);
     if let Some(token) = &send.token {
-        let value = HeaderValue::try_from(format_token(token.scheme, &token.token))
-            .expect("a scheme's name and base64 are visible ASCII");
-        headers.insert(AUTHORIZATION, value);
+        write::field(output, "Authorization", format_token(token.scheme, &token.token));
     }
-    headers.insert(USER_AGENT, product.clone());
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    Ok(request)
+    write::field(output, "User-Agent", "stickler-check");
+    write::field(output, "Accept", "*/*");
+    write::end(output);
 }
 
-/// Reads and discards a body.
-async fn pass(answer: http::Response<Incoming>) -> Result<(), NoAnswer> {
-    let mut length = 0;
-    let mut body = answer.into_body();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| NoAnswer::Truncated { length, error })?;
-        length += frame.data_ref().map_or(0, Bytes::len);
-        if length > MAX_PASSED {
-            return Err(NoAnswer::TooLong(MAX_PASSED));
-        }
-    }
-    Ok(())
+/// Reads a body, up to its first `max` bytes.
+async fn read<S: Stream>(
+    asked: http1::Exchange<'_, S>,
+    head: &ResponseHead,
+    body: &mut Vec<u8>,
+    max: usize,
+) -> Result<After, NoAnswer> {
+    body.clear();
+    let after = asked.body(head, false, |data| {
+        body.extend_from_slice(&data[..data.len().min(max - body.len())]);
+        body.len() < max
+    });
+    let after = after.await;
+    after.map_err(|error| broken(error, body.len()))
 }
 
-/// Returns the first bytes of a body, up to `max` of them.
-async fn start(answer: http::Response<Incoming>, max: usize) -> Result<Vec<u8>, NoAnswer> {
-    let mut kept = Vec::new();
-    let mut body = answer.into_body();
-    while kept.len() < max
-        && let Some(frame) = body.frame().await
-    {
-        let frame = frame.map_err(|error| NoAnswer::Truncated { length: kept.len(), error })?;
-        if let Ok(data) = frame.into_data() {
-            kept.extend_from_slice(&data[..data.len().min(max - kept.len())]);
-        }
+fn broken(error: Broken, length: usize) -> NoAnswer {
+    match error {
+        Broken::NoHead(error) => NoAnswer::Lost(error.into()),
+        Broken::InBody(error) => NoAnswer::Truncated { length, error: error.into() },
     }
-    Ok(kept)
 }

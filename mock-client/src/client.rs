@@ -17,8 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use stickler_auth::http::{Scheme, format_token};
+use stickler_http1::Fields;
 use stickler_model::action::MAX_ANSWER_HEAD;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
@@ -41,7 +42,7 @@ use crate::transfer::{Environment, Shared, Task};
 
 /// A user agent on one host. Clones are handles on the same user agent.
 #[derive(Clone)]
-pub struct Client<N> {
+pub struct Client<N: Net> {
     shared: Arc<Shared<N>>,
     limits: RequestLimits,
     environment: Environment,
@@ -169,7 +170,7 @@ impl<N: Net> Client<N> {
         match outcome {
             Ok(received) => {
                 answer.status = Some(received.status);
-                answer.headers = fields(&received.content.headers);
+                answer.headers = head_of(&received.fields);
                 answer.application = received.content.application;
                 (answer.body_length, answer.body_digest) = (received.content.length, received.content.digest);
             }
@@ -213,15 +214,12 @@ impl<N: Net> Client<N> {
 }
 
 /// Returns the fields of a head as text, up to [`MAX_ANSWER_HEAD`] bytes.
-fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
-    let fields = headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+fn head_of(fields: &Fields) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut length = 0;
-    fields
-        .take_while(|(name, value)| {
-            length += name.len() + value.len();
-            length <= MAX_ANSWER_HEAD
-        })
-        .collect()
+    let fits = fields.iter().take_while(|(name, value)| {
+        length += name.len() + value.len();
+        length <= MAX_ANSWER_HEAD
+    });
+    fits.map(|(name, value)| (text(name), text(value))).collect()
 }

@@ -1,43 +1,102 @@
 //! A connection of a client.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::http2;
 use stickler_auth::channel_binding::ChannelBinding;
+use stickler_http1::Wire;
+use stickler_model::sync::Lock;
+use stickler_net::Stream;
+use stickler_tls::Secured;
 
-use crate::link::{Known, Link};
+use crate::link::{Known, Link, Watched};
 use crate::message::Outgoing;
-
-/// Longest head of an answer, in bytes: twice http.sys's own limit for the head of a request, 16 KiB.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+use crate::pool::Open;
 
 /// A connection in use by one request. Dropping it closes the connection, unless it is shared.
-pub(crate) struct Connection {
+pub(crate) struct Connection<S> {
     number: u32,
-    sender: Sender,
+    sender: Sender<S>,
     binding: Option<ChannelBinding>,
     link: Arc<Link>,
 }
 
+/// An HTTP/1.1 connection to a server.
+pub(crate) type ClientWire<S> = Wire<Watched<Secured<S>>>;
+
 /// Where requests go in.
-pub(crate) enum Sender {
-    /// HTTP/1.1: one request at a time.
-    Http1(http1::SendRequest<Outgoing>),
+pub(crate) enum Sender<S> {
+    /// HTTP/1.1: one request at a time. The connection is here while a request uses it, and else at rest.
+    Http1 {
+        /// `None` while the connection is at rest.
+        wire: Option<Box<ClientWire<S>>>,
+        /// Where it rests.
+        rest: Arc<Rest<S>>,
+        /// What records its end.
+        open: Arc<Open<S>>,
+    },
     /// HTTP/2: concurrent requests.
     Http2(http2::SendRequest<Outgoing>),
 }
 
-impl Connection {
-    /// Creates the handle of an open connection. `binding` is the channel binding of the server's certificate.
-    pub(crate) fn new(number: u32, sender: Sender, binding: Option<ChannelBinding>, link: Arc<Link>) -> Self {
-        Self { number, sender, binding, link }
+/// The place of an idle connection, where its end is noticed.
+pub(crate) struct Rest<S>(Lock<Resting<S>>);
+
+struct Resting<S> {
+    wire: Option<Box<ClientWire<S>>>,
+    /// The task that watches.
+    watcher: Option<Waker>,
+}
+
+impl<S: Stream> Rest<S> {
+    /// Creates the place of a connection that is in use.
+    pub(crate) fn new() -> Self {
+        Self(Lock::new(Resting { wire: None, watcher: None }))
     }
 
+    /// Waits until the server says something or ends the connection while it is at rest. The connection is closed then.
+    pub(crate) async fn disturbed(&self) {
+        let ended = std::future::poll_fn(|cx| {
+            let mut resting = self.0.lock();
+            if resting.watcher.as_ref().is_none_or(|watcher| !watcher.will_wake(cx.waker())) {
+                resting.watcher = Some(cx.waker().clone());
+            }
+            match &mut resting.wire {
+                Some(wire) => wire.poll_fill(cx).map(|_| resting.wire.take()),
+                None => Poll::Pending,
+            }
+        });
+        drop(ended.await);
+    }
+
+    fn begin(&self, wire: Box<ClientWire<S>>) {
+        let watcher = {
+            let mut resting = self.0.lock();
+            resting.wire = Some(wire);
+            resting.watcher.take()
+        };
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
+    }
+
+    fn end(&self) -> Option<Box<ClientWire<S>>> {
+        self.0.lock().wire.take()
+    }
+}
+
+impl<S> Connection<S> {
     /// Returns the connection's number in the trace.
     pub(crate) fn number(&self) -> u32 {
         self.number
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// Creates the handle of an open connection. `binding` is the channel binding of the server's certificate.
+    pub(crate) fn new(number: u32, sender: Sender<S>, binding: Option<ChannelBinding>, link: Arc<Link>) -> Self {
+        Self { number, sender, binding, link }
     }
 
     /// Returns the channel binding of the certificate that the server has shown; `None` without TLS.
@@ -45,23 +104,39 @@ impl Connection {
         self.binding
     }
 
-    /// Waits until a request can be sent.
-    pub(crate) async fn ready(&mut self) -> hyper::Result<()> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.ready().await,
-            Sender::Http2(sender) => sender.ready().await,
+    /// Returns where requests go in.
+    pub(crate) fn sender(&mut self) -> &mut Sender<S> {
+        &mut self.sender
+    }
+
+    /// Returns the state that the connection shares with its task.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Lets an HTTP/1.1 connection rest until the next request.
+    pub(crate) fn rest(&mut self) {
+        if let Sender::Http1 { wire, rest, .. } = &mut self.sender
+            && let Some(wire) = wire.take()
+        {
+            rest.begin(wire);
         }
     }
 
-    /// Sends a request, and waits for the head of its answer.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
+    /// Takes an HTTP/1.1 connection for a request. Returns whether it is still open and quiet: curl and Chromium look
+    /// before they use a connection again (`conn_is_alive` in curl's `lib/url.c`, `IsConnectedAndIdle` in Chromium's
+    /// `net/socket`).
+    pub(crate) fn take(&mut self) -> bool {
+        let Sender::Http1 { wire, rest, .. } = &mut self.sender else { return true };
+        if wire.is_none() {
+            *wire = rest.end();
         }
+        let Some(wire) = wire else { return false };
+        let quiet = wire.input().is_empty() && wire.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending();
+        if !quiet {
+            self.link.announced();
+        }
+        quiet
     }
 
     /// Returns whether the connection is HTTP/2, so that other requests may use it at the same time.
@@ -106,10 +181,13 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
-        if !self.is_shared() {
-            self.close();
+        if let Sender::Http1 { wire, rest, open } = &mut self.sender {
+            // The socket closes before the end is recorded.
+            drop((wire.take(), rest.0.lock().wire.take()));
+            self.link.end();
+            open.ended();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderName;
+use stickler_http1::ReadError;
 
 /// Why a request has no answer. The text, which becomes part of the trace, includes the causes, so there is no
 /// [`Error::source`].
@@ -27,17 +28,17 @@ pub enum NoAnswer {
     },
     /// The connection was closed or reset before an answer came, and sending the request again was not safe.
     #[error("no answer: {}", describe(.0))]
-    Lost(hyper::Error),
+    Lost(Cause),
     /// The answer violates HTTP.
     #[error("the answer is not HTTP: {}", describe(.0))]
-    Malformed(hyper::Error),
+    Malformed(Cause),
     /// The connection was lost in the middle of the answer's body.
     #[error("the answer broke off after {length} bytes of its body: {}", describe(error))]
     Truncated {
         /// The number of bytes received of the body.
         length: usize,
         /// The cause.
-        error: hyper::Error,
+        error: Cause,
     },
     /// The body of an answer in the middle of a handshake is too long to read past.
     #[error("a page of more than {0} bytes in the middle of the handshake")]
@@ -51,6 +52,17 @@ pub enum NoAnswer {
     /// The request took longer than the limit, which is this time.
     #[error("timed out after {} s", .0.as_secs_f64())]
     Timeout(Duration),
+}
+
+/// Why a connection gave no answer, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// What was read over HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] ReadError),
+    /// What became of the stream over HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
 }
 
 /// A request that cannot be sent.

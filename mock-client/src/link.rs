@@ -30,6 +30,7 @@ pub(crate) struct Known {
 pub(crate) struct Link {
     ending: AtomicU8,
     close: Notify,
+    interrupt: Notify,
     known: Lock<Known>,
 }
 
@@ -54,11 +55,17 @@ impl Link {
     pub(crate) fn end(&self) {
         self.note(HERE);
         self.close.notify_one();
+        self.interrupt.notify_one();
     }
 
-    /// Waits until this side closes the connection.
+    /// Waits until this side closes the connection. The connection's task waits for it.
     pub(crate) async fn ended_here(&self) {
         self.close.notified().await;
+    }
+
+    /// Waits until this side closes the connection. The request that uses an HTTP/1.1 connection waits for it.
+    pub(crate) async fn interrupted(&self) {
+        self.interrupt.notified().await;
     }
 
     /// Returns whether this side closed the connection.

@@ -4,41 +4,36 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, USER_AGENT,
-};
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
-use http_body_util::BodyExt as _;
-use hyper::body::{Frame, Incoming, SizeHint};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use hyper::body::{Frame, SizeHint};
 use stickler_auth::http::format_token;
+use stickler_http1::{Fields, Lookup, write};
 use stickler_model::action::AppAnswer;
 use stickler_model::payload::{BodyHasher, Digest};
 use stickler_model::{Payload, REQUEST_ID_HEADER, RequestId, RequestSpec};
 
-use crate::agent::{Body, Send};
-use crate::error::{InvalidRequest, NoAnswer};
+use crate::agent::Send;
+use crate::error::InvalidRequest;
+use crate::http1::Upload;
 
 /// How much of an answer's body is kept to parse the application's answer, in bytes. The rest is only hashed.
 const MAX_APP_ANSWER: usize = 64 * 1024;
 
-/// Bytes of a body that are handed to the connection at once.
+/// Bytes of a body that are handed to an HTTP/2 connection at once.
 const CHUNK: usize = 16 * 1024;
-
-static ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
-static ANY: HeaderValue = HeaderValue::from_static("*/*");
-static ZERO: HeaderValue = HeaderValue::from_static("0");
 
 /// The parts that all legs of a request share.
 pub(crate) struct Template<'a> {
     id: RequestId,
     method: Method,
     uri: Uri,
-    tag: HeaderValue,
-    body: &'a Payload,
+    path: &'a str,
+    tag: String,
     /// The headers that the script adds.
-    extra: HeaderMap,
+    extra: &'a [(String, String)],
 }
 
 /// The body of a request, generated while it is sent.
@@ -52,8 +47,6 @@ pub(crate) struct Received {
     pub(crate) application: Option<AppAnswer>,
     pub(crate) length: u64,
     pub(crate) digest: Digest,
-    /// The fields of the answer's head.
-    pub(crate) headers: HeaderMap,
 }
 
 impl<'a> Template<'a> {
@@ -68,7 +61,8 @@ impl<'a> Template<'a> {
             .ok()
             .filter(|_| spec.path.starts_with('/'))
             .ok_or_else(|| InvalidRequest::Path(spec.path.clone()))?;
-        Ok(Self { id, method, uri, tag: id_value(id), body: &spec.body, extra: extra(&spec.headers)? })
+        check_extra(&spec.headers)?;
+        Ok(Self { id, method, uri, path: &spec.path, tag: id.to_string(), extra: &spec.headers })
     }
 
     pub(crate) fn id(&self) -> RequestId {
@@ -83,77 +77,87 @@ impl<'a> Template<'a> {
         &self.method
     }
 
-    /// Returns the HTTP/1.1 request of one leg, and the length of its body in bytes. The script's headers replace the
-    /// client's own, and its `Cookie` replaces the jar's.
-    pub(crate) fn request(
+    /// Returns the header fields of one leg, in the order of curl. The script's headers replace the client's own, and its
+    /// `Cookie` replaces the jar's.
+    pub(crate) fn fields(
         &self,
         send: &Send,
         host: &HeaderValue,
         agent: &HeaderValue,
         cookie: Option<HeaderValue>,
-    ) -> (Request<Outgoing>, u64) {
-        let payload = match send.body {
-            Body::Whole => self.body.clone(),
-            Body::Empty => Payload::Empty,
+        upload: &Upload<'_>,
+    ) -> Fields {
+        let mut fields = Fields::default();
+        let mut own = |name: &str, value: &[u8]| {
+            if !self.extra.iter().any(|(extra, _)| extra.eq_ignore_ascii_case(name)) {
+                fields.push(name, value);
+            }
         };
-        let length = payload.len();
-        let mut request = Request::new(Outgoing { payload, offset: 0 });
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(HOST, host.clone());
+        own("Host", host.as_bytes());
         if let Some(token) = &send.token {
-            let value = HeaderValue::try_from(format_token(token.scheme, &token.token))
-                .expect("a scheme's name and base64 are visible ASCII");
-            headers.insert(AUTHORIZATION, value);
+            own("Authorization", format_token(token.scheme, &token.token).as_bytes());
         }
-        headers.insert(USER_AGENT, agent.clone());
-        headers.insert(ACCEPT, ANY.clone());
-        headers.insert(ID_HEADER.clone(), self.tag.clone());
-        // RFC 9110 8.6: a length of 0 is stated if the method gives a body a meaning. hyper states any other length.
-        if length == 0 && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-            headers.insert(CONTENT_LENGTH, ZERO.clone());
-        }
+        own("User-Agent", agent.as_bytes());
+        own("Accept", b"*/*");
         if let Some(cookie) = cookie {
-            headers.insert(COOKIE, cookie);
+            own("Cookie", cookie.as_bytes());
         }
-        for name in self.extra.keys() {
-            headers.remove(name);
+        own("X-Stickler-Request", self.tag.as_bytes());
+        for (name, value) in self.extra {
+            fields.push(name, value);
         }
-        for (name, value) in &self.extra {
-            headers.append(name.clone(), value.clone());
+        let length = upload.payload.len();
+        // RFC 9110 8.6: a length of 0 is stated if the method gives a body a meaning.
+        if upload.chunked {
+            fields.push("Transfer-Encoding", "chunked");
+        } else if length > 0 || matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            fields.push("Content-Length", length.to_string());
         }
-        (request, length)
+        if upload.waits.is_some() {
+            fields.push("Expect", "100-continue");
+        }
+        fields
+    }
+
+    /// Writes the head of an HTTP/1.1 request.
+    pub(crate) fn write(&self, fields: &Fields, output: &mut BytesMut) {
+        write::request_line(output, self.method.as_str(), self.path);
+        write::fields(output, fields);
+        write::end(output);
+    }
+
+    /// Returns an HTTP/2 request, where `:authority` names the site instead of `Host` (RFC 9113 8.3.1).
+    ///
+    /// # Errors
+    /// `Host` is not an authority.
+    pub(crate) fn http2(&self, fields: &Fields, payload: &Payload) -> Result<Request<Outgoing>, InvalidRequest> {
+        let mut request = Request::new(Outgoing { payload: payload.clone(), offset: 0 });
+        *request.method_mut() = self.method.clone();
+        let mut parts = self.uri.clone().into_parts();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = fields.first("Host").and_then(|host| Authority::try_from(host).ok());
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| InvalidRequest::Authority)?;
+        for (name, value) in fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(HOST.as_str().as_bytes())) {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                request.headers_mut().append(name, value);
+            }
+        }
+        Ok(request)
     }
 }
 
-/// Converts a request to HTTP/2, where `:authority` names the site instead of `Host` (RFC 9113 8.3.1).
-///
-/// # Errors
-/// `Host` is not an authority.
-pub(crate) fn http2(mut request: Request<Outgoing>) -> Result<Request<Outgoing>, InvalidRequest> {
-    let host = request.headers_mut().remove(HOST);
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(Scheme::HTTPS);
-    parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| InvalidRequest::Authority)?;
-    Ok(request)
-}
-
-/// Parses the headers that a script adds.
-fn extra(headers: &[(String, String)]) -> Result<HeaderMap, InvalidRequest> {
-    let mut extra = HeaderMap::new();
+/// Checks the headers that a script adds.
+fn check_extra(headers: &[(String, String)]) -> Result<(), InvalidRequest> {
     for (name, value) in headers {
         let name = HeaderName::try_from(name.as_str()).map_err(|_| InvalidRequest::HeaderName(name.clone()))?;
-        if [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) || name == ID_HEADER {
+        if [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) || name == REQUEST_ID_HEADER {
             return Err(InvalidRequest::OwnHeader(name));
         }
-        let Ok(parsed) = HeaderValue::try_from(value.as_str()) else {
+        if HeaderValue::try_from(value.as_str()).is_err() {
             return Err(InvalidRequest::HeaderValue { name, value: value.clone() });
-        };
-        extra.append(name, parsed);
+        }
     }
-    Ok(extra)
+    Ok(())
 }
 
 impl hyper::body::Body for Outgoing {
@@ -178,77 +182,46 @@ impl hyper::body::Body for Outgoing {
     }
 }
 
-/// Reads an answer's body to its end.
-///
-/// # Errors
-/// The body is not complete.
-pub(crate) async fn read(response: Response<Incoming>) -> Result<Received, NoAnswer> {
-    let json =
-        response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let (head, mut body) = response.into_parts();
-    let mut hasher = BodyHasher::default();
-    let mut kept: Option<Vec<u8>> = json.then(Vec::new);
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| NoAnswer::Truncated { length, error })?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        hasher.update(&data);
-        kept = kept.filter(|_| length <= MAX_APP_ANSWER);
-        if let Some(kept) = &mut kept {
-            kept.extend_from_slice(&data);
-        }
-    }
-    let application = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-    let (length, digest) = hasher.finish();
-    Ok(Received { application, length, digest, headers: head.headers })
+/// Reads the body of an answer.
+pub(crate) struct Reader {
+    hasher: BodyHasher,
+    /// The start of the body; `None` if it is not JSON, or too long.
+    kept: Option<Vec<u8>>,
+    length: usize,
 }
 
-/// Returns whether the connection stays open after an answer (RFC 9112 9.3).
-pub(crate) fn keeps_alive(response: &Response<Incoming>) -> bool {
-    let says = |option: &str| {
-        response.headers().get_all(CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|&byte| byte == b',')
-                .any(|text| text.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
-        })
-    };
-    if response.version() == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
+impl Reader {
+    /// Creates the reader of an answer with these fields.
+    pub(crate) fn new(fields: &impl Lookup) -> Self {
+        let json = fields.first("Content-Type").is_some_and(|value| value.starts_with(b"application/json"));
+        Self { hasher: BodyHasher::default(), kept: json.then(Vec::new), length: 0 }
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn take(&mut self, data: &[u8]) {
+        self.length += data.len();
+        self.hasher.update(data);
+        let short = self.length <= MAX_APP_ANSWER;
+        if let Some(kept) = self.kept.as_mut().filter(|_| short) {
+            kept.extend_from_slice(data);
+        }
+    }
+
+    /// Returns the number of bytes so far.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Returns what was read.
+    pub(crate) fn finish(self) -> Received {
+        let kept = self.kept.filter(|kept| kept.len() == self.length);
+        let application = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+        let (length, digest) = self.hasher.finish();
+        Received { application, length, digest }
+    }
 }
 
 /// Returns the request id that a server echoed.
-pub(crate) fn echoed(headers: &HeaderMap) -> Option<RequestId> {
-    headers.get(&ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()))
-}
-
-/// Writes an id, such as `r17`, without the cost of a formatter.
-fn id_value(RequestId(mut number): RequestId) -> HeaderValue {
-    let mut text = [0; 11];
-    let mut at = text.len();
-    loop {
-        at -= 1;
-        text[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    at -= 1;
-    text[at] = b'r';
-    HeaderValue::from_bytes(&text[at..]).expect("a letter and digits are visible ASCII")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_written_as_it_is_read() {
-        for number in [0, 1, 9, 10, 4_294_967_295] {
-            let value = id_value(RequestId(number));
-            assert_eq!(value, format!("r{number}"));
-            assert_eq!(RequestId::parse(value.as_bytes()), Some(RequestId(number)));
-        }
-    }
+pub(crate) fn echoed(fields: &impl Lookup) -> Option<RequestId> {
+    fields.first(REQUEST_ID_HEADER).and_then(RequestId::parse)
 }

@@ -1,66 +1,71 @@
 //! The connections of a client: the idle ones, and the HTTP/2 connection that requests share.
 //!
-//! Each connection has a task of its own ([`Open::run`]), which reads and writes. It records the end of the connection
-//! when the socket closes. No other code does that once the connection is open, so the end is recorded once.
+//! Each connection has a task of its own, which watches an HTTP/1.1 connection at rest ([`Open::watch`]), or drives an HTTP/2
+//! connection ([`Open::run`]). It records the end of the connection when the socket closes ([`Open::ended`]), and so does
+//! the request that closes an HTTP/1.1 connection.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use stickler_auth::channel_binding::ChannelBinding;
+use stickler_http1::Wire;
 use stickler_model::payload::BodyHasher;
 use stickler_model::sync::Lock;
 use stickler_model::{Env, What};
-use stickler_net::{Net, Stream as _};
+use stickler_net::{Net, Stream};
 use stickler_tls::{self as tls, ClientTls, Secured};
 use tokio::time::Instant;
 
-use crate::connection::{Connection, MAX_HEAD, Sender};
+use crate::connection::{Connection, Rest, Sender};
+use crate::http1::HEAD;
 use crate::link::{Link, Watched};
 
 /// All connections of a client.
-#[derive(Default)]
-pub(crate) struct ConnectionPool {
+pub(crate) struct ConnectionPool<S> {
     /// How long an idle connection is kept; `None`: for good.
     keep_alive: Option<Duration>,
-    state: Lock<State>,
+    state: Lock<State<S>>,
     /// Held by the request that finds or opens a connection to share.
     turn: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct State {
+struct State<S> {
     /// The number of the newest connection.
     newest: u32,
     /// The idle connections, each with the moment since when it is idle, the most recently used last.
-    idle: Vec<(Connection, Instant)>,
+    idle: Vec<(Connection<S>, Instant)>,
     /// The HTTP/2 connection.
-    shared: Option<Connection>,
+    shared: Option<Connection<S>>,
     /// The open connections by number, in use or idle.
     open: BTreeMap<u32, Arc<Link>>,
 }
 
-impl ConnectionPool {
+impl<S> ConnectionPool<S> {
     /// Creates a pool without connections. It closes one that has been idle for `keep_alive`.
     pub(crate) fn new(keep_alive: Option<Duration>) -> Self {
-        Self { keep_alive, ..Self::default() }
+        let state = State { newest: 0, idle: Vec::new(), shared: None, open: BTreeMap::new() };
+        Self { keep_alive, state: Lock::new(state), turn: tokio::sync::Mutex::default() }
     }
+}
 
+impl<S: Stream> ConnectionPool<S> {
     /// Removes and returns an idle connection that is still open. It prefers an authenticated one (as curl's
     /// `ConnectionExists` does), and the most recently used.
-    pub(crate) async fn idle(&self) -> Option<Connection> {
+    pub(crate) fn idle(&self) -> Option<Connection<S>> {
         loop {
             let mut connection = {
                 let idle = &mut self.state.lock().idle;
                 let index = idle.iter().rposition(|(connection, _)| connection.known().authenticated);
                 idle.remove(index.or(idle.len().checked_sub(1))?).0
             };
-            if connection.ready().await.is_ok() {
+            if connection.take() {
                 return Some(connection);
             }
         }
@@ -72,7 +77,7 @@ impl ConnectionPool {
     }
 
     /// Returns a handle on the HTTP/2 connection, if that is still open.
-    pub(crate) fn shared(&self) -> Option<Connection> {
+    pub(crate) fn shared(&self) -> Option<Connection<S>> {
         let state = self.state.lock();
         let shared = state.shared.as_ref().filter(|shared| state.open.contains_key(&shared.number()))?;
         shared.share()
@@ -82,34 +87,41 @@ impl ConnectionPool {
     ///
     /// # Errors
     /// The connection was not accepted, or its TLS or HTTP handshake failed.
-    pub(crate) async fn open<N: Net>(
+    pub(crate) async fn open<N: Net<Stream = S>>(
         self: &Arc<Self>,
         net: &N,
         env: &Env,
         peer: SocketAddr,
         tls: Option<(&ClientTls, &str)>,
-    ) -> io::Result<Connection> {
+    ) -> io::Result<Connection<S>> {
         let stream = net.connect(peer).await?;
         let local = stream.local_addr()?;
         let link = Arc::new(Link::default());
         let number = self.enter(&link);
         env.record(What::ClientConnected { connection: number, local });
-        let opening = Opening::new(Open { pool: Arc::downgrade(self), env: env.clone(), number, link: link.clone() });
+        let opening = Opening::new(Open {
+            pool: Arc::downgrade(self),
+            env: env.clone(),
+            number,
+            link: link.clone(),
+            ended: AtomicBool::new(false),
+        });
         let stream = match tls {
             None => Secured::Plain(stream),
             Some((tls, name)) => opening.secure(tls.connect(name, stream)).await?,
         };
         let binding = stream.certificate().map(|shown| ChannelBinding::tls_server_end_point(&tls::end_point(shown)));
         let http2 = stream.http2();
-        let io = TokioIo::new(Watched::new(stream, link.clone()));
+        let stream = Watched::new(stream, link.clone());
         if !http2 {
-            let handshake = http1::Builder::new().title_case_headers(true).max_buf_size(MAX_HEAD).handshake(io);
-            let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-            net.spawn(opening.done().run(connection));
-            return Ok(Connection::new(number, Sender::Http1(sender), binding, link));
+            let rest = Arc::new(Rest::new());
+            let open = Arc::new(opening.done());
+            net.spawn(Arc::clone(&open).watch(Arc::clone(&rest)));
+            let sender = Sender::Http1 { wire: Some(Box::new(Wire::new(stream))), rest, open };
+            return Ok(Connection::new(number, sender, binding, link));
         }
         let mut http = http2::Builder::new(Tasks(Arc::new(net.clone())));
-        let handshake = http.max_header_list_size(MAX_HEAD as u32).handshake(io);
+        let handshake = http.max_header_list_size(HEAD.length as u32).handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         net.spawn(opening.done().run(connection));
         let kept = Connection::new(number, Sender::Http2(sender.clone()), binding, Arc::clone(&link));
@@ -120,7 +132,7 @@ impl ConnectionPool {
 
     /// Keeps a connection for the next request, and closes it when it has been idle for too long. A shared connection is in
     /// the pool already, and stays.
-    pub(crate) fn keep<N: Net>(self: &Arc<Self>, net: &N, connection: Connection) {
+    pub(crate) fn keep<N: Net<Stream = S>>(self: &Arc<Self>, net: &N, mut connection: Connection<S>) {
         let since = Instant::now();
         if let Some(time) = self.keep_alive.filter(|_| !connection.is_shared()) {
             let (pool, number) = (Arc::downgrade(self), connection.number());
@@ -134,6 +146,7 @@ impl ConnectionPool {
         let mut state = self.state.lock();
         // A connection that has ended meanwhile is not among the open ones, and is not kept.
         if !connection.is_shared() && state.open.contains_key(&connection.number()) {
+            connection.rest();
             state.idle.push((connection, since));
         }
     }
@@ -171,10 +184,12 @@ impl ConnectionPool {
         state.open.insert(number, link.clone());
         number
     }
+}
 
+impl<S> ConnectionPool<S> {
     /// Removes a connection that has ended.
     fn forget(&self, number: u32) {
-        let ended: Vec<Connection> = {
+        let ended: Vec<Connection<S>> = {
             let mut state = self.state.lock();
             state.open.remove(&number);
             let shared = state.shared.take_if(|shared| shared.number() == number);
@@ -187,15 +202,31 @@ impl ConnectionPool {
 }
 
 /// A connection that was recorded as open.
-struct Open {
-    pool: Weak<ConnectionPool>,
+pub(crate) struct Open<S> {
+    pool: Weak<ConnectionPool<S>>,
     env: Env,
     number: u32,
     link: Arc<Link>,
+    /// Whether its end was recorded.
+    ended: AtomicBool,
 }
 
-impl Open {
-    /// Runs the task of the connection.
+impl<S> Open<S> {
+    /// Runs the task of an HTTP/1.1 connection.
+    async fn watch(self: Arc<Self>, rest: Arc<Rest<S>>)
+    where
+        S: Stream,
+    {
+        tokio::select! {
+            biased;
+            () = self.link.ended_here() => {}
+            // The peer is gone, which `Watched` has seen, or has said something unasked.
+            () = rest.disturbed() => self.link.announced(),
+        }
+        self.ended();
+    }
+
+    /// Runs the task of an HTTP/2 connection.
     async fn run(self, connection: impl Future) {
         tokio::select! {
             biased;
@@ -207,7 +238,11 @@ impl Open {
         self.ended();
     }
 
-    fn ended(&self) {
+    /// Records the end of the connection, once.
+    pub(crate) fn ended(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Some(pool) = self.pool.upgrade() {
             pool.forget(self.number);
         }
@@ -216,20 +251,20 @@ impl Open {
 }
 
 /// A connection that has no task yet. Dropping it, once the socket is closed, records its end.
-struct Opening(Option<Open>);
+struct Opening<S>(Option<Open<S>>);
 
-impl Opening {
-    fn new(open: Open) -> Self {
+impl<S> Opening<S> {
+    fn new(open: Open<S>) -> Self {
         Self(Some(open))
     }
 
     /// Ends the phase of opening: from now on the task records the end.
-    fn done(mut self) -> Open {
+    fn done(mut self) -> Open<S> {
         self.0.take().expect("it is there until this, which happens once")
     }
 
     /// Carries out a TLS handshake, and records its result.
-    async fn secure<S>(&self, handshake: impl Future<Output = io::Result<Secured<S>>>) -> io::Result<Secured<S>> {
+    async fn secure(&self, handshake: impl Future<Output = io::Result<Secured<S>>>) -> io::Result<Secured<S>> {
         let Some(open) = &self.0 else { return handshake.await };
         let secured = tokio::select! {
             biased;
@@ -249,7 +284,7 @@ impl Opening {
     }
 }
 
-impl Drop for Opening {
+impl<S> Drop for Opening<S> {
     fn drop(&mut self) {
         if let Some(open) = &self.0 {
             open.ended();

@@ -3,7 +3,7 @@
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_model::Profile;
-use stickler_model::agent::{Behaviour, NegotiateBody, NtlmImplementation};
+use stickler_model::agent::{Behaviour, EarlyAnswer, Expectation, NegotiateBody, NtlmImplementation};
 use stickler_model::capabilities::{AuthScheme, Capabilities, Packages};
 
 /// The behaviour of a user agent. Its fields are those of [`Behaviour`] and [`Capabilities`].
@@ -34,6 +34,10 @@ pub struct UserAgent {
     pub corrects_clock: bool,
     /// Whether it binds its tokens to the TLS channel (RFC 5929), in either package.
     pub binds: bool,
+    /// The bodies for which it waits for `100 Continue`; `None` if it never does.
+    pub expectation: Option<Expectation>,
+    /// What it does about an answer that comes before the body is sent.
+    pub early_answer: EarlyAnswer,
     /// The behaviour of its NTLM implementation.
     pub ntlm: NtlmProfile,
 }
@@ -56,6 +60,8 @@ impl UserAgent {
             presumes_persistence,
             corrects_clock: behaviour.corrects_clock,
             binds,
+            expectation: behaviour.expectation,
+            early_answer: behaviour.early_answer,
             ntlm: ntlm(behaviour.ntlm),
         }
     }

@@ -1,6 +1,7 @@
 //! The headers of a site that a client records in the trace.
 
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderName;
+use stickler_http1::Lookup;
 use stickler_model::trace::Promises;
 use stickler_model::{Env, RequestId, What};
 
@@ -23,24 +24,24 @@ impl TracedHeaders {
     }
 
     /// Records the traced headers of a request that is about to be sent.
-    pub(crate) fn sending(&self, env: &Env, connection: u32, request: RequestId, headers: &HeaderMap) {
+    pub(crate) fn sending(&self, env: &Env, connection: u32, request: RequestId, headers: &impl Lookup) {
         if let Some(name) = &self.cookie {
-            for cookie in headers.get_all(header::COOKIE) {
-                let Some(value) = cookies::find(cookie.as_bytes(), name).map(text) else { continue };
+            for cookie in headers.all("Cookie") {
+                let Some(value) = cookies::find(cookie, name).map(text) else { continue };
                 env.record(What::CookieSent { connection, request, value });
             }
         }
         if let Some(name) = &self.trusted {
-            for value in headers.get_all(name) {
-                env.record(What::ClientClaimed { connection, request, value: text(value.as_bytes()) });
+            for value in headers.all(name.as_str()) {
+                env.record(What::ClientClaimed { connection, request, value: text(value) });
             }
         }
     }
 
     /// Returns the values that an answer sets for the persistence cookie.
-    pub(crate) fn received(&self, headers: &HeaderMap) -> Vec<String> {
+    pub(crate) fn received(&self, headers: &impl Lookup) -> Vec<String> {
         let Some(traced) = &self.cookie else { return Vec::new() };
-        let cookies = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| cookies::read(value.as_bytes()));
+        let cookies = headers.all("Set-Cookie").filter_map(cookies::read);
         cookies.filter(|(name, _)| *name == traced.as_bytes()).map(|(_, value)| text(value)).collect()
     }
 }

@@ -4,24 +4,26 @@ use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 
 use h2::Reason;
-use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use hyper::body::Incoming;
+use http::HeaderValue;
+use http_body_util::BodyExt as _;
 use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, Scheme, parse_challenges};
 use stickler_auth::kerberos::PrincipalName;
 use stickler_auth::spnego::KerberosOffer;
+use stickler_http1::{Fields, Lookup as _, ReadError, ResponseHead};
+use stickler_model::agent::Expectation;
 use stickler_model::event::Credentials;
 use stickler_model::sync::Lock;
 use stickler_model::topology::Http2;
-use stickler_model::{Env, Leg, RequestId, RequestSpec, What};
-use stickler_net::Net;
+use stickler_model::{BodySending, Env, Leg, Payload, RequestId, RequestSpec, What};
+use stickler_net::{Net, Stream};
 
-use crate::agent::{Exchange, Loss, MethodKind, Response, Send, Step, Target};
-use crate::connection::Connection;
+use crate::agent::{Body, Exchange, Loss, MethodKind, Response, Send, Step, Target};
+use crate::connection::{Connection, Sender};
 use crate::cookies::Jar;
-use crate::error::{InvalidRequest, NoAnswer};
-use crate::message::{Received, Template, echoed, http2, keeps_alive, read};
+use crate::error::{Cause, InvalidRequest, NoAnswer};
+use crate::http1::{self, After, Broken, Upload};
+use crate::message::{Reader, Received, Template, echoed};
 use crate::pool::ConnectionPool;
 use crate::profile::UserAgent;
 use crate::secure::{Secure, reset_by_peer};
@@ -33,7 +35,7 @@ use crate::traced::TracedHeaders;
 const MOST_FOLDERS: usize = 100;
 
 /// What the clones of a client share.
-pub(crate) struct Shared<N> {
+pub(crate) struct Shared<N: Net> {
     pub(crate) net: N,
     pub(crate) env: Env,
     pub(crate) agent: Arc<UserAgent>,
@@ -56,7 +58,7 @@ pub(crate) struct Shared<N> {
     pub(crate) http2: Http2,
     /// The folders of the site that have challenged the client ([`Behaviour::expects_challenge`](stickler_model::agent::Behaviour)).
     pub(crate) challenged: Lock<Vec<(String, Scheme)>>,
-    pub(crate) pool: Arc<ConnectionPool>,
+    pub(crate) pool: Arc<ConnectionPool<N::Stream>>,
 }
 
 /// The parts of a client's configuration that depend on its site and domain.
@@ -70,6 +72,7 @@ pub(crate) struct Environment {
 /// One request, as all its legs share it.
 pub(crate) struct Task<'a> {
     template: Template<'a>,
+    spec: &'a RequestSpec,
     session: Arc<UserSession>,
     environment: &'a Environment,
 }
@@ -89,13 +92,23 @@ pub(crate) struct LegAnswer {
     offers: Vec<AuthToken>,
     /// Whether the next leg may use the same connection.
     keeps_alive: bool,
+    /// The fields of its head.
+    pub(crate) fields: Fields,
     pub(crate) content: Received,
+}
+
+/// An answer, as it was read to its end.
+struct Reply {
+    status: u16,
+    fields: Fields,
+    after: After,
+    content: Received,
 }
 
 /// Why a leg has no answer.
 enum Failure {
     /// The connection was lost before an answer came. The request may be sent again if that is safe.
-    Lost(Loss, hyper::Error),
+    Lost(Loss, Cause),
     /// The server requires HTTP/1.1, and has not processed the request.
     Http1Required,
     /// Another connection would not help.
@@ -125,11 +138,11 @@ impl<'a> Task<'a> {
         session: Arc<UserSession>,
         environment: &'a Environment,
     ) -> Result<Self, InvalidRequest> {
-        Ok(Self { template: Template::new(id, spec)?, session, environment })
+        Ok(Self { template: Template::new(id, spec)?, spec, session, environment })
     }
 
     /// Begins the exchange on a connection.
-    fn begin(&self, exchange: &mut Exchange, connection: &Connection, expects: Option<Scheme>) -> Step {
+    fn begin<S: Stream>(&self, exchange: &mut Exchange, connection: &Connection<S>, expects: Option<Scheme>) -> Step {
         let known = connection.known();
         match known.holder.filter(|holder| known.authenticated && holder.session != self.session.number) {
             Some(Holder { scheme, .. }) => exchange.reauthenticate(scheme),
@@ -239,15 +252,16 @@ impl<N: Net> Shared<N> {
         tickets.ticket(&self.context(None), &environment.kdcs, service, self.delegates).await
     }
 
-    /// Returns the kind of connection that a request uses at first.
+    /// Returns the kind of connection that a request uses at first. How a body is sent can be chosen for HTTP/1.1 only.
     fn transport(&self, task: &Task<'_>) -> Transport {
         let preemptive = self.agent.preemptive && task.session.initiator.is_some();
-        let multiplex = task.environment.tls.as_ref().is_some_and(|tls| tls.may_multiplex(preemptive));
+        let tls = task.environment.tls.as_ref().filter(|_| task.spec.sending == BodySending::default());
+        let multiplex = tls.is_some_and(|tls| tls.may_multiplex(preemptive));
         if multiplex { Transport::Shared } else { Transport::Exclusive }
     }
 
     /// Switches a request to HTTP/1.1. Closes the HTTP/2 connection if the client can have only one.
-    fn leave_http2(&self, task: &Task<'_>, connection: &Connection) -> Transport {
+    fn leave_http2(&self, task: &Task<'_>, connection: &Connection<N::Stream>) -> Transport {
         if let Some(tls) = &task.environment.tls {
             tls.left(self.turn.is_some());
         }
@@ -262,86 +276,172 @@ impl<N: Net> Shared<N> {
         &self,
         task: &Task<'_>,
         send: &Send,
-        connection: &mut Connection,
+        connection: &mut Connection<N::Stream>,
         requests: &mut u32,
     ) -> Result<LegAnswer, Failure> {
         let host = self.host.as_ref().ok_or(InvalidRequest::Host)?;
         let id = task.template.id();
         let cookie = self.jar().and_then(|jar| jar.header());
-        let (mut request, length) = task.template.request(send, host, &self.product, cookie);
-        if connection.is_shared() {
-            request = http2(request)?;
-        }
+        let upload = self.upload(task, send, connection);
+        let fields = task.template.fields(send, host, &self.product, cookie, &upload);
         let proven = connection.known().proven;
-        // After an early answer the rest of the previous request's body may still be on its way out.
-        let ready = connection.ready().await;
-        ready.map_err(|error| failure(connection, Loss { proven, unsent: true }, error))?;
+        // An early answer, or an end that was not announced, can leave the connection closed behind it.
+        if !connection.take() {
+            return Err(Failure::Lost(Loss { proven, unsent: true }, ReadError::Ended.into()));
+        }
+        if let Sender::Http2(sender) = connection.sender()
+            && let Err(error) = sender.ready().await
+        {
+            return Err(Unread::Http2 { unsent: true, error }.on(connection, proven));
+        }
         *requests += 1;
         connection.learn(|known| known.authenticated &= send.leg == Leg::Anonymous);
-        task.environment.traced.sending(&self.env, connection.number(), id, request.headers());
+        task.environment.traced.sending(&self.env, connection.number(), id, &fields);
+        let length = upload.payload.len();
         self.env.record(What::ClientSent { connection: connection.number(), request: id, leg: send.leg, length });
-        let answer = connection.send(request).await.map_err(|mut error| {
-            let unsent = error.take_message().is_some();
-            failure(connection, Loss { proven, unsent }, error.into_error())
-        })?;
+        let reply = if connection.is_shared() {
+            self.over_http2(task, &fields, upload.payload, connection).await
+        } else {
+            self.over_http1(task, &fields, upload, connection).await
+        };
+        let reply = reply.map_err(|failure| failure.on(connection, proven))?;
         connection.learn(|known| {
             known.proven = true;
             if matches!(send.leg, Leg::Authenticate | Leg::Ticket) {
-                let stays = send.leg == Leg::Authenticate || self.persists(answer.headers());
-                known.authenticated = stays && answer.status() != StatusCode::UNAUTHORIZED;
+                let stays = send.leg == Leg::Authenticate || self.persists(&reply.fields);
+                known.authenticated = stays && reply.status != 401;
                 let holder = |token: &AuthToken| Holder { session: task.session.number, scheme: token.scheme };
                 known.holder = send.token.as_ref().map(holder);
             }
         });
-        Ok(self.receive(task, connection, answer).await?)
+        Ok(self.receive(task, connection, reply))
     }
 
-    /// Reads an answer to its end, and records it.
-    async fn receive(
+    /// Returns how a leg sends its body.
+    fn upload<'a>(&self, task: &Task<'a>, send: &Send, connection: &Connection<N::Stream>) -> Upload<'a> {
+        if send.body == Body::Empty {
+            return Upload::nothing();
+        }
+        let RequestSpec { body: payload, sending, .. } = task.spec;
+        let has_body = sending.chunked || !payload.is_empty();
+        // The length of a body in chunks is not known.
+        let length = if sending.chunked { None } else { Some(payload.len()) };
+        let own = self.agent.expectation.filter(|expectation| expectation.applies(length)).map(|own| own.wait);
+        let waits = match sending.expect {
+            None => own,
+            Some(false) => None,
+            Some(true) => Some(self.agent.expectation.map_or(Expectation::WAIT, |own| own.wait)),
+        };
+        Upload {
+            payload,
+            chunked: sending.chunked,
+            waits: waits.filter(|_| has_body),
+            rate: sending.limit_rate,
+            early: self.agent.early_answer,
+            answers_401: task.session.initiator.is_some() && send.leg != Leg::Authenticate,
+            begun: send.token.is_some() || connection.known().authenticated,
+        }
+    }
+
+    /// Sends a request over HTTP/1.1, and reads the answer to its end.
+    async fn over_http1(
         &self,
         task: &Task<'_>,
-        connection: &Connection,
-        answer: http::Response<Incoming>,
-    ) -> Result<LegAnswer, NoAnswer> {
+        fields: &Fields,
+        upload: Upload<'_>,
+        connection: &mut Connection<N::Stream>,
+    ) -> Result<Reply, Unread> {
+        let link = Arc::clone(connection.link());
+        let Sender::Http1 { wire: Some(wire), .. } = connection.sender() else { return Err(Unread::Closed) };
+        task.template.write(fields, wire.output());
+        let head_only = task.template.method() == http::Method::HEAD;
+        let exchange = async {
+            let mut exchange = http1::Exchange::new(wire, upload);
+            let mut head = ResponseHead::default();
+            exchange.head(&mut head).await.map_err(|error| Unread::http1(error, 0))?;
+            let mut reader = Reader::new(head.fields());
+            let after = exchange.body(&head, head_only, |data| {
+                reader.take(data);
+                true
+            });
+            let after = after.await;
+            let after = after.map_err(|error| Unread::http1(error, reader.length()))?;
+            Ok(Reply { status: head.status(), after, content: reader.finish(), fields: head.into_fields() })
+        };
+        tokio::select! {
+            biased;
+            () = link.interrupted() => Err(Unread::Closed),
+            reply = exchange => reply,
+        }
+    }
+
+    /// Sends a request over HTTP/2, and reads the answer to its end.
+    async fn over_http2(
+        &self,
+        task: &Task<'_>,
+        fields: &Fields,
+        payload: &Payload,
+        connection: &mut Connection<N::Stream>,
+    ) -> Result<Reply, Unread> {
+        let request = task.template.http2(fields, payload).map_err(Unread::Invalid)?;
+        let Sender::Http2(sender) = connection.sender() else { return Err(Unread::Closed) };
+        let answer = sender.try_send_request(request).await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            Unread::Http2 { unsent, error: error.into_error() }
+        })?;
+        let status = answer.status().as_u16();
+        let mut fields = Fields::default();
+        for (name, value) in answer.headers() {
+            fields.push(name.as_str(), value);
+        }
+        let (mut reader, mut body) = (Reader::new(&fields), answer.into_body());
+        while let Some(frame) = body.frame().await {
+            let length = reader.length();
+            let frame = frame.map_err(|error| NoAnswer::Truncated { length, error: error.into() });
+            if let Ok(data) = frame.map_err(Unread::Final)?.into_data() {
+                reader.take(&data);
+            }
+        }
+        Ok(Reply { status, fields, after: After::Open, content: reader.finish() })
+    }
+
+    /// Records an answer.
+    fn receive(&self, task: &Task<'_>, connection: &Connection<N::Stream>, reply: Reply) -> LegAnswer {
+        let Reply { status, fields, after, content } = reply;
         let request = task.template.id();
-        let keeps_alive = keeps_alive(&answer);
-        if !keeps_alive {
+        if after == After::Ends {
             connection.announced();
         }
-        let status = answer.status();
-        let offers = if status == StatusCode::UNAUTHORIZED { offers(answer.headers()) } else { Vec::new() };
-        let echoed = echoed(answer.headers());
+        let offers = if status == 401 { offers(&fields) } else { Vec::new() };
         if let Some(mut jar) = self.jar() {
-            answer.headers().get_all(SET_COOKIE).iter().for_each(|cookie| jar.keep(cookie.as_bytes()));
+            fields.all("Set-Cookie").for_each(|cookie| jar.keep(cookie));
         }
-        let cookies = task.environment.traced.received(answer.headers());
         if let Some(offer) = offers.iter().find(|offer| !offer.token.is_empty()) {
             self.learn_challenge(task, offer.scheme);
         }
-        let content = read(answer).await?;
-        for value in cookies {
+        for value in task.environment.traced.received(&fields) {
             self.env.record(What::CookieReceived { connection: connection.number(), request, value });
         }
         self.env.record(What::ClientReceived {
             connection: connection.number(),
             request,
-            echoed,
-            status: status.as_u16(),
+            echoed: echoed(&fields),
+            status,
             challenge: offers.iter().any(|offer| !offer.token.is_empty()),
             user: content.application.as_ref().and_then(|application| application.user.clone()),
         });
-        let challenged = connection.is_shared() && status == StatusCode::UNAUTHORIZED;
+        let challenged = connection.is_shared() && status == 401;
         let tls = task.environment.tls.as_ref().filter(|_| challenged);
-        let keeps_alive = keeps_alive && !tls.is_some_and(|tls| tls.leaves_when_challenged());
-        Ok(LegAnswer { status: status.as_u16(), offers, keeps_alive, content })
+        let keeps_alive = after == After::Open && !tls.is_some_and(|tls| tls.leaves_when_challenged());
+        LegAnswer { status, offers, keeps_alive, fields, content }
     }
 
     /// Returns a connection for a request: an open one, or a new one.
-    async fn connection(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+    async fn connection(&self, task: &Task<'_>, transport: Transport) -> Result<Connection<N::Stream>, NoAnswer> {
         let _turn = self.pool.turn(transport == Transport::Shared).await;
         let mut open = self.pool.shared().filter(|_| transport == Transport::Shared);
         if open.is_none() {
-            open = self.pool.idle().await;
+            open = self.pool.idle();
         }
         match open {
             Some(connection) => Ok(connection),
@@ -350,7 +450,7 @@ impl<N: Net> Shared<N> {
     }
 
     /// Returns a new connection, or the one to share if there is one.
-    async fn connect(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+    async fn connect(&self, task: &Task<'_>, transport: Transport) -> Result<Connection<N::Stream>, NoAnswer> {
         let _turn = self.pool.turn(transport == Transport::Shared).await;
         match self.pool.shared().filter(|_| transport == Transport::Shared) {
             Some(connection) => Ok(connection),
@@ -358,7 +458,7 @@ impl<N: Net> Shared<N> {
         }
     }
 
-    async fn open(&self, task: &Task<'_>, transport: Transport) -> Result<Connection, NoAnswer> {
+    async fn open(&self, task: &Task<'_>, transport: Transport) -> Result<Connection<N::Stream>, NoAnswer> {
         let tls = task.environment.tls.as_ref().map(|tls| tls.handshake(transport == Transport::Shared));
         let target = self.target;
         let opened = self.pool.open(&self.net, &self.env, target, tls).await;
@@ -366,8 +466,8 @@ impl<N: Net> Shared<N> {
     }
 
     /// Returns whether a ticket has authenticated its connection, according to the answer (MS-N2HT 3.1.5).
-    fn persists(&self, headers: &HeaderMap) -> bool {
-        let stated = headers.get("persistent-auth").map(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    fn persists(&self, fields: &Fields) -> bool {
+        let stated = fields.first("Persistent-Auth").map(|value| value.eq_ignore_ascii_case(b"true"));
         stated.unwrap_or(self.agent.presumes_persistence)
     }
 
@@ -410,24 +510,50 @@ impl LegAnswer {
 }
 
 /// Returns the offers in `WWW-Authenticate`. User agents ignore a header that they cannot parse.
-fn offers(headers: &HeaderMap) -> Vec<AuthToken> {
-    let values = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
-    parse_challenges(values, DEFAULT_TOKEN_LIMIT).unwrap_or_default()
+fn offers(fields: &Fields) -> Vec<AuthToken> {
+    parse_challenges(fields.all("WWW-Authenticate"), DEFAULT_TOKEN_LIMIT).unwrap_or_default()
 }
 
-/// Classifies an error that hyper reports for a connection.
-fn failure(connection: &Connection, loss: Loss, error: hyper::Error) -> Failure {
-    let reset = reset_by_peer(&error);
-    if reset == Some(Reason::HTTP_1_1_REQUIRED) {
-        Failure::Http1Required
-    } else if reset == Some(Reason::REFUSED_STREAM) {
-        // RFC 9113 8.7: the server has not processed any of it.
-        Failure::Lost(Loss { unsent: true, ..loss }, error)
-    } else if connection.closed_here() {
-        Failure::Final(NoAnswer::Closed)
-    } else if error.is_parse() {
-        Failure::Final(NoAnswer::Malformed(error))
-    } else {
-        Failure::Lost(loss, error)
+/// Why an answer could not be read.
+enum Unread {
+    /// What went wrong over HTTP/1.1 before an answer's head was complete.
+    Http1(ReadError),
+    /// What went wrong over HTTP/2 before an answer came, and whether nothing of the request was sent.
+    Http2 { unsent: bool, error: hyper::Error },
+    /// HTTP/2 does not allow the request.
+    Invalid(InvalidRequest),
+    /// The client closed the connection.
+    Closed,
+    /// The answer broke off.
+    Final(NoAnswer),
+}
+
+impl Unread {
+    /// Classifies an error of an exchange over HTTP/1.1, after this many bytes of the answer's body.
+    fn http1(error: Broken, length: usize) -> Self {
+        match error {
+            Broken::NoHead(error) => Self::Http1(error),
+            Broken::InBody(error) => Self::Final(NoAnswer::Truncated { length, error: error.into() }),
+        }
+    }
+
+    /// Returns what the error means for the request. `proven`: whether the connection had delivered an answer before.
+    fn on<S: Stream>(self, connection: &Connection<S>, proven: bool) -> Failure {
+        let loss = Loss { proven, unsent: false };
+        match self {
+            Self::Invalid(error) => error.into(),
+            Self::Final(error) => error.into(),
+            Self::Closed => NoAnswer::Closed.into(),
+            Self::Http1(_) | Self::Http2 { .. } if connection.closed_here() => NoAnswer::Closed.into(),
+            Self::Http1(error) if error.is_malformed() => NoAnswer::Malformed(error.into()).into(),
+            Self::Http1(error) => Failure::Lost(loss, error.into()),
+            Self::Http2 { unsent, error } => match reset_by_peer(&error) {
+                Some(Reason::HTTP_1_1_REQUIRED) => Failure::Http1Required,
+                // RFC 9113 8.7: the server has not processed any of it.
+                Some(Reason::REFUSED_STREAM) => Failure::Lost(Loss { unsent: true, ..loss }, error.into()),
+                _ if error.is_parse() => NoAnswer::Malformed(error.into()).into(),
+                _ => Failure::Lost(Loss { unsent, ..loss }, error.into()),
+            },
+        }
     }
 }

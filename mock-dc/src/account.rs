@@ -137,6 +137,8 @@ pub(crate) struct Account {
     pub(crate) state: AccountState,
     /// Failed logons since the last successful one.
     pub(crate) bad_count: u32,
+    /// How many domain local groups it is a member of.
+    pub(crate) groups: u16,
     kind: Kind,
     password: String,
     secret: StoredSecret,
@@ -151,7 +153,7 @@ impl Account {
         let nt_hash = ntowf_v1(password);
         let secret = StoredSecret::from_hashes(nt_hash, None);
         let (state, password, keys) = (AccountState::default(), password.to_owned(), OnceLock::new());
-        Self { principal, sids, state, bad_count: 0, kind, password, secret, nt_hash, keys }
+        Self { principal, sids, state, bad_count: 0, groups: 0, kind, password, secret, nt_hash, keys }
     }
 
     /// Returns the stored secret. It is mutable because a verification may fill its cache.

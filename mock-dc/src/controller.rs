@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_model::sync::Lock;
+use stickler_model::topology::IisVersion;
 use stickler_model::{Entropy, Name};
 use stickler_netlogon::LogonNumbers;
 
@@ -23,6 +24,8 @@ pub struct DomainController {
     pub(crate) trusted: Vec<(String, Vec<SocketAddr>)>,
     /// How long each logon waits before it is decided.
     pub(crate) delay: Duration,
+    /// How many logons it asks the DCs of another domain, or the PDC emulator, for at once.
+    pub(crate) max_concurrent_api: u16,
     /// Numbers the logons that this DC asks other DCs for.
     pub(crate) numbers: Arc<LogonNumbers>,
 }
@@ -53,6 +56,7 @@ impl DomainController {
             pdc: None,
             trusted: Vec::new(),
             delay: Duration::ZERO,
+            max_concurrent_api: IisVersion::Iis10.max_concurrent_api(),
             numbers: Arc::default(),
         }
     }
@@ -69,6 +73,7 @@ impl DomainController {
             pdc: Some(Pdc { machine, secret, address }),
             trusted: self.trusted.clone(),
             delay: Duration::ZERO,
+            max_concurrent_api: IisVersion::Iis10.max_concurrent_api(),
             numbers: Arc::default(),
         }
     }
@@ -88,11 +93,18 @@ impl DomainController {
         self
     }
 
-    /// Delays each logon before it is decided, as at a DC whose logons queue up (`MaxConcurrentApi`). A logon whose
+    /// Delays each logon before it is decided, as at a DC that is busy. A logon whose
     /// asker has disconnected by then is never decided, and so counts against nobody.
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Sets how many logons it asks the DCs of another domain, or the PDC emulator, for at once.
+    #[must_use]
+    pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {
+        self.max_concurrent_api = calls;
         self
     }
 

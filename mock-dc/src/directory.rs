@@ -123,17 +123,18 @@ impl Directory {
 
     /// Adds a user account, or replaces the one with the same name.
     pub fn add_user(&mut self, user: &UserSpec) {
-        self.add_account(Kind::User, &user.name, &user.password);
+        self.add_account(Kind::User, &user.name, &user.password).groups = user.groups;
     }
 
-    pub(crate) fn add_account(&mut self, kind: Kind, name: &str, password: &str) {
+    pub(crate) fn add_account(&mut self, kind: Kind, name: &str, password: &str) -> &mut Account {
         let key = name.to_lowercase();
         let rid = FIRST_RID + self.accounts.get_index_of(&key).unwrap_or(self.accounts.len());
         // 513: Domain Users; 515: Domain Computers.
         let group = if kind == Kind::Machine { 515 } else { 513 };
         let sids = vec![format!("{}-{rid}", self.sid), format!("{}-{group}", self.sid)];
         let principal = Principal::new(&self.netbios, name);
-        self.accounts.insert(key, Account::new(kind, principal, password, sids));
+        let (index, _) = self.accounts.insert_full(key, Account::new(kind, principal, password, sids));
+        &mut self.accounts[index]
     }
 
     /// Adds a trust with another domain.

@@ -19,7 +19,8 @@ use crate::directory::{Asker, Logon, LogonDecision};
 
 /// How long another DC may take. The sum is below what a member waits for a reply by default (10 s), so that the member
 /// still receives the outcome.
-const TIMEOUTS: ChannelTimeouts = ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5) };
+const TIMEOUTS: ChannelTimeouts =
+    ChannelTimeouts { connect: Duration::from_secs(2), reply: Duration::from_secs(5), queue: ChannelTimeouts::QUEUE };
 
 /// Channels that a logon may cross after the first: one to the trusted domain, and there one to the PDC emulator.
 const MAX_HOPS: u8 = 2;
@@ -75,7 +76,13 @@ impl<N: Net> Service<N> {
     pub(crate) fn new(net: N, env: Env, dc: Arc<DomainController>) -> Self {
         let directory = dc.directory();
         let peer = |domain: &str, machine: &str, secret: Arc<[u8]>, controllers: Vec<SocketAddr>| {
-            let config = ChannelConfig { machine: machine.to_owned(), secret, controllers, timeouts: TIMEOUTS };
+            let config = ChannelConfig {
+                machine: machine.to_owned(),
+                secret,
+                controllers,
+                timeouts: TIMEOUTS,
+                max_concurrent_api: dc.max_concurrent_api,
+            };
             let channel = SecureChannel::new(&net, &config, &dc.numbers);
             PeerDc { domain: domain.to_owned(), machine: config.machine, channel }
         };

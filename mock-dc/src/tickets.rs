@@ -143,6 +143,7 @@ impl At<'_> {
             preauth_required: !account.state.no_preauth,
             forwardable: !account.state.sensitive && !account.state.protected,
             ok_as_delegate: delegate(),
+            groups: account.groups,
             ..kdc::Account::new(name, keys, &account.salt(rules.realm))
         }))
     }

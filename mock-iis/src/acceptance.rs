@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use stickler_auth::channel_binding::ChannelBinding;
+use stickler_http1::{Fields, Lookup as _};
 use stickler_model::sync::Lock;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, Principal, RequestId, What};
@@ -48,7 +49,7 @@ pub(crate) struct ReceivedRequest<'a> {
     pub(crate) id: Option<RequestId>,
     /// The other end of the connection.
     pub(crate) peer: SocketAddr,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) headers: &'a Fields,
     pub(crate) presented: &'a Presented,
 }
 
@@ -133,8 +134,8 @@ impl Decider {
                 Ok(Accepted { identity, cookie })
             }
             Self::Trusted(name) => {
-                let value = name.as_ref().and_then(|name| received.headers.get(name));
-                let value = value.map(|value| text(value.as_bytes()));
+                let value = name.as_ref().and_then(|name| received.headers.first(name.as_str()));
+                let value = value.map(text);
                 let value = value.filter(|value| !value.is_empty()).ok_or(Denied::Unnamed)?;
                 received.record_trusted(authority.env(), value.clone().into_owned());
                 let user = Principal::parse(&value).unwrap_or_else(|| Principal::new(authority.domain(), &value));
@@ -172,7 +173,7 @@ impl AuthState for TrackedState<'_> {
 impl ReceivedRequest<'_> {
     fn auth_request(&self) -> AuthRequest<'_> {
         let &Self { connection, id, headers, presented, .. } = self;
-        AuthRequest { connection, id, presented, via: headers.contains_key(header::VIA) }
+        AuthRequest { connection, id, presented, via: headers.first("Via").is_some() }
     }
 
     fn record_trusted(&self, env: &Env, value: String) {

@@ -1,23 +1,30 @@
-//! HTTP responses: fixed headers, and bodies that are known or streamed.
+//! What the server answers: header fields in the order and the spelling of IIS, and bodies that are known or generated.
+//!
+//! Recorded responses of IIS 10.0 with Windows authentication: a 401 to a request with `Connection: close`, and the
+//! Challenge (0xdf, "HTB: Sizzle", 2019, requests to `/certsrv/`); a 200 to `curl --negotiate` (a write-up of the machine
+//! "Lustrous2", 2026). They have `Content-Type`, `Server`, `WWW-Authenticate`, `Persistent-Auth`, `X-Powered-By`, `Date`,
+//! `Connection` and `Content-Length` in this order. A cookie stands before `Persistent-Auth` (Exchange) and after `Server`
+//! (a classic ASP site).
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SERVER, WWW_AUTHENTICATE};
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use stickler_auth::http::{AuthToken, Scheme, format_token};
+use stickler_http1::write;
 use stickler_model::Payload;
 
 use crate::authn::{Completed, Unauthorized};
 use crate::codes::ACL;
 
-const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
-const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
-const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const IIS: &str = "Microsoft-IIS/10.0";
+const HTTP_SYS: &str = "Microsoft-HTTPAPI/2.0";
+const HTML: &str = "text/html";
 
 /// The period in bytes of the pattern of [`Payload::Bytes`]. A block of whole periods can stand anywhere in a body.
 const PATTERN_PERIOD: u64 = 251;
@@ -38,9 +45,29 @@ const BAD_REQUEST_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
 const TOO_LONG_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
 <body><h2>Bad Request - Request Too Long</h2><hr><p>HTTP Error 400. The size of the request headers is too long.</p></body></html>";
 
-/// The body of a response.
+/// An answer. It is written with its fields in the order of IIS, whatever the order in which they were set.
 #[derive(Debug)]
-pub enum AnswerBody {
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    kind: &'static str,
+    server: &'static str,
+    cookie: Option<HeaderValue>,
+    /// The values of `WWW-Authenticate`.
+    challenges: Vec<HeaderValue>,
+    /// The value of `Persistent-Auth`.
+    persists: Option<bool>,
+    /// Whether ASP.NET has a part in it.
+    powered: bool,
+    /// The field that the request is recognised by, as it was received.
+    echo: Option<Vec<u8>>,
+    /// Whether the connection closes after it.
+    pub(crate) closes: bool,
+    pub(crate) body: AnswerBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
     /// Known bytes; `None` after they were sent.
     Whole(Option<Bytes>),
     /// Bytes of the pattern of [`Payload::Bytes`], generated while they are sent.
@@ -52,71 +79,131 @@ pub enum AnswerBody {
     },
 }
 
-impl AnswerBody {
-    /// Creates a body of known bytes.
-    pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(Some(bytes.into()))
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match self.get_mut() {
-            Self::Whole(bytes) => bytes.take(),
-            Self::Pattern { sent, length } if *sent < *length => {
-                let count = BLOCK.min(*length - *sent);
-                // Every block except the last consists of whole periods, so each one begins with a period.
-                *sent += count;
-                Some(pattern_block().slice(..count as usize))
-            }
-            Self::Pattern { .. } => None,
-        };
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.is_none(),
-            Self::Pattern { sent, length } => sent >= length,
+impl Answer {
+    fn iis(status: u16, kind: &'static str, body: AnswerBody) -> Self {
+        Self {
+            status,
+            kind,
+            server: IIS,
+            cookie: None,
+            challenges: Vec::new(),
+            persists: None,
+            powered: true,
+            echo: None,
+            closes: false,
+            body,
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Whole(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
-            Self::Pattern { sent, length } => length - sent,
-        })
+    fn page(status: u16, page: &'static [u8]) -> Self {
+        Self::iis(status, HTML, AnswerBody::whole(page))
     }
-}
 
-/// Returns the block that all bodies share, so that a body of any length is sent without copying.
-fn pattern_block() -> &'static Bytes {
-    static PATTERN: OnceLock<Bytes> = OnceLock::new();
-    PATTERN.get_or_init(|| Payload::Bytes(BLOCK).chunk(0, BLOCK as usize).into())
-}
-
-/// Returns the application's answer.
-pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Response<AnswerBody> {
-    iis(StatusCode::OK, HeaderValue::from_static(kind), body)
-}
-
-/// Returns the 404 for a resource that does not exist.
-pub(crate) fn not_found() -> Response<AnswerBody> {
-    iis(StatusCode::NOT_FOUND, HTML, AnswerBody::whole(NOT_FOUND_PAGE))
-}
-
-/// Returns a 401 with a token in the request's scheme, or with every scheme of the site. The reason for refusing a
-/// password appears only in the log, never on the wire; KRB-ERROR gives the reason for refusing a ticket.
-pub(crate) fn unauthorized(answer: &Unauthorized, schemes: &[Scheme]) -> Response<AnswerBody> {
-    let page = if answer.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
-    let mut response = iis(StatusCode::UNAUTHORIZED, HTML, AnswerBody::whole(page));
-    for value in challenges(Some(answer), schemes) {
-        response.headers_mut().append(WWW_AUTHENTICATE, value);
+    /// Returns http.sys's own answer, which closes the connection.
+    fn http_sys(status: u16, page: &'static [u8]) -> Self {
+        Self { server: HTTP_SYS, powered: false, closes: true, ..Self::page(status, page) }
     }
-    response
+
+    /// Returns the application's answer.
+    pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Self {
+        Self::iis(200, kind, body)
+    }
+
+    /// Returns the 404 for a resource that does not exist.
+    pub(crate) fn not_found() -> Self {
+        Self::page(404, NOT_FOUND_PAGE)
+    }
+
+    /// Returns a 401 with a token in the request's scheme, or with every scheme of the site. The reason for refusing a
+    /// password appears only in the log, never on the wire; KRB-ERROR gives the reason for refusing a ticket.
+    pub(crate) fn unauthorized(refused: &Unauthorized, schemes: &[Scheme]) -> Self {
+        let page = if refused.substatus == ACL { ACL_PAGE } else { LOGON_FAILED_PAGE };
+        Self { challenges: challenges(Some(refused), schemes), ..Self::page(401, page) }
+    }
+
+    /// Returns the 403 for a request whose user nobody names, at a site that offers no scheme to authenticate with.
+    pub(crate) fn forbidden() -> Self {
+        Self::page(403, FORBIDDEN_PAGE)
+    }
+
+    /// Returns http.sys's own answer to a head that it refuses.
+    pub(crate) fn bad_request(too_long: bool) -> Self {
+        Self::http_sys(400, if too_long { TOO_LONG_PAGE } else { BAD_REQUEST_PAGE })
+    }
+
+    /// Returns the answer to bytes that are no request, with the status that HTTP has for the reason.
+    pub(crate) fn no_request(status: u16) -> Self {
+        Self::http_sys(status, BAD_REQUEST_PAGE)
+    }
+
+    /// Adds whether the identity stays with the connection (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2), to the
+    /// answer that completes a Negotiate handshake.
+    pub(crate) fn complete(&mut self, done: &Completed) {
+        self.persists = Some(done.persists);
+        if !done.token.is_empty() {
+            let token = HeaderValue::try_from(format_token(done.scheme, &done.token));
+            self.challenges = vec![token.expect("a scheme and base64 are visible ASCII")];
+        }
+    }
+
+    /// Makes the answer set a cookie.
+    pub(crate) fn set_cookie(&mut self, cookie: HeaderValue) {
+        self.cookie = Some(cookie);
+    }
+
+    /// Makes the answer repeat the request's id.
+    pub(crate) fn echo(&mut self, id: Option<&[u8]>) {
+        self.echo = id.map(<[u8]>::to_vec);
+    }
+
+    /// Gives each field to `put`, except those about the connection and the length of the body.
+    fn fields<'a>(&'a self, mut put: impl FnMut(&'static str, &'a [u8])) {
+        put("Content-Type", self.kind.as_bytes());
+        put("Server", self.server.as_bytes());
+        if let Some(cookie) = &self.cookie {
+            put("Set-Cookie", cookie.as_bytes());
+        }
+        for challenge in &self.challenges {
+            put("WWW-Authenticate", challenge.as_bytes());
+        }
+        if let Some(persists) = self.persists {
+            put("Persistent-Auth", if persists { b"true" } else { b"false" });
+        }
+        if self.powered {
+            put("X-Powered-By", b"ASP.NET");
+        }
+        if let Some(id) = &self.echo {
+            put("X-Stickler-Request", id);
+        }
+    }
+
+    /// Writes the head as HTTP/1.1. `stays` tells a client of HTTP/1.0 that the connection stays open, which it would not
+    /// expect (RFC 9112 9.3).
+    pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool) {
+        write::status_line(output, self.status);
+        self.fields(|name, value| write::field(output, name, value));
+        if self.closes {
+            write::field(output, "Connection", "close");
+        } else if stays {
+            write::field(output, "Connection", "keep-alive");
+        }
+        write::content_length(output, self.body.left());
+        write::end(output);
+    }
+
+    /// Returns the same for HTTP/2, which has no field about the connection, and spells names in lower case.
+    pub(crate) fn into_http2(self) -> Response<AnswerBody> {
+        let mut response = Response::new(AnswerBody::Whole(None));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
+        let headers = response.headers_mut();
+        self.fields(|name, value| {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value)) {
+                headers.append(name, value);
+            }
+        });
+        *response.body_mut() = self.body;
+        response
+    }
 }
 
 /// Returns the values of a 401's `WWW-Authenticate`: the token alone if the handshake continues, or every scheme if it
@@ -139,67 +226,96 @@ fn with_token(AuthToken { scheme, token }: &AuthToken) -> HeaderValue {
     HeaderValue::try_from(format_token(*scheme, token)).expect("a scheme and base64 are visible ASCII")
 }
 
-/// Returns the 403 for a request whose user nobody names, at a site that offers no scheme to authenticate with.
-pub(crate) fn forbidden() -> Response<AnswerBody> {
-    iis(StatusCode::FORBIDDEN, HTML, AnswerBody::whole(FORBIDDEN_PAGE))
-}
+impl AnswerBody {
+    /// Creates a body of known bytes.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Some(bytes.into()))
+    }
 
-/// Returns http.sys's own answer to a head that it refuses. It closes the connection.
-pub(crate) fn bad_request(too_long: bool) -> Response<AnswerBody> {
-    let page = if too_long { TOO_LONG_PAGE } else { BAD_REQUEST_PAGE };
-    let mut response = Response::new(AnswerBody::whole(page));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HTML);
-    headers.insert(SERVER, HeaderValue::from_static("Microsoft-HTTPAPI/2.0"));
-    close(&mut response);
-    response
-}
+    /// Returns how many bytes are yet to be sent.
+    pub(crate) fn left(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            Self::Pattern { sent, length } => length - sent,
+        }
+    }
 
-/// Adds to the response that completes a Negotiate handshake whether the identity stays with the connection
-/// (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2).
-pub(crate) fn completes(response: &mut Response<AnswerBody>, done: &Completed) {
-    let value = HeaderValue::from_static(if done.persists { "true" } else { "false" });
-    let headers = response.headers_mut();
-    headers.insert(PERSISTENT_AUTH, value);
-    if !done.token.is_empty() {
-        let token = HeaderValue::try_from(format_token(done.scheme, &done.token));
-        headers.insert(WWW_AUTHENTICATE, token.expect("a scheme and base64 are visible ASCII"));
+    /// Returns the next bytes; `None` after the last ones.
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Whole(bytes) => bytes.take(),
+            Self::Pattern { sent, length } if *sent < *length => {
+                let count = BLOCK.min(*length - *sent);
+                // Every block except the last consists of whole periods, so each one begins with a period.
+                *sent += count;
+                Some(pattern_block().slice(..count as usize))
+            }
+            Self::Pattern { .. } => None,
+        }
     }
 }
 
-/// Makes the response close its connection.
-pub(crate) fn close(response: &mut Response<AnswerBody>) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().next().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Pattern { .. } => self.left() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
+    }
 }
 
-fn iis(status: StatusCode, kind: HeaderValue, body: AnswerBody) -> Response<AnswerBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
-    headers.insert(POWERED_BY, HeaderValue::from_static("ASP.NET"));
-    response
+/// Returns the block that all bodies share, so that a body of any length is sent without copying.
+fn pattern_block() -> &'static Bytes {
+    static PATTERN: OnceLock<Bytes> = OnceLock::new();
+    PATTERN.get_or_init(|| Payload::Bytes(BLOCK).chunk(0, BLOCK as usize).into())
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-
     use super::*;
 
     #[test]
     fn a_streamed_body_is_the_payload_of_its_length() {
         for length in [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 17] {
-            let body = AnswerBody::Pattern { sent: 0, length };
+            let mut body = AnswerBody::Pattern { sent: 0, length };
             assert_eq!(body.size_hint().exact(), Some(length));
-            let mut collect = std::pin::pin!(body.collect());
-            let mut context = Context::from_waker(std::task::Waker::noop());
-            let Poll::Ready(Ok(collected)) = collect.as_mut().poll(&mut context) else {
-                panic!("the body waits for nothing")
-            };
-            assert_eq!(collected.to_bytes(), Payload::Bytes(length).chunk(0, usize::MAX));
+            let mut sent = Vec::new();
+            while let Some(bytes) = body.next() {
+                sent.extend_from_slice(&bytes);
+            }
+            assert_eq!(sent, Payload::Bytes(length).chunk(0, usize::MAX));
+            assert!(body.is_end_stream());
         }
+    }
+
+    #[test]
+    fn the_fields_have_the_order_and_the_spelling_of_iis() {
+        let mut answer = Answer::application("application/json", AnswerBody::whole("{}".as_bytes()));
+        answer.complete(&Completed { scheme: Scheme::Negotiate, token: vec![1], persists: true, ticket: None });
+        answer.echo(Some(b"r1"));
+        answer.set_cookie(HeaderValue::from_static("a=b"));
+        answer.closes = true;
+        let mut output = BytesMut::new();
+        answer.write_head(&mut output, true);
+        let expected = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: Microsoft-IIS/10.0\r\nSet-Cookie: a=b\r\n\
+            WWW-Authenticate: Negotiate AQ==\r\nPersistent-Auth: true\r\nX-Powered-By: ASP.NET\r\n\
+            X-Stickler-Request: r1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&output), expected);
+        output.clear();
+        Answer::bad_request(false).write_head(&mut output, false);
+        let text = String::from_utf8_lossy(&output).into_owned();
+        assert!(text.contains("Server: Microsoft-HTTPAPI/2.0\r\nConnection: close\r\n"), "{text}");
+        assert!(!text.contains("X-Powered-By"), "{text}");
     }
 }

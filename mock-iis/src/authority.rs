@@ -43,6 +43,7 @@ impl Authority {
                 secret: Arc::clone(&link.secret),
                 controllers: link.addresses.clone(),
                 timeouts: site.limits.netlogon(),
+                max_concurrent_api: site.max_concurrent_api,
             };
             SecureChannel::new(net, &config, &site.logons)
         });

@@ -1,54 +1,103 @@
-//! Reading a request's body, one chunk at a time.
+//! Reading a request's body.
 
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use stickler_http1::ReadError;
+use stickler_model::event::Closed;
 use stickler_model::payload::{BodyHasher, Digest};
 use tokio::time::timeout;
 
-/// What was read of a request's body.
-pub(crate) struct Received {
-    /// The number of bytes read.
-    pub(crate) length: u64,
-    /// The digest of the bytes read.
-    pub(crate) digest: Digest,
-    /// Whether the body was read to its end.
-    pub(crate) whole: bool,
+/// The body of a request that is being answered.
+pub(crate) trait RequestBody {
+    /// Reads the body to its end, each part of which may take `patience`. The first read asks a client for the body that
+    /// waits for `100 Continue` (RFC 9110 10.1.1).
+    ///
+    /// # Errors
+    /// Why the request gets no answer.
+    async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered>;
+
+    /// Returns how many bytes of the body have yet to come, as far as that is known: at least this many.
+    fn announced(&self) -> u64;
+
+    /// Waits until the client is gone, as far as that can be seen before the body is read. Returns how the connection ended.
+    async fn gone(&mut self) -> Closed;
 }
 
-/// Why a request gets no response: its connection is closed or, over HTTP/2, its stream is reset.
+/// What the application was given of a request's body.
+pub(crate) struct Received {
+    /// The number of bytes.
+    pub(crate) length: u64,
+    /// The digest of the bytes.
+    pub(crate) digest: Digest,
+}
+
+impl Received {
+    /// Nothing: the request has no body, or the application did not ask for it.
+    pub(crate) const NOTHING: Self = Self { length: 0, digest: Digest::EMPTY };
+}
+
+impl From<BodyHasher> for Received {
+    fn from(hasher: BodyHasher) -> Self {
+        let (length, digest) = hasher.finish();
+        Self { length, digest }
+    }
+}
+
+/// Why a request gets no response of the site's: its connection is closed or, over HTTP/2, its stream is reset.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error("the request's body broke off: {0}")]
-    Broken(#[from] hyper::Error),
+    BrokenOff(#[from] ReadError),
+    #[error("the request's body broke off: {0}")]
+    Reset(#[from] hyper::Error),
     #[error("the request's body stalled")]
     Stalled(#[from] tokio::time::error::Elapsed),
+    #[error("the client is gone")]
+    Gone(Closed),
     /// hyper resets the stream with the reason that it finds among the error's sources.
     #[error("Windows authentication is for HTTP/1.1")]
     Http1Required(#[source] h2::Error),
 }
 
-/// Reads a body of up to `limit` bytes, each part of which may take `patience`.
-///
-/// The first read makes hyper send `100 Continue` to a client that waits for it (RFC 9110 10.1.1). Nothing is read of a
-/// body that announces more than `limit`.
-pub(crate) async fn read(body: &mut Incoming, limit: u64, patience: Duration) -> Result<Received, Unanswered> {
-    if body.is_end_stream() {
-        return Ok(Received { length: 0, digest: Digest::EMPTY, whole: true });
-    }
-    let mut hasher = BodyHasher::default();
-    let mut left = limit;
-    let mut whole = body.size_hint().lower() <= limit;
-    while whole && let Some(frame) = timeout(patience, body.frame()).await? {
-        // Trailers have no meaning here.
-        let Ok(data) = frame?.into_data() else { continue };
-        match left.checked_sub(data.len() as u64) {
-            Some(rest) => left = rest,
-            None => whole = false,
+impl Unanswered {
+    /// Returns how the connection ends on which the request was received.
+    pub(crate) fn how(&self) -> Closed {
+        match self {
+            Self::Gone(how) => *how,
+            Self::BrokenOff(error) => how(error),
+            Self::Reset(_) | Self::Stalled(_) | Self::Http1Required(_) => Closed::Here,
         }
-        hasher.update(&data);
     }
-    let (length, digest) = hasher.finish();
-    Ok(Received { length, digest, whole })
+}
+
+/// Returns how a connection ends on which nothing more can be read.
+pub(crate) fn how(error: &ReadError) -> Closed {
+    match error {
+        ReadError::Ended => Closed::ByPeer,
+        ReadError::Io(_) => Closed::Broken,
+        ReadError::Head(_) | ReadError::Framing(_) | ReadError::Body(_) => Closed::Here,
+    }
+}
+
+/// The body of an HTTP/2 request. Its client is not missed before the body is read: hyper drops the request then.
+impl RequestBody for Incoming {
+    async fn read(&mut self, patience: Duration) -> Result<Received, Unanswered> {
+        let mut hasher = BodyHasher::default();
+        while let Some(frame) = timeout(patience, self.frame()).await? {
+            // Trailers have no meaning here.
+            let Ok(data) = frame?.into_data() else { continue };
+            hasher.update(&data);
+        }
+        Ok(hasher.into())
+    }
+
+    fn announced(&self) -> u64 {
+        self.size_hint().lower()
+    }
+
+    async fn gone(&mut self) -> Closed {
+        std::future::pending().await
+    }
 }

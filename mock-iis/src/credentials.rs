@@ -1,9 +1,8 @@
 //! The credentials that a request presents in `Authorization`, before they are verified.
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, HeaderError, TokenKind, parse_authorization, token_kind};
 use stickler_auth::spnego::token::Token;
+use stickler_http1::Lookup;
 use stickler_model::Leg;
 
 /// The credentials of one request.
@@ -27,13 +26,13 @@ pub enum Presented {
 
 impl Presented {
     /// Reads the credentials from the headers of a request.
-    pub fn read(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
+    pub fn read(headers: &impl Lookup) -> Self {
+        let mut values = headers.all("Authorization");
         let Some(value) = values.next() else { return Self::Nothing };
         if values.next().is_some() {
             return Self::Unacceptable;
         }
-        match parse_authorization(value.as_bytes(), DEFAULT_TOKEN_LIMIT) {
+        match parse_authorization(value, DEFAULT_TOKEN_LIMIT) {
             Ok(token) if token.token.is_empty() => Self::Malformed,
             Ok(token) => Self::Token { kind: token_kind(&token.token), token },
             Err(HeaderError::NoScheme { .. } | HeaderError::OtherScheme(_)) => Self::Nothing,
@@ -79,7 +78,8 @@ fn spnego_leg(token: &[u8]) -> Leg {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

@@ -1,26 +1,27 @@
-//! One request on one connection: decides on it, asks the DC, reads the body, answers, and records all of that.
+//! One request on one connection: decides on it, asks the DC, has the application read the body, and records all of that.
+//! The decision depends on the head alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use stickler_auth::http::Scheme;
 use stickler_auth::status::Win32;
+use stickler_http1::{Lookup as _, RequestHead};
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
-use stickler_model::payload::Digest;
 use stickler_model::topology::KeepAlive;
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
 use crate::WebSite;
 use crate::acceptance::{Accepted, Decider, Denied, ReceivedRequest};
-use crate::answer::{self, AnswerBody};
+use crate::answer::{Answer, AnswerBody};
 use crate::app::{self, Opened, Resource};
 use crate::authn::{RequestIdentity, Unauthorized};
 use crate::authority::Authority;
-use crate::body::{self, Received, Unanswered};
+use crate::body::{Received, RequestBody, Unanswered};
 use crate::codes::ACL;
 use crate::credentials::Presented;
 use crate::log::Entry;
@@ -33,8 +34,6 @@ pub(crate) struct Connection {
     endpoints: Endpoints,
     /// The number of requests so far.
     requests: AtomicU32,
-    /// Whether this side closes the connection after the current response.
-    closes: AtomicBool,
 }
 
 /// How a connection determines the senders of its requests.
@@ -51,78 +50,108 @@ pub(crate) struct Endpoints {
     pub(crate) peer: SocketAddr,
 }
 
-/// A request's head.
-struct Head {
+/// A request that is being answered.
+struct Asked<'a> {
     /// The request's number on its connection.
     number: u32,
     id: Option<RequestId>,
     leg: Leg,
-    method: Method,
-    uri: Uri,
     received: Time,
-    agent: Option<HeaderValue>,
+    head: &'a RequestHead,
 }
 
-/// The response to a request, and what the trace and the log record of it.
+/// The answer to a request, and what the trace and the log record of it.
 struct Outcome {
-    response: Response<AnswerBody>,
+    answer: Answer,
     substatus: u16,
     win32: u32,
     user: Option<Principal>,
     processed: bool,
+    /// What the application was given of the body.
+    received: Received,
 }
 
 impl Connection {
     pub(crate) fn new(env: Env, site: Arc<WebSite>, authentication: Authentication, endpoints: Endpoints) -> Self {
-        let (requests, closes) = (AtomicU32::new(0), AtomicBool::new(false));
-        Self { env, site, authentication, endpoints, requests, closes }
+        Self { env, site, authentication, endpoints, requests: AtomicU32::new(0) }
     }
 
-    /// Answers a request.
+    /// Returns the answer to a request. The body is read only if the application reads it.
+    ///
+    /// # Errors
+    /// Why there is no answer.
     pub(crate) async fn answer(
+        &self,
+        head: &RequestHead,
+        http2: bool,
+        body: &mut impl RequestBody,
+    ) -> Result<Answer, Unanswered> {
+        let presented = Presented::read(head.fields());
+        let echo = head.fields().first(REQUEST_ID_HEADER);
+        let asked = Asked {
+            number: self.requests.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
+            id: echo.and_then(RequestId::parse),
+            leg: presented.leg(),
+            received: self.env.clock.now(),
+            head,
+        };
+        self.env.record(What::ServerReceived {
+            connection: self.endpoints.number,
+            number: asked.number,
+            request: asked.id,
+            leg: asked.leg,
+        });
+        // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
+        // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
+        let http1_only = http2 && self.authentication.decider.is_own();
+        let http1_required = || Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into());
+        if http1_only && asked.leg != Leg::Anonymous {
+            return Err(http1_required());
+        }
+        let too_long = head.length() > self.site.limits.head;
+        let mut outcome = if too_long || presented == Presented::Unacceptable {
+            Outcome::refused(Answer::bad_request(too_long), 0)
+        } else {
+            // A client that leaves meanwhile is not answered.
+            let accepted = tokio::select! {
+                biased;
+                accepted = self.accept(&asked, &presented) => accepted,
+                how = body.gone() => return Err(Unanswered::Gone(how)),
+            };
+            match accepted {
+                Ok(accepted) => self.process(&asked, accepted, body).await?,
+                Err(Denied::Unauthorized(refused)) => self.refuse(&refused, None),
+                Err(Denied::Unnamed) => Outcome::refused(Answer::forbidden(), Win32::ACCESS_DENIED.0),
+                Err(Denied::Unacceptable) => Outcome::refused(Answer::bad_request(true), 0),
+            }
+        };
+        if http1_only && outcome.answer.status == 401 {
+            return Err(http1_required());
+        }
+        // What is left of the body is dropped, unless that is too much.
+        outcome.answer.closes |= body.announced() > self.site.limits.drain;
+        outcome.answer.closes |= self.site.keep_alive == KeepAlive::Never;
+        outcome.answer.echo(echo);
+        Ok(self.conclude(&asked, outcome))
+    }
+
+    /// Answers an HTTP/2 request. Reads the body of a request that is refused first, because otherwise hyper would reset
+    /// the stream.
+    pub(crate) async fn answer_http2(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Unanswered> {
         let (parts, mut body) = request.into_parts();
-        let echo = parts.headers.get(REQUEST_ID_HEADER).cloned();
-        let presented = Presented::read(&parts.headers);
-        let too_long = head_length(&parts.method, &parts.uri, &parts.headers) > self.site.limits.head;
-        self.closes.store(asks_to_close(parts.version, &parts.headers), Ordering::Relaxed);
-        let head = Head {
-            number: self.requests.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
-            id: echo.as_ref().and_then(|id| RequestId::parse(id.as_bytes())),
-            leg: presented.leg(),
-            method: parts.method,
-            uri: parts.uri,
-            received: self.env.clock.now(),
-            agent: self.site.log.as_ref().and_then(|_| parts.headers.get(header::USER_AGENT).cloned()),
-        };
-        self.env.record(What::ServerReceived {
-            connection: self.endpoints.number,
-            number: head.number,
-            request: head.id,
-            leg: head.leg,
-        });
-        // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
-        // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
-        let http1_only = parts.version == Version::HTTP_2 && self.authentication.decider.is_own();
-        if http1_only && head.leg != Leg::Anonymous {
-            return Err(Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()));
+        let target = parts.uri.path_and_query().map_or(parts.uri.path(), http::uri::PathAndQuery::as_str);
+        let mut head = RequestHead::new(parts.method.as_str(), target);
+        for (name, value) in &parts.headers {
+            head.push(name.as_str(), value);
         }
-        let (outcome, received) = if too_long || presented == Presented::Unacceptable {
-            self.refuse_head(too_long)
-        } else {
-            match self.accept(&head, &presented, &parts.headers).await {
-                Ok(accepted) => self.process(&head, accepted, &mut body).await?,
-                Err(Denied::Unauthorized(refused)) => self.refuse(&refused, None, &mut body).await?,
-                Err(Denied::Unnamed) => self.refuse_unnamed(&mut body).await?,
-                Err(Denied::Unacceptable) => self.refuse_head(true),
-            }
-        };
-        if http1_only && outcome.response.status() == StatusCode::UNAUTHORIZED {
-            return Err(Unanswered::Http1Required(h2::Reason::HTTP_1_1_REQUIRED.into()));
+        let answer = self.answer(&head, true, &mut body).await?;
+        if body.announced() <= self.site.limits.drain {
+            body.read(self.site.limits.body).await?;
         }
-        Ok(self.conclude(&head, outcome, &received, echo))
+        Ok(answer.into_http2())
     }
 
     /// Returns the number of requests so far.
@@ -145,11 +174,6 @@ impl Connection {
         self.endpoints.number
     }
 
-    /// Returns whether this side closes the connection.
-    pub(crate) fn closes(&self) -> bool {
-        self.closes.load(Ordering::Relaxed)
-    }
-
     /// Records that the connection has ended, and forgets what was tied to it.
     pub(crate) fn closed(&self, how: Closed) {
         self.authentication.decider.closed(self.endpoints.peer);
@@ -157,14 +181,16 @@ impl Connection {
     }
 
     /// Determines the sender of a request.
-    async fn accept(&self, head: &Head, presented: &Presented, headers: &HeaderMap) -> Result<Accepted, Denied> {
+    async fn accept(&self, asked: &Asked<'_>, presented: &Presented) -> Result<Accepted, Denied> {
         let anonymous = &self.site.anonymous;
-        let open = self.authentication.decider.is_own() && anonymous.covers(head.method.as_str(), head.uri.path());
+        let covered = anonymous.covers(asked.head.method(), asked.head.path());
+        let open = covered && self.authentication.decider.is_own();
         if open && !anonymous.windows_too {
             return Ok(Accepted::anonymous());
         }
         let Endpoints { number: connection, peer, .. } = self.endpoints;
-        let received = ReceivedRequest { connection, number: head.number, id: head.id, peer, headers, presented };
+        let &Asked { number, id, head, .. } = asked;
+        let received = ReceivedRequest { connection, number, id, peer, headers: head.fields(), presented };
         let Authentication { authority, decider } = &self.authentication;
         match decider.decide(authority, &received).await {
             Err(Denied::Unauthorized(_)) if open && *presented == Presented::Nothing => Ok(Accepted::anonymous()),
@@ -175,33 +201,37 @@ impl Connection {
     /// Runs the application for the sender, unless an ACL refuses them.
     async fn process(
         &self,
-        head: &Head,
+        asked: &Asked<'_>,
         Accepted { identity: RequestIdentity { user, delegated, completes }, cookie }: Accepted,
-        body: &mut Incoming,
-    ) -> Result<(Outcome, Received), Unanswered> {
-        let (resource, opened) = self.resource(head.uri.path(), user.as_ref());
+        body: &mut impl RequestBody,
+    ) -> Result<Outcome, Unanswered> {
+        let (resource, opened) = self.resource(asked.head.path(), user.as_ref());
         let forbidden = resource == Resource::Forbidden
             || opened == Some(Opened::Refused)
             || user.as_ref().is_some_and(|user| self.site.forbidden.contains(user));
-        let (mut outcome, received) = if forbidden {
+        let mut outcome = if forbidden {
             let (win32, challenge, ticket) = (Win32::ACCESS_DENIED.0, None, None);
             let refused = Unauthorized { substatus: ACL, win32, challenge, refused: false, ticket };
-            self.refuse(&refused, user, body).await?
+            self.refuse(&refused, user)
         } else {
-            let received = self.read(body, u64::MAX).await?;
+            let received = body.read(self.site.limits.body).await?;
             if let Resource::Slow(time) = resource {
-                tokio::time::sleep(time).await;
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(time) => {}
+                    how = body.gone() => return Err(Unanswered::Gone(how)),
+                }
             }
             let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
-            (self.run(head, resource, user, hop, &received), received)
+            self.run(asked, resource, user, hop, received)
         };
         if let Some(done) = completes.filter(|done| done.scheme != Scheme::Ntlm && !forbidden) {
-            answer::completes(&mut outcome.response, &done);
+            outcome.answer.complete(&done);
         }
         if let Some(cookie) = cookie {
-            outcome.response.headers_mut().append(header::SET_COOKIE, cookie);
+            outcome.answer.set_cookie(cookie);
         }
-        Ok((outcome, received))
+        Ok(outcome)
     }
 
     /// Returns the resource that a path names and, if it is a file, the result of opening it as the user.
@@ -218,123 +248,68 @@ impl Connection {
     /// Runs the application. `hop` is the user whom a second server sees, if the application asks one.
     fn run(
         &self,
-        head: &Head,
+        asked: &Asked<'_>,
         resource: Resource,
         user: Option<Principal>,
         hop: Option<String>,
-        received: &Received,
+        received: Received,
     ) -> Outcome {
         /// ERROR_FILE_NOT_FOUND, which IIS logs with 404.
         const FILE_NOT_FOUND: u32 = 2;
-        let (response, win32, processed) = match resource {
+        let (answer, win32, processed) = match resource {
             Resource::Bytes(length) => {
-                (answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
+                (Answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
             }
-            Resource::Missing => (answer::not_found(), FILE_NOT_FOUND, false),
+            Resource::Missing => (Answer::not_found(), FILE_NOT_FOUND, false),
             Resource::Echo | Resource::Slow(_) | Resource::File | Resource::Hop | Resource::Forbidden => {
-                let path = head.uri.path_and_query().map_or(head.uri.path(), http::uri::PathAndQuery::as_str);
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
                     connection: self.endpoints.number,
-                    number: head.number,
+                    number: asked.number,
                     user: user.clone(),
-                    method: head.method.as_str().to_owned(),
-                    path: path.to_owned(),
+                    method: asked.head.method().to_owned(),
+                    path: asked.head.path_and_query().to_owned(),
                     length: received.length,
                     digest: received.digest,
                     hop,
                 });
-                (answer::application("application/json", AnswerBody::whole(json)), 0, true)
+                (Answer::application("application/json", AnswerBody::whole(json)), 0, true)
             }
         };
-        Outcome { response, substatus: 0, win32, user, processed }
+        Outcome { answer, substatus: 0, win32, user, processed, received }
     }
 
     /// Answers 401.
-    async fn refuse(
-        &self,
-        refused: &Unauthorized,
-        user: Option<Principal>,
-        body: &mut Incoming,
-    ) -> Result<(Outcome, Received), Unanswered> {
-        let mut response = answer::unauthorized(refused, &self.site.auth.schemes);
+    fn refuse(&self, refused: &Unauthorized, user: Option<Principal>) -> Outcome {
+        let mut answer = Answer::unauthorized(refused, &self.site.auth.schemes);
+        answer.closes = self.ends(refused);
         let &Unauthorized { substatus, win32, .. } = refused;
-        if self.ends(refused) {
-            self.closes.store(true, Ordering::Relaxed);
-            answer::close(&mut response);
-        }
-        self.after_body(Outcome { response, substatus, win32, user, processed: false }, body).await
+        Outcome { substatus, user, ..Outcome::refused(answer, win32) }
     }
 
     /// Returns whether a 401 closes the connection, and any handshake with it.
     fn ends(&self, refused: &Unauthorized) -> bool {
         match self.site.keep_alive {
-            // With keep-alives off every answer closes its connection, not only a 401 (`conclude`).
+            // With keep-alives off every answer closes its connection, not only a 401 (`answer`).
             KeepAlive::Always | KeepAlive::Never => false,
             KeepAlive::ClosedByFailure => refused.refused,
             KeepAlive::ClosedByChallenge => refused.refused || refused.challenge.is_some(),
         }
     }
 
-    /// Answers 403, for a request in which the balancer names no user.
-    async fn refuse_unnamed(&self, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
-        let (response, win32) = (answer::forbidden(), Win32::ACCESS_DENIED.0);
-        self.after_body(Outcome { response, substatus: 0, win32, user: None, processed: false }, body).await
-    }
-
-    /// Reads the body of a refused request first, because otherwise hyper would close the connection, and the handshake
-    /// with it. A body beyond the limit does close the connection.
-    async fn after_body(&self, mut outcome: Outcome, body: &mut Incoming) -> Result<(Outcome, Received), Unanswered> {
-        let received = self.read(body, self.site.limits.drain).await?;
-        if !received.whole {
-            self.closes.store(true, Ordering::Relaxed);
-            answer::close(&mut outcome.response);
-        }
-        Ok((outcome, received))
-    }
-
-    /// Answers 400 at once, as http.sys does.
-    fn refuse_head(&self, too_long: bool) -> (Outcome, Received) {
-        self.closes.store(true, Ordering::Relaxed);
-        let response = answer::bad_request(too_long);
-        let outcome = Outcome { response, substatus: 0, win32: 0, user: None, processed: false };
-        (outcome, Received { length: 0, digest: Digest::EMPTY, whole: false })
-    }
-
-    async fn read(&self, body: &mut Incoming, limit: u64) -> Result<Received, Unanswered> {
-        let received = body::read(body, limit, self.site.limits.body).await;
-        if matches!(received, Err(Unanswered::Stalled(_))) {
-            self.closes.store(true, Ordering::Relaxed);
-        }
-        received
-    }
-
-    /// Records the response in the trace and in the log, and echoes the request's id in it.
-    fn conclude(
-        &self,
-        head: &Head,
-        outcome: Outcome,
-        received: &Received,
-        echo: Option<HeaderValue>,
-    ) -> Response<AnswerBody> {
-        let Outcome { mut response, substatus, win32, user, processed } = outcome;
-        if self.site.keep_alive == KeepAlive::Never {
-            self.closes.store(true, Ordering::Relaxed);
-            answer::close(&mut response);
-        }
-        if let Some(id) = echo {
-            response.headers_mut().insert(REQUEST_ID_HEADER, id);
-        }
-        let status = response.status().as_u16();
+    /// Records the answer in the trace and in the log.
+    fn conclude(&self, asked: &Asked<'_>, outcome: Outcome) -> Answer {
+        let Outcome { answer, substatus, win32, user, processed, received } = outcome;
+        let status = answer.status;
         // http.sys logs its own refusals elsewhere.
         if let Some(log) = self.site.log.as_ref().filter(|_| status != 400) {
-            log(&self.entry(head, status, substatus, win32, user.clone()));
+            log(&self.entry(asked, status, substatus, win32, user.clone()));
         }
         self.env.record(What::ServerAnswered {
             connection: self.endpoints.number,
-            number: head.number,
-            request: head.id,
-            leg: head.leg,
+            number: asked.number,
+            request: asked.id,
+            leg: asked.leg,
             status,
             substatus,
             win32,
@@ -343,39 +318,31 @@ impl Connection {
             length: received.length,
             digest: received.digest,
         });
-        response
+        answer
     }
 
-    fn entry(&self, head: &Head, status: u16, substatus: u16, win32: u32, user: Option<Principal>) -> Entry {
+    fn entry(&self, asked: &Asked<'_>, status: u16, substatus: u16, win32: u32, user: Option<Principal>) -> Entry {
+        let head = asked.head;
         Entry {
             unix_seconds: self.env.clock.unix_seconds(),
             server: self.endpoints.local,
             client: self.endpoints.peer,
-            method: head.method.as_str().to_owned(),
-            stem: head.uri.path().to_owned(),
-            query: head.uri.query().map(str::to_owned),
+            method: head.method().to_owned(),
+            stem: head.path().to_owned(),
+            query: head.query().map(str::to_owned),
             user,
-            agent: head.agent.as_ref().map(|agent| app::text(agent.as_bytes()).into_owned()),
+            agent: head.fields().first("User-Agent").map(|agent| app::text(agent).into_owned()),
             status,
             substatus,
             win32,
-            time_taken: (self.env.clock.now() - head.received).as_millis() as u64,
+            time_taken: (self.env.clock.now() - asked.received).as_millis() as u64,
         }
     }
 }
 
-/// Returns the length of a request's head in bytes, as it was sent except for optional spaces.
-fn head_length(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
-    let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
-    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
-}
-
-/// Returns whether the client asks to close the connection after the response (RFC 9112 9.3).
-fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
-    let says = |option: &str| {
-        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(option))
-    };
-    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+impl Outcome {
+    /// A refusal: the application did not run, and nobody read the body.
+    fn refused(answer: Answer, win32: u32) -> Self {
+        Self { answer, substatus: 0, win32, user: None, processed: false, received: Received::NOTHING }
+    }
 }

@@ -9,9 +9,9 @@
 //! Pure: [`authn`] (the authentication state of a connection), [`tracker`] (the same by a table instead of the
 //! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, and as whom it opens
 //! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), [`log`].
-//! Shell: [`server`] (connections), `secure` (TLS on them), `exchange` (one request on a connection), `acceptance` (who
-//! sent the request), `body` (reads it), `authority` (asks the DCs, over `stickler_netlogon`), [`answer`] (HTTP
-//! responses), `rogue` (servers that misbehave). [`site`] holds the configuration of all of them. [`front_end`] is the
+//! Shell: [`server`] (connections), `secure` (TLS on them), `http1` (HTTP/1.1 on them), `exchange` (one request on a
+//! connection), `acceptance` (who sent the request), `body` (reads it), `authority` (asks the DCs, over
+//! `stickler_netlogon`), `answer` (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the configuration of all of them. [`front_end`] is the
 //! same authentication for a balancer that terminates it.
 //!
 //! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
@@ -21,7 +21,7 @@
 //! it alone can check (MIC, channel binding), since only it has seen all three messages.
 
 mod acceptance;
-pub mod answer;
+mod answer;
 pub mod app;
 pub mod authn;
 mod authority;
@@ -30,6 +30,7 @@ pub mod codes;
 pub mod credentials;
 mod exchange;
 pub mod front_end;
+mod http1;
 pub mod log;
 mod protection;
 mod rogue;

@@ -13,6 +13,11 @@ use tokio::time::{Sleep, sleep};
 #[error("the client does not take its answer")]
 pub(crate) struct Untaken;
 
+/// Returns whether a write failed because the client does not take its answer.
+pub(crate) fn is_untaken(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Untaken>)
+}
+
 /// A stream whose writes fail with [`Untaken`] where nothing can be written for as long as the limit.
 pub(crate) struct Sending<S> {
     stream: S,

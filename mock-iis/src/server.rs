@@ -1,4 +1,4 @@
-//! Connections: accepts, numbers and secures them, has hyper serve them, and records how each one ended.
+//! Connections: accepts, numbers and secures them, has them served, and records how each one ended. hyper serves HTTP/2.
 
 use std::error::Error as _;
 use std::io;
@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use stickler_model::event::Closed;
 use stickler_model::topology::Acceptor;
 use stickler_model::{Env, What};
@@ -19,8 +19,8 @@ use crate::acceptance::Acceptance;
 use crate::authority::Authority;
 use crate::exchange::{Authentication, Connection, Endpoints};
 use crate::secure::secure;
-use crate::sending::{Sending, Untaken};
-use crate::{WebSite, rogue};
+use crate::sending::{self, Sending};
+use crate::{WebSite, http1, rogue};
 
 /// Serves a site until the task is dropped or the listener has failed for good. The site's [`Acceptor`] says what it
 /// ties a user to; an [`Acceptor::Rogue`] is served on bare sockets, or on bare TLS.
@@ -30,7 +30,6 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<We
     }
     let authority = Arc::new(Authority::new(&net, env.clone(), Arc::clone(&site)));
     let acceptance = Acceptance::of(&site);
-    let http = http(&site);
     while let Some((stream, peer)) = next_connection(&listener).await {
         let number = site.next_connection();
         env.record(What::ServerAccepted { connection: number, peer });
@@ -38,45 +37,25 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, site: Arc<We
         let authentication = Authentication { authority: Arc::clone(&authority), decider: acceptance.decider() };
         let endpoints = Endpoints { number, local, peer };
         let connection = Connection::new(env.clone(), Arc::clone(&site), authentication, endpoints);
-        net.spawn(serve_connection(net.clone(), http.clone(), stream, Arc::new(connection)));
+        net.spawn(serve_connection(net.clone(), stream, connection));
     }
 }
 
-async fn serve_connection<N: Net>(net: N, http: http1::Builder, stream: N::Stream, connection: Arc<Connection>) {
+async fn serve_connection<N: Net>(net: N, stream: N::Stream, connection: Connection) {
+    let connection = Arc::new(connection);
     let how = match secure(connection.site(), connection.env(), connection.number(), stream).await {
         Ok(stream) if stream.http2() => serve_http2(net, stream, &connection).await,
-        Ok(stream) => serve_http1(http, stream, &connection).await,
+        Ok(stream) => http1::serve(stream, &connection).await,
         Err(how) => how,
     };
     connection.closed(how);
-}
-
-fn http(site: &WebSite) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    // A date from the operating system's clock would differ between runs.
-    http.auto_date_header(false)
-        .timer(TokioTimer::new())
-        // hyper counts from the end of the last answer, so this bounds idle connections too.
-        .header_read_timeout(site.limits.idle)
-        .max_header_size(site.limits.head_read);
-    http
-}
-
-async fn serve_http1(http: http1::Builder, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
-    let service = service_fn(|request| Arc::clone(connection).answer(request));
-    let stream = Sending::new(stream, connection.site().limits.send);
-    match http.serve_connection(TokioIo::new(stream), service).await {
-        _ if connection.closes() => Closed::Here,
-        Ok(()) => Closed::ByPeer,
-        Err(error) => how(&error),
-    }
 }
 
 /// Serves the streams of a connection concurrently. A connection without a new request for the idle limit is closed: it
 /// has the same time again to finish the requests in progress and to acknowledge the end.
 async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Connection>) -> Closed {
     let limits = connection.site().limits;
-    let service = service_fn(|request| Arc::clone(connection).answer(request));
+    let service = service_fn(|request| Arc::clone(connection).answer_http2(request));
     let mut http = http2::Builder::new(Tasks(net));
     http.auto_date_header(false).max_header_list_size(u32::try_from(limits.head_read).unwrap_or(u32::MAX));
     let stream = Sending::new(stream, limits.send);
@@ -124,7 +103,7 @@ fn how(error: &hyper::Error) -> Closed {
     let mut source = error.source();
     while let Some(cause) = source {
         let error = cause.downcast_ref::<io::Error>();
-        if matches!(error.and_then(io::Error::get_ref), Some(inner) if inner.is::<Untaken>()) {
+        if error.is_some_and(sending::is_untaken) {
             return Closed::Here;
         }
         // An HTTP/2 error wraps the I/O error.

@@ -18,7 +18,7 @@ use stickler_model::topology::{
     Acceptor, AnonymousSpec, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec,
 };
 use stickler_model::{Name, Principal};
-use stickler_netlogon::LogonNumbers;
+use stickler_netlogon::{ChannelTimeouts, LogonNumbers};
 use stickler_tls::ServerTls;
 
 use crate::Sam;
@@ -47,6 +47,8 @@ pub struct WebSite {
     /// The channel binding of the certificate.
     pub(crate) binding: Option<ChannelBinding>,
     spec: SiteSpec,
+    /// How many logons it asks its domain for at once.
+    pub(crate) max_concurrent_api: u16,
     /// The machine's names in the domain, without and with the DNS suffix.
     hosts: [String; 2],
     pub(crate) limits: ServerLimits,
@@ -97,6 +99,8 @@ pub struct ServerLimits {
     /// How long a DC's reply may take before the next one is asked. The sum with `connect`, over all DCs, should be
     /// less than user agents wait: two DCs of which none answers take 20 s by default.
     pub logon: Duration,
+    /// How long a logon may wait for others of this server (`MaxConcurrentApi`) before it fails.
+    pub logon_queue: Duration,
 }
 
 impl Default for ServerLimits {
@@ -111,13 +115,14 @@ impl Default for ServerLimits {
             send: Duration::from_mins(2),
             connect: Duration::from_secs(5),
             logon: Duration::from_secs(10),
+            logon_queue: ChannelTimeouts::QUEUE,
         }
     }
 }
 
 impl ServerLimits {
-    pub(crate) fn netlogon(&self) -> stickler_netlogon::ChannelTimeouts {
-        stickler_netlogon::ChannelTimeouts { connect: self.connect, reply: self.logon }
+    pub(crate) fn netlogon(&self) -> ChannelTimeouts {
+        ChannelTimeouts { connect: self.connect, reply: self.logon, queue: self.logon_queue }
     }
 }
 
@@ -184,6 +189,7 @@ impl WebSite {
             tls: None,
             binding: None,
             spec: spec.site.clone(),
+            max_concurrent_api: spec.max_concurrent_api(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
             limits: ServerLimits { idle: spec.site.connection_timeout, ..ServerLimits::default() },
             log: None,

@@ -18,8 +18,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::{COOKIE, HeaderMap, HeaderName};
+use http::HeaderName;
 use lru::LruCache;
+use stickler_http1::Lookup;
 use stickler_model::Leg;
 use stickler_model::sync::Lock;
 use stickler_model::topology::{Tracked, TrackedBy, TrackedCheck};
@@ -89,16 +90,16 @@ impl Tracker {
     ///
     /// # Errors
     /// [`TooLong`] if a header is longer than any address.
-    pub fn sender(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Sender, TooLong> {
-        let header = self.header.as_ref().and_then(|name| headers.get(name));
-        let key = header.map(|value| short(text(value.as_bytes()))).transpose()?;
+    pub fn sender(&self, headers: &impl Lookup, peer: SocketAddr) -> Result<Sender, TooLong> {
+        let header = self.header.as_ref().and_then(|name| headers.first(name.as_str()));
+        let key = header.map(|value| short(text(value))).transpose()?;
         let proof = match self.check {
             TrackedCheck::Nothing => None,
             TrackedCheck::ClientAddress => Some(match last_forwarded(headers) {
                 Some(address) => short(address)?,
                 None => peer.ip().to_string(),
             }),
-            TrackedCheck::Token => headers.get_all(COOKIE).iter().find_map(|cookie| token(cookie.as_bytes())),
+            TrackedCheck::Token => headers.all("Cookie").find_map(token),
         };
         let by_header = key.is_some();
         Ok(Sender { by_header, key: key.unwrap_or_else(|| peer.to_string()), proof, logon: AtomicU64::new(0) })
@@ -168,8 +169,8 @@ fn short(value: Cow<'_, str>) -> Result<String, TooLong> {
 }
 
 /// Returns the last entry of `X-Forwarded-For`: the address that the nearest proxy saw.
-fn last_forwarded(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.as_bytes();
+fn last_forwarded(headers: &impl Lookup) -> Option<Cow<'_, str>> {
+    let last = headers.all("X-Forwarded-For").last()?;
     let entry = last.rsplit(|&byte| byte == b',').next()?.trim_ascii();
     (!entry.is_empty()).then(|| text(entry))
 }

@@ -126,12 +126,38 @@ pub struct RequestSpec {
     /// Fields that the client adds by itself: what it claims, or forges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
+    /// How the body is sent.
+    #[serde(default, skip_serializing_if = "BodySending::is_default")]
+    pub sending: BodySending,
+}
+
+/// How a client sends the body of a request. What is not stated is as its user agent does it. Anything else makes the
+/// client use HTTP/1.1, and holds for each leg that carries the body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BodySending {
+    /// Whether it goes in chunks, so that its length is not known in advance.
+    pub chunked: bool,
+    /// Whether the client waits for `100 Continue` first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<bool>,
+    /// The most bytes per second, at least 1 (curl: `--limit-rate`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_rate: Option<u64>,
+}
+
+impl BodySending {
+    /// Returns whether everything is as the user agent does it.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl RequestSpec {
     /// A request without a body.
     pub fn new(client: Name, method: &str, path: &str) -> Self {
-        Self { client, method: method.into(), path: path.into(), body: Payload::Empty, headers: Vec::new() }
+        let (body, headers, sending) = (Payload::Empty, Vec::new(), BodySending::default());
+        Self { client, method: method.into(), path: path.into(), body, headers, sending }
     }
 }
 

@@ -8,6 +8,8 @@
 //! `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source
 //! (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::{AuthScheme, Capabilities, Packages};
@@ -38,6 +40,57 @@ pub struct Behaviour {
     pub ntlm: NtlmImplementation,
     /// Whether it keeps cookies, and sends them back, unless a client says otherwise.
     pub cookies: bool,
+    /// The bodies for which it waits for `100 Continue` (RFC 9110 10.1.1); `None` if it never does.
+    pub expectation: Option<Expectation>,
+    /// What it does about an answer that comes before it has sent the body.
+    pub early_answer: EarlyAnswer,
+}
+
+/// When a user agent sends `Expect: 100-continue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// With a body that is longer than this many bytes, or whose length is not known.
+    pub over: u64,
+    /// How long it waits before it sends the body all the same.
+    pub wait: Duration,
+}
+
+impl Expectation {
+    /// How long a user agent waits that does not do so by itself, where a script asks for it.
+    pub const WAIT: Duration = Duration::from_secs(1);
+
+    /// Returns whether it applies to a body of this length; `None` if the length is not known.
+    pub fn applies(self, length: Option<u64>) -> bool {
+        length.is_none_or(|length| length > self.over)
+    }
+}
+
+/// What a user agent does about a final answer that comes before it has sent the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlyAnswer {
+    /// It sends the rest first. Chromium reads no answer before that, except after an error of the connection
+    /// (`net/http/http_stream_parser.cc`: `DoSendBody` before `DoReadHeaders`).
+    Finishes,
+    /// curl (7.88.1, `lib/http.c`): with a status of 300 or more it sends no more of the body, and closes the connection
+    /// after the answer ("HTTP error before end of send, stop sending"). With a 401 that it answers, it sends the rest all
+    /// the same ("Keep sending data to get tossed away") if the handshake has begun on the connection, or less than 2000
+    /// bytes are left (`http_perhapsrewind`).
+    StopsAtError,
+}
+
+impl EarlyAnswer {
+    /// Returns whether the client sends no more, of a body of which `left` bytes are left, after an answer with this
+    /// status. `answers_401`: it would answer a 401 with another leg. `begun`: a handshake has begun on the connection, or
+    /// was completed.
+    pub fn stops(self, status: u16, left: u64, answers_401: bool, begun: bool) -> bool {
+        /// Bytes that are cheaper to send than a new connection.
+        const LITTLE: u64 = 2_000;
+        match self {
+            Self::Finishes => false,
+            Self::StopsAtError if status == 401 && answers_401 => !begun && left >= LITTLE,
+            Self::StopsAtError => status >= 300,
+        }
+    }
 }
 
 /// The body of the Negotiate leg.
@@ -115,6 +168,9 @@ agents! {
         corrects_clock: false,
         ntlm: NtlmImplementation::Curl,
         cookies: false,
+        // `EXPECT_100_THRESHOLD` in `lib/http.h`, and `set->expect_100_timeout` in `lib/url.c`.
+        expectation: Some(Expectation { over: 1024 * 1024, wait: Duration::from_secs(1) }),
+        early_answer: EarlyAnswer::StopsAtError,
     };
     /// curl 7.88.1 with `--negotiate -u :`, linked with MIT krb5.
     ///
@@ -155,6 +211,8 @@ agents! {
         corrects_clock: true,
         ntlm: NtlmImplementation::Browser,
         cookies: true,
+        expectation: None,
+        early_answer: EarlyAnswer::Finishes,
     };
     /// What uses WinINET: Internet Explorer, Edge in IE mode, Office.
     ///
@@ -180,6 +238,23 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn curl_stops_at_an_error_unless_that_is_part_of_a_handshake() {
+        let curl = EarlyAnswer::StopsAtError;
+        assert!(!curl.stops(200, 9_999, true, true));
+        assert!(curl.stops(302, 9_999, true, true) && curl.stops(413, 1, true, true));
+        assert!(curl.stops(401, 1, false, true), "it has no answer to this 401");
+        assert!(!curl.stops(401, 9_999, true, true), "the handshake has begun");
+        assert!(curl.stops(401, 2_000, true, false) && !curl.stops(401, 1_999, true, false));
+        assert!(!EarlyAnswer::Finishes.stops(500, 9_999, false, false));
+    }
+
+    #[test]
+    fn curl_waits_with_long_bodies_and_those_of_unknown_length() {
+        let curl = Agent::Curl.behaviour().expectation.unwrap();
+        assert!(!curl.applies(Some(1024 * 1024)) && curl.applies(Some(1024 * 1024 + 1)) && curl.applies(None));
+    }
 
     #[test]
     fn the_name_of_an_agent_is_the_one_in_traces() {

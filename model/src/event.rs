@@ -382,9 +382,10 @@ pub enum What {
         user: Option<Principal>,
         /// Whether the application ran, and so processed the request.
         processed: bool,
-        /// Length of the request's body in bytes.
+        /// Length in bytes of the body that the application was given; 0 where it did not run: the answer goes out before
+        /// the body has come.
         length: u64,
-        /// Digest of the request's body.
+        /// Digest of that body.
         digest: Digest,
     },
 

@@ -51,7 +51,7 @@ pub mod trace;
 mod weight;
 pub mod world;
 
-pub use action::{Action, Answer, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
+pub use action::{Action, Answer, BodySending, Fault, Outcome, Piece, RawSpec, RequestSpec, TokenId};
 pub use balancer::BalancerSpec;
 pub use bounds::ActionProblem;
 pub use env::{Entropy, Env};

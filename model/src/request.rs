@@ -13,7 +13,7 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     ("authorization", "the client computes it from its credentials"),
     ("connection", "it is about one connection, which the client manages"),
     ("content-length", "the client computes it from the body"),
-    ("expect", "the client would have to wait for 100 (Continue)"),
+    ("expect", "the client would have to wait for 100 (Continue): expect = True makes it"),
     ("host", "the client has one name for the site: give it host=, where its profile takes that"),
     ("http2-settings", "it is about one connection, which the client manages"),
     ("keep-alive", "it is about one connection, which the client manages"),
@@ -21,7 +21,7 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     ("proxy-connection", "it is about one connection, which the client manages"),
     ("te", "it is about one connection, which the client manages"),
     ("trailer", "it frames the message, and the client sends no trailers"),
-    ("transfer-encoding", "it frames the message"),
+    ("transfer-encoding", "it frames the message: chunked = True sends the body in chunks"),
     ("upgrade", "it is about one connection, which the client manages"),
     (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
 ];
@@ -73,6 +73,9 @@ pub enum RequestProblem {
     /// The body is too long.
     #[error("a body has {MAX_BODY} bytes at most, and this one has {0}")]
     Body(u64),
+    /// The body would never be sent.
+    #[error("`limit_rate` is the most bytes per second, at least 1")]
+    Rate,
     /// A header field that is the client's own.
     #[error("the field `{name}` is not to be set: {why}. Nor are {}. send_raw() sends whatever you like", others(.name))]
     OwnField {
@@ -89,7 +92,10 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestProblem`]: the first part that cannot be sent.
     pub fn check(&self) -> Result<(), RequestProblem> {
-        let Self { method, path, headers, body, .. } = self;
+        let Self { method, path, headers, body, sending, .. } = self;
+        if sending.limit_rate == Some(0) {
+            return Err(RequestProblem::Rate);
+        }
         if !(1..=MAX_METHOD).contains(&method.len()) || !method.bytes().all(is_token) {
             return Err(RequestProblem::Method(start(method)));
         }

@@ -79,6 +79,11 @@ impl ServerSpec {
         !self.workgroup && self.providers.iter().any(|provider| *provider != Provider::Ntlm)
     }
 
+    /// How many logons it asks its domain for at once.
+    pub fn max_concurrent_api(&self) -> u16 {
+        self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
+    }
+
     /// The account whose keys decrypt those tickets: the machine's own, `iis1$`, or a service's.
     pub fn ticket_account(&self) -> String {
         match self.site.ticket_account() {
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_account_of_the_machine_is_found_whatever_the_domain_that_the_user_names() {
-        let account = |name: &str| UserSpec { name: name.into(), password: "Secret".into(), forbidden: false };
+        let account = |name: &str| UserSpec::new(name, "Secret");
         let server = ServerSpec { accounts: vec![account("Alice")], ..standard::server("iis1".into()) };
         let has = |domain: &str, user: &str, password: &str| {
             server.has_account(&Identity { principal: Principal::new(domain, user), password: password.into() })

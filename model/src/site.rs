@@ -34,6 +34,10 @@ pub struct SiteSpec {
     pub anonymous: AnonymousSpec,
     /// Extended protection.
     pub protection: ProtectionSpec,
+    /// `MaxConcurrentApi` of the server's Netlogon service: how many logons it asks its domain for at once. `None`: as its
+    /// version of Windows comes ([`IisVersion::max_concurrent_api`](crate::topology::IisVersion::max_concurrent_api)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_api: Option<u16>,
     /// Files below `/files/` with an access list each, which the application opens as the user.
     pub files: Vec<FileSpec>,
 }
@@ -51,6 +55,7 @@ impl Default for SiteSpec {
             connection_timeout: Self::CONNECTION_TIMEOUT,
             anonymous: AnonymousSpec::default(),
             protection: ProtectionSpec::default(),
+            max_concurrent_api: None,
             files: Vec::new(),
         }
     }

@@ -65,7 +65,8 @@ pub fn server(name: Name) -> ServerSpec {
 
 /// An account with the [`password`] of its name.
 pub fn account(name: String) -> UserSpec {
-    UserSpec { forbidden: [FORBIDDEN, MONITOR].contains(&&*name), password: password(&name), name }
+    let forbidden = [FORBIDDEN, MONITOR].contains(&&*name);
+    UserSpec { forbidden, ..UserSpec::new(name.as_str(), password(&name)) }
 }
 
 /// The password of a user with this name: the name, capitalised, and `-Pa55word`.

@@ -85,12 +85,20 @@ pub struct ControllerSpec {
     /// Accounts of which it has an older password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
+    /// `MaxConcurrentApi`: how many logons it asks another DC for at once. `None`: as Windows Server 2012 and later come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_api: Option<u16>,
 }
 
 impl ControllerSpec {
     /// One that is in order.
     pub fn new(name: Name) -> Self {
-        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new() }
+        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new(), max_concurrent_api: None }
+    }
+
+    /// How many logons it asks another DC for at once.
+    pub fn max_concurrent_api(&self) -> u16 {
+        self.max_concurrent_api.unwrap_or(IisVersion::Iis10.max_concurrent_api())
     }
 
     /// Whether its directory is behind.
@@ -162,6 +170,16 @@ pub struct UserSpec {
     pub password: String,
     /// Whether the application refuses the user after a good logon (401.3).
     pub forbidden: bool,
+    /// How many domain local groups the user is a member of, which make its tickets longer.
+    #[serde(default, skip_serializing_if = "is_zero_groups")]
+    pub groups: u16,
+}
+
+impl UserSpec {
+    /// A user of no groups, whom the application lets in.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { name: name.into(), password: password.into(), forbidden: false, groups: 0 }
+    }
 }
 
 /// What a server ties an authenticated user to.
@@ -273,6 +291,17 @@ pub enum IisVersion {
     /// IIS 7 to 10: an anonymous request logs `401 2 5`.
     #[default]
     Iis10,
+}
+
+impl IisVersion {
+    /// `MaxConcurrentApi` of a member server as its version of Windows comes: 2 before Windows Server 2012, and 10 since
+    /// (Microsoft, KB 2688798 "Performance tuning for NTLM authentication by using the MaxConcurrentApi setting").
+    pub const fn max_concurrent_api(self) -> u16 {
+        match self {
+            Self::Iis6 => 2,
+            Self::Iis10 => 10,
+        }
+    }
 }
 
 /// TLS on the way from the clients to the servers. All certificates are of one authority, which everybody trusts.
@@ -407,6 +436,11 @@ impl Http2 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
 pub(crate) fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_zero_groups(value: &u16) -> bool {
+    *value == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]

@@ -13,6 +13,12 @@ pub const MAX_LATENCY: Duration = Duration::from_secs(10);
 /// The longest that each logon waits at a DC.
 pub const MAX_SLOW: Duration = Duration::from_hours(1);
 
+/// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
+pub const MAX_CONCURRENT_API: u16 = 150;
+
+/// The most groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+pub const MAX_GROUPS: u16 = 1_010;
+
 /// The longest topology, in bytes of the JSON that a run file has of it.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
@@ -28,6 +34,12 @@ pub enum TopologyProblem {
     /// Two servers or DCs have one name.
     #[error("two hosts are called `{0}`")]
     Duplicate(Name),
+    /// A server or a DC is to ask for no logon at a time, or for too many.
+    #[error("MaxConcurrentApi of `{0}` is {1}; it must be from 1 to {MAX_CONCURRENT_API}")]
+    MaxConcurrentApi(Name, u16),
+    /// A user has more groups than Windows logs on.
+    #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
+    Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
@@ -61,6 +73,17 @@ impl Topology {
         }
         for server in &self.servers {
             server.check().map_err(|problem| TopologyProblem::Server(server.name.clone(), problem))?;
+        }
+        let servers = self.servers.iter().map(|server| (&server.name, server.max_concurrent_api()));
+        let controllers = self.controllers.iter().map(|controller| (&controller.name, controller.max_concurrent_api()));
+        for (name, calls) in servers.chain(controllers) {
+            if !(1..=MAX_CONCURRENT_API).contains(&calls) {
+                return Err(TopologyProblem::MaxConcurrentApi(name.clone(), calls));
+            }
+        }
+        let partners = self.partner.iter().flat_map(|partner| &partner.domain.users);
+        if let Some(user) = self.domain.users.iter().chain(partners).find(|user| user.groups > MAX_GROUPS) {
+            return Err(TopologyProblem::Groups(user.name.clone(), user.groups));
         }
         bounded("the latency of a link", self.link.latency, MAX_LATENCY)?;
         bounded("the jitter of a link", self.link.jitter, MAX_LATENCY)?;
@@ -142,6 +165,25 @@ mod tests {
         topology.servers[1].site.connection_timeout = Duration::from_millis(1);
         topology.servers[1].clock_skew = -600;
         assert_eq!(topology.check(), Ok(()));
+    }
+
+    #[test]
+    fn as_many_logons_at_once_are_asked_for_as_windows_allows() {
+        for calls in [0, 151] {
+            let server = wrong(|topology| topology.servers[1].site.max_concurrent_api = Some(calls));
+            assert_eq!(server, format!("MaxConcurrentApi of `iis2` is {calls}; it must be from 1 to 150"));
+            let dc = ControllerSpec { max_concurrent_api: Some(calls), ..ControllerSpec::new("dc".into()) };
+            assert!(wrong(|topology| topology.controllers = vec![dc]).starts_with("MaxConcurrentApi of `dc` is "));
+        }
+        let mut topology = standard::site(2);
+        topology.servers[0].site.max_concurrent_api = Some(150);
+        assert_eq!(topology.check(), Ok(()));
+    }
+
+    #[test]
+    fn nobody_has_more_groups_than_windows_logs_on() {
+        let many = wrong(|topology| topology.domain.users[0].groups = 1_011);
+        assert_eq!(many, "`alice` is a member of 1011 groups; Windows logs nobody on with more than 1010");
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use stickler_auth::logon::{LogonReply, LogonRequest};
 use stickler_auth::status::NtStatus;
 use stickler_net::Net;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::link::{Link, LinkReply, NoReply};
 use crate::{ChannelConfig, LogonNumbers};
@@ -18,8 +21,14 @@ use crate::{ChannelConfig, LogonNumbers};
 ///   the call at a later time or at a different domain controller" (MS-NRPC 3.4.5.3.2).
 ///
 /// An authoritative refusal is final: a wrong password is never presented to a second DC.
+/// At most `MaxConcurrentApi` logons are under way at once. This protects DCs, and is what a farm runs into when many
+/// connections authenticate at the same time.
 pub struct SecureChannel {
     links: Vec<Link>,
+    /// What a logon takes while it is under way.
+    calls: Semaphore,
+    /// How long a logon may wait for that.
+    queue: Duration,
     /// The index of the DC that the next logon goes to.
     current: AtomicUsize,
     numbers: Arc<LogonNumbers>,
@@ -30,7 +39,8 @@ pub struct SecureChannel {
 pub struct Outcome {
     /// The logon's number, which the event of the DC that answered has, too.
     pub number: u64,
-    /// The DC's reply, or a refusal that replaces a missing one: STATUS_NO_LOGON_SERVERS if no DC answers,
+    /// The DC's reply, or a refusal that replaces a missing one: STATUS_NO_LOGON_SERVERS if no DC answers, or if the logon
+    /// waited too long for others,
     /// STATUS_TRUSTED_RELATIONSHIP_FAILURE or STATUS_NO_TRUST_SAM_ACCOUNT if one denies the channel.
     pub reply: LogonReply,
     /// Whether the reply is a DC's.
@@ -41,14 +51,17 @@ impl SecureChannel {
     /// Starts the channel's tasks on `net`. They connect at the first logon.
     pub fn new<N: Net>(net: &N, config: &ChannelConfig, numbers: &Arc<LogonNumbers>) -> Self {
         let links = config.controllers.iter().map(|address| Link::new(net, config, *address, Arc::clone(numbers)));
-        Self { links: links.collect(), current: AtomicUsize::new(0), numbers: Arc::clone(numbers) }
+        let calls = Semaphore::new(usize::from(config.max_concurrent_api));
+        let queue = config.timeouts.queue;
+        Self { links: links.collect(), calls, queue, current: AtomicUsize::new(0), numbers: Arc::clone(numbers) }
     }
 
     /// Asks the domain. Returns `None` if the tasks have ended together with their host.
     ///
-    /// It takes at most the sum of the timeouts of all DCs; a DC's reply timeout counts twice if a connection to it
-    /// breaks meanwhile.
+    /// It takes at most the time in the queue and the sum of the timeouts of all DCs; a DC's reply timeout counts twice if
+    /// a connection to it breaks meanwhile.
     pub async fn logon(&self, request: &LogonRequest) -> Option<Outcome> {
+        let Ok(Ok(_call)) = timeout(self.queue, self.calls.acquire()).await else { return Some(self.no_controllers()) };
         let (count, first) = (self.links.len(), self.current.load(Ordering::Relaxed));
         let mut best = None;
         for index in (first..first + count).map(|index| index % count) {
@@ -82,7 +95,7 @@ impl SecureChannel {
         let _ = self.current.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Returns the outcome for a domain without DCs.
+    /// Returns the outcome of a logon that no DC was asked for.
     fn no_controllers(&self) -> Outcome {
         let (_, reply) = refusal(NoReply::Unreachable);
         Outcome { number: self.numbers.next(), reply, answered: false }

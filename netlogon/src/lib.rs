@@ -43,6 +43,8 @@ pub struct ChannelConfig {
     pub controllers: Vec<SocketAddr>,
     /// How long each DC may take.
     pub timeouts: ChannelTimeouts,
+    /// `MaxConcurrentApi`: how many logons may be under way at once, at least 1. Others wait, first come, first served.
+    pub max_concurrent_api: u16,
 }
 
 /// How long a DC may take before the next one is asked.
@@ -55,6 +57,14 @@ pub struct ChannelTimeouts {
     pub connect: Duration,
     /// How long a DC may take to answer a logon after it was sent.
     pub reply: Duration,
+    /// How long a logon may wait for others on the channel before it fails with STATUS_NO_LOGON_SERVERS.
+    pub queue: Duration,
+}
+
+impl ChannelTimeouts {
+    /// How long Netlogon lets a logon wait for others (Microsoft, "Quick Reference: Troubleshooting, Diagnosing, and Tuning
+    /// MaxConcurrentApi Issues": "Can't allocate client API slot").
+    pub const QUEUE: Duration = Duration::from_secs(45);
 }
 
 /// Numbers the logons that a machine asks for, from 1, over all its channels. The numbering continues when its process

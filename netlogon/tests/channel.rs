@@ -1,6 +1,7 @@
 //! A machine, and DCs that do as they are told, over real sockets.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -97,8 +98,13 @@ async fn nowhere() -> SocketAddr {
 }
 
 fn channel(controllers: Vec<SocketAddr>) -> SecureChannel {
-    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_millis(100) };
-    let config = ChannelConfig { machine: "IIS1".into(), secret: SECRET.into(), controllers, timeouts };
+    channel_with(controllers, u16::MAX, ChannelTimeouts::QUEUE)
+}
+
+fn channel_with(controllers: Vec<SocketAddr>, max_concurrent_api: u16, queue: Duration) -> SecureChannel {
+    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_millis(100), queue };
+    let (machine, secret) = ("IIS1".into(), SECRET.into());
+    let config = ChannelConfig { machine, secret, controllers, timeouts, max_concurrent_api };
     SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
@@ -199,6 +205,42 @@ async fn logons_at_once_are_pipelined_and_each_gets_its_own_reply() {
         assert_eq!(outcome.await.unwrap().reply.logon_server, user.to_string());
     }
     assert_eq!(dc.saw().len(), 300);
+}
+
+/// Asks twice at once.
+async fn ask_twice(channel: &SecureChannel) -> (Outcome, Outcome) {
+    let (mut first, mut second) = (pin!(ask(channel)), pin!(ask(channel)));
+    let mut done = (None, None);
+    while done.0.is_none() || done.1.is_none() {
+        tokio::select! {
+            biased;
+            outcome = first.as_mut(), if done.0.is_none() => done.0 = Some(outcome),
+            outcome = second.as_mut(), if done.1.is_none() => done.1 = Some(outcome),
+        }
+    }
+    (done.0.unwrap(), done.1.unwrap())
+}
+
+#[tokio::test]
+async fn as_many_logons_as_may_be_are_under_way_at_once_and_others_wait_for_their_turn() {
+    for (max_concurrent_api, seen) in [(2, 2), (1, 1)] {
+        let dc = Dc::that(Does::Waits).await;
+        // A logon is under way for 100 ms, since no reply comes.
+        let channel = channel_with(vec![dc.address], max_concurrent_api, ChannelTimeouts::QUEUE);
+        let asking = tokio::time::timeout(Duration::from_millis(50), ask_twice(&channel)).await;
+        assert!(asking.is_err());
+        assert_eq!(dc.saw().len(), seen);
+    }
+}
+
+#[tokio::test]
+async fn a_logon_that_waits_too_long_for_others_is_refused_and_no_dc_is_asked() {
+    let dc = Dc::that(Does::Waits).await;
+    let channel = channel_with(vec![dc.address], 1, Duration::from_millis(20));
+    let (first, second) = ask_twice(&channel).await;
+    assert_eq!(summary(&second), (2, NtStatus::NO_LOGON_SERVERS, false));
+    assert_eq!(summary(&first), (1, NtStatus::NO_LOGON_SERVERS, false));
+    assert_eq!(dc.saw(), [1]);
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 }
 
 /// Returns who is at fault for a request that ended without an answer, if it is not the balancer:
-/// * the script, if it disconnected the client, was over, or has taken the last backend out of use;
+/// * the script, if it disconnected the client, was over, has taken the last backend out of use, or lets another client
+///   hold the port that this one connects from;
 /// * the site's set-up, if its last HTTP request reached no server while one was turned away for its certificate;
 /// * a server, if it gave this answer itself; or one that speaks no HTTP, if it received the request or nobody did;
 /// * a fault that touched the request (see `faults`). Faults of backends do not excuse a 503 of the balancer itself if
@@ -48,7 +49,7 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 /// * the site's set-up, if it takes longer than time limits allow, or closes what a handshake needs;
 /// * nobody can tell, if the request met a server's close of an idle connection and could not be repeated.
 pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> Option<Party> {
-    if index.is_given_up(request) {
+    if index.is_given_up(request) || index.lacks_port(request) {
         return Some(Party::Script);
     }
     if met_rogue(index, request) || is_answer_of_server(index, request, end) {

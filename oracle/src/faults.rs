@@ -13,8 +13,9 @@
 //! longer ago than packets need for a round trip, and a balancer for noticing, by what it declares
 //! ([`Promises::notice_mended`](stickler_model::trace::Promises::notice_mended)). It also explains the failure of the first
 //! request on a client's connection that is older than the mending: the connection may be bound to one that the fault ended.
-//! Where a backend lost power, its connections ended and nobody was told, so each may cost one later request that cannot be
-//! repeated.
+//! Where a host lost power, its connections ended and nobody was told. Each that it had accepted and that nobody has seen
+//! closed is *left behind*, and its first use after the restart fails: of the requests for that backend that reach no server
+//! later, so many are explained as connections were left behind, whatever connection the client used, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,15 +24,16 @@ use stickler_model::event::Closed;
 use stickler_model::{Action, Fault, Leg, Name, RequestId, Time, What};
 
 use crate::farm::Farm;
-use crate::requests::{ClientConnection, Request, Requests, ServerConnection, is_no_answer, is_proof};
+use crate::left_behind::met_left_behind;
+use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
 
 /// The faults of a trace. A `usize` is an index into the trace's events.
 pub(crate) struct Faults<'t> {
     /// In the order in which they were injected.
     spans: Vec<Span<'t>>,
-    /// Requests that may have met a connection of which nobody was told that it had ended.
-    unnoticed: BTreeSet<RequestId>,
+    /// Requests that may have met a connection that a loss of power left behind.
+    met_left_behind: BTreeSet<RequestId>,
     connections: BTreeMap<ClientConnection<'t>, Connection>,
     /// How long a fault explains after it was mended.
     notice: Duration,
@@ -105,11 +107,11 @@ struct Scope<'i, 't> {
 
 impl<'t> Faults<'t> {
     /// Reads a trace from start to end.
-    pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>, farm: &Farm<'t>) -> Self {
+    pub(crate) fn read(requests: &Requests<'t>, farm: &Farm<'t>) -> Self {
         let link = requests.topology().link;
         let mut faults = Self {
             spans: Vec::new(),
-            unnoticed: BTreeSet::new(),
+            met_left_behind: met_left_behind(requests, farm),
             connections: BTreeMap::new(),
             // From the client over a balancer to a server, and back.
             notice: requests.promises().notice_mended() + (link.latency + link.jitter).saturating_mul(4),
@@ -132,7 +134,6 @@ impl<'t> Faults<'t> {
                 _ => {}
             }
         }
-        faults.unnoticed = Self::unnoticed(&Scope { requests, settings, farm });
         faults
     }
 
@@ -150,7 +151,7 @@ impl<'t> Faults<'t> {
         let scope = Scope { requests, settings, farm };
         let last = requests.sent(request).last();
         let connection = last.and_then(|(_, number, _)| self.connections.get(&(request.client, number)));
-        self.unnoticed.contains(&request.id)
+        self.met_left_behind.contains(&request.id)
             || self.spans.iter().take_while(|span| span.from < end.event).any(|span| {
                 let touched = match Self::concern(&scope, span.place, request.client) {
                     Concern::Nobody => false,
@@ -300,42 +301,6 @@ impl<'t> Faults<'t> {
             (_, None, None) => Concern::Everything,
         }
     }
-
-    /// Returns the requests that cannot be repeated, reached no server, and may have met a connection whose server had lost
-    /// power: as many as there were such connections.
-    fn unnoticed(scope: &Scope<'_, 't>) -> BTreeSet<RequestId> {
-        let mut unnoticed = BTreeSet::new();
-        let mut open: BTreeSet<ServerConnection<'t>> = BTreeSet::new();
-        let mut lost: BTreeMap<&Name, usize> = BTreeMap::new();
-        for (event, seen) in scope.requests.events() {
-            match &seen.what {
-                What::ServerAccepted { connection, .. } => _ = open.insert((&seen.by, *connection)),
-                What::ServerClosed { connection, .. } => _ = open.remove(&(&seen.by, *connection)),
-                What::Action(Action::Fault(Fault::PowerLoss(name))) => {
-                    let before = open.len();
-                    open.retain(|&(server, _)| server != name);
-                    *lost.entry(name).or_default() += before - open.len();
-                }
-                What::RequestEnded { request, status, .. } if is_no_answer(*status) => {
-                    let Some(request) = scope.requests.get(Some(*request)) else { continue };
-                    if request.ended.is_none_or(|end| end.event != event)
-                        || !scope.is_lost_and_cannot_be_repeated(request)
-                    {
-                        continue;
-                    }
-                    let mut left = lost.iter_mut().filter(|(backend, left)| {
-                        **left > 0 && scope.farm.condition(backend, request.started).down.is_none()
-                    });
-                    if let Some((_, left)) = left.next() {
-                        *left -= 1;
-                        unnoticed.insert(request.id);
-                    }
-                }
-                _ => {}
-            }
-        }
-        unnoticed
-    }
 }
 
 impl<'t> Scope<'_, 't> {
@@ -376,13 +341,6 @@ impl<'t> Scope<'_, 't> {
     /// Returns whether the client may have waited for a ticket in this request.
     fn may_want_ticket(&self, request: &Request<'t>) -> bool {
         self.logs_on(request) && self.settings.common_packages(request.client).kerberos
-    }
-
-    /// Returns whether the last HTTP request that the client sent reached no server, and a balancer must not send it twice.
-    fn is_lost_and_cannot_be_repeated(&self, request: &Request<'t>) -> bool {
-        let Some((sent, _, leg)) = self.requests.sent(request).last() else { return false };
-        let reached = self.requests.received(request).any(|(event, ..)| event > sent);
-        !reached && (!request.is_idempotent() || is_proof(leg))
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Trace ─┬─▶ Requests ─┬─▶ Disruptions
-//!        │             ├─▶ Settings ──┬───▶ authenticated connections
+//!        │             ├─▶ Settings ──┬───▶ authenticated connections, Ports
 //!        │             │              └───▶ TlsConnections
 //!        │             ├─▶ Farm ──────────▶ Faults
 //!        │             ├─▶ IdleEnds
@@ -24,6 +24,7 @@ use crate::disruptions::Disruptions;
 use crate::farm::Farm;
 use crate::faults::{Faults, IdleEnds, Legs};
 use crate::logons::Logons;
+use crate::ports::Ports;
 use crate::raw::RawSends;
 use crate::requests::{Answered, ClientConnection, Request, Requests, ServerConnection};
 use crate::settings::Settings;
@@ -43,6 +44,7 @@ pub(crate) struct Index<'t> {
     pub(crate) farm: Farm<'t>,
     /// How servers and clients are set up.
     pub(crate) settings: Settings<'t>,
+    ports: Ports<'t>,
     /// Which connections use TLS.
     pub(crate) tls: TlsConnections<'t>,
     /// The decisions of the DCs.
@@ -63,10 +65,11 @@ impl<'t> Index<'t> {
         let farm = Farm::read(&requests);
         Self {
             disruptions: Disruptions::read(&requests),
-            faults: Faults::read(&requests, &settings, &farm),
+            faults: Faults::read(&requests, &farm),
             idle_ends: IdleEnds::read(&requests),
             raw,
             farm,
+            ports: Ports::read(&requests, &settings),
             tls: TlsConnections::read(&requests, &settings),
             logons: Logons::read(&requests),
             authenticated: authentications(&requests, &settings),
@@ -172,6 +175,12 @@ impl<'t> Index<'t> {
     /// Returns whether the script disconnected the client before the request ended, or was over by then.
     pub(crate) fn is_given_up(&self, request: &Request<'t>) -> bool {
         request.abandoned || self.disruptions.is_disconnected(request)
+    }
+
+    /// Returns whether the request had no answer because another client has a connection from its client's port.
+    pub(crate) fn lacks_port(&self, request: &Request<'t>) -> bool {
+        let ended = request.ended.filter(|end| end.status.is_none());
+        ended.is_some_and(|end| self.ports.is_held_by_another(&self.settings, request.client, end.event))
     }
 
     /// Returns whether something that the script did explains that the request lost connections, or was repeated: it

@@ -10,8 +10,9 @@
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
 //!   has affected the value's backend since the value was set, and the declared persistence, if any, has not expired. It
-//!   is violated if another server receives the request. A connection that has carried a token stays where its last
-//!   request went, whatever cookie the client has received elsewhere since: its handshake or its identity is there (HS-2).
+//!   is violated if another server receives the request. A connection that carries or has carried a token stays where its
+//!   last request went, whatever cookie the client has received elsewhere since: its handshake, which begins with the
+//!   challenge, or its identity is there (HS-2).
 //! * A value that no client ever received is *forged*. A value whose backend has been down for longer than the declared
 //!   checks need to notice is *stale*. A request with such a value is put to the test when it ends, if a backend was up
 //!   throughout and there was no fault elsewhere. It is violated if the request ends without an answer, or in an answer
@@ -139,8 +140,8 @@ pub(crate) fn st3_cookies_are_obeyed_or_ignored(index: &Index<'_>) -> Finding {
             }
             What::ServerReceived { request: Some(id), connection, .. } => {
                 state.judge_cookie(index, *id, (&seen.by, *connection), event, &mut finding);
-                if let Some(&on) = state.sent_on.get(id).filter(|on| state.tokens.contains(*on)) {
-                    state.bound.insert(on, (&seen.by, *connection));
+                if let Some(&on) = state.sent_on.get(id) {
+                    state.last.insert(on, (&seen.by, *connection));
                 }
             }
             What::RequestEnded { request, .. } => state.judge_end(index, *request, event, &mut finding),
@@ -183,8 +184,8 @@ struct St3State<'t> {
     answered_by: BTreeMap<RequestId, &'t Name>,
     /// By request: the client's connection on which it was last sent.
     sent_on: BTreeMap<RequestId, ClientConnection<'t>>,
-    /// By client's connection that has carried a token: the server's connection that received its latest request.
-    bound: BTreeMap<ClientConnection<'t>, ServerConnection<'t>>,
+    /// By client's connection: the server's connection that received its latest request.
+    last: BTreeMap<ClientConnection<'t>, ServerConnection<'t>>,
     /// Client's connections that have carried a token.
     tokens: BTreeSet<ClientConnection<'t>>,
     /// By request: the value that was sent with it, and the event.
@@ -203,7 +204,8 @@ impl<'t> St3State<'t> {
         let (Some(request), Some(&(value, sent))) = (index.request(Some(id)), self.sent.get(&id)) else { return };
         let Some(&(backend, given)) = self.held.get(&(request.client, value)) else { return };
         let expired = index.promises().persistence.is_some_and(|lasts| index.at(event) - index.at(given) >= lasts);
-        let stays = self.sent_on.get(&id).and_then(|on| self.bound.get(on)).is_some_and(|&bound| bound == at);
+        let with_token = self.sent_on.get(&id).filter(|on| self.tokens.contains(*on));
+        let stays = with_token.and_then(|on| self.last.get(on)).is_some_and(|&last| last == at);
         if expired || stays || given > sent || !index.farm.is_up(backend, given, event) {
             return;
         }

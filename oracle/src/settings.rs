@@ -129,6 +129,11 @@ impl<'t> Settings<'t> {
         host
     }
 
+    /// Returns the port that this client connects from, if the script has chosen one.
+    pub(crate) fn port(&self, client: &Name) -> Option<u16> {
+        self.clients.get(client).and_then(|spec| spec.port)
+    }
+
     /// Returns whether this is a server of the site, as far as the header says.
     pub(crate) fn is_server(&self, name: &Name) -> bool {
         self.servers.is_empty() || self.servers.contains_key(name)

@@ -2,8 +2,9 @@
 //!
 //! ST-4 applies where a bound is declared. It is put to the test, once, by a trace with at least two backends in which
 //! at least as many units were spread as there are backends. Units are counted up to the first fault or drain, because
-//! afterwards backends may differ in what they can take. Requests of unknown senders (such as health checks) do not
-//! count. It is violated if a backend got more than its share of the units plus the declared tolerance. The evidence is
+//! afterwards backends may differ in what they can take, and up to the first bytes that a client sends as they are, because
+//! these are spread as well, and nobody knows how many units they are. Requests of unknown senders (such as health checks)
+//! do not count. It is violated if a backend got more than its share of the units plus the declared tolerance. The evidence is
 //! the units beyond that.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,8 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
 
 /// Returns the events at which each backend received a unit.
 fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> BTreeMap<&'t Name, Vec<usize>> {
-    let until = index.farm.first_change().unwrap_or(index.event_count());
+    let bytes = index.raw.iter().next().map(|send| send.event);
+    let until = index.farm.first_change().into_iter().chain(bytes).min().unwrap_or(index.event_count());
     let mut got: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
     let mut sent_on: BTreeMap<RequestId, (&Name, u32)> = BTreeMap::new();
     let mut counted: BTreeSet<(&Name, u32)> = BTreeSet::new();

@@ -303,3 +303,54 @@ fn a_lost_race_with_an_idle_close_is_run_again_where_that_is_safe() {
     assert_eq!(grade, Ok, "a POST may not be sent twice: {faults:?}");
     assert!(!faults.is_empty() && faults.iter().all(|&fault| fault == Undetermined), "{faults:?}");
 }
+
+/// Found by a random plan (shrunk): nobody's connection lies in the pool when the backend loses power and comes back.
+#[test]
+fn a_connection_that_a_loss_of_power_left_in_the_pool_costs_one_request() {
+    let script = |asks: &str| {
+        format!(
+            "site(backends = 1)\nnobody = browser('nobody', user = None)\nother = browser('other', user = None)\n\
+             nobody.get('/')\npower_loss('iis1')\nrestart('iis1')\nadvance(30)\n{asks}"
+        )
+    };
+    let twice = script("other.get('/')\nother.get('/')\n");
+    for balancer in ["pin-coupled", "pin-on-401", "shared-pool", "haproxy-safe", "l4-nat"] {
+        assert_clean(&twice, balancer);
+    }
+    assert_eq!(blame(&twice, "pin-coupled", Hs7), (Ok, vec![InjectedFault]));
+    // What the balancer itself gets wrong is no better for that: it counts every backend that asks for credentials as down.
+    let thrice = script("other.get('/')\nother.get('/')\nother.get('/')\n");
+    assert_eq!(grade(&thrice, "pin-checked-http-2xx", Hs7), Violated);
+}
+
+#[test]
+fn a_dc_or_a_balancer_that_lost_power_costs_what_went_over_its_connections() {
+    let script = |host: &str| {
+        format!(
+            "alice = browser('alice')\nalice.get('/')\nnobody = browser('nobody', user = None)\nnobody.get('/')\n\
+             power_loss('{host}')\nrestart('{host}')\nadvance(600)\n\
+             alice.get('/')\nnobody.get('/')\nbob = browser('bob')\nbob.get('/')\ncarol = browser('carol')\ncarol.get('/')\n"
+        )
+    };
+    for balancer in ["l4-nat", "l4-splice", "pin-on-401", "pin-coupled", "pin-by-address", "haproxy-safe"] {
+        assert_clean(&script("dc"), balancer);
+    }
+    // One that translates addresses has no process.
+    for balancer in ["l4-splice", "pin-on-401", "pin-coupled", "pin-by-address", "haproxy-safe"] {
+        assert_clean(&script("lb"), balancer);
+    }
+}
+
+#[test]
+fn two_clients_that_hold_one_port_at_once_are_the_scripts() {
+    let script = |leaves: &str| {
+        format!(
+            "site(backends = 1)\nnobody = browser('nobody', user = None, port = 5000)\nbob = browser('bob', at = nobody, port = 5000)\n\
+             nobody.get('/')\n{leaves}\nadvance(1)\nbob.get('/')\n"
+        )
+    };
+    for balancer in ["l4-nat", "l4-splice", "pin-on-401", "shared-pool"] {
+        assert_eq!(blame(&script(""), balancer, Hs1), (NotExercised, vec![Script]), "{balancer}");
+        assert_eq!(blame(&script("nobody.disconnect()"), balancer, Hs1).1, [], "{balancer}: one after the other");
+    }
+}

@@ -178,17 +178,39 @@ fn a_clients_port_is_usable_again_after_a_hold_that_was_longer_than_its_patience
 
 #[test]
 fn a_clients_port_is_usable_again_after_its_backend_lost_its_power() {
-    let source = r#"
+    let source = |meanwhile: &str| {
+        format!(
+            r#"
 site(backends = 2)
 alice = curl("alice", port = 5000)
 home = alice.get("/").expect(status = 200).backend
 power_loss(home)
-alice.get("/").expect(status = None)
-alice.get("/").expect(status = None)
+{meanwhile}
 advance(100)
 alice.get("/").expect(status = 200)
-"#;
-    for balancer in ["l4-nat", "l4-dnat", "l4-dsr"] {
-        assert_eq!(play(source, balancer, 0).failures, [], "{balancer}");
+"#
+        )
+    };
+    let asks = source("alice.get('/').expect(status = None)\nalice.get('/').expect(status = None)");
+    let leaves = source("alice.disconnect()");
+    for balancer in ["l4-nat", "l4-dnat", "l4-dsr", "l4-splice"] {
+        for source in [&asks, &leaves, &leaves.replace("advance(100)", "restart(home)\nadvance(100)")] {
+            let run = play(source, balancer, 0);
+            assert_eq!(run.failures, [], "{source} over {balancer}");
+        }
     }
+}
+
+#[test]
+fn a_script_reads_all_that_a_balancer_promises() {
+    let expect = |balancer: &str, expectation: &str| {
+        let source = format!("p = promises()\nprint(p)\nexpect({expectation})\ncurl('alice').get('/')\n");
+        let run = play(&source, balancer, 0);
+        assert_eq!(run.failures, [], "{balancer}: {:?}", run.printed);
+    };
+    expect("l4-nat", "p.services == [] and p.out_after_failures == None and p.checks == None");
+    expect("pin-services", "[s.backends for s in p.services if s.prefix == ''] == [['iis1']]");
+    expect("pin-passive", "p.out_after_failures == 10.0");
+    expect("pool-weighted", "p.spread.unit == 'requests' and p.spread.weights == {'iis1': 3}");
+    expect("pin-source", "p.persistence == 1800.0");
 }

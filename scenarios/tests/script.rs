@@ -60,6 +60,9 @@ drain("iis3")
 undrain("iis3")
 bob = curl("bob", at = alice, port = 40000, cookies = True)
 bob.get("/", headers = {"X-User": "CORP\\alice"})
+bob.post("/", bytes_of(9), chunked = True, expect = False)
+bob.start("PUT", "/", "x", limit_rate = 5)
+bob.request("PUT", "/", "x", expect = True)
 bob.switch_user("carol")
 expect(bob.send_raw("GET / HTTP/1.1\r\n\r\n", patience_ms = 5).startswith("GET"))
 "#,
@@ -313,6 +316,8 @@ fn errors_show_file_line_column_and_the_line() {
         "site(broken = 'x' * 201)\n",
         "curl('mallory', user = None).send_raw('')\n",
         "curl('alice').post('/', 7)\n",
+        "curl('alice').post('/', 'x', limit_rate = 0)\n",
+        "curl('alice').post('/', 'x', limit_rate = -1)\n",
         "curl('alice')\ncurl('alice')\n",
         "curl('alice')\ncrash('isi1')\n",
         "curl('alice')\nadvance(-1)\n",

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const PATIENCE: Duration = Duration::from_mins(5);
 const HTTP: CheckRule = CheckRule {
-    probe: Probe::Http { uri: stickler_lb_core::Text::Borrowed("/"), expect: Expect::Alive },
+    probe: Probe::Http { uri: stickler_lb_core::Text::Borrowed("/"), expect: Expect::ALIVE },
     timeout: Duration::from_secs(1),
     ..CheckRule::TCP
 };

@@ -24,6 +24,35 @@ fn a_year_of_health_checks_ends_with_what_was_seen_until_then() {
 }
 
 #[test]
+fn a_time_that_is_too_much_work_is_refused_at_once() {
+    let year = Action::Advance(Duration::from_hours(366 * 24));
+    let built = SimWorld::new(standard::site(2), &BalancerSpec::named("pin-checked-http"), 1);
+    let mut world = Box::new(built.expect("it is built"));
+    let error = world.perform(year.clone()).expect_err("it is too much").to_string();
+    assert!(error.starts_with("10000000 steps of the simulation are the most of a run, and the 31621200 s"), "{error}");
+    assert!(error.ends_with(": let less time pass, or have fewer health checks"), "{error}");
+    assert!(world.engine().stats().turns < 50_000, "twenty minutes are enough to know");
+    drop(world);
+
+    let built = SimWorld::new(standard::site(2), &BalancerSpec::named("pin-on-401"), 1);
+    let mut world = Box::new(built.expect("it is built"));
+    let start = world.now();
+    world.perform(year).expect("nothing happens in it");
+    assert_eq!(world.now(), start + Duration::from_hours(366 * 24));
+}
+
+#[test]
+fn a_long_time_that_is_not_too_much_work_passes() {
+    let built = SimWorld::new(standard::site(2), &BalancerSpec::named("l4-checked"), 1);
+    let mut world = Box::new(built.expect("it is built"));
+    let start = world.now();
+    for time in [Duration::from_mins(60), Duration::from_mins(59)] {
+        world.perform(Action::Advance(time)).expect("it fits");
+    }
+    assert_eq!(world.now(), start + Duration::from_mins(119));
+}
+
+#[test]
 fn an_engine_ends_when_its_owner_says_so_and_at_its_most_turns() {
     let mut engine = Engine::new(&Settings::default()).unwrap();
     let second = Duration::from_secs(1);

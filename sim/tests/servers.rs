@@ -121,7 +121,7 @@ fn a_workgroup_has_no_tickets_and_accounts_of_its_own() {
     for (server, password) in topology.servers.iter_mut().zip(["One", "Two"]) {
         server.workgroup = true;
         server.providers = vec![Provider::Negotiate, Provider::Ntlm];
-        server.accounts = vec![UserSpec { name: "alice".into(), password: password.into(), forbidden: false }];
+        server.accounts = vec![UserSpec::new("alice", password)];
     }
     let mut stage = Stage::new("l4-nat", topology);
     for (client, password) in [("one", "One"), ("none", "Three")] {

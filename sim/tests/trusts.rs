@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Stage(Box<dyn World>, u32);
 
 fn users(names: &[&str]) -> Vec<UserSpec> {
-    let user = |name: &&str| UserSpec { name: (*name).into(), password: format!("{name}-pw"), forbidden: false };
+    let user = |name: &&str| UserSpec::new(*name, format!("{name}-pw"));
     names.iter().map(user).collect()
 }
 

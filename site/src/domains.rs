@@ -149,12 +149,13 @@ impl OwnDomain<'_> {
             Some((partner, address)) => controller.with_trusted(&partner.domain.netbios, vec![address.logons]),
             None => controller,
         };
-        controller.with_delay(spec.slow.unwrap_or_default())
+        controller.with_delay(spec.slow.unwrap_or_default()).with_max_concurrent_api(spec.max_concurrent_api())
     }
 
     fn replica(&self, pdc: &DomainController, spec: &ControllerSpec, address: DcAddress) -> DomainController {
         let controller = pdc.replica(&spec.name, self.settings.seed, address.logons);
         let controller = controller.with_delay(spec.slow.unwrap_or_default());
+        let controller = controller.with_max_concurrent_api(spec.max_concurrent_api());
         if !spec.is_stale() {
             return controller;
         }

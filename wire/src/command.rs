@@ -89,7 +89,7 @@ impl CheckCommand {
     pub fn new(program: PathBuf, rule: &CheckRule, user: Option<&Identity>, failed: Option<CheckSink>) -> Self {
         let (uri, find) = match &rule.probe {
             Probe::Tcp => ("/".into(), "".into()),
-            Probe::Http { uri, .. } => (uri.clone(), "".into()),
+            Probe::Http { uri, expect } => (uri.clone(), expect.find.clone()),
             Probe::Logon { uri, find, .. } => (uri.clone(), find.clone()),
         };
         let password = user.map(|user| user.password.clone());

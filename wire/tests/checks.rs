@@ -153,7 +153,7 @@ async fn a_command_that_is_not_there_is_named() {
 /// Two servers that ask for NTLM.
 fn topology() -> Topology {
     let mut topology = Topology { monitor: Some(monitor()), ..standard::site(2) };
-    topology.domain.users.push(UserSpec { name: "probe".into(), password: PASSWORD.into(), forbidden: false });
+    topology.domain.users.push(UserSpec::new("probe", PASSWORD));
     topology
 }
 
@@ -243,7 +243,7 @@ async fn without_its_dc_a_backend_stays_up_for_a_plain_check_and_goes_down_for_o
 
 /// The same with or without TLS in front of the servers.
 async fn hc_1(tls: Option<UpstreamTls>) {
-    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/".into(), expect: Expect::Alive });
+    let plain = secured(tls, "pin-on-401", Probe::Http { uri: "/".into(), expect: Expect::ALIVE });
     let logon = Probe::Logon { uri: "/".into(), find: "CORP\\\\probe".into(), forbidden_is_up: true };
     let logs_on = secured(tls, "pin-on-401", logon);
     // More than fall x interval: each check has spoken, and none against a backend.

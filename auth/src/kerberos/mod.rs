@@ -13,8 +13,8 @@
 //! | [`client`] | what a client asks a KDC, and its credential cache |
 //! | [`status`] | error codes and their Windows equivalents |
 //!
-//! Tickets carry no PAC: a server gets the user's name and nothing of its groups; it asks its
-//! directory. Authorization data of other KDCs is carried and not read.
+//! Of a user's groups a ticket has the length and the signatures (`pac`), and not the content: a server gets the user's
+//! name, and asks its directory for whatever else it needs. Other authorization data is not read.
 
 pub mod ap;
 pub mod client;
@@ -25,6 +25,7 @@ pub mod kdc;
 pub mod keys;
 pub mod message;
 mod name;
+mod pac;
 pub mod status;
 mod time;
 pub mod usage;

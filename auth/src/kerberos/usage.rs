@@ -20,6 +20,8 @@ pub const AP_REQ_AUTHENTICATOR: u32 = 11;
 pub const AP_REP: u32 = 12;
 /// A KRB-CRED, in the session key.
 pub const KRB_CRED: u32 = 14;
+/// The signatures of a PAC (MS-PAC 2.8: `KERB_NON_KERB_CKSUM_SALT`).
+pub const PAC_CHECKSUM: u32 = 17;
 /// A MIC token of the acceptor.
 pub const ACCEPTOR_SIGN: u32 = 23;
 /// A MIC token of the initiator.

@@ -232,7 +232,7 @@ pub(super) static DEFECTS: [Defect; 20] = [
         summary: "the health check takes the 401 of a protected site for a failure, and every backend is down",
         source: "HAProxy `option httpchk` without `http-check expect`, source",
         apply: |it| {
-            let probe = Probe::Http { uri: "/".into(), expect: Expect::Success };
+            let probe = Probe::Http { uri: "/".into(), expect: Expect::SUCCESS };
             it.checks = Some(CheckRule { probe, ..it.checks.take().unwrap_or(CheckRule::TCP) });
             Ok(())
         },

@@ -196,7 +196,7 @@ fn selections() -> Vec<Mechanism> {
         by(
             "pool-source-hash",
             "a shared pool, the backend by a consistent hash of the client's address",
-            Algorithm::ConsistentHash(HashKey::Source),
+            Algorithm::ConsistentHash(HashKey::Source(Mask::HOST)),
         ),
     ]
 }
@@ -385,12 +385,12 @@ fn checked() -> Vec<Mechanism> {
         by(
             "pin-checked-http",
             "pins on a 401; a check by an anonymous request, which a 401 answers well",
-            http(Expect::Alive),
+            http(Expect::ALIVE),
         ),
         by(
             "pin-checked-http-2xx",
             "pins on a 401; a check that wants 2xx or 3xx, and finds each backend of a protected site down",
-            http(Expect::Success),
+            http(Expect::SUCCESS),
         ),
         by(
             "pin-checked-logon",

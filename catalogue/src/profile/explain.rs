@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use stickler_lb_core::health::rule::{Expect, Probe};
+use http::StatusCode;
+use stickler_lb_core::health::rule::Probe;
 use stickler_lb_core::policy::composed::{Connect, Lost, PreferLast, Rules};
 use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::PersistRule;
@@ -54,7 +55,7 @@ impl Told<'_> {
         }
         self.text.push_str(sentence);
         let mut marks: Vec<String> = Vec::new();
-        for fact in self.facts.iter().filter(|fact| on.contains(&fact.what)) {
+        for fact in self.facts.iter().filter(|fact| on.contains(&&*fact.what)) {
             let mark = match &fact.citation {
                 Citation::Assumed { .. } => "[assumed]".to_owned(),
                 Citation::Known { source, evidence } => {
@@ -80,7 +81,7 @@ impl Told<'_> {
         for fact in self.facts {
             if let Citation::Assumed { why } = &fact.citation {
                 let why = why.strip_prefix("not known: ").unwrap_or(why);
-                let _ = write!(self.text, "\nNot known: `{}`, taken to be {}: {why}", fact.what, fact.value);
+                let _ = write!(self.text, "\nNot known: `{}`, taken to be {}: {why}", fact.what, fact.value());
             }
         }
         for (index, (source, evidence)) in self.sources.iter().enumerate() {
@@ -102,7 +103,10 @@ fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
         }
     };
     told.say(how, &["carriage"]);
-    told.say(&format!("Each connection goes to {}", chosen(&rules.select.algorithm)), &["select.algorithm"]);
+    told.say(
+        &format!("Each connection goes to {}", chosen(&rules.select.algorithm)),
+        &["select.algorithm", "select.key"],
+    );
     if let Some(source) = rules.source {
         let kept =
             format!("A client's address keeps its backend for {} s after the last use", source.timeout.as_secs());
@@ -121,7 +125,9 @@ const fn chosen(algorithm: &Algorithm) -> &'static str {
         Algorithm::Random { .. } => "the less loaded of some backends drawn at random",
         Algorithm::LeastConnections => "the backend with the fewest connections in use",
         Algorithm::Hash(key) | Algorithm::ConsistentHash(key) => match key {
-            HashKey::Source => "the backend that a hash of the client's address names",
+            HashKey::Source(mask) if mask.v4 < 32 => "the backend that a hash of the client's network names",
+            HashKey::Source(_) => "the backend that a hash of the client's address names",
+            HashKey::SourceAndPort => "the backend that a hash of the client's address and port names",
             HashKey::FiveTuple => "the backend that a hash of addresses and ports names",
             HashKey::Uri { .. } => "the backend that a hash of the URI names",
             HashKey::Header(_) => "the backend that a hash of a header field names",
@@ -132,7 +138,7 @@ const fn chosen(algorithm: &Algorithm) -> &'static str {
 fn requests(told: &mut Told<'_>, rules: &Rules) {
     told.say(
         &format!("Each request goes to {}", chosen(&rules.select.algorithm)),
-        &["select.algorithm", "select.weights"],
+        &["select.algorithm", "select.key", "select.mask", "select.weights"],
     );
     match &rules.persist {
         Some(PersistRule::Source(source)) => {
@@ -161,11 +167,11 @@ fn requests(told: &mut Told<'_>, rules: &Rules) {
     if let Some(idle) = rules.own_idle {
         told.say(
             &format!("A client's own connection closes after {} s without a request", idle.as_secs()),
-            &["pin.idle"],
+            &["own_idle"],
         );
     }
     if let Some(schemes) = &rules.strip {
-        told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip"]);
+        told.say(&format!("Challenges of {} are taken out of answers", schemes.names.join(", ")), &["strip.schemes"]);
     }
     retries(told, rules);
 }
@@ -269,13 +275,24 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
 }
 
 fn health(told: &mut Told<'_>, profile: &Profile) {
-    let on = ["check.probe", "check.interval", "check.timeout", "check.rise", "check.fall", "check.uri"];
+    let on = [
+        "check.probe",
+        "check.interval",
+        "check.timeout",
+        "check.rise",
+        "check.fall",
+        "check.uri",
+        "check.statuses",
+        "check.find",
+    ];
     match &profile.mechanism.checks {
         None => told.say("It has no active health checks", &[]),
         Some(check) => {
             let what = match &check.probe {
                 Probe::Tcp => "of the port",
-                Probe::Http { expect: Expect::Success, .. } => "that wants 2xx or 3xx, so that a 401 is down",
+                Probe::Http { expect, .. } if !expect.holds(StatusCode::UNAUTHORIZED) => {
+                    "by a request to which a 401 is no good answer, so that each server of a protected site is down,"
+                }
                 Probe::Http { .. } => "by a request that a 401 answers well",
                 Probe::Logon { .. } => "that logs on",
             };
@@ -302,8 +319,10 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
 
 /// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
 fn meaning(rules: &Rules) -> String {
-    let by_source =
-        matches!(rules.select.algorithm, Algorithm::Hash(HashKey::Source) | Algorithm::ConsistentHash(HashKey::Source));
+    let by_source = matches!(
+        rules.select.algorithm,
+        Algorithm::Hash(HashKey::Source(_)) | Algorithm::ConsistentHash(HashKey::Source(_))
+    );
     let anew = match &rules.persist {
         Some(PersistRule::Cookie(_)) => "the cookie brings its legs to one backend, if the client keeps cookies",
         Some(PersistRule::Source(_)) => "affinity brings its legs to one backend",

@@ -2,16 +2,23 @@
 //!
 //! The data lies in `profiles/*.toml`, several profiles to a file; [`Profile::parse`] reads a user's own file alike.
 //!
-//! * `schema`: what a file may hold. Every value is `{ is = ..., source = "...", evidence = "S" }`, or
-//!   `{ assumed = ..., why = "not known: ..." }` where the behaviour is not known.
-//! * `read`: values and their citations, with errors that point to file, line and column.
-//! * `build`: from values to rules; what contradicts itself is refused.
+//! * `keys`: every key that there is, with its meaning and the rule that it sets. Three things follow this one list, each a
+//!   `port`: `read` reads values and their citations, with errors that point to file, line and column; `write` writes a
+//!   mechanism as values; `describe` puts the schema into words. `value` has the kinds of values.
+//! * `file`: a file's profiles, what they extend, and a profile as a document of its own.
 //! * `explain`: a paragraph on how the product treats connections, and what that means for NTLM.
+//!
+//! Every value is `{ is = ..., source = "...", evidence = "S" }`, or `{ assumed = ..., why = "not known: ..." }` where the
+//! behaviour is not known; or it stands alone, where the profile states one source for all.
 
-mod build;
+mod describe;
 mod explain;
+mod file;
+mod keys;
+mod port;
 mod read;
-mod schema;
+mod value;
+mod write;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -37,20 +44,27 @@ pub struct Profile {
     pub config: String,
     /// What else an operator should know.
     pub notes: Vec<String>,
-    /// Each value, and what it rests on, in the file's order of sections.
+    /// Each value, and what it rests on, in the schema's order.
     pub facts: Vec<Fact>,
     mechanism: Mechanism,
-    /// The part of its file that describes it, TOML.
+    /// All of it as a TOML document of its own, with what it inherits.
     toml: Arc<str>,
+}
+
+impl Fact {
+    /// The value as it is shown: a string without its quotation marks.
+    pub fn value(&self) -> &str {
+        self.toml.trim_matches('"')
+    }
 }
 
 /// One value of a profile, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     /// Which value: `pool.share`.
-    pub what: &'static str,
-    /// As the file has it.
-    pub value: String,
+    pub what: String,
+    /// The value, as TOML.
+    pub toml: String,
     /// Why it is so.
     pub citation: Citation,
 }
@@ -73,23 +87,34 @@ pub enum Citation {
 }
 
 /// How well something is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// Measured, against a mock that keeps state for each TCP connection.
-    #[serde(rename = "M")]
     Measured,
     /// Read in the product's source.
-    #[serde(rename = "S")]
     Source,
     /// The vendor's documentation.
-    #[serde(rename = "D")]
     Documented,
     /// An issue or a pull request.
-    #[serde(rename = "I")]
     Issue,
     /// Remembered, and not verified.
-    #[serde(rename = "R")]
     Remembered,
+}
+
+impl Evidence {
+    /// All kinds, the best first.
+    pub const ALL: [Self; 5] = [Self::Measured, Self::Source, Self::Documented, Self::Issue, Self::Remembered];
+
+    /// The letter that a profile writes.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::Measured => "M",
+            Self::Source => "S",
+            Self::Documented => "D",
+            Self::Issue => "I",
+            Self::Remembered => "R",
+        }
+    }
 }
 
 impl fmt::Display for Evidence {
@@ -119,10 +144,12 @@ const FILES: [(&str, &str); 11] = [
 ];
 
 static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
-    let read = |&(path, text): &(&str, &str)| {
-        Profile::parse(text, path).unwrap_or_else(|error| panic!("a shipped profile is wrong: {error}"))
-    };
-    FILES.iter().flat_map(read).collect()
+    let mut all = Vec::new();
+    for (path, text) in FILES {
+        let file = file::read(text, path, &all).unwrap_or_else(|error| panic!("a shipped profile is wrong: {error}"));
+        all.extend(file);
+    }
+    all
 });
 
 /// All profiles that are shipped, in the order of their groups.
@@ -131,12 +158,27 @@ pub fn profiles() -> &'static [Profile] {
 }
 
 impl Profile {
-    /// The profiles of a file; `path` is its name, for errors.
+    /// The profiles of a file; `path` is its name, for errors. They may extend earlier ones of the file, shipped ones, and
+    /// mechanisms.
     ///
     /// # Errors
     /// It is no TOML, has an unknown or contradictory value or one without a source, or a name that is taken.
     pub fn parse(text: &str, path: &str) -> Result<Vec<Self>, ProfileError> {
-        build::file(text, path)
+        file::read(text, path, profiles())
+    }
+
+    /// The profile that says what a mechanism does: everything that a mechanism can say, a profile can.
+    ///
+    /// # Errors
+    /// The mechanism's rules contradict themselves; those of the catalogue do not.
+    pub fn of_mechanism(mechanism: &Mechanism) -> Result<Self, ProfileError> {
+        file::of_mechanism(mechanism)
+    }
+
+    /// The profile as a TOML document that [`Profile::parse`] reads, with the source of each value and with what it
+    /// inherits.
+    pub fn toml(&self) -> &str {
+        &self.toml
     }
 
     /// What it does, as a mechanism.
@@ -160,6 +202,11 @@ impl Profile {
     pub fn explain(&self) -> String {
         explain::explain(self)
     }
+}
+
+/// The description of what a file of profiles may hold, as Markdown (`docs/profile-schema.md`).
+pub fn schema() -> String {
+    describe::markdown()
 }
 
 /// A summary line for a mechanism that stands for a product.

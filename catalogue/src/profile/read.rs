@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use super::schema::Cell;
-use super::{Citation, Fact};
+use super::port::{Port, Read};
+use super::value::Value;
+use super::{Citation, Evidence, Fact};
 
 /// A file of profiles is wrong: what, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,108 +51,191 @@ impl ProfileError {
     }
 }
 
-/// Reads values, and keeps what they rest on.
+/// A part of a file that holds keys: a profile, or a section of it.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'t> {
+    /// The name of the section; empty for the profile itself.
+    name: &'static str,
+    span: Range<usize>,
+    /// `None` where all of it is inherited.
+    table: Option<&'t DeTable<'t>>,
+    /// The keys that were asked for, which are those that there are.
+    known: Vec<&'static str>,
+}
+
+/// Reads the keys of a profile, and keeps what its values rest on.
 pub(super) struct Reader<'t> {
     path: &'t str,
     text: &'t str,
+    profile: Part<'t>,
+    /// The section at hand; `None` outside of sections.
+    section: Option<Part<'t>>,
+    /// What bare values rest on: the source that the profile states for all of them.
+    source: Option<Citation>,
+    /// What holds where the profile itself says nothing: the values of the one that it extends.
+    inherited: Vec<Fact>,
     pub(super) facts: Vec<Fact>,
 }
 
-type Read<T> = Result<T, ProfileError>;
-
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str, path: &'t str) -> Self {
-        Self { path, text, facts: Vec::new() }
+    /// A reader of the profile that stands in this table at this place of the file.
+    pub(super) fn new(text: &'t str, path: &'t str, span: Range<usize>, table: &'t DeTable<'t>) -> Self {
+        let profile = Part { name: "", span, table: Some(table), known: Vec::new() };
+        Self { path, text, profile, section: None, source: None, inherited: Vec::new(), facts: Vec::new() }
     }
 
-    pub(super) fn wrong(&self, span: &Range<usize>, message: impl Into<String>) -> ProfileError {
+    /// What bare values rest on, and what holds where the profile says nothing.
+    pub(super) fn resting_on(&mut self, source: Option<Citation>, inherited: Vec<Fact>) {
+        (self.source, self.inherited) = (source, inherited);
+    }
+
+    pub(super) fn at(&self, span: &Range<usize>, message: impl Into<String>) -> ProfileError {
         ProfileError::at(self.path, self.text, span, message)
     }
 
-    /// A value that may be left out.
-    pub(super) fn maybe<T>(&mut self, what: &'static str, cell: Cell<T>) -> Read<Option<Spanned<T>>> {
-        let Some(cell) = cell else { return Ok(None) };
-        let (span, value) = (cell.span(), cell.into_inner());
-        let (found, citation) = match (value.is, value.source, value.evidence, value.assumed, value.why) {
-            (Some(is), Some(source), Some(evidence), None, None) if !source.trim().is_empty() => {
-                (is, Citation::Known { source, evidence })
-            }
-            (None, None, None, Some(assumed), Some(why)) if !why.trim().is_empty() => {
-                (assumed, Citation::Assumed { why })
-            }
-            _ => {
-                let message = format!(
-                    "`{what}` has no source: write {{ is = ..., source = \"...\", evidence = \"M, S, D, I or R\" }}, or \
-                     {{ assumed = ..., why = \"not known: ...\" }}"
-                );
-                return Err(self.wrong(&span, message));
-            }
-        };
-        let value = self.text.get(found.span()).unwrap_or_default().trim_matches('"').to_owned();
-        self.facts.push(Fact { what, value, citation });
-        Ok(Some(found))
+    /// What stands beside the values: a plain value of the profile itself, with its place.
+    pub(super) fn plain<T: Value>(&mut self, name: &'static str) -> Read<Option<Spanned<T>>> {
+        let Some(value) = self.lookup(name) else { return Ok(None) };
+        let read = T::read(value.get_ref()).ok_or_else(|| self.unfit::<T>(name, &value.span()))?;
+        Ok(Some(Spanned::new(value.span(), read)))
     }
 
-    /// A value that the section cannot do without.
-    pub(super) fn needed<T>(&mut self, what: &'static str, cell: Cell<T>, section: &Range<usize>) -> Read<Spanned<T>> {
-        match self.maybe(what, cell)? {
-            Some(value) => Ok(value),
-            None => Err(self.wrong(section, format!("`{what}` is missing: say it, or what is assumed and why"))),
+    /// That a key that is there is none of those that there are. `elsewhere` says what is known of it otherwise.
+    pub(super) fn finish(&self, elsewhere: impl Fn(&str) -> Option<String>) -> Read<()> {
+        let part = self.part();
+        let keys = part.table.into_iter().flat_map(DeTable::keys);
+        let Some(unknown) = keys.into_iter().find(|key| !part.known.contains(&&**key.get_ref())) else { return Ok(()) };
+        let message = elsewhere(unknown.get_ref()).unwrap_or_else(|| {
+            let known: Vec<String> = part.known.iter().map(|key| format!("`{key}`")).collect();
+            format!("unknown field `{}`, expected one of {}", unknown.get_ref(), known.join(", "))
+        });
+        Err(self.at(&unknown.span(), message))
+    }
+
+    fn part(&self) -> &Part<'t> {
+        self.section.as_ref().unwrap_or(&self.profile)
+    }
+
+    fn lookup(&mut self, name: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        let part = self.section.as_mut().unwrap_or(&mut self.profile);
+        part.known.push(name);
+        part.table?.get(name)
+    }
+
+    fn whole(&self, name: &str) -> String {
+        let section = self.part().name;
+        if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+    }
+
+    fn unfit<T: Value>(&self, name: &str, span: &Range<usize>) -> ProfileError {
+        self.at(span, format!("`{}` cannot be that: it is {}", self.whole(name), T::kind()))
+    }
+
+    /// A value, and what it rests on.
+    fn cited<T: Value>(&mut self, name: &'static str) -> Read<Option<T>> {
+        let what = self.whole(name);
+        let Some(cell) = self.lookup(name) else { return self.inherit(what) };
+        let (value, citation) = match (cell.get_ref(), &self.source) {
+            (DeValue::Table(table), _) => self.citation(&what, &cell.span(), table)?,
+            (_, Some(source)) => (cell, source.clone()),
+            (_, None) => return Err(self.uncited(&what, &cell.span())),
+        };
+        let read = T::read(value.get_ref()).ok_or_else(|| self.unfit::<T>(name, &value.span()))?;
+        self.facts.push(Fact { what, toml: read.toml(), citation });
+        Ok(Some(read))
+    }
+
+    fn inherit<T: Value>(&mut self, what: String) -> Read<Option<T>> {
+        let Some(fact) = self.inherited.iter().find(|fact| fact.what == what).cloned() else { return Ok(None) };
+        let value = DeValue::parse(&fact.toml).ok().and_then(|value| T::read(value.get_ref()));
+        let read =
+            value.ok_or_else(|| self.wrong(&format!("`{what}` is inherited and cannot be read: {}", fact.toml)))?;
+        self.facts.push(fact);
+        Ok(Some(read))
+    }
+
+    fn citation(
+        &self,
+        what: &str,
+        span: &Range<usize>,
+        table: &'t DeTable<'t>,
+    ) -> Read<(&'t Spanned<DeValue<'t>>, Citation)> {
+        let known = ["is", "source", "evidence", "assumed", "why"];
+        if let Some(key) = table.keys().find(|key| !known.contains(&&**key.get_ref())) {
+            let known = known.map(|key| format!("`{key}`")).join(", ");
+            return Err(self.at(&key.span(), format!("unknown field `{}`, expected one of {known}", key.get_ref())));
+        }
+        let text =
+            |name| table.get(name).and_then(|value| value.get_ref().as_str()).filter(|text| !text.trim().is_empty());
+        let evidence = match table.get("evidence") {
+            None => None,
+            Some(value) => Some(self.evidence(value)?),
+        };
+        match (table.get("is"), text("source"), evidence, table.get("assumed"), text("why")) {
+            (Some(is), Some(source), Some(evidence), None, None) => {
+                Ok((is, Citation::Known { source: source.into(), evidence }))
+            }
+            (None, None, None, Some(assumed), Some(why)) => Ok((assumed, Citation::Assumed { why: why.into() })),
+            _ => Err(self.uncited(what, span)),
         }
     }
 
-    pub(super) fn plain<T>(&mut self, what: &'static str, cell: Cell<T>) -> Read<Option<T>> {
-        Ok(self.maybe(what, cell)?.map(Spanned::into_inner))
-    }
-
-    /// One of these words.
-    pub(super) fn word<T: Clone>(
-        &mut self,
-        what: &'static str,
-        cell: Cell<String>,
-        words: &[(&str, T)],
-    ) -> Read<Option<T>> {
-        self.maybe(what, cell)?.map(|word| self.choose(what, &word, words)).transpose()
-    }
-
-    pub(super) fn needed_word<T: Clone>(
-        &mut self,
-        what: &'static str,
-        cell: Cell<String>,
-        section: &Range<usize>,
-        words: &[(&str, T)],
-    ) -> Read<T> {
-        let word = self.needed(what, cell, section)?;
-        self.choose(what, &word, words)
-    }
-
-    pub(super) fn choose<T: Clone>(&self, what: &str, word: &Spanned<String>, words: &[(&str, T)]) -> Read<T> {
-        let found = words.iter().find(|(name, _)| name == word.get_ref()).map(|(_, value)| value.clone());
-        found.ok_or_else(|| {
-            let known: Vec<&str> = words.iter().map(|&(name, _)| name).collect();
-            self.wrong(&word.span(), format!("`{what}` cannot be that: choose one of {}", known.join(", ")))
+    pub(super) fn evidence(&self, value: &Spanned<DeValue<'_>>) -> Read<Evidence> {
+        let text = value.get_ref().as_str().unwrap_or_default();
+        Evidence::ALL.into_iter().find(|evidence| evidence.letter() == text).ok_or_else(|| {
+            let known = Evidence::ALL.map(|evidence| format!("`{}`", evidence.letter())).join(", ");
+            self.at(&value.span(), format!("unknown variant `{text}`, expected one of {known}"))
         })
     }
 
-    /// A time: `500ms`, `60s`, `30m`, `1h`.
-    pub(super) fn time(&mut self, what: &'static str, cell: Cell<String>) -> Read<Option<Duration>> {
-        let Some(text) = self.maybe(what, cell)? else { return Ok(None) };
-        let duration = duration(text.get_ref()).filter(|duration| !duration.is_zero());
-        let message = || format!("`{what}` is no time: write it like 500ms, 60s, 30m or 1h, and not zero");
-        duration.map(Some).ok_or_else(|| self.wrong(&text.span(), message()))
+    fn uncited(&self, what: &str, span: &Range<usize>) -> ProfileError {
+        let message = format!(
+            "`{what}` has no source: write {{ is = ..., source = \"...\", evidence = \"M, S, D, I or R\" }}, or \
+             {{ assumed = ..., why = \"not known: ...\" }}, or state a `source` for the whole profile"
+        );
+        self.at(span, message)
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    // A day at most, or thereabouts: enough, and nothing overflows.
-    let number: u64 = number.parse().ok().filter(|&number| number <= 1_000_000)?;
-    Some(match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_mins(number),
-        "h" => Duration::from_hours(number),
-        _ => return None,
-    })
+impl Port for Reader<'_> {
+    fn key<T: Value>(&mut self, name: &'static str, _meaning: &'static str, _value: Option<T>) -> Read<Option<T>> {
+        self.cited(name)
+    }
+
+    fn needed<T: Value>(&mut self, name: &'static str, _meaning: &'static str, _value: T) -> Read<T> {
+        match self.cited(name)? {
+            Some(value) => Ok(value),
+            None => {
+                let message = format!("`{}` is missing: say it, or what is assumed and why", self.whole(name));
+                Err(self.wrong(&message))
+            }
+        }
+    }
+
+    fn section<T: Clone>(
+        &mut self,
+        name: &'static str,
+        _meaning: &'static str,
+        _value: Option<T>,
+        blank: T,
+        keys: impl FnOnce(&mut Self, T) -> Read<T>,
+    ) -> Read<Option<T>> {
+        let own = self.lookup(name);
+        let of_section = |fact: &Fact| fact.what.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let (span, table) = match own.map(|value| (value.span(), value.get_ref())) {
+            None if !self.inherited.iter().any(of_section) => return Ok(None),
+            None => (self.profile.span.clone(), None),
+            Some((span, DeValue::Table(table))) => (span, Some(table)),
+            Some((span, _)) => return Err(self.at(&span, format!("`{name}` is a section: write [profile.{name}]"))),
+        };
+        self.section = Some(Part { name, span, table, known: Vec::new() });
+        let value = keys(self, blank)?;
+        self.finish(|_| None)?;
+        self.section = None;
+        Ok(Some(value))
+    }
+
+    fn wrong(&self, message: &str) -> ProfileError {
+        self.at(&self.part().span, message)
+    }
 }

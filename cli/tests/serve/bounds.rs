@@ -49,8 +49,9 @@ fn script(folder: &Path, text: &str) -> String {
 const HANGS: &str = "sleep 600 & echo $! $$ >> \"$(dirname \"$0\")/ids\"; wait";
 
 fn serve(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_stickler"))
-        .args(["serve", "--iis", "1"])
+    // Whoever started the tests with `nohup` has every process ignore SIGHUP.
+    Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_stickler"), "serve", "--iis", "1"])
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -5,6 +5,7 @@ mod kerberos;
 mod ntlm;
 mod served;
 mod tls;
+mod uploads;
 
 use std::process::Command;
 
@@ -27,6 +28,25 @@ fn a_name_that_addresses_the_terminal_is_shown_and_does_nothing() {
     let (_, rest) = served.interrupt();
     assert!(rest.contains("logon of CORP\\\\u{1b}]0;owned\\u{7}"), "{rest}");
     assert!(rest.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{rest:?}");
+}
+
+#[test]
+fn a_profile_of_ones_own_is_served() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("served.toml");
+    let one = |name: &str| format!("[[profile]]\nname = \"{name}\"\nextends = \"close-per-request\"\n");
+    std::fs::write(&file, one("ours")).expect("the test's profile can be written");
+    let path = file.to_str().expect("the test's path is UTF-8");
+    let served = Served::start("ours", 1, &["--profile", path]);
+    if !is_missing(&["curl"]) {
+        let (status, _) = served.alice(&[]);
+        assert_eq!(status, "401", "what closes between the legs lets nobody in");
+    }
+    assert_eq!(served.interrupt().0, Some(0));
+    std::fs::write(&file, one("ours") + &one("other")).expect("and again");
+    let output = Command::new(env!("CARGO_BIN_EXE_stickler")).args(["serve", "--profile", path]).output();
+    let output = output.expect("the command starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && error.contains("which of these serves: ours, other"), "{error}");
 }
 
 #[test]

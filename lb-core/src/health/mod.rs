@@ -9,5 +9,5 @@ pub mod passive;
 pub mod rule;
 pub mod state;
 
-pub use rule::{CheckError, CheckRule, Expect, FailureTarget, PassiveRule, Probe};
+pub use rule::{CheckError, CheckRule, Expect, FailureTarget, PassiveRule, Probe, Statuses};
 pub use state::Health;

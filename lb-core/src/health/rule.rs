@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use stickler_model::trace;
 
-use crate::Text;
+use crate::{List, Text};
 
 /// Active health checks of every backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,15 +54,24 @@ pub enum Probe {
 }
 
 /// Which answers to an anonymous request count as alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Those whose status is in one of these ranges ...
+    pub statuses: List<Statuses>,
+    /// ... and whose body holds this string; empty: whatever the body is. A data plane looks at the beginning of a body
+    /// (`stickler-lb-proxy`: 64 KiB).
+    pub find: Text,
+}
+
+/// A range of statuses, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Expect {
-    /// 2xx and 3xx, and the 401 with which a protected site answers. The default.
-    Alive,
-    /// 2xx and 3xx only: HAProxy `option httpchk` without `http-check expect`. Marks every protected site as down.
-    Success,
-    /// This status alone.
-    Status(#[serde(with = "crate::status")] StatusCode),
+#[serde(deny_unknown_fields)]
+pub struct Statuses {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
 }
 
 /// Passive checks: failures on live traffic (nginx `max_fails`, `fail_timeout`).
@@ -111,21 +120,57 @@ pub enum CheckError {
     /// Two checks could come at once.
     #[error("a health check's jitter of {0} % is more than 50 %")]
     Jitter(u8),
+    /// No answer could ever count as alive.
+    #[error("no answer could count as alive: give a status of 100 to 999, or a range that begins with its lowest")]
+    Statuses,
     /// Not a request's target in origin form (RFC 9112 3.2.1).
     #[error("`{0}` is no path to ask a backend for: it starts with `/`, and has no spaces")]
     Uri(Text),
 }
 
-impl Expect {
-    /// Whether this answer counts as alive.
-    pub fn holds(self, status: StatusCode) -> bool {
-        let success = status.is_success() || status.is_redirection();
-        match self {
-            Self::Alive => success || status == StatusCode::UNAUTHORIZED,
-            Self::Success => success,
-            Self::Status(expected) => status == expected,
-        }
+impl Statuses {
+    /// 200 to 399, what many checks take for success.
+    pub const SUCCESS: Self = Self { first: 200, last: 399 };
+
+    /// This status alone.
+    pub const fn only(status: StatusCode) -> Self {
+        Self { first: status.as_u16(), last: status.as_u16() }
     }
+}
+
+impl Expect {
+    /// 2xx and 3xx, and the 401 with which a protected site answers.
+    pub const ALIVE: Self = Self {
+        statuses: List::Borrowed(&[Statuses::SUCCESS, Statuses::only(StatusCode::UNAUTHORIZED)]),
+        find: Text::Borrowed(""),
+    };
+    /// 2xx and 3xx only: HAProxy `option httpchk` without `http-check expect`. Marks every protected site as down.
+    pub const SUCCESS: Self = Self { statuses: List::Borrowed(&[Statuses::SUCCESS]), find: Text::Borrowed("") };
+
+    /// This status alone.
+    pub fn status(status: StatusCode) -> Self {
+        Self { statuses: vec![Statuses::only(status)].into(), find: "".into() }
+    }
+
+    fn check(&self) -> Result<(), CheckError> {
+        let sound = |range: &Statuses| 100 <= range.first && range.first <= range.last && range.last <= 999;
+        if !self.statuses.is_empty() && self.statuses.iter().all(sound) { Ok(()) } else { Err(CheckError::Statuses) }
+    }
+
+    /// Whether an answer of this status may count as alive.
+    pub fn holds(&self, status: StatusCode) -> bool {
+        self.statuses.iter().any(|range| (range.first..=range.last).contains(&status.as_u16()))
+    }
+
+    /// Whether this beginning of a body holds the string.
+    pub fn is_found_in(&self, body: &[u8]) -> bool {
+        holds(body, &self.find)
+    }
+}
+
+/// Returns whether a body holds a string; each holds the empty one.
+pub fn holds(body: &[u8], find: &str) -> bool {
+    find.is_empty() || body.windows(find.len()).any(|window| window == find.as_bytes())
 }
 
 impl CheckRule {
@@ -163,6 +208,7 @@ impl CheckRule {
             {
                 Err(CheckError::Uri(uri.clone()))
             }
+            Probe::Http { expect, .. } => expect.check(),
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use stickler_model::Entropy;
 use super::backends::Backends;
 use super::error::RuleError;
 use super::hash::{hash, mix};
+use super::persist::Mask;
 use crate::{Layer, List, RequestHead, Text};
 
 /// The largest weight, HAProxy's.
@@ -52,8 +53,11 @@ pub enum Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HashKey {
-    /// The client's address.
-    Source,
+    /// The client's address, as much of it as this mask keeps. nginx's `ip_hash`: 24 bits of an IPv4 address, and the whole
+    /// of an IPv6 address.
+    Source(Mask),
+    /// The client's address and port, so that each of its connections has a key of its own.
+    SourceAndPort,
     /// Both addresses and both ports; L4 only.
     FiveTuple,
     /// The request's path; L7 only.
@@ -215,13 +219,14 @@ impl Selection {
 impl HashKey {
     fn check(&self, layer: Layer) -> Result<Option<HeaderName>, RuleError> {
         let (what, known) = match self {
-            Self::Source => ("the source address", true),
+            Self::Source(_) | Self::SourceAndPort => ("the source address", true),
             Self::FiveTuple => ("the 5-tuple", layer == Layer::L4),
             Self::Uri { .. } => ("the URI", layer == Layer::L7),
             Self::Header(_) => ("a header field", layer == Layer::L7),
         };
         match self {
             _ if !known => Err(RuleError::UnknownAtLayer { what, layer }),
+            Self::Source(mask) => mask.check().map(|()| None),
             Self::Header(name) => {
                 HeaderName::from_bytes(name.as_bytes()).map(Some).map_err(|_| RuleError::HeaderName(name.clone()))
             }
@@ -232,7 +237,8 @@ impl HashKey {
     fn digest(&self, subject: &Subject<'_>, header: Option<&HeaderName>) -> Option<u64> {
         let ports = |address: SocketAddr| address.port().to_be_bytes();
         match self {
-            Self::Source => Some(on_address(subject.client.ip(), &[])),
+            Self::Source(mask) => Some(on_address(mask.apply(subject.client.ip()), &[])),
+            Self::SourceAndPort => Some(on_address(subject.client.ip(), &[&ports(subject.client)])),
             Self::FiveTuple => {
                 let front = subject.front?;
                 let rest = on_address(front.ip(), &[&ports(front), &ports(subject.client)]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stickler_lb_core::health::state::{interval, slow_start};
-use stickler_lb_core::health::{CheckError, CheckRule, Expect, Health, Probe};
+use stickler_lb_core::health::{CheckError, CheckRule, Expect, Health, Probe, Statuses};
 
 #[test]
 fn a_backend_starts_up_and_its_first_failure_takes_it_down() {
@@ -87,6 +87,12 @@ fn a_slow_start_has_ten_equal_steps_and_ends_with_the_whole_share() {
 fn rules_that_cannot_keep_their_promise_are_refused_with_a_reason() {
     assert_eq!(CheckRule::TCP.check(), Ok(()));
     let second = Duration::from_secs(1);
+    let with = |statuses: &[(u16, u16)]| {
+        let statuses = statuses.iter().map(|&(first, last)| Statuses { first, last }).collect();
+        let expect = Expect { statuses, find: "".into() };
+        CheckRule { probe: Probe::Http { uri: "/".into(), expect }, ..CheckRule::TCP }
+    };
+    assert_eq!(with(&[(200, 200), (401, 403)]).check(), Ok(()));
     for (rule, error) in [
         (CheckRule { rise: 0, ..CheckRule::TCP }, CheckError::NoCount),
         (CheckRule { fall: 0, ..CheckRule::TCP }, CheckError::NoCount),
@@ -95,9 +101,12 @@ fn rules_that_cannot_keep_their_promise_are_refused_with_a_reason() {
         (CheckRule { interval: second, ..CheckRule::TCP }, CheckError::Late { timeout: 2 * second, interval: second }),
         (CheckRule { jitter: 51, ..CheckRule::TCP }, CheckError::Jitter(51)),
         (
-            CheckRule { probe: Probe::Http { uri: "a b".into(), expect: Expect::Alive }, ..CheckRule::TCP },
+            CheckRule { probe: Probe::Http { uri: "a b".into(), expect: Expect::ALIVE }, ..CheckRule::TCP },
             CheckError::Uri("a b".into()),
         ),
+        (with(&[]), CheckError::Statuses),
+        (with(&[(200, 299), (399, 300)]), CheckError::Statuses),
+        (with(&[(0, 200)]), CheckError::Statuses),
     ] {
         assert_eq!(rule.check(), Err(error));
     }

@@ -265,7 +265,7 @@ fn b18_a_401_counts_as_a_failure() {
         other => panic!("{other:?}"),
     };
     assert!(holds("pin-checked-http") && !holds("pin-checked-http+B18") && !holds("pin-checked-http-2xx"));
-    assert!(!Expect::Success.holds(StatusCode::UNAUTHORIZED));
+    assert!(!Expect::SUCCESS.holds(StatusCode::UNAUTHORIZED));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn select() -> impl Strategy<Value = SelectRule> {
         Algorithm::WeightedRoundRobin,
         Algorithm::Random { draws: 2 },
         Algorithm::LeastConnections,
-        Algorithm::Hash(HashKey::Source),
+        Algorithm::Hash(HashKey::Source(Mask::HOST)),
         Algorithm::ConsistentHash(HashKey::Uri { query: true }),
     ];
     let weights = prop::sample::select(vec![&[][..], &[1_u16, 2, 3], &[0, 1, 1]]);

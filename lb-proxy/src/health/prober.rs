@@ -1,14 +1,18 @@
 //! One check of one backend.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, HOST};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use stickler_lb_core::Backend;
 use stickler_lb_core::health::Probe;
+use stickler_lb_core::health::rule::{self, Expect};
 use stickler_net::{Net, Stream};
 
 use crate::{BoxFuture, UpstreamTls};
@@ -48,6 +52,9 @@ pub enum LogonResult {
 /// Most of an answer's head, in bytes.
 const HEAD: usize = 64 * 1024;
 
+/// Most of an answer's body that a string is looked for in, in bytes.
+const BODY: usize = 64 * 1024;
+
 /// The prober of this probe. `agent` is asked by [`Probe::Logon`] alone; where it is missing, such a check fails. Where
 /// backends speak TLS, a check by a request is made over it, with the balancer's own settings (`tls`); a check of the port
 /// stays one of TCP, and how an agent logs on is the agent's matter.
@@ -75,7 +82,7 @@ impl<N: Net> Prober for Own<N> {
                 // Closed with FIN, as the simulated kernel and a plain socket do. HAProxy resets (SO_LINGER of zero,
                 // haproxy issue 560), which costs the backend less and tells it no more.
                 Probe::Tcp => self.net.connect(backend.address).await.is_ok(),
-                Probe::Http { uri, expect } => self.ask(backend, uri).await.is_some_and(|status| expect.holds(status)),
+                Probe::Http { uri, expect } => self.ask(backend, uri, expect).await.unwrap_or(false),
                 Probe::Logon { uri, find, forbidden_is_up } => {
                     let Some(agent) = &self.agent else { return false };
                     agent.log_on(backend, uri).await.is_up(find, *forbidden_is_up)
@@ -86,28 +93,49 @@ impl<N: Net> Prober for Own<N> {
 }
 
 impl<N: Net> Own<N> {
-    /// Sends one anonymous request without an id, on a connection of its own, and reads the answer's head.
-    async fn ask(&self, backend: &Backend, uri: &str) -> Option<StatusCode> {
+    /// Sends one anonymous request without an id, on a connection of its own, and reads as much of the answer as tells
+    /// whether it is the one that is expected. `None`: there is no answer.
+    async fn ask(&self, backend: &Backend, uri: &str, expect: &Expect) -> Option<bool> {
         let stream = self.net.connect(backend.address).await.ok()?;
         match &self.tls {
-            None => ask(stream, backend, uri).await,
-            Some(tls) => ask(tls.connect(backend, stream).await.ok()?, backend, uri).await,
+            None => ask(stream, backend, uri, expect).await,
+            Some(tls) => ask(tls.connect(backend, stream).await.ok()?, backend, uri, expect).await,
         }
     }
 }
 
-async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str) -> Option<StatusCode> {
+async fn ask<S: Stream>(stream: S, backend: &Backend, uri: &str, expect: &Expect) -> Option<bool> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD).max_header_size(HEAD);
     let (mut send, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
     let request = Request::get(uri).header(HOST, backend.address.to_string()).header(CONNECTION, "close");
     let answer = send.send_request(request.body(String::new()).ok()?);
+    let judged = async { Some(meets(answer.await.ok()?, expect).await) };
     tokio::select! {
         biased;
-        answer = answer => answer.ok().map(|answer| answer.status()),
-        // It ends after the answer's head only when the head is the whole answer; then both are ready at once.
+        judged = judged => judged,
+        // It ends after the answer only when that is whole; then both are ready at once.
         () = async { connection.await.ok(); std::future::pending().await } => None,
     }
+}
+
+/// Returns whether an answer is the one that is expected. Of its body no more is read than has to be.
+async fn meets(answer: Response<Incoming>, expect: &Expect) -> bool {
+    if !expect.holds(answer.status()) || expect.is_found_in(b"") {
+        return expect.holds(answer.status());
+    }
+    let (mut body, mut seen) = (answer.into_body(), Vec::new());
+    while seen.len() < BODY {
+        let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { break };
+        if let Ok(mut data) = frame.into_data() {
+            data.truncate(BODY - seen.len());
+            seen.extend_from_slice(data.chunk());
+        }
+        if expect.is_found_in(&seen) {
+            return true;
+        }
+    }
+    false
 }
 
 impl LogonResult {
@@ -116,10 +144,6 @@ impl LogonResult {
         let Self::Answered { status, logged_on: true, body } = self else { return false };
         let refused = matches!(*status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);
         let served = status.is_success() || status.is_redirection();
-        (refused && forbidden_is_up) || (served && holds(body, find.as_bytes()))
+        (refused && forbidden_is_up) || (served && rule::holds(body, find))
     }
-}
-
-fn holds(body: &[u8], find: &[u8]) -> bool {
-    find.is_empty() || body.windows(find.len()).any(|window| window == find)
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use stickler_lb_proxy::{FlowLimits, SpliceConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::peers::{Bed, PATIENCE, Server};
+use crate::peers::{Bed, PATIENCE, Server, flows};
 
 /// Reads to the end, then answers with what came, and closes.
 async fn after_the_end() -> Server {
@@ -57,6 +58,40 @@ async fn a_backends_half_close_leaves_the_other_direction_open() {
     client.send(b"still here").await;
     client.socket.shutdown().await.unwrap();
     server.until_closed(1).await;
+}
+
+/// A splice that bears with a half-closed flow for 200 ms of quiet.
+async fn impatient(server: &Server) -> Bed {
+    let limits = FlowLimits { half_closed: Duration::from_millis(200), ..FlowLimits::default() };
+    Bed::with_flows(SpliceConfig { limits, ..flows("l4-nat", &[server]) }).await
+}
+
+#[tokio::test]
+async fn a_flow_whose_other_end_never_ends_is_closed() {
+    let server = Server::raw(|socket| async move {
+        sleep(PATIENCE * 2).await;
+        drop(socket);
+    })
+    .await;
+    let bed = impatient(&server).await;
+    let mut client = bed.client().await;
+    client.socket.shutdown().await.unwrap();
+    timeout(PATIENCE, client.until_closed()).await.expect("the backend says nothing, and does not end");
+}
+
+#[tokio::test]
+async fn a_half_closed_flow_lasts_for_as_long_as_bytes_come() {
+    let server = Server::raw(|mut socket| async move {
+        for _ in 0..10 {
+            sleep(Duration::from_millis(50)).await;
+            let _ = socket.write_all(b"x").await;
+        }
+    })
+    .await;
+    let bed = impatient(&server).await;
+    let mut client = bed.client().await;
+    client.socket.shutdown().await.unwrap();
+    assert_eq!(client.until_closed().await, b"xxxxxxxxxx");
 }
 
 #[tokio::test]

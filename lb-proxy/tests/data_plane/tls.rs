@@ -207,7 +207,7 @@ async fn a_check_by_a_request_goes_over_tls_and_one_of_the_port_does_not() {
     let trust = Trust::new();
     let server = Server::secured(trust.server("iis1", true), telling).await;
     let plain = plain().await;
-    let (http, tcp) = (Probe::Http { uri: "/".into(), expect: Expect::Alive }, CheckRule::TCP.probe);
+    let (http, tcp) = (Probe::Http { uri: "/".into(), expect: Expect::ALIVE }, CheckRule::TCP.probe);
     let alive = async |server: &Server, probe: Probe| {
         let backend: Backend = farm(&[server]).backends.remove(0);
         let prober = prober_of(TokioNet, Some(trust.upstream()), probe, None);

@@ -63,24 +63,24 @@ async fn a_cookie_is_kept_sent_on_each_leg_and_noted_by_the_promised_name() {
     Host: app.corp.example:8080
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium
     Accept: */*
-    X-Stickler-Request: r2
     Cookie: other=1; SRV=one
+    X-Stickler-Request: r2
     --- on 1
     GET /a?b=c HTTP/1.1
     Host: app.corp.example:8080
     Authorization: Negotiate <Negotiate>
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium
     Accept: */*
-    X-Stickler-Request: r2
     Cookie: other=1; SRV=two
+    X-Stickler-Request: r2
     --- on 1
     GET /a?b=c HTTP/1.1
     Host: app.corp.example:8080
     Authorization: Negotiate <Authenticate>
     User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chromium
     Accept: */*
-    X-Stickler-Request: r2
     Cookie: other=1; SRV=two
+    X-Stickler-Request: r2
     "#);
 }
 
@@ -116,7 +116,7 @@ async fn a_scripts_headers_go_out_on_each_leg_and_a_claim_is_noted_before_it() {
     let bench = Bench::with(profile, promises(), |spec| spec, scripts).await;
     forge(&bench, 1, &[("x-user", "CORP\\bob"), ("X-More", "1"), ("X-More", "2"), ("User-Agent", "other")]).await;
     let received = bench.received();
-    assert_eq!(received.matches("X-User: CORP\\bob\nX-More: 1\nX-More: 2\nUser-Agent: other").count(), 2, "{received}");
+    assert_eq!(received.matches("x-user: CORP\\bob\nX-More: 1\nX-More: 2\nUser-Agent: other").count(), 2, "{received}");
     assert!(!received.contains("curl"));
     let events = bench.events();
     assert_eq!(events.matches("r1 claims CORP\\bob on 1\nr1 sent on 1").count(), 2, "{events}");

@@ -82,9 +82,9 @@ async fn a_connection_that_the_server_closed_while_idle_is_not_used_again() {
     r1 starts: GET, 0 bytes, Valid, preemptive false
     connection 1 opens
     r1 sent on 1: Anonymous, 0 bytes
-    connection 1 closes: ByPeer
     r1 received on 1: 200, echoes r1
     r1 ends: Some(200) None
+    connection 1 closes: ByPeer
     r2 starts: GET, 0 bytes, Valid, preemptive false
     connection 2 opens
     r2 sent on 2: Anonymous, 0 bytes
@@ -147,14 +147,14 @@ async fn a_silent_server_runs_out_of_time_and_the_connection_closes() {
     r1 starts: GET, 0 bytes, Valid, preemptive false
     connection 1 opens
     r1 sent on 1: Anonymous, 0 bytes
-    r1 ends: None Some("timed out after 0.05 s")
     connection 1 closes: Here
+    r1 ends: None Some("timed out after 0.05 s")
     "#);
 }
 
 #[tokio::test]
 async fn disconnecting_closes_idle_connections_and_ends_requests_in_flight() {
-    let scripts = vec![vec![Send(ok()), Silence], vec![Send(ok())], vec![Send(ok())]];
+    let scripts = vec![vec![Send(ok()), Silence], vec![Send(ok()), Silence], vec![Send(ok())]];
     let bench = Bench::new(Agent::Browser, false, scripts).await;
     let (first, second) = join!(bench.get(1), bench.get(2));
     assert_eq!((first.status, second.status), (Some(200), Some(200)));

@@ -9,3 +9,4 @@ mod secure;
 mod sessions;
 mod tickets;
 mod transcripts;
+mod uploads;

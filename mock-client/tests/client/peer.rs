@@ -100,6 +100,21 @@ impl Bench {
     ) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let address = serve(scripts, log.clone()).await;
+        Self::at(address, profile, promises, change, log)
+    }
+
+    /// A client of this profile at a server of the test's own.
+    pub(crate) fn of(address: SocketAddr, profile: Profile, change: impl FnOnce(ClientSpec) -> ClientSpec) -> Self {
+        Self::at(address, profile, Promises::default(), change, Arc::default())
+    }
+
+    fn at(
+        address: SocketAddr,
+        profile: Profile,
+        promises: Promises,
+        change: impl FnOnce(ClientSpec) -> ClientSpec,
+        log: Arc<Mutex<String>>,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Fixed);
         let journal = Journal::new(clock.clone());
         let env = Env { name: "alice".into(), clock, entropy: Entropy::new(1, "alice"), journal: journal.clone() };

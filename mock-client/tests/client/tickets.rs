@@ -149,7 +149,7 @@ impl Setup {
             journal: Arc::clone(&journal),
         };
         let (realm, kdc) = Realm::start().await;
-        let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
+        let user = |name: &str| UserSpec::new(name, format!("{name}-pw"));
         let users = vec![user("alice"), user("bob")];
         let sam = Sam::new("corp", &users);
         let domain = DomainSpec { users, ..standard::domain() };

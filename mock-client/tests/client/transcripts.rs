@@ -140,8 +140,8 @@ async fn a_browser_starts_over_where_curl_gives_up_when_the_challenge_leg_closes
     r1 sent on 1: Anonymous, 0 bytes
     r1 received on 1: 401, echoes r1
     r1 sent on 1: Negotiate, 0 bytes
-    connection 1 closes: ByPeer
     r1 received on 1: 401, echoes r1, challenge
+    connection 1 closes: ByPeer
     connection 2 opens
     r1 sent on 2: Negotiate, 0 bytes
     r1 received on 2: 401, echoes r1, challenge
@@ -157,8 +157,8 @@ async fn a_browser_starts_over_where_curl_gives_up_when_the_challenge_leg_closes
     r1 starts: GET, 0 bytes, Valid, preemptive true
     connection 1 opens
     r1 sent on 1: Negotiate, 0 bytes
-    connection 1 closes: ByPeer
     r1 received on 1: 401, echoes r1, challenge
+    connection 1 closes: ByPeer
     r1 ends: Some(401) None
     "#);
 }

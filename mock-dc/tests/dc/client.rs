@@ -13,7 +13,7 @@ pub(crate) const NOW: FileTime = FileTime::from_unix_nanos(1_700_000_000_000_000
 
 /// `CORP`, with alice and Bob; their passwords are `alice-pw` and `Bob-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
-    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
+    let user = |name: &str| UserSpec::new(name, format!("{name}-pw"));
     DomainSpec { users: vec![user("alice"), user("Bob")], lockout_threshold, ..standard::domain() }
 }
 

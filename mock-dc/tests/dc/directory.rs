@@ -172,7 +172,7 @@ fn credentials_are_labelled_without_counting_anything() {
 #[test]
 fn an_account_added_again_has_its_new_password_and_its_old_rid() {
     let mut directory = Directory::new(&domain(None));
-    directory.add_user(&UserSpec { name: "ALICE".into(), password: "new".into(), forbidden: false });
+    directory.add_user(&UserSpec::new("ALICE", "new"));
     let logon = directory.logon(&Client { password: "new", ..Client::alice() }.request(), NOW);
     assert!(logon.reply.sids[0].ends_with("-1000"));
 }

@@ -46,8 +46,18 @@ fn start(name: &str, listener: TokioListener, dc: DomainController) -> Arc<Journ
 
 /// The channel of the member `iis1`.
 fn member(dc: SocketAddr) -> SecureChannel {
-    let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
-    let config = ChannelConfig { machine: "IIS1".into(), secret: SECRET.into(), controllers: vec![dc], timeouts };
+    let timeouts = ChannelTimeouts {
+        connect: Duration::from_secs(5),
+        reply: Duration::from_secs(5),
+        queue: ChannelTimeouts::QUEUE,
+    };
+    let config = ChannelConfig {
+        machine: "IIS1".into(),
+        secret: SECRET.into(),
+        controllers: vec![dc],
+        timeouts,
+        max_concurrent_api: 10,
+    };
     SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
 }
 
@@ -166,9 +176,13 @@ async fn a_broken_trust_a_missing_one_and_an_absent_partner_are_told_apart() {
     other.add_trust(&TrustSpec { netbios: "THIRD".into(), dns: "third.example".into(), password: "x".into() });
     let journal = start("dc-partner", listener, DomainController::new(other));
     let asks = |machine: &str, secret: &str| {
-        let timeouts = ChannelTimeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
+        let timeouts = ChannelTimeouts {
+            connect: Duration::from_secs(5),
+            reply: Duration::from_secs(5),
+            queue: ChannelTimeouts::QUEUE,
+        };
         let (machine, secret) = (machine.to_owned(), secret.as_bytes().into());
-        let config = ChannelConfig { machine, secret, controllers: vec![address], timeouts };
+        let config = ChannelConfig { machine, secret, controllers: vec![address], timeouts, max_concurrent_api: 10 };
         SecureChannel::new(&TokioNet, &config, &Arc::new(LogonNumbers::default()))
     };
     for (machine, secret, status) in [

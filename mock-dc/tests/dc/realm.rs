@@ -34,7 +34,7 @@ impl Kdc {
     /// The realm `CORP.EXAMPLE` with [`domain`]'s users, `svc-web` with [`WEB`], and `iis1`.
     pub(crate) fn corp(lockout_threshold: Option<u32>) -> Self {
         let mut spec = domain(lockout_threshold);
-        spec.users.push(UserSpec { name: "svc-web".into(), password: "svc-pw".into(), forbidden: false });
+        spec.users.push(UserSpec::new("svc-web", "svc-pw"));
         spec.services.push(service("svc-web", &[WEB]));
         spec.trusts.push(trust("PARTNER", "partner.example"));
         let mut kdc = Self::new(&spec);

@@ -12,7 +12,7 @@ use stickler_net::{Listener as _, Net as _, TokioNet};
 use crate::bench::{Bench, SECRET, domain};
 
 fn local_users() -> Sam {
-    Sam::new("iis1", &[UserSpec { name: "Admin".into(), password: "local".into(), forbidden: false }])
+    Sam::new("iis1", &[UserSpec::new("Admin", "local")])
 }
 
 fn codes(bench: &Bench) -> Vec<u32> {

@@ -35,7 +35,7 @@ impl Clock for Noon {
 
 /// `CORP` with alice, bob and the forbidden eve; passwords are `NAME-pw`.
 pub(crate) fn domain(lockout_threshold: Option<u32>) -> DomainSpec {
-    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: name == "eve" };
+    let user = |name: &str| UserSpec { forbidden: name == "eve", ..UserSpec::new(name, format!("{name}-pw")) };
     let users = vec![user("alice"), user("bob"), user("eve")];
     DomainSpec { users, lockout_threshold, ..standard::domain() }
 }
@@ -155,6 +155,7 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// The header fields, their names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -218,7 +219,7 @@ impl Http {
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers: Vec<_> =
-            lines.map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            lines.map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n.to_lowercase(), v.to_owned())).collect();
         let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
         while !head_only && self.input.len() < length {
             assert_ne!(self.more().await, 0, "the body broke off");

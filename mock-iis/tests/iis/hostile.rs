@@ -8,7 +8,7 @@ use stickler_model::event::Closed;
 
 use crate::bench::{Bench, authorization, domain};
 
-/// Status of the answer to these bytes, and that the connection is closed after it.
+/// Status of the answer to these bytes, and that this side of the connection is ended after it.
 async fn refused(bench: &Bench, bytes: &[u8]) -> u16 {
     let mut http = bench.connect().await;
     http.write(bytes).await;
@@ -47,6 +47,11 @@ async fn garbage_is_a_bad_request() {
     assert_eq!(refused(&bench, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").await, 400);
     assert_eq!(refused(&bench, b"GET / HTTP/1.1\r\nno colon here\r\n\r\n").await, 400);
     assert_eq!(refused(&bench, b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n").await, 400);
+    let both = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(refused(&bench, both).await, 400);
+    assert_eq!(refused(&bench, b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n").await, 501);
+    let received = bench.take(|what| matches!(what, What::ServerReceived { .. }).then_some(()));
+    assert!(received.is_empty(), "what is no request is not received");
 }
 
 #[tokio::test]
@@ -59,9 +64,10 @@ async fn a_header_line_without_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_ends_its_connection() {
+async fn a_body_that_stalls_under_the_application_ends_its_connection() {
     let limits = ServerLimits { body: Duration::from_millis(50), ..ServerLimits::default() };
-    let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
+    let open = |auth: &mut stickler_mock_iis::authn::AuthConfig| auth.anonymous = true;
+    let bench = Bench::with(domain(None), |site| site.with_limits(limits).with_auth(open)).await;
     let mut http = bench.connect().await;
     http.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
     assert!(http.is_closed().await);

@@ -11,30 +11,58 @@ use tokio::time::{sleep, timeout};
 
 use crate::bench::{Bench, Http, authorization, domain};
 
+/// The lengths of the bodies that the server notes with its answers, and whether the application ran.
+fn bodies(bench: &Bench) -> Vec<(u16, u64, bool)> {
+    bench.take(|what| match what {
+        What::ServerAnswered { status, length, processed, .. } => Some((status, length, processed)),
+        _ => None,
+    })
+}
+
+fn small_limits() -> ServerLimits {
+    ServerLimits { drain: 1_000, body: Duration::from_millis(80), ..ServerLimits::default() }
+}
+
 #[tokio::test]
-async fn a_body_is_drained_before_the_401_and_the_handshake_goes_on() {
+async fn the_401_comes_before_the_body_which_is_dropped_and_the_handshake_goes_on() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
     let body = Payload::Bytes(300_000);
     let bytes = body.chunk(0, usize::MAX);
-    assert_eq!(http.request("POST", "/upload", "", &bytes).await.status, 401);
+    http.write("POST /upload HTTP/1.1\r\nHost: iis1\r\nContent-Length: 300000\r\n\r\n").await;
+    let refused = http.response(false).await.unwrap();
+    assert_eq!((refused.status, refused.header("connection")), (401, ""));
+    http.write(&bytes).await;
     http.login("alice", "alice-pw").await;
     let answer = http.request("POST", "/upload?x=1", "", &bytes).await.app();
     assert_eq!((answer.method.as_str(), answer.path.as_str()), ("POST", "/upload?x=1"));
     assert_eq!((answer.length, answer.digest), (300_000, body.digest()));
-    // One connection all along, and the first 401 tells of the body, too.
+    // One connection all along, and the application was given one body.
     assert_eq!((answer.connection, answer.number), (1, 4));
-    let seen = bench.take(|what| match what {
-        What::ServerAnswered { length, digest, processed, .. } if length > 0 => Some((length, digest, processed)),
-        _ => None,
-    });
-    assert_eq!(seen, [(300_000, body.digest(), false), (300_000, body.digest(), true)]);
+    assert_eq!(bodies(&bench), [(401, 0, false), (401, 0, false), (200, 0, true), (200, 300_000, true)]);
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_dropped_and_processed_in_the_same_way() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    let head = "POST /upload HTTP/1.1\r\nHost: iis1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    http.write(head).await;
+    assert_eq!(http.response(false).await.unwrap().status, 401);
+    http.write("5\r\nhello\r\n0\r\n\r\n").await;
+    http.login("alice", "alice-pw").await;
+    http.write([head, "5;x=y\r\nhel"].concat()).await;
+    http.write("lo\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\n").await;
+    let answer = http.response(false).await.unwrap().app();
+    assert_eq!((answer.length, answer.digest), (6, Payload::Text("hello!".into()).digest()));
+    http.write([head, "not a length\r\n"].concat()).await;
+    assert_eq!(http.response(false).await.unwrap().status, 400);
+    assert!(http.is_closed().await);
 }
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_costs_the_connection() {
-    let limits = ServerLimits { drain: 1_000, ..ServerLimits::default() };
-    let bench = Bench::with(domain(None), |site| site.with_limits(limits)).await;
+    let bench = Bench::with(domain(None), |site| site.with_limits(small_limits())).await;
     let mut http = bench.connect().await;
     assert_eq!(http.request("PUT", "/", "", &[b'x'; 1_000]).await.status, 401);
     let refused = http.request("PUT", "/", "", &[b'x'; 1_001]).await;
@@ -46,19 +74,61 @@ async fn a_body_beyond_the_limit_costs_the_connection() {
     for _ in 0..3 {
         chunked.write([b"200\r\n".as_slice(), &[b'x'; 512], b"\r\n"].concat()).await;
     }
-    assert_eq!(chunked.response(false).await.unwrap().header("connection"), "close");
+    assert_eq!(chunked.response(false).await.unwrap().header("connection"), "");
+    assert!(chunked.is_closed().await);
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_continue_gets_it() {
+async fn a_body_that_stalls_does_not_delay_the_401_and_ends_the_connection() {
+    let bench = Bench::with(domain(None), |site| site.with_limits(small_limits())).await;
+    let mut http = bench.connect().await;
+    http.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
+    assert_eq!(http.response(false).await.unwrap().status, 401);
+    assert!(http.is_closed().await);
+    assert_eq!(bodies(&bench), [(401, 0, false)]);
+}
+
+#[tokio::test]
+async fn only_a_client_whose_body_is_read_is_told_to_continue() {
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
+    let waits = "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    http.write(waits).await;
+    assert_eq!(http.response(false).await.unwrap().status, 401);
+    // The client keeps the connection by sending the body all the same (RFC 9110 10.1.1).
+    http.write("abc").await;
     http.login("alice", "alice-pw").await;
-    http.write("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n").await;
+    http.write(waits).await;
     assert_eq!(http.response(false).await.unwrap().status, 100);
     http.write("abc").await;
     let answer = http.response(false).await.unwrap().app();
     assert_eq!((answer.length, answer.digest), (3, Payload::Text("abc".into()).digest()));
+    // One that does not wait is not told.
+    http.write([waits, "abc"].concat()).await;
+    assert_eq!(http.response(false).await.unwrap().app().length, 3);
+    http.write("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(http.response(false).await.unwrap().app().length, 0);
+}
+
+#[tokio::test]
+async fn requests_in_a_row_are_answered_in_order() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    http.write(
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /bytes/5 HTTP/1.1\r\nHost: x\r\n\r\n\
+         HEAD /bytes/7 HTTP/1.1\r\nHost: x\r\n\r\nGET /d HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\
+         GET http://x/e?f HTTP/1.0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(http.response(false).await.unwrap().app().path, "/a");
+    assert_eq!(http.response(false).await.unwrap().body.len(), 5);
+    assert_eq!(http.response(true).await.unwrap().header("content-length"), "7");
+    let kept = http.response(false).await.unwrap();
+    assert_eq!((kept.header("connection"), kept.app().path.as_str()), ("keep-alive", "/d"));
+    let last = http.response(false).await.unwrap();
+    assert_eq!((last.header("connection"), last.app().path.as_str()), ("close", "/e?f"));
+    assert!(http.is_closed().await);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn garbage_is_no_http_and_the_connection_stays() {
 #[tokio::test]
 async fn half_a_head_and_half_a_body_end_the_connection() {
     let (text, ended) = misbehaviour(Rogue::HalfHead).await;
-    assert_eq!((text.as_str(), ended), ("HTTP/1.1 200 OK\r\nx-stickler-request: r3\r\nContent-Type: text/ht", true));
+    assert_eq!((text.as_str(), ended), ("HTTP/1.1 200 OK\r\nX-Stickler-Request: r3\r\nContent-Type: text/ht", true));
     let (text, ended) = misbehaviour(Rogue::HalfBody).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("Content-Length: 1000"));
@@ -42,7 +42,7 @@ async fn half_a_head_and_half_a_body_end_the_connection() {
 #[tokio::test]
 async fn a_wrong_length_leaves_a_whole_answer_too_much_on_an_open_connection() {
     let (text, ended) = misbehaviour(Rogue::WrongLength).await;
-    let once = "HTTP/1.1 200 OK\r\nx-stickler-request: r3\r\nContent-Length: 5\r\n\r\nright\
+    let once = "HTTP/1.1 200 OK\r\nX-Stickler-Request: r3\r\nContent-Length: 5\r\n\r\nright\
                 HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
     assert_eq!((text, ended), (once.repeat(2), false));
 }

@@ -14,8 +14,9 @@
 //! **FO-5** begins when a backend is drained, and ends when anything else affects it.
 //! * The backend keeps its connections: each bound connection is put to the test by its next request without a token
 //!   that a server receives, which is a violation if it is received on another connection than the one bound to; and by
-//!   its end, which is a violation if the peer ends the connection, the server did not end its side, and no fault touched the
-//!   client's way to the balancer, or the balancer; and by an answer of the balancer itself without the server (502, 503,
+//!   its end, which is a violation if the peer ends the connection, the server did not end its side, no fault touched the
+//!   client's way to the balancer, or the balancer, and the connection was in use until then ([`SHORTEST_IDLE_LIMIT`]): a
+//!   balancer may close what is idle, drain or not; and by an answer of the balancer itself without the server (502, 503,
 //!   504), which is a violation.
 //! * The backend gets no new ones: each connection that a client opens during a drain, while another backend is up, is
 //!   put to the test by the first request received from it, if the client started that during the drain as well. It is
@@ -23,6 +24,7 @@
 //!   client before the drain, or one with the same address where persistence is not by a cookie.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::{Action, Fault, Leg, Name, RequestId, What};
@@ -31,6 +33,10 @@ use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::{ClientConnection, Request, ServerConnection, asks_for_credentials, is_no_answer};
 use crate::verdict::Failure;
+
+/// A connection that carried nothing for so long may have been closed for that: the shortest limit of idle connections that
+/// products come with is Apache's (httpd, core: `KeepAliveTimeout 5`).
+const SHORTEST_IDLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Judges FO-4.
 pub(crate) fn fo4_loss_of_pinned_connections_is_reported(index: &Index<'_>) -> Finding {
@@ -96,6 +102,8 @@ struct PinState<'t> {
     draining: BTreeMap<&'t Name, usize>,
     /// Client's connections from which a server has received a request.
     used: BTreeSet<ClientConnection<'t>>,
+    /// By client's connection: the event at which it last carried something.
+    carried: BTreeMap<ClientConnection<'t>, usize>,
     losses: Finding,
     drains: Finding,
 }
@@ -110,6 +118,7 @@ fn read<'t>(index: &Index<'t>) -> PinState<'t> {
             }
             What::ClientSent { connection, request, leg, .. } => {
                 let on = (&seen.by, *connection);
+                state.carried.insert(on, event);
                 if *leg != Leg::Anonymous {
                     state.release(on);
                 }
@@ -124,7 +133,8 @@ fn read<'t>(index: &Index<'t>) -> PinState<'t> {
             What::ServerClosed { connection, how } => {
                 state.lose((&seen.by, *connection), event, *how == Closed::Here);
             }
-            What::ClientReceived { request, status, echoed, .. } => {
+            What::ClientReceived { connection, request, status, echoed, .. } => {
+                state.carried.insert((&seen.by, *connection), event);
                 state.kept_from_server(index, *request, *status, echoed.is_none(), event);
                 state.client_received(index, *request, *status, event);
             }
@@ -311,7 +321,9 @@ impl<'t> PinState<'t> {
             }
             let drained = self.draining.get(pin.at.0).copied().filter(|&since| pin.proof < since);
             let by_server = pin.lost.is_some_and(|(lost, here)| here || drained.is_some_and(|since| lost < since));
-            if let Some(since) = drained.filter(|_| !by_server && !index.is_cut_off(on, event)) {
+            let carried = self.carried.get(&on).copied().unwrap_or(pin.proof);
+            let idle = index.at(event) - index.at(carried) >= SHORTEST_IDLE_LIMIT;
+            if let Some(since) = drained.filter(|_| !by_server && !idle && !index.is_cut_off(on, event)) {
                 let summary = format!(
                     "{}'s connection {} was authenticated at {}, which drains, and was closed",
                     on.0, on.1, pin.at.0,

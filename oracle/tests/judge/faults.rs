@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
-use stickler_model::trace::Checks;
-use stickler_model::{Action, Fault, Leg, Name, Payload, RequestId, What};
+use stickler_model::trace::{Checks, Service};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Fault, Leg, Name, Payload, Profile, RequestId, What};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
@@ -225,22 +226,83 @@ fn a_503_of_the_balancer_is_not_explained_while_another_backend_is_up() {
     }
 }
 
+/// Who is at fault for each of two requests that end in 502 on new connections of alice, a minute after `iis1` is back.
+fn after_a_loss_of_power(method: &str, before: impl FnOnce(&mut TraceBuilder)) -> Vec<Party> {
+    let mut trace = site();
+    trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });
+    before(&mut trace);
+    trace.fault(Fault::Restart("iis1".into()));
+    trace.pass(60);
+    for connection in 1..=2 {
+        trace.connect("alice", connection);
+        let id = trace.start_with(Start { method, body: Payload::Empty, ..Start::by("alice") });
+        trace.send(id, connection, Leg::Anonymous);
+        trace.end(id, 502);
+    }
+    trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect()
+}
+
 #[test]
-fn each_connection_that_a_loss_of_power_left_behind_may_cost_one_request_that_cannot_be_repeated() {
-    for (method, expected) in [("POST", [Party::InjectedFault, Party::Balancer]), ("GET", [Party::Balancer; 2])] {
+fn each_connection_that_a_loss_of_power_left_behind_may_cost_one_request() {
+    for method in ["GET", "POST"] {
+        let faults = after_a_loss_of_power(method, |trace| trace.fault(Fault::PowerLoss("iis1".into())));
+        assert_eq!(faults, [Party::InjectedFault, Party::Balancer], "{method}: one connection, one request");
+    }
+}
+
+#[test]
+fn a_connection_that_somebody_saw_end_costs_no_request() {
+    let closed = after_a_loss_of_power("GET", |trace| {
+        trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
+        trace.fault(Fault::PowerLoss("iis1".into()));
+    });
+    assert_eq!(closed, [Party::Balancer; 2]);
+    let crashed = after_a_loss_of_power("GET", |trace| trace.fault(Fault::Crash("iis1".into())));
+    assert_eq!(crashed, [Party::Balancer; 2], "a process that ends has its connections closed");
+    let another = after_a_loss_of_power("GET", |trace| {
+        trace.fault(Fault::PowerLoss("iis2".into()));
+        trace.fault(Fault::Restart("iis2".into()));
+    });
+    assert_eq!(another, [Party::Balancer; 2], "it had accepted none");
+}
+
+#[test]
+fn a_connection_left_behind_costs_no_request_that_a_server_received_or_of_another_service() {
+    let answered_by = |path: &str, server: Option<Route<'_>>| {
         let mut trace = site();
+        let service = |backend: &str| Service { prefix: format!("/{backend}"), backends: vec![backend.into()] };
+        trace.promises.services = vec![service("iis1"), service("iis2")];
         trace.see("iis1", What::ServerAccepted { connection: 1, peer: ([10, 0, 0, 1], 50_000).into() });
         trace.fault(Fault::PowerLoss("iis1".into()));
         trace.fault(Fault::Restart("iis1".into()));
         trace.pass(60);
+        trace.path = format!("/{path}");
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        server.map(|route| trace.reach(id, route, Leg::Anonymous));
+        trace.end(id, 502);
+        trace.blame(Hs1)
+    };
+    assert_eq!(answered_by("iis1", None), EXCUSED);
+    assert_eq!(answered_by("iis2", None), VIOLATED);
+    assert_eq!(answered_by("iis1", Some(IIS1)), VIOLATED);
+}
+
+#[test]
+fn a_balancer_behind_another_leaves_connections_behind_as_well() {
+    for (front, expected) in [(true, [Party::InjectedFault, Party::Balancer]), (false, [Party::Balancer; 2])] {
+        let mut trace = site();
+        trace.front = front.then(|| BalancerSpec::named("shared-pool"));
+        trace.arrive("bob", IIS1);
+        trace.fault(Fault::PowerLoss("lb".into()));
+        trace.fault(Fault::Restart("lb".into()));
+        trace.pass(60);
         for connection in 1..=2 {
-            trace.connect("alice", connection);
-            let id = trace.start_with(Start { method, body: Payload::Empty, ..Start::by("alice") });
-            trace.send(id, connection, Leg::Anonymous);
-            trace.end(id, 502);
+            answered(&mut trace, connection, 502);
         }
         let faults: Vec<Party> = trace.verdict(Hs1).evidence.iter().map(|evidence| evidence.fault).collect();
-        assert_eq!(faults, expected, "{method}");
+        assert_eq!(faults, expected, "{front}");
     }
 }
 
@@ -292,6 +354,29 @@ fn a_request_that_the_script_does_not_wait_for_is_the_scripts() {
     late.fail(id);
     late.see("world", What::RequestAbandoned { request: id });
     assert_eq!(late.blame(Hs1), VIOLATED, "it had ended before");
+}
+
+#[test]
+fn a_port_that_another_client_holds_is_the_scripts_to_share() {
+    let blame = |at: Option<&str>, port: u16, closed: bool| {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        for (name, at, port) in [("alice", None, 5000), ("bob", at, port)] {
+            let spec = ClientSpec::new(name.into(), Profile::BROWSER, None);
+            trace.act(Action::AddClient(ClientSpec { at: at.map(Into::into), port: Some(port), ..spec }));
+        }
+        trace.arrive("alice", IIS1);
+        if closed {
+            trace.close("alice", 1, Closed::Here);
+        }
+        let id = trace.start("bob");
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    assert_eq!(blame(Some("alice"), 5000, false), (Grade::Ok, Some(Party::Script)));
+    let balancers = (Violated, Some(Party::Balancer));
+    assert_eq!(blame(Some("alice"), 5000, true), balancers, "the port is free");
+    assert_eq!(blame(Some("alice"), 5001, false), balancers, "it is another port");
+    assert_eq!(blame(None, 5000, false), balancers, "it is the port of another host");
 }
 
 #[test]

@@ -175,6 +175,8 @@ fn st3_lets_a_handshake_stay_on_its_connection_whatever_cookie_came_since() {
     assert_eq!(with(Leg::Negotiate, IIS1), NotExercised, "HS-2 wants it there");
     assert_eq!(with(Leg::Negotiate, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
     assert_eq!(with(Leg::Negotiate, IIS2), Ok, "ST-3 is content");
+    assert_eq!(with(Leg::Anonymous, IIS1), NotExercised, "a handshake begins with the challenge");
+    assert_eq!(with(Leg::Anonymous, Route { server_connection: 2, ..IIS1 }), Violated, "another connection");
 }
 
 #[test]

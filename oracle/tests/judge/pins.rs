@@ -183,6 +183,22 @@ fn fo5_counts_a_close_long_after_the_fault_was_mended_unless_the_connection_is_u
 }
 
 #[test]
+fn fo5_does_not_take_for_a_close_by_the_drain_what_was_idle_for_as_long_as_products_keep_such_connections() {
+    for (seconds, expected) in [(4, Violated), (5, NotExercised), (60, NotExercised)] {
+        let mut trace = draining();
+        trace.pass(seconds);
+        trace.close("alice", 1, Closed::ByPeer);
+        assert_eq!(trace.grade(Fo5), expected, "{seconds} s");
+    }
+    let mut used = draining();
+    used.pass(60);
+    used.again("alice", IIS1);
+    used.pass(1);
+    used.close("alice", 1, Closed::ByPeer);
+    assert_eq!(used.grade(Fo5), Violated, "it was in use");
+}
+
+#[test]
 fn fo5_knows_who_closed_the_drained_connection() {
     // The client itself; the server, before and after the drain; the balancer, which closes both sides.
     let close = |prepare: &dyn Fn(&mut TraceBuilder), how| {

@@ -17,7 +17,7 @@ const BALANCER: (stickler_oracle::Grade, Option<Party>) = (Violated, Some(Party:
 const SKEW: u32 = 37;
 
 fn account(name: &str, password: &str) -> UserSpec {
-    UserSpec { name: name.into(), password: password.into(), forbidden: false }
+    UserSpec::new(name, password)
 }
 
 /// A farm without a domain, where alice's password on iis1 and on iis2 is this; bob's is the same on both.

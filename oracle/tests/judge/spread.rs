@@ -1,7 +1,9 @@
 //! ST-4.
 
+use std::time::Duration;
+
 use stickler_model::trace::{Spread, SpreadUnit};
-use stickler_model::{Fault, Leg};
+use stickler_model::{Action, Fault, Leg, RawSpec};
 use stickler_oracle::Grade::{NonStrict, NotApplicable, NotExercised, Ok};
 use stickler_oracle::Requirement::St4;
 
@@ -57,4 +59,19 @@ fn st4_is_not_put_to_the_test_after_a_fault_and_does_not_apply_where_no_bound_is
     assert_eq!(trace.grade(St4), NotApplicable);
     trace.promises = spread(SpreadUnit::Connections, 0, 0).promises;
     assert_eq!(trace.grade(St4), NotExercised);
+}
+
+#[test]
+fn st4_is_not_put_to_the_test_by_what_comes_after_bytes_that_nobody_can_count() {
+    let raw = |trace: &mut TraceBuilder| {
+        trace.act(Action::SendRaw(RawSpec::new("alice".into(), "GET / HTTP/1.1\r\n\r\n", Duration::from_secs(1))));
+    };
+    let mut after = spread(SpreadUnit::Requests, 5, 1);
+    raw(&mut after);
+    assert_eq!(after.grade(St4), NonStrict);
+    let mut before = TraceBuilder::default();
+    before.promises.clone_from(&after.promises);
+    raw(&mut before);
+    before.events.extend(spread(SpreadUnit::Requests, 5, 1).events);
+    assert_eq!(before.grade(St4), NotExercised);
 }

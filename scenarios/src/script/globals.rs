@@ -12,8 +12,9 @@ use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::Value;
-use starlark::values::dict::UnpackDictEntries;
+use starlark::values::dict::{AllocDict, UnpackDictEntries};
 use starlark::values::float::UnpackFloat;
+use starlark::values::list::AllocList;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
@@ -24,7 +25,8 @@ use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{
     self, ControllerSpec, LinkSpec, ProtectionSpec, Provider, SiteSpec, TlsSpec, Tracked, TrackedBy,
 };
-use stickler_model::topology_problem::{MAX_LATENCY, MAX_SLOW};
+use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
+use stickler_model::trace::SpreadUnit;
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
@@ -47,7 +49,7 @@ pub(super) const MAX_REASON: usize = 200;
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Describes the site; before the first client, and once. What is not given stays as it is:
     /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
-    /// `services` are accounts with their service principal names, those of `delegation` trusted to act on
+    /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with their service principal names, those of `delegation` trusted to act on
     /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
     /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
@@ -60,6 +62,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
         #[starlark(require = named)] forbidden: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] groups: Option<UnpackDictEntries<String, i64>>,
         #[starlark(require = named)] services: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>,
         #[starlark(require = named)] delegation: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named, default = NoneOr::None)] lockout: NoneOr<i64>,
@@ -89,6 +92,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             backends: in_range("backends", backends, 1, MAX_BACKENDS.into())? as u32,
             users: users.map(|users| users.entries).unwrap_or_default(),
             forbidden: forbidden.map(|names| names.items).unwrap_or_default(),
+            groups: groups
+                .map(|groups| groups.entries)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, count)| Ok((name, in_range("groups", count, 0, MAX_GROUPS.into())? as u16)))
+                .collect::<Result<_, ScriptError>>()?,
             services: lists(services),
             delegation: delegation.map(|names| names.items).unwrap_or_default(),
             lockout: lockout
@@ -133,7 +142,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     /// How the servers authenticate (`<windowsAuthentication>`), each setting as IIS has it if unsaid. `pool` is `machine`,
     /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure`, `closed-by-challenge` or
-    /// `never`; `token_checking` is `none`, `allow` or `require`.
+    /// `never`; `token_checking` is `none`, `allow` or `require`; `max_concurrent_api` is how many logons a server asks its
+    /// domain for at once.
     fn windows_authentication(
         #[starlark(require = named, default = "machine")] pool: &str,
         #[starlark(require = named, default = true)] kernel_mode: bool,
@@ -145,6 +155,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = "none")] token_checking: &str,
         #[starlark(require = named)] protection_flags: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] service_names: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] max_concurrent_api: Option<i64>,
     ) -> starlark::Result<Settings> {
         Ok(Settings(SiteSpec {
             pool: self::pool(pool),
@@ -159,6 +170,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 flags: flags(&protection_flags.map(|flags| flags.items).unwrap_or_default())?,
                 service_names: service_names.map(|names| names.items).unwrap_or_default(),
             },
+            max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
             ..SiteSpec::default()
         }))
     }
@@ -199,12 +211,13 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// For `site(controllers=)`: a DC that takes `slow_ms` for each logon, that lacks accounts, or has older passwords of
-    /// accounts (`outdated`).
+    /// accounts (`outdated`), or that asks another DC for `max_concurrent_api` logons at once.
     fn controller(
         name: &str,
         #[starlark(require = named, default = 0)] slow_ms: i64,
         #[starlark(require = named)] lacks: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] outdated: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] max_concurrent_api: Option<i64>,
     ) -> starlark::Result<Controller> {
         check_name(name)?;
         let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, MAX_SLOW.as_millis() as u64)?);
@@ -213,6 +226,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             slow: (!slow.is_zero()).then_some(slow),
             lacks: lacks.map(|names| names.items).unwrap_or_default(),
             outdated: outdated.map(|names| names.items).unwrap_or_default(),
+            max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
         }))
     }
 
@@ -352,14 +366,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// What the balancer declares about itself: `checks` (with `interval`, `timeout`, `notice_down` and `notice_up` in
-    /// seconds, `logs_on`), `persistence` in seconds, `cookie`, `trusted_header`; None where it declares nothing.
+    /// seconds, `logs_on`), `persistence` in seconds, `spread` (with `unit`, which is `requests` or `connections`, `percent`,
+    /// `units` and `weights`), `cookie`, `trusted_header`, `out_after_failures` in seconds; None where it declares nothing.
+    /// `services` is a list, each with its `prefix` and its `backends`; it is empty where every backend serves everything.
     fn promises<'v>(eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let promises = Session::of(eval).promises()?;
         let heap = eval.heap();
         let none = Value::new_none();
         let text = |text: Option<String>| text.map_or(none, |text| heap.alloc(text));
+        let seconds = |time: Duration| heap.alloc(time.as_secs_f64());
         let checks = promises.checks.map_or(none, |checks| {
-            let seconds = |time: Duration| heap.alloc(time.as_secs_f64());
             heap.alloc(AllocStruct([
                 ("interval", seconds(checks.interval)),
                 ("timeout", seconds(checks.timeout)),
@@ -368,11 +384,36 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 ("logs_on", Value::new_bool(checks.user.is_some())),
             ]))
         });
+        let spread = promises.spread.map_or(none, |spread| {
+            let unit = match spread.unit {
+                SpreadUnit::Requests => "requests",
+                SpreadUnit::Connections => "connections",
+            };
+            heap.alloc(AllocStruct([
+                ("unit", heap.alloc(unit)),
+                ("percent", heap.alloc(spread.percent)),
+                ("units", heap.alloc(spread.units)),
+                (
+                    "weights",
+                    heap.alloc(AllocDict(spread.weights.iter().map(|(name, weight)| (name.as_str(), *weight)))),
+                ),
+            ]))
+        });
+        let services = promises.services.iter().map(|service| {
+            let backends = service.backends.iter().map(|name| name.as_str());
+            AllocStruct([
+                ("prefix", heap.alloc(service.prefix.as_str())),
+                ("backends", heap.alloc(AllocList(backends))),
+            ])
+        });
         Ok(heap.alloc(AllocStruct([
             ("checks", checks),
-            ("persistence", promises.persistence.map_or(none, |time| heap.alloc(time.as_secs_f64()))),
+            ("persistence", promises.persistence.map_or(none, seconds)),
+            ("spread", spread),
             ("cookie", text(promises.cookie)),
             ("trusted_header", text(promises.trusted_header)),
+            ("out_after_failures", promises.out_after_failures.map_or(none, seconds)),
+            ("services", heap.alloc(AllocList(services))),
         ])))
     }
 
@@ -646,6 +687,10 @@ fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
         low: 0,
         high: MAX_TIME.as_secs(),
     })
+}
+
+fn calls(given: i64) -> Result<u16, ScriptError> {
+    in_range("max_concurrent_api", given, 1, MAX_CONCURRENT_API.into()).map(|calls| calls as u16)
 }
 
 fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {

@@ -71,7 +71,7 @@ impl ServerChange {
             server.accounts.retain(|user| !same(user));
             if let Some(password) = password {
                 super::site::check_name(name)?;
-                server.accounts.push(UserSpec { name: name.clone(), password: password.clone(), forbidden: false });
+                server.accounts.push(UserSpec::new(name, password));
             }
         }
         Ok(())

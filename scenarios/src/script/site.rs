@@ -15,6 +15,7 @@ pub(super) struct Site {
     pub(super) backends: u32,
     pub(super) users: Vec<(String, String)>,
     pub(super) forbidden: Vec<String>,
+    pub(super) groups: Vec<(String, u16)>,
     pub(super) services: Vec<(String, Vec<String>)>,
     pub(super) delegation: Vec<String>,
     pub(super) lockout: Option<u32>,
@@ -105,13 +106,14 @@ impl Site {
             check_name(&name)?;
             match users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name)) {
                 Some(user) => user.password = password,
-                None => users.push(UserSpec { name, password, forbidden: false }),
+                None => users.push(UserSpec::new(name, password)),
             }
         }
         for name in std::mem::take(&mut self.forbidden) {
-            let known = names(users);
-            let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
-            user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })?.forbidden = true;
+            known_user(users, name)?.forbidden = true;
+        }
+        for (name, groups) in std::mem::take(&mut self.groups) {
+            known_user(users, name)?.groups = groups;
         }
         for (account, spns) in std::mem::take(&mut self.services) {
             // A machine's account is there when it is joined; a service's comes with its names.
@@ -163,7 +165,7 @@ impl Partner {
 
 fn local((name, password): &(String, String)) -> Result<UserSpec, ScriptError> {
     check_name(name)?;
-    Ok(UserSpec { name: name.clone(), password: password.clone(), forbidden: false })
+    Ok(UserSpec::new(name, password))
 }
 
 /// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password. Where no server is in a domain,
@@ -215,6 +217,12 @@ pub(super) fn check_name(name: &str) -> Result<(), ScriptError> {
 
 fn member(netbios: &str, user: &str) -> Principal {
     Principal::parse(user).unwrap_or_else(|| Principal::new(netbios, user))
+}
+
+fn known_user(users: &mut [UserSpec], name: String) -> Result<&mut UserSpec, ScriptError> {
+    let known = names(users);
+    let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
+    user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })
 }
 
 fn names(users: &[UserSpec]) -> Vec<String> {

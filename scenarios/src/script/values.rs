@@ -24,7 +24,7 @@ use starlark::values::{
 };
 use starlark::{methods_static, starlark_module};
 use stickler_model::bounds::MAX_PATIENCE;
-use stickler_model::{Answer, Name, Payload, Principal, RequestId, RequestSpec, topology};
+use stickler_model::{Answer, BodySending, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
 use super::server::ServerChange;
@@ -175,15 +175,21 @@ fn client_methods(builder: &mut MethodsBuilder) {
         Ok(ask(request(this, "GET", path, Payload::Empty, headers)?, eval)?)
     }
 
-    /// `POST`, and waits for the answer.
+    /// `POST`, and waits for the answer. `chunked`: the body goes in chunks, so that its length is not known in advance;
+    /// `expect`: the client waits for `100 Continue` first, or does not, whatever its kind does; `limit_rate`: the body goes
+    /// at this many bytes per second.
     fn post<'v>(
         this: &Client,
         path: &str,
         body: Value<'v>,
         #[starlark(require = named)] headers: Option<Headers>,
+        #[starlark(require = named, default = false)] chunked: bool,
+        #[starlark(require = named)] expect: Option<bool>,
+        #[starlark(require = named)] limit_rate: Option<i64>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Response> {
-        Ok(ask(request(this, "POST", path, payload(body)?, headers)?, eval)?)
+        let spec = request(this, "POST", path, payload(body)?, headers)?;
+        Ok(ask(sent(spec, chunked, expect, limit_rate)?, eval)?)
     }
 
     /// Any method, and waits for the answer.
@@ -193,9 +199,13 @@ fn client_methods(builder: &mut MethodsBuilder) {
         path: &str,
         #[starlark(default = NoneType)] body: Value<'v>,
         #[starlark(require = named)] headers: Option<Headers>,
+        #[starlark(require = named, default = false)] chunked: bool,
+        #[starlark(require = named)] expect: Option<bool>,
+        #[starlark(require = named)] limit_rate: Option<i64>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Response> {
-        Ok(ask(request(this, method, path, payload(body)?, headers)?, eval)?)
+        let spec = request(this, method, path, payload(body)?, headers)?;
+        Ok(ask(sent(spec, chunked, expect, limit_rate)?, eval)?)
     }
 
     /// Starts a request, and does not wait: `wait()` of what comes back does.
@@ -205,9 +215,13 @@ fn client_methods(builder: &mut MethodsBuilder) {
         path: &str,
         #[starlark(default = NoneType)] body: Value<'v>,
         #[starlark(require = named)] headers: Option<Headers>,
+        #[starlark(require = named, default = false)] chunked: bool,
+        #[starlark(require = named)] expect: Option<bool>,
+        #[starlark(require = named)] limit_rate: Option<i64>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Pending> {
-        let request = Session::of(eval).start(request(this, method, path, payload(body)?, headers)?)?;
+        let spec = request(this, method, path, payload(body)?, headers)?;
+        let request = Session::of(eval).start(sent(spec, chunked, expect, limit_rate)?)?;
         Ok(Pending { request })
     }
 
@@ -386,6 +400,20 @@ fn request(
 ) -> Result<RequestSpec, ScriptError> {
     let headers = headers.map(|headers| headers.entries).unwrap_or_default();
     let spec = RequestSpec { body, headers, ..RequestSpec::new(client.name.clone(), method, path) };
+    spec.check()?;
+    Ok(spec)
+}
+
+/// The request with its body sent in this way.
+fn sent(
+    spec: RequestSpec,
+    chunked: bool,
+    expect: Option<bool>,
+    limit_rate: Option<i64>,
+) -> Result<RequestSpec, ScriptError> {
+    // What is no rate is refused as 0 is.
+    let limit_rate = limit_rate.map(|rate| u64::try_from(rate).unwrap_or(0));
+    let spec = RequestSpec { sending: BodySending { chunked, expect, limit_rate }, ..spec };
     spec.check()?;
     Ok(spec)
 }

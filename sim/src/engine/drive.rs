@@ -25,8 +25,8 @@ use super::settings::{EngineError, Link, Settings, Stopped};
 /// tokio's timers fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;
 
-/// The longest run, well inside what tokio's timer wheel can hold (2^36 ms).
-const LONGEST_RUN: Duration = Duration::from_hours(365 * 24);
+/// The longest run: the longest time that an action lets pass, well inside what tokio's timer wheel can hold (2^36 ms).
+const LONGEST_RUN: Duration = Duration::from_hours(366 * 24);
 
 thread_local! {
     static OCCUPIED: Cell<bool> = const { Cell::new(false) };

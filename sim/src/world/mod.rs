@@ -43,6 +43,9 @@ const AWAIT_LIMIT: Duration = Duration::from_hours(1);
 /// answered takes some twenty.
 const MOST_TURNS: u64 = 10_000_000;
 
+/// The simulated time by which the work of a longer time is estimated.
+const SAMPLE: Duration = Duration::from_mins(10);
+
 /// How long the network may take to carry the last closes when a world ends.
 const LAST_PACKETS: Duration = Duration::from_secs(5);
 
@@ -221,7 +224,32 @@ impl SimWorld {
             let years = MAX_RUN_TIME.as_secs() / (366 * 24 * 60 * 60);
             return Err(WorldError::Invalid(format!("a run lasts {years} years at most: let less time pass")));
         }
-        self.run(|engine| engine.advance(time)).map(|()| Outcome::Done)
+        // What follows a request settles in the first sample: idle connections are closed. What goes on is in the second.
+        let Some(rest) = time.checked_sub(SAMPLE * 6) else {
+            return self.run(|engine| engine.advance(time)).map(|()| Outcome::Done);
+        };
+        self.run(|engine| engine.advance(SAMPLE))?;
+        let before = self.engine.stats().turns;
+        self.run(|engine| engine.advance(SAMPLE))?;
+        let rest = rest + SAMPLE * 4;
+        self.check_work(self.engine.stats().turns - before, rest)?;
+        self.run(|engine| engine.advance(rest)).map(|()| Outcome::Done)
+    }
+
+    /// Refuses a time in which more is done than a run may do, at once and not after minutes. `turns` is what a
+    /// [`SAMPLE`] of it takes.
+    fn check_work(&self, turns: u64, time: Duration) -> Result<(), WorldError> {
+        let samples = time.as_secs() / SAMPLE.as_secs();
+        let (most, all) = (self.engine.most_turns(), turns.saturating_mul(samples));
+        if self.engine.stats().turns.saturating_add(all) <= most {
+            return Ok(());
+        }
+        Err(WorldError::Invalid(format!(
+            "{most} steps of the simulation are the most of a run, and the {} s that are left to pass take about {all}, as \
+             the last {} s took {turns}: let less time pass, or have fewer health checks",
+            time.as_secs(),
+            SAMPLE.as_secs(),
+        )))
     }
 
     fn credentials(&self, spec: &ClientSpec) -> Credentials {

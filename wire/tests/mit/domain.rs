@@ -49,7 +49,7 @@ impl Dc {
 
 /// `CORP`: alice, and `svc-web` with [`WEB`]; three failed logons lock an account.
 pub(crate) fn corp() -> DomainSpec {
-    let user = |name: &str| UserSpec { name: name.into(), password: format!("{name}-pw"), forbidden: false };
+    let user = |name: &str| UserSpec::new(name, format!("{name}-pw"));
     DomainSpec {
         users: vec![user("alice"), user("svc-web")],
         lockout_threshold: Some(3),

@@ -11,7 +11,7 @@ use crate::kerberos::message::{
     flags,
 };
 use crate::kerberos::status::KrbErrorCode;
-use crate::kerberos::{Credential, KerberosTime, Principal, PrincipalName, usage};
+use crate::kerberos::{Credential, KerberosTime, Principal, PrincipalName, pac, usage};
 use crate::ntlm::acceptor::TokenChecking;
 use crate::ntlm::text::same_name;
 use crate::status::SecStatus;
@@ -177,6 +177,10 @@ fn verify(
     }
     let opened = open_ticket(&config.keys, ticket)?;
     let ticket_part = EncTicketPart::decode(&opened.plain)?;
+    // MS-KILE 3.4.5.3: a server that has the key verifies the PAC's signature.
+    if !pac::is_genuine(&ticket_part.authorization_data, &opened.key) {
+        return Err(KrbErrorCode::MODIFIED.into());
+    }
     let session_key = ticket_part.key.key().map_err(|_| KrbErrorCode::ETYPE_NOSUPP)?;
     let base = BaseKey::new(&session_key);
     let plain = base.decrypt(usage::AP_REQ_AUTHENTICATOR, request.authenticator.cipher);
@@ -203,7 +207,7 @@ fn verify(
         ticket_flags: ticket_part.flags,
         auth_time: ticket_part.auth_time,
         end_time: ticket_part.end_time,
-        ticket_etype: opened.etype,
+        ticket_etype: opened.key.etype(),
         kvno: opened.kvno,
         gss_flags: checksum.map(|checksum| checksum.flags).unwrap_or_default(),
         channel_bound,
@@ -218,7 +222,7 @@ fn verify(
 /// A ticket's plaintext, and the key that opened it.
 pub(in crate::kerberos) struct Opened {
     pub(in crate::kerberos) plain: Vec<u8>,
-    pub(in crate::kerberos) etype: Etype,
+    pub(in crate::kerberos) key: Key,
     pub(in crate::kerberos) kvno: u32,
 }
 
@@ -231,7 +235,7 @@ pub(in crate::kerberos) fn open_ticket(keys: &ServiceKeys, ticket: &Ticket<'_>) 
     let mut code = KrbErrorCode::ETYPE_NOSUPP;
     for key in keys.candidates(ticket.enc_part.etype) {
         match key.ticket.decrypt(ticket.enc_part.cipher) {
-            Ok(plain) => return Ok(Opened { plain, etype: key.etype, kvno: key.kvno }),
+            Ok(plain) => return Ok(Opened { plain, key: key.key, kvno: key.kvno }),
             Err(CryptoError::Integrity | CryptoError::TooShort(_)) => code = KrbErrorCode::MODIFIED,
             Err(_) => {}
         }

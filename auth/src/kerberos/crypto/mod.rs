@@ -84,6 +84,15 @@ impl Etype {
             Self::Rc4Hmac => -138,
         }
     }
+
+    /// Returns the length of a checksum in bytes (RFC 3962 7, RFC 4757 4, RFC 8009 5).
+    pub const fn checksum_len(self) -> usize {
+        match self {
+            Self::Aes128Sha1 | Self::Aes256Sha1 => 12,
+            Self::Aes128Sha256 | Self::Rc4Hmac => 16,
+            Self::Aes256Sha384 => 24,
+        }
+    }
 }
 
 impl fmt::Display for Etype {

@@ -58,6 +58,7 @@ impl Kdc<'_> {
             times,
             nonce: body.nonce,
             referral: false,
+            groups: 0,
         };
         let reply_key = ReplyKey { key: key.key.key, kvno: Some(key.key.kvno), usage: usage::AS_REP };
         let info = etype_info(&account, [key.key.key.etype()].into_iter());

@@ -6,6 +6,7 @@ use crate::kerberos::keys::LongTermKey;
 use crate::kerberos::message::{
     EncKdcRepPart, EncTicketPart, EncryptedData, Exchange, KdcRep, KdcReqBody, PaData, Ticket, Typed, flags,
 };
+use crate::kerberos::pac::{self, Subject};
 use crate::kerberos::status::KrbErrorCode;
 use crate::kerberos::{KerberosTime, Principal, PrincipalName, usage};
 
@@ -29,6 +30,8 @@ pub(super) struct Grant<'a> {
     pub(super) times: Times,
     pub(super) nonce: u32,
     pub(super) referral: bool,
+    /// How many groups the ticket names, in a PAC; 0: it has none.
+    pub(super) groups: u16,
 }
 
 /// The key that a reply is encrypted in.
@@ -111,6 +114,7 @@ impl Kdc<'_> {
 
     fn ticket(&self, grant: &Grant<'_>, ticket_key: &LongTermKey) -> Vec<u8> {
         let Times { auth, start, end, renew_till } = grant.times;
+        let pac = self.pac(grant, &ticket_key.key);
         let part = EncTicketPart {
             flags: grant.flags,
             key: Typed::of_key(&grant.session),
@@ -123,11 +127,20 @@ impl Kdc<'_> {
             start_time: Some(start),
             end_time: end,
             renew_till,
-            authorization_data: Vec::new(),
+            authorization_data: pac.iter().map(|value| pac::relevant(value)).collect(),
         };
         let cipher = ticket_key.key.encrypt(usage::TICKET, &self.nonces.ticket_confounder, &part.encode());
         let etype = ticket_key.key.etype().number();
         let enc_part = EncryptedData { etype, kvno: Some(ticket_key.kvno), cipher: &cipher };
         Ticket { realm: &self.config.realm, sname: grant.server.clone(), enc_part }.encode()
+    }
+
+    /// The PAC of a ticket for a user with groups. A KDC whose own account has no key of its types leaves it out.
+    fn pac(&self, grant: &Grant<'_>, service: &Key) -> Option<Vec<u8>> {
+        let krbtgt = (grant.groups > 0).then(|| self.principals.krbtgt())?;
+        let krbtgt = self.ticket_key(&krbtgt).ok()?.key;
+        let name = grant.client.name.to_string();
+        let subject = Subject { name: &name, auth_time: grant.times.auth, groups: grant.groups };
+        Some(pac::authorization(&subject, service, &krbtgt))
     }
 }

@@ -7,8 +7,8 @@
 //! | `tgs` | service tickets, referrals, renewal, forwarding (RFC 4120 3.3, RFC 6806) |
 //! | `issue` | what both have in common: times, keys, tickets, replies |
 //!
-//! The directory, its lockout counters, the network and its framing belong to the caller. Tickets
-//! carry no PAC. User to user, postdating, S4U and FAST are refused or ignored.
+//! The directory, its lockout counters, the network and its framing belong to the caller. A ticket carries a PAC
+//! (`super::pac`) if its user has groups. User to user, postdating, S4U and FAST are refused or ignored.
 
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ pub struct Account {
     pub forwardable: bool,
     /// Whether, as a service, it is trusted for delegation.
     pub ok_as_delegate: bool,
+    /// How many domain local groups it is a member of: its tickets for services name them, at 40 bytes each.
+    pub groups: u16,
 }
 
 impl Account {
@@ -59,6 +61,7 @@ impl Account {
             preauth_required: true,
             forwardable: true,
             ok_as_delegate: false,
+            groups: 0,
         }
     }
 

@@ -63,12 +63,26 @@ impl Kdc<'_> {
             times,
             nonce: body.nonce,
             referral: service.referral,
+            groups: self.groups(&presented.client, &service),
         };
         let reply_key = match presented.subkey {
             Some(key) => ReplyKey { key, kvno: None, usage: usage::TGS_REP_SUBKEY },
             None => ReplyKey { key: presented.session, kvno: None, usage: usage::TGS_REP_SESSION },
         };
         self.issue(&grant, &reply_key, Vec::new())
+    }
+
+    /// How many groups a ticket of this client for a service names. They are domain local ones, which the KDC of the service's
+    /// domain adds when it issues a ticket for the service (MS-KILE 3.3.5.7.3); a ticket-granting ticket names none.
+    fn groups(&self, client: &Principal, service: &Service) -> u16 {
+        let ours = same_realm(&client.realm, &self.config.realm);
+        if service.referral || !ours || service.name.krbtgt_realm().is_some() {
+            return 0;
+        }
+        match self.principals.client(&client.name) {
+            Lookup::Found(account) => account.groups,
+            Lookup::Referral(_) | Lookup::Duplicate | Lookup::Unknown => 0,
+        }
     }
 
     /// Verifies the ticket, its authenticator, and the checksum that ties both to the body.

@@ -59,6 +59,8 @@ pub(crate) struct ServiceKey {
     pub(crate) kvno: u32,
     pub(crate) etype: Etype,
     pub(crate) ticket: UsageKey,
+    /// The key itself, for what else is signed with it.
+    pub(crate) key: Key,
 }
 
 impl ServiceKeys {
@@ -68,6 +70,7 @@ impl ServiceKeys {
             kvno: entry.kvno,
             etype: entry.key.etype(),
             ticket: entry.key.for_usage(usage::TICKET),
+            key: entry.key,
         };
         let mut keys: Vec<ServiceKey> = keys.iter().map(derive).collect();
         keys.sort_by_key(|key| std::cmp::Reverse(key.kvno));

@@ -149,6 +149,19 @@ impl<'a> Typed<'a> {
         Self { kind: key.etype().number(), value: key.as_bytes() }
     }
 
+    /// The DER of authorization data (RFC 4120 5.2.6), as a value inside of other authorization data.
+    pub fn encode_list(list: &[Self]) -> Vec<u8> {
+        Writer::encode(|w| w.sequence(|w| list.iter().for_each(|each| each.write(w))))
+    }
+
+    /// Reads what [`Self::encode_list`] wrote.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode_list(bytes: &'a [u8]) -> Result<Vec<Self>, MessageError> {
+        whole(bytes, "AuthorizationData", |r| r.list(MAX_LIST, Self::read))
+    }
+
     /// The key that this is.
     ///
     /// # Errors

@@ -70,7 +70,7 @@ pub struct EncTicketPart<'a> {
     pub end_time: KerberosTime,
     /// Until when it can be renewed.
     pub renew_till: Option<KerberosTime>,
-    /// Authorization data, such as a PAC; this crate issues none and looks into none.
+    /// Authorization data, such as a PAC.
     pub authorization_data: Vec<Typed<'a>>,
 }
 

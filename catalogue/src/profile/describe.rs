@@ -1,0 +1,131 @@
+//! The schema of profiles in words, made from the list of their keys.
+
+use std::fmt::Write as _;
+
+use stickler_lb_core::Layer;
+
+use super::keys;
+use super::port::{Port, Read};
+use super::read::ProfileError;
+use super::value::Value;
+
+/// The keys of a profile of a layer, with sections and meanings, in their order.
+pub(super) fn entries(layer: Layer) -> Vec<Entry> {
+    let mut describer = Describer { section: "", entries: Vec::new() };
+    // What is described is a mechanism that is sound; where it were not, its keys up to there would be described.
+    let _ = keys::mechanism(&mut describer, keys::blank(layer));
+    describer.entries
+}
+
+/// A key or a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its section; empty for what stands outside of them, as sections themselves do.
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    /// What it may be, and whether it is needed; `None` for a section.
+    pub(super) kind: Option<(String, bool)>,
+}
+
+struct Describer {
+    section: &'static str,
+    entries: Vec<Entry>,
+}
+
+impl Describer {
+    fn put<T: Value>(&mut self, name: &'static str, meaning: &'static str, needed: bool) {
+        self.entries.push(Entry { section: self.section, name, meaning, kind: Some((T::kind(), needed)) });
+    }
+}
+
+impl Port for Describer {
+    fn key<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: Option<T>) -> Read<Option<T>> {
+        self.put::<T>(name, meaning, false);
+        Ok(value)
+    }
+
+    fn needed<T: Value>(&mut self, name: &'static str, meaning: &'static str, value: T) -> Read<T> {
+        self.put::<T>(name, meaning, true);
+        Ok(value)
+    }
+
+    fn or<T: Value + PartialEq>(&mut self, name: &'static str, meaning: &'static str, value: T, default: T) -> Read<T> {
+        let kind = format!("{}; without the key, {}", T::kind(), default.shown());
+        self.entries.push(Entry { section: self.section, name, meaning, kind: Some((kind, false)) });
+        Ok(value)
+    }
+
+    fn section<T: Clone>(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+        _value: Option<T>,
+        blank: T,
+        keys: impl FnOnce(&mut Self, T) -> Read<T>,
+    ) -> Read<Option<T>> {
+        self.entries.push(Entry { section: "", name, meaning, kind: None });
+        self.section = name;
+        let value = keys(self, blank)?;
+        self.section = "";
+        Ok(Some(value))
+    }
+
+    fn wrong(&self, message: &str) -> ProfileError {
+        ProfileError::at("schema", "", &(0..0), message)
+    }
+}
+
+/// The beginning of the description.
+const INTRODUCTION: &str = include_str!("describe.md");
+
+/// The schema of profiles, as Markdown.
+pub(super) fn markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    let (requests, flows) = (entries(Layer::L7), entries(Layer::L4));
+    let all: Vec<&Entry> = requests.iter().chain(flows.iter().filter(|entry| !requests.contains(entry))).collect();
+    let layers = |entry: &Entry| match (requests.contains(entry), flows.contains(entry)) {
+        (true, false) => " (L7)",
+        (false, true) => " (L4)",
+        _ => "",
+    };
+    text.push_str("\n## Outside of sections\n\n");
+    for key in all.iter().filter(|entry| entry.section.is_empty() && entry.kind.is_some()) {
+        bullet(&mut text, key, layers(key));
+    }
+    for section in all.iter().filter(|entry| entry.kind.is_none()) {
+        let _ = write!(text, "\n## `[profile.{}]`{}\n\n", section.name, layers(section));
+        wrapped(&mut text, "", section.meaning);
+        text.push('\n');
+        for key in all.iter().filter(|entry| entry.section == section.name) {
+            bullet(&mut text, key, "");
+        }
+    }
+    text
+}
+
+fn bullet(text: &mut String, key: &Entry, layers: &str) {
+    let Some((kind, needed)) = &key.kind else { return };
+    let needed = if *needed { ", needed" } else { "" };
+    let kind = format!("`{}`{layers}{needed}: {kind}. {}", key.name, key.meaning);
+    wrapped(text, "* ", &kind);
+}
+
+/// Longest line, in characters.
+const WIDTH: usize = 120;
+
+fn wrapped(text: &mut String, mark: &str, words: &str) {
+    let mut line = mark.to_owned();
+    let indent = " ".repeat(mark.len());
+    for word in words.split(' ') {
+        if line.chars().count() + word.chars().count() > WIDTH {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line.clone_from(&indent);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+}

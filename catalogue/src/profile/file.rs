@@ -1,0 +1,220 @@
+//! Files of profiles.
+
+use std::sync::Arc;
+
+use stickler_lb_core::{Layer, List, Text};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::port::Read;
+use super::read::{ProfileError, Reader};
+use super::value::{Value as _, quoted, words};
+use super::{Citation, Evidence, Fact, Profile, describe, keys, summary, write};
+use crate::{Mechanism, mechanisms};
+
+words! {
+    Layer { "L4" => Layer::L4, "L7" => Layer::L7, }
+}
+
+/// All profiles of a file, which may extend earlier ones, and these.
+pub(super) fn read(text: &str, path: &str, known: &[Profile]) -> Read<Vec<Profile>> {
+    let at = |span, message: &str| ProfileError::at(path, text, &span, message);
+    let file = DeTable::parse(text).map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
+    if let Some(key) = file.get_ref().keys().find(|key| key.get_ref() != "profile") {
+        return Err(at(key.span(), &format!("unknown field `{}`, expected `profile`", key.get_ref())));
+    }
+    let tables = match file.get_ref().get("profile").map(|profiles| (profiles.span(), profiles.get_ref())) {
+        Some((_, DeValue::Array(tables))) => tables,
+        Some((span, _)) => return Err(at(span, "a profile begins with [[profile]]")),
+        None => return Err(at(0..0, "there is no [[profile]]")),
+    };
+    let mut profiles: Vec<Profile> = Vec::new();
+    for table in tables {
+        let DeValue::Table(keys) = table.get_ref() else { return Err(at(table.span(), "a profile is a table")) };
+        let profile = profile(Reader::new(text, path, table.span(), keys), keys, known, &profiles)?;
+        profiles.push(profile);
+    }
+    Ok(profiles)
+}
+
+/// What a profile says of itself.
+struct Header {
+    name: String,
+    group: String,
+    product: String,
+    versions: String,
+    config: String,
+    notes: Vec<String>,
+    layer: Layer,
+}
+
+fn profile(mut reader: Reader<'_>, table: &DeTable<'_>, known: &[Profile], earlier: &[Profile]) -> Read<Profile> {
+    let name = name(&mut reader, earlier)?;
+    let base = extended(&mut reader, known, earlier)?;
+    let header = header(&mut reader, name, base.as_ref())?;
+    let inherited = inherited(&mut reader, base)?;
+    let source = source(&mut reader, table)?;
+    reader.resting_on(source, inherited);
+    let mechanism = keys::mechanism(&mut reader, keys::blank(header.layer))?;
+    let other = if header.layer == Layer::L4 { Layer::L7 } else { Layer::L4 };
+    let elsewhere = describe::entries(other);
+    reader.finish(|key| {
+        let belongs = elsewhere.iter().any(|entry| entry.section.is_empty() && entry.name == key);
+        let why =
+            if other == Layer::L7 { "at L4 a connection stays where it is" } else { "at L7 there are two connections" };
+        belongs.then(|| format!("`{key}` belongs to {other:?}: {why}"))
+    })?;
+    let facts = std::mem::take(&mut reader.facts);
+    Ok(finished(header, mechanism, facts))
+}
+
+fn finished(header: Header, mechanism: Mechanism, facts: Vec<Fact>) -> Profile {
+    let summary = summary(&header.product, &header.versions, &header.config);
+    let mechanism = Mechanism { name: header.name.clone().into(), summary: summary.into(), ..mechanism };
+    let toml = Arc::from(toml(&header, &facts));
+    let Header { name, group, product, versions, config, notes, .. } = header;
+    Profile { name, group, product, versions, config, notes, facts, mechanism, toml }
+}
+
+/// The profile that says what a mechanism does.
+///
+/// # Errors
+/// Its rules contradict themselves.
+pub(super) fn of_mechanism(mechanism: &Mechanism) -> Read<Profile> {
+    let (name, id) = (mechanism.name.to_string(), mechanism.id.as_deref().unwrap_or("a variant"));
+    let header = Header {
+        // A mechanism's own name is taken, and a name with defects is none.
+        name: format!("my-{}", name.to_ascii_lowercase().replace('+', "-")),
+        group: "Mechanisms".into(),
+        product: name.clone(),
+        versions: id.into(),
+        config: mechanism.summary.to_string(),
+        notes: Vec::new(),
+        layer: mechanism.layer,
+    };
+    let source = format!("the mechanism {name} of Stickler's catalogue");
+    let citation = Citation::Known { source, evidence: Evidence::Source };
+    let fact = |(what, toml)| Fact { what, toml, citation: citation.clone() };
+    let facts = write::values(mechanism)?.into_iter().map(fact).collect();
+    Ok(finished(header, mechanism.clone(), facts))
+}
+
+fn name(reader: &mut Reader<'_>, earlier: &[Profile]) -> Read<String> {
+    let Some(name) = reader.plain::<Text>("name")? else { return Err(missing(reader, "name")) };
+    let (span, name) = (name.span(), name.into_inner());
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
+        return Err(reader.at(&span, "a profile's name is 1 to 64 lower-case letters, digits, `-` or `.`"));
+    }
+    if earlier.iter().any(|other| other.name == name) || mechanisms().iter().any(|it| it.name == name) {
+        return Err(reader.at(&span, format!("there is another profile or mechanism called `{name}`")));
+    }
+    Ok(name.into_owned())
+}
+
+/// The profile that another extends.
+fn extended(reader: &mut Reader<'_>, known: &[Profile], earlier: &[Profile]) -> Read<Option<Profile>> {
+    let Some(name) = reader.plain::<Text>("extends")? else { return Ok(None) };
+    let (span, name) = (name.span(), name.into_inner());
+    if let Some(base) = earlier.iter().chain(known).find(|profile| profile.name == name) {
+        return Ok(Some(base.clone()));
+    }
+    if let Some(mechanism) = mechanisms().iter().find(|mechanism| mechanism.name == name) {
+        return of_mechanism(mechanism).map(Some);
+    }
+    let names = earlier.iter().chain(known).map(|profile| &*profile.name);
+    let names: Vec<&str> = names.chain(mechanisms().iter().map(|mechanism| &*mechanism.name)).collect();
+    let nearest = crate::find::nearest(&name, &names);
+    let nearest = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+    Err(reader.at(&span, format!("there is no profile or mechanism called `{name}` to extend{nearest}")))
+}
+
+fn header(reader: &mut Reader<'_>, name: String, base: Option<&Profile>) -> Read<Header> {
+    let mut text = |key: &'static str, inherited: Option<&String>| match (reader.plain::<Text>(key)?, inherited) {
+        (Some(text), _) => Ok(text.into_inner().into_owned()),
+        (None, Some(inherited)) => Ok(inherited.clone()),
+        (None, None) => Err(missing(reader, key)),
+    };
+    let (group, product) = (text("group", base.map(|it| &it.group))?, text("product", base.map(|it| &it.product))?);
+    let (versions, config) =
+        (text("versions", base.map(|it| &it.versions))?, text("config", base.map(|it| &it.config))?);
+    let notes =
+        reader.plain::<List<Text>>("notes")?.map(|notes| notes.into_inner().iter().map(ToString::to_string).collect());
+    let layer = match (reader.plain::<Layer>("layer")?, base) {
+        (Some(layer), Some(base)) if *layer.get_ref() != base.layer() => {
+            return Err(
+                reader.at(&layer.span(), format!("`{}`, which this extends, is at {:?}", base.name, base.layer()))
+            );
+        }
+        (Some(layer), _) => layer.into_inner(),
+        (None, Some(base)) => base.layer(),
+        (None, None) => return Err(missing(reader, "layer")),
+    };
+    Ok(Header { name, group, product, versions, config, notes: notes.unwrap_or_default(), layer })
+}
+
+/// The values of the profile that is extended, but those that are left out.
+fn inherited(reader: &mut Reader<'_>, base: Option<Profile>) -> Read<Vec<Fact>> {
+    let left_out = reader.plain::<List<Text>>("without")?;
+    let (span, left_out) = left_out.map(|names| (names.span(), names.into_inner())).unwrap_or_default();
+    let facts = base.map(|base| base.facts).unwrap_or_default();
+    let covers = |name: &str, fact: &Fact| {
+        fact.what.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    if let Some(unused) = left_out.iter().find(|name| !facts.iter().any(|fact| covers(name, fact))) {
+        return Err(reader.at(&span, format!("there is no `{unused}` in what this profile extends")));
+    }
+    Ok(facts.into_iter().filter(|fact| !left_out.iter().any(|name| covers(name, fact))).collect())
+}
+
+/// What the profile states for all of its values.
+fn source(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Read<Option<Citation>> {
+    let evidence = table.get("evidence").map(|value| reader.evidence(value)).transpose()?;
+    // Asked for, so that it counts as known.
+    let stated: Option<Spanned<Text>> = reader.plain("evidence")?;
+    match (reader.plain::<Text>("source")?, stated) {
+        (Some(source), _) if !source.get_ref().trim().is_empty() => {
+            let evidence = evidence.unwrap_or(Evidence::Remembered);
+            Ok(Some(Citation::Known { source: source.into_inner().into_owned(), evidence }))
+        }
+        (Some(source), _) => Err(reader.at(&source.span(), "`source` is empty")),
+        (None, Some(stated)) => Err(reader.at(&stated.span(), "`evidence` needs a `source`")),
+        (None, None) => Ok(None),
+    }
+}
+
+fn missing(reader: &Reader<'_>, key: &str) -> ProfileError {
+    use super::port::Port as _;
+    reader.wrong(&format!("missing field `{key}`"))
+}
+
+/// The profile as a TOML document of its own, in which each value has its source.
+fn toml(header: &Header, facts: &[Fact]) -> String {
+    let Header { name, group, product, versions, config, notes, layer } = header;
+    let mut text = String::from("[[profile]]\n");
+    let lines = [("name", name), ("group", group), ("product", product), ("versions", versions), ("config", config)];
+    for (key, value) in lines {
+        text.push_str(&format!("{key} = {}\n", quoted(value)));
+    }
+    text.push_str(&format!("layer = {}\n", layer.toml()));
+    if !notes.is_empty() {
+        let notes: Vec<String> = notes.iter().map(|note| format!("    {},\n", quoted(note))).collect();
+        text.push_str(&format!("notes = [\n{}]\n", notes.concat()));
+    }
+    let mut at = "";
+    for Fact { what, toml, citation } in facts {
+        let (section, key) = what.split_once('.').unwrap_or(("", what));
+        if section != at {
+            text.push_str(&format!("\n[profile.{section}]\n"));
+            at = section;
+        }
+        let cell = match citation {
+            Citation::Known { source, evidence } => {
+                format!("is = {toml}, source = {}, evidence = \"{}\"", quoted(source), evidence.letter())
+            }
+            Citation::Assumed { why } => format!("assumed = {toml}, why = {}", quoted(why)),
+        };
+        text.push_str(&format!("{key} = {{ {cell} }}\n"));
+    }
+    text
+}

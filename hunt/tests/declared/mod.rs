@@ -1,0 +1,145 @@
+//! What each mechanism is declared to violate: by the tables of the shipped scenarios, at sites of the same kind; by what
+//! follows from that ([`FOLLOWS`]); and by what only random plans show ([`BESIDES`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stickler_catalogue::{mechanisms, names};
+use stickler_model::topology::{Acceptor, Checking, KeepAlive, Provider, ServerSpec};
+use stickler_model::{BalancerSpec, Topology};
+use stickler_oracle::Requirement::{Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Id1, Id2, Id3, Id5, St2};
+use stickler_oracle::{Grade, Requirement};
+use stickler_runner::{Arm, Expected};
+use stickler_scenarios::shipped;
+use stickler_sim::SimArm;
+
+/// What distinguishes sites that random plans can have. What a scenario shows at one of them says something about each site
+/// that has the same and more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trait {
+    Kerberos,
+    KerberosAlone,
+    NotPersisted,
+    Tls,
+    Http2,
+}
+
+/// One requirement's violation shows in others as well, depending on who happens to ask: the requirement, the others, why.
+const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
+    (
+        Id1,
+        &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5],
+        "whoever takes an authenticated connection that is another's is served as its user: a user, nobody, somebody with a \
+         wrong password, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
+         asked again, during a drain and after a loss too",
+    ),
+    (Hs7, &[Hs1, Hs5], "who turns away what nobody asks for turns away users, and those who mistyped their password"),
+];
+
+/// What no shipped scenario shows, at sites of this kind: the mechanisms, the requirements, and why it is so.
+const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
+    (
+        &["pin-next-request"],
+        Some(Trait::Kerberos),
+        &[Id1],
+        "a ticket that is sent at once goes over a shared connection, which it authenticates; the pin comes with the next \
+         request",
+    ),
+    (
+        &["close-per-request", "client-id", "client-id-trusting"],
+        Some(Trait::Kerberos),
+        &[St2],
+        "IIS says that the ticket's connection is authenticated, and the balancer closes it",
+    ),
+    (
+        &["pin-checked-logon"],
+        Some(Trait::KerberosAlone),
+        &[Hs1, Hs5, Hs7, Fo6],
+        "its check logs on by NTLM, which the site does not take: every backend counts as down",
+    ),
+    (
+        &["l4-checked", "pin-close-on-down"],
+        None,
+        &[Fo7],
+        "a check of the port sees a kernel that accepts, not a process that answers",
+    ),
+];
+
+/// What is declared of each mechanism.
+pub(crate) struct Declared {
+    /// The kind of each scenario's site, and what it shows of each mechanism.
+    scenarios: Vec<(BTreeSet<Trait>, BTreeMap<String, BTreeSet<Requirement>>)>,
+}
+
+impl Declared {
+    /// Reads the tables, and plays each scenario once to see its site.
+    pub(crate) fn read() -> Self {
+        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+        let mut scenarios = Vec::new();
+        for case in shipped(&names()).expect("the shipped tables can be read") {
+            let run = case.run(&BalancerSpec::named("l4-splice"), 0, &arm);
+            let Some(kind) = run.trace.and_then(|trace| kind(&trace.header.topology)) else { continue };
+            let of = |name: &str| broken_in(&case.expectations.expected(case.scenario.name(), name));
+            let shown = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
+            scenarios.push((kind, shown.collect()));
+        }
+        Self { scenarios }
+    }
+
+    /// Returns what a mechanism violates in any scenario whose site has nothing that this one lacks.
+    pub(crate) fn of(&self, mechanism: &str, site: &Topology) -> BTreeSet<Requirement> {
+        let kind = kind(site).expect("random plans have sites of a known kind");
+        let fitting = self.scenarios.iter().filter(|(of_scenario, _)| of_scenario.is_subset(&kind));
+        let mut declared: BTreeSet<Requirement> = fitting.flat_map(|(_, shown)| &shown[mechanism]).copied().collect();
+        for (mechanisms, only, requirements, _) in BESIDES {
+            if mechanisms.contains(&mechanism) && only.is_none_or(|only| kind.contains(&only)) {
+                declared.extend(requirements);
+            }
+        }
+        for (requirement, others, _) in FOLLOWS {
+            if declared.contains(&requirement) {
+                declared.extend(others);
+            }
+        }
+        declared
+    }
+}
+
+/// The requirements that may be violated or, where they are a SHOULD, not followed.
+fn broken_in(expected: &Expected) -> BTreeSet<Requirement> {
+    let breaks = |grades: &[Grade]| grades.iter().any(|grade| matches!(grade, Grade::Violated | Grade::NonStrict));
+    expected.grades.iter().filter(|(_, grades)| breaks(grades)).map(|(requirement, _)| *requirement).collect()
+}
+
+/// The kind of a site; `None` where it is one that no random plan has.
+fn kind(site: &Topology) -> Option<BTreeSet<Trait>> {
+    let behind =
+        |controller: &stickler_model::topology::ControllerSpec| controller.is_stale() || controller.slow.is_some();
+    let is_plain = site.front.is_none()
+        && site.partner.is_none()
+        && site.broken.is_none()
+        && !site.controllers.iter().any(behind)
+        && site.servers.iter().all(is_plain_server);
+    let any = |has: &dyn Fn(&ServerSpec) -> bool| site.servers.iter().any(has);
+    let traits = [
+        (Trait::Kerberos, any(&|server| server.providers.iter().any(|provider| *provider != Provider::Ntlm))),
+        (
+            Trait::KerberosAlone,
+            !any(&|server| server.providers.iter().any(|provider| *provider != Provider::NegotiateKerberos)),
+        ),
+        (Trait::NotPersisted, any(&|server| !server.site.persist_non_ntlm)),
+        (Trait::Tls, site.tls.is_some()),
+        (Trait::Http2, site.tls.is_some_and(|tls| tls.http2)),
+    ];
+    is_plain.then(|| traits.into_iter().filter(|(_, has)| *has).map(|(kind, _)| kind).collect())
+}
+
+fn is_plain_server(server: &ServerSpec) -> bool {
+    let site = &server.site;
+    matches!(server.acceptor, Acceptor::Connection)
+        && !server.providers.contains(&Provider::Nego2)
+        && !site.single_request
+        && !site.via_ends_persistence
+        && site.keep_alive == KeepAlive::Always
+        && site.protection.checking == Checking::None
+}
