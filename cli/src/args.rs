@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use stickler_model::Name;
 use stickler_model::topology::{ProtectionSpec, Provider};
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
@@ -169,6 +170,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) kerberos: Kerberos,
     #[command(flatten)]
+    pub(crate) accounts: LocalAccounts,
+    #[command(flatten)]
     pub(crate) tls: Tls,
     #[command(flatten)]
     pub(crate) protection: Protection,
@@ -224,6 +227,34 @@ pub(crate) struct Kerberos {
     /// A service name (SPN) beside HTTP/localhost and HTTP/www.corp.example; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) spn: Vec<String>,
+}
+
+/// The accounts of the servers themselves.
+#[derive(Debug, Args)]
+pub(crate) struct LocalAccounts {
+    /// The servers are in no domain: each has the users as accounts of its own, and there are no tickets.
+    #[arg(long)]
+    pub(crate) workgroup: bool,
+    /// An account of every server, or of one (iis2/alice:Secret), in place of the one that it has; may be given more than once.
+    #[arg(long, value_name = "[SERVER/]NAME:PASSWORD", value_parser = account)]
+    pub(crate) account: Vec<LocalAccount>,
+}
+
+/// An account of one server, or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalAccount {
+    pub(crate) server: Option<String>,
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+fn account(text: &str) -> Result<LocalAccount, String> {
+    let (who, password) = text.split_once(':').ok_or("an account is NAME:PASSWORD, or SERVER/NAME:PASSWORD")?;
+    let (server, name) = who.split_once('/').map_or((None, who), |(server, name)| (Some(server.to_owned()), name));
+    if !Name::is_plain(name) {
+        return Err("the name of an account has letters, digits, - and _, at most 32".to_owned());
+    }
+    Ok(LocalAccount { server, name: name.to_owned(), password: password.to_owned() })
 }
 
 /// TLS of the site.

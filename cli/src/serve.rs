@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use stickler_model::topology::{
-    AppPool, Checking, ProtectionSpec, Provider, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
+    AppPool, Checking, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
 };
 use stickler_model::{BalancerSpec, Topology, escape, standard};
 use stickler_report::transcript;
@@ -17,7 +17,7 @@ use stickler_wire::{Options, Site, Supervisor};
 
 #[cfg(unix)]
 use crate::args::Supervise;
-use crate::args::{PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
+use crate::args::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 use crate::{Failure, balancers, own_file};
 
 /// The balancer that serves where none is named.
@@ -100,7 +100,7 @@ fn options(arguments: &Serve) -> Result<Options, Failure> {
     // A reader that has gone away is no reason to stop serving.
     let print = |line: String| drop(writeln!(io::stdout(), "{}", escape::line(&line)));
     let balancer = Balancer::of(&balancer(arguments)?).map_err(|error| Failure::Wrong(error.to_string()))?;
-    let mut options = Options::new(topology(arguments), balancer);
+    let mut options = Options::new(topology(arguments)?, balancer);
     options.address = arguments.listen;
     options.controller_address = arguments.listen_dc;
     options.kdc_port = arguments.kerberos.kdc_port;
@@ -133,7 +133,7 @@ fn balancer(arguments: &Serve) -> Result<BalancerSpec, Failure> {
 }
 
 /// The standard site, set up as the arguments say.
-fn topology(arguments: &Serve) -> Topology {
+fn topology(arguments: &Serve) -> Result<Topology, Failure> {
     let mut topology = standard::site(arguments.iis);
     let kerberos = &arguments.kerberos;
     let (pool, account) = match kerberos.pool_identity {
@@ -161,8 +161,32 @@ fn topology(arguments: &Serve) -> Topology {
             ..SiteSpec::default()
         };
     }
+    add_accounts(&mut topology, &arguments.accounts)?;
     topology.tls = tls(&arguments.tls);
-    topology
+    Ok(topology)
+}
+
+/// Gives the servers accounts of their own.
+fn add_accounts(topology: &mut Topology, arguments: &LocalAccounts) -> Result<(), Failure> {
+    let users = topology.domain.users.iter().filter(|user| user.name != SERVICE);
+    let users: Vec<UserSpec> = users.filter(|_| arguments.workgroup).cloned().collect();
+    for server in &mut topology.servers {
+        server.workgroup = arguments.workgroup;
+        server.accounts.clone_from(&users);
+    }
+    for LocalAccount { server, name, password } in &arguments.account {
+        let meant = |spec: &ServerSpec| server.as_ref().is_none_or(|server| spec.name.as_str() == server);
+        if !topology.servers.iter().any(meant) {
+            let server = server.as_deref().unwrap_or_default();
+            let known: Vec<&str> = topology.servers.iter().map(|server| server.name.as_str()).collect();
+            return Err(Failure::Wrong(format!("there is no server `{server}`; there are: {}", known.join(", "))));
+        }
+        for spec in topology.servers.iter_mut().filter(|spec| meant(spec)) {
+            spec.accounts.retain(|user| !user.name.eq_ignore_ascii_case(name));
+            spec.accounts.push(UserSpec::new(name, password));
+        }
+    }
+    Ok(())
 }
 
 /// Extended protection, with the site's names in its list as an administrator enters them: a server knows its own alone.
@@ -194,11 +218,19 @@ fn announce(site: &Site, topology: &Topology, balancer: &str, arguments: &Serve)
     for (name, address) in &site.servers {
         writeln!(out, "server    {name:<18} {scheme}://{address}/")?;
     }
-    writeln!(out, "DC        {:<18} {}", topology.domain.dns, site.dc)?;
-    writeln!(out, "KDC       {:<18} {}, TCP and UDP", site.kdc.realm, site.kdc.address)?;
-    let domain = &topology.domain.netbios;
-    for service in &topology.domain.services {
-        writeln!(out, "service   {domain}\\{:<13} {}", service.account, service.spns.join(" "))?;
+    let workgroup = arguments.accounts.workgroup;
+    let domain = if workgroup { "." } else { &topology.domain.netbios };
+    if workgroup {
+        writeln!(out, "no domain {:<18} each server has the users as accounts of its own", "")?;
+    } else {
+        writeln!(out, "DC        {:<18} {}", topology.domain.dns, site.dc)?;
+        writeln!(out, "KDC       {:<18} {}, TCP and UDP", site.kdc.realm, site.kdc.address)?;
+        for service in &topology.domain.services {
+            writeln!(out, "service   {domain}\\{:<13} {}", service.account, service.spns.join(" "))?;
+        }
+    }
+    for LocalAccount { server, name, password } in &arguments.accounts.account {
+        writeln!(out, "account   {}/{name} {password}", server.as_deref().unwrap_or("every server"))?;
     }
     for user in topology.domain.users.iter().take_while(|user| !user.name.ends_with("01")) {
         let note = if user.forbidden { "  (the application refuses this user)" } else { "" };
@@ -213,7 +245,7 @@ fn announce(site: &Site, topology: &Topology, balancer: &str, arguments: &Serve)
             curl.command, user.name, user.password, curl.scheme, site.front_end
         )?;
     }
-    if topology.servers.iter().any(|server| server.providers.iter().any(|provider| *provider != Provider::Ntlm)) {
+    if topology.servers.iter().any(ServerSpec::takes_tickets) {
         try_kerberos(&mut out, &curl, site, topology, arguments)?;
     }
     if site.tls.is_some() && arguments.tls.ca_file.is_none() {

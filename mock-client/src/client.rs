@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 use stickler_auth::http::{Scheme, format_token};
+use stickler_http1::Fields;
+use stickler_model::action::MAX_ANSWER_HEAD;
 use stickler_model::event::Credentials;
 use stickler_model::payload::Digest;
 use stickler_model::sync::Lock;
@@ -30,6 +32,7 @@ use tokio::time::timeout;
 
 use crate::agent::{Exchange, MethodKind, Send, Step};
 use crate::error::NoAnswer;
+use crate::pool::ConnectionPool;
 use crate::profile::UserAgent;
 use crate::secure::Secure;
 use crate::session::{UserSession, host_name};
@@ -56,7 +59,7 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(30), requests: 8 }
+        Self { time: ClientSpec::PATIENCE, requests: 8 }
     }
 }
 
@@ -80,9 +83,12 @@ impl<N: Net> Client<N> {
             skew: spec.clock_skew,
             http2: spec.http2,
             host_header,
-            pool: Arc::default(),
+            challenged: Lock::default(),
+            pool: Arc::new(ConnectionPool::new(spec.keep_alive)),
         };
-        Self { shared: Arc::new(shared), limits: RequestLimits::default(), environment: Environment::default() }
+        let time = spec.patience.unwrap_or(ClientSpec::PATIENCE);
+        let limits = RequestLimits { time, ..RequestLimits::default() };
+        Self { shared: Arc::new(shared), limits, environment: Environment::default() }
     }
 
     /// Makes the client record the site's persistence cookie and trusted header, which the balancer's promises name.
@@ -159,10 +165,12 @@ impl<N: Net> Client<N> {
             application: None,
             body_length: 0,
             body_digest: Digest::EMPTY,
+            headers: Vec::new(),
         };
         match outcome {
             Ok(received) => {
                 answer.status = Some(received.status);
+                answer.headers = head_of(&received.fields);
                 answer.application = received.content.application;
                 (answer.body_length, answer.body_digest) = (received.content.length, received.content.digest);
             }
@@ -203,4 +211,15 @@ impl<N: Net> Client<N> {
     pub fn disconnect(&self) {
         self.shared.pool.close();
     }
+}
+
+/// Returns the fields of a head as text, up to [`MAX_ANSWER_HEAD`] bytes.
+fn head_of(fields: &Fields) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut length = 0;
+    let fits = fields.iter().take_while(|(name, value)| {
+        length += name.len() + value.len();
+        length <= MAX_ANSWER_HEAD
+    });
+    fits.map(|(name, value)| (text(name), text(value))).collect()
 }

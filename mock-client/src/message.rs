@@ -69,6 +69,10 @@ impl<'a> Template<'a> {
         self.id
     }
 
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     pub(crate) fn method(&self) -> &Method {
         &self.method
     }

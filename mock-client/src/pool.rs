@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
@@ -20,6 +21,7 @@ use stickler_model::sync::Lock;
 use stickler_model::{Env, What};
 use stickler_net::{Net, Stream};
 use stickler_tls::{self as tls, ClientTls, Secured};
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Rest, Sender};
 use crate::http1::HEAD;
@@ -27,6 +29,8 @@ use crate::link::{Link, Watched};
 
 /// All connections of a client.
 pub(crate) struct ConnectionPool<S> {
+    /// How long an idle connection is kept; `None`: for good.
+    keep_alive: Option<Duration>,
     state: Lock<State<S>>,
     /// Held by the request that finds or opens a connection to share.
     turn: tokio::sync::Mutex<()>,
@@ -35,18 +39,19 @@ pub(crate) struct ConnectionPool<S> {
 struct State<S> {
     /// The number of the newest connection.
     newest: u32,
-    /// The idle connections, the most recently used last.
-    idle: Vec<Connection<S>>,
+    /// The idle connections, each with the moment since when it is idle, the most recently used last.
+    idle: Vec<(Connection<S>, Instant)>,
     /// The HTTP/2 connection.
     shared: Option<Connection<S>>,
     /// The open connections by number, in use or idle.
     open: BTreeMap<u32, Arc<Link>>,
 }
 
-impl<S> Default for ConnectionPool<S> {
-    fn default() -> Self {
+impl<S> ConnectionPool<S> {
+    /// Creates a pool without connections. It closes one that has been idle for `keep_alive`.
+    pub(crate) fn new(keep_alive: Option<Duration>) -> Self {
         let state = State { newest: 0, idle: Vec::new(), shared: None, open: BTreeMap::new() };
-        Self { state: Lock::new(state), turn: tokio::sync::Mutex::default() }
+        Self { keep_alive, state: Lock::new(state), turn: tokio::sync::Mutex::default() }
     }
 }
 
@@ -57,8 +62,8 @@ impl<S: Stream> ConnectionPool<S> {
         loop {
             let mut connection = {
                 let idle = &mut self.state.lock().idle;
-                let index = idle.iter().rposition(|connection| connection.known().authenticated);
-                idle.remove(index.or(idle.len().checked_sub(1))?)
+                let index = idle.iter().rposition(|(connection, _)| connection.known().authenticated);
+                idle.remove(index.or(idle.len().checked_sub(1))?).0
             };
             if connection.take() {
                 return Some(connection);
@@ -125,13 +130,37 @@ impl<S: Stream> ConnectionPool<S> {
         Ok(Connection::new(number, Sender::Http2(sender), binding, link))
     }
 
-    /// Keeps a connection for the next request. A shared connection is in the pool already.
-    pub(crate) fn keep(&self, mut connection: Connection<S>) {
+    /// Keeps a connection for the next request, and closes it when it has been idle for too long. A shared connection is in
+    /// the pool already, and stays.
+    pub(crate) fn keep<N: Net<Stream = S>>(self: &Arc<Self>, net: &N, mut connection: Connection<S>) {
+        let since = Instant::now();
+        if let Some(time) = self.keep_alive.filter(|_| !connection.is_shared()) {
+            let (pool, number) = (Arc::downgrade(self), connection.number());
+            net.spawn(async move {
+                tokio::time::sleep(time).await;
+                if let Some(pool) = pool.upgrade() {
+                    pool.close_idle(number, since);
+                }
+            });
+        }
         let mut state = self.state.lock();
         // A connection that has ended meanwhile is not among the open ones, and is not kept.
         if !connection.is_shared() && state.open.contains_key(&connection.number()) {
             connection.rest();
-            state.idle.push(connection);
+            state.idle.push((connection, since));
+        }
+    }
+
+    /// Closes a connection that has been idle since then.
+    fn close_idle(&self, number: u32, since: Instant) {
+        let kept = {
+            let idle = &mut self.state.lock().idle;
+            // One that has been used meanwhile has a later moment, and a timer of its own.
+            let index = idle.iter().position(|(connection, from)| connection.number() == number && *from == since);
+            index.map(|index| idle.remove(index))
+        };
+        if let Some((connection, _)) = kept {
+            connection.close();
         }
     }
 
@@ -164,7 +193,8 @@ impl<S> ConnectionPool<S> {
             let mut state = self.state.lock();
             state.open.remove(&number);
             let shared = state.shared.take_if(|shared| shared.number() == number);
-            state.idle.extract_if(.., |connection| connection.number() == number).chain(shared).collect()
+            let idle = state.idle.extract_if(.., |(connection, _)| connection.number() == number);
+            idle.map(|(connection, _)| connection).chain(shared).collect()
         };
         // Dropped without the lock, which closing a connection may need.
         drop(ended);

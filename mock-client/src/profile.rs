@@ -18,6 +18,8 @@ pub struct UserAgent {
     pub schemes: Vec<Scheme>,
     /// What the Negotiate leg carries as its body.
     pub negotiate_body: NegotiateBody,
+    /// Whether it begins a handshake at once where the site has challenged it before.
+    pub expects_challenge: bool,
     /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
     /// Challenge leg.
     pub starts_over: bool,
@@ -51,6 +53,7 @@ impl UserAgent {
             preemptive,
             schemes: schemes.iter().copied().map(http_scheme).collect(),
             negotiate_body,
+            expects_challenge: behaviour.expects_challenge,
             starts_over,
             close_after_first_401: profile.close_after_first_401,
             negotiate,

@@ -31,6 +31,9 @@ use crate::session::{Holder, UserSession};
 use crate::tickets::{Kdcs, TokenContext};
 use crate::traced::TracedHeaders;
 
+/// The most folders of a site of which a client remembers that they have challenged it.
+const MOST_FOLDERS: usize = 100;
+
 /// What the clones of a client share.
 pub(crate) struct Shared<N: Net> {
     pub(crate) net: N,
@@ -53,6 +56,8 @@ pub(crate) struct Shared<N: Net> {
     /// How far the client's clock is ahead, in seconds.
     pub(crate) skew: i64,
     pub(crate) http2: Http2,
+    /// The folders of the site that have challenged the client ([`Behaviour::expects_challenge`](stickler_model::agent::Behaviour)).
+    pub(crate) challenged: Lock<Vec<(String, Scheme)>>,
     pub(crate) pool: Arc<ConnectionPool<N::Stream>>,
 }
 
@@ -87,6 +92,8 @@ pub(crate) struct LegAnswer {
     offers: Vec<AuthToken>,
     /// Whether the next leg may use the same connection.
     keeps_alive: bool,
+    /// The fields of its head.
+    pub(crate) fields: Fields,
     pub(crate) content: Received,
 }
 
@@ -135,11 +142,14 @@ impl<'a> Task<'a> {
     }
 
     /// Begins the exchange on a connection.
-    fn begin<S: Stream>(&self, exchange: &mut Exchange, connection: &Connection<S>) -> Step {
+    fn begin<S: Stream>(&self, exchange: &mut Exchange, connection: &Connection<S>, expects: Option<Scheme>) -> Step {
         let known = connection.known();
         match known.holder.filter(|holder| known.authenticated && holder.session != self.session.number) {
             Some(Holder { scheme, .. }) => exchange.reauthenticate(scheme),
-            None => exchange.begin(known.authenticated),
+            None => match expects.filter(|_| !known.authenticated) {
+                Some(scheme) => exchange.begin_expecting(scheme),
+                None => exchange.begin(known.authenticated),
+            },
         }
     }
 }
@@ -156,7 +166,7 @@ impl<N: Net> Shared<N> {
         let mut exchange = exchange.with_kerberos(self.service.is_some() && !task.environment.kdcs.is_empty());
         let mut transport = self.transport(task);
         let mut connection = self.connection(task, transport).await?;
-        let (mut step, mut last) = (task.begin(&mut exchange, &connection), None);
+        let (mut step, mut last) = (task.begin(&mut exchange, &connection, self.expected(task)), None);
         loop {
             let send = match step {
                 Step::Send(send) => send,
@@ -196,7 +206,7 @@ impl<N: Net> Shared<N> {
                     transport = self.leave_http2(task, &connection);
                     drop(connection);
                     connection = self.connection(task, transport).await?;
-                    task.begin(&mut exchange, &connection)
+                    task.begin(&mut exchange, &connection, self.expected(task))
                 }
                 Err(Failure::Lost(loss, error)) => {
                     exchange.connection_lost(loss).ok_or_else(|| NoAnswer::Lost(error))?
@@ -210,9 +220,30 @@ impl<N: Net> Shared<N> {
         }
         let answer = last.ok_or(NoAnswer::NothingSent)?;
         if answer.keeps_alive {
-            self.pool.keep(connection);
+            self.pool.keep(&self.net, connection);
         }
         Ok(answer)
+    }
+
+    /// Returns the scheme in which a challenge is to be expected for a request, if its user agent expects any.
+    fn expected(&self, task: &Task<'_>) -> Option<Scheme> {
+        let path = task.template.path();
+        let challenged = self.challenged.lock();
+        challenged.iter().find(|(folder, _)| path.starts_with(&**folder)).map(|&(_, scheme)| scheme)
+    }
+
+    /// Remembers that the site has challenged a request in this scheme, if the user agent does that.
+    fn learn_challenge(&self, task: &Task<'_>, scheme: Scheme) {
+        if !self.agent.expects_challenge {
+            return;
+        }
+        let path = task.template.path();
+        let folder = &path[..=path.rfind('/').unwrap_or(0)];
+        let mut challenged = self.challenged.lock();
+        challenged.retain(|(known, _)| !known.starts_with(folder));
+        if challenged.len() < MOST_FOLDERS && challenged.iter().all(|(known, _)| !folder.starts_with(&**known)) {
+            challenged.push((folder.to_owned(), scheme));
+        }
     }
 
     /// Returns the user's ticket for the site, if one is available.
@@ -385,6 +416,9 @@ impl<N: Net> Shared<N> {
         if let Some(mut jar) = self.jar() {
             fields.all("Set-Cookie").for_each(|cookie| jar.keep(cookie));
         }
+        if let Some(offer) = offers.iter().find(|offer| !offer.token.is_empty()) {
+            self.learn_challenge(task, offer.scheme);
+        }
         for value in task.environment.traced.received(&fields) {
             self.env.record(What::CookieReceived { connection: connection.number(), request, value });
         }
@@ -399,7 +433,7 @@ impl<N: Net> Shared<N> {
         let challenged = connection.is_shared() && status == 401;
         let tls = task.environment.tls.as_ref().filter(|_| challenged);
         let keeps_alive = after == After::Open && !tls.is_some_and(|tls| tls.leaves_when_challenged());
-        LegAnswer { status, offers, keeps_alive, content }
+        LegAnswer { status, offers, keeps_alive, fields, content }
     }
 
     /// Returns a connection for a request: an open one, or a new one.

@@ -60,6 +60,13 @@ pub(crate) struct Accepted {
     pub(crate) cookie: Option<HeaderValue>,
 }
 
+impl Accepted {
+    /// A request of nobody, where no logon is needed.
+    pub(crate) fn anonymous() -> Self {
+        Self { identity: RequestIdentity { user: None, delegated: false, completes: None }, cookie: None }
+    }
+}
+
 /// A request that is not to be processed.
 pub(crate) enum Denied {
     /// The sender has to authenticate: 401.

@@ -1,55 +1,68 @@
 //! The application behind the authentication: the resources that paths name, and its answers. Pure.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use stickler_model::Principal;
 use stickler_model::action::AppAnswer;
+use stickler_model::site::slow_page;
 use stickler_model::topology::FileSpec;
 
-/// The resource that a path names.
+/// The resource that a path names. As on Windows, the case of letters makes no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
-    /// Describes the request as the application sees it, as JSON ([`AppAnswer`]).
+    /// `/`, a page right below it (`/inbox`), and whatever is below `/api/`, `/echo/`, `/public/` and `/shop/`: describes the
+    /// request as the application sees it, as JSON ([`AppAnswer`]).
     Echo,
     /// `/bytes/N`: N bytes of the pattern of `Payload::Bytes`.
     Bytes(u64),
+    /// `/slow/SECONDS`: as `Echo`, after that time ([`slow_page`]).
+    Slow(Duration),
     /// `/forbidden` and below: an ACL refuses every user.
     Forbidden,
     /// `/files/` and a name: a file that is opened as the user.
     File,
     /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
-    /// `/bytes/` without a number, or a file that does not exist.
+    /// Anything else.
     Missing,
 }
+
+/// The folders whose pages describe the request.
+const ECHOING: [&str; 4] = ["api", "echo", "public", "shop"];
+
+/// The folder of the files.
+const FILES: &str = "files";
 
 impl Resource {
     /// Returns the resource that a path, without its query, names.
     pub fn of(path: &str) -> Self {
-        if let Some(count) = path.strip_prefix("/bytes/") {
-            return count.parse().map_or(Self::Missing, Self::Bytes);
-        }
-        if path.starts_with(FILES) {
-            return Self::File;
-        }
-        if path == "/hop" {
-            return Self::Hop;
-        }
-        match path.strip_prefix("/forbidden") {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Forbidden,
-            _ => Self::Echo,
+        let Some((folder, rest)) = split(path) else { return Self::Missing };
+        let is = |name: &str| folder.eq_ignore_ascii_case(name);
+        match rest {
+            _ if is("forbidden") => Self::Forbidden,
+            Some(count) if is("bytes") => count.parse().map_or(Self::Missing, Self::Bytes),
+            Some(_) if is("slow") => slow_page(path).map_or(Self::Missing, Self::Slow),
+            Some(_) if is(FILES) => Self::File,
+            None if is("hop") => Self::Hop,
+            None => Self::Echo,
+            Some(_) if ECHOING.into_iter().any(is) => Self::Echo,
+            Some(_) => Self::Missing,
         }
     }
 }
 
-/// The prefix of the paths of files.
-const FILES: &str = "/files/";
+/// Splits a path into its first part, and what is below that.
+fn split(path: &str) -> Option<(&str, Option<&str>)> {
+    let path = path.strip_prefix('/')?;
+    Some(path.split_once('/').map_or((path, None), |(folder, rest)| (folder, Some(rest))))
+}
 
 /// Opens the file that a path names, impersonating `user`.
 pub fn open(files: &[FileSpec], path: &str, user: Option<&Principal>) -> Opened {
-    let name = path.strip_prefix(FILES).unwrap_or_default();
-    match files.iter().find(|file| file.name == name) {
+    let name = split(path).and_then(|(_, name)| name).unwrap_or_default();
+    match files.iter().find(|file| file.name.eq_ignore_ascii_case(name)) {
         None => Opened::Missing,
         Some(file) if user.is_some_and(|user| file.readers.contains(user)) => Opened::Read,
         Some(_) => Opened::Refused,
@@ -101,6 +114,20 @@ mod tests {
             ("/files/plan", Resource::File),
             ("/hop", Resource::Hop),
             ("/hopscotch", Resource::Echo),
+            ("/inbox", Resource::Echo),
+            ("/inbox/1", Resource::Missing),
+            ("/byte/10", Resource::Missing),
+            ("/Files/plan", Resource::File),
+            ("/files", Resource::Echo),
+            ("/echo/a/b", Resource::Echo),
+            ("/api/orders", Resource::Echo),
+            ("/slow/90", Resource::Slow(Duration::from_secs(90))),
+            ("/slow/0.5", Resource::Slow(Duration::from_millis(500))),
+            ("/slow/3601", Resource::Missing),
+            ("/slow/-1", Resource::Missing),
+            ("/slow/inf", Resource::Missing),
+            ("/slow/", Resource::Missing),
+            ("*", Resource::Missing),
             ("/bytes/10", Resource::Bytes(10)),
             ("/bytes/ten", Resource::Missing),
             ("/bytes/99999999999999999999", Resource::Missing),

@@ -130,6 +130,7 @@ impl Connection {
         }
         // What is left of the body is dropped, unless that is too much.
         outcome.answer.closes |= body.announced() > self.site.limits.drain;
+        outcome.answer.closes |= self.site.keep_alive == KeepAlive::Never;
         outcome.answer.echo(echo);
         Ok(self.conclude(&asked, outcome))
     }
@@ -181,11 +182,20 @@ impl Connection {
 
     /// Determines the sender of a request.
     async fn accept(&self, asked: &Asked<'_>, presented: &Presented) -> Result<Accepted, Denied> {
+        let anonymous = &self.site.anonymous;
+        let covered = anonymous.covers(asked.head.method(), asked.head.path());
+        let open = covered && self.authentication.decider.is_own();
+        if open && !anonymous.windows_too {
+            return Ok(Accepted::anonymous());
+        }
         let Endpoints { number: connection, peer, .. } = self.endpoints;
         let &Asked { number, id, head, .. } = asked;
         let received = ReceivedRequest { connection, number, id, peer, headers: head.fields(), presented };
         let Authentication { authority, decider } = &self.authentication;
-        decider.decide(authority, &received).await
+        match decider.decide(authority, &received).await {
+            Err(Denied::Unauthorized(_)) if open && *presented == Presented::Nothing => Ok(Accepted::anonymous()),
+            decided => decided,
+        }
     }
 
     /// Runs the application for the sender, unless an ACL refuses them.
@@ -205,6 +215,13 @@ impl Connection {
             self.refuse(&refused, user)
         } else {
             let received = body.read(self.site.limits.body).await?;
+            if let Resource::Slow(time) = resource {
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(time) => {}
+                    how = body.gone() => return Err(Unanswered::Gone(how)),
+                }
+            }
             let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
             self.run(asked, resource, user, hop, received)
         };
@@ -244,7 +261,7 @@ impl Connection {
                 (Answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
             }
             Resource::Missing => (Answer::not_found(), FILE_NOT_FOUND, false),
-            Resource::Echo | Resource::File | Resource::Hop | Resource::Forbidden => {
+            Resource::Echo | Resource::Slow(_) | Resource::File | Resource::Hop | Resource::Forbidden => {
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
                     connection: self.endpoints.number,
@@ -273,7 +290,8 @@ impl Connection {
     /// Returns whether a 401 closes the connection, and any handshake with it.
     fn ends(&self, refused: &Unauthorized) -> bool {
         match self.site.keep_alive {
-            KeepAlive::Always => false,
+            // With keep-alives off every answer closes its connection, not only a 401 (`answer`).
+            KeepAlive::Always | KeepAlive::Never => false,
             KeepAlive::ClosedByFailure => refused.refused,
             KeepAlive::ClosedByChallenge => refused.refused || refused.challenge.is_some(),
         }

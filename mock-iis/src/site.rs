@@ -14,7 +14,9 @@ use stickler_auth::kerberos::keys::ServiceKeys;
 use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
 use stickler_model::sync::Lock;
-use stickler_model::topology::{Acceptor, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
+use stickler_model::topology::{
+    Acceptor, AnonymousSpec, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec,
+};
 use stickler_model::{Name, Principal};
 use stickler_netlogon::{ChannelTimeouts, LogonNumbers};
 use stickler_tls::ServerTls;
@@ -39,6 +41,7 @@ pub struct WebSite {
     pub(crate) forbidden: Vec<Principal>,
     pub(crate) files: Vec<FileSpec>,
     pub(crate) keep_alive: KeepAlive,
+    pub(crate) anonymous: AnonymousSpec,
     /// The certificate and key for TLS; `None` if the site has no TLS, or somebody else terminates it.
     pub(crate) tls: Option<ServerTls>,
     /// The channel binding of the certificate.
@@ -50,7 +53,7 @@ pub struct WebSite {
     hosts: [String; 2],
     pub(crate) limits: ServerLimits,
     pub(crate) log: Option<LogSink>,
-    connections: AtomicU32,
+    connections: Arc<AtomicU32>,
     pub(crate) logons: Arc<LogonNumbers>,
 }
 
@@ -182,14 +185,15 @@ impl WebSite {
             forbidden,
             files: spec.site.files.clone(),
             keep_alive: spec.site.keep_alive,
+            anonymous: spec.site.anonymous.clone(),
             tls: None,
             binding: None,
             spec: spec.site.clone(),
             max_concurrent_api: spec.max_concurrent_api(),
             hosts: [spec.name.to_string(), format!("{}.{}", spec.name, domain.dns)],
-            limits: ServerLimits::default(),
+            limits: ServerLimits { idle: spec.site.connection_timeout, ..ServerLimits::default() },
             log: None,
-            connections: AtomicU32::new(0),
+            connections: Arc::default(),
             logons: Arc::default(),
         };
         site.protected()
@@ -269,6 +273,19 @@ impl WebSite {
     pub fn with_log(mut self, sink: LogSink) -> Self {
         self.log = Some(sink);
         self
+    }
+
+    /// Continues the numbering of connections and logons of the site that this one replaces on the same server.
+    #[must_use]
+    pub fn in_place_of(mut self, before: &Self) -> Self {
+        self.connections = Arc::clone(&before.connections);
+        self.logons = Arc::clone(&before.logons);
+        self
+    }
+
+    /// Returns the certificate that the server shows; `None` if it serves without TLS.
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
     }
 
     /// Returns the server's name.

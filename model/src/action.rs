@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::RequestId;
 use crate::payload::Digest;
+use crate::topology::ServerSpec;
 use crate::trace::Promises;
 use crate::{ClientSpec, Identity, Name, Payload, WorldError};
 
@@ -54,6 +55,12 @@ pub enum Action {
     Drain(Name),
     /// The backend is in full use again.
     Undrain(Name),
+    /// The server of this name is set up as this says, and IIS is started anew (`iisreset`): its connections end, and so
+    /// does what was under way on them. A host that is down stays down, and has the settings when it starts.
+    ///
+    /// IIS takes up some changes without that (providers of a site, limits). What becomes of open connections then is not
+    /// documented for each setting; `iisreset` is what the procedures for all of them end with, so it is what is modelled.
+    Configure(Box<ServerSpec>),
     /// Something breaks, or is mended.
     Fault(Fault),
 }
@@ -280,7 +287,14 @@ pub struct Answer {
     pub body_length: u64,
     /// Digest of the answer's body.
     pub body_digest: Digest,
+    /// The fields of the answer's head, in order; of one that is not text, what is. [`MAX_ANSWER_HEAD`] bytes at most, the
+    /// rest is left out. No trace has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
 }
+
+/// The most that an [`Answer`] keeps of the fields of its head, names and values together, in bytes.
+pub const MAX_ANSWER_HEAD: usize = 64 << 10;
 
 /// What the mock application tells of a request, as JSON: `LOGON_USER` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 //! The table in `agents!` is the only place that lists them: the enum, the names in traces and scripts, and the
 //! behaviours are generated from it. The client under test acts by these facts and the oracle judges by them.
 //!
-//! Sources: curl 7.88.1, run against a server that keeps state per connection, and its source (`lib/http.c`,
+//! Sources: for what uses WinINET, Microsoft's IEInternals, "Challenge-Response Authentication and Zero-Length Posts" (2010),
+//! and KB 251404. For the others: curl 7.88.1, run against a server that keeps state per connection, and its source (`lib/http.c`,
 //! `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source
 //! (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
 
@@ -23,6 +24,9 @@ pub struct Behaviour {
     pub capabilities: Capabilities,
     /// What the Negotiate leg carries as its body.
     pub negotiate_body: NegotiateBody,
+    /// Whether it begins a handshake at once on a new connection to a part of the site that has challenged it before: a
+    /// folder, and all that is below it. Otherwise it asks anonymously first on each, unless it is pre-emptive anyway.
+    pub expects_challenge: bool,
     /// Whether it restarts the handshake, once, on a new connection when the server closes the connection with the
     /// Challenge leg. Otherwise it gives up, and the 401 is the answer.
     pub starts_over: bool,
@@ -97,6 +101,9 @@ pub enum NegotiateBody {
     Probe,
     /// The whole body, as on every leg.
     Whole,
+    /// `Content-Length: 0` where it expects a challenge, unless the method is GET or HEAD; the Authenticate leg carries the
+    /// body. If the server does not require authentication there, its answer is taken for the answer, and the body is lost.
+    Withheld,
 }
 
 /// An implementation of NTLM. `auth` has the flags, fields and responses of each.
@@ -155,6 +162,7 @@ agents! {
         product: "curl/7.88.1",
         capabilities: Capabilities { schemes: &[Ntlm], packages: Packages::Kerberos, preemptive: true, binds: false },
         negotiate_body: NegotiateBody::Probe,
+        expects_challenge: false,
         starts_over: false,
         presumes_persistence: false,
         corrects_clock: false,
@@ -197,6 +205,7 @@ agents! {
             binds: true,
         },
         negotiate_body: NegotiateBody::Whole,
+        expects_challenge: false,
         starts_over: true,
         presumes_persistence: true,
         corrects_clock: true,
@@ -204,6 +213,18 @@ agents! {
         cookies: true,
         expectation: None,
         early_answer: EarlyAnswer::Finishes,
+    };
+    /// What uses WinINET: Internet Explorer, Edge in IE mode, Office.
+    ///
+    /// As the browser, but where a folder of the site has challenged it, a new connection begins with the Negotiate leg at
+    /// once for that folder and all below it. It holds a body back until the challenge has come, so that it is not sent twice;
+    /// where the server asks for no logon, the empty request is all that it gets.
+    Wininet, "wininet" => Behaviour {
+        product: "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
+        negotiate_body: NegotiateBody::Withheld,
+        expects_challenge: true,
+        ntlm: NtlmImplementation::Windows,
+        ..Agent::Browser.behaviour()
     };
 }
 

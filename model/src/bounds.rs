@@ -14,6 +14,13 @@ pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 /// The longest that a run lasts, on the world's clock: a hundred years.
 pub const MAX_RUN_TIME: Duration = Duration::from_hours(100 * 366 * 24);
 
+/// The shortest timer of a server or a client: what is less is a slip of the unit, or switches off what has a switch of its
+/// own.
+pub const MIN_TIMER: Duration = Duration::from_millis(1);
+
+/// The longest timer of a server or a client.
+pub const MAX_TIMER: Duration = Duration::from_hours(24);
+
 /// The longest that a bare connection waits for more.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
 
@@ -64,6 +71,19 @@ pub enum ActionProblem {
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
+    /// A timer is too short.
+    #[error("{what} is {given:?}; it must be at least {MIN_TIMER:?}")]
+    TooShort {
+        /// The name of the timer.
+        what: &'static str,
+        /// What was given.
+        given: Duration,
+    },
+    /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
+    #[error(
+        "no server can trust the field `{0}`: it has a name of letters, digits, - and _, and is none that clients send anyway"
+    )]
+    TrustedHeader(String),
     /// A user's name or password is too long.
     #[error("the name and the password of a user have {MAX_CREDENTIAL} bytes each at most")]
     Credential,
@@ -106,6 +126,7 @@ impl Action {
             Self::MakeToken { client: name, .. } | Self::Disconnect(name) | Self::Drain(name) | Self::Undrain(name) => {
                 plain(name)
             }
+            Self::Configure(server) => server.check(),
             Self::Fault(fault) => fault.hosts().into_iter().flatten().try_for_each(plain),
             Self::Await(_) => Ok(()),
         }
@@ -134,6 +155,8 @@ impl ClientSpec {
             return Err(ActionProblem::Host(start(host)));
         }
         bounded("`clock_skew`, either way,", Duration::from_secs(self.clock_skew.unsigned_abs()), MAX_TIME)?;
+        self.patience.map_or(Ok(()), |time| timer("`patience`", time, MAX_PATIENCE))?;
+        self.keep_alive.map_or(Ok(()), |time| timer("`keep_alive`", time, MAX_TIMER))?;
         self.identity.as_ref().map_or(Ok(()), Identity::check)
     }
 }
@@ -163,6 +186,12 @@ fn plain(name: &Name) -> Result<(), ActionProblem> {
 /// Checks a time, whose name in an error is `what`.
 pub(crate) fn bounded(what: &'static str, given: Duration, most: Duration) -> Result<(), TooLong> {
     if given > most { Err(TooLong { what, given, most }) } else { Ok(()) }
+}
+
+/// Checks a timer, whose name in an error is `what`: at least [`MIN_TIMER`], at most this.
+pub(crate) fn timer(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
+    bounded(what, given, most)?;
+    if given < MIN_TIMER { Err(ActionProblem::TooShort { what, given }) } else { Ok(()) }
 }
 
 /// The start of something that may be very long.

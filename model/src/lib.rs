@@ -39,6 +39,7 @@ pub mod payload;
 pub mod plan;
 mod repeats;
 pub mod request;
+pub mod server;
 pub mod site;
 pub mod standard;
 pub mod sync;

@@ -162,9 +162,12 @@ impl Check {
                 Ok(())
             }
             // Which hosts there are is the world's to say.
-            Action::Advance(_) | Action::AwaitChecks(_) | Action::Drain(_) | Action::Undrain(_) | Action::Fault(_) => {
-                Ok(())
-            }
+            Action::Advance(_)
+            | Action::AwaitChecks(_)
+            | Action::Drain(_)
+            | Action::Undrain(_)
+            | Action::Configure(_)
+            | Action::Fault(_) => Ok(()),
         }
     }
 

@@ -26,6 +26,9 @@ pub const OWN_FIELDS: [(&str, &str); 14] = [
     (REQUEST_ID_HEADER, "the client tells its requests apart by it"),
 ];
 
+/// Longest method, in bytes.
+const MAX_METHOD: usize = 32;
+
 /// Longest path and query, in bytes.
 const MAX_PATH: usize = 2_000;
 
@@ -39,8 +42,8 @@ const MAX_FIELDS_LENGTH: usize = 256 << 10;
 /// What of a request no user agent can be asked to send.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestProblem {
-    /// The method is no token of capital letters.
-    #[error("`{0}` is not a method: use capital letters, at most 16")]
+    /// The method is no token (RFC 9110 9.1, 5.6.2).
+    #[error("`{0}` is not a method: use letters, digits and !#$%&'*+-.^_`|~, at most {MAX_METHOD}")]
     Method(String),
     /// The method is one that user agents do not send to a server.
     #[error("a user agent does not send {0} to a site: send it as raw bytes")]
@@ -93,7 +96,7 @@ impl RequestSpec {
         if sending.limit_rate == Some(0) {
             return Err(RequestProblem::Rate);
         }
-        if !(1..=16).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        if !(1..=MAX_METHOD).contains(&method.len()) || !method.bytes().all(is_token) {
             return Err(RequestProblem::Method(start(method)));
         }
         if matches!(method.as_str(), "CONNECT" | "TRACE") {
@@ -114,6 +117,15 @@ impl RequestSpec {
             Payload::Empty | Payload::Text(_) | Payload::Bytes(_) => Ok(()),
         }
     }
+}
+
+/// Whether a byte may stand in a token (RFC 9110 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 /// Whether a header field may have this name.
@@ -155,7 +167,19 @@ mod tests {
 
     #[test]
     fn what_user_agents_send_passes() {
-        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"] {
+        for method in [
+            "GET",
+            "HEAD",
+            "POST",
+            "PUT",
+            "DELETE",
+            "OPTIONS",
+            "PROPFIND",
+            "RPC_IN_DATA",
+            "VERSION-CONTROL",
+            "M-SEARCH",
+            "get",
+        ] {
             assert_eq!(request(method, "/", &[]), Ok(()));
         }
         for path in ["/", "//x/../y", "/a%20b?c=%5B1%5D&d=(e)!$'*+,;=:@", "/?"] {
@@ -167,7 +191,7 @@ mod tests {
 
     #[test]
     fn methods_and_paths_that_no_user_agent_sends_are_refused() {
-        for method in ["", "get", "G T", "ABCDEFGHIJKLMNOPQ"] {
+        for method in ["", "G T", "G/T", "G\n", "ü", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456"] {
             assert_eq!(request(method, "/", &[]), Err(RequestProblem::Method(method.into())));
         }
         for method in ["CONNECT", "TRACE"] {

@@ -1,8 +1,11 @@
 //! How the site of a server is set up: what an administrator of IIS sees under Windows Authentication.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Principal;
+use crate::bounds::{MAX_TIMER, timer};
+use crate::{ActionProblem, Principal};
 
 /// Settings of a site, each with IIS's own default. A tracked or trusted acceptor has use for few.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +24,14 @@ pub struct SiteSpec {
     pub single_request: bool,
     /// The same for a request with `Via` (IIS 6, `AuthPersistSingleRequestIfProxy`; unknown for IIS 10).
     pub via_ends_persistence: bool,
-    /// Which 401 closes its connection.
+    /// Which answers close their connection.
     pub keep_alive: KeepAlive,
+    /// `connectionTimeout`: how long a connection may be idle before the server closes it.
+    #[serde(skip_serializing_if = "is_default_timeout")]
+    pub connection_timeout: Duration,
+    /// What needs no logon.
+    #[serde(skip_serializing_if = "AnonymousSpec::is_nothing")]
+    pub anonymous: AnonymousSpec,
     /// Extended protection.
     pub protection: ProtectionSpec,
     /// `MaxConcurrentApi` of the server's Netlogon service: how many logons it asks its domain for at once. `None`: as its
@@ -43,6 +52,8 @@ impl Default for SiteSpec {
             single_request: false,
             via_ends_persistence: false,
             keep_alive: KeepAlive::Always,
+            connection_timeout: Self::CONNECTION_TIMEOUT,
+            anonymous: AnonymousSpec::default(),
             protection: ProtectionSpec::default(),
             max_concurrent_api: None,
             files: Vec::new(),
@@ -51,9 +62,17 @@ impl Default for SiteSpec {
 }
 
 impl SiteSpec {
+    /// `connectionTimeout` of IIS (Microsoft, "Limits for a Web Site": `00:02:00`).
+    pub const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
+
     /// Whether every setting is IIS's default.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Checks its timers, and the length of its lists.
+    pub(crate) fn check(&self) -> Result<(), ActionProblem> {
+        timer("`connection_timeout`", self.connection_timeout, MAX_TIMER)
     }
 
     /// The account whose key decrypts tickets: the pool's, but in kernel mode the machine's unless
@@ -74,7 +93,7 @@ pub enum AppPool {
     Service(String),
 }
 
-/// Which 401 closes its connection.
+/// Which answers close their connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepAlive {
@@ -85,6 +104,46 @@ pub enum KeepAlive {
     ClosedByFailure,
     /// Each 401 to a token, so the Challenge too: a handshake of two steps never ends.
     ClosedByChallenge,
+    /// Every answer: HTTP keep-alives are off (`<httpProtocol allowKeepAlive="false">`). NTLM never ends, since the Challenge
+    /// goes with its connection; each request needs a ticket of its own.
+    Never,
+}
+
+/// The parts of a site that need no logon: anonymous authentication is enabled there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnonymousSpec {
+    /// Paths, each with all that is below it: `/public`, `/health`.
+    pub paths: Vec<String>,
+    /// Methods, on every path: `OPTIONS`, as IIS's CORS module answers a preflight before anybody authenticates.
+    pub methods: Vec<String>,
+    /// Whether Windows authentication is enabled there as well. Without it a token is ignored there, and every request is
+    /// nobody's, whoever has authenticated on the connection; the connection stays that user's. With it a token counts, and
+    /// a request without one is that user's: http.sys keeps the credentials of a connection for its later requests
+    /// (`HTTP_SERVER_AUTHENTICATION_INFO`, `DisableNTLMCredentialCaching`), and the anonymous user steps in only where
+    /// there is no other.
+    pub windows_too: bool,
+}
+
+impl AnonymousSpec {
+    /// Whether everything needs a logon.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a request needs no logon. `path` is without its query; IIS compares paths without case.
+    pub fn covers(&self, method: &str, path: &str) -> bool {
+        let below = |part: &String| {
+            let part = part.trim_end_matches('/');
+            path.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part))
+                && (path.len() == part.len() || path[part.len()..].starts_with('/'))
+        };
+        self.methods.iter().any(|anonymous| anonymous == method) || self.paths.iter().any(below)
+    }
+}
+
+fn is_default_timeout(time: &Duration) -> bool {
+    *time == SiteSpec::CONNECTION_TIMEOUT
 }
 
 /// Extended protection for authentication (`<extendedProtection>`).
@@ -129,6 +188,19 @@ pub enum Checking {
     Require,
 }
 
+/// The longest that `/slow/SECONDS` takes.
+pub const MAX_SLOW_PAGE: Duration = Duration::from_hours(1);
+
+/// Returns how long a page of the application takes: `/slow/SECONDS`, in whatever case, with or without a query; `None` for any
+/// other path.
+pub fn slow_page(path: &str) -> Option<Duration> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let (folder, seconds) = path.strip_prefix('/')?.split_once('/')?;
+    let is_number = seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = seconds.parse().ok().filter(|_| is_number && folder.eq_ignore_ascii_case("slow"))?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= MAX_SLOW_PAGE)
+}
+
 /// A file below `/files/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,4 +209,30 @@ pub struct FileSpec {
     pub name: String,
     /// Who may read it.
     pub readers: Vec<Principal>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_anonymous_part_is_a_folder_with_all_below_it_or_a_method() {
+        let text = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        let anonymous =
+            AnonymousSpec { paths: text(&["/public/", "/health"]), methods: text(&["OPTIONS"]), windows_too: false };
+        for (method, path, covered) in [
+            ("GET", "/public", true),
+            ("POST", "/Public/a/b", true),
+            ("GET", "/health", true),
+            ("GET", "/healthy", false),
+            ("GET", "/", false),
+            ("OPTIONS", "/", true),
+            ("options", "/", false),
+        ] {
+            assert_eq!(anonymous.covers(method, path), covered, "{method} {path}");
+        }
+        assert!(!AnonymousSpec::default().covers("GET", "/"));
+        let all = AnonymousSpec { paths: text(&["/"]), ..AnonymousSpec::default() };
+        assert!(all.covers("GET", "/") && all.covers("GET", "/x"));
+    }
 }

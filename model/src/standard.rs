@@ -1,7 +1,7 @@
 //! The standard site: what every scenario, test and benchmark finds unless it says otherwise. The domain is `CORP`,
 //! `corp.example`.
 
-use crate::topology::{Acceptor, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
+use crate::topology::{Acceptor, CertificateSpec, DomainSpec, IisVersion, Provider, ServerSpec, SiteSpec, UserSpec};
 use crate::{Identity, Name, Principal, Topology};
 
 /// The NetBIOS name of the domain.
@@ -56,6 +56,10 @@ pub fn server(name: Name) -> ServerSpec {
         version: IisVersion::default(),
         acceptor: Acceptor::default(),
         site: SiteSpec::default(),
+        certificate: CertificateSpec::default(),
+        clock_skew: 0,
+        workgroup: false,
+        accounts: Vec::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
-pub use crate::site::{AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
+pub use crate::server::{CertificateSpec, ServerSpec};
+pub use crate::site::{AnonymousSpec, AppPool, Checking, FileSpec, KeepAlive, ProtectionSpec, SiteSpec};
 use crate::{BalancerSpec, Name, Principal};
 
 /// Everything a world is built from.
@@ -178,44 +179,6 @@ impl UserSpec {
     /// A user of no groups, whom the application lets in.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self { name: name.into(), password: password.into(), forbidden: false, groups: 0 }
-    }
-}
-
-/// One server of the farm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerSpec {
-    /// The host's name.
-    pub name: Name,
-    /// `WWW-Authenticate` providers in order.
-    pub providers: Vec<Provider>,
-    /// Which codes its log uses.
-    pub version: IisVersion,
-    /// What it ties a user to.
-    #[serde(default, skip_serializing_if = "Acceptor::is_connection")]
-    pub acceptor: Acceptor,
-    /// Settings of its site.
-    #[serde(default, skip_serializing_if = "SiteSpec::is_default")]
-    pub site: SiteSpec,
-}
-
-impl ServerSpec {
-    /// Whether it offers anything that a Kerberos ticket can answer.
-    pub fn takes_tickets(&self) -> bool {
-        self.providers.iter().any(|provider| *provider != Provider::Ntlm)
-    }
-
-    /// How many logons it asks its domain for at once.
-    pub fn max_concurrent_api(&self) -> u16 {
-        self.site.max_concurrent_api.unwrap_or(self.version.max_concurrent_api())
-    }
-
-    /// The account whose keys decrypt those tickets: the machine's own, `iis1$`, or a service's.
-    pub fn ticket_account(&self) -> String {
-        match self.site.ticket_account() {
-            AppPool::Machine => format!("{}$", self.name),
-            AppPool::Service(account) => account.clone(),
-        }
     }
 }
 
@@ -416,9 +379,20 @@ pub struct ClientSpec {
     /// What it does with HTTP/2, where TLS offers that.
     #[serde(default, skip_serializing_if = "Http2::is_never")]
     pub http2: Http2,
+    /// How long it waits for the answer to a request, all legs of it, before it gives up; `None`: as long as its user
+    /// agent does, [`ClientSpec::PATIENCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Duration>,
+    /// How long it keeps an idle connection before it closes that; `None`: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<Duration>,
 }
 
 impl ClientSpec {
+    /// How long a client waits for an answer unless it says otherwise. Real ones differ (curl: for ever, Chromium: 300 s);
+    /// this is short, so that what never comes is seen soon.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
     /// A client on a host of its own.
     pub fn new(name: Name, profile: Profile, identity: Option<Identity>) -> Self {
         Self {
@@ -432,6 +406,8 @@ impl ClientSpec {
             clock_skew: 0,
             host: None,
             http2: Http2::Never,
+            patience: None,
+            keep_alive: None,
         }
     }
 }
@@ -458,7 +434,7 @@ impl Http2 {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
-fn is_false(value: &bool) -> bool {
+pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }
 
@@ -468,7 +444,7 @@ fn is_zero_groups(value: &u16) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
-fn is_zero(value: &i64) -> bool {
+pub(crate) fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 

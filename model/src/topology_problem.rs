@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::bounds::{MAX_NAME, TooLong, bounded};
-use crate::request::{OWN_FIELDS, is_field_name};
 use crate::standard::MAX_BACKENDS;
-use crate::{Name, Topology, escape};
+use crate::{ActionProblem, Name, Topology, escape};
 
 /// The longest latency or jitter of a link.
 pub const MAX_LATENCY: Duration = Duration::from_secs(10);
@@ -23,9 +22,6 @@ pub const MAX_GROUPS: u16 = 1_010;
 /// The longest topology, in bytes of the JSON that a run file has of it.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
-/// Fields that clients send by themselves beside [`OWN_FIELDS`].
-const SENT_FIELDS: [&str; 4] = ["accept", "cookie", "content-type", "user-agent"];
-
 /// Why no world can be built from a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyProblem {
@@ -38,11 +34,6 @@ pub enum TopologyProblem {
     /// Two servers or DCs have one name.
     #[error("two hosts are called `{0}`")]
     Duplicate(Name),
-    /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
-    #[error(
-        "no server can trust the field `{0}`: it has a name of letters, digits, - and _, and is none that clients send anyway"
-    )]
-    TrustedHeader(String),
     /// A server or a DC is to ask for no logon at a time, or for too many.
     #[error("MaxConcurrentApi of `{0}` is {1}; it must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
@@ -52,6 +43,9 @@ pub enum TopologyProblem {
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
+    /// A server is set up as none can be.
+    #[error("the server `{0}`: {1}")]
+    Server(Name, ActionProblem),
     /// There is too much of it.
     #[error("a topology has {MAX_TOPOLOGY} bytes at most, as JSON, and this one {0}: have fewer users, names or files")]
     TooLarge(usize),
@@ -77,13 +71,8 @@ impl Topology {
                 return Err(TopologyProblem::Duplicate(name.clone()));
             }
         }
-        let trusted = self.servers.iter().filter_map(|server| server.acceptor.trusted_header());
-        for header in trusted {
-            let sent =
-                OWN_FIELDS.iter().map(|(own, _)| *own).chain(SENT_FIELDS).any(|own| own.eq_ignore_ascii_case(header));
-            if sent || !is_field_name(header) {
-                return Err(TopologyProblem::TrustedHeader(header.chars().take(40).collect()));
-            }
+        for server in &self.servers {
+            server.check().map_err(|problem| TopologyProblem::Server(server.name.clone(), problem))?;
         }
         let servers = self.servers.iter().map(|server| (&server.name, server.max_concurrent_api()));
         let controllers = self.controllers.iter().map(|controller| (&controller.name, controller.max_concurrent_api()));
@@ -157,9 +146,25 @@ mod tests {
             assert_eq!(trusting(header), [Ok(()), Ok(())]);
         }
         for header in ["", "a b", "ü", "Host", "authorization", "User-Agent", "Cookie", &"x".repeat(65)] {
-            let refused = Err(TopologyProblem::TrustedHeader(header.chars().take(40).collect()));
+            let problem = ActionProblem::TrustedHeader(header.chars().take(40).collect());
+            let refused = Err(TopologyProblem::Server("iis2".into(), problem));
             assert_eq!(trusting(header), [refused.clone(), refused]);
         }
+    }
+
+    #[test]
+    fn a_server_is_set_up_as_one_can_be() {
+        let timeout = |time| wrong(|topology| topology.servers[1].site.connection_timeout = time);
+        let short = timeout(Duration::ZERO);
+        assert_eq!(short, "the server `iis2`: `connection_timeout` is 0ns; it must be at least 1ms");
+        assert!(timeout(Duration::from_micros(999)).contains("at least 1ms"));
+        assert!(timeout(Duration::from_hours(25)).contains("at most 86400s"));
+        let skewed = wrong(|topology| topology.servers[0].clock_skew = i64::MIN);
+        assert!(skewed.starts_with("the server `iis1`: `clock_skew`, either way, is "), "{skewed}");
+        let mut topology = standard::site(2);
+        topology.servers[1].site.connection_timeout = Duration::from_millis(1);
+        topology.servers[1].clock_skew = -600;
+        assert_eq!(topology.check(), Ok(()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How much memory an event takes, so that a trace can be bounded.
 
 use crate::action::Piece;
-use crate::{Action, Event, Identity, Payload, What};
+use crate::topology::{FileSpec, ServerSpec, UserSpec};
+use crate::{Action, Event, Identity, Name, Payload, What};
 
 /// Returns about how many bytes an event takes: those of its type, and those of the text that a peer or a script can
 /// make as long as it likes. Names and numbers are short.
@@ -46,9 +47,27 @@ impl Action {
                 client.identity.as_ref().map_or(0, credentials) + client.host.as_ref().map_or(0, String::len)
             }
             Self::SwitchUser(_, identity) => credentials(identity),
+            Self::Configure(server) => weight(server),
             _ => 0,
         }
     }
+}
+
+/// Returns about how many bytes the settings of a server take, beside its name.
+fn weight(server: &ServerSpec) -> usize {
+    let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.len()).sum::<usize>();
+    let accounts = server.accounts.iter().map(|user| size_of::<UserSpec>() + user.name.len() + user.password.len());
+    let file = |file: &FileSpec| {
+        let readers = file.readers.iter().map(|reader| size_of::<Name>() + reader.as_str().len());
+        size_of::<FileSpec>() + file.name.len() + readers.sum::<usize>()
+    };
+    let site = &server.site;
+    size_of::<ServerSpec>()
+        + accounts.sum::<usize>()
+        + site.files.iter().map(file).sum::<usize>()
+        + texts(&site.anonymous.paths)
+        + texts(&site.anonymous.methods)
+        + texts(&site.protection.service_names)
 }
 
 fn credentials(identity: &Identity) -> usize {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use stickler_model::capabilities::{KDC_LEFT_ALONE, KDC_PATIENCE};
 use stickler_model::event::Credentials;
+use stickler_model::site::slow_page;
 use stickler_model::{Leg, What};
 
 use crate::index::Index;
 use crate::logons::{ACCOUNT_LOCKED_OUT, Cause, LOGON_FAILURE, NO_LOGON_SERVERS, NO_SUCH_USER, WRONG_PASSWORD};
-use crate::requests::{End, Request, asks_for_credentials, is_no_answer, is_proof};
-use crate::settings::CommonPackages;
+use crate::requests::{End, Request, ServerConnection, asks_for_credentials, is_no_answer, is_proof};
 use crate::verdict::Party;
 
 /// RFC 4120 7.5.9: the clocks of client and server differ too much.
@@ -42,6 +42,7 @@ pub(crate) fn excused(index: &Index<'_>, request: &Request<'_>, end: End<'_>) ->
 /// Returns who is at fault for a request that ended without an answer, if it is not the balancer:
 /// * the script, if it disconnected the client, was over, has taken the last backend out of use, or lets another client
 ///   hold the port that this one connects from;
+/// * the site's set-up, if its last HTTP request reached no server while one was turned away for its certificate;
 /// * a server, if it gave this answer itself; or one that speaks no HTTP, if it received the request or nobody did;
 /// * a fault that touched the request (see `faults`). Faults of backends do not excuse a 503 of the balancer itself if
 ///   another backend was up since;
@@ -53,6 +54,11 @@ pub(crate) fn unanswered_because(index: &Index<'_>, request: &Request<'_>, end: 
     }
     if met_rogue(index, request) || is_answer_of_server(index, request, end) {
         return Some(Party::Server);
+    }
+    let sent = index.sent(request).last().map_or(request.started, |(event, ..)| event);
+    let reached = index.received(request).any(|(event, ..)| event > sent);
+    if !reached && index.tls.is_turned_away(request.started, end.event) {
+        return Some(Party::SiteSetUp);
     }
     if let Some(party) = without_backend_because(index, request, end) {
         return Some(party);
@@ -93,21 +99,64 @@ pub(crate) fn refused_because(index: &Index<'_>, request: &Request<'_>) -> Optio
 /// Returns who is at fault if the client could not log on at this site even without a balancer, with credentials that are
 /// good elsewhere:
 /// * client and site have no package in common (the client may not use Kerberos, and the site wants
-///   `Negotiate:Kerberos`);
+///   `Negotiate:Kerberos`), or the client and each server that the request met; or a handshake was begun at a server that
+///   offers something else than one that had asked for it;
+/// * the servers that took the handshake have no account of their own for the user, and know no other;
 /// * the site requires a channel binding, and the client sends none, or its is of another certificate. If TLS is terminated
 ///   in between, this is how it has to be (TL-1).
 pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
-    let CommonPackages { ntlm, kerberos } = index.settings.common_packages(request.client);
-    if !(ntlm || kerberos) {
+    if index.settings.common_packages(request.client).is_none()
+        || met_no_common_package(index, request)
+        || was_offered_elsewhere(index, request)
+    {
         let restricted = index.settings.is_restricted(request.client);
         return Some(if restricted { Party::Client } else { Party::SiteSetUp });
     }
+    if lacks_account(index, request) {
+        return Some(Party::SiteSetUp);
+    }
     let proofs = index.tls_paths(request).filter(|path| is_proof(path.leg));
-    let required: Vec<_> = proofs.filter(|path| index.settings.requires_binding(path.at.0)).collect();
+    let required: Vec<_> = proofs.filter(|path| index.settings.requires_binding(path.at.0, path.received)).collect();
     if !required.is_empty() && !index.settings.binds(request.client) {
         return Some(Party::Client);
     }
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)
+}
+
+/// Returns whether the request's handshake was begun at a server with other providers than one that had asked for it.
+fn was_offered_elsewhere(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let received: Vec<_> = index.received(request).collect();
+    let Some(first) = received.iter().position(|&(.., leg)| leg != Leg::Anonymous) else { return false };
+    let providers =
+        |&(event, (server, _), _): &(usize, ServerConnection<'_>, Leg)| index.settings.providers(server, event);
+    received[..first].iter().any(|asked| providers(asked) != providers(&received[first]))
+}
+
+/// Returns whether the request met servers, and the client has no package in common with any of these, so that it could
+/// not begin a handshake.
+fn met_no_common_package(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut received = index.received(request).peekable();
+    let none = |(event, (server, _), _)| index.settings.packages_at(server, request.client, event).is_none();
+    received.peek().is_some() && received.all(none)
+}
+
+/// Returns whether a server that received the request has a clock that is further from the world's time than the client's. A
+/// client that corrects its own by that server's is wrong at every other.
+fn met_wrong_clock(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut received = index.received(request);
+    received.any(|(event, (server, _), _)| index.settings.is_clock_of_server_wrong(server, request.client, event))
+}
+
+/// Returns whether servers received a proof of the request, and none that received a leg of a handshake has an account for
+/// its user. A handshake that is torn between one that has and one that has not is the balancer's doing.
+fn lacks_account(index: &Index<'_>, request: &Request<'_>) -> bool {
+    let mut legs = index.received(request).filter(|&(.., leg)| leg != Leg::Anonymous);
+    let mut proven = false;
+    let lacking = legs.all(|(event, (server, _), leg)| {
+        proven |= is_proof(leg);
+        index.settings.lacks_account(server, request, event)
+    });
+    lacking && proven
 }
 
 /// Returns whether the last answer of a server authenticated the client's own user and refused access to it (401.3).
@@ -138,8 +187,8 @@ fn met_rogue(index: &Index<'_>, request: &Request<'_>) -> bool {
     let sent = index.sent(request).last().map(|(event, ..)| event);
     let received = index.received(request).filter(|&(event, ..)| sent.is_none_or(|sent| sent < event)).last();
     match received {
-        Some((_, (server, _), _)) => index.settings.is_rogue(server),
-        None => index.farm.backends().any(|backend| index.settings.is_rogue(backend)),
+        Some((event, (server, _), _)) => index.settings.is_rogue(server, event),
+        None => index.farm.backends().any(|backend| index.settings.is_rogue(backend, request.started)),
     }
 }
 
@@ -170,14 +219,15 @@ fn without_backend_because(index: &Index<'_>, request: &Request<'_>, end: End<'_
 fn is_too_slow(index: &Index<'_>, request: &Request<'_>, end: End<'_>) -> bool {
     let link = index.topology().link;
     let slow = index.topology().controllers.iter().filter_map(|controller| controller.slow).max().unwrap_or_default();
-    let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow);
+    let page = slow_page(request.path).unwrap_or_default();
+    let takes = (link.latency + link.jitter).saturating_mul(PASSAGES).saturating_add(slow).saturating_add(page);
     takes >= SHORTEST_LIMIT && index.at(end.event) - index.at(request.started) >= SHORTEST_LIMIT
 }
 
 /// Returns whether a server that the client began an NTLM handshake with closes the connection with its challenge.
 fn is_cut_off_by_challenge(index: &Index<'_>, request: &Request<'_>) -> bool {
     let mut begun = index.received(request).filter(|&(.., leg)| leg == Leg::Negotiate);
-    begun.any(|(_, (server, _), _)| index.settings.closes_by_challenge(server))
+    begun.any(|(event, (server, _), _)| index.settings.closes_by_challenge(server, event))
 }
 
 /// Returns who is at fault if this event is a logon that the DC refused for a reason that no balancer can cause.
@@ -209,8 +259,8 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
     index.logons.is_refused_locked(request.identity, request.started, end).then_some(Party::Client)
 }
 
-/// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong,
-/// otherwise the site, whose server cannot read it. A refused replay does not count, because the ticket itself is valid;
+/// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong
+/// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the ticket itself is valid;
 /// nor does a wrong channel binding, which has no code of Kerberos.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
@@ -221,6 +271,7 @@ fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Pa
     })?;
     match error {
         _ if last != Some(Leg::Ticket) => None,
+        KRB_AP_ERR_SKEW if met_wrong_clock(index, request) => Some(Party::SiteSetUp),
         KRB_AP_ERR_SKEW => Some(Party::Client),
         KRB_AP_ERR_REPEAT => None,
         1..128 => Some(Party::SiteSetUp),

@@ -1,8 +1,8 @@
 //! The availability of the backends, according to the script's own actions: faults and drains.
 //!
 //! A backend is *up* while no fault and no drain affects it. A crash or a power loss lasts until the restart, a hang
-//! until the process resumes, a held link until its release, a drain until it is revoked. A reset has no duration, but
-//! a backend that had one is not up throughout the time around it. Faults that concern no backend (the DC, the balancer,
+//! until the process resumes, a held link until its release, a drain until it is revoked. A reset and a change of settings
+//! have no duration, but a backend that had one is not up throughout the time around it. Faults that concern no backend (the DC, the balancer,
 //! a link to a client) are in `faults`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,6 +138,11 @@ impl<'t> Farm<'t> {
 
     fn act(&mut self, event: usize, action: &'t Action, standing: &mut Standing<'t>, is_dc: &dyn Fn(&Name) -> bool) {
         match action {
+            // It ends connections, and the server is there at once; a process that hangs is ended too.
+            Action::Configure(server) => {
+                let hung = standing.hanging.remove(&server.name);
+                self.change(event, &server.name, |now| now.down = now.down.filter(|_| !hung));
+            }
             Action::Drain(name) => self.change(event, name, |now| _ = now.draining.get_or_insert(event)),
             Action::Undrain(name) => self.change(event, name, |now| now.draining = None),
             Action::Fault(Fault::Crash(name) | Fault::PowerLoss(name) | Fault::Hang(name)) => {

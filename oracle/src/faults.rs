@@ -1,7 +1,8 @@
 //! What the script broke, what that touched, and for how long it can explain what went wrong.
 //!
 //! A fault *stands* from its injection until it is mended: a crash and a loss of power until the restart, a hang until the
-//! process goes on, a held link until its release. A reset strikes at one moment. A fault *touches* only
+//! process goes on, a held link until its release. A reset strikes at one moment, and so does IIS that is started anew with other
+//! settings. A fault *touches* only
 //! * all requests, if it is a balancer's;
 //! * the requests of one client, and of those at the same host, if it is on that client's link;
 //! * requests that were received by one backend, or on whose way no server received them, if it is that backend's or on its
@@ -125,6 +126,11 @@ impl<'t> Faults<'t> {
         for (event, seen) in requests.events() {
             match &seen.what {
                 What::Action(Action::Fault(fault)) => faults.note(event, fault),
+                What::Action(Action::Configure(server)) => {
+                    let place = Place::Host(&server.name);
+                    faults.mend(event, |span| span.hangs && span.place == place);
+                    faults.strike(event, place);
+                }
                 What::ClientConnected { connection, .. } => {
                     let connection = faults.connections.entry((&seen.by, *connection)).or_default();
                     *connection = Connection { opened: event, ..Connection::default() };
@@ -273,8 +279,15 @@ impl<'t> Faults<'t> {
                 return self.mend(event, |span| ends.contains(&span.place));
             }
         };
-        let until = matches!(fault, Fault::Reset(..)).then_some(event);
-        self.spans.push(Span { from: event, until, place, hangs: matches!(fault, Fault::Hang(_)) });
+        if let Fault::Reset(..) = fault {
+            return self.strike(event, place);
+        }
+        self.spans.push(Span { from: event, until: None, place, hangs: matches!(fault, Fault::Hang(_)) });
+    }
+
+    /// Notes what ends connections at one moment.
+    fn strike(&mut self, event: usize, place: Place<'t>) {
+        self.spans.push(Span { from: event, until: Some(event), place, hangs: false });
     }
 
     fn mend(&mut self, event: usize, meant: impl Fn(&Span<'t>) -> bool) {
@@ -291,7 +304,9 @@ impl<'t> Faults<'t> {
     /// Returns what a fault at this place means for this client.
     fn concern(scope: &Scope<'_, 't>, place: Place<'t>, client: &Name) -> Concern<'t> {
         let (a, b) = match place {
-            Place::Host(name) if scope.requests.is_dc(name) => return Concern::Logons,
+            Place::Host(name) if scope.requests.is_dc(name) => {
+                return if scope.settings.any_joined() { Concern::Logons } else { Concern::Nobody };
+            }
             Place::Host(name) if scope.farm.is_backend(name) => return Concern::Backend(name),
             Place::Host(_) => return Concern::Everything,
             Place::Link(a, b) => (a, b),

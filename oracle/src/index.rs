@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! Trace ─┬─▶ Requests ─┬─▶ Disruptions
-//!        │             ├─▶ Settings ──────▶ authenticated connections, Ports
+//!        │             ├─▶ Settings ──┬───▶ authenticated connections, Ports
+//!        │             │              └───▶ TlsConnections
 //!        │             ├─▶ Farm ──────────▶ Faults
 //!        │             ├─▶ IdleEnds
-//!        │             ├─▶ TlsConnections
 //!        │             └─▶ Logons
 //!        └─▶ RawSends
 //! ```
@@ -70,7 +70,7 @@ impl<'t> Index<'t> {
             raw,
             farm,
             ports: Ports::read(&requests, &settings),
-            tls: TlsConnections::read(&requests),
+            tls: TlsConnections::read(&requests, &settings),
             logons: Logons::read(&requests),
             authenticated: authentications(&requests, &settings),
             settings,
@@ -155,6 +155,11 @@ impl<'t> Index<'t> {
     /// See [`Requests::answer`].
     pub(crate) fn answer(&self, event: usize) -> Option<Answered<'t>> {
         self.requests.answer(event)
+    }
+
+    /// See [`Requests::is_withheld`].
+    pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
+        self.requests.is_withheld(request, answer)
     }
 
     /// See [`Requests::any_received_after`].

@@ -4,6 +4,7 @@ use stickler_model::Trace;
 
 use crate::finding::Finding;
 use crate::index::Index;
+use crate::local::named_alike;
 use crate::raw::believed;
 use crate::requirement::{Requirement, requirements};
 use crate::verdict::Verdict;
@@ -13,7 +14,7 @@ use crate::{failover, handshake, health, identity, persistence, spread, stabilit
 ///
 /// Takes time about linear in the number of events.
 pub fn judge(trace: &Trace) -> Vec<Verdict> {
-    let trace = believed(trace);
+    let trace = named_alike(believed(trace));
     let index = Index::new(&trace);
     Requirement::all().map(|requirement| find(requirement, &index).verdict(requirement)).collect()
 }

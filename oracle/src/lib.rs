@@ -30,6 +30,7 @@ mod identity;
 mod index;
 mod judge;
 mod left_behind;
+mod local;
 mod logons;
 mod persistence;
 mod ports;

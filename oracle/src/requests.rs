@@ -185,6 +185,17 @@ impl<'t> Requests<'t> {
         Some(Answered { event, at, number, request, leg, substatus, user, processed, length, digest })
     }
 
+    /// Returns whether the client had held the request's body back in the leg that this answers, until a challenge should come,
+    /// and the server got what was sent.
+    pub(crate) fn is_withheld(&self, request: &Request<'t>, answer: &Answered<'t>) -> bool {
+        let before = request.events.iter().rev().skip_while(|&&event| event >= answer.event);
+        let mut sent = before.filter_map(|&event| match *self.what(event) {
+            What::ClientSent { leg, length, .. } => Some((leg, length)),
+            _ => None,
+        });
+        request.length > 0 && answer.length == 0 && sent.next() == Some((Leg::Negotiate, 0))
+    }
+
     /// Returns whether any server received an HTTP request after this event.
     pub(crate) fn any_received_after(&self, event: usize) -> bool {
         self.last_received.is_some_and(|last| last > event)

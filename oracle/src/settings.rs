@@ -1,21 +1,28 @@
 //! How servers and clients are set up, according to the trace's header and the script: whether a logon authenticates a
 //! connection, and who can log on at all.
 //!
+//! A server can be set up anew during the run ([`Action::Configure`]), so that its settings are those at an event.
+//!
 //! A server that the header does not describe (in a trace of unknown origin) has IIS's defaults. A client that the
 //! script did not add can do everything.
 
 use std::collections::BTreeMap;
 
 use stickler_model::site::{Checking, KeepAlive, ProtectionSpec};
-use stickler_model::topology::{Acceptor, ServerSpec};
-use stickler_model::{Action, ClientSpec, Leg, Name, What};
+use stickler_model::topology::{Acceptor, Provider, ServerSpec};
+use stickler_model::{Action, ClientSpec, Identity, Leg, Name, Topology, What};
 
-use crate::requests::{Answered, Requests};
+use crate::local::is_of_domain;
+use crate::requests::{Answered, Request, Requests};
 
 /// Settings of servers and clients, by name.
 pub(crate) struct Settings<'t> {
-    servers: BTreeMap<&'t Name, &'t ServerSpec>,
+    topology: &'t Topology,
+    /// From which event on a server has which settings, in order.
+    servers: BTreeMap<&'t Name, Vec<(usize, &'t ServerSpec)>>,
     clients: BTreeMap<&'t Name, &'t ClientSpec>,
+    /// From which event on who sits at a client, in order.
+    seated: BTreeMap<&'t Name, Vec<(usize, &'t Identity)>>,
 }
 
 /// The security packages by which a client can log on at the site.
@@ -26,51 +33,74 @@ pub(crate) struct CommonPackages {
 }
 
 impl<'t> Settings<'t> {
-    /// Reads the header's servers and the clients that the script added.
+    /// Reads the header's servers, the clients that the script added, and what it changed of either.
     pub(crate) fn read(requests: &Requests<'t>) -> Self {
-        let servers = requests.topology().servers.iter().map(|server| (&server.name, server)).collect();
-        let clients = requests.events().filter_map(|(_, event)| match &event.what {
-            What::Action(Action::AddClient(spec)) => Some((&spec.name, spec)),
-            _ => None,
-        });
-        Self { servers, clients: clients.collect() }
+        let topology = requests.topology();
+        let servers = topology.servers.iter().map(|server| (&server.name, vec![(0, server)])).collect();
+        let mut settings = Self { topology, servers, clients: BTreeMap::new(), seated: BTreeMap::new() };
+        for (event, seen) in requests.events() {
+            let What::Action(action) = &seen.what else { continue };
+            match action {
+                Action::AddClient(spec) => {
+                    settings.clients.insert(&spec.name, spec);
+                    let identity = spec.identity.iter().map(|identity| (event, identity));
+                    settings.seated.insert(&spec.name, identity.collect());
+                }
+                Action::SwitchUser(client, identity) => {
+                    settings.seated.entry(client).or_default().push((event, identity))
+                }
+                Action::Configure(server) => settings.servers.entry(&server.name).or_default().push((event, server)),
+                _ => {}
+            }
+        }
+        settings
+    }
+
+    /// Returns the settings of a server at this event.
+    fn server(&self, name: &Name, at: usize) -> Option<&'t ServerSpec> {
+        latest(self.servers.get(name)?, at)
+    }
+
+    /// Returns the settings that servers have at any time.
+    fn all(&self) -> impl Iterator<Item = &'t ServerSpec> {
+        self.servers.values().flatten().map(|&(_, server)| server)
     }
 
     /// Returns whether an answer accepted a proof of identity and left its connection authenticated.
     pub(crate) fn authenticates(&self, answer: &Answered<'_>) -> bool {
-        answer.is_logon() && self.persists(answer.at.0, answer.leg)
+        answer.is_logon() && self.persists(answer.at.0, answer.leg, answer.event)
     }
 
     /// Returns whether a request with this leg, if this server takes it for a user, leaves its connection
     /// authenticated. A ticket is valid for its request alone unless `authPersistNonNTLM` is set (MS-N2HT 3.1.5,
     /// `Persistent-Auth`). With `authPersistSingleRequest` every proof is valid for its request alone.
-    pub(crate) fn persists(&self, server: &Name, leg: Leg) -> bool {
-        self.servers.get(server).is_none_or(|server| {
+    pub(crate) fn persists(&self, server: &Name, leg: Leg, at: usize) -> bool {
+        self.server(server, at).is_none_or(|server| {
             let site = &server.site;
             !site.single_request && (leg != Leg::Ticket || site.persist_non_ntlm)
         })
     }
 
     /// Returns whether each request to this server has to authenticate (`authPersistSingleRequest`).
-    pub(crate) fn is_single_request(&self, server: &Name) -> bool {
-        self.servers.get(server).is_some_and(|server| server.site.single_request)
+    pub(crate) fn is_single_request(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at).is_some_and(|server| server.site.single_request)
     }
 
     /// Returns whether a `Via` header in a request ends the authentication of the connection at this server. No trace
     /// shows that header.
-    pub(crate) fn via_ends_persistence(&self, server: &Name) -> bool {
-        self.servers.get(server).is_some_and(|server| server.site.via_ends_persistence)
+    pub(crate) fn via_ends_persistence(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at).is_some_and(|server| server.site.via_ends_persistence)
     }
 
     /// Returns whether this server refuses, on connections with TLS, clients that have not bound its certificate. With
     /// the flag `Proxy` it compares service names instead of bindings.
-    pub(crate) fn requires_binding(&self, server: &Name) -> bool {
-        self.servers.get(server).is_some_and(|server| requires_binding(server))
+    pub(crate) fn requires_binding(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at).is_some_and(|server| requires_binding(server))
     }
 
     /// Returns whether any server refuses clients that have not bound its certificate.
     pub(crate) fn any_requires_binding(&self) -> bool {
-        self.servers.values().any(|server| requires_binding(server))
+        self.all().any(requires_binding)
     }
 
     /// Returns whether a client binds its tokens to the certificate that it was shown.
@@ -110,13 +140,51 @@ impl<'t> Settings<'t> {
     }
 
     /// Returns whether a server speaks no proper HTTP.
-    pub(crate) fn is_rogue(&self, server: &Name) -> bool {
-        self.servers.get(server).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
+    pub(crate) fn is_rogue(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at).is_some_and(|server| matches!(server.acceptor, Acceptor::Rogue(_)))
     }
 
-    /// Returns whether a server closes the connection with its challenge, so that NTLM never ends there.
-    pub(crate) fn closes_by_challenge(&self, server: &Name) -> bool {
-        self.servers.get(server).is_some_and(|server| server.site.keep_alive == KeepAlive::ClosedByChallenge)
+    /// Returns whether a server closes the connection with its challenge, so that NTLM never ends there. With keep-alives off
+    /// it closes after each answer.
+    pub(crate) fn closes_by_challenge(&self, server: &Name, at: usize) -> bool {
+        self.server(server, at)
+            .is_some_and(|server| matches!(server.site.keep_alive, KeepAlive::ClosedByChallenge | KeepAlive::Never))
+    }
+
+    /// Returns whether the clock of a server is further from the world's time than that of a client.
+    pub(crate) fn is_clock_of_server_wrong(&self, server: &Name, client: &Name, at: usize) -> bool {
+        let client = self.clients.get(client).map_or(0, |client| client.clock_skew.unsigned_abs());
+        self.server(server, at).is_some_and(|server| server.clock_skew.unsigned_abs() > client)
+    }
+
+    /// Returns whether a server needs no logon for this request.
+    pub(crate) fn is_anonymous(&self, server: &Name, request: &Request<'_>, at: usize) -> bool {
+        let path = request.path.split_once('?').map_or(request.path, |(path, _)| path);
+        self.server(server, at)
+            .is_some_and(|server| server.acceptor.is_connection() && server.site.anonymous.covers(request.method, path))
+    }
+
+    /// Returns whether a server shows a certificate that nobody accepts, where it speaks TLS.
+    pub(crate) fn has_bad_certificate(&self, server: &Name, at: usize) -> bool {
+        self.topology.tls.is_some() && self.server(server, at).is_some_and(|server| server.certificate.is_bad())
+    }
+
+    /// Returns whether any server is a member of the domain, and so asks a DC.
+    pub(crate) fn any_joined(&self) -> bool {
+        self.servers.is_empty() || self.all().any(|server| !server.workgroup)
+    }
+
+    /// Returns whether a server lacks the account of the user who was at the request's client when it was started, or has it
+    /// with another password: only its own accounts count there, whether it is in a workgroup or the user is of no domain.
+    pub(crate) fn lacks_account(&self, server: &Name, request: &Request<'_>, at: usize) -> bool {
+        let (Some(server), Some(seated)) = (self.server(server, at), self.seated.get(request.client)) else {
+            return false;
+        };
+        latest(seated, request.started).is_some_and(|identity| {
+            server.acceptor.is_connection()
+                && (server.workgroup || !is_of_domain(self.topology, &identity.principal))
+                && !server.has_account(identity)
+        })
     }
 
     /// Returns whether the script forbids this client what its user agent could do (Kerberos).
@@ -129,12 +197,44 @@ impl<'t> Settings<'t> {
         let Some(client) = self.clients.get(client).filter(|_| !self.servers.is_empty()) else {
             return CommonPackages { ntlm: true, kerberos: true };
         };
-        let mut providers = self.servers.values().flat_map(|server| server.providers.iter().copied());
-        CommonPackages {
-            ntlm: providers.clone().any(|provider| client.has_ntlm_for(provider)),
-            kerberos: providers.any(|provider| client.has_kerberos_for(provider)),
+        CommonPackages::of(client, self.all())
+    }
+
+    /// Returns what a server offers at this event; nothing where the header does not describe it.
+    pub(crate) fn providers(&self, server: &Name, at: usize) -> &'t [Provider] {
+        self.server(server, at).map_or(&[], |server| &server.providers)
+    }
+
+    /// Returns the packages that a client has in common with this server at this event.
+    pub(crate) fn packages_at(&self, server: &Name, client: &Name, at: usize) -> CommonPackages {
+        match (self.clients.get(client), self.server(server, at)) {
+            (Some(client), Some(server)) => CommonPackages::of(client, std::iter::once(server)),
+            _ => CommonPackages { ntlm: true, kerberos: true },
         }
     }
+}
+
+impl CommonPackages {
+    fn of<'s>(client: &ClientSpec, servers: impl Iterator<Item = &'s ServerSpec>) -> Self {
+        let mut packages = Self { ntlm: false, kerberos: false };
+        for server in servers {
+            packages.ntlm |= server.providers.iter().any(|&provider| client.has_ntlm_for(provider));
+            let kerberos = |&provider: &_| client.has_kerberos_for(provider);
+            packages.kerberos |= server.takes_tickets() && server.providers.iter().any(kerberos);
+        }
+        packages
+    }
+
+    /// Returns whether there is none.
+    pub(crate) fn is_none(self) -> bool {
+        !(self.ntlm || self.kerberos)
+    }
+}
+
+/// Returns the last of what began before this event; the first where all began later.
+fn latest<T: Copy>(since: &[(usize, T)], at: usize) -> Option<T> {
+    let next = since.partition_point(|&(event, _)| event < at);
+    since.get(next.saturating_sub(1)).map(|&(_, value)| value)
 }
 
 fn requires_binding(server: &ServerSpec) -> bool {

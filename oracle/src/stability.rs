@@ -60,7 +60,7 @@ pub(crate) fn st2_authenticated_connections_are_not_challenged(index: &Index<'_>
                 let own = request.is_taken_for_own_user(&answer);
                 if own && request.credentials == Credentials::Valid {
                     let leg = sent_with.get(&request.id).copied().unwrap_or(answer.leg);
-                    let persists = index.settings.persists(answer.at.0, leg);
+                    let persists = index.settings.persists(answer.at.0, leg, event);
                     taken.insert(request.id, Taken { answer: event, forbidden: answer.is_forbidden(), persists });
                 }
             }

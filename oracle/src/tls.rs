@@ -41,7 +41,7 @@ pub(crate) fn tl1_channel_bindings_are_enforced(index: &Index<'_>) -> Finding {
     }
     let mut finding = Finding::default();
     for request in index.requests() {
-        let bound = index.tls_paths(request).filter(|path| index.settings.requires_binding(path.at.0));
+        let bound = index.tls_paths(request).filter(|path| index.settings.requires_binding(path.at.0, path.received));
         let (same, other): (Vec<_>, Vec<_>) = bound.partition(TlsPath::has_one_certificate);
         judge_one_certificate(index, request, &same, &mut finding);
         judge_two_certificates(index, request, &other, &mut finding);
@@ -214,7 +214,7 @@ impl<'t> Tl2State<'t> {
 
     fn answered(&mut self, index: &Index<'t>, event: usize, finding: &mut Finding) {
         let Some(answer) = index.answer(event).filter(Answered::is_logon) else { return };
-        if !index.authenticates(&answer) || index.settings.via_ends_persistence(answer.at.0) {
+        if !index.authenticates(&answer) || index.settings.via_ends_persistence(answer.at.0, answer.event) {
             self.authenticated.remove(&answer.at);
             return;
         }

@@ -6,6 +6,7 @@ use stickler_model::payload::Digest;
 use stickler_model::{Leg, What};
 
 use crate::requests::{ClientConnection, Request, Requests, ServerConnection};
+use crate::settings::Settings;
 
 /// The connections that use TLS. A `usize` is an index into the trace's events.
 pub(crate) struct TlsConnections<'t> {
@@ -13,6 +14,8 @@ pub(crate) struct TlsConnections<'t> {
     /// From when on a connection with this number uses TLS, and with which certificate. The numbers start again when a
     /// server restarts.
     servers: BTreeMap<ServerConnection<'t>, Vec<Certificate>>,
+    /// The beginnings of connections to servers with a certificate that nobody accepts, on which no TLS was established.
+    turned_away: Vec<usize>,
 }
 
 /// What a client knows about TLS on its connection.
@@ -47,22 +50,39 @@ pub(crate) struct TlsPath<'t> {
 
 impl<'t> TlsConnections<'t> {
     /// Reads a trace from start to end.
-    pub(crate) fn read(requests: &Requests<'t>) -> Self {
-        let mut tls = Self { clients: BTreeMap::new(), servers: BTreeMap::new() };
+    pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>) -> Self {
+        let mut tls = Self { clients: BTreeMap::new(), servers: BTreeMap::new(), turned_away: Vec::new() };
+        let mut unsecured: BTreeMap<ServerConnection<'t>, usize> = BTreeMap::new();
         for (event, seen) in requests.events() {
             match seen.what {
                 What::ClientSecured { connection, certificate: digest, http2 } => {
                     let shown = Certificate { event, digest };
                     tls.clients.insert((&seen.by, connection), ClientTls { shown, http2 });
                 }
+                What::ServerAccepted { connection, .. } => {
+                    // The numbers start again when a server restarts.
+                    tls.turned_away.extend(unsecured.remove(&(&seen.by, connection)));
+                    if settings.has_bad_certificate(&seen.by, event) {
+                        unsecured.insert((&seen.by, connection), event);
+                    }
+                }
                 What::ServerSecured { connection, certificate: digest } => {
+                    unsecured.remove(&(&seen.by, connection));
                     let own = Certificate { event, digest };
                     tls.servers.entry((&seen.by, connection)).or_default().push(own);
                 }
                 _ => {}
             }
         }
+        tls.turned_away.extend(unsecured.into_values());
+        tls.turned_away.sort_unstable();
         tls
+    }
+
+    /// Returns whether a server's certificate was refused from one event to the other.
+    pub(crate) fn is_turned_away(&self, from: usize, to: usize) -> bool {
+        let first = self.turned_away.partition_point(|&event| event < from);
+        self.turned_away.get(first).is_some_and(|&event| event <= to)
     }
 
     /// Returns whether any client's connection uses HTTP/2.

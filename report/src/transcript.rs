@@ -235,6 +235,7 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::SwitchUser(client, identity) => write!(f, "{} takes the seat at {client}", identity.principal),
         Action::Drain(host) => write!(f, "drain {host}"),
         Action::Undrain(host) => write!(f, "{host} is in full use again"),
+        Action::Configure(server) => write!(f, "{} is set up anew, and IIS is started again", server.name),
         Action::Fault(Fault::Crash(host)) => write!(f, "{host} crashes"),
         Action::Fault(Fault::PowerLoss(host)) => write!(f, "{host} loses power"),
         Action::Fault(Fault::Restart(host)) => write!(f, "{host} starts again"),

@@ -24,17 +24,23 @@
 //! | call | does |
 //! |---|---|
 //! | `site(backends=2, users={name: password}, forbidden=[], lockout=None, latency_us=250, jitter_us=0, providers=["NTLM"], iis="iis10")` | describes the site; optional, before the first client, once |
+//! | `site(..., servers={"iis2": server(providers=, authentication=, iis=, acceptor=, certificate=, clock_skew=, accounts=, workgroup=, connection_timeout=, anonymous=, ...)})` | what differs at one server, the rest is as the site has it; a `windows_authentication(...)` or an acceptor may stand in place of `server(...)`. `certificate` is `own`, `same` (the balancer's), `expired`, `other-name` or `as-site`; `clock_skew` is how many seconds its clock is ahead |
+//! | `configure("iis2", server(...))` | sets a server up anew during the run, over what it has, and starts IIS again (`iisreset`): its connections end |
+//! | `site(..., workgroup=True, accounts={name: password})`, `server(workgroup=True, accounts={name: password})` | servers in no domain: NTLM with accounts of their own, by default those of the directory (`None` takes one away); `alice` is `.\\alice` at the client, and `IIS1\\alice` at iis1 |
+//! | `site(..., anonymous=["/public"], anonymous_methods=["OPTIONS"], anonymous_windows_too=False)` | paths (with all below them) and methods that need no logon; without `anonymous_windows_too` nobody is known there, with it whoever has logged on is |
+//! | `site(..., connection_timeout=120)` | IIS's `connectionTimeout`, in seconds: how long a connection may be idle |
 //! | `site(..., acceptor=tracked(header=, check="nothing"), servers={name: rogue("garbage")}, front=None)` | other servers than IIS: `tracked()` looks users up in a table of its own (`check`: `nothing`, `address`, `token`), `trusted_header(name)` believes a header, `rogue(how)` misbehaves; a second balancer in front |
-//! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"`, `token_checking="none"`, `protection_flags=[]`, `service_names=[]`, `max_concurrent_api=` (2 for `iis6`, 10 for `iis10`); providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
+//! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"` (or `closed-by-failure`, `closed-by-challenge`, `never`), `token_checking="none"`, `protection_flags=[]`, `service_names=[]`, `max_concurrent_api=` (2 for `iis6`, 10 for `iis10`); providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
 //! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
 //! | `site(..., groups={user: count})` | how many domain local groups users are members of: each makes their tickets 40 bytes longer |
 //! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
 //! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[], max_concurrent_api=10)], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none` |
 //! | `site(..., broken="why nobody can log on here")` | declares that the site cannot work, whatever balancer is in front of it: a line of at most 200 characters |
 //! | `curl(name, user=, password=, cookies=False, at=, port=)`, `browser(name, ..., close_after_first_401=False, cookies=True)` | adds a client; `user` is its own name if unsaid, `None` for nobody; the password is the directory's; `at` a client whose address it shares, `port` the port that it connects from |
-//! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate` or `browser` (`stickler_model::agent` has the table), with the arguments of `browser` |
+//! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate`, `browser` or `wininet` (`stickler_model::agent` has the table), with the arguments of `browser` |
 //! | `curl_negotiate(name, ...)`; it and `browser` with `kerberos=True`, `delegates=False`, `clock_skew=0`, `host=`, `http2="never"` | clients with Kerberos: may they use it, do they delegate, how many seconds their clock is ahead, what they call the site; `http2` is `never`, `until-challenged` or `always` |
-//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}`, the last two with `chunked=False`, `expect=None`, `limit_rate=None` | asks and waits; `chunked`: the body goes in chunks; `expect`: whether the client waits for `100 Continue` before it sends the body, instead of doing as its kind does; `limit_rate`: the body goes at this many bytes per second (curl: `--limit-rate`); a body is a string of at most 1 MiB, `bytes_of(count)` or `None`; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
+//! | any client with `patience=30`, `keep_alive=None` | how many seconds it waits for an answer, and keeps an idle connection. No timer is less than a millisecond |
+//! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}`, the last two with `chunked=False`, `expect=None`, `limit_rate=None` | asks and waits; `chunked`: the body goes in chunks; `expect`: whether the client waits for `100 Continue` before it sends the body, instead of doing as its kind does; `limit_rate`: the body goes at this many bytes per second (curl: `--limit-rate`); a body is a string of at most 1 MiB, `bytes_of(count)` or `None`; a method is any token of RFC 9110; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends at most 1 MiB on a bare connection; what came back |
 //! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
@@ -48,9 +54,22 @@
 //! | `counts()` | so far: `requests`, `logons` at the DC, `tickets` asked of it, `ticket_checks` at servers |
 //! | `app_log()`, `logon_log()` | what the application logged (`id`, `user`, `backend`), what servers heard of logons (`server`, `account`, `status`) |
 //! | `hold(a, b)`, `release(a, b)`, `reset(a, b)` | packets wait, arrive; forged RSTs |
-//! | `r.id`, `status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length`, `hop` | what came of a request; `None` where the application did not answer |
+//! | `r.id`, `status`, `user`, `backend`, `connection`, `number`, `requests`, `error`, `elapsed_ms`, `method`, `path`, `length`, `digest`, `body_length`, `hop`, `headers` | what came of a request; `None` where the application did not answer; `headers` are the fields of the answer by name in lower case, `r.headers.get("persistent-auth")` |
 //! | `r.expect(status=200, user="CORP\\alice")`, `expect(condition, message)` | notes what does not hold, and goes on; a list means any of its values |
 //! | `print(...)` | kept in [`Run::printed`](stickler_runner::Run) |
+//!
+//! # The site's pages
+//!
+//! The case of letters makes no difference. What is not here is 404.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/`, a page right below it (`/inbox`), and all below `/api/`, `/echo/`, `/public/` and `/shop/` | what the application sees of the request, as JSON; each with or without a query |
+//! | `/bytes/N` | N bytes of a fixed pattern |
+//! | `/slow/SECONDS` | the same as `/`, after that time: up to an hour, `/slow/0.5` as well |
+//! | `/forbidden`, and all below it | 401.3: an access list refuses every user |
+//! | `/files/NAME` | a file of `site(files=)`, opened as the user: 401.3 for whoever may not read it |
+//! | `/hop` | as `/`, and whom a second server would see if the application asked it in the user's name (`r.hop`) |
 //!
 //! A script's own mistake is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a finding
 //! against the balancer: what a user agent cannot be asked to send is refused before it is sent (`send_raw` sends

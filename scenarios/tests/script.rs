@@ -3,6 +3,7 @@
 mod double;
 
 use stickler_model::agent::Agent;
+use stickler_model::topology::{Acceptor, CertificateSpec, IisVersion, KeepAlive, Provider};
 use stickler_model::{Action, BalancerSpec};
 use stickler_runner::{End, Run};
 use stickler_scenarios::{Scenario, run};
@@ -116,6 +117,121 @@ curl("alice").get("/")
 }
 
 #[test]
+fn what_differs_at_one_server_is_said_beside_what_holds_for_all() {
+    let run = holds(
+        r#"
+site(
+    backends = 3, tls = "own", authentication = windows_authentication(single_request = True), connection_timeout = 90,
+    anonymous = ["/public"], files = {"plan": ["alice"]},
+    servers = {
+        "iis2": windows_authentication(keep_alive = "never"),
+        "iis3": server(providers = ["Negotiate"], iis = "iis6", certificate = "expired", clock_skew = -600, workgroup = True,
+                       accounts = {"admin": "Admin-1"}, connection_timeout = 10, anonymous_methods = ["OPTIONS"]),
+    },
+)
+curl("alice", patience = 300, keep_alive = 0.5).get("/")
+configure("iis3", server(certificate = "own", accounts = {"admin": None, "root": "Root-1"}))
+configure("iis3", rogue("closes"))
+"#,
+    );
+    let trace = run.trace.as_ref().unwrap();
+    let [one, two, three] = &trace.header.topology.servers[..] else { panic!("three servers") };
+    assert!(
+        one.site.single_request && !two.site.single_request,
+        "a server's own authentication is in place of the site's"
+    );
+    assert_eq!((one.site.keep_alive, two.site.keep_alive), (KeepAlive::Always, KeepAlive::Never));
+    assert!(two.site.files == one.site.files && !two.site.files.is_empty() && two.site.anonymous == one.site.anonymous);
+    assert_eq!((two.site.connection_timeout.as_secs(), three.site.connection_timeout.as_secs()), (90, 10));
+    assert_eq!(
+        (&three.site.anonymous.paths[..], &three.site.anonymous.methods[..]),
+        (&["/public".to_owned()][..], &["OPTIONS".to_owned()][..])
+    );
+    assert_eq!((three.certificate, three.clock_skew, three.workgroup), (CertificateSpec::Expired, -600, true));
+    assert_eq!((&three.providers[..], three.version), (&[Provider::Negotiate][..], IisVersion::Iis6));
+    let changes: Vec<_> = actions(&run)
+        .into_iter()
+        .filter_map(|action| if let Action::Configure(server) = action { Some(*server) } else { None })
+        .collect();
+    let [mended, rogue] = &changes[..] else { panic!("two changes") };
+    assert_eq!((mended.certificate, mended.clock_skew), (CertificateSpec::Own, -600));
+    assert_eq!(mended.accounts.iter().map(|user| &*user.name).collect::<Vec<_>>(), ["root"]);
+    assert!(
+        matches!(rogue.acceptor, Acceptor::Rogue(_)) && rogue.certificate == CertificateSpec::Own,
+        "over what it has"
+    );
+    let Action::AddClient(spec) = &actions(&run)[0] else { panic!("a client comes first") };
+    assert_eq!((spec.patience.unwrap().as_secs(), spec.keep_alive.unwrap().as_millis()), (300, 500));
+}
+
+#[test]
+fn a_site_without_a_domain_has_accounts_of_its_servers() {
+    let run = holds(
+        r#"
+site(workgroup = True, users = {"zoe": "Zoe-1"}, servers = {"iis2": server(accounts = {"alice": "Other-1", "bob": None})})
+curl("alice").get("/")
+curl("zoe", user = "IIS2\\zoe").get("/")
+curl("two", user = "IIS2\\alice").get("/")
+"#,
+    );
+    let servers = &run.trace.as_ref().unwrap().header.topology.servers;
+    let password = |server: usize, name: &str| {
+        servers[server].accounts.iter().find(|user| user.name == name).map(|user| user.password.clone())
+    };
+    assert_eq!((password(0, "alice"), password(1, "alice")), (Some("Alice-Pa55word".into()), Some("Other-1".into())));
+    assert_eq!(
+        (password(0, "bob").is_some(), password(1, "bob"), password(1, "zoe")),
+        (true, None, Some("Zoe-1".into()))
+    );
+    let identities = actions(&run).into_iter().filter_map(|action| match action {
+        Action::AddClient(spec) => spec.identity.map(|identity| (identity.principal.to_string(), identity.password)),
+        _ => None,
+    });
+    let text = |who: &str, password: &str| (who.to_owned(), password.to_owned());
+    assert_eq!(
+        identities.collect::<Vec<_>>(),
+        [text(r".\alice", "Alice-Pa55word"), text(r"IIS2\zoe", "Zoe-1"), text(r"IIS2\alice", "Other-1")]
+    );
+}
+
+#[test]
+fn what_a_server_or_a_timer_cannot_be_is_an_error() {
+    for (source, said) in [
+        ("site(servers = {'isi2': rogue('closes')})", "there is no server `isi2`; did you mean `iis2`?"),
+        ("site()\nconfigure('ii2', server())", "there is no server `ii2`; did you mean `iis2`?"),
+        ("site(servers = {'iis2': 'expired'})", "expected server(...), windows_authentication(...)"),
+        ("site(servers = {'iis2': server(certificate = 'expired')})", "a server shows a certificate only over TLS"),
+        ("site(tls = 'own', servers = {'iis2': server(certificate = 'expird')})", "did you mean `expired`?"),
+        ("site(anonymous = ['public'])", "`public` is not the path of an anonymous part"),
+        (
+            "site(connection_timeout = 0)",
+            "connection_timeout is 0; it must be from 0.001 (a millisecond) to 86400 seconds",
+        ),
+        ("site(connection_timeout = 0.0009)", "connection_timeout is 0.0009; it must be"),
+        ("site(connection_timeout = -1)", "connection_timeout is -1; it must be"),
+        ("curl('alice', patience = 0)", "patience is 0; it must be from 0.001 (a millisecond) to 3600 seconds"),
+        ("browser('alice', keep_alive = 0)", "keep_alive is 0; it must be"),
+        ("server(clock_skew = 1 << 60)", "clock_skew, either way is"),
+        ("site(workgroup = True)\ncurl('nobody')", "there is no user `nobody`"),
+    ] {
+        let error = error(source);
+        assert!(error.contains(said), "{source}: {error}");
+    }
+}
+
+#[test]
+fn an_answer_shows_its_headers_and_any_token_is_a_method() {
+    holds(
+        r#"
+r = curl("alice").request("RPC_IN_DATA", "/")
+r.expect(status = 200, method = "RPC_IN_DATA", headers = {"server": "Double", "set-cookie": "a=1, b=2"})
+expect(r.headers.get("x-nothing") == None and r.headers["server"] == "Double")
+"#,
+    );
+    assert!(error("curl('alice').request('A B', '/')\n").contains("`A B` is not a method: use letters, digits and"));
+}
+
+#[test]
 fn an_answer_has_what_the_application_said() {
     holds(
         r#"
@@ -190,7 +306,7 @@ fn errors_show_file_line_column_and_the_line() {
         "await_checks('left')\n",
         "await_checks('up', extra = -1)\n",
         "curl('alice').get('x y')\n",
-        "curl('alice').request('get', '/')\n",
+        "curl('alice').request('G T', '/')\n",
         "curl('alice').request('CONNECT', '/')\n",
         "curl('alice').get('/#top')\n",
         "alice = curl('alice')\nalice.get('/', headers = {'Connection': 'close'})\n",

@@ -32,6 +32,7 @@ mod hosts;
 mod machine;
 mod pki;
 mod plane;
+mod server;
 mod site;
 
 pub use auth_offload::AuthOffload;

@@ -12,6 +12,7 @@ use stickler_tls::ServerTls;
 
 use crate::balancer::Make;
 use crate::checks::Checks;
+use crate::server::SkewedClock;
 use crate::{AuthOffload, Balancer, DataPlane, Hosts};
 
 /// A machine of the site. It outlives its process.
@@ -27,8 +28,8 @@ pub(crate) struct Machine<I> {
 pub(crate) enum Process {
     /// A domain controller, with its KDC at this address.
     Controller(Arc<DomainController>, SocketAddr),
-    /// A server.
-    Server(Arc<stickler_mock_iis::WebSite>),
+    /// A server, whose clock is ahead by this many seconds.
+    Server(Arc<stickler_mock_iis::WebSite>, i64),
     /// A balancer with a process.
     Balancer(Box<Proxy>),
     /// A packet-level balancer is part of the network: it has no host, and no process to end. Whoever checks its
@@ -66,8 +67,10 @@ impl<I: Clone> Machine<I> {
                 on_listener(&net, *tickets, |net, listener| kdc::serve(net, listener, own, shared));
                 hosts.serve_datagrams(host, *tickets, env, Arc::clone(controller));
             }
-            Process::Server(site) => {
+            Process::Server(site, ahead) => {
                 let site = Arc::clone(site);
+                let clock = SkewedClock { clock: Arc::clone(&env.clock), ahead: *ahead };
+                let env = if *ahead == 0 { env } else { Env { clock: Arc::new(clock), ..env } };
                 on_listener(&net, self.address, |net, listener| stickler_mock_iis::serve(net, listener, env, site));
             }
             Process::Balancer(proxy) => {

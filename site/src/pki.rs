@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use stickler_lb_proxy::UpstreamTls as TowardsServers;
-use stickler_model::topology::{TlsSpec, UpstreamTls};
+use stickler_model::topology::{CertificateSpec, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::{Name, Topology};
 use stickler_tls::{Authority, Certified, ClientTls, Random, ServerTls};
 
@@ -47,18 +47,19 @@ impl SitePki {
     ///
     /// # Errors
     /// Fails for a name that no certificate can hold.
-    pub fn server(&self, name: &Name) -> io::Result<Option<ServerTls>> {
+    pub fn server(&self, spec: &ServerSpec) -> io::Result<Option<ServerTls>> {
+        let name = &spec.name;
         if !self.secures_servers() {
             return Ok(None);
         }
-        let certified = match self.spec.upstream {
-            UpstreamTls::Same => self.site.clone(),
-            UpstreamTls::Own | UpstreamTls::Plain => {
-                let full = format!("{name}.{}", self.domain);
-                let of_site = self.names.iter().map(String::as_str);
-                let names: Vec<&str> = [name.as_str(), &full].into_iter().chain(of_site).collect();
-                self.authority.issue(&names)?
-            }
+        let full = format!("{name}.{}", self.domain);
+        let of_site = self.names.iter().map(String::as_str);
+        let names: Vec<&str> = [name.as_str(), &full].into_iter().chain(of_site).collect();
+        let certified = match (spec.certificate, self.spec.upstream) {
+            (CertificateSpec::Same, _) | (CertificateSpec::AsSite, UpstreamTls::Same) => self.site.clone(),
+            (CertificateSpec::Own | CertificateSpec::AsSite, _) => self.authority.issue(&names)?,
+            (CertificateSpec::Expired, _) => self.authority.issue_expired(&names)?,
+            (CertificateSpec::OtherName, _) => self.authority.issue(&[&format!("old.{}", self.domain)])?,
         };
         // A balancer speaks HTTP/1.1 to servers, whatever they offer.
         let http2 = self.spec.http2 && !self.terminates;

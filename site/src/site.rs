@@ -4,18 +4,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use stickler_lb_core::{Backend, Control, Farm};
+use stickler_lb_core::{Backend, Control, Farm, Text};
 use stickler_mock_dc::Directory;
 use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
-use stickler_model::{Name, Topology, WorldError};
-use stickler_tls::{ClientTls, ServerTls};
+use stickler_model::{Clock, Identity, Name, Principal, Topology, WorldError};
+use stickler_tls::ClientTls;
 
 use crate::balancer::Make;
 use crate::checks::Checks;
 use crate::domains::{PARTNER, controllers};
 use crate::machine::{Machine, Process, Proxy};
+use crate::server::Surroundings;
 use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
 
 /// The name of the balancer.
@@ -56,6 +57,11 @@ impl Settings {
 /// [`Site::start`] and [`Site::boot`] start on the hosts.
 pub struct Site<I> {
     machines: IndexMap<Name, Machine<I>>,
+    /// With the servers as they are set up now.
+    topology: Topology,
+    log: Option<LogSink>,
+    /// The header in which the balancer names users, where it terminates authentication.
+    names_users_in: Option<Text>,
     domains: Domains,
     pki: Option<SitePki>,
     front_end: SocketAddr,
@@ -99,9 +105,11 @@ impl<I: Clone> Site<I> {
         builder.keep_controllers(own.into_iter().chain(partner))?;
         builder.add_servers()?;
         let promises = balancer.promises(&builder.farm, topology);
+        let names_users_in = balancer.ends_authentication();
         let front_end = builder.add_balancers(balancer)?;
         let Builder { hosts, domains, pki, machines, farm, control, .. } = builder;
-        let site = Self { machines, domains, pki, front_end, promises, farm, control };
+        let (topology, log) = (topology.clone(), settings.log.clone());
+        let site = Self { machines, topology, log, names_users_in, domains, pki, front_end, promises, farm, control };
         for name in site.machines.keys() {
             site.boot(hosts, name);
         }
@@ -114,6 +122,57 @@ impl<I: Clone> Site<I> {
         if let Some(machine) = self.machines.get(name) {
             machine.boot(hosts, name);
         }
+    }
+
+    /// Sets a server up as for this balancer: where that authenticates by itself, IIS trusts its header, as
+    /// [`Balancer::adapt`] sets up a whole topology.
+    pub fn adapt(&self, spec: &mut ServerSpec) {
+        if let Some(header) = self.names_users_in.as_ref().filter(|_| spec.acceptor.is_connection()) {
+            spec.acceptor = Acceptor::TrustedHeader(header.to_string());
+        }
+    }
+
+    /// Sets a server up anew. It has these settings from its next start on ([`Site::boot`]).
+    ///
+    /// # Errors
+    /// There is no such server, or it cannot be set up so.
+    pub fn configure(&mut self, spec: &ServerSpec) -> Result<(), WorldError> {
+        let Some(index) = self.topology.servers.iter().position(|server| server.name == spec.name) else {
+            let known = self.topology.servers.iter().map(|server| server.name.to_string()).collect();
+            return Err(WorldError::Unknown { kind: "server", name: spec.name.to_string(), known });
+        };
+        let Some(Machine { process: Process::Server(old, _), .. }) = self.machines.get(&spec.name) else {
+            return Ok(());
+        };
+        let before = (&self.topology.servers[index], &**old);
+        let site = self.surroundings().replaced(before, spec);
+        let site = site.map_err(|error| WorldError::Invalid(error.to_string()))?;
+        if let Some(machine) = self.machines.get_mut(&spec.name) {
+            machine.process = Process::Server(Arc::new(site), spec.clock_skew);
+        }
+        self.topology.servers[index] = spec.clone();
+        Ok(())
+    }
+
+    /// Whether these credentials are good for at least one server: the domain takes them, or one that it trusts, or the
+    /// server itself has the account. A balancer that authenticates does so as the first server would.
+    pub fn would_accept(&self, identity: &Identity, clock: &dyn Clock) -> bool {
+        let servers = &self.topology.servers;
+        let servers = &servers[..if self.names_users_in.is_some() { 1 } else { servers.len() }];
+        let by_domain = servers.iter().any(|server| !server.workgroup);
+        by_domain && self.domains.would_accept(identity, clock)
+            || servers.iter().any(|server| server.has_account(identity))
+    }
+
+    /// The KDCs that a client of this user knows ([`Domains::kdcs`]): none where no server is in a domain.
+    pub fn kdcs(&self, user: Option<&Principal>) -> Vec<(SocketAddr, String)> {
+        let joined = self.topology.servers.iter().any(|server| !server.workgroup);
+        if joined { self.domains.kdcs(user) } else { Vec::new() }
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        let Self { topology, domains, pki, log, .. } = self;
+        Surroundings { domain: &topology.domain, domains, pki: pki.as_ref(), log: log.as_ref() }
     }
 
     /// The address that clients connect to.
@@ -248,16 +307,8 @@ impl<H: Hosts> Builder<'_, H> {
             let host = self.hosts.add(&spec.name, Role::Server(index)).map_err(SiteError::Hosts)?;
             let address = self.hosts.open(&host, Service::Http).map_err(SiteError::Hosts)?;
             self.farm.backends.push(Backend { name: spec.name.clone(), address });
-            let mut server = self.server(spec)?;
-            if let Some(pki) = &self.pki
-                && let Some(tls) = pki.server(&spec.name).map_err(SiteError::Certificate)?
-            {
-                server = server.with_tls(tls);
-            }
-            if let Some(sink) = &self.settings.log {
-                server = server.with_log(Arc::clone(sink));
-            }
-            self.keep(spec.name.clone(), Some(host), address, Process::Server(Arc::new(server)))?;
+            let server = Arc::new(self.surroundings().server(spec)?);
+            self.keep(spec.name.clone(), Some(host), address, Process::Server(server, spec.clock_skew))?;
         }
         Ok(())
     }
@@ -306,7 +357,8 @@ impl<H: Hosts> Builder<'_, H> {
         let address = self.hosts.open(&host, Service::Http).map_err(SiteError::Hosts)?;
         let offload = match (balancer.ends_authentication(), self.topology.servers.first()) {
             (Some(header), Some(server)) => {
-                Some((Arc::new(self.authenticator(&name, server, front_end_tls.as_ref())?), header))
+                let site = self.surroundings().authenticator(&name, server, front_end_tls.as_ref())?;
+                Some((Arc::new(site), header))
             }
             _ => None,
         };
@@ -323,34 +375,9 @@ impl<H: Hosts> Builder<'_, H> {
         Ok(address)
     }
 
-    /// How a balancer authenticates that does so by itself: as this server would, with the certificate that it shows.
-    fn authenticator(
-        &self,
-        name: &Name,
-        server: &ServerSpec,
-        tls: Option<&ServerTls>,
-    ) -> Built<stickler_mock_iis::WebSite, H> {
-        let spec = ServerSpec { name: name.clone(), acceptor: Acceptor::Connection, ..server.clone() };
-        let site = self.server(&spec)?;
-        Ok(match tls {
-            Some(tls) => site.with_certificate(tls.certificate()),
-            None => site,
-        })
-    }
-
-    /// A server on a machine that is joined to the domain, with the keys for tickets where it takes any.
-    fn server(&self, spec: &ServerSpec) -> Built<stickler_mock_iis::WebSite, H> {
-        let domains = &self.domains;
-        let site = stickler_mock_iis::WebSite::new(spec, &self.topology.domain, domains.join(&spec.name));
-        if !spec.takes_tickets() {
-            return Ok(site);
-        }
-        let account = spec.ticket_account();
-        let keys = domains.pdc().directory().service_keys(&account);
-        match keys {
-            Some(keys) => Ok(site.with_kerberos(keys)),
-            None => Err(SiteError::Account { server: spec.name.clone(), account }),
-        }
+    fn surroundings(&self) -> Surroundings<'_> {
+        let Self { topology, domains, pki, settings, .. } = self;
+        Surroundings { domain: &topology.domain, domains, pki: pki.as_ref(), log: settings.log.as_ref() }
     }
 
     fn keep(&mut self, name: Name, host: Option<H::Id>, address: SocketAddr, process: Process) -> Built<(), H> {

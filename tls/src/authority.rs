@@ -17,8 +17,11 @@ use crate::Random;
 use crate::key::Key;
 
 /// Seconds since 1970 that every check of a certificate takes for now: 2026-01-01. All certificates are of 2020 to
-/// 2040, so what the clock says makes no difference to a client of the world outside.
+/// 2040, but for those that are to have expired, so what the clock says makes no difference to a client of the world outside.
 pub const TODAY: u64 = 1_767_225_600;
+
+/// The end of a certificate's validity.
+const LAST_DAY: (i32, u8, u8) = (2040, 1, 1);
 
 /// A certificate authority, with a key of its own. Keys are drawn anew for every certificate.
 #[derive(Clone)]
@@ -45,11 +48,24 @@ impl Authority {
     /// # Errors
     /// A name that no certificate can hold: not of ASCII.
     pub fn issue(&self, names: &[&str]) -> io::Result<Certified> {
+        self.issue_until(names, LAST_DAY)
+    }
+
+    /// A certificate as [`Authority::issue`] gives it that has expired: a day before [`TODAY`].
+    ///
+    /// # Errors
+    /// As for [`Authority::issue`].
+    pub fn issue_expired(&self, names: &[&str]) -> io::Result<Certified> {
+        self.issue_until(names, (2025, 12, 31))
+    }
+
+    fn issue_until(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> io::Result<Certified> {
         let refused = |error: rcgen::Error| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate for {}: {error}", names.join(", ")))
         };
         let key = Key::draw(&self.random);
         let mut params = params(names.first().unwrap_or(&""), &key, &self.random);
+        params.not_after = date_time_ymd(year, month, day);
         let asked: Vec<String> = names.iter().map(ToString::to_string).collect();
         params.subject_alt_names = CertificateParams::new(asked).map_err(refused)?.subject_alt_names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -112,7 +128,7 @@ fn params(name: &str, key: &Key, random: &Random) -> CertificateParams {
     serial[0] = serial[0] & 0x7f | 0x40;
     let mut params = CertificateParams::default();
     params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2040, 1, 1);
+    params.not_after = date_time_ymd(LAST_DAY.0, LAST_DAY.1, LAST_DAY.2);
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

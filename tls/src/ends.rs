@@ -149,6 +149,9 @@ fn explain(what: &str, error: &io::Error) -> io::Error {
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => "the certificate is for other names; issue one for this name, or ask for a name that it has".into(),
+        Some(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            "the certificate has expired; issue a new one".into()
+        }
         Some(Error::NoApplicationProtocol) => "no protocol in common (ALPN)".into(),
         Some(other) => other.to_string(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the peer closed during the handshake".into(),

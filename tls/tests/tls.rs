@@ -191,6 +191,21 @@ async fn a_certificate_for_another_name_is_refused_and_the_server_hears_of_it() 
 }
 
 #[tokio::test]
+async fn a_certificate_that_has_expired_is_refused() {
+    let random = seeded(1);
+    let authority = Authority::new(random.clone());
+    let client = ClientTls::new(&authority, false, random.clone());
+    let names = ["www.stickler.test"];
+    for (certified, refused) in [(authority.issue(&names), false), (authority.issue_expired(&names), true)] {
+        let server = ServerTls::new(&certified.unwrap(), false, random.clone());
+        let (_, at_client) = meet(&server, &client, names[0]).await;
+        let error = at_client.err().map(|error| error.to_string());
+        let said = "TLS with www.stickler.test: the certificate has expired; issue a new one";
+        assert_eq!(error.as_deref(), refused.then_some(said));
+    }
+}
+
+#[tokio::test]
 async fn an_authority_that_is_not_trusted_is_refused() {
     let (server, _) = pair(1, false, false);
     let (_, client) = pair(100, false, false);

@@ -57,6 +57,8 @@ fn what_cannot_be_is_said_and_ends_it() {
         (&["--balancer", "nothing"], "nothing"),
         (&["--tls", "--ca-file", "/nowhere/authority.pem"], "cannot write /nowhere/authority.pem"),
         (&["--tls", "--listen", "0.0.0.0"], "TLS is served on loopback alone, and not on 0.0.0.0"),
+        (&["--account", "iis3/alice:x"], "there is no server `iis3`; there are: iis1, iis2"),
+        (&["--account", "alice"], "an account is NAME:PASSWORD"),
         (&["--http2"], "--tls"),
         (&["--ca-file", "authority.pem"], "--tls"),
         (&["--protection-flag", "proxy"], "--token-checking"),

@@ -21,6 +21,20 @@ fn curl_logs_on_through_what_keeps_a_connection() {
 }
 
 #[test]
+fn a_workgroup_takes_its_servers_own_accounts() {
+    if is_missing(&["curl"]) {
+        return;
+    }
+    let served =
+        Served::start("l4-nat", 1, &["--workgroup", "--account", "iis1/alice:Secret", "--account", "zoe:Zoe-1"]);
+    let (status, body) = served.curl(&["--ntlm", "-u", "alice:Secret"]);
+    assert!(status == "200" && body.contains(r#""user":"IIS1\\alice""#), "{status} {body}");
+    let (status, body) = served.curl(&["--ntlm", "-u", "CORP\\zoe:Zoe-1"]);
+    assert!(status == "200" && body.contains(r#""user":"IIS1\\zoe""#), "{status} {body}");
+    assert_eq!(served.alice(&[]).0, "401", "that was her password");
+}
+
+#[test]
 fn curl_fails_through_a_connection_for_each_request() {
     if is_missing(&["curl"]) {
         return;

@@ -96,6 +96,14 @@ impl Exchange {
         }
     }
 
+    /// Returns the first step on a connection that is not authenticated, where a challenge in this scheme is expected.
+    pub fn begin_expecting(&mut self, scheme: Scheme) -> Step {
+        match self.initiator {
+            Some(_) => self.handshake(scheme, Target::Same, false),
+            None => Step::Send(self.ask(Target::Same)),
+        }
+    }
+
     /// Returns the first step on a connection that is authenticated as the client's previous user. It begins a
     /// handshake in the same scheme at once, because an anonymous request would be processed as that user. Without
     /// credentials the request goes on a new connection (curl: `ConnectionExists` in `lib/url.c` reuses no connection
@@ -134,7 +142,9 @@ impl Exchange {
             (State::Spnego { scheme, initiator }, 401) => self.continued(scheme, initiator, response, fresh),
             // curl, test176: the server requires no authentication, so the body follows. Only once, because a server
             // that then does require it would otherwise start an endless loop.
-            (State::Negotiated { probe: true, .. }, 200..300) if !std::mem::replace(&mut self.unasked, true) => {
+            (State::Negotiated { probe: true, .. }, 200..300)
+                if self.agent.negotiate_body == NegotiateBody::Probe && !std::mem::replace(&mut self.unasked, true) =>
+            {
                 Step::Send(self.ask(if response.keeps_alive { Target::Same } else { Target::New }))
             }
             _ => Step::Answer,
@@ -292,7 +302,7 @@ impl Exchange {
 
     fn negotiate(&mut self, scheme: Scheme, initiator: Arc<InitiatorConfig>, connection: Target) -> Send {
         let (token, _) = Initiator::new(initiator).negotiate();
-        let probe = self.agent.negotiate_body == NegotiateBody::Probe && !self.method.fetches;
+        let probe = self.agent.negotiate_body != NegotiateBody::Whole && !self.method.fetches;
         self.state = State::Negotiated { scheme, probe };
         let body = if probe { Body::Empty } else { Body::Whole };
         let token = Some(AuthToken { scheme, token });

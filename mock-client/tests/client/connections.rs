@@ -24,6 +24,42 @@ async fn a_second_request_in_flight_opens_a_second_connection_and_both_are_used_
 }
 
 #[tokio::test]
+async fn wininet_holds_a_body_back_where_it_expects_a_challenge_and_takes_what_comes_for_the_answer() {
+    // A folder that has challenged: /. The second connection begins with the Negotiate leg, without the body.
+    for (then, requests, processed) in
+        [(vec![Send(challenged(Scheme::Ntlm)), Send(ok())], 2, "Authenticate, 7 bytes"), (vec![Send(ok())], 1, "")]
+    {
+        let first = vec![Send(bare_ntlm()), Send(challenged(Scheme::Ntlm)), Last(ok())];
+        let bench = Bench::new(Agent::Wininet, false, vec![first, then]).await;
+        assert_eq!(bench.get(1).await.status, Some(200));
+        bench.settle().await;
+        bench.events();
+        let answer = bench.ask(2, "POST", Payload::Text("a=1&b=2".into())).await;
+        assert_eq!((answer.status, answer.requests), (Some(200), requests));
+        let events = bench.events();
+        assert!(events.contains("r2 sent on 2: Negotiate, 0 bytes") && events.contains(processed), "{events}");
+    }
+    // One that never was challenged sends it at once, and so does a browser that was.
+    let whole = "r2 sent on 2: Anonymous, 7 bytes";
+    for (agent, first) in [
+        (Agent::Wininet, vec![Last(ok())]),
+        (Agent::Browser, vec![Send(bare_ntlm()), Send(challenged(Scheme::Ntlm)), Last(ok())]),
+    ] {
+        let bench = Bench::new(agent, false, vec![first, vec![Send(ok())]]).await;
+        bench.get(1).await;
+        bench.settle().await;
+        bench.ask(2, "POST", Payload::Text("a=1&b=2".into())).await;
+        let events = bench.events();
+        assert!(events.contains(whole), "{agent:?}: {events}");
+    }
+}
+
+/// A 401 that offers NTLM alone.
+fn bare_ntlm() -> String {
+    answer("401 Unauthorized", &["WWW-Authenticate: NTLM"], "<h1>401</h1>")
+}
+
+#[tokio::test]
 async fn an_authenticated_connection_is_preferred_to_another() {
     let scripts = vec![
         vec![Send(challenged(Scheme::Ntlm)), Send(ok()), Send(ok())],

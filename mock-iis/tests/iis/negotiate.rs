@@ -398,10 +398,16 @@ async fn a_401_closes_its_connection_where_the_site_keeps_none_alive_after_it() 
         (KeepAlive::Always, false, false),
         (KeepAlive::ClosedByFailure, true, false),
         (KeepAlive::ClosedByChallenge, true, true),
+        (KeepAlive::Never, true, true),
     ] {
         let bench = bench(BOTH, SiteSpec { keep_alive, ..SiteSpec::default() }).await;
         let mut http = bench.connect().await;
-        assert_eq!(http.get("").await.header("connection"), "", "nobody tried anything");
+        let nobody = http.get("").await;
+        assert_eq!(nobody.header("connection") == "close", keep_alive == KeepAlive::Never, "nobody tried anything");
+        if keep_alive == KeepAlive::Never {
+            assert!(http.is_closed().await);
+            http = bench.connect().await;
+        }
         let failed = http.get(&authorization("NTLM", b"NTLMSSP\0\x03\0\0\0")).await;
         assert_eq!(failed.header("connection") == "close", after_failure);
         let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());

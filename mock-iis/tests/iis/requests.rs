@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_mock_iis::ServerLimits;
 use stickler_model::event::Closed;
+use stickler_model::site::AnonymousSpec;
 use stickler_model::{Payload, What};
 use tokio::time::{sleep, timeout};
 
-use crate::bench::{Bench, domain};
+use crate::bench::{Bench, Http, authorization, domain};
 
 /// The lengths of the bodies that the server notes with its answers, and whether the application ran.
 fn bodies(bench: &Bench) -> Vec<(u16, u64, bool)> {
@@ -149,6 +151,78 @@ async fn a_site_that_allows_it_serves_anonymous_requests_and_still_authenticates
     let mut http = bench.connect().await;
     assert_eq!(http.get("").await.user(), None);
     assert_eq!(http.login("alice", "alice-pw").await.user().as_deref(), Some("CORP\\alice"));
+}
+
+/// A site of which `/public`, and OPTIONS everywhere, need no logon.
+async fn with_public_part(windows_too: bool) -> Bench {
+    let anonymous = AnonymousSpec { paths: vec!["/public".into()], methods: vec!["OPTIONS".into()], windows_too };
+    Bench::with_spec(
+        domain(None),
+        |mut spec| {
+            spec.site.anonymous = anonymous;
+            spec
+        },
+        |site| site,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_anonymous_part_takes_no_token_and_leaves_the_connection_to_its_user() {
+    let bench = with_public_part(false).await;
+    let mut http = bench.connect().await;
+    let public = async |http: &mut Http, lines: &str| http.request("GET", "/Public/x", lines, b"").await;
+    assert_eq!((http.get("").await.status, public(&mut http, "").await.user()), (401, None));
+    assert_eq!(http.request("OPTIONS", "/", "", b"").await.user(), None);
+    let (negotiate, _) = crate::bench::initiator("CORP", "alice", "alice-pw", NtlmProfile::windows());
+    let answer = public(&mut http, &authorization("NTLM", &negotiate)).await;
+    assert_eq!((answer.status, answer.user()), (200, None), "a token is ignored there");
+    http.login("alice", "alice-pw").await;
+    assert_eq!(public(&mut http, "").await.user(), None);
+    assert_eq!(http.get("").await.user().as_deref(), Some("CORP\\alice"));
+}
+
+#[tokio::test]
+async fn a_part_that_is_both_knows_who_has_logged_on_and_asks_nobody() {
+    let bench = with_public_part(true).await;
+    let mut http = bench.connect().await;
+    let public = async |http: &mut Http, lines: &str| http.request("GET", "/public", lines, b"").await;
+    assert_eq!(public(&mut http, "").await.user(), None);
+    let failed = public(&mut http, &authorization("NTLM", b"NTLMSSP\0\x03\0\0\0")).await;
+    assert_eq!(failed.status, 401, "a token that is there is looked at");
+    http.login("alice", "alice-pw").await;
+    assert_eq!(public(&mut http, "").await.user().as_deref(), Some("CORP\\alice"));
+}
+
+#[tokio::test]
+async fn a_page_takes_the_time_that_its_path_names_and_one_that_is_not_there_is_404() {
+    let bench = Bench::start().await;
+    let mut http = bench.connect().await;
+    http.login("alice", "alice-pw").await;
+    let started = std::time::Instant::now();
+    assert_eq!(http.request("GET", "/slow/0.2", "", b"").await.app().path, "/slow/0.2");
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    for path in ["/slow/", "/slow/x", "/slow/3601", "/byte/10", "/inbox/1"] {
+        assert_eq!(http.request("GET", path, "", b"").await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_when_the_sites_timeout_is_over() {
+    let timeout = Duration::from_millis(80);
+    let bench = Bench::with_spec(
+        domain(None),
+        |mut spec| {
+            spec.site.connection_timeout = timeout;
+            spec
+        },
+        |site| site,
+    );
+    let bench = bench.await;
+    let mut http = bench.connect().await;
+    assert_eq!(http.get("").await.status, 401);
+    let started = std::time::Instant::now();
+    assert!(http.is_closed().await && started.elapsed() >= timeout / 2);
 }
 
 #[tokio::test]

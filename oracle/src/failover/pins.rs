@@ -165,6 +165,7 @@ impl<'t> PinState<'t> {
                 self.draining.remove(name);
                 self.lose_all(name, event);
             }
+            Action::Configure(server) => self.lose_all(&server.name, event),
             // The servers' events show which connections a reset ends.
             Action::Fault(Fault::Reset(a, b) | Fault::Hold(a, b) | Fault::Release(a, b)) => {
                 for name in [a, b] {

@@ -92,7 +92,7 @@ struct Return {
 /// Returns whether a request could have been the returned backend's, with nothing else in the way until this event.
 fn could_take(index: &Index<'_>, request: &Request<'_>, backend: &Name, event: usize) -> bool {
     index.promises().serves(backend, request.path)
-        && !index.settings.is_rogue(backend)
+        && !index.settings.is_rogue(backend, event)
         && index.is_quiet_elsewhere(request, event)
 }
 

@@ -18,7 +18,7 @@
 //!   whole new handshake.
 //!
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
-//! ends in anything but 401 (or 407); or after more than 3 HTTP requests, or what its packages cost if that is more, with
+//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3 HTTP requests, or what its packages cost if that is more, with
 //! the same allowance.
 //!
 //! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request ends
@@ -63,6 +63,10 @@ pub(crate) fn hs5_wrong_credentials_are_refused(index: &Index<'_>) -> Finding {
         if is_no_answer(end.status) {
             let problem = format!("with wrong credentials {}, not in 401", ending(end, sent));
             judge_end(index, request, end, &problem, &mut finding);
+            continue;
+        }
+        let last = index.answered(request).last();
+        if last.is_some_and(|last| last.user.is_none() && index.settings.is_anonymous(last.at.0, request, last.event)) {
             continue;
         }
         finding.exercise();
@@ -128,7 +132,7 @@ fn ended<'i, 't>(index: &'i Index<'t>, credentials: Credentials) -> impl Iterato
 /// Returns how many HTTP requests a request needs if no connection is lost.
 fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
     let has = |wanted: Leg| index.sent(request).any(|(.., leg)| leg == wanted);
-    let single = || index.answered(request).any(|answer| index.settings.is_single_request(answer.at.0));
+    let single = || index.answered(request).any(|answer| index.settings.is_single_request(answer.at.0, answer.event));
     let asked = || index.sent(request).next().is_some_and(|(.., leg)| leg == Leg::Anonymous);
     let skewed = request
         .events

@@ -6,13 +6,16 @@
 //! * the request was answered with success and processed by nobody; or
 //! * the request was processed more than once. An idempotent request may be repeated automatically when a connection is
 //!   lost to a fault (RFC 9110 9.2.2): then, more than once is no violation.
+//!
+//! Some user agents hold a body back until a challenge has come, and begin with an empty request. What a server makes of that
+//! where it wants no logon is the client's fault: the application gets no data, or gets the request once empty and once whole.
 
 use stickler_model::event::Credentials;
 
 use crate::finding::Finding;
 use crate::index::Index;
 use crate::requests::Request;
-use crate::verdict::Failure;
+use crate::verdict::{Failure, Party};
 
 /// Judges HS-4.
 pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
@@ -20,13 +23,24 @@ pub(crate) fn hs4_bodies_are_processed_once(index: &Index<'_>) -> Finding {
     let with_body = |request: &&Request<'_>| request.credentials == Credentials::Valid && request.length > 0;
     for request in index.requests().filter(with_body) {
         let Some(end) = request.ended else { continue };
-        let processed: Vec<_> = index.answered(request).filter(|answer| answer.processed).collect();
+        let (withheld, processed): (Vec<_>, Vec<_>) = index
+            .answered(request)
+            .filter(|answer| answer.processed)
+            .partition(|answer| index.is_withheld(request, answer));
         let succeeded = end.status.is_some_and(|status| (200..300).contains(&status));
-        if !succeeded && processed.is_empty() {
+        let (client, id) = (request.client, request.id);
+        for answer in &withheld {
+            let summary = format!(
+                "{client} held the body of its request {id} back for a challenge, and {} processed the request without",
+                answer.at.0,
+            );
+            let events = vec![request.started, answer.event, end.event];
+            finding.blame(Party::Client, Failure::WrongBody, request.cited(), summary, events);
+        }
+        if processed.is_empty() && (!succeeded || !withheld.is_empty()) {
             continue;
         }
         finding.exercise();
-        let (client, id) = (request.client, request.id);
         for answer in &processed {
             if (answer.length, answer.digest) != (request.length, request.digest) {
                 let (server, connection) = answer.at;

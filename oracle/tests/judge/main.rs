@@ -13,6 +13,7 @@ mod persistence;
 mod pins;
 mod raw;
 mod round_trip;
+mod servers;
 mod spread;
 mod stability;
 mod tickets;

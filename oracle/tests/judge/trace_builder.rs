@@ -6,9 +6,7 @@ use stickler_model::agent::Agent;
 use stickler_model::event::{Closed, Credentials};
 use stickler_model::payload::Digest;
 use stickler_model::site::SiteSpec;
-use stickler_model::topology::{
-    Acceptor, ControllerSpec, DomainSpec, IisVersion, LinkSpec, Provider, ServerSpec, TlsSpec,
-};
+use stickler_model::topology::{ControllerSpec, DomainSpec, LinkSpec, Provider, ServerSpec, TlsSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{
     Action, BalancerSpec, ClientSpec, Event, Fault, Header, Leg, Name, Payload, Principal, Profile, RequestId, Time,
@@ -490,11 +488,9 @@ pub(crate) fn digest(certificate: &str) -> Digest {
 /// Returns `iis1` and `iis2` with the same settings.
 pub(crate) fn servers(providers: &[Provider], site: &SiteSpec) -> Vec<ServerSpec> {
     let server = |name: &str| ServerSpec {
-        name: name.into(),
         providers: providers.to_vec(),
-        version: IisVersion::Iis10,
-        acceptor: Acceptor::Connection,
         site: site.clone(),
+        ..stickler_model::standard::server(name.into())
     };
     vec![server("iis1"), server("iis2")]
 }

@@ -16,6 +16,8 @@ pub(super) enum ScriptError {
     SiteTooLate,
     #[error("{argument} is {given}; it must be from {low} to {high}")]
     OutOfRange { argument: &'static str, given: String, low: u64, high: u64 },
+    #[error("{argument} is {given}; it must be from 0.001 (a millisecond) to {high} seconds")]
+    Timer { argument: &'static str, given: String, high: u64 },
     #[error("there is no {kind} `{given}`{}", hint(.given, .known))]
     Unknown { kind: &'static str, given: String, known: Vec<String> },
     #[error("there is no user `{user}` in the directory{}; give password= to try the name all the same, or user = None for nobody", hint(.user, .known))]
@@ -33,6 +35,10 @@ pub(super) enum ScriptError {
     BadReason,
     #[error("http2 = True needs tls: clients learn of HTTP/2 by ALPN")]
     Http2WithoutTls,
+    #[error("a server shows a certificate only over TLS: give tls= to site(), or leave certificate= out")]
+    CertificateWithoutTls,
+    #[error("`{0}` is not the path of an anonymous part: it begins with /")]
+    AnonymousPath(String),
     #[error("expected {expected}, found {found}")]
     Type { expected: &'static str, found: String },
     #[error("the script takes more than {} steps: is this loop endless?", limits::TICKS)]

@@ -20,21 +20,24 @@ use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::structs::AllocStruct;
 use stickler_model::action::{CheckChange, CheckWait, Fault};
 use stickler_model::agent::Agent;
-use stickler_model::bounds::{MAX_BODY, MAX_TIME};
+use stickler_model::bounds::{MAX_BODY, MAX_PATIENCE, MAX_TIME, MAX_TIMER, MIN_TIMER};
 use stickler_model::standard::MAX_BACKENDS;
-use stickler_model::topology::{self, ControllerSpec, LinkSpec, ProtectionSpec, SiteSpec, TlsSpec, Tracked, TrackedBy};
+use stickler_model::topology::{
+    self, ControllerSpec, LinkSpec, ProtectionSpec, Provider, SiteSpec, TlsSpec, Tracked, TrackedBy,
+};
 use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
 use stickler_model::trace::{NoneLeft, SpreadUnit};
 use stickler_model::{ClientSpec, Event, Name, Principal, Profile, What, escape};
 use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
+use super::server::{ServerChange, SiteChange};
 use super::session::Session;
 use super::site::{
-    self, CHECKINGS, CHECKS, HTTP2, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS, check_name,
-    flags, identity, one_of, pool,
+    self, CERTIFICATES, CHECKINGS, CHECKS, HTTP2, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS,
+    check_name, flags, identity, one_of, pool,
 };
-use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Response, Settings};
+use super::values::{Acceptor, Body, Client, Controller, Partner, Pending, Response, Server, Settings};
 
 /// The changes that health checks notice, as a script names them.
 const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
@@ -51,6 +54,10 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
     /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
     /// whatever balancer is in front of it: what fails there is then not the balancer's fault.
+    /// `servers` says what differs at one: `server()`, or `windows_authentication()`, or one that is not IIS. The parts below
+    /// the paths of `anonymous`, and the methods of `anonymous_methods`, need no logon; with `anonymous_windows_too` who has
+    /// logged on is known there as well. `workgroup`: the servers are in no domain, and have the accounts of `accounts`, by
+    /// default those of the directory. `connection_timeout` is in seconds.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -66,13 +73,19 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] authentication: Option<&'v Settings>,
         #[starlark(require = named)] files: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>,
         #[starlark(require = named)] acceptor: Option<&'v Acceptor>,
-        #[starlark(require = named)] servers: Option<UnpackDictEntries<String, &'v Acceptor>>,
+        #[starlark(require = named)] servers: Option<UnpackDictEntries<String, Value<'v>>>,
         #[starlark(require = named)] front: Option<String>,
         #[starlark(require = named)] tls: Option<String>,
         #[starlark(require = named, default = false)] http2: bool,
         #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
         #[starlark(require = named)] partner: Option<&'v Partner>,
         #[starlark(require = named)] broken: Option<String>,
+        #[starlark(require = named)] connection_timeout: Option<UnpackFloat>,
+        #[starlark(require = named)] anonymous: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] anonymous_methods: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] anonymous_windows_too: Option<bool>,
+        #[starlark(require = named, default = false)] workgroup: bool,
+        #[starlark(require = named)] accounts: Option<UnpackDictEntries<String, String>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let site = Site {
@@ -96,9 +109,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 latency: microseconds("latency_us", latency_us)?,
                 jitter: microseconds("jitter_us", jitter_us)?,
             },
-            providers: providers
-                .map(|names| names.items.iter().map(|name| one_of("provider", name, &PROVIDERS)).collect())
-                .transpose()?,
+            providers: self::providers(providers)?,
             version: one_of("version of IIS", iis, &VERSIONS)?,
             settings: authentication.map(|settings| settings.0.clone()).unwrap_or_default(),
             files: lists(files),
@@ -107,8 +118,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .map(|servers| servers.entries)
                 .unwrap_or_default()
                 .into_iter()
-                .map(|(name, acceptor)| (name, acceptor.0.clone()))
-                .collect(),
+                .map(|(name, value)| Ok((name, ServerChange::of(value)?)))
+                .collect::<Result<_, ScriptError>>()?,
+            site: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
+            workgroup,
+            accounts: accounts.map(|accounts| accounts.entries),
             front,
             tls: match tls {
                 Some(upstream) => Some(TlsSpec { upstream: one_of("way of TLS", &upstream, &UPSTREAMS)?, http2 }),
@@ -127,9 +141,9 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// How the servers authenticate (`<windowsAuthentication>`), each setting as IIS has it if unsaid. `pool` is `machine`,
-    /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure` or
-    /// `closed-by-challenge`; `token_checking` is `none`, `allow` or `require`; `max_concurrent_api` is how many logons a
-    /// server asks its domain for at once.
+    /// or the account that the application pool runs as; `keep_alive` is `always`, `closed-by-failure`, `closed-by-challenge` or
+    /// `never`; `token_checking` is `none`, `allow` or `require`; `max_concurrent_api` is how many logons a server asks its
+    /// domain for at once.
     fn windows_authentication(
         #[starlark(require = named, default = "machine")] pool: &str,
         #[starlark(require = named, default = true)] kernel_mode: bool,
@@ -157,7 +171,42 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 service_names: service_names.map(|names| names.items).unwrap_or_default(),
             },
             max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
-            files: Vec::new(),
+            ..SiteSpec::default()
+        }))
+    }
+
+    /// For `site(servers=)` and `configure()`: what differs at one server, each setting as the site has it if unsaid.
+    /// `acceptor` is a server that is not IIS; `certificate` is `own`, `same` (the balancer's), `expired`, `other-name`, or
+    /// `as-site`; `clock_skew` is how many seconds its clock is ahead; `accounts` are its own, with their passwords, over
+    /// those of the site, and None takes one away; in a `workgroup` it knows no other.
+    fn server<'v>(
+        #[starlark(require = named)] acceptor: Option<&'v Acceptor>,
+        #[starlark(require = named)] authentication: Option<&'v Settings>,
+        #[starlark(require = named)] providers: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] iis: Option<&str>,
+        #[starlark(require = named)] certificate: Option<&str>,
+        #[starlark(require = named)] clock_skew: Option<i64>,
+        #[starlark(require = named)] connection_timeout: Option<UnpackFloat>,
+        #[starlark(require = named)] anonymous: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] anonymous_methods: Option<UnpackListOrTuple<String>>,
+        #[starlark(require = named)] anonymous_windows_too: Option<bool>,
+        #[starlark(require = named)] workgroup: Option<bool>,
+        #[starlark(require = named)] accounts: Option<UnpackDictEntries<String, NoneOr<String>>>,
+    ) -> starlark::Result<Server> {
+        if let Some(skew) = clock_skew {
+            in_range("clock_skew, either way", skew.saturating_abs(), 0, MAX_TIME.as_secs())?;
+        }
+        let accounts = accounts.map(|accounts| accounts.entries).unwrap_or_default();
+        Ok(Server(ServerChange {
+            acceptor: acceptor.map(|acceptor| acceptor.0.clone()),
+            authentication: authentication.map(|settings| settings.0.clone()),
+            site: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
+            providers: self::providers(providers)?,
+            version: iis.map(|iis| one_of("version of IIS", iis, &VERSIONS)).transpose()?,
+            certificate: certificate.map(|name| one_of("certificate", name, &CERTIFICATES)).transpose()?,
+            clock_skew,
+            workgroup,
+            accounts: accounts.into_iter().map(|(name, password)| (name, password.into_option())).collect(),
         }))
     }
 
@@ -192,7 +241,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(Partner(site::Partner { users: users.items, trust, claims }))
     }
 
-    /// Adds a client that behaves as `curl --ntlm`. `user` is a name of the directory, the client's
+    /// Adds a client that behaves as `curl --ntlm`. As for every client, `patience` is how many seconds it waits for an answer,
+    /// `keep_alive` how many it keeps an idle connection. `user` is a name of the directory, the client's
     /// own if unsaid, or None for nobody; `password` is the directory's if unsaid. With `cookies` it
     /// has a cookie jar. `at` is a client whose host, and address, it shares; `port` the port that it
     /// connects from.
@@ -203,11 +253,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] cookies: bool,
         #[starlark(require = named)] at: Option<&'v Client>,
         #[starlark(require = named)] port: Option<i64>,
+        #[starlark(require = named)] patience: Option<UnpackFloat>,
+        #[starlark(require = named)] keep_alive: Option<UnpackFloat>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         let profile = Profile { cookies, ..Profile::CURL };
         Ok(add_client(eval, (name, user, password), |spec| {
             spec.profile = profile;
+            set_timers(spec, patience, keep_alive)?;
             set_source(spec, at, port)
         })?)
     }
@@ -221,10 +274,13 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 0)] clock_skew: i64,
         #[starlark(require = named)] host: Option<String>,
         #[starlark(require = named, default = "never")] http2: &str,
+        #[starlark(require = named)] patience: Option<UnpackFloat>,
+        #[starlark(require = named)] keep_alive: Option<UnpackFloat>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         Ok(add_client(eval, (name, user, password), |spec| {
             spec.profile = Profile::CURL_NEGOTIATE;
+            set_timers(spec, patience, keep_alive)?;
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
@@ -244,12 +300,15 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 0)] clock_skew: i64,
         #[starlark(require = named)] host: Option<String>,
         #[starlark(require = named, default = "never")] http2: &str,
+        #[starlark(require = named)] patience: Option<UnpackFloat>,
+        #[starlark(require = named)] keep_alive: Option<UnpackFloat>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         let profile = Profile { close_after_first_401, cookies, ..Profile::BROWSER };
         Ok(add_client(eval, (name, user, password), |spec| {
             (spec.profile, spec.no_kerberos) = (profile, !kerberos);
             set_source(spec, at, port)?;
+            set_timers(spec, patience, keep_alive)?;
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
@@ -270,6 +329,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = 0)] clock_skew: i64,
         #[starlark(require = named)] host: Option<String>,
         #[starlark(require = named, default = "never")] http2: &str,
+        #[starlark(require = named)] patience: Option<UnpackFloat>,
+        #[starlark(require = named)] keep_alive: Option<UnpackFloat>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Client> {
         let profile = Profile::of(one_of("kind of client", kind, Agent::ALL)?);
@@ -277,6 +338,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(add_client(eval, (name, user, password), |spec| {
             (spec.profile, spec.no_kerberos) = (Profile { close_after_first_401, cookies, ..profile }, !kerberos);
             set_source(spec, at, port)?;
+            set_timers(spec, patience, keep_alive)?;
             negotiates(spec, (delegates, clock_skew), host, http2)
         })?)
     }
@@ -486,6 +548,13 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
+    /// Sets a server up anew, as `site(servers=)` would, over what it has now, and starts IIS again (`iisreset`): its
+    /// connections end.
+    fn configure<'v>(host: &str, server: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        Session::of(eval).configure(host, &ServerChange::of(server)?)?;
+        Ok(NoneType)
+    }
+
     /// Packets between two hosts wait, in both directions.
     fn hold(one: &str, other: &str, eval: &mut Evaluator) -> starlark::Result<NoneType> {
         fault(eval, Fault::Hold(one.into(), other.into()))
@@ -572,6 +641,43 @@ fn negotiates(
     (spec.delegates, spec.clock_skew, spec.host) = (delegates, skew, host);
     spec.http2 = one_of("way with HTTP/2", http2, &HTTP2)?;
     Ok(())
+}
+
+/// Sets how long a client waits, and keeps connections.
+fn set_timers(
+    spec: &mut ClientSpec,
+    patience: Option<UnpackFloat>,
+    keep_alive: Option<UnpackFloat>,
+) -> Result<(), ScriptError> {
+    spec.patience = patience.map(|time| timer("patience", time.0, MAX_PATIENCE)).transpose()?;
+    spec.keep_alive = keep_alive.map(|time| timer("keep_alive", time.0, MAX_TIMER)).transpose()?;
+    Ok(())
+}
+
+/// What of a site differs beside authentication.
+fn site_change(
+    connection_timeout: Option<UnpackFloat>,
+    anonymous: Option<UnpackListOrTuple<String>>,
+    anonymous_methods: Option<UnpackListOrTuple<String>>,
+    anonymous_windows_too: Option<bool>,
+) -> Result<SiteChange, ScriptError> {
+    let timeout = connection_timeout.map(|time| timer("connection_timeout", time.0, MAX_TIMER));
+    Ok(SiteChange {
+        connection_timeout: timeout.transpose()?,
+        anonymous: anonymous.map(|paths| paths.items),
+        anonymous_methods: anonymous_methods.map(|methods| methods.items),
+        anonymous_windows_too,
+    })
+}
+
+fn providers(names: Option<UnpackListOrTuple<String>>) -> Result<Option<Vec<Provider>>, ScriptError> {
+    names.map(|names| names.items.iter().map(|name| one_of("provider", name, &PROVIDERS)).collect()).transpose()
+}
+
+/// A timer that a script gives in seconds: never nothing, which would switch it off or act at once.
+fn timer(argument: &'static str, seconds: f64, most: Duration) -> Result<Duration, ScriptError> {
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| (MIN_TIMER..=most).contains(time));
+    time.ok_or_else(|| ScriptError::Timer { argument, given: seconds.to_string(), high: most.as_secs() })
 }
 
 fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptError> {

@@ -13,6 +13,7 @@
 mod errors;
 mod globals;
 mod nesting;
+mod server;
 mod session;
 mod site;
 mod values;

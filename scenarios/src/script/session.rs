@@ -24,6 +24,7 @@ use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
+use super::server::{self, ServerChange};
 use crate::{Scenario, limits};
 
 /// One run of a script. The evaluator carries it as its extra value.
@@ -162,6 +163,21 @@ impl Session {
 
     pub(super) fn drain(&self, host: Name, on: bool) -> Result<(), ScriptError> {
         self.done(if on { Action::Drain(host) } else { Action::Undrain(host) })
+    }
+
+    /// Sets a server up anew.
+    pub(super) fn configure(&self, host: &str, change: &ServerChange) -> Result<(), ScriptError> {
+        let mut server = {
+            let topology = &mut self.state.borrow_mut().topology;
+            let tls = topology.tls.is_some();
+            let mut server = server::find(&mut topology.servers, host)?.clone();
+            change.apply(&mut server, tls)?;
+            server
+        };
+        self.done(Action::Configure(Box::new(server.clone())))?;
+        let topology = &mut self.state.borrow_mut().topology;
+        std::mem::swap(server::find(&mut topology.servers, host)?, &mut server);
+        Ok(())
     }
 
     pub(super) fn switch_user(&self, client: Name, identity: Identity) -> Result<(), ScriptError> {

@@ -1,12 +1,14 @@
 //! What `site()` and its parts were given, checked one by one.
 
 use stickler_model::topology::{
-    self, AppPool, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive, LinkSpec, PartnerSpec,
-    ProtectionSpec, Provider, Rogue, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck, UpstreamTls, UserSpec,
+    self, AppPool, CertificateSpec, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive,
+    LinkSpec, PartnerSpec, ProtectionSpec, Provider, Rogue, ServerSpec, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck,
+    UpstreamTls, UserSpec,
 };
 use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, standard};
 
 use super::errors::ScriptError;
+use super::server::{self, ServerChange, SiteChange};
 
 /// What `site()` was given.
 pub(super) struct Site {
@@ -23,7 +25,12 @@ pub(super) struct Site {
     pub(super) settings: SiteSpec,
     pub(super) files: Vec<(String, Vec<String>)>,
     pub(super) acceptor: topology::Acceptor,
-    pub(super) servers: Vec<(String, topology::Acceptor)>,
+    pub(super) servers: Vec<(String, ServerChange)>,
+    /// What of the site differs from IIS's defaults, beside authentication.
+    pub(super) site: SiteChange,
+    pub(super) workgroup: bool,
+    /// Accounts that each server has; `None`: in a workgroup those of the directory, else none.
+    pub(super) accounts: Option<Vec<(String, String)>>,
     pub(super) front: Option<String>,
     pub(super) tls: Option<TlsSpec>,
     pub(super) controllers: Vec<ControllerSpec>,
@@ -73,11 +80,16 @@ impl Site {
             server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
             server.acceptor = self.acceptor.clone();
             server.site = self.settings.clone();
+            self.site.apply(&mut server.site)?;
+            server.workgroup = self.workgroup;
+            server.accounts = match &self.accounts {
+                None if self.workgroup => topology.domain.users.clone(),
+                None => Vec::new(),
+                Some(accounts) => accounts.iter().map(local).collect::<Result<_, _>>()?,
+            };
         }
-        for (name, acceptor) in self.servers {
-            let known = topology.servers.iter().map(|server| server.name.to_string()).collect();
-            let server = topology.servers.iter_mut().find(|server| server.name.as_str() == name);
-            server.ok_or(ScriptError::Unknown { kind: "server", given: name, known })?.acceptor = acceptor;
+        for (name, change) in &self.servers {
+            change.apply(server::find(&mut topology.servers, name)?, topology.tls.is_some())?;
         }
         topology.front = self.front.as_deref().map(BalancerSpec::named);
         topology.controllers = self.controllers;
@@ -151,20 +163,42 @@ impl Partner {
     }
 }
 
-/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password.
+fn local((name, password): &(String, String)) -> Result<UserSpec, ScriptError> {
+    check_name(name)?;
+    Ok(UserSpec::new(name, password))
+}
+
+/// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password. Where no server is in a domain,
+/// alice is `.\alice`: an account of whichever server is asked.
 pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
-    let principal = member(&topology.domain.netbios, user);
+    let joined = topology.servers.iter().any(|server| !server.workgroup);
+    let principal = member(if joined { &topology.domain.netbios } else { "." }, user);
     let domain = match &topology.partner {
         Some(partner) if principal.domain().eq_ignore_ascii_case(&partner.domain.netbios) => &partner.domain,
         _ => &topology.domain,
     };
     let of_domain = principal.domain().eq_ignore_ascii_case(&domain.netbios);
     let account = domain.users.iter().find(|account| of_domain && account.name.eq_ignore_ascii_case(principal.user()));
-    let known = || account.map(|account| account.password.clone());
+    let known = || match account {
+        Some(account) => Some(account.password.clone()),
+        None => local_password(topology, &principal),
+    };
     match password.or_else(known) {
         Some(password) => Ok(Identity { principal, password }),
-        None => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
+        None if joined => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
+        None => {
+            let known = topology.servers.first().map(|server| names(&server.accounts)).unwrap_or_default();
+            Err(ScriptError::NoSuchUser { user: user.to_owned(), known })
+        }
     }
+}
+
+/// The password of a server's own account: of the server that the user names, or else of the first that has it.
+fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
+    let named = |server: &&ServerSpec| server.machine().eq_ignore_ascii_case(user.domain());
+    let servers = topology.servers.iter().filter(named).chain(&topology.servers);
+    let mut accounts = servers.flat_map(|server| &server.accounts);
+    accounts.find(|account| account.name.eq_ignore_ascii_case(user.user())).map(|account| account.password.clone())
 }
 
 /// The flags of extended protection.
@@ -202,10 +236,18 @@ pub(super) const PROVIDERS: [(&str, Provider); 4] = [
     ("Nego2", Provider::Nego2),
 ];
 pub(super) const VERSIONS: [(&str, IisVersion); 2] = [("iis6", IisVersion::Iis6), ("iis10", IisVersion::Iis10)];
-pub(super) const KEEP_ALIVES: [(&str, KeepAlive); 3] = [
+pub(super) const KEEP_ALIVES: [(&str, KeepAlive); 4] = [
     ("always", KeepAlive::Always),
+    ("never", KeepAlive::Never),
     ("closed-by-failure", KeepAlive::ClosedByFailure),
     ("closed-by-challenge", KeepAlive::ClosedByChallenge),
+];
+pub(super) const CERTIFICATES: [(&str, CertificateSpec); 5] = [
+    ("as-site", CertificateSpec::AsSite),
+    ("own", CertificateSpec::Own),
+    ("same", CertificateSpec::Same),
+    ("expired", CertificateSpec::Expired),
+    ("other-name", CertificateSpec::OtherName),
 ];
 pub(super) const CHECKINGS: [(&str, Checking); 3] =
     [("none", Checking::None), ("allow", Checking::Allow), ("require", Checking::Require)];

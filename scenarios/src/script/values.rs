@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use allocative::Allocative;
 use starlark::codemap::FileSpan;
+use starlark::collections::SmallMap;
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
-use starlark::values::dict::{DictRef, UnpackDictEntries};
+use starlark::values::dict::{AllocDict, DictRef, UnpackDictEntries};
 use starlark::values::list::ListRef;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{
@@ -26,6 +27,7 @@ use stickler_model::bounds::MAX_PATIENCE;
 use stickler_model::{Answer, BodySending, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
+use super::server::ServerChange;
 use super::session::Session;
 
 /// A client: `alice = curl("alice")`.
@@ -72,6 +74,14 @@ pub(super) struct Settings(
     #[trace(unsafe_ignore)]
     #[allocative(skip)]
     pub(super) topology::SiteSpec,
+);
+
+/// What differs at one server: `server(certificate = "expired")`.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
+pub(super) struct Server(
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    pub(super) ServerChange,
 );
 
 /// A domain controller: `controller("dc2")`.
@@ -128,6 +138,9 @@ impl<'v> StarlarkValue<'v> for Body {}
 
 #[starlark_value(type = "acceptor", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Acceptor {}
+
+#[starlark_value(type = "server", StarlarkTypeRepr, UnpackValue)]
+impl<'v> StarlarkValue<'v> for Server {}
 
 #[starlark_value(type = "controller", StarlarkTypeRepr, UnpackValue)]
 impl<'v> StarlarkValue<'v> for Controller {}
@@ -284,7 +297,7 @@ fn response_methods(builder: &mut MethodsBuilder) {
 }
 
 /// What [`Response::attribute`] knows, for `dir()` and for hints.
-const ATTRIBUTES: [&str; 15] = [
+const ATTRIBUTES: [&str; 16] = [
     "id",
     "status",
     "user",
@@ -300,6 +313,7 @@ const ATTRIBUTES: [&str; 15] = [
     "digest",
     "body_length",
     "hop",
+    "headers",
 ];
 
 impl Response {
@@ -331,8 +345,26 @@ impl Response {
             "digest" => text(application.map(|app| app.digest.to_string()).as_deref()),
             "body_length" => number(Some(answer.body_length)),
             "hop" => text(application.and_then(|app| app.hop.as_deref())),
+            "headers" => heap.alloc(AllocDict(self.headers())),
             _ => return None,
         })
+    }
+
+    /// The fields of the answer's head, by name in lower case. Where a field is there more than once, its values stand one after
+    /// the other with a comma in between (RFC 9110 5.3).
+    fn headers(&self) -> SmallMap<String, String> {
+        let mut fields: SmallMap<String, String> = SmallMap::new();
+        for (name, value) in &self.answer.headers {
+            let name = name.to_ascii_lowercase();
+            match fields.get_mut(&name) {
+                Some(values) => {
+                    values.push_str(", ");
+                    values.push_str(value);
+                }
+                None => _ = fields.insert(name, value.clone()),
+            }
+        }
+        fields
     }
 
     /// A value, and why there is none where the request failed.
@@ -481,6 +513,7 @@ allocated_and_shown!(
     this.answer.status.map_or("none".to_owned(), |status| status.to_string())
 );
 allocated_and_shown!(Acceptor, |this| "<acceptor {:?}>", this.0);
+allocated_and_shown!(Server, |this| "<server {:?}>", this.0);
 allocated_and_shown!(Controller, |this| "<controller {:?}>", this.0);
 allocated_and_shown!(Partner, |this| "<partner {:?}>", this.0);
 allocated_and_shown!(Settings, |this| "<authentication {:?}>", this.0);

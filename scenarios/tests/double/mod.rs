@@ -117,7 +117,11 @@ impl Double {
             Action::Fault(Fault::PowerLoss(host)) if host.as_str() == "lb" => {
                 return Err(WorldError::Unsupported("there is no power to lose here".into()));
             }
-            Action::Fault(_) | Action::SwitchUser(..) | Action::Drain(_) | Action::Undrain(_) => {}
+            Action::Fault(_)
+            | Action::Configure(_)
+            | Action::SwitchUser(..)
+            | Action::Drain(_)
+            | Action::Undrain(_) => {}
         }
         Ok(Outcome::Done)
     }
@@ -156,6 +160,11 @@ impl Double {
             application,
             body_length: 0,
             body_digest: stickler_model::payload::Digest::EMPTY,
+            headers: vec![
+                ("Server".into(), "Double".into()),
+                ("Set-Cookie".into(), "a=1".into()),
+                ("Set-Cookie".into(), "b=2".into()),
+            ],
         };
         self.under_way.insert(request, answer);
         Ok(Outcome::Done)

@@ -75,7 +75,7 @@ impl Clients {
         let client = Client::new(own, env, &spec, self.front_end, host);
         let user = spec.identity.as_ref().map(|identity| &identity.principal);
         let mut client = client.with_promises(&machines.promises());
-        for (address, realm) in machines.domains().kdcs(user) {
+        for (address, realm) in machines.kdcs(user) {
             client = client.with_kdc(address, &realm);
         }
         if let Some(tls) = tls {

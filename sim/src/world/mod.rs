@@ -22,6 +22,7 @@ use stickler_mock_client::{Client, raw_answers};
 use stickler_model::bounds::{MAX_RUN_TIME, MAX_UNDER_WAY};
 use stickler_model::event::Credentials;
 use stickler_model::plan::StepProblem;
+use stickler_model::topology::ServerSpec;
 use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
@@ -179,6 +180,7 @@ impl SimWorld {
             Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
             Action::Drain(name) => self.machines.drain(&name, true).map(|()| Outcome::Done),
             Action::Undrain(name) => self.machines.drain(&name, false).map(|()| Outcome::Done),
+            Action::Configure(spec) => self.configure(&spec),
             Action::Fault(fault) => self.fault(&fault),
         }
     }
@@ -253,7 +255,7 @@ impl SimWorld {
     fn credentials(&self, spec: &ClientSpec) -> Credentials {
         match &spec.identity {
             None => Credentials::None,
-            Some(identity) if self.machines.domains().would_accept(identity, &*self.clock) => Credentials::Valid,
+            Some(identity) if self.machines.would_accept(identity, &*self.clock) => Credentials::Valid,
             Some(_) => Credentials::Wrong,
         }
     }
@@ -297,6 +299,27 @@ impl SimWorld {
         Ok(Outcome::Bytes(bytes))
     }
 
+    /// Sets a server up anew, and starts it again if it is up.
+    fn configure(&mut self, spec: &ServerSpec) -> Result<Outcome, WorldError> {
+        self.machines.configure(spec)?;
+        let host = self.machines.process(&spec.name)?;
+        if self.engine.is_up(host) {
+            // A process that hangs is ended as well.
+            self.engine.thaw(host);
+            self.run(|engine| engine.crash(host))?;
+            self.start_process(&spec.name, host)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Starts the process of a host that is down. Its port is open when this returns.
+    fn start_process(&mut self, name: &Name, host: HostId) -> Result<(), WorldError> {
+        self.run(|engine| engine.restart(host))?;
+        let envs = self.envs();
+        self.machines.boot(&SimHosts { engine: &mut self.engine, envs: &envs }, name);
+        self.run(|engine| engine.advance(Duration::ZERO))
+    }
+
     fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
         match fault {
             Fault::Crash(name) => {
@@ -309,11 +332,7 @@ impl SimWorld {
             }
             Fault::Restart(name) => {
                 let host = self.machines.process(name)?;
-                self.run(|engine| engine.restart(host))?;
-                let envs = self.envs();
-                self.machines.boot(&SimHosts { engine: &mut self.engine, envs: &envs }, name);
-                // Its port is open when the action is over.
-                self.run(|engine| engine.advance(Duration::ZERO))?;
+                self.start_process(name, host)?;
             }
             Fault::Hang(name) => {
                 let host = self.machines.process(name)?;
@@ -373,11 +392,20 @@ impl SimWorld {
 
 impl World for SimWorld {
     fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
-        let action = action.over(&self.header.promises);
+        let mut action = action.over(&self.header.promises);
+        if let Action::Configure(spec) = &mut action {
+            self.machines.adapt(spec);
+        }
         action.check().map_err(invalid)?;
         self.journal.record(&self.world, What::Action(action.clone()));
-        if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
-            backends.note(fault);
+        match (&mut self.backends, &action) {
+            (Some(backends), Action::Fault(fault)) => backends.note(fault),
+            (Some(backends), Action::Configure(spec)) => {
+                if self.machines.process(&spec.name).is_ok_and(|host| self.engine.is_up(host)) {
+                    backends.note(&Fault::Resume(spec.name.clone()));
+                }
+            }
+            _ => {}
         }
         let outcome = self.act(action);
         self.inform_balancer();
