@@ -46,7 +46,7 @@ fn a_long_time_that_is_not_too_much_work_passes() {
     let built = SimWorld::new(standard::site(2), &BalancerSpec::named("l4-checked"), 1);
     let mut world = Box::new(built.expect("it is built"));
     let start = world.now();
-    for time in [Duration::from_mins(60), Duration::from_mins(59)] {
+    for time in [Duration::from_hours(1), Duration::from_mins(59)] {
         world.perform(Action::Advance(time)).expect("it fits");
     }
     assert_eq!(world.now(), start + Duration::from_mins(119));
