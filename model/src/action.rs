@@ -137,6 +137,7 @@ pub struct RequestSpec {
 #[serde(default, deny_unknown_fields)]
 pub struct BodySending {
     /// Whether it goes in chunks, so that its length is not known in advance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub chunked: bool,
     /// Whether the client waits for `100 Continue` first.
     #[serde(skip_serializing_if = "Option::is_none")]
