@@ -130,7 +130,12 @@ fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
     assert!(meaning("haproxy-safe").contains("one-shot Kerberos"));
     assert!(meaning("traefik").contains("begins with its Negotiate leg"));
     assert!(meaning("caddy-ntlm").contains("outlives its client"));
-    assert!(meaning("haproxy-tcp").contains("NTLM works"));
+    for stays in ["haproxy-tcp", "varnish-pipe"] {
+        assert!(meaning(stays).contains("NTLM works"), "{stays}");
+    }
+    for closes in ["haproxy-httpclose", "trafficserver", "caddy-no-keepalive", "lighttpd"] {
+        assert!(meaning(closes).contains("nobody can log on"), "{closes}");
+    }
     assert!(meaning("squid").ends_with("a handshake keeps its connection once it is pinned."), "{}", meaning("squid"));
     for profile in profiles() {
         let text = profile.explain();

@@ -18,6 +18,10 @@ use super::{Citation, Evidence, Fact, Profile};
 use crate::Carriage;
 use crate::mechanism::Kind;
 
+/// What it means that a client's connection has one to a backend for as long as it lasts.
+const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
+                     without affinity. A client's next connection may go to another backend, and authenticates there anew.";
+
 pub(super) fn explain(profile: &Profile) -> String {
     let mut told = Told { facts: &profile.facts, sources: Vec::new(), text: String::new() };
     let Profile { product, versions, config, name, .. } = profile;
@@ -26,13 +30,11 @@ pub(super) fn explain(profile: &Profile) -> String {
     let meaning = match &mechanism.kind {
         Kind::PerConnection(rules) => {
             flows(&mut told, rules, mechanism.carriage);
-            "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
-             without affinity. A client's next connection may go to another backend, and authenticates there anew."
-                .to_owned()
+            STAYS.to_owned()
         }
         Kind::Composed(rules) => {
             requests(&mut told, rules);
-            meaning(rules)
+            if mechanism.hops.tunnels { STAYS.to_owned() } else { meaning(rules) }
         }
     };
     let Hops { upgrades, tunnels, .. } = mechanism.hops;
