@@ -75,7 +75,7 @@ impl Domain {
     /// A server of the domain, with TLS where a site has it.
     fn server(&self, pki: Option<&SitePki>) -> Backend {
         let mut site = self.join("iis1");
-        if let Some(tls) = pki.and_then(|pki| pki.server(&"iis1".into()).unwrap()) {
+        if let Some(tls) = pki.and_then(|pki| pki.server(&server("iis1".into())).unwrap()) {
             site = site.with_tls(tls);
         }
         let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
