@@ -1,5 +1,7 @@
 //! The codec over bytes that come in any parts, and over bytes that are not HTTP.
 
+use std::fmt::Write as _;
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 use stickler_http1::{
@@ -188,7 +190,8 @@ fn read(parts: &[&[u8]]) -> (Vec<Message>, bool) {
                     let _ = input.split_to(length);
                     let mut text = format!("{} {} {:?}", head.method(), head.target(), head.version());
                     for (name, value) in head.fields().iter() {
-                        text += &format!("\n{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                        let _ = write!(text, "\n{name}: {value}");
                     }
                     messages.push((text, Vec::new()));
                     let Ok(framing) = Framing::of_request(&head) else { return (messages, true) };
@@ -271,14 +274,18 @@ proptest! {
         places in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
         let mut output = BytesMut::new();
-        requests.iter().for_each(|request| request.write(&mut output));
+        for request in &requests {
+            request.write(&mut output);
+        }
         let (messages, failed) = read(&cut(&output, &places));
         prop_assert!(!failed);
         prop_assert_eq!(messages.len(), requests.len());
         for ((head, body), request) in messages.iter().zip(&requests) {
             prop_assert_eq!(body, &request.pieces.concat());
             let mut expected = format!("{} /path?query Http11", request.method);
-            request.fields.iter().for_each(|(name, value)| expected += &format!("\n{name}: {value}"));
+            for (name, value) in &request.fields {
+                let _ = write!(expected, "\n{name}: {value}");
+            }
             prop_assert!(head.starts_with(&expected), "{}", head);
             prop_assert_eq!(head.lines().count(), request.fields.len() + 2);
         }

@@ -75,7 +75,7 @@ pub(crate) enum After {
     Cut,
 }
 
-impl<'a> Upload<'a> {
+impl Upload<'_> {
     /// Returns how a request without a body is sent.
     pub(crate) fn nothing() -> Self {
         let (chunked, waits, rate) = (false, None, None);
@@ -133,8 +133,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Exchange<'a, S> {
         let framing = Framing::of_response(head, head_only).map_err(|error| Broken::InBody(error.into()))?;
         let (mut decoder, mut goes_on, mut ended) = (BodyDecoder::new(framing), true, false);
         loop {
-            let decoded = decoder.decode(self.wire.input(), |part| goes_on = goes_on && data(part));
-            decoded.map_err(|error| Broken::InBody(error.into()))?;
+            let read = decoder.decode(self.wire.input(), |part| goes_on = goes_on && data(part));
+            read.map_err(|error| Broken::InBody(error.into()))?;
             if !goes_on {
                 return Ok(After::Cut);
             }

@@ -129,7 +129,9 @@ impl<S: Stream> Conversation<S> {
     }
 
     async fn write(&mut self, parts: &[&[u8]]) -> Result<(), Closed> {
-        parts.iter().for_each(|part| self.wire.output().extend_from_slice(part));
+        for part in parts {
+            self.wire.output().extend_from_slice(part);
+        }
         self.wire.flush().await.map_err(|_| Closed::Broken)
     }
 }

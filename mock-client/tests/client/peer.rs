@@ -100,18 +100,18 @@ impl Bench {
     ) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let address = serve(scripts, log.clone()).await;
-        Self::at(address, profile, promises, change, log)
+        Self::at(address, profile, &promises, change, log)
     }
 
     /// A client of this profile at a server of the test's own.
     pub(crate) fn of(address: SocketAddr, profile: Profile, change: impl FnOnce(ClientSpec) -> ClientSpec) -> Self {
-        Self::at(address, profile, Promises::default(), change, Arc::default())
+        Self::at(address, profile, &Promises::default(), change, Arc::default())
     }
 
     fn at(
         address: SocketAddr,
         profile: Profile,
-        promises: Promises,
+        promises: &Promises,
         change: impl FnOnce(ClientSpec) -> ClientSpec,
         log: Arc<Mutex<String>>,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Bench {
         let identity = Identity { principal: Principal::new("CORP", "alice"), password: "Passw0rd!".into() };
         let spec = change(ClientSpec::new("alice".into(), profile, Some(identity)));
         let client = Client::new(TokioNet, env.clone(), &spec, address, "app.corp.example:8080".into());
-        Self { client: client.with_promises(&promises), journal, log, address, env }
+        Self { client: client.with_promises(promises), journal, log, address, env }
     }
 
     pub(crate) async fn get(&self, number: u32) -> Answer {
