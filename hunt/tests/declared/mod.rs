@@ -46,7 +46,7 @@ const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
          request",
     ),
     (
-        &["close-per-request", "client-id", "client-id-trusting"],
+        &["close-per-request", "own-connection", "client-id", "client-id-trusting"],
         Some(Trait::Kerberos),
         &[St2],
         "IIS says that the ticket's connection is authenticated, and the balancer closes it",
@@ -58,7 +58,7 @@ const BESIDES: [(&[&str], Option<Trait>, &[Requirement], &str); 4] = [
         "its check logs on by NTLM, which the site does not take: every backend counts as down",
     ),
     (
-        &["l4-checked", "pin-close-on-down"],
+        &["l4-checked", "l4-silent-on-down", "l4-moved-on-down", "pin-close-on-down", "pin-moved-on-down"],
         None,
         &[Fo7],
         "a check of the port sees a kernel that accepts, not a process that answers",
