@@ -1,11 +1,11 @@
 //! What a mechanism declares about itself, for the requirements that depend on it.
 
-use stickler_lb_core::Farm;
 use stickler_lb_core::health::rule::CheckRule;
 use stickler_lb_core::policy::composed::{NoneLeft, PreferLast, Rules};
 use stickler_lb_core::policy::persist::PersistRule;
 use stickler_lb_core::policy::select::{Algorithm, SelectRule};
 use stickler_lb_core::policy::workers::WorkerRule;
+use stickler_lb_core::{Farm, Hops};
 use stickler_model::trace::{self, Promises, Service, Spread, SpreadUnit};
 
 use super::{Carriage, Kind, Mechanism};
@@ -22,7 +22,7 @@ impl Mechanism {
                     .filter(|_| rules.source.is_none()),
                 ..Promises::default()
             },
-            Kind::Composed(rules) => composed(rules, farm),
+            Kind::Composed(rules) => composed(rules, self.hops, farm),
         };
         promises.checks = self.checks.as_ref().map(CheckRule::promise);
         promises.none_left = self.told_when_none_is_left();
@@ -50,7 +50,7 @@ impl Mechanism {
     }
 }
 
-fn composed(rules: &Rules, farm: &Farm) -> Promises {
+fn composed(rules: &Rules, hops: Hops, farm: &Farm) -> Promises {
     let trusted_header =
         rules.client_id.as_ref().map(|header| &header.name).or(rules.scrub.as_ref()).map(ToString::to_string);
     let mut promises = Promises { trusted_header, services: services(rules, farm), ..Promises::default() };
@@ -64,7 +64,9 @@ fn composed(rules: &Rules, farm: &Farm) -> Promises {
     }
     // Where something keeps a client to its backend, how requests fall depends on the clients.
     if rules.persist.is_none() && rules.pin.is_none() && rules.prefer_last == PreferLast::Never {
-        promises.spread = spread(&rules.select, rules.workers, SpreadUnit::Requests, farm);
+        // A tunnel's first request is the only one that is chosen for.
+        let unit = if hops.tunnels { SpreadUnit::Connections } else { SpreadUnit::Requests };
+        promises.spread = spread(&rules.select, rules.workers, unit, farm);
     }
     promises
 }
@@ -149,6 +151,8 @@ mod tests {
         let unit = |name: &str| promises(name).spread.map(|spread| (spread.unit, spread.percent, spread.units));
         assert_eq!(unit("shared-pool"), Some((SpreadUnit::Requests, 0, 1)));
         assert_eq!(unit("l4-nat"), Some((SpreadUnit::Connections, 0, 1)));
+        assert_eq!(unit("tunnel"), Some((SpreadUnit::Connections, 0, 1)));
+        assert_eq!(unit("pool-workers"), Some((SpreadUnit::Requests, 0, 2)));
         assert_eq!(unit("pool-random"), Some((SpreadUnit::Requests, 50, 18)));
         let weights = promises("pool-weighted").spread.unwrap().weights;
         assert_eq!(weights, [("iis1".into(), 3)]);

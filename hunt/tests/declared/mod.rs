@@ -50,7 +50,7 @@ const BESIDES: [Beside; 6] = [
          request",
     ),
     (
-        &["close-per-request", "client-id", "client-id-trusting"],
+        &["close-per-request", "own-connection", "client-id", "client-id-trusting"],
         Some(Trait::Kerberos),
         &[St2],
         "IIS says that the ticket's connection is authenticated, and the balancer closes it",
@@ -75,7 +75,7 @@ const BESIDES: [Beside; 6] = [
         "a client has a connection for each service, and logs on at each: on its own connection it is asked again",
     ),
     (
-        &["l4-checked", "pin-close-on-down"],
+        &["l4-checked", "l4-silent-on-down", "l4-moved-on-down", "pin-close-on-down", "pin-moved-on-down"],
         None,
         &[Fo7],
         "a check of the port sees a kernel that accepts, not a process that answers",
