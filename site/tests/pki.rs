@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use stickler_model::topology::{DomainSpec, TlsSpec, UpstreamTls};
-use stickler_model::{Entropy, Name, Topology};
+use stickler_model::topology::{CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_model::{Entropy, Topology, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{RandomFor, SitePki};
 use stickler_tls::{ClientTls, ServerTls};
@@ -50,8 +50,8 @@ fn a_site_without_tls_has_no_certificates() {
 #[tokio::test]
 async fn behind_a_balancer_that_terminates_each_server_has_its_own_certificate() {
     let pki = site(UpstreamTls::Own, true);
-    let (one, two) = (Name::from("iis1"), Name::from("iis2"));
-    let server = |name| pki.server(name).unwrap().expect("it has TLS");
+    let (one, two) = (standard::server("iis1".into()), standard::server("iis2".into()));
+    let server = |spec| pki.server(spec).unwrap().expect("it has TLS");
     assert_ne!(server(&one).certificate(), server(&two).certificate());
     assert_ne!(server(&one).certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
     let balancer = pki.towards_servers(&"lb".into()).unwrap();
@@ -63,9 +63,30 @@ async fn behind_a_balancer_that_terminates_each_server_has_its_own_certificate()
 }
 
 #[tokio::test]
+async fn a_server_shows_the_certificate_that_its_own_settings_name() {
+    let pki = site(UpstreamTls::Own, true);
+    let shared = pki.front_end(&"lb".into()).unwrap().certificate().to_vec();
+    let client = pki.client(&"alice".into());
+    for (certificate, is_shared, refused) in [
+        (CertificateSpec::AsSite, false, None),
+        (CertificateSpec::Own, false, None),
+        (CertificateSpec::Same, true, None),
+        (CertificateSpec::Expired, false, Some("has expired")),
+        (CertificateSpec::OtherName, false, Some("other names")),
+    ] {
+        let server = pki.server(&ServerSpec { certificate, ..standard::server("iis1".into()) });
+        let server = server.unwrap().expect("it has TLS");
+        assert_eq!(server.certificate() == shared, is_shared, "{certificate:?}");
+        let said = handshake(server, &client, NAMES[0]).await.err();
+        assert_eq!(said.is_some(), refused.is_some(), "{certificate:?}: {said:?}");
+        assert!(refused.is_none_or(|refused| said.unwrap().contains(refused)), "{certificate:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_shared_certificate_is_the_sites_and_the_balancer_asks_for_its_first_name() {
     let pki = site(UpstreamTls::Same, true);
-    let server = pki.server(&"iis1".into()).unwrap().expect("it has TLS");
+    let server = pki.server(&standard::server("iis1".into())).unwrap().expect("it has TLS");
     assert_eq!(server.certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
     let balancer = pki.towards_servers(&"lb".into()).unwrap();
     assert_eq!(balancer.name, Some(NAMES[0].into()));
@@ -76,10 +97,13 @@ async fn a_shared_certificate_is_the_sites_and_the_balancer_asks_for_its_first_n
 fn behind_a_balancer_that_offloads_servers_have_no_tls_and_behind_one_that_passes_it_through_they_have() {
     let offloads = site(UpstreamTls::Plain, true);
     assert!(!offloads.secures_servers());
-    assert!(offloads.server(&"iis1".into()).unwrap().is_none() && offloads.towards_servers(&"lb".into()).is_none());
+    assert!(
+        offloads.server(&standard::server("iis1".into())).unwrap().is_none()
+            && offloads.towards_servers(&"lb".into()).is_none()
+    );
     let passes = site(UpstreamTls::Plain, false);
     assert!(passes.secures_servers() && passes.front_end(&"lb".into()).is_none());
-    assert!(passes.server(&"iis1".into()).unwrap().is_some());
+    assert!(passes.server(&standard::server("iis1".into())).unwrap().is_some());
 }
 
 #[tokio::test]
