@@ -13,7 +13,7 @@ use stickler_model::topology::{ServerSpec, Topology};
 use stickler_model::{Action, Identity, Name, Principal, Trace, What};
 
 /// Returns the trace with one name for each user of servers' own accounts. It is copied only where servers have any.
-pub(crate) fn named_alike<'t>(trace: Cow<'t, Trace>) -> Cow<'t, Trace> {
+pub(crate) fn named_alike(trace: Cow<'_, Trace>) -> Cow<'_, Trace> {
     let configured = trace.events.iter().filter_map(|event| match &event.what {
         What::Action(Action::Configure(server)) => Some(&**server),
         _ => None,
@@ -72,7 +72,9 @@ impl Users {
         let servers = topology.servers.iter().map(|server| (server.machine(), server.clone())).collect();
         let monitor = topology.monitor.clone();
         let mut users = Self { topology, servers, by_secret: BTreeMap::new(), seated: BTreeMap::new() };
-        monitor.iter().for_each(|identity| users.note(identity));
+        if let Some(identity) = &monitor {
+            users.note(identity);
+        }
         for event in &trace.events {
             match &event.what {
                 What::Action(Action::AddClient(spec)) => spec.identity.iter().for_each(|identity| users.note(identity)),

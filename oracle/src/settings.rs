@@ -47,7 +47,7 @@ impl<'t> Settings<'t> {
                     settings.seated.insert(&spec.name, identity.collect());
                 }
                 Action::SwitchUser(client, identity) => {
-                    settings.seated.entry(client).or_default().push((event, identity))
+                    settings.seated.entry(client).or_default().push((event, identity));
                 }
                 Action::Configure(server) => settings.servers.entry(&server.name).or_default().push((event, server)),
                 _ => {}
@@ -95,7 +95,7 @@ impl<'t> Settings<'t> {
     /// Returns whether this server refuses, on connections with TLS, clients that have not bound its certificate. With
     /// the flag `Proxy` it compares service names instead of bindings.
     pub(crate) fn requires_binding(&self, server: &Name, at: usize) -> bool {
-        self.server(server, at).is_some_and(|server| requires_binding(server))
+        self.server(server, at).is_some_and(requires_binding)
     }
 
     /// Returns whether any server refuses clients that have not bound its certificate.

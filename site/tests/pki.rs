@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use stickler_model::topology::{DomainSpec, TlsSpec, UpstreamTls};
-use stickler_model::{Entropy, Name, Topology, standard};
+use stickler_model::topology::{CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_model::{Entropy, Topology, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{RandomFor, SitePki};
 use stickler_tls::{ClientTls, ServerTls};
@@ -63,6 +63,27 @@ async fn behind_a_balancer_that_terminates_each_server_has_its_own_certificate()
 }
 
 #[tokio::test]
+async fn a_server_shows_the_certificate_that_its_own_settings_name() {
+    let pki = site(UpstreamTls::Own, true);
+    let shared = pki.front_end(&"lb".into()).unwrap().certificate().to_vec();
+    let client = pki.client(&"alice".into());
+    for (certificate, is_shared, refused) in [
+        (CertificateSpec::AsSite, false, None),
+        (CertificateSpec::Own, false, None),
+        (CertificateSpec::Same, true, None),
+        (CertificateSpec::Expired, false, Some("has expired")),
+        (CertificateSpec::OtherName, false, Some("other names")),
+    ] {
+        let server = pki.server(&ServerSpec { certificate, ..standard::server("iis1".into()) });
+        let server = server.unwrap().expect("it has TLS");
+        assert_eq!(server.certificate() == shared, is_shared, "{certificate:?}");
+        let said = handshake(server, &client, NAMES[0]).await.err();
+        assert_eq!(said.is_some(), refused.is_some(), "{certificate:?}: {said:?}");
+        assert!(refused.is_none_or(|refused| said.unwrap().contains(refused)), "{certificate:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_shared_certificate_is_the_sites_and_the_balancer_asks_for_its_first_name() {
     let pki = site(UpstreamTls::Same, true);
     let server = pki.server(&standard::server("iis1".into())).unwrap().expect("it has TLS");
@@ -93,11 +114,7 @@ async fn clients_reach_whoever_terminates_by_every_name_of_the_site_and_get_http
         (site(UpstreamTls::Own, false), "iis1"),
     ] {
         let name = Name::from(server);
-        let shown = || {
-            pki.front_end(&name)
-                .or_else(|| pki.server(&standard::server(name.clone())).unwrap())
-                .expect("somebody terminates")
-        };
+        let shown = || pki.front_end(&name).or_else(|| pki.server(&name).unwrap()).expect("somebody terminates");
         for site in NAMES {
             assert_eq!(handshake(shown(), &pki.client(&"alice".into()), site).await, Ok(true), "{site}");
         }

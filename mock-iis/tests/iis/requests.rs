@@ -199,7 +199,7 @@ async fn a_page_takes_the_time_that_its_path_names_and_one_that_is_not_there_is_
     let bench = Bench::start().await;
     let mut http = bench.connect().await;
     http.login("alice", "alice-pw").await;
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     assert_eq!(http.request("GET", "/slow/0.2", "", b"").await.app().path, "/slow/0.2");
     assert!(started.elapsed() >= Duration::from_millis(200));
     for path in ["/slow/", "/slow/x", "/slow/3601", "/byte/10", "/inbox/1"] {
@@ -221,7 +221,7 @@ async fn an_idle_connection_is_closed_when_the_sites_timeout_is_over() {
     let bench = bench.await;
     let mut http = bench.connect().await;
     assert_eq!(http.get("").await.status, 401);
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     assert!(http.is_closed().await && started.elapsed() >= timeout / 2);
 }
 

@@ -398,12 +398,11 @@ impl World for SimWorld {
         }
         action.check().map_err(invalid)?;
         self.journal.record(&self.world, What::Action(action.clone()));
+        let is_up = |name: &Name| self.machines.process(name).is_ok_and(|host| self.engine.is_up(host));
         match (&mut self.backends, &action) {
             (Some(backends), Action::Fault(fault)) => backends.note(fault),
-            (Some(backends), Action::Configure(spec)) => {
-                if self.machines.process(&spec.name).is_ok_and(|host| self.engine.is_up(host)) {
-                    backends.note(&Fault::Resume(spec.name.clone()));
-                }
+            (Some(backends), Action::Configure(spec)) if is_up(&spec.name) => {
+                backends.note(&Fault::Resume(spec.name.clone()));
             }
             _ => {}
         }
