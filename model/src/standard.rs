@@ -66,7 +66,8 @@ pub fn server(name: Name) -> ServerSpec {
 /// An account with the [`password`] of its name.
 pub fn account(name: String) -> UserSpec {
     let forbidden = [FORBIDDEN, MONITOR].contains(&&*name);
-    UserSpec { forbidden, ..UserSpec::new(name.as_str(), password(&name)) }
+    let password = password(&name);
+    UserSpec { forbidden, ..UserSpec::new(name, password) }
 }
 
 /// The password of a user with this name: the name, capitalised, and `-Pa55word`.

@@ -1,13 +1,14 @@
 //! A client's connection that is a tunnel from its first request on ([`Hops::tunnels`](stickler_lb_core::Hops)): that one
 //! request is read and put to the policy, and goes to its backend as it came; what comes after it passes unread, either way.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
-use std::sync::Arc;
-use stickler_lb_core::{Failure, FailureKind, Protocol};
+use stickler_lb_core::{Failure, Protocol};
 use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -125,19 +126,3 @@ async fn refuse(stream: &mut (impl AsyncWrite + Unpin), status: StatusCode) {
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
-
-/// Starts to carry what comes between a client and a backend, beginning with what the client has sent.
-pub(super) async fn carry<C, B>(mut client: C, mut backend: B, first: Bytes, done: oneshot::Sender<()>)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    if backend.write_all(&first).await.is_ok() {
-        // An error on either side drops both, which closes both.
-        let _ = copy_bidirectional(&mut client, &mut backend).await;
-    }
-    drop(done);
-}
-
-/// Why nothing is carried, and the client's connection back.
-pub(super) type NotCarried<C> = (FailureKind, C);

@@ -1,7 +1,5 @@
 //! Upgrades (RFC 9110 7.8): what is passed on of a request for one, and what both connections carry after a 101.
 
-use std::sync::{Mutex, PoisonError};
-
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
@@ -13,19 +11,6 @@ use tokio::io::copy_bidirectional;
 
 use super::lease::Lease;
 use super::peer::Peer;
-use crate::BoxFuture;
-
-/// What a client's connection carries after an upgrade: nothing, or a tunnel to a backend. It is driven by the connection's
-/// own task, after HTTP has ended on it.
-#[derive(Default)]
-pub(super) struct Upgraded(Mutex<Option<BoxFuture<'static, ()>>>);
-
-impl Upgraded {
-    /// Takes what there is to carry.
-    pub(super) fn take(&self) -> Option<BoxFuture<'static, ()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// The client's side of an upgrade that it asked for.
 pub(super) struct Asked {
@@ -62,7 +47,7 @@ impl Asked {
             // An error on either side drops both, which closes both.
             let _ = copy_bidirectional(&mut client, &mut backend).await;
         });
-        *peer.upgraded.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(carrying);
+        peer.upgraded.put(carrying);
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().extend(answer.headers().clone());

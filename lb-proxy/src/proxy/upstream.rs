@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use stickler_lb_core::{Backend, FailureKind};
 use stickler_net::{Net, Stream};
 use stickler_tls::Secured;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -19,7 +19,6 @@ use super::lease::Lease;
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
 use super::sender::Sender;
-use super::tunnel::{NotCarried, carry};
 
 /// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
 ///
@@ -137,3 +136,19 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
     }
     builder
 }
+
+/// Starts to carry what comes between a client and a backend, beginning with what the client has sent.
+async fn carry<C, B>(mut client: C, mut backend: B, first: Bytes, done: oneshot::Sender<()>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    if backend.write_all(&first).await.is_ok() {
+        // An error on either side drops both, which closes both.
+        let _ = copy_bidirectional(&mut client, &mut backend).await;
+    }
+    drop(done);
+}
+
+/// Why nothing is carried, and the client's connection back.
+pub(super) type NotCarried<C> = (FailureKind, C);
