@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use stickler_model::topology::{CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
-use stickler_model::{Entropy, Topology, standard};
+use stickler_model::{Entropy, Name, Topology, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{RandomFor, SitePki};
 use stickler_tls::{ClientTls, ServerTls};

@@ -5,10 +5,8 @@ use std::sync::{Arc, mpsc};
 use stickler_mock_client::Client;
 use stickler_model::action::RequestSpec;
 use stickler_model::event::Credentials;
-use stickler_model::topology::{
-    Acceptor, AppPool, ClientSpec, IisVersion, LinkSpec, Profile, Provider, ServerSpec, SiteSpec,
-};
-use stickler_model::{Entropy, Env, Event, Identity, Journal, Payload, Principal, RequestId, Topology, What};
+use stickler_model::topology::{AppPool, ClientSpec, LinkSpec, Profile, Provider, ServerSpec, SiteSpec};
+use stickler_model::{Entropy, Env, Event, Identity, Journal, Payload, Principal, RequestId, Topology, What, standard};
 use stickler_net::TokioNet;
 use stickler_wire::{Options, Site, WallClock};
 
@@ -41,16 +39,14 @@ struct Served {
 impl Served {
     fn start(errand: Errand) -> Self {
         let server = |number| ServerSpec {
-            name: format!("iis{number}").into(),
             providers: vec![Provider::Negotiate, Provider::Ntlm],
-            version: IisVersion::default(),
-            acceptor: Acceptor::default(),
             site: SiteSpec {
                 pool: AppPool::Service("svc-web".into()),
                 app_pool_credentials: errand.right_key,
                 persist_non_ntlm: errand.persists,
                 ..SiteSpec::default()
             },
+            ..standard::server(format!("iis{number}").into())
         };
         let topology = Topology {
             domain: corp(),
