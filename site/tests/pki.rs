@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use stickler_model::topology::{CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
-use stickler_model::{Entropy, Name, Topology, standard};
+use stickler_model::{Entropy, Topology, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{RandomFor, SitePki};
 use stickler_tls::{ClientTls, ServerTls};
@@ -113,12 +113,8 @@ async fn clients_reach_whoever_terminates_by_every_name_of_the_site_and_get_http
         // Passed through, the clients meet the server.
         (site(UpstreamTls::Own, false), "iis1"),
     ] {
-        let name = Name::from(server);
-        let shown = || {
-            pki.front_end(&name)
-                .or_else(|| pki.server(&standard::server(name.clone())).unwrap())
-                .expect("somebody terminates")
-        };
+        let spec = standard::server(server.into());
+        let shown = || pki.front_end(&spec.name).or_else(|| pki.server(&spec).unwrap()).expect("somebody terminates");
         for site in NAMES {
             assert_eq!(handshake(shown(), &pki.client(&"alice".into()), site).await, Ok(true), "{site}");
         }
