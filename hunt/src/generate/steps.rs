@@ -241,7 +241,7 @@ impl<'a> Steps<'a> {
         let count = self.draw.between(1, 3);
         let request = |number: u64| {
             let close = if number == count { "Connection: close\r\n" } else { "" };
-            format!("GET /raw/{number} HTTP/1.1\r\nHost: www.corp.example\r\n{close}\r\n")
+            format!("GET /echo/{number} HTTP/1.1\r\nHost: www.corp.example\r\n{close}\r\n")
         };
         let text: String = (1..=count).map(request).collect();
         self.actions.push(Action::SendRaw(RawSpec::new(client, text, PATIENCE)));
@@ -260,8 +260,8 @@ impl<'a> Steps<'a> {
         let id = TokenId(self.last_token);
         self.actions.push(Action::MakeToken { id, client: client.clone() });
         let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
-        let first = format!("GET /raw/1 {head}Authorization: ");
-        let rest = format!("\r\n\r\nGET /raw/2 {head}\r\nGET /raw/3 {head}Connection: close\r\n\r\n");
+        let first = format!("GET /echo/1 {head}Authorization: ");
+        let rest = format!("\r\n\r\nGET /echo/2 {head}\r\nGET /echo/3 {head}Connection: close\r\n\r\n");
         let bytes = vec![Piece::Text(first), Piece::Token(id), Piece::Text(rest)];
         self.actions.push(Action::SendRaw(RawSpec { client, bytes, patience: PATIENCE }));
     }

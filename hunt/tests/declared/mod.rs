@@ -41,7 +41,7 @@ const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// What no shipped scenario shows.
-const BESIDES: [Beside; 6] = [
+const BESIDES: [Beside; 8] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -79,6 +79,18 @@ const BESIDES: [Beside; 6] = [
         None,
         &[Fo7],
         "a check of the port sees a kernel that accepts, not a process that answers",
+    ),
+    (
+        &["tunnel"],
+        Some(Trait::Http2),
+        &[St2],
+        "over HTTP/2 there is no tunnel: each request has an upstream connection of its own, and logs on at it",
+    ),
+    (
+        &["l4-splice-proxy-v1", "l4-splice-proxy-v2"],
+        Some(Trait::Tls),
+        &[Hs7],
+        "IIS takes the PROXY protocol's header for a TLS message that makes no sense, and ends the connection",
     ),
 ];
 
