@@ -1,7 +1,7 @@
 //! HTTP/1.1 messages as clients and servers exchange them (RFC 9110, RFC 9112).
 //!
 //! Pure: [`head`] (reads the heads of requests and answers), [`fields`] (their header fields), [`framing`] (where the body
-//! of a message ends), [`body`] (takes a body out of its framing), [`write`] (the bytes of what is sent). Each of them
+//! of a message ends), [`body`] (takes a body out of its framing), [`mod@write`] (the bytes of what is sent). Each of them
 //! works on bytes that are there, in whatever parts they have come, and says when it needs more.
 //!
 //! Shell: [`wire`] reads from and writes to a stream, through buffers that the messages of a connection share.

@@ -119,6 +119,7 @@ fn l4() -> Vec<Mechanism> {
 }
 
 /// Nothing belongs to anybody.
+#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn shared() -> Vec<Mechanism> {
     let pooling = |name, summary, pool| Mechanism::l7_by(name, summary, Rules { pool: Some(pool), ..pooled() });
     vec![
@@ -400,6 +401,7 @@ fn pin_variants() -> Vec<Mechanism> {
 }
 
 /// With health checks.
+#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn checked() -> Vec<Mechanism> {
     let by = |name, summary, probe| Mechanism {
         checks: Some(check(probe)),

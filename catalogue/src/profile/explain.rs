@@ -42,7 +42,7 @@ pub(super) fn explain(profile: &Profile) -> String {
         Upgrades::Dropped => {}
         Upgrades::Passed => told.say("An upgrade is passed on", &["upgrades"]),
         Upgrades::Broken => {
-            told.say("A request to upgrade is passed on, and ends in 502 where the server agrees", &["upgrades"])
+            told.say("A request to upgrade is passed on, and ends in 502 where the server agrees", &["upgrades"]);
         }
     }
     if tunnels {

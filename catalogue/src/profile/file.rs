@@ -1,5 +1,6 @@
 //! Files of profiles.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use stickler_lb_core::{Layer, List, Text};
@@ -192,18 +193,18 @@ fn toml(header: &Header, facts: &[Fact]) -> String {
     let mut text = String::from("[[profile]]\n");
     let lines = [("name", name), ("group", group), ("product", product), ("versions", versions), ("config", config)];
     for (key, value) in lines {
-        text.push_str(&format!("{key} = {}\n", quoted(value)));
+        let _ = writeln!(text, "{key} = {}", quoted(value));
     }
-    text.push_str(&format!("layer = {}\n", layer.toml()));
+    let _ = writeln!(text, "layer = {}", layer.toml());
     if !notes.is_empty() {
         let notes: Vec<String> = notes.iter().map(|note| format!("    {},\n", quoted(note))).collect();
-        text.push_str(&format!("notes = [\n{}]\n", notes.concat()));
+        let _ = writeln!(text, "notes = [\n{}]", notes.concat());
     }
     let mut at = "";
     for Fact { what, toml, citation } in facts {
         let (section, key) = what.split_once('.').unwrap_or(("", what));
         if section != at {
-            text.push_str(&format!("\n[profile.{section}]\n"));
+            let _ = writeln!(text, "\n[profile.{section}]");
             at = section;
         }
         let cell = match citation {
@@ -212,7 +213,7 @@ fn toml(header: &Header, facts: &[Fact]) -> String {
             }
             Citation::Assumed { why } => format!("assumed = {toml}, why = {}", quoted(why)),
         };
-        text.push_str(&format!("{key} = {{ {cell} }}\n"));
+        let _ = writeln!(text, "{key} = {{ {cell} }}");
     }
     text
 }

@@ -150,7 +150,7 @@ impl<'t> Reader<'t> {
     /// A value, and what it rests on.
     fn cited<T: Value>(&mut self, name: &'static str) -> Read<Option<T>> {
         let what = self.whole(name);
-        let Some(cell) = self.lookup(name) else { return self.inherit(what) };
+        let Some(cell) = self.lookup(name) else { return self.inherit(&what) };
         let (value, citation) = match (cell.get_ref(), &self.source) {
             (DeValue::Table(table), _) => self.citation(&what, &cell.span(), table)?,
             (_, Some(source)) => (cell, source.clone()),
@@ -161,8 +161,8 @@ impl<'t> Reader<'t> {
         Ok(Some(read))
     }
 
-    fn inherit<T: Value>(&mut self, what: String) -> Read<Option<T>> {
-        let Some(fact) = self.inherited.iter().find(|fact| fact.what == what).cloned() else { return Ok(None) };
+    fn inherit<T: Value>(&mut self, what: &str) -> Read<Option<T>> {
+        let Some(fact) = self.inherited.iter().find(|fact| fact.what == *what).cloned() else { return Ok(None) };
         let value = DeValue::parse(&fact.toml).ok().and_then(|value| T::read(value.get_ref()));
         let read =
             value.ok_or_else(|| self.wrong(&format!("`{what}` is inherited and cannot be read: {}", fact.toml)))?;
@@ -219,13 +219,11 @@ impl Port for Reader<'_> {
     }
 
     fn needed<T: Value>(&mut self, name: &'static str, _meaning: &'static str, _value: T) -> Read<T> {
-        match self.cited(name)? {
-            Some(value) => Ok(value),
-            None => {
-                let message = format!("`{}` is missing: say it, or what is assumed and why", self.whole(name));
-                Err(self.wrong(&message))
-            }
+        if let Some(value) = self.cited(name)? {
+            return Ok(value);
         }
+        let message = format!("`{}` is missing: say it, or what is assumed and why", self.whole(name));
+        Err(self.wrong(&message))
     }
 
     fn section<T: Clone>(

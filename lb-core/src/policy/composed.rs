@@ -72,7 +72,7 @@ impl Composed {
             let member = move |backend: usize| backend % services == service % services;
             Selection::among(&rules.select, backends, member, Layer::L7, entropy)
         };
-        let turns = rules.workers.as_ref().map_or(1, WorkerRule::turns);
+        let turns = rules.workers.map_or(1, WorkerRule::turns);
         let workers = Workers::new(rules.workers, entropy.clone());
         let selections = std::iter::repeat_n(entropy, services * turns).enumerate().map(selection);
         let selections = selections.collect::<Result<_, _>>()?;

@@ -95,7 +95,7 @@ impl PerConnection {
     pub fn new(rules: FlowRules, farm: &Farm, entropy: Entropy) -> Result<Self, RuleError> {
         let backends = farm.backends.len();
         rules.workers.as_ref().map_or(Ok(()), WorkerRule::check)?;
-        let turns = rules.workers.as_ref().map_or(1, WorkerRule::turns);
+        let turns = rules.workers.map_or(1, WorkerRule::turns);
         let workers = Workers::new(rules.workers, entropy.clone());
         let selection = |entropy| Selection::new(&rules.select, backends, Layer::L4, entropy);
         let selections = std::iter::repeat_n(entropy, turns).map(selection).collect::<Result<_, _>>()?;

@@ -65,7 +65,7 @@ impl WorkerRule {
     }
 
     /// How many selections there are, each with turns of its own.
-    pub(super) const fn turns(&self) -> usize {
+    pub(super) const fn turns(self) -> usize {
         self.takers() as usize
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead, Upgrades};
@@ -47,14 +47,9 @@ pub(super) async fn forward<N: Net>(
     proxy: Arc<Proxy<N>>,
     peer: Peer,
     busy: Busy,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<AnswerBody<N>>, Unanswered> {
-    let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
-    if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
-        // It ends when the other side drops it.
-        let _ = unfinished.await;
-    }
-    let mut request = request;
+    in_turn(&proxy, &peer).await;
     let asked = Asked::of(&mut request, proxy.hops.upgrades, &peer);
     let (mut parts, body) = request.into_parts();
     let said = parts.headers.get(CONNECTION).filter(|_| proxy.hops.passes_connection).cloned();
@@ -78,15 +73,9 @@ pub(super) async fn forward<N: Net>(
     }
     let (mut step, mut edits) = proxy.shell.route(peer.id, id, &view(&parts, &peer));
     let progress = body.progress();
-    if let Some(said) = said {
-        parts.headers.insert(CONNECTION, said);
-    }
-    if let Some(asked) = &asked {
-        asked.put_into(&mut parts.headers);
-    }
+    pass_hop_fields(&mut parts.headers, said, asked.as_ref());
     let mut asked = asked.filter(|_| proxy.hops.upgrades == Upgrades::Passed);
-    let mut held = Some(Held { parts, body });
-    let mut attempts = 0;
+    let (mut held, mut attempts) = (Some(Held { parts, body }), 0);
     loop {
         let (at, backend, target, picked) = match step {
             Step::Send { at, sender, picked } => (at, sender.backend, Target::Idle(sender), picked),
@@ -132,6 +121,25 @@ pub(super) async fn forward<N: Net>(
         proxy.traffic(|traffic| traffic.failed(backend));
         let again = held.as_ref().map(|held| view(&held.parts, &peer));
         (step, edits) = proxy.shell.failed(at, id, &Failure { kind, attempts, again });
+    }
+}
+
+/// Waits for the request before this one, where only one goes at a time.
+async fn in_turn<N: Net>(proxy: &Proxy<N>, peer: &Peer) {
+    let alone = proxy.in_turn || peer.protocol == Protocol::Http1;
+    if let Some(unfinished) = alone.then(|| proxy.shell.unfinished(peer.id)).flatten() {
+        // It ends when the other side drops it.
+        let _ = unfinished.await;
+    }
+}
+
+/// Adds what is passed on of the fields that belong to the client's connection.
+fn pass_hop_fields(headers: &mut HeaderMap, said: Option<HeaderValue>, asked: Option<&Asked>) {
+    if let Some(said) = said {
+        headers.insert(CONNECTION, said);
+    }
+    if let Some(asked) = asked {
+        asked.put_into(headers);
     }
 }
 

@@ -120,7 +120,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
                 .into_iter()
                 .map(|(name, value)| Ok((name, ServerChange::of(value)?)))
                 .collect::<Result<_, ScriptError>>()?,
-            site: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
+            change: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
             workgroup,
             accounts: accounts.map(|accounts| accounts.entries),
             front,

@@ -27,7 +27,7 @@ pub(super) struct Site {
     pub(super) acceptor: topology::Acceptor,
     pub(super) servers: Vec<(String, ServerChange)>,
     /// What of the site differs from IIS's defaults, beside authentication.
-    pub(super) site: SiteChange,
+    pub(super) change: SiteChange,
     pub(super) workgroup: bool,
     /// Accounts that each server has; `None`: in a workgroup those of the directory, else none.
     pub(super) accounts: Option<Vec<(String, String)>>,
@@ -80,7 +80,7 @@ impl Site {
             server.providers = self.providers.clone().unwrap_or_else(|| server.providers.clone());
             server.acceptor = self.acceptor.clone();
             server.site = self.settings.clone();
-            self.site.apply(&mut server.site)?;
+            self.change.apply(&mut server.site)?;
             server.workgroup = self.workgroup;
             server.accounts = match &self.accounts {
                 None if self.workgroup => topology.domain.users.clone(),

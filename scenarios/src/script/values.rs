@@ -3,8 +3,9 @@
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
 #![expect(
     clippy::elidable_lifetime_names,
+    clippy::too_many_arguments,
     clippy::unnecessary_wraps,
-    reason = "`starlark_value` wants the lifetime by name, and Starlark a Result of every function"
+    reason = "`starlark_value` wants the lifetime by name, Starlark a Result of every function, and a script named arguments"
 )]
 
 use std::fmt;
