@@ -77,7 +77,7 @@ impl Realm {
         assert_eq!(text.matches("* Connected to").count(), 1, "{text}");
         let requests = text.split("> GET ").skip(1);
         let tokens = requests.map(|request| request.contains("> Authorization: Negotiate ")).collect();
-        let said = text.lines().filter_map(|line| line.strip_prefix("< persistent-auth: "));
+        let said = text.lines().filter_map(|line| line.strip_prefix("< Persistent-Auth: "));
         (tokens, said.map(|value| value.trim().to_owned()).collect())
     }
 }
@@ -166,7 +166,7 @@ fn providers_are_offered_in_the_order_given_and_decide_who_gets_in() {
         let more: Vec<&str> = providers.iter().flat_map(|provider| ["--provider", provider]).collect();
         let realm = Realm::start("l4-nat", 1, &more)?;
         let (_, head) = realm.served.curl(&["--include"]);
-        let offers = head.lines().filter_map(|line| line.strip_prefix("www-authenticate: "));
+        let offers = head.lines().filter_map(|line| line.strip_prefix("WWW-Authenticate: "));
         let offers: Vec<String> = offers.map(|offer| offer.trim().to_owned()).collect();
         Some((offers.join(", "), realm.negotiate(&[]).0, realm.served.alice(&[]).0))
     };

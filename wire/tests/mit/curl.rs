@@ -148,6 +148,7 @@ async fn a_ticket_holds_for_its_connection_or_for_its_request() {
     );
 }
 
+// A refusal comes before the body, of which the server has read nothing then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_is_pinned_on_401_is_not_pinned_by_a_ticket_that_comes_at_once() {
     let errand = Errand { balancer: "pin-on-401", bodies: &[10, 100_000, 3], ..PLAIN };
@@ -156,7 +157,7 @@ async fn what_is_pinned_on_401_is_not_pinned_by_a_ticket_that_comes_at_once() {
         story,
         [
             "iis1 1.1 Ticket with 10 bytes: 200 0x0 CORP\\alice",
-            "iis2 1.1 Anonymous with 100000 bytes: 401 0x5 nobody",
+            "iis2 1.1 Anonymous with 0 bytes: 401 0x5 nobody",
             "iis2 1.2 Ticket with 100000 bytes: 200 0x0 CORP\\alice",
             "iis2 1.3 Anonymous with 3 bytes: 200 0x0 CORP\\alice",
         ]
@@ -185,14 +186,11 @@ async fn a_ticket_for_another_key_and_a_user_without_tickets_are_refused_at_once
     let Some(story) = both(Errand { right_key: false, bodies: &[0, 100_000], ..PLAIN }).await else { return };
     assert_eq!(
         story,
-        [
-            "iis1 1.1 Ticket with 0 bytes: 401 0x8009030c nobody",
-            "iis1 1.2 Ticket with 100000 bytes: 401 0x8009030c nobody",
-        ]
+        ["iis1 1.1 Ticket with 0 bytes: 401 0x8009030c nobody", "iis1 1.2 Ticket with 0 bytes: 401 0x8009030c nobody"]
     );
     let story = both(Errand { logged_on: false, bodies: &[0, 3], ..PLAIN }).await.unwrap();
     assert_eq!(
         story,
-        ["iis1 1.1 Anonymous with 0 bytes: 401 0x5 nobody", "iis1 1.2 Anonymous with 3 bytes: 401 0x5 nobody"]
+        ["iis1 1.1 Anonymous with 0 bytes: 401 0x5 nobody", "iis1 1.2 Anonymous with 0 bytes: 401 0x5 nobody"]
     );
 }
