@@ -25,8 +25,9 @@
 //! ```
 //!
 //! `cargo test` then has one test for each shipped scenario that holds for every balancer in front of IIS, by the name
-//! of its group and its own: `handshake::lone_one_backend`. It fails where a MUST is violated. The end of the output has the requirements: how often each was put to the test, and where
-//! it was violated, with one example. A SHOULD that is not followed is shown there and fails nothing.
+//! of its group and its own: `handshake::lone_one_backend`. It fails where a MUST is violated. The end of the output has the
+//! requirements: how often each was put to the test, and where it was violated, with one example. A SHOULD that is not
+//! followed is shown there and fails nothing.
 //!
 //! The scenarios are played by their recorded plans. With the feature `scripts`, the scripts themselves are played: a test
 //! then fails also where an expectation of its script does not hold, and those few scenarios are not ignored that decide by

@@ -1,5 +1,6 @@
 //! Each defect that real products had is found by random plans, within two thousand, by its own requirement; and the
-//! mechanism without it is not accused by the same plans. The seeds are those of today's generator: whoever changes it writes them anew.
+//! mechanism without it is not accused by the same plans. The seeds are those of today's generator: whoever changes it
+//! writes them anew.
 
 mod declared;
 mod player;

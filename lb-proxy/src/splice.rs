@@ -87,8 +87,8 @@ impl SpliceConfig {
 
 /// Splices connections from `listener` to backends as the policy decides, until it is dropped.
 ///
-/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections live in tasks of `net`, so they
-/// end with its host. Returns only when the listener has failed for good.
+/// Half-closes pass through, and last for a limited time; when either side breaks, the other is closed. Connections live in
+/// tasks of `net`, so they end with its host. Returns only when the listener has failed for good.
 pub async fn serve_l4<N: Net>(net: N, listener: N::Listener, env: Env, service: SpliceConfig) {
     let SpliceConfig { farm, policy, limits, control, passive, send_proxy, accept_proxy } = service;
     let traffic = passive.map(|rule| Traffic::new(env.clone(), control.clone(), rule, farm.backends.len()));

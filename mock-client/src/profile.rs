@@ -1,4 +1,5 @@
-//! How the user agent of a client behaves, in the terms of `auth`. The data is [`Agent::behaviour`](stickler_model::agent::Agent::behaviour).
+//! How the user agent of a client behaves, in the terms of `auth`. The data is
+//! [`Agent::behaviour`](stickler_model::agent::Agent::behaviour).
 
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm::profile::NtlmProfile;

@@ -56,7 +56,8 @@ pub(crate) struct Shared<N: Net> {
     /// How far the client's clock is ahead, in seconds.
     pub(crate) skew: i64,
     pub(crate) http2: Http2,
-    /// The folders of the site that have challenged the client ([`Behaviour::expects_challenge`](stickler_model::agent::Behaviour)).
+    /// The folders of the site that have challenged the client
+    /// ([`Behaviour::expects_challenge`](stickler_model::agent::Behaviour)).
     pub(crate) challenged: Lock<Vec<(String, Scheme)>>,
     pub(crate) pool: Arc<ConnectionPool<N::Stream>>,
 }

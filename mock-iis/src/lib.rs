@@ -11,8 +11,8 @@
 //! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), [`log`].
 //! Shell: [`server`] (connections), `secure` (TLS on them), `http1` (HTTP/1.1 on them), `exchange` (one request on a
 //! connection), `acceptance` (who sent the request), `body` (reads it), `authority` (asks the DCs, over
-//! `stickler_netlogon`), `answer` (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the configuration of all of them. [`front_end`] is the
-//! same authentication for a balancer that terminates it.
+//! `stickler_netlogon`), `answer` (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the configuration of
+//! all of them. [`front_end`] is the same authentication for a balancer that terminates it.
 //!
 //! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
 //! or ask the DC first), and then, in `exchange`, the outcome with its response.

@@ -4,9 +4,9 @@
 //! behaviours are generated from it. The client under test acts by these facts and the oracle judges by them.
 //!
 //! Sources: for what uses WinINET, Microsoft's IEInternals, "Challenge-Response Authentication and Zero-Length Posts" (2010),
-//! and KB 251404. For the others: curl 7.88.1, run against a server that keeps state per connection, and its source (`lib/http.c`,
-//! `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's source
-//! (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
+//! and KB 251404. For the others: curl 7.88.1, run against a server that keeps state per connection, and its source
+//! (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's
+//! source (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
 
 use std::time::Duration;
 

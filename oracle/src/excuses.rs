@@ -260,8 +260,8 @@ fn lacks_ticket_because(index: &Index<'_>, request: &Request<'_>) -> Option<Part
 }
 
 /// Returns who is at fault if the request's last token is a ticket that a server refused: the client, if its clock is wrong
-/// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the ticket itself is valid;
-/// nor does a wrong channel binding, which has no code of Kerberos.
+/// and not the server's, otherwise the site, whose server cannot read it. A refused replay does not count, because the
+/// ticket itself is valid; nor does a wrong channel binding, which has no code of Kerberos.
 fn ticket_refused_because(index: &Index<'_>, request: &Request<'_>) -> Option<Party> {
     let last = index.sent(request).map(|(.., leg)| leg).filter(|&leg| leg != Leg::Anonymous).last();
     let error = request.events.iter().rev().find_map(|&event| match *index.what(event) {

@@ -2,8 +2,8 @@
 //!
 //! A backend is *up* while no fault and no drain affects it. A crash or a power loss lasts until the restart, a hang
 //! until the process resumes, a held link until its release, a drain until it is revoked. A reset and a change of settings
-//! have no duration, but a backend that had one is not up throughout the time around it. Faults that concern no backend (the DC, the balancer,
-//! a link to a client) are in `faults`.
+//! have no duration, but a backend that had one is not up throughout the time around it. Faults that concern no backend (the
+//! DC, the balancer, a link to a client) are in `faults`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

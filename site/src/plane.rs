@@ -17,8 +17,8 @@ impl DataPlane {
     /// The mechanism over this farm. What is random comes from `entropy`; `control` hears of drains and health checks.
     ///
     /// A mechanism that ends authentication needs a [`stickler_lb_proxy::Gate`] besides, which only a world has. So it
-    /// is with TLS: one at L7 ends it, with what a world puts into [`HttpProxyConfig::tls`] and [`HttpProxyConfig::upstream_tls`]; one at
-    /// L4 passes it on.
+    /// is with TLS: one at L7 ends it, with what a world puts into [`HttpProxyConfig::tls`] and
+    /// [`HttpProxyConfig::upstream_tls`]; one at L4 passes it on.
     ///
     /// # Errors
     /// The rules do not fit this farm.

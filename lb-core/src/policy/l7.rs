@@ -219,9 +219,9 @@ pub enum Work {
 
 /// The decisions of a balancer that reads HTTP.
 ///
-/// The data plane (`serve_l7` of `stickler-lb-proxy`) calls it under one lock and obeys. Pure: the same calls give the same answers.
-/// A downstream connection has one exchange at a time: the next request is put to the policy when the one before was
-/// reported finished, failed or closed, or was answered by the balancer itself. The streams of an HTTP/2 connection take
+/// The data plane (`serve_l7` of `stickler-lb-proxy`) calls it under one lock and obeys. Pure: the same calls give the same
+/// answers. A downstream connection has one exchange at a time: the next request is put to the policy when the one before
+/// was reported finished, failed or closed, or was answered by the balancer itself. The streams of an HTTP/2 connection take
 /// turns, too, unless [`L7Policy::takes_streams`].
 pub trait L7Policy: BackendAware<Work = Work> {
     /// Whether it can decide on several requests of one downstream connection at a time, which only HTTP/2 brings

@@ -16,8 +16,9 @@ use crate::UpstreamTls;
 
 /// Checks the backends of a farm by `rule` until it is dropped, and tells `control`.
 ///
-/// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` is how backends are spoken to that have it. The checks' connections are their own, and no client is ever served on
-/// one. Jitter is drawn from `env`. Tasks live in `net`, so they end with its host.
+/// `agent` logs on for [`stickler_lb_core::health::Probe::Logon`]; `tls` is how backends are spoken to that have it. The
+/// checks' connections are their own, and no client is ever served on one. Jitter is drawn from `env`. Tasks live in `net`,
+/// so they end with its host.
 pub async fn run<N: Net>(
     net: N,
     env: Env,

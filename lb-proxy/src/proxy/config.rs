@@ -79,8 +79,9 @@ pub struct Limits {
     /// Time without progress of an answer's body, while the client would take more; then both connections are closed.
     pub body: Duration,
     /// Time from the first byte of a request's head to its last; then the connection is closed. Also that for a PROXY
-    /// protocol header, where one has to come first, that for TLS to come about, that from an HTTP/2 connection's first byte to its first request,
-    /// that for its end once it was told to go, and that for the rest of a request that was answered before its end.
+    /// protocol header, where one has to come first, that for TLS to come about, that from an HTTP/2 connection's first byte
+    /// to its first request, that for its end once it was told to go, and that for the rest of a request that was answered
+    /// before its end.
     pub request_head: Duration,
     /// Time that a downstream connection may be idle; then it is closed. `None`: for ever, since an authenticated
     /// connection may be idle for as long as its user.

@@ -10,7 +10,8 @@
 //! for its user because of an identity that another client gave the connection: that is not freshly authenticated.
 //!
 //! **FO-7** is put to the test by each request that a client starts after that time from the death of the last backend,
-//! if none returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check. It is violated if the request
+//! if none returns before it ends and there is no fault elsewhere. *Prompt* means within the timeout of a check. It is
+//! violated if the request
 //! * ends in anything but 503, or in a 503 that is not prompt; or
 //! * ends without an answer, unless it was never sent on a connection opened since (it was refused) and that is prompt;
 //!   or

@@ -18,8 +18,8 @@
 //!   whole new handshake.
 //!
 //! **HS-5** is put to the test by each ended request of a client with wrong credentials. It is violated if the request
-//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3 HTTP requests, or what its packages cost if that is more, with
-//! the same allowance.
+//! ends in anything but 401 (or 407), unless the server that answered it wants no logon for it; or after more than 3 HTTP
+//! requests, or what its packages cost if that is more, with the same allowance.
 //!
 //! **HS-7** is put to the test by each ended request of a client without credentials. It is violated if the request ends
 //! without an answer, or if the client received more answers than it sent HTTP requests.

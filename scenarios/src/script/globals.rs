@@ -49,15 +49,16 @@ pub(super) const MAX_REASON: usize = 200;
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Describes the site; before the first client, and once. What is not given stays as it is:
     /// two backends, the standard directory, no lockout, 250 us of latency each way, no jitter, no TLS.
-    /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with their service principal names, those of `delegation` trusted to act on
-    /// for their users; `files` what the application opens below `/files/`, with who may read it. `tls` says what
-    /// a balancer at which TLS ends has behind it: `own`, `same` (its certificate) or `plain`. `controllers` are the DCs, in
-    /// the order in which servers ask them; `partner` is a second domain. `broken` says why nobody can log on at this site
-    /// whatever balancer is in front of it: what fails there is then not the balancer's fault.
-    /// `servers` says what differs at one: `server()`, or `windows_authentication()`, or one that is not IIS. The parts below
-    /// the paths of `anonymous`, and the methods of `anonymous_methods`, need no logon; with `anonymous_windows_too` who has
-    /// logged on is known there as well. `workgroup`: the servers are in no domain, and have the accounts of `accounts`, by
-    /// default those of the directory. `connection_timeout` is in seconds.
+    /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with
+    /// their service principal names, those of `delegation` trusted to act on for their users; `files` what the application
+    /// opens below `/files/`, with who may read it. `tls` says what a balancer at which TLS ends has behind it: `own`,
+    /// `same` (its certificate) or `plain`. `controllers` are the DCs, in the order in which servers ask them; `partner` is
+    /// a second domain. `broken` says why nobody can log on at this site whatever balancer is in front of it: what fails
+    /// there is then not the balancer's fault. `servers` says what differs at one: `server()`, or
+    /// `windows_authentication()`, or one that is not IIS. The parts below the paths of `anonymous`, and the methods of
+    /// `anonymous_methods`, need no logon; with `anonymous_windows_too` who has logged on is known there as well.
+    /// `workgroup`: the servers are in no domain, and have the accounts of `accounts`, by default those of the directory.
+    /// `connection_timeout` is in seconds.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,

@@ -139,7 +139,8 @@ pub struct HeaderRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRule {
-    /// A connection that could not be opened, or on which TLS did not come about. Nothing has been sent, so trying again is safe for every request.
+    /// A connection that could not be opened, or on which TLS did not come about. Nothing has been sent, so trying again is
+    /// safe for every request.
     pub connect: Connect,
     /// A connection that ended before any byte of an answer came. The request may have been processed.
     pub lost: Lost,

@@ -28,7 +28,8 @@ impl ConnectionTable {
     /// Notes that a request came by this downstream connection; its first request reclaims what is parked for the
     /// client's address.
     ///
-    /// A connection that is new to the table is that of this worker. Returns `false` and changes nothing if the downstream connection cannot have another request under way.
+    /// A connection that is new to the table is that of this worker. Returns `false` and changes nothing if the downstream
+    /// connection cannot have another request under way.
     pub(in super::super) fn accept_request(
         &mut self,
         now: Time,
