@@ -193,6 +193,19 @@ fn a_handshake_stays_on_its_connection_though_another_cookie_has_come() {
 }
 
 #[test]
+fn a_user_who_may_not_have_something_tries_to_log_on_once_more() {
+    let script = r#"
+site(backends = 1)
+alice = curl("alice")
+alice.get("/one").expect(status = 200)
+alice.get("/forbidden/x").expect(status = 401, requests = 3)
+"#;
+    assert_eq!(grade(script, "l4-nat", Hs1), Ok);
+    let asked_again = script.replace("backends = 1", "backends = 2").replace("/forbidden/x", "/two");
+    assert_eq!(grade(&asked_again, "pin-on-authorization+B6", Hs1), Violated);
+}
+
+#[test]
 fn the_drain_of_the_last_backend_is_the_scripts_doing() {
     let script = "site(backends = 1)\ndrain('iis1')\nalice = browser('alice')\nalice.get('/')\n";
     assert_eq!(blame(script, "pin-on-401", Hs1), (NotExercised, vec![Script]));

@@ -10,7 +10,8 @@
 //!   no token was ever sent, 1 for Kerberos. An anonymous request precedes them unless the client is pre-emptive. So NTLM
 //!   has 3, pre-emptive 2, Kerberos 2, pre-emptive 1, and NTLM after a refused ticket 4. A pre-emptive client that takes
 //!   its connection for authenticated sends an anonymous request first: this is allowed if it has only a ticket (ST-2
-//!   judges that it was asked again), or if the site authenticates each request (`authPersistSingleRequest`). A ticket
+//!   judges that it was asked again), if the site authenticates each request (`authPersistSingleRequest`), or if the answer
+//!   was 401.3: the connection is the user's, who may not have this, and the client tries to log on all the same. A ticket
 //!   that is refused because of the client's clock (KRB_AP_ERR_SKEW, RFC 4120 5.9.1) may be sent once more, and so may a
 //!   request that a server reset on an HTTP/2 stream so that the client switches to HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113
 //!   7). One more is allowed if the client lost a connection meanwhile or since its last request, because the first
@@ -139,7 +140,11 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
         .iter()
         .any(|&event| matches!(*index.what(event), What::ServerTicket { error: KRB_AP_ERR_SKEW, .. }));
     let (ticket, ntlm) = (has(Leg::Ticket), has(Leg::Negotiate));
-    let anonymous = !request.preemptive || asked() && (single() || ticket && !ntlm);
+    let forbidden = || {
+        let mut answers = index.answered(request).filter(|answer| answer.leg == Leg::Anonymous);
+        answers.any(|answer| answer.is_forbidden() && request.is_taken_for_own_user(&answer))
+    };
+    let anonymous = !request.preemptive || asked() && (single() || forbidden() || ticket && !ntlm);
     let ntlm = if ntlm || !ticket { 2 } else { 0 };
     usize::from(anonymous)
         + usize::from(ticket)
