@@ -61,6 +61,8 @@ const DIALECT: Dialect = Dialect {
 static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
     GlobalsBuilder::extended_by(&[LibraryExtension::Print, LibraryExtension::StructType])
         .with(globals::functions)
+        .with(globals::sites)
+        .with(globals::clients)
         .build()
 });
 
