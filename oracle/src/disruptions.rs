@@ -49,14 +49,15 @@ impl<'t> Disruptions<'t> {
     }
 
     /// Returns how many connections the client lost while the request ran, or since an earlier request of the same
-    /// client ended. A connection is lost when the peer closed it or it broke, not when the client closed it.
+    /// client ended. A connection is lost when the peer closed it or it broke, and not when the client closed it, unless
+    /// the script disconnected the client while the request ran: then it begins again on another one.
     pub(crate) fn lost(&self, request: &Request<'t>) -> usize {
         let (Some(end), Some(client)) = (request.ended, self.clients.get(request.client)) else {
             return 0;
         };
         let earlier = client.ends.partition_point(|&event| event < request.started);
         let from = earlier.checked_sub(1).map_or(0, |last| client.ends[last]);
-        count_between(&client.lost, from, end.event)
+        count_between(&client.lost, from, end.event) + count_between(&client.disconnects, request.started, end.event)
     }
 
     /// Returns whether the script disconnected the client while the request was under way.

@@ -193,6 +193,21 @@ fn a_handshake_stays_on_its_connection_though_another_cookie_has_come() {
 }
 
 #[test]
+fn a_client_that_the_script_disconnects_begins_again() {
+    let script = r#"
+site(backends = 2, providers = ["Negotiate"], services = {"svc-web": ["HTTP/www.corp.example"]},
+     authentication = windows_authentication(pool = "svc-web", kernel_mode = False))
+alice = browser("alice")
+request = alice.start("GET", "/")
+advance(ms = 3)
+alice.disconnect()
+request.wait().expect(status = 200, requests = 3)
+"#;
+    assert_clean(script, "pin-passive");
+    assert_clean(script, "l4-nat");
+}
+
+#[test]
 fn a_user_who_may_not_have_something_tries_to_log_on_once_more() {
     let script = r#"
 site(backends = 1)
