@@ -41,7 +41,7 @@ const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// What no shipped scenario shows.
-const BESIDES: [Beside; 8] = [
+const BESIDES: [Beside; 9] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -71,8 +71,9 @@ const BESIDES: [Beside; 8] = [
     (
         &["pin-services"],
         None,
-        &[St2],
-        "a client has a connection for each service, and logs on at each: on its own connection it is asked again",
+        &[Hs1, St2],
+        "a client has a connection for each service, and logs on at each: on its own connection it is asked again, and \
+         begins with a request without credentials",
     ),
     (
         &["l4-checked", "l4-silent-on-down", "l4-moved-on-down", "pin-close-on-down", "pin-moved-on-down"],
@@ -91,6 +92,12 @@ const BESIDES: [Beside; 8] = [
         Some(Trait::Tls),
         &[Hs7],
         "IIS takes the PROXY protocol's header for a TLS message that makes no sense, and ends the connection",
+    ),
+    (
+        &["pin-moved-on-down"],
+        None,
+        &[St2],
+        "when a server goes down, its clients' connections lead to another one, which asks them again",
     ),
 ];
 
