@@ -132,7 +132,7 @@ pub(crate) struct Explain {
     pub(crate) format: Explanation,
 }
 
-/// How to explain a balancer.
+/// The form in which a balancer is explained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Explanation {
     /// For people.

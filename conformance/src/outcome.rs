@@ -17,7 +17,7 @@ pub(crate) struct Outcome {
     pub(crate) judged: Vec<Judged>,
     /// The script's own expectations that did not hold.
     pub(crate) failures: Vec<String>,
-    /// Why it did not come to its end: most often, the balancer panicked.
+    /// Why the scenario was not played to its end: most often, the balancer panicked.
     pub(crate) stopped: Option<String>,
     /// What else is not as it has to be: a requirement that was not put to the test.
     pub(crate) missed: Vec<String>,

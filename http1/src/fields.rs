@@ -9,14 +9,14 @@ pub struct Fields {
     pub(crate) spans: Vec<Span>,
 }
 
-/// Where a field is in the text.
+/// The places of a field's name and value in the text, each as start and end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) name: (u32, u32),
     pub(crate) value: (u32, u32),
 }
 
-/// What finds the values of a field by its name, which is compared without regard to case.
+/// Header fields that can be looked up by name. The case of letters makes no difference.
 pub trait Lookup {
     /// Returns each value of the field, in order.
     fn all(&self, name: &str) -> impl Iterator<Item = &[u8]>;

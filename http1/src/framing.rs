@@ -6,11 +6,11 @@ use crate::head::{RequestHead, ResponseHead, Version};
 /// How a message shows where its body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// It has this many bytes; 0 if there is no body.
+    /// The body has this many bytes; 0 if there is no body.
     Length(u64),
-    /// It comes in chunks, of which the last one is empty.
+    /// The body comes in chunks, of which the last one is empty.
     Chunked,
-    /// It ends with the connection. Only an answer can be so.
+    /// The body ends with the connection. Only an answer can have such a body.
     UntilClose,
 }
 

@@ -19,10 +19,10 @@ pub enum HeadError {
     /// The head is longer than the limit, or has no end within it.
     #[error("the head is too long")]
     TooLong,
-    /// It has more fields than the limit.
+    /// The head has more fields than the limit.
     #[error("the head has too many fields")]
     TooManyFields,
-    /// It is not HTTP/1.
+    /// The bytes are not a head of HTTP/1.
     #[error("{0}")]
     Malformed(#[from] httparse::Error),
 }

@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads the head of the next request. Returns whether there is one: `false` if the peer has ended its side instead.
     ///
     /// # Errors
-    /// Why there is no head.
+    /// The connection broke, or the bytes are not the head of a request.
     pub async fn request(&mut self, head: &mut RequestHead, limits: HeadLimits) -> Result<bool, ReadError> {
         loop {
             if !self.input.is_empty()
@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads until more of a body has come, and gives that to `data`. Returns whether the body is complete.
     ///
     /// # Errors
-    /// Why it cannot be completed.
+    /// The body cannot be completed.
     pub async fn body(&mut self, decoder: &mut BodyDecoder, data: impl FnMut(&[u8])) -> Result<bool, ReadError> {
         if self.input.is_empty() && !decoder.is_complete() && self.fill().await? == 0 {
             return if decoder.end() { Ok(true) } else { Err(ReadError::Ended) };

@@ -31,9 +31,9 @@ pub(crate) enum Sender<S> {
     Http1 {
         /// `None` while the connection is at rest.
         wire: Option<Box<ClientWire<S>>>,
-        /// Where it rests.
+        /// The connection while no request uses it.
         rest: Arc<Rest<S>>,
-        /// What records its end.
+        /// The task that records the end of the connection.
         open: Arc<Open<S>>,
     },
     /// HTTP/2: concurrent requests.

@@ -1,20 +1,21 @@
 //! The HTTP answers in what comes back on a bare connection.
 
+use bytes::{Buf as _, BytesMut};
+use stickler_http1::{BodyDecoder, Framing, Lookup as _, ResponseHead};
 use stickler_model::What;
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Served;
 
-/// Most header fields of an answer that is read.
-const MOST_FIELDS: usize = 64;
+use crate::http1::HEAD;
 
 /// Returns the events for the HTTP/1.1 answers that these bytes begin with, in order. It ends where the bytes are no longer
 /// whole answers: what is not HTTP is nobody's answer.
 ///
 /// An answer without a length lasts until the end of the bytes.
-pub fn raw_answers(mut bytes: &[u8]) -> Vec<What> {
+pub fn raw_answers(bytes: &[u8]) -> Vec<What> {
+    let mut bytes = BytesMut::from(bytes);
     let mut answers = Vec::new();
-    while let Some((status, application, rest)) = answer(bytes) {
-        bytes = rest;
+    while let Some((status, application)) = answer(&mut bytes) {
         if status < 200 {
             continue;
         }
@@ -28,54 +29,17 @@ pub fn raw_answers(mut bytes: &[u8]) -> Vec<What> {
     answers
 }
 
-/// Reads the first answer: its status, what the application says in it, and the bytes after it.
-fn answer(bytes: &[u8]) -> Option<(u16, Option<AppAnswer>, &[u8])> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(bytes).ok()? else { return None };
-    let (status, rest) = (head.code?, bytes.get(length..)?);
-    let field = |name: &str| head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    if status < 200 || matches!(status, 204 | 304) {
-        return Some((status, None, rest));
-    }
-    let chunked =
-        field("Transfer-Encoding").is_some_and(|field| field.value.to_ascii_lowercase().ends_with(b"chunked"));
-    let (body, rest) = if chunked {
-        dechunk(rest)?
-    } else {
-        let length = match field("Content-Length") {
-            Some(field) => std::str::from_utf8(field.value).ok()?.trim().parse().ok()?,
-            None => rest.len(),
-        };
-        let (body, rest) = rest.split_at_checked(length)?;
-        (body.to_vec(), rest)
-    };
-    let json = field("Content-Type").is_some_and(|field| field.value.starts_with(b"application/json"));
-    let application = if json { serde_json::from_slice(&body).ok() } else { None };
-    Some((status, application, rest))
-}
-
-/// Reads a body in chunks (RFC 9112 7.1): the body, and the bytes after it.
-fn dechunk(mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+/// Takes the first answer: its status, and what the application says in it.
+fn answer(bytes: &mut BytesMut) -> Option<(u16, Option<AppAnswer>)> {
+    let mut head = ResponseHead::default();
+    let length = head.parse(bytes, HEAD).ok()??;
+    bytes.advance(length);
+    let mut decoder = BodyDecoder::new(Framing::of_response(&head, false).ok()?);
     let mut body = Vec::new();
-    loop {
-        let httparse::Status::Complete((start, size)) = httparse::parse_chunk_size(bytes).ok()? else { return None };
-        let size = usize::try_from(size).ok()?;
-        bytes = bytes.get(start..)?;
-        if size == 0 {
-            // The trailer section ends with an empty line.
-            loop {
-                let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
-                bytes = bytes.get(end + 2..)?;
-                if end == 0 {
-                    return Some((body, bytes));
-                }
-            }
-        }
-        let (chunk, rest) = bytes.split_at_checked(size)?;
-        body.extend_from_slice(chunk);
-        bytes = rest.strip_prefix(b"\r\n")?;
-    }
+    let whole = decoder.decode(bytes, |data| body.extend_from_slice(data)).ok()? || decoder.end();
+    let json = head.fields().first("Content-Type").is_some_and(|kind| kind.starts_with(b"application/json"));
+    let application = if json { serde_json::from_slice(&body).ok() } else { None };
+    whole.then(|| (head.status(), application))
 }
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ agents! {
         expectation: None,
         early_answer: EarlyAnswer::Finishes,
     };
-    /// What uses WinINET: Internet Explorer, Edge in IE mode, Office.
+    /// Programs that use WinINET: Internet Explorer, Edge in IE mode, Office.
     ///
     /// As the browser, but where a folder of the site has challenged it, a new connection begins with the Negotiate leg at
     /// once for that folder and all below it. It holds a body back until the challenge has come, so that it is not sent twice;

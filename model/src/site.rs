@@ -29,7 +29,7 @@ pub struct SiteSpec {
     /// `connectionTimeout`: how long a connection may be idle before the server closes it.
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
-    /// What needs no logon.
+    /// The parts of the site that need no logon.
     #[serde(skip_serializing_if = "AnonymousSpec::is_nothing")]
     pub anonymous: AnonymousSpec,
     /// Extended protection.

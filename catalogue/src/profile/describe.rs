@@ -33,7 +33,7 @@ struct Entry {
     section: &'static str,
     name: &'static str,
     meaning: &'static str,
-    /// What it may be, and whether it is needed; `None` for a section.
+    /// The values that the key takes, and whether it is needed; `None` for a section.
     kind: Option<(String, bool)>,
 }
 

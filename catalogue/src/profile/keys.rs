@@ -53,10 +53,10 @@ pub(super) fn blank(layer: Layer) -> Mechanism {
 #[expect(clippy::too_many_lines, reason = "a list of keys, one after the other")]
 pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechanism> {
     let Mechanism {
-        name,
-        id,
-        summary,
-        layer,
+        name: _,
+        id: _,
+        summary: _,
+        layer: _,
         kind,
         checks,
         passive,
@@ -65,7 +65,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         pipelining,
         hops,
         tls_drifts,
-        defects,
+        defects: _,
     } = mechanism;
     let (kind, carriage, ends_authentication, pipelining, hops, tls_drifts) = match kind {
         Kind::PerConnection(rules) => {
@@ -114,21 +114,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         health::BLANK,
         health::passive,
     )?;
-    Ok(Mechanism {
-        name,
-        id,
-        summary,
-        layer,
-        kind,
-        checks,
-        passive,
-        carriage,
-        ends_authentication,
-        pipelining,
-        hops,
-        tls_drifts,
-        defects,
-    })
+    Ok(Mechanism { kind, checks, passive, carriage, ends_authentication, pipelining, hops, tls_drifts, ..mechanism })
 }
 
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";

@@ -71,11 +71,11 @@ pub(super) struct Reader<'t> {
     profile: Part<'t>,
     /// The section at hand; `None` outside of sections.
     section: Option<Part<'t>>,
-    /// What bare values rest on: the source that the profile states for all of them.
+    /// The source that the profile states for all values that state none of their own.
     source: Option<Citation>,
-    /// What holds where the profile itself says nothing: the values of the one that it extends.
+    /// The values of the profile that this one extends. They hold where this one says nothing.
     inherited: Vec<Fact>,
-    /// Which keys there are.
+    /// The layer of the balancer, which decides which keys exist.
     layer: Layer,
     pub(super) facts: Vec<Fact>,
 }
@@ -105,15 +105,15 @@ impl<'t> Reader<'t> {
         ProfileError::at(self.path, self.text, span, message)
     }
 
-    /// What stands beside the values: a plain value of the profile itself, with its place.
+    /// Reads a key of the profile itself whose value has no source, such as its name, with its place.
     pub(super) fn plain<T: Value>(&mut self, name: &'static str) -> Read<Option<Spanned<T>>> {
         let Some(value) = self.lookup(name) else { return Ok(None) };
         let read = T::read(value.get_ref()).ok_or_else(|| self.unfit::<T>(name, &value.span()))?;
         Ok(Some(Spanned::new(value.span(), read)))
     }
 
-    /// That a key that is there is none of those that there are: of these, besides those that were asked for.
-    /// `elsewhere` says what is known of it otherwise.
+    /// Checks that the section has no other keys than those that were read before and `keys`. `elsewhere` explains a key
+    /// that exists in another place.
     pub(super) fn only(&self, keys: &[&str], elsewhere: impl Fn(&str) -> Option<String>) -> Read<()> {
         let part = self.part();
         let known = || part.known.iter().chain(keys);

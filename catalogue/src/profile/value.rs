@@ -10,10 +10,10 @@ use toml::de::DeValue;
 
 /// A value of a profile.
 pub(super) trait Value: Sized {
-    /// What it may be, for the description and for errors: "a number of 0 to 255".
+    /// Describes the values of this type, for the documentation and for errors: "a number of 0 to 255".
     fn kind() -> String;
 
-    /// Reads it. `None`: it is not of this kind.
+    /// Reads a value. Returns `None` if it is not of this type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
 
     /// Writes it as TOML.

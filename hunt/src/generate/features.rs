@@ -59,7 +59,7 @@ features! {
     at_once,
     /// Requests as raw bytes, several in a row.
     pipelines,
-    /// The same behind the client's first token.
+    /// Raw requests in a row, of which the first carries the token with which its client logs on.
     logged_on_pipelines,
     /// Clients that close their connections.
     disconnects,

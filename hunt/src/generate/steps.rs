@@ -70,7 +70,7 @@ pub(super) struct Steps<'a> {
     actions: Vec<Action>,
     last_request: u32,
     last_token: u32,
-    /// Who has a connection from the port that clients share.
+    /// The client that has a connection from the port that clients share.
     at_port: Option<Name>,
     under_way: Vec<RequestId>,
     /// Servers that are down or hang, with what mends them.

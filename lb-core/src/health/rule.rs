@@ -57,9 +57,9 @@ pub enum Probe {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// Those whose status is in one of these ranges ...
+    /// The status of an answer that counts as alive is in one of these ranges.
     pub statuses: List<Statuses>,
-    /// ... and whose body holds this string; empty: whatever the body is. A data plane looks at the beginning of a body
+    /// The body of such an answer holds this string; an empty string allows any body. A data plane looks at the beginning of a body
     /// (`stickler-lb-proxy`: 64 KiB).
     pub find: Text,
 }

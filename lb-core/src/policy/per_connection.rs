@@ -37,9 +37,9 @@ pub struct FlowRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FlowsOnDown {
-    /// Nothing: their packets still go there.
+    /// Nothing happens to the connections: their packets still go to the backend.
     Nothing,
-    /// They end on both sides: AWS NLB (RST).
+    /// The connections end on both sides: AWS NLB (RST).
     Closed,
     /// Their packets are dropped, so that both ends find out by their own patience: LVS, whose `expire_nodest_conn` is off
     /// by default (Linux, `Documentation/networking/ipvs-sysctl.rst`).
@@ -53,9 +53,9 @@ pub enum FlowsOnDown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
-    /// It is refused.
+    /// The connection is refused.
     Refused,
-    /// It is dropped in silence: clouds whose packets lead nowhere.
+    /// The connection's packets are dropped, and nobody is told: clouds whose addresses lead nowhere.
     Dropped,
 }
 

@@ -107,14 +107,14 @@ pub enum Host {
     Repicked,
 }
 
-/// Which requests a pin is for.
+/// The requests that go over a pinned connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Covers {
-    /// All of its client's.
+    /// All requests of the client.
     All,
-    /// Those with credentials of the pin's schemes alone; the others of the same client use the pool, where nobody knows
-    /// whom they meet.
+    /// Only requests with credentials of the pin's schemes. The other requests of the same client use the pool, over
+    /// connections that other clients may have authenticated.
     WithCredentials,
 }
 

@@ -14,36 +14,36 @@ use super::hash::hash;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerRule {
-    /// How many, from 1.
+    /// The number of workers, at least 1.
     pub count: u16,
-    /// Which one a client's connection lands on, for as long as it lasts.
+    /// The rule by which a client's connection lands on a worker, where it stays.
     pub landing: Landing,
-    /// Whether each takes turns by itself.
+    /// Whether each worker counts the turns of round robin by itself.
     pub turns: Turns,
 }
 
-/// Which worker a connection lands on.
+/// The rule by which a connection lands on a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Landing {
-    /// That which a hash of the client's address and port names: `SO_REUSEPORT` of Linux (socket(7)), nginx `reuseport`.
+    /// A hash of the client's address and port names the worker: `SO_REUSEPORT` of Linux (socket(7)), nginx `reuseport`.
     Hash,
-    /// Each in turn.
+    /// The workers take connections in turn.
     RoundRobin,
-    /// Any, as the kernel wakes them: as the seed has it.
+    /// The kernel wakes any of the workers: the seed decides.
     Random,
-    /// The first that serves nobody, so that the next client inherits what the last one left: prefork servers. Where all
-    /// are busy, that which has the fewest connections.
+    /// The first worker that serves nobody takes the connection, so that the next client inherits what the last one left: prefork servers. Where
+    /// all are busy, the one with the fewest connections takes it.
     Idle,
 }
 
-/// Whose turns round robin counts.
+/// The turns that round robin counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Turns {
-    /// Each worker's: nginx without `zone`, Envoy, httpd's threads of other processes.
+    /// Each worker counts its own: nginx without `zone`, Envoy, httpd's threads of other processes.
     Own,
-    /// The balancer's, whichever worker chooses: HAProxy's threads.
+    /// All workers share one count: HAProxy's threads.
     Shared,
 }
 

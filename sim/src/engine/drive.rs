@@ -14,13 +14,14 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use super::clock::Clock;
-use super::hosts::{HostId, Shared};
+use super::hosts::HostId;
 use super::net::SimNet;
 use super::network::Network;
 use super::packet::PacketLog;
 use super::park::Park;
 use super::router::PacketRouter;
 use super::settings::{EngineError, Link, Settings, Stopped};
+use super::shared::Shared;
 
 /// tokio's timers fire on whole milliseconds only.
 const TIMER_TICK: u64 = 1_000_000;

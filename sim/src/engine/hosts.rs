@@ -2,21 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::ThreadId;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use turmoil_net::{EnterGuard, HostId as KernelId, KernelConfig};
 
-use super::clock::Clock;
 use super::freeze::Ice;
 use super::handshakes::Handshakes;
 use super::packet::Segment;
 use super::ports::{FlowName, NameState, NamedFlows};
-use super::settings::{EngineError, Settings, TaskPanic};
+use super::settings::{EngineError, Settings};
 
 /// A logical host of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,110 +23,6 @@ pub struct HostId(u32);
 pub(super) struct Life {
     pub(super) host: HostId,
     number: u32,
-}
-
-/// What sockets and tasks share with the engine. A stream may outlive its engine, and may be
-/// dropped on another thread, where there is no kernel to close it in.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) runtime: Handle,
-    pub(super) clock: Clock,
-    /// Set where a kernel may have something to emit.
-    dirty: AtomicBool,
-    open: AtomicBool,
-    /// Set where a router may have something to do that no packet asked for.
-    kicked: AtomicBool,
-    thread: ThreadId,
-    panicked: AtomicBool,
-    panics: Mutex<VecDeque<TaskPanic>>,
-    /// How often tasks were polled since all of them were idle.
-    polls: AtomicU32,
-    registry: Mutex<Registry>,
-}
-
-impl Shared {
-    pub(super) fn new(
-        settings: &Settings,
-        clock: Clock,
-        runtime: Handle,
-    ) -> Result<(Arc<Self>, EnterGuard), EngineError> {
-        let (registry, guard) = Registry::new(settings)?;
-        let shared = Self {
-            runtime,
-            clock,
-            dirty: AtomicBool::new(false),
-            open: AtomicBool::new(true),
-            kicked: AtomicBool::new(false),
-            thread: std::thread::current().id(),
-            panicked: AtomicBool::new(false),
-            panics: Mutex::default(),
-            polls: AtomicU32::new(0),
-            registry: Mutex::new(registry),
-        };
-        Ok((Arc::new(shared), guard))
-    }
-
-    /// Hosts and addresses. Never held while a kernel, a task or a callback runs.
-    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that a kernel may have something to emit.
-    pub(super) fn mark_dirty(&self) {
-        self.dirty.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a kernel may have something to emit; resets the note.
-    pub(super) fn take_dirty(&self) -> bool {
-        self.dirty.swap(false, Ordering::Relaxed)
-    }
-
-    /// Notes that a router may have something to do.
-    pub(super) fn kick(&self) {
-        self.kicked.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a router may have something to do; resets the note.
-    pub(super) fn take_kick(&self) -> bool {
-        self.kicked.swap(false, Ordering::Relaxed)
-    }
-
-    /// The engine is gone, or going: sockets must not touch kernels any more.
-    pub(super) fn close(&self) {
-        self.open.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether the kernels are there, on this thread.
-    pub(super) fn is_reachable(&self) -> bool {
-        self.open.load(Ordering::Relaxed) && std::thread::current().id() == self.thread
-    }
-
-    pub(super) fn record_panic(&self, panic: TaskPanic) {
-        self.panics.lock().unwrap_or_else(PoisonError::into_inner).push_back(panic);
-        self.panicked.store(true, Ordering::Relaxed);
-    }
-
-    /// Counts the poll of a task; whether it may take place. A task that never waits would be polled for ever.
-    pub(super) fn may_poll(&self) -> bool {
-        let polls = self.polls.load(Ordering::Relaxed);
-        self.polls.store(polls.saturating_add(1), Ordering::Relaxed);
-        polls < MOST_POLLS
-    }
-
-    /// Notes that all tasks are idle.
-    pub(super) fn note_idle(&self) {
-        self.polls.store(0, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_panic(&self) -> Option<TaskPanic> {
-        if !self.panicked.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
-        let panic = panics.pop_front();
-        self.panicked.store(!panics.is_empty(), Ordering::Relaxed);
-        panic
-    }
 }
 
 /// Where an arriving segment goes.
@@ -148,10 +40,6 @@ pub(super) enum Arrival {
 
 /// Kernels connect from ports of this range up (turmoil-net's ephemeral ports).
 pub(super) const FIRST_PORT: u16 = 49152;
-
-/// The most polls of tasks between two instants at which all of them are idle. 10,000 clients that begin at one instant
-/// take some hundred thousand.
-pub(super) const MOST_POLLS: u32 = 2_000_000;
 
 /// Listening addresses that fit in one kernel's subnet, after its first address.
 const MOST_SLOTS: usize = 254;
@@ -219,7 +107,7 @@ struct Host {
 }
 
 impl Registry {
-    fn new(settings: &Settings) -> Result<(Self, EnterGuard), EngineError> {
+    pub(super) fn new(settings: &Settings) -> Result<(Self, EnterGuard), EngineError> {
         let kernel_count = settings.kernels;
         if !(1..=255).contains(&kernel_count) {
             return Err(EngineError::Setting { name: "kernels", value: kernel_count, expected: "1 to 255" });

@@ -14,7 +14,8 @@
 //! * [`Settings`], [`Link`], errors (`settings.rs`); [`Clock`] (`clock.rs`).
 //! * [`PacketRouter`] (`router.rs`): virtual addresses; [`Nat`] (`nat.rs`): a layer-4 balancer's table.
 //! * [`PacketRecord`] (`packet.rs`): what a packet log gets to see.
-//! * `hosts.rs`: logical hosts over kernels, address translation; `ports.rs`: ports of a host's choice;
+//! * `shared.rs`: the state that sockets and tasks share with the engine;
+//!   `hosts.rs`: logical hosts over kernels, address translation; `ports.rs`: ports of a host's choice;
 //!   `handshakes.rs`: those that are not complete;
 //!   `freeze.rs`: hosts that hang; `links.rs`: delay, loss, order,
 //!   partitions; `network.rs`: joins the two on the path of a packet.
@@ -42,6 +43,7 @@ mod park;
 mod ports;
 mod router;
 mod settings;
+mod shared;
 mod stream;
 
 pub use clock::Clock;

@@ -15,9 +15,10 @@ use turmoil_net::HostId as KernelId;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 use super::freeze::Ice;
-use super::hosts::{FIRST_PORT, HostId, Life, ListenError, MOST_POLLS, Shared, is_host_address};
+use super::hosts::{FIRST_PORT, HostId, Life, ListenError, is_host_address};
 use super::ports::NameState;
 use super::settings::{EngineError, TaskPanic};
+use super::shared::{MOST_POLLS, Shared};
 use super::stream::SimStream;
 
 /// The simulated arm of [`Net`]: one *life* of one host. After a crash or a restart of the host it

@@ -8,11 +8,12 @@ use std::time::Duration;
 use turmoil_net::{EnterGuard, NetstatState, Packet};
 
 use super::drive::Stats;
-use super::hosts::{Arrival, Shared};
+use super::hosts::Arrival;
 use super::links::{Links, SYN_RTO, Transit};
 use super::packet::{PacketLog, PacketRecord, Segment};
 use super::router::{Departure, PacketRouter, Reset, Verdict};
 use super::settings::{EngineError, Settings};
+use super::shared::Shared;
 
 /// Kernels, links, routers and the packets under way.
 pub(super) struct Network {

@@ -91,7 +91,7 @@ pub(super) fn worker_section<P: Port>(p: &mut P, rule: Option<WorkerRule>) -> Re
     p.section("workers", "The balancer's processes or threads, each with a pool of its own. Without the section there is one.", rule, blank, |p, rule| {
         let WorkerRule { count, landing, turns } = rule;
         let rule = WorkerRule {
-            count: p.needed("count", "How many, from 1.", count)?,
+            count: p.needed("count", "The number of workers, at least 1.", count)?,
             landing: p.needed("landing", "Which one a client's connection lands on: by a hash of its address and port; each in turn; any; or the first that serves nobody, so that it inherits what the last client left (prefork).", landing)?,
             turns: p.or("turns", "Whether each takes turns by itself, or all together.", turns, Turns::Own)?,
         };

@@ -56,7 +56,7 @@ pub struct Rules {
     pub on_down: OnDown,
     /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
     pub fails_open: bool,
-    /// What a request is told that has no backend to go to.
+    /// The answer to a request while no backend is left.
     pub none_left: NoneLeft,
     /// The balancer's processes or threads; `None`: one.
     pub workers: Option<WorkerRule>,
@@ -81,15 +81,15 @@ pub enum PreferLast {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Credentials {
-    /// What any other request does.
+    /// The request is treated as one without credentials.
     Ordinary,
-    /// It opens a connection, which closes after the answer: Apache Traffic Server, `auth_server_session_private` 1, the
+    /// The request opens a connection, which closes after the answer: Apache Traffic Server, `auth_server_session_private` 1, the
     /// default ("closed and not reused").
     OwnConnection,
-    /// A connection that has carried it, or an answer with `WWW-Authenticate`, closes after that exchange, wherever it came
-    /// from.
+    /// A connection that has carried such a request, or an answer with `WWW-Authenticate`, closes after that exchange, whether it
+    /// was new or came from the pool.
     NeverPooled,
-    /// It goes without them: Squid, `cache_peer ... originserver` without `login=PASS` (`src/http.cc`,
+    /// The request goes on without its credentials: Squid, `cache_peer ... originserver` without `login=PASS` (`src/http.cc`,
     /// `copyOneHeaderFromClientsideRequestToUpstreamRequest`).
     NotPassedOn,
 }
@@ -98,11 +98,11 @@ pub enum Credentials {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OnDown {
-    /// Nothing: they find out. HAProxy without `on-marked-down`.
+    /// Nothing happens to the clients until their requests fail: HAProxy without `on-marked-down`.
     Nothing,
-    /// They are closed: HAProxy `on-marked-down shutdown-sessions`.
+    /// The clients' connections are closed: HAProxy `on-marked-down shutdown-sessions`.
     Closed,
-    /// Their next requests go to another backend, where nobody has authenticated.
+    /// The next requests of the clients go to another backend, where nobody has authenticated.
     Moved,
 }
 
