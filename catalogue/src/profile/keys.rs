@@ -50,7 +50,6 @@ pub(super) fn blank(layer: Layer) -> Mechanism {
 }
 
 /// All keys of a mechanism. Its name, number, summary and layer are the profile's, and its defects stand in its rules.
-#[expect(clippy::too_many_lines, reason = "a list of keys, one after the other")]
 pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechanism> {
     let Mechanism {
         name: _,
