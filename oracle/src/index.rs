@@ -180,7 +180,9 @@ impl<'t> Index<'t> {
     /// Returns whether the request had no answer because another client has a connection from its client's port.
     pub(crate) fn lacks_port(&self, request: &Request<'t>) -> bool {
         let ended = request.ended.filter(|end| end.status.is_none());
-        ended.is_some_and(|end| self.ports.is_held_by_another(&self.settings, request.client, end.event))
+        ended.is_some_and(|end| {
+            self.ports.is_held_by_another((&self.requests, &self.settings), request.client, end.event)
+        })
     }
 
     /// Returns whether something that the script did explains that the request lost connections, or was repeated: it
