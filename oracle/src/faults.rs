@@ -399,9 +399,12 @@ impl IdleEnds {
                     busy.remove(&(&seen.by, connection));
                     used.remove(&(&seen.by, connection));
                 }
-                What::ServerReceived { connection, .. } => {
+                What::ServerReceived { connection, request, .. } => {
                     *busy.entry((&seen.by, connection)).or_default() += 1;
-                    used.insert((&seen.by, connection));
+                    // A health check's connection is its own.
+                    if request.is_some() {
+                        used.insert((&seen.by, connection));
+                    }
                 }
                 What::ServerAnswered { connection, .. } => {
                     let count = busy.entry((&seen.by, connection)).or_default();
@@ -423,13 +426,22 @@ impl IdleEnds {
         ends
     }
 
-    /// Returns a server's close of an idle connection that the request's last HTTP request may have met: it was closed no
-    /// longer than a round trip before that was sent, or before the request ended.
+    /// Returns a server's close of an idle connection that the request's last HTTP request may have met, if no server received
+    /// that: it was closed no longer than a round trip before that was sent, or before the request ended.
     pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let end = request.ended?.event;
         let (sent, ..) = requests.sent(request).last()?;
+        let reached = requests.received(request).any(|(event, ..)| event > sent);
         let first = self.by_server.partition_point(|&(_, at)| at + self.round_trip < requests.at(sent));
-        self.by_server.get(first).map(|&(event, _)| event).filter(|&event| event < end)
+        let close = self.by_server.get(first).map(|&(event, _)| event);
+        close.filter(|&event| !reached && event < end)
+    }
+
+    /// Returns the same if the connection was closed before the HTTP request could have arrived on it, so that the balancer has
+    /// not waited for anything else meanwhile.
+    pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
+        let (sent, ..) = requests.sent(request).last()?;
+        self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)
     }
 
     /// Returns whether an idle connection ended, whoever closed it, from one event to the other.

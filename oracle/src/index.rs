@@ -243,6 +243,11 @@ impl<'t> Index<'t> {
         self.idle_ends.met_by(&self.requests, request)
     }
 
+    /// See [`IdleEnds::met_at_once_by`].
+    pub(crate) fn met_idle_end_at_once(&self, request: &Request<'t>) -> Option<usize> {
+        self.idle_ends.met_at_once_by(&self.requests, request)
+    }
+
     fn parts(&self) -> (&Requests<'t>, &Settings<'t>, &Farm<'t>) {
         (&self.requests, &self.settings, &self.farm)
     }
