@@ -268,6 +268,10 @@ pub(crate) struct Kerberos {
     /// default, and refuses each ticket for a service account until it is on.)
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) app_pool_credentials: Switch,
+    /// Whether the KDC refuses a request for a ticket whose authenticator has no checksum, as RFC 4120 and Samba do; one of
+    /// Windows takes it, and impacket and minikerberos send none.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pub(crate) kdc_requires_checksum: Switch,
     /// A service name (SPN) beside HTTP/localhost and HTTP/www.corp.example; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) spn: Vec<String>,

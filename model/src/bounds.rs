@@ -4,6 +4,7 @@
 //! performed in bounded time and memory. [`Action::check`] looks at one action by itself;
 //! [`Plan::check`](crate::Plan::check) at what actions refer to, and at what they sum up to.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::{Action, ClientSpec, Fault, Identity, Name, Piece, RawSpec, RequestProblem};
@@ -82,6 +83,18 @@ pub enum ActionProblem {
         what: &'static str,
         /// What was given.
         given: Duration,
+    },
+    /// A limit is out of the range that the server takes.
+    #[error("{what} is {given}; it must be from {least} to {most} bytes")]
+    Bytes {
+        /// The name of the limit.
+        what: &'static str,
+        /// What was given.
+        given: u32,
+        /// The least that it may be.
+        least: u32,
+        /// The most that it may be.
+        most: u32,
     },
     /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
     #[error(
@@ -196,6 +209,12 @@ pub(crate) fn bounded(what: &'static str, given: Duration, most: Duration) -> Re
 pub(crate) fn timer(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
     bounded(what, given, most)?;
     if given < MIN_TIMER { Err(ActionProblem::TooShort { what, given }) } else { Ok(()) }
+}
+
+/// Checks a number of bytes, whose name in an error is `what`.
+pub(crate) fn within(what: &'static str, given: u32, range: RangeInclusive<u32>) -> Result<(), ActionProblem> {
+    let (least, most) = range.clone().into_inner();
+    if range.contains(&given) { Ok(()) } else { Err(ActionProblem::Bytes { what, given, least, most }) }
 }
 
 /// The start of something that may be very long.
