@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
-use stickler_model::{ClientSpec, Env, Identity, Name, WorldError};
+use stickler_model::event::Credentials;
+use stickler_model::{Answer, ClientSpec, Env, Identity, Name, RequestId, RequestSpec, WorldError};
 use stickler_net::Net as _;
 use stickler_site::Site;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -126,6 +127,30 @@ impl Clients {
 }
 
 impl Seat {
+    /// Makes a request again and again, under these ids, and pauses before each. The receivers get the answers.
+    pub(super) fn ask_in_turn(
+        &self,
+        spec: &RequestSpec,
+        credentials: Credentials,
+        requests: impl Iterator<Item = (RequestId, Duration)>,
+    ) -> Vec<(RequestId, oneshot::Receiver<Answer>)> {
+        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        for (id, pause) in requests {
+            let (sender, answer) = oneshot::channel();
+            // Made here and not in the task, so that it is the request of the user who is at the client now.
+            turns.push((pause, self.client.request(id, spec, credentials), sender));
+            answers.push((id, answer));
+        }
+        self.net.spawn(async move {
+            for (pause, request, sender) in turns {
+                tokio::time::sleep(pause).await;
+                // Nobody waits where the script ended without asking.
+                let _ = sender.send(request.await);
+            }
+        });
+        answers
+    }
+
     /// Sends bytes on a bare connection from the client's host, from any port; the receiver gets what
     /// came back, nothing where no connection came about.
     pub(super) fn send_raw(&self, bytes: Vec<u8>, patience: Duration) -> oneshot::Receiver<Vec<u8>> {

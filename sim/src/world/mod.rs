@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::{Client, raw_answers};
+use stickler_model::action::CrowdSpec;
 use stickler_model::bounds::{MAX_RUN_TIME, MAX_UNDER_WAY};
 use stickler_model::event::Credentials;
 use stickler_model::plan::StepProblem;
@@ -60,6 +61,8 @@ pub struct SimWorld {
     // Declared before the engine: what holds sockets is dropped before the network is.
     clients: Clients,
     under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
+    /// How long a request that is under way can take, with the pauses before it.
+    longest: Duration,
     machines: Site<HostId>,
     engine: Engine,
     journal: Arc<Journal>,
@@ -107,6 +110,7 @@ impl SimWorld {
         let mut world = Self {
             clients: Clients::new(machines.front_end()),
             under_way: IndexMap::new(),
+            longest: AWAIT_LIMIT,
             machines,
             engine,
             journal,
@@ -168,6 +172,7 @@ impl SimWorld {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => self.start(id, &request),
             Action::Await(id) => self.wait_for(id),
+            Action::Crowd(crowd) => self.start_crowd(&crowd),
             Action::Advance(time) => self.advance(time),
             Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
@@ -219,6 +224,39 @@ impl SimWorld {
         Ok(Outcome::Done)
     }
 
+    /// Starts the requests of a crowd: each client makes one after the other, and pauses before each.
+    fn start_crowd(&mut self, crowd: &CrowdSpec) -> Result<Outcome, WorldError> {
+        if let Some(taken) = crowd.ids().find(|id| self.started.contains(id)) {
+            return Err(WorldError::IdTaken(taken.to_string()));
+        }
+        if self.under_way.len() as u64 + crowd.count() > MAX_UNDER_WAY as u64 {
+            return Err(invalid(StepProblem::TooManyUnderWay));
+        }
+        crowd.clients.iter().try_for_each(|client| self.clients.seat(client).map(drop))?;
+        let mut ids = crowd.ids();
+        for name in &crowd.clients {
+            let seat = self.clients.seat(name)?;
+            let credentials = self.credentials(&seat.spec);
+            let requests = ids.by_ref().take(crowd.requests as usize).map(|id| (id, self.pause(name, id, crowd.think)));
+            for (id, answer) in seat.ask_in_turn(&crowd.request(name), credentials, requests) {
+                self.started.insert(id);
+                self.under_way.insert(id, answer);
+            }
+        }
+        // Twice the pause is the longest that is drawn.
+        let time = (AWAIT_LIMIT + crowd.think * 2).saturating_mul(crowd.requests);
+        self.longest = self.longest.max(time);
+        Ok(Outcome::Done)
+    }
+
+    /// Draws a client's pause before a request. The client's own stream is not touched, so that its tokens are what they would be
+    /// without pauses.
+    fn pause(&self, client: &Name, id: RequestId, think: Duration) -> Duration {
+        let most = u64::try_from(think.as_micros() * 2).unwrap_or(u64::MAX);
+        let draws = Entropy::new(self.header.seed, &format!("{client} pauses before {id}"));
+        Duration::from_micros(draws.below(most.saturating_add(1)))
+    }
+
     fn advance(&mut self, time: Duration) -> Result<Outcome, WorldError> {
         if self.now().since_start().saturating_add(time) > MAX_RUN_TIME {
             let years = MAX_RUN_TIME.as_secs() / (366 * 24 * 60 * 60);
@@ -262,7 +300,8 @@ impl SimWorld {
 
     fn wait_for(&mut self, id: RequestId) -> Result<Outcome, WorldError> {
         let receiver = self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))?;
-        match self.run(|engine| engine.run_until(receiver, AWAIT_LIMIT))? {
+        let longest = self.longest;
+        match self.run(|engine| engine.run_until(receiver, longest))? {
             Ok(answer) => Ok(Outcome::Answered(Box::new(answer))),
             Err(_) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
         }
