@@ -164,6 +164,11 @@ impl WireWorld {
                 let _entered = self.runtime.enter();
                 self.clients.start(id, &request, &self.site, &*self.clock).map(|()| Outcome::Done)
             }
+            Action::Crowd(crowd) => {
+                let _entered = self.runtime.enter();
+                let seed = self.header.seed;
+                self.clients.start_crowd(&crowd, seed, &self.site, &*self.clock).map(|()| Outcome::Done)
+            }
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.advance(time),
             Action::AwaitChecks(_) => self.act(self.hurried(action)),
