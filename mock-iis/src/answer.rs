@@ -21,6 +21,7 @@ use stickler_model::Payload;
 
 use crate::authn::{Completed, Unauthorized};
 use crate::codes::ACL;
+use crate::web_socket;
 
 const IIS: &str = "Microsoft-IIS/10.0";
 const HTTP_SYS: &str = "Microsoft-HTTPAPI/2.0";
@@ -60,9 +61,20 @@ pub(crate) struct Answer {
     powered: bool,
     /// The field that the request is recognised by, as it was received.
     echo: Option<Vec<u8>>,
+    /// What the answer says of a protocol to switch to.
+    switching: Option<Switching>,
     /// Whether the connection closes after it.
     pub(crate) closes: bool,
     pub(crate) body: AnswerBody,
+}
+
+/// What an answer says of WebSocket.
+#[derive(Debug)]
+enum Switching {
+    /// The connection changes to it: the value of `Sec-WebSocket-Accept` (RFC 6455 4.2.2).
+    Granted(String),
+    /// The client shall ask for another version (RFC 6455 4.4).
+    OtherVersion,
 }
 
 /// The body of an answer.
@@ -90,6 +102,7 @@ impl Answer {
             persists: None,
             powered: true,
             echo: None,
+            switching: None,
             closes: false,
             body,
         }
@@ -107,6 +120,20 @@ impl Answer {
     /// Returns the application's answer.
     pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Self {
         Self::iis(200, kind, body)
+    }
+
+    /// Returns the answer after which the connection is a WebSocket. Its body is not sent: it is what the application says on
+    /// the connection at first.
+    pub(crate) fn switching(accept: String, body: AnswerBody) -> Self {
+        Self { status: 101, switching: Some(Switching::Granted(accept)), ..Self::application("application/json", body) }
+    }
+
+    /// Returns the answer to a request for a WebSocket that is not granted.
+    pub(crate) fn no_socket(other_version: bool) -> Self {
+        if other_version {
+            return Self { switching: Some(Switching::OtherVersion), ..Self::page(426, BAD_REQUEST_PAGE) };
+        }
+        Self::page(400, BAD_REQUEST_PAGE)
     }
 
     /// Returns the 404 for a resource that does not exist.
@@ -158,7 +185,9 @@ impl Answer {
 
     /// Gives each field to `put`, except those about the connection and the length of the body.
     fn fields<'a>(&'a self, mut put: impl FnMut(&'static str, &'a [u8])) {
-        put("Content-Type", self.kind.as_bytes());
+        if self.status != 101 {
+            put("Content-Type", self.kind.as_bytes());
+        }
         put("Server", self.server.as_bytes());
         if let Some(cookie) = &self.cookie {
             put("Set-Cookie", cookie.as_bytes());
@@ -172,6 +201,11 @@ impl Answer {
         if self.powered {
             put("X-Powered-By", b"ASP.NET");
         }
+        match &self.switching {
+            Some(Switching::Granted(accept)) => put("Sec-WebSocket-Accept", accept.as_bytes()),
+            Some(Switching::OtherVersion) => put("Sec-WebSocket-Version", web_socket::VERSION.as_bytes()),
+            None => {}
+        }
         if let Some(id) = &self.echo {
             put("X-Stickler-Request", id);
         }
@@ -182,6 +216,11 @@ impl Answer {
     pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool) {
         write::status_line(output, self.status);
         self.fields(|name, value| write::field(output, name, value));
+        if let Some(Switching::Granted(_)) = self.switching {
+            write::field(output, "Connection", "Upgrade");
+            write::field(output, "Upgrade", "websocket");
+            return write::end(output);
+        }
         if self.closes {
             write::field(output, "Connection", "close");
         } else if stays {

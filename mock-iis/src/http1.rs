@@ -20,6 +20,7 @@ use crate::answer::Answer;
 use crate::body::{Received, RequestBody, Unanswered, how};
 use crate::exchange::Connection;
 use crate::sending::{self, Sending};
+use crate::web_socket;
 
 /// The most header fields of a request; more are answered 431.
 const MAX_FIELDS: usize = 100;
@@ -79,6 +80,9 @@ async fn answer<S: Stream>(
     answer.closes |= !head.keeps_alive();
     let Body { wire, mut decoder, .. } = body;
     answer.write_head(wire.output(), head.version() == Version::Http10);
+    if answer.status == 101 {
+        return Err(web_socket::serve(wire, answer.body.next().unwrap_or_default()).await);
+    }
     if head.method() != "HEAD" {
         while let Some(bytes) = answer.body.next() {
             wire.output().extend_from_slice(&bytes);

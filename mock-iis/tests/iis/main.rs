@@ -18,3 +18,4 @@ mod secure;
 mod tracked;
 mod trusted;
 mod walkthrough;
+mod web_socket;
