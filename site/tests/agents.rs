@@ -91,7 +91,8 @@ fn pki(upstream: UpstreamTls) -> SitePki {
         let entropy = Entropy::new(1, who);
         Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
     });
-    let topology = Topology { tls: Some(TlsSpec { upstream, http2: false }), domain: domain(), ..Topology::default() };
+    let topology =
+        Topology { tls: Some(TlsSpec { upstream, ..TlsSpec::default() }), domain: domain(), ..Topology::default() };
     SitePki::new(&topology, true, &[HOST.to_owned()], random).unwrap().expect("there is TLS")
 }
 
