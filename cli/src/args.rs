@@ -56,7 +56,11 @@ pub(crate) struct Run {
     /// A file of product profiles of your own (see docs/profile-schema.md); each is run over. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// The seed: the same seed gives the same trace, byte for byte.
+    /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
+    /// started (HAProxy, nginx), and else over our own balancer.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
+    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Run each pair with this many seeds, from --seed on.
@@ -71,7 +75,7 @@ pub(crate) struct Run {
     /// Show everything that was seen, with the evidence marked.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// Worlds to run at a time, at most 256; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
@@ -111,13 +115,16 @@ pub(crate) struct Matrix {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
+    /// Where to run: simulated, or on real sockets of this machine.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
     /// The seed.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Run each pair with this many seeds, from --seed on; the worst counts.
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
-    /// Worlds to run at a time, at most 256; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -130,6 +137,16 @@ pub(crate) struct Explain {
     /// In words, or as the file of a profile, to start one of your own from.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
+}
+
+/// Where worlds are built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arm {
+    /// In simulated time: the same seed gives the same trace.
+    #[default]
+    Sim,
+    /// On real sockets of this machine, in real time.
+    Wire,
 }
 
 /// The form in which a balancer is explained.
@@ -194,6 +211,9 @@ pub(crate) struct Serve {
 #[cfg(unix)]
 #[derive(Debug, Args)]
 pub(crate) struct Supervise {
+    /// A folder to remove when standard input ends.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) remove: Option<PathBuf>,
     /// The program.
     pub(crate) program: OsString,
     /// Its arguments.

@@ -18,6 +18,7 @@ mod record;
 mod replay;
 mod run;
 mod serve;
+mod supervisor;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         #[cfg(unix)]
-        Command::Supervise(arguments) => return serve::supervise(&arguments),
+        Command::Supervise(arguments) => return supervisor::supervise(&arguments),
     };
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),

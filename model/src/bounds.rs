@@ -21,6 +21,10 @@ pub const MIN_TIMER: Duration = Duration::from_millis(1);
 /// The longest timer of a server or a client.
 pub const MAX_TIMER: Duration = Duration::from_hours(24);
 
+/// How long a host keeps the port of a closed connection whose peer does not acknowledge the end (RFC 9293 3.8.3: R2 is at
+/// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
+pub const LINGERS: Duration = Duration::from_secs(100);
+
 /// The longest that a bare connection waits for more.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
 

@@ -1,14 +1,12 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
-//! * `backends.rs`: which backends work, for the control.
 //! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
-mod backends;
 mod clients;
 mod hosts;
 mod nat;
@@ -28,11 +26,10 @@ use stickler_model::{
     Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
     RequestId, RequestSpec, Time, TokenId, Topology, Trace, What, World, WorldError,
 };
-use stickler_site::{Balancer, Site};
+use stickler_site::{Backends, Balancer, Site};
 use tokio::sync::oneshot;
 
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
-use backends::Backends;
 use clients::Clients;
 use hosts::SimHosts;
 
