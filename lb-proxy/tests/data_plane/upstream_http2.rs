@@ -1,15 +1,15 @@
 //! HTTP/2 towards the backends: what they are asked, and on which connections.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -28,7 +28,7 @@ struct Seen {
     connection: u32,
     target: String,
     headers: HeaderMap,
-    body: Bytes,
+    body: Vec<u8>,
 }
 
 /// A server that speaks HTTP/2 alone, without TLS. It resets requests for `/required`, and takes its time for `/slow`.
@@ -73,9 +73,12 @@ async fn answer(
     connection: u32,
     request: Request<Incoming>,
     log: Arc<Mutex<Vec<Seen>>>,
-) -> Result<Response<Full<Bytes>>, h2::Error> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_or_else(|_: hyper::Error| Bytes::new(), |body| body.to_bytes());
+) -> Result<Response<String>, h2::Error> {
+    let (parts, mut incoming) = request.into_parts();
+    let mut body = Vec::new();
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+        body.extend(frame.into_data().unwrap_or_default());
+    }
     let path = parts.uri.path().to_owned();
     log.lock().unwrap().push(Seen { connection, target: parts.uri.to_string(), headers: parts.headers, body });
     match path.as_str() {
@@ -83,7 +86,7 @@ async fn answer(
         "/slow" => sleep(Duration::from_millis(300)).await,
         _ => {}
     }
-    Ok(Response::new(Full::from(connection.to_string())))
+    Ok(Response::new(connection.to_string()))
 }
 
 #[tokio::test]
@@ -91,11 +94,13 @@ async fn a_request_has_the_form_of_http_2_and_its_answer_that_of_http_1() {
     let server = Server::start().await;
     let bed = server.behind("shared-pool").await;
     let mut client = bed.client().await;
-    let get = "GET /a?b=c HTTP/1.1\r\nHost: www.site:81\r\nConnection: keep-alive, X-Odd\r\nX-Odd: 1\r\nCookie: d=e\r\n\r\n";
+    let get =
+        "GET /a?b=c HTTP/1.1\r\nHost: www.site:81\r\nConnection: keep-alive, X-Odd\r\nX-Odd: 1\r\nCookie: d=e\r\n\r\n";
     let (head, body) = client.ask(get).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert_eq!(body, "1");
-    let post = "POST /form HTTP/1.1\r\nHost: www.site\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let post =
+        "POST /form HTTP/1.1\r\nHost: www.site\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(client.ask(post).await.1, "1", "on the connection that is idle");
     let seen = server.seen();
     assert_eq!(seen[0].target, "http://www.site:81/a?b=c");
