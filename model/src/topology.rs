@@ -331,6 +331,7 @@ pub enum BetweenTls {
 }
 
 impl BetweenTls {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_again(&self) -> bool {
         *self == Self::Again
     }

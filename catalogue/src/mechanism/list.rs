@@ -222,7 +222,7 @@ fn workers(name: &'static str, summary: &'static str, rule: WorkerRule) -> Mecha
     Mechanism::l7_by(name, summary, Rules { workers: Some(rule), ..pooled() })
 }
 
-/// What carried credentials is nobody's afterwards; and a client's connection that is a tunnel.
+/// What carried credentials is nobody's afterwards; and client's connections that are tunnels, from the start or upgraded.
 fn credentials() -> Vec<Mechanism> {
     vec![
         Mechanism::l7_by(
@@ -237,6 +237,10 @@ fn credentials() -> Vec<Mechanism> {
                 "a client's connection is a tunnel to a backend from its first request on",
                 Rules { retry: RetryRule::SOUND, ..Rules::PLAIN },
             )
+        },
+        Mechanism {
+            hops: Hops { upgrades: Upgrades::Passed, ..Hops::default() },
+            ..Mechanism::l7_by("pin-upgrades", "pins on a 401, and passes upgrades on", pinned_soundly())
         },
     ]
 }
@@ -414,10 +418,6 @@ fn pin_variants() -> Vec<Mechanism> {
                 "pins on a 401, and closes a client's connection after 75 s without a request",
                 pinned_soundly(),
             )
-        },
-        Mechanism {
-            hops: Hops { upgrades: Upgrades::Passed, ..Hops::default() },
-            ..by("pin-upgrades", "pins on a 401, and passes upgrades on", pinned_soundly())
         },
         by(
             "pin-services",

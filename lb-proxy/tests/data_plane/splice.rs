@@ -122,7 +122,7 @@ async fn an_idle_flow_is_closed_at_once_or_with_the_next_bytes_or_drops_them() {
         match then {
             FlowIdleEnd::Silent => assert!(told.is_err(), "nobody says anything"),
             FlowIdleEnd::Closed | FlowIdleEnd::ResetOnNext => {
-                assert!(told.is_ok_and(|bytes| bytes.is_empty()), "{then:?}")
+                assert!(told.is_ok_and(|bytes| bytes.is_empty()), "{then:?}");
             }
         }
         assert_eq!(server.seen().len(), 4, "what came afterwards is lost, {then:?}");
