@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use stickler_model::topology::{
-    AppPool, Checking, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
+    AppPool, Checking, ControllerSpec, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
+    UpstreamTls, UserSpec,
 };
 use stickler_model::{BalancerSpec, Topology, escape, standard};
 use stickler_report::transcript;
@@ -130,6 +131,10 @@ fn topology(arguments: &Serve) -> Result<Topology, Failure> {
             ..SiteSpec::default()
         };
     }
+    topology.controllers = vec![ControllerSpec {
+        requires_checksum: kerberos.kdc_requires_checksum.is_on(),
+        ..ControllerSpec::new("dc".into())
+    }];
     add_accounts(&mut topology, &arguments.accounts)?;
     topology.tls = tls(&arguments.tls);
     Ok(topology)
