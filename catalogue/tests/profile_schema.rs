@@ -18,7 +18,7 @@ use stickler_lb_core::policy::pin::{
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{Hops, Pipelining, ProxyProtocol, Upgrades, texts};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp, texts};
 
 /// Writes a mechanism as a profile and reads it back; what came of it, under the mechanism's own names.
 fn read_back(mechanism: &Mechanism) -> Mechanism {
@@ -97,7 +97,7 @@ fn unusual() -> Rules {
             carries_authenticate: false,
         },
         credentials: Credentials::NeverPooled,
-        closes_client: true,
+        client_requests: Some(2),
         on_down: OnDown::Moved,
         fails_open: true,
         none_left: NoneLeft::Closed,
@@ -134,13 +134,21 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
         }),
         ends_authentication: Some("X-User".into()),
         pipelining: Pipelining::Overtakes,
-        hops: Hops { passes_connection: true, upgrades: Upgrades::Broken, tunnels: false },
+        hops: Hops {
+            passes_connection: true,
+            upgrades: Upgrades::Broken,
+            tunnels: false,
+            upstream: UpstreamHttp::Alpn,
+            falls_back: true,
+        },
+        timers: Timers { client_idle: Some(Duration::from_secs(75)), answer: Duration::from_secs(30) },
         tls_drifts: true,
         ..Mechanism::l7_by("unusual", "", unusual())
     };
     assert_eq!(read_back(&requests), requests);
     let flows = Mechanism {
         carriage: Carriage::Splice { proxy_protocol: Some(ProxyProtocol::V2) },
+        flow_idle: Some(FlowIdle { after: Duration::from_secs(350), then: FlowIdleEnd::ResetOnNext }),
         ..Mechanism::l4_by(
             "unusual",
             "",
@@ -155,7 +163,7 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
         )
     };
     assert_eq!(read_back(&flows), flows);
-    let hops = Hops { passes_connection: false, upgrades: Upgrades::Passed, tunnels: true };
+    let hops = Hops { upgrades: Upgrades::Passed, tunnels: true, ..Hops::default() };
     let tunnel = Mechanism { hops, ..Mechanism::l7_by("unusual", "", Rules::PLAIN) };
     assert_eq!(read_back(&tunnel), tunnel);
     let pooled = Rules { pool: unusual().pool, ..Rules::PLAIN };
@@ -181,6 +189,16 @@ fn every_alternative_can_be_said() {
     }
     for trigger in [Trigger::Request, Trigger::Challenge, Trigger::AnyResponse] {
         all.push(Rules { pin: Some(PinRule { trigger, ..PinRule::ON_401 }), ..Rules::PLAIN });
+    }
+    for upstream in [UpstreamHttp::Alpn, UpstreamHttp::Http2] {
+        let hops = Hops { upstream, ..Hops::default() };
+        let mechanism = Mechanism { hops, ..Mechanism::l7_by("unusual", "", Rules::PLAIN) };
+        assert_eq!(read_back(&mechanism), mechanism);
+    }
+    for then in [FlowIdleEnd::Closed, FlowIdleEnd::Silent] {
+        let flow_idle = Some(FlowIdle { after: Duration::from_millis(1), then });
+        let mechanism = Mechanism { flow_idle, ..Mechanism::l4_by("unusual", "", FlowRules::ROUND_ROBIN) };
+        assert_eq!(read_back(&mechanism), mechanism);
     }
     for life in [None, Some(Duration::from_hours(1))] {
         let cookie = CookieRule { name: "SRV".into(), on_401: false, life, indirect: life.is_some() };

@@ -181,7 +181,7 @@ fn tls(arguments: &Tls) -> Option<TlsSpec> {
         Upstream::Same => UpstreamTls::Same,
         Upstream::Plain => UpstreamTls::Plain,
     };
-    Some(TlsSpec { upstream, http2: arguments.http2 })
+    Some(TlsSpec { upstream, http2: arguments.http2, ..TlsSpec::default() })
 }
 
 fn announce(site: &Site, topology: &Topology, balancer: &str, arguments: &Serve) -> io::Result<()> {

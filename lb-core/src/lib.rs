@@ -43,5 +43,5 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, Protocol, RequestHead,
     ResponseHead, Route, UpstreamId, Work,
 };
-pub use settings::{Hops, Layer, Pipelining, ProxyProtocol, Upgrades};
+pub use settings::{FlowIdle, FlowIdleEnd, Hops, Layer, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp};
 pub use text::{List, Text, texts};

@@ -1,5 +1,7 @@
 //! What a mechanism says about the data plane that obeys it. The data plane itself is elsewhere (`stickler-lb-proxy`).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The layer at which a mechanism works.
@@ -37,6 +39,26 @@ pub struct Hops {
     /// A client's connection is a tunnel from its first request on: that one alone is put to the policy, and everything
     /// after it passes unread (HAProxy `option http-tunnel` until 2.0, Varnish `pipe`).
     pub tunnels: bool,
+    /// Which HTTP is spoken to the backends.
+    pub upstream: UpstreamHttp,
+    /// A request that a backend resets with HTTP_1_1_REQUIRED (RFC 9113 7) goes again by HTTP/1.1 (Pingora,
+    /// `pingora-core/src/protocols/http/v2/client.rs`), unless it has a body, of which nothing is kept. If not, the client is
+    /// answered 502.
+    pub falls_back: bool,
+}
+
+/// Which HTTP a balancer speaks to its backends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum UpstreamHttp {
+    /// HTTP/1.1 alone.
+    #[default]
+    Http1,
+    /// HTTP/2 where a backend agrees to it by ALPN, and HTTP/1.1 elsewhere: Traefik, Caddy, HAProxy `alpn h2,http/1.1`.
+    Alpn,
+    /// HTTP/2 alone, with TLS or without (prior knowledge): nginx `proxy_http_version 2`
+    /// (`src/http/modules/ngx_http_proxy_v2_module.c`), HAProxy `proto h2`, httpd `mod_proxy_http2`.
+    Http2,
 }
 
 /// What becomes of a request to upgrade the connection (RFC 9110 7.8), and of the 101 to it.
@@ -50,6 +72,48 @@ pub enum Upgrades {
     Passed,
     /// It is passed on, and the balancer does not know what to make of the 101: 502 (dotnet/aspnetcore#32674, nginx).
     Broken,
+}
+
+/// How long the HTTP data plane waits. What it keeps of upstream connections is the policy's
+/// ([`PoolRule::idle`](crate::policy::pool::PoolRule::idle)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timers {
+    /// A client's connection without a request for this time is closed (nginx `keepalive_timeout`, 75 s). `None`: it lives as
+    /// long as its client keeps it.
+    pub client_idle: Option<Duration>,
+    /// How long a backend may take to begin its answer; then 504 (nginx `proxy_read_timeout`, 60 s).
+    pub answer: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { client_idle: None, answer: Duration::from_mins(1) }
+    }
+}
+
+/// At L4: what becomes of a connection that carries nothing for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowIdle {
+    /// The time without a packet from either side.
+    pub after: Duration,
+    /// What becomes of the connection then.
+    pub then: FlowIdleEnd,
+}
+
+/// How an L4 balancer parts with a connection that has been idle for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FlowIdleEnd {
+    /// Both ends are reset at once: Azure Load Balancer with `enableTcpReset`
+    /// (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset).
+    Closed,
+    /// The connection is forgotten, and whoever sends the next packet is answered with a reset: AWS NLB after 350 s
+    /// (aws.amazon.com/blogs/networking-and-content-delivery/introducing-nlb-tcp-configurable-idle-timeout).
+    ResetOnNext,
+    /// The connection is forgotten, and its packets are dropped: Azure Load Balancer after 4 minutes, by default.
+    Silent,
 }
 
 /// A version of the PROXY protocol (HAProxy, `doc/proxy-protocol.txt`).

@@ -1,8 +1,8 @@
-//! Connections of which one direction has ended.
+//! Connections that carry nothing, and those of which one direction has ended.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,11 +11,16 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// What has become of the two directions of a splice.
-#[derive(Default)]
 pub(crate) struct Directions {
-    /// When bytes last arrived, or the last end, once one direction has ended.
-    quiet_since: Mutex<Option<Instant>>,
+    /// When bytes or an end last arrived, from either side.
+    last: Mutex<Instant>,
     ended: Notify,
+}
+
+impl Default for Directions {
+    fn default() -> Self {
+        Self { last: Mutex::new(Instant::now()), ended: Notify::new() }
+    }
 }
 
 impl Directions {
@@ -23,23 +28,36 @@ impl Directions {
     /// direction, and nobody else does.
     pub(crate) async fn half_closed_for(&self, limit: Duration) {
         self.ended.notified().await;
-        while let Some(until) = self.quiet_since().map(|since| since + limit).filter(|until| *until > Instant::now()) {
+        self.quiet_for(limit).await;
+    }
+
+    /// Returns once nothing has arrived from either side for so long; never for `None`.
+    pub(crate) async fn idle_for(&self, limit: Option<Duration>) {
+        match limit {
+            Some(limit) => self.quiet_for(limit).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn quiet_for(&self, limit: Duration) {
+        loop {
+            let until = *self.lock() + limit;
+            if until <= Instant::now() {
+                return;
+            }
             sleep_until(until).await;
         }
     }
 
-    fn quiet_since(&self) -> Option<Instant> {
-        *self.quiet_since.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn note(&self, ended: bool) {
-        let mut quiet_since = self.quiet_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended || quiet_since.is_some() {
-            *quiet_since = Some(Instant::now());
-        }
+        *self.lock() = Instant::now();
         if ended {
             self.ended.notify_one();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Instant> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

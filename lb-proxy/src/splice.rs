@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_lb_core::health::PassiveRule;
-use stickler_lb_core::{Change, Control, Farm, FiveTuple, L4Decision, L4Policy, L4Work, ProxyProtocol};
+use stickler_lb_core::{
+    Change, Control, Farm, FiveTuple, FlowIdle, FlowIdleEnd, L4Decision, L4Policy, L4Work, ProxyProtocol,
+};
 use stickler_model::{Env, Time, What};
 use stickler_net::{Net, Stream as _, next_connection};
-use tokio::io::{AsyncWriteExt as _, copy, copy_bidirectional_with_sizes, sink};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional_with_sizes, sink};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
@@ -51,6 +53,9 @@ pub struct FlowLimits {
     /// Once one direction of a flow has ended, for how long the other may be quiet; then both connections are closed. A
     /// server that lost power never ends its direction (HAProxy has `timeout client-fin` and `timeout server-fin` for it).
     pub half_closed: Duration,
+    /// What becomes of a flow that carries nothing for a time. `None`: nothing. Between two connections that accept whatever
+    /// comes, a flow is forgotten as far as that is possible: what comes is read and dropped.
+    pub idle: Option<FlowIdle>,
     /// Bytes in flight within the splice, each way.
     pub buffer: usize,
     /// Downstream connections at a time; more are closed at once.
@@ -64,6 +69,7 @@ impl Default for FlowLimits {
             header: Duration::from_secs(5),
             // For so long Linux waits for the other end of a connection that nobody holds any more (`tcp_fin_timeout`).
             half_closed: Duration::from_mins(1),
+            idle: None,
             buffer: 16 * 1024,
             downstreams: 65_536,
         }
@@ -233,20 +239,20 @@ impl<N: Net> Splice<N> {
             return;
         }
         let (buffer, directions) = (self.limits.buffer, Arc::new(Directions::default()));
-        let silent = {
+        let end = {
             let mut ends = (Noted::new(&mut downstream, &directions), Noted::new(&mut upstream, &directions));
             // An error on either side drops both, which closes both.
             tokio::select! {
                 biased;
-                Ok(()) = silenced => true,
-                _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => false,
-                () = directions.half_closed_for(self.limits.half_closed) => false,
+                Ok(()) = silenced => FlowIdleEnd::Silent,
+                _ = copy_bidirectional_with_sizes(&mut ends.0, &mut ends.1, buffer, buffer) => FlowIdleEnd::Closed,
+                () = directions.half_closed_for(self.limits.half_closed) => FlowIdleEnd::Closed,
+                () = directions.idle_for(self.limits.idle.map(|idle| idle.after)) => {
+                    self.limits.idle.map_or(FlowIdleEnd::Closed, |idle| idle.then)
+                }
             }
         };
-        if silent {
-            // What the client sends is read and dropped, until it gives up.
-            let _ = copy(&mut downstream, &mut sink()).await;
-        }
+        part(downstream, upstream, end).await;
     }
 
     fn work(&self) -> Option<Time> {
@@ -282,6 +288,35 @@ impl<N: Net> Splice<N> {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in a policy must not take the other flows down with it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Parts with a flow's connections, which are closed when it returns.
+async fn part<S: AsyncRead + Unpin>(mut downstream: S, mut upstream: S, end: FlowIdleEnd) {
+    match end {
+        FlowIdleEnd::Closed => {}
+        FlowIdleEnd::ResetOnNext => {
+            let (mut one, mut other) = ([0], [0]);
+            // Whatever comes next, from whichever side.
+            tokio::select! {
+                biased;
+                _ = downstream.read(&mut one) => {}
+                _ = upstream.read(&mut other) => {}
+            }
+        }
+        FlowIdleEnd::Silent => {
+            let (mut nowhere, mut nor_here) = (sink(), sink());
+            let unheard = async {
+                let _ = copy(&mut upstream, &mut nor_here).await;
+                std::future::pending::<()>().await;
+            };
+            // What comes is read and dropped, until the client gives up.
+            tokio::select! {
+                biased;
+                _ = copy(&mut downstream, &mut nowhere) => {}
+                () = unheard => {}
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub fn raw_answers(bytes: &[u8]) -> Vec<What> {
     let mut bytes = BytesMut::from(bytes);
     let mut answers = Vec::new();
     while let Some((status, application)) = answer(&mut bytes) {
-        if status < 200 {
+        if status < 200 && status != SWITCHING {
             continue;
         }
         let (served, user) = application.map_or((None, None), |answer| {
@@ -25,9 +25,15 @@ pub fn raw_answers(bytes: &[u8]) -> Vec<What> {
         });
         let number = u32::try_from(answers.len() + 1).unwrap_or(u32::MAX);
         answers.push(What::RawAnswered { number, status, served, user });
+        if status == SWITCHING {
+            break;
+        }
     }
     answers
 }
+
+/// Switching Protocols: the last answer of HTTP on its connection (RFC 9110 15.2.2).
+const SWITCHING: u16 = 101;
 
 /// Takes the first answer: its status, and what the application says in it.
 fn answer(bytes: &mut BytesMut) -> Option<(u16, Option<AppAnswer>)> {
@@ -90,6 +96,13 @@ mod tests {
         );
         let expected = [refused(1, 401), told(2), refused(3, 304), told(4), refused(5, 502)];
         assert_eq!(raw_answers(bytes.as_bytes()), expected);
+    }
+
+    #[test]
+    fn after_a_101_comes_no_answer() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let bytes = [answer, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", answer].concat();
+        assert_eq!(raw_answers(bytes.as_bytes()), [refused(1, 200), refused(2, 101)]);
     }
 
     #[test]

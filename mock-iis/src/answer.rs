@@ -24,6 +24,7 @@ use crate::authn::{Completed, Unauthorized};
 use crate::calendar::HttpDate;
 use crate::codes::ACL;
 use crate::http_sys::Reason;
+use crate::web_socket;
 
 const HTML: &str = "text/html";
 /// The type of http.sys's own pages.
@@ -44,6 +45,9 @@ const FORBIDDEN_PAGE: &[u8] = b"<html><head><title>403 - Forbidden: Access is de
 const NOT_FOUND_PAGE: &[u8] = b"<html><head><title>404 - File or directory not found.</title></head>\
 <body><h2>404 - File or directory not found.</h2></body></html>";
 
+const NO_SOCKET_PAGE: &[u8] = b"<html><head><title>No WebSocket</title></head>\
+<body><h2>This is not a WebSocket handshake of version 13.</h2></body></html>";
+
 /// An answer. It is written with its fields in the order of IIS, whatever the order in which they were set.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -59,9 +63,20 @@ pub(crate) struct Answer {
     powered: bool,
     /// The field that the request is recognised by, as it was received.
     echo: Option<Vec<u8>>,
+    /// What the answer says of a protocol to switch to.
+    switching: Option<Switching>,
     /// Whether the connection closes after it.
     pub(crate) closes: bool,
     pub(crate) body: AnswerBody,
+}
+
+/// What an answer says of WebSocket.
+#[derive(Debug)]
+enum Switching {
+    /// The connection changes to it: the value of `Sec-WebSocket-Accept` (RFC 6455 4.2.2).
+    Granted(String),
+    /// The client shall ask for another version (RFC 6455 4.4).
+    OtherVersion,
 }
 
 /// Who answers.
@@ -118,6 +133,7 @@ impl Answer {
             persists: None,
             powered: true,
             echo: None,
+            switching: None,
             closes: false,
             body,
         }
@@ -143,6 +159,20 @@ impl Answer {
     /// Returns the application's answer.
     pub(crate) fn application(kind: &'static str, body: AnswerBody) -> Self {
         Self::iis(200, kind, body)
+    }
+
+    /// Returns the answer after which the connection is a WebSocket. Its body is not sent: it is what the application says on
+    /// the connection at first.
+    pub(crate) fn switching(accept: String, body: AnswerBody) -> Self {
+        Self { status: 101, switching: Some(Switching::Granted(accept)), ..Self::application("application/json", body) }
+    }
+
+    /// Returns the answer to a request for a WebSocket that is not granted.
+    pub(crate) fn no_socket(other_version: bool) -> Self {
+        if other_version {
+            return Self { switching: Some(Switching::OtherVersion), ..Self::page(426, NO_SOCKET_PAGE) };
+        }
+        Self::page(400, NO_SOCKET_PAGE)
     }
 
     /// Returns the 404 for a resource that does not exist.
@@ -192,7 +222,9 @@ impl Answer {
     /// Gives each field to `put`, except those about the connection and the length of the body. Windows knows
     /// `Persistent-Auth` since Vista and Server 2008 (MS-N2HT, appendix A).
     fn fields(&self, stamp: Stamp, mut put: impl FnMut(&'static str, &[u8])) {
-        put("Content-Type", self.kind.as_bytes());
+        if self.status != 101 {
+            put("Content-Type", self.kind.as_bytes());
+        }
         put("Server", self.author.server(stamp.version).as_bytes());
         if let Some(cookie) = &self.cookie {
             put("Set-Cookie", cookie.as_bytes());
@@ -206,6 +238,11 @@ impl Answer {
         if self.powered {
             put("X-Powered-By", b"ASP.NET");
         }
+        match &self.switching {
+            Some(Switching::Granted(accept)) => put("Sec-WebSocket-Accept", accept.as_bytes()),
+            Some(Switching::OtherVersion) => put("Sec-WebSocket-Version", web_socket::VERSION.as_bytes()),
+            None => {}
+        }
         if let Some(id) = &self.echo {
             put("X-Stickler-Request", id);
         }
@@ -217,6 +254,11 @@ impl Answer {
     pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool, stamp: Stamp) {
         write::status_line(output, self.status);
         self.fields(stamp, |name, value| write::field(output, name, value));
+        if let Some(Switching::Granted(_)) = self.switching {
+            write::field(output, "Connection", "Upgrade");
+            write::field(output, "Upgrade", "websocket");
+            return write::end(output);
+        }
         if self.closes {
             write::field(output, "Connection", "close");
         } else if stays {

@@ -25,6 +25,8 @@ pub enum Resource {
     File,
     /// `/hop`: the application sends a request to a second server in the user's name.
     Hop,
+    /// `/socket`: as `Echo`, or a WebSocket, which says the same at first and then echoes what comes.
+    Socket,
     /// Anything else.
     Missing,
 }
@@ -46,6 +48,7 @@ impl Resource {
             Some(_) if is("slow") => slow_page(path).map_or(Self::Missing, Self::Slow),
             Some(_) if is(FILES) => Self::File,
             None if is("hop") => Self::Hop,
+            None if is("socket") => Self::Socket,
             None => Self::Echo,
             Some(_) if ECHOING.into_iter().any(is) => Self::Echo,
             Some(_) => Self::Missing,
@@ -114,6 +117,9 @@ mod tests {
             ("/files/plan", Resource::File),
             ("/hop", Resource::Hop),
             ("/hopscotch", Resource::Echo),
+            ("/socket", Resource::Socket),
+            ("/socket/1", Resource::Missing),
+            ("/sockets", Resource::Echo),
             ("/inbox", Resource::Echo),
             ("/inbox/1", Resource::Missing),
             ("/byte/10", Resource::Missing),

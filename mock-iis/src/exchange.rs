@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use stickler_auth::status::Win32;
 use stickler_http1::{Lookup as _, RequestHead};
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
-use stickler_model::topology::KeepAlive;
+use stickler_model::topology::{IisVersion, KeepAlive};
 use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
 
 use crate::WebSite;
@@ -25,6 +26,7 @@ use crate::codes::ACL;
 use crate::credentials::Presented;
 use crate::http_sys::{self, Reason};
 use crate::log::Entry;
+use crate::web_socket;
 
 /// One TCP connection.
 pub(crate) struct Connection {
@@ -267,7 +269,12 @@ impl Connection {
                 (Answer::application("application/octet-stream", AnswerBody::Pattern { sent: 0, length }), 0, true)
             }
             Resource::Missing => (Answer::not_found(), FILE_NOT_FOUND, false),
-            Resource::Echo | Resource::Slow(_) | Resource::File | Resource::Hop | Resource::Forbidden => {
+            Resource::Echo
+            | Resource::Slow(_)
+            | Resource::File
+            | Resource::Hop
+            | Resource::Forbidden
+            | Resource::Socket => {
                 let json = app::render(&AppAnswer {
                     server: self.site.name.clone(),
                     connection: self.endpoints.number,
@@ -279,7 +286,9 @@ impl Connection {
                     digest: received.digest,
                     hop,
                 });
-                (Answer::application("application/json", AnswerBody::whole(json)), 0, true)
+                // IIS 8.0 is the first to know WebSocket (Microsoft, "IIS 8.0 WebSocket Protocol Support").
+                let may_switch = resource == Resource::Socket && self.site.version != IisVersion::Iis6;
+                if may_switch { socket(asked.head, json) } else { page(json) }
             }
         };
         Outcome { answer, substatus: 0, win32, user, processed, received }
@@ -356,5 +365,20 @@ impl Outcome {
     /// A refusal: the application did not run, and nobody read the body.
     fn refused(answer: Answer, win32: u32) -> Self {
         Self { answer, substatus: 0, win32, user: None, processed: false, received: Received::NOTHING }
+    }
+}
+
+/// Returns the application's answer, with ERROR_SUCCESS for the log, and that it was processed.
+fn page(json: Bytes) -> (Answer, u32, bool) {
+    (Answer::application("application/json", AnswerBody::whole(json)), 0, true)
+}
+
+/// Returns the answer to a request for `/socket`: a WebSocket if it asks for one.
+fn socket(head: &RequestHead, json: Bytes) -> (Answer, u32, bool) {
+    match web_socket::Asked::of(head) {
+        web_socket::Asked::Nothing => page(json),
+        web_socket::Asked::Socket(accept) => (Answer::switching(accept, AnswerBody::whole(json)), 0, true),
+        web_socket::Asked::OtherVersion => (Answer::no_socket(true), 0, false),
+        web_socket::Asked::Malformed => (Answer::no_socket(false), 0, false),
     }
 }

@@ -21,6 +21,7 @@ use crate::body::{Received, RequestBody, Unanswered, how};
 use crate::exchange::Connection;
 use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
+use crate::web_socket;
 
 /// The most header fields of a request. http.sys limits their number over HTTP/2 alone (Microsoft, KB 5102602); this bounds
 /// what is kept, and a request with more is taken for one that is too long.
@@ -81,6 +82,9 @@ async fn answer<S: Stream>(
     answer.closes |= !head.keeps_alive();
     let Body { wire, mut decoder, .. } = body;
     answer.write_head(wire.output(), head.version() == Version::Http10, connection.stamp());
+    if answer.status == 101 {
+        return Err(web_socket::serve(wire, answer.body.next().unwrap_or_default()).await);
+    }
     if head.method() != "HEAD" {
         while let Some(bytes) = answer.body.next() {
             wire.output().extend_from_slice(&bytes);

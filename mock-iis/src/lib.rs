@@ -12,7 +12,7 @@
 //! the kernel driver answers by itself), `calendar` (dates), [`log`].
 //! Shell: [`server`] (connections), `secure` (TLS on them), `http1` (HTTP/1.1 on them), `exchange` (one request on a
 //! connection), `acceptance` (who sent the request), `body` (reads it), `authority` (asks the DCs, over
-//! `stickler_netlogon`), `answer` (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the configuration of
+//! `stickler_netlogon`), `answer` (HTTP responses), `web_socket` (what comes after a 101), `rogue` (servers that misbehave). [`site`] holds the configuration of
 //! all of them. [`front_end`] is the same authentication for a balancer that terminates it.
 //!
 //! One request passes through these types: [`authn::Decision`] (serve it as a [`authn::RequestIdentity`], answer 401,
@@ -43,6 +43,7 @@ mod sending;
 pub mod server;
 pub mod site;
 pub mod tracker;
+mod web_socket;
 
 pub use front_end::{AuthOutcome, FrontEndAuthenticator};
 pub use sam::Sam;

@@ -326,10 +326,31 @@ impl IisVersion {
 pub struct TlsSpec {
     /// What is between the balancer and the servers.
     pub upstream: UpstreamTls,
-    /// Whether clients are offered HTTP/2 (by ALPN): by the balancer, where TLS ends at it, which speaks HTTP/1.1 to
-    /// the servers all the same; else by the servers.
+    /// Whether HTTP/2 is offered (by ALPN): by the servers, and by each balancer at which TLS ends. Whether such a balancer
+    /// takes the servers' offer is its own affair; most speak HTTP/1.1 to them.
     #[serde(default)]
     pub http2: bool,
+    /// What is between a second balancer in front ([`Topology::front`]) and the one under test, where TLS ends at the first.
+    #[serde(default, skip_serializing_if = "BetweenTls::is_again")]
+    pub between: BetweenTls,
+}
+
+/// What a balancer in front of another has between it and that, where TLS ends at the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BetweenTls {
+    /// TLS again. It wants the site's name of whoever ends that: the other balancer, or a server behind it.
+    #[default]
+    Again,
+    /// Plain HTTP, which the other balancer may secure again towards the servers.
+    Plain,
+}
+
+impl BetweenTls {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_again(&self) -> bool {
+        *self == Self::Again
+    }
 }
 
 /// What a balancer at which TLS ends has between it and the servers. One that passes bytes or packets on passes TLS

@@ -46,7 +46,9 @@ impl<'t> Ports<'t> {
             let Some(port) = settings.port(&seen.by) else { continue };
             let held = ports.held.entry((settings.host(&seen.by), port)).or_default();
             if matches!(seen.what, What::ClientConnected { .. }) {
-                held.iter_mut().for_each(|held| held.lingers = held.lingers.min(Some(seen.at)));
+                for held in held.iter_mut() {
+                    held.lingers = held.lingers.min(Some(seen.at));
+                }
                 held.push(Held { by: &seen.by, from: event, until: None, lingers: None });
             } else if let Some(last) = held.iter_mut().rfind(|held| *held.by == seen.by && held.until.is_none()) {
                 last.until = Some(event);

@@ -34,7 +34,8 @@
 //! | `site(..., authentication=windows_authentication(...))` | how IIS authenticates: `pool="machine"` or an account, `kernel_mode=True`, `app_pool_credentials=False`, `persist_non_ntlm=True`, `single_request=False`, `via_ends_persistence=False`, `keep_alive="always"` (or `closed-by-failure`, `closed-by-challenge`, `never`), `token_checking="none"`, `protection_flags=[]`, `service_names=[]`, `max_concurrent_api=` (2 for `iis6`, 10 for `iis10`); providers are `NTLM`, `Negotiate`, `Negotiate:Kerberos`, `Nego2` |
 //! | `site(..., services={account: [spn]}, delegation=[account], files={name: [reader]})` | service accounts (or machines, `iis1$`) with their names; those trusted for delegation; files below `/files/` with who may read them |
 //! | `site(..., groups={user: count})` | how many domain local groups users are members of: each makes their tickets 40 bytes longer |
-//! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered |
+//! | `site(..., tls="own", http2=False)` | TLS; behind a balancer at which it ends: `own` certificates, the `same` one, or `plain` HTTP; whether HTTP/2 is offered, by servers as well |
+//! | `site(..., tls="own", front="pin-on-401", between="again")` | TLS through two balancers: what the one in front has between it and the other, where TLS ends at it, TLS `again` or `plain` HTTP |
 //! | `site(..., controllers=[controller(name, slow_ms=0, lacks=[], outdated=[], max_concurrent_api=10, requires_checksum=False)], partner=partner(users, trust="holds", claims=None))` | several DCs, in the order in which servers ask them; a second domain PARTNER, whose trust `holds`, is `broken`, or there is `none`. `requires_checksum`: the KDC refuses a request without a checksum, as Samba does and Windows does not |
 //! | `site(..., broken="why nobody can log on here")` | declares that the site cannot work, whatever balancer is in front of it: a line of at most 200 characters |
 //! | `client(name, kind, ...)` | adds a client that behaves as this user agent: `curl`, `curl_negotiate`, `browser` or `wininet` (`stickler_model::agent` has the table) |
@@ -73,6 +74,7 @@
 //! | `/slow/SECONDS` | the same as `/`, after that time: up to an hour, `/slow/0.5` as well |
 //! | `/forbidden`, and all below it | 401.3: an access list refuses every user |
 //! | `/files/NAME` | a file of `site(files=)`, opened as the user: 401.3 for whoever may not read it |
+//! | `/socket` | as `/`; a WebSocket (RFC 6455) to whoever asks for one: a 101, the same as a first message, then an echo of each frame up to 64 KiB |
 //! | `/hop` | as `/`, and whom a second server would see if the application asked it in the user's name (`r.hop`) |
 //!
 //! A script's own mistake is an error with file, line and column ([`End::Failed`](stickler_runner::End)), and never a finding

@@ -64,9 +64,6 @@ pub enum SiteError<E> {
     /// A certificate cannot be issued, as a name in it is not one that a certificate can hold.
     #[error("TLS cannot start: {0}")]
     Certificate(io::Error),
-    /// The topology has TLS and two balancers.
-    #[error("TLS goes through one balancer here, and not through two")]
-    TlsThroughTwo,
     /// Two machines have one name.
     #[error("there is a client or host called `{0}` already")]
     Duplicate(Name),

@@ -46,6 +46,6 @@ pub use domains::{DcAddress, Domains};
 pub use error::{BalancerError, SiteError};
 pub use foreign::ForeignProxy;
 pub use hosts::{Hosts, PacketMode, Role, Service};
-pub use pki::{RandomFor, SitePki};
+pub use pki::{RandomFor, SitePki, TlsEnds};
 pub use plane::DataPlane;
 pub use site::{BALANCER, Settings, Site};

@@ -3,20 +3,30 @@
 use std::io;
 use std::sync::Arc;
 
-use stickler_lb_proxy::UpstreamTls as TowardsServers;
-use stickler_model::topology::{CertificateSpec, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_lb_proxy::UpstreamTls as Upstream;
+use stickler_model::topology::{BetweenTls, CertificateSpec, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::{Name, Topology};
 use stickler_tls::{Authority, Certified, ClientTls, Random, ServerTls};
+
+use crate::site::FRONT;
 
 /// Gives the authority and each host a source of randomness of its own, by name. Where sources are seeded, what one of
 /// them draws changes nothing that another draws.
 pub type RandomFor = Arc<dyn Fn(&str) -> Random + Send + Sync>;
 
+/// At which balancers TLS ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TlsEnds {
+    /// At the second balancer in front, where there is one.
+    pub front: bool,
+    /// At the balancer under test.
+    pub balancer: bool,
+}
+
 /// The certificates of a site with TLS.
 pub struct SitePki {
     spec: TlsSpec,
-    /// Whether the balancer terminates TLS.
-    terminates: bool,
+    ends: TlsEnds,
     authority: Authority,
     /// The site's certificate.
     site: Certified,
@@ -27,20 +37,20 @@ pub struct SitePki {
 }
 
 impl SitePki {
-    /// Creates the certificates for `topology`. `terminates` says whether the balancer terminates TLS or passes it
-    /// through. Returns `None` if the topology does not use TLS.
+    /// Creates the certificates for `topology`. Balancers at which TLS does not end pass it through. Returns `None` if the
+    /// topology does not use TLS.
     ///
     /// Clients call the site by any of `names` (DNS names, and IP addresses in text). A balancer expects the first of
     /// them in a certificate that it shares with its servers.
     ///
     /// # Errors
     /// Fails for a name that no certificate can hold.
-    pub fn new(topology: &Topology, terminates: bool, names: &[String], random: RandomFor) -> io::Result<Option<Self>> {
+    pub fn new(topology: &Topology, ends: TlsEnds, names: &[String], random: RandomFor) -> io::Result<Option<Self>> {
         let Some(spec) = topology.tls else { return Ok(None) };
         let authority = Authority::new(random("the authority"));
         let site = authority.issue(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (names, domain) = (names.to_vec(), topology.domain.dns.clone());
-        Ok(Some(Self { spec, terminates, authority, site, names, domain, random }))
+        Ok(Some(Self { spec, ends, authority, site, names, domain, random }))
     }
 
     /// What a server shows; `None` where TLS ends in front of it.
@@ -61,24 +71,26 @@ impl SitePki {
             (CertificateSpec::Expired, _) => self.authority.issue_expired(&names)?,
             (CertificateSpec::OtherName, _) => self.authority.issue(&[&format!("old.{}", self.domain)])?,
         };
-        // A balancer speaks HTTP/1.1 to servers, whatever they offer.
-        let http2 = self.spec.http2 && !self.terminates;
-        Ok(Some(ServerTls::new(&certified, http2, (self.random)(name.as_str()))))
+        Ok(Some(ServerTls::new(&certified, self.spec.http2, (self.random)(name.as_str()))))
     }
 
-    /// What the balancer shows; `None` where it passes TLS on.
+    /// What the balancer of this name shows; `None` where it passes TLS on, or gets none.
     pub fn front_end(&self, name: &Name) -> Option<ServerTls> {
-        self.terminates.then(|| ServerTls::new(&self.site, self.spec.http2, (self.random)(name.as_str())))
+        let ends = if is_front(name) { self.ends.front } else { self.ends.balancer && !self.is_plain_between() };
+        ends.then(|| ServerTls::new(&self.site, self.spec.http2, (self.random)(name.as_str())))
     }
 
-    /// How the balancer of this name, or whoever checks for it, speaks to servers; `None` where they have no TLS.
-    pub fn towards_servers(&self, name: &Name) -> Option<TowardsServers> {
-        if !self.secures_servers() {
-            return None;
-        }
-        let client = ClientTls::new(&self.authority, false, (self.random)(&format!("{name} towards servers")));
-        let shared = self.names.first().filter(|_| self.spec.upstream == UpstreamTls::Same);
-        Some(TowardsServers { client, name: shared.map(|name| Name::from(name.as_str())) })
+    /// How the balancer of this name, or whoever checks for it, speaks to what is behind it: the servers, or the other
+    /// balancer; `None` where there is no TLS. It offers HTTP/2, which who does not speak it has to take back.
+    pub fn upstream(&self, name: &Name) -> Option<Upstream> {
+        let (secured, shared) = if is_front(name) {
+            (self.ends.front && !self.is_plain_between(), true)
+        } else {
+            (self.secures_servers(), self.spec.upstream == UpstreamTls::Same)
+        };
+        let client = || ClientTls::new(&self.authority, true, (self.random)(&format!("{name} towards servers")));
+        let of_site = self.names.first().filter(|_| shared).map(|name| Name::from(name.as_str()));
+        secured.then(|| Upstream { client: client(), name: of_site })
     }
 
     /// The TLS of a client that trusts the authority.
@@ -88,11 +100,21 @@ impl SitePki {
 
     /// Whether servers speak TLS: to the balancer, or through one that passes it on.
     pub fn secures_servers(&self) -> bool {
-        !(self.terminates && self.spec.upstream == UpstreamTls::Plain)
+        if self.ends.balancer { self.spec.upstream != UpstreamTls::Plain } else { !self.is_plain_between() }
+    }
+
+    /// Whether plain HTTP is what the balancer under test gets.
+    fn is_plain_between(&self) -> bool {
+        self.ends.front && self.spec.between == BetweenTls::Plain
     }
 
     /// The authority, whose certificate whoever is to trust the site has to know.
     pub const fn authority(&self) -> &Authority {
         &self.authority
     }
+}
+
+/// Whether this is the balancer in front of the one under test.
+fn is_front(name: &Name) -> bool {
+    name.as_str() == FRONT
 }

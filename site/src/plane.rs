@@ -32,6 +32,8 @@ impl DataPlane {
             service.passive = mechanism.passive;
             service.pipelining = mechanism.pipelining;
             service.hops = mechanism.hops;
+            service.limits.idle = mechanism.timers.client_idle;
+            service.limits.answer = mechanism.timers.answer;
             service.tls_drifts = mechanism.tls_drifts;
             return Ok(Self::L7(service));
         }
@@ -39,6 +41,7 @@ impl DataPlane {
         let mut service = SpliceConfig::new(farm, policy);
         service.control = control;
         service.passive = mechanism.passive;
+        service.limits.idle = mechanism.flow_idle;
         if let Carriage::Splice { proxy_protocol } = mechanism.carriage {
             service.send_proxy = proxy_protocol;
         }

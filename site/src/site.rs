@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use stickler_lb_core::{Backend, Control, Farm, Text};
+use stickler_lb_proxy::UpstreamTls;
 use stickler_mock_dc::Directory;
 use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, ServerSpec};
@@ -17,13 +18,13 @@ use crate::checks::Checks;
 use crate::domains::{PARTNER, controllers};
 use crate::machine::{Machine, Process, Proxy};
 use crate::server::Surroundings;
-use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki};
+use crate::{Balancer, DataPlane, DcAddress, Domains, Hosts, RandomFor, Role, Service, SiteError, SitePki, TlsEnds};
 
 /// The name of the balancer.
 pub const BALANCER: &str = "lb";
 
 /// The name of the second balancer, in front of it.
-const FRONT: &str = "front";
+pub(crate) const FRONT: &str = "front";
 
 /// What differs between arms beside their hosts.
 pub struct Settings {
@@ -86,12 +87,14 @@ impl<I: Clone> Site<I> {
         balancer: Balancer,
         settings: &Settings,
     ) -> Built<Self, H> {
-        if topology.tls.is_some() && topology.front.is_some() {
-            return Err(SiteError::TlsThroughTwo);
-        }
+        let front = topology.front.as_ref().map(Balancer::of).transpose()?;
+        let ends = TlsEnds {
+            front: front.as_ref().is_some_and(Balancer::terminates_tls),
+            balancer: balancer.terminates_tls(),
+        };
         let (own, partner) = add_controllers(hosts, topology)?;
         let addresses: Vec<_> = own.iter().map(|host| host.address).collect();
-        let pki = SitePki::new(topology, balancer.terminates_tls(), &settings.names, Arc::clone(&settings.tls_random));
+        let pki = SitePki::new(topology, ends, &settings.names, Arc::clone(&settings.tls_random));
         let mut builder = Builder {
             hosts,
             topology,
@@ -106,7 +109,7 @@ impl<I: Clone> Site<I> {
         builder.add_servers()?;
         let promises = balancer.promises(&builder.farm, topology);
         let names_users_in = balancer.ends_authentication();
-        let front_end = builder.add_balancers(balancer)?;
+        let front_end = builder.add_balancers(balancer, front)?;
         let Builder { hosts, domains, pki, machines, farm, control, .. } = builder;
         let (topology, log) = (topology.clone(), settings.log.clone());
         let site = Self { machines, topology, log, names_users_in, domains, pki, front_end, promises, farm, control };
@@ -319,12 +322,12 @@ impl<H: Hosts> Builder<'_, H> {
     }
 
     /// Adds the balancer, and the one in front of it where there is one, and returns the address that clients connect to.
-    fn add_balancers(&mut self, balancer: Balancer) -> Built<SocketAddr, H> {
+    fn add_balancers(&mut self, balancer: Balancer, front: Option<Balancer>) -> Built<SocketAddr, H> {
         let (farm, control) = (self.farm.clone(), self.control.clone());
         let address = self.add_balancer(BALANCER, Role::Balancer, balancer, farm, control)?;
-        let Some(front) = &self.topology.front else { return Ok(address) };
+        let Some(front) = front else { return Ok(address) };
         let farm = Farm { backends: vec![Backend { name: BALANCER.into(), address }] };
-        self.add_balancer(FRONT, Role::Front, Balancer::of(front)?, farm, Control::new())
+        self.add_balancer(FRONT, Role::Front, front, farm, Control::new())
     }
 
     fn add_balancer(
@@ -338,14 +341,14 @@ impl<H: Hosts> Builder<'_, H> {
         let name = Name::from(name);
         let pki = self.pki.as_ref();
         let front_end_tls = pki.and_then(|pki| pki.front_end(&name));
-        let upstream_tls = pki.and_then(|pki| pki.towards_servers(&name));
+        let upstream_tls = pki.and_then(|pki| pki.upstream(&name));
         let checks = balancer.checks().filter(|_| balancer.is_checked_here()).map(|rule| Checks {
             rule,
             prober: balancer.prober().cloned(),
             farm: farm.clone(),
             control: control.clone(),
             user: self.topology.monitor.clone(),
-            tls: upstream_tls.clone(),
+            tls: upstream_tls.clone().map(UpstreamTls::http1),
             host: self.settings.names.first().cloned().unwrap_or_default(),
         });
         if let Make::Plane { make, packets } = balancer.make() {

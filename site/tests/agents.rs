@@ -19,7 +19,7 @@ use stickler_model::standard::{MONITOR, domain, identity, password, server};
 use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_model::{Clock, Entropy, Env, Identity, Journal, Name, Time, Topology};
 use stickler_net::{Listener as _, Net as _, TokioNet};
-use stickler_site::{AuthOffload, CheckUser, RandomFor, SitePki};
+use stickler_site::{AuthOffload, CheckUser, RandomFor, SitePki, TlsEnds};
 
 /// The name that clients call the site by.
 const HOST: &str = "www.corp.example";
@@ -91,12 +91,14 @@ fn pki(upstream: UpstreamTls) -> SitePki {
         let entropy = Entropy::new(1, who);
         Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes))
     });
-    let topology = Topology { tls: Some(TlsSpec { upstream, http2: false }), domain: domain(), ..Topology::default() };
-    SitePki::new(&topology, true, &[HOST.to_owned()], random).unwrap().expect("there is TLS")
+    let topology =
+        Topology { tls: Some(TlsSpec { upstream, ..TlsSpec::default() }), domain: domain(), ..Topology::default() };
+    let ends = TlsEnds { front: false, balancer: true };
+    SitePki::new(&topology, ends, &[HOST.to_owned()], random).unwrap().expect("there is TLS")
 }
 
 fn check_user(identity: Identity, pki: Option<&SitePki>) -> Arc<dyn LogonAgent> {
-    let tls = pki.and_then(|pki| pki.towards_servers(&"lb".into()));
+    let tls = pki.and_then(|pki| pki.upstream(&"lb".into()));
     CheckUser::agent(TokioNet, env("lb"), HOST.into(), identity, tls)
 }
 

@@ -3,13 +3,15 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use stickler_model::topology::{CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
+use stickler_model::topology::{BetweenTls, CertificateSpec, DomainSpec, ServerSpec, TlsSpec, UpstreamTls};
 use stickler_model::{Entropy, Topology, standard};
 use stickler_net::{Listener as _, Net as _, TokioNet};
-use stickler_site::{RandomFor, SitePki};
+use stickler_site::{RandomFor, SitePki, TlsEnds};
 use stickler_tls::{ClientTls, ServerTls};
 
 const NAMES: [&str; 2] = ["www.corp.example", "127.0.0.1"];
+
+const BALANCER: TlsEnds = TlsEnds { front: false, balancer: true };
 
 fn seeded(seed: u64) -> RandomFor {
     Arc::new(move |who| {
@@ -22,11 +24,12 @@ fn seeded(seed: u64) -> RandomFor {
 fn pki(tls: Option<TlsSpec>, terminates: bool) -> Option<SitePki> {
     let domain = DomainSpec { dns: "corp.example".into(), ..DomainSpec::default() };
     let topology = Topology { tls, domain, ..Topology::default() };
-    SitePki::new(&topology, terminates, &NAMES.map(str::to_owned), seeded(1)).expect("the names are good")
+    let ends = TlsEnds { front: false, balancer: terminates };
+    SitePki::new(&topology, ends, &NAMES.map(str::to_owned), seeded(1)).expect("the names are good")
 }
 
 fn site(upstream: UpstreamTls, terminates: bool) -> SitePki {
-    pki(Some(TlsSpec { upstream, http2: true }), terminates).expect("it has TLS")
+    pki(Some(TlsSpec { upstream, http2: true, ..TlsSpec::default() }), terminates).expect("it has TLS")
 }
 
 /// Whether a handshake comes about, and whether it is for HTTP/2.
@@ -54,9 +57,10 @@ async fn behind_a_balancer_that_terminates_each_server_has_its_own_certificate()
     let server = |spec| pki.server(spec).unwrap().expect("it has TLS");
     assert_ne!(server(&one).certificate(), server(&two).certificate());
     assert_ne!(server(&one).certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
-    let balancer = pki.towards_servers(&"lb".into()).unwrap();
+    let balancer = pki.upstream(&"lb".into()).unwrap();
     assert!(balancer.name.is_none(), "it wants the server's own name");
-    assert_eq!(handshake(server(&one), &balancer.client, "iis1").await, Ok(false));
+    assert_eq!(handshake(server(&one), &balancer.client, "iis1").await, Ok(true), "both offer HTTP/2");
+    assert_eq!(handshake(server(&one), &balancer.client.http1(), "iis1").await, Ok(false));
     assert!(handshake(server(&one), &balancer.client, "iis1.corp.example").await.is_ok());
     let other = handshake(server(&one), &balancer.client, "iis2").await.unwrap_err();
     assert!(other.contains("other names"), "{other}");
@@ -88,7 +92,7 @@ async fn a_shared_certificate_is_the_sites_and_the_balancer_asks_for_its_first_n
     let pki = site(UpstreamTls::Same, true);
     let server = pki.server(&standard::server("iis1".into())).unwrap().expect("it has TLS");
     assert_eq!(server.certificate(), pki.front_end(&"lb".into()).unwrap().certificate());
-    let balancer = pki.towards_servers(&"lb".into()).unwrap();
+    let balancer = pki.upstream(&"lb".into()).unwrap();
     assert_eq!(balancer.name, Some(NAMES[0].into()));
     assert!(handshake(server, &balancer.client, NAMES[0]).await.is_ok());
 }
@@ -99,11 +103,59 @@ fn behind_a_balancer_that_offloads_servers_have_no_tls_and_behind_one_that_passe
     assert!(!offloads.secures_servers());
     assert!(
         offloads.server(&standard::server("iis1".into())).unwrap().is_none()
-            && offloads.towards_servers(&"lb".into()).is_none()
+            && offloads.upstream(&"lb".into()).is_none()
     );
     let passes = site(UpstreamTls::Plain, false);
     assert!(passes.secures_servers() && passes.front_end(&"lb".into()).is_none());
     assert!(passes.server(&standard::server("iis1".into())).unwrap().is_some());
+}
+
+/// Who has a certificate to show, and who speaks TLS to what is behind it, where another balancer stands in front.
+fn behind_a_front(ends: TlsEnds, upstream: UpstreamTls, between: BetweenTls) -> [bool; 5] {
+    let tls = Some(TlsSpec { upstream, between, http2: false });
+    let topology = Topology { tls, ..Topology::default() };
+    let pki = SitePki::new(&topology, ends, &NAMES.map(str::to_owned), seeded(1)).unwrap().expect("it has TLS");
+    let (front, lb) = ("front".into(), "lb".into());
+    [
+        pki.front_end(&front).is_some(),
+        pki.upstream(&front).is_some(),
+        pki.front_end(&lb).is_some(),
+        pki.upstream(&lb).is_some(),
+        pki.server(&standard::server("iis1".into())).unwrap().is_some(),
+    ]
+}
+
+#[test]
+fn two_balancers_end_tls_each_for_itself_or_pass_on_what_they_get() {
+    use BetweenTls::{Again, Plain};
+    let (yes, no) = (true, false);
+    let both = TlsEnds { front: true, balancer: true };
+    assert_eq!(behind_a_front(both, UpstreamTls::Own, Again), [yes, yes, yes, yes, yes]);
+    assert_eq!(behind_a_front(both, UpstreamTls::Own, Plain), [yes, no, no, yes, yes]);
+    assert_eq!(behind_a_front(both, UpstreamTls::Plain, Again), [yes, yes, yes, no, no]);
+    assert_eq!(behind_a_front(both, UpstreamTls::Plain, Plain), [yes, no, no, no, no]);
+    // One that passes bytes on: what it gets is what the servers get. Its checks speak as they do.
+    let first = TlsEnds { front: true, balancer: false };
+    assert_eq!(behind_a_front(first, UpstreamTls::Plain, Again), [yes, yes, no, yes, yes]);
+    assert_eq!(behind_a_front(first, UpstreamTls::Own, Plain), [yes, no, no, no, no]);
+    for between in [Again, Plain] {
+        // Where TLS passes through the first, nothing is between them but that.
+        assert_eq!(behind_a_front(BALANCER, UpstreamTls::Own, between), [no, no, yes, yes, yes]);
+        assert_eq!(behind_a_front(TlsEnds::default(), UpstreamTls::Own, between), [no, no, no, yes, yes]);
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_in_front_wants_the_sites_name_of_whoever_ends_tls_behind_it() {
+    for balancer in [true, false] {
+        let ends = TlsEnds { front: true, balancer };
+        let topology = Topology { tls: Some(TlsSpec::default()), ..Topology::default() };
+        let pki = SitePki::new(&topology, ends, &NAMES.map(str::to_owned), seeded(1)).unwrap().expect("it has TLS");
+        let front = pki.upstream(&"front".into()).unwrap();
+        let name = front.name.expect("the site's");
+        let next = pki.front_end(&"lb".into()).or_else(|| pki.server(&standard::server("iis1".into())).unwrap());
+        assert!(handshake(next.expect("somebody"), &front.client, name.as_str()).await.is_ok());
+    }
 }
 
 #[tokio::test]
@@ -125,7 +177,7 @@ async fn clients_reach_whoever_terminates_by_every_name_of_the_site_and_get_http
 async fn another_sites_authority_is_not_trusted() {
     let (own, other) = (site(UpstreamTls::Own, true), {
         let topology = Topology { tls: Some(TlsSpec::default()), ..Topology::default() };
-        SitePki::new(&topology, true, &NAMES.map(str::to_owned), seeded(2)).unwrap().expect("it has TLS")
+        SitePki::new(&topology, BALANCER, &NAMES.map(str::to_owned), seeded(2)).unwrap().expect("it has TLS")
     });
     let server = own.front_end(&"lb".into()).unwrap();
     let refused = handshake(server, &other.client(&"alice".into()), NAMES[0]).await.unwrap_err();
@@ -135,5 +187,5 @@ async fn another_sites_authority_is_not_trusted() {
 #[test]
 fn a_name_that_no_certificate_can_hold_is_refused() {
     let topology = Topology { tls: Some(TlsSpec::default()), ..Topology::default() };
-    assert!(SitePki::new(&topology, true, &["not a näme".to_owned()], seeded(1)).is_err());
+    assert!(SitePki::new(&topology, BALANCER, &["not a näme".to_owned()], seeded(1)).is_err());
 }

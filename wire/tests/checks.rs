@@ -166,7 +166,7 @@ fn quick(probe: Probe) -> CheckRule {
 /// A site that has TLS, or not.
 fn secured(tls: Option<UpstreamTls>, balancer: &str, probe: Probe) -> Site {
     let mut options = Options::new(topology(), named(balancer));
-    options.topology.tls = tls.map(|upstream| TlsSpec { upstream, http2: false });
+    options.topology.tls = tls.map(|upstream| TlsSpec { upstream, ..TlsSpec::default() });
     options.check = Some(quick(probe));
     Site::start(options).expect("the site starts")
 }

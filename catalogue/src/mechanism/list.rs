@@ -14,7 +14,7 @@ use stickler_lb_core::policy::pin::{Applied, Coupling, Extent, PinKey, PinRule, 
 use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{Hops, ProxyProtocol, Text, texts};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, ProxyProtocol, Text, Timers, Upgrades, UpstreamHttp, texts};
 
 use super::{Carriage, Mechanism};
 
@@ -73,6 +73,10 @@ fn l4() -> Vec<Mechanism> {
     let carried =
         |name, summary, carriage| Mechanism { carriage, ..Mechanism::l4_by(name, summary, FlowRules::ROUND_ROBIN) };
     let splice = |proxy_protocol| Carriage::Splice { proxy_protocol };
+    let idle = |name, summary, after, then| Mechanism {
+        flow_idle: Some(FlowIdle { after: Duration::from_secs(after), then }),
+        ..Mechanism::l4_by(name, summary, FlowRules::ROUND_ROBIN)
+    };
     vec![
         entry(
             "M1",
@@ -114,6 +118,18 @@ fn l4() -> Vec<Mechanism> {
                 "direct server return: answers go past the balancer; round robin",
                 Carriage::DirectReturn,
             ),
+        ),
+        idle(
+            "l4-silent-when-idle",
+            "address translation; a connection that is idle for 4 minutes is forgotten, and its packets are dropped",
+            240,
+            FlowIdleEnd::Silent,
+        ),
+        idle(
+            "l4-reset-when-idle",
+            "address translation; a connection that is idle for 350 s is forgotten, and its next packet meets a reset",
+            350,
+            FlowIdleEnd::ResetOnNext,
         ),
     ]
 }
@@ -181,6 +197,14 @@ fn shared() -> Vec<Mechanism> {
                 PoolRule { share: Share::Safe, ..POOL },
             ),
         ),
+        Mechanism {
+            hops: Hops { upstream: UpstreamHttp::Alpn, ..Hops::default() },
+            ..Mechanism::l7_by(
+                "pool-http2",
+                "a shared pool, whose connections speak HTTP/2 to the backends that agree to it by ALPN",
+                pooled(),
+            )
+        },
         workers(
             "pool-workers",
             "a shared pool for each of two workers, on which connections land by a hash of the client's address and port",
@@ -198,7 +222,7 @@ fn workers(name: &'static str, summary: &'static str, rule: WorkerRule) -> Mecha
     Mechanism::l7_by(name, summary, Rules { workers: Some(rule), ..pooled() })
 }
 
-/// What carried credentials is nobody's afterwards; and a client's connection that is a tunnel.
+/// What carried credentials is nobody's afterwards; and client's connections that are tunnels, from the start or upgraded.
 fn credentials() -> Vec<Mechanism> {
     vec![
         Mechanism::l7_by(
@@ -213,6 +237,10 @@ fn credentials() -> Vec<Mechanism> {
                 "a client's connection is a tunnel to a backend from its first request on",
                 Rules { retry: RetryRule::SOUND, ..Rules::PLAIN },
             )
+        },
+        Mechanism {
+            hops: Hops { upgrades: Upgrades::Passed, ..Hops::default() },
+            ..Mechanism::l7_by("pin-upgrades", "pins on a 401, and passes upgrades on", pinned_soundly())
         },
     ]
 }
@@ -383,6 +411,14 @@ fn pin_variants() -> Vec<Mechanism> {
             "pins on a 401, and closes a pinned connection, and its client, after a minute without a request",
             Rules { own_idle: Some(Duration::from_mins(1)), ..pinned_soundly() },
         ),
+        Mechanism {
+            timers: Timers { client_idle: Some(Duration::from_secs(75)), ..Timers::default() },
+            ..by(
+                "pin-client-idle",
+                "pins on a 401, and closes a client's connection after 75 s without a request",
+                pinned_soundly(),
+            )
+        },
         by(
             "pin-services",
             "pins on a 401, one connection for each of two services, `/api` and the rest",

@@ -12,11 +12,11 @@ use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey};
 use stickler_lb_core::policy::workers::{Landing, WorkerRule};
 
-use stickler_lb_core::{Hops, Upgrades};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Timers, Upgrades, UpstreamHttp};
 
 use super::{Citation, Evidence, Fact, Profile};
-use crate::Carriage;
 use crate::mechanism::Kind;
+use crate::{Carriage, Mechanism};
 
 /// What it means that a client's connection has one to a backend for as long as it lasts.
 const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
@@ -37,7 +37,16 @@ pub(super) fn explain(profile: &Profile) -> String {
             if mechanism.hops.tunnels { STAYS.to_owned() } else { meaning(rules) }
         }
     };
-    let Hops { upgrades, tunnels, .. } = mechanism.hops;
+    waiting(&mut told, mechanism);
+    let Hops { upgrades, tunnels, upstream, falls_back, .. } = mechanism.hops;
+    match upstream {
+        UpstreamHttp::Http1 => {}
+        UpstreamHttp::Alpn => told.say("It speaks HTTP/2 to servers that offer it", &["upstream_http"]),
+        UpstreamHttp::Http2 => told.say("It speaks HTTP/2 to servers, and nothing else", &["upstream_http"]),
+    }
+    if falls_back {
+        told.say("What a server wants by HTTP/1.1 goes to it again by that", &["falls_back"]);
+    }
     match upgrades {
         Upgrades::Dropped => {}
         Upgrades::Passed => told.say("An upgrade is passed on", &["upgrades"]),
@@ -54,6 +63,27 @@ pub(super) fn explain(profile: &Profile) -> String {
         let _ = write!(told.text, "\nNote: {note}");
     }
     told.finish()
+}
+
+/// The timers of the data plane, where they differ from none.
+fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
+    let Timers { client_idle, answer } = mechanism.timers;
+    if let Some(idle) = client_idle {
+        let text = format!("A client's connection closes after {} s without a request", idle.as_secs_f64());
+        told.say(&text, &["client_idle"]);
+    }
+    if answer != Timers::default().answer {
+        told.say(&format!("It waits {} s for an answer", answer.as_secs_f64()), &["answer"]);
+    }
+    if let Some(FlowIdle { after, then }) = mechanism.flow_idle {
+        let becomes = match then {
+            FlowIdleEnd::Closed => "is reset at both ends",
+            FlowIdleEnd::ResetOnNext => "is forgotten, and its next packet meets a reset",
+            FlowIdleEnd::Silent => "is forgotten, and its packets are dropped",
+        };
+        let text = format!("A connection that carries nothing for {} s {becomes}", after.as_secs_f64());
+        told.say(&text, &["idle", "on_idle"]);
+    }
 }
 
 /// The text so far, and the sources that it refers to by number.
@@ -304,8 +334,12 @@ fn closing(told: &mut Told<'_>, rules: &Rules) {
         }
         Credentials::NotPassedOn => told.say("`Authorization` is not passed on", &["credentials"]),
     }
-    if rules.closes_client {
-        told.say("The client's connection closes after each answer", &["closes_client"]);
+    match rules.client_requests {
+        None => {}
+        Some(1) => told.say("The client's connection closes after each answer", &["client_requests"]),
+        Some(most) => {
+            told.say(&format!("A client's connection closes after {most} requests"), &["client_requests"]);
+        }
     }
     match rules.on_down {
         OnDown::Nothing => {}
@@ -385,7 +419,7 @@ fn meaning(rules: &Rules) -> String {
         Credentials::NotPassedOn => return "no server ever sees credentials: nobody can log on.".into(),
         Credentials::Ordinary | Credentials::NeverPooled => {}
     }
-    if rules.closes_client {
+    if rules.client_requests == Some(1) {
         return "the client's connection ends with each leg of a handshake: nobody can log on.".into();
     }
     let by_source = matches!(

@@ -16,7 +16,7 @@ use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{SelectRule, Selection};
-use stickler_lb_core::{Hops, Layer, List, Pipelining, RuleError};
+use stickler_lb_core::{Layer, List, Pipelining, RuleError};
 
 use self::alternatives::{By, CarriageWord, ConnectWord, ShareWord, hashed, selected, split_algorithm};
 use super::port::{Port, Read};
@@ -52,10 +52,10 @@ pub(super) fn blank(layer: Layer) -> Mechanism {
 /// All keys of a mechanism. Its name, number, summary and layer are the profile's, and its defects stand in its rules.
 pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechanism> {
     let Mechanism {
-        name: _,
-        id: _,
-        summary: _,
-        layer: _,
+        name,
+        id,
+        summary,
+        layer,
         kind,
         checks,
         passive,
@@ -63,10 +63,13 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         ends_authentication,
         pipelining,
         hops,
+        timers,
+        flow_idle,
         tls_drifts,
-        defects: _,
+        defects,
     } = mechanism;
-    let (kind, carriage, ends_authentication, pipelining, hops, tls_drifts) = match kind {
+    let mut read = Mechanism { name, id, summary, defects, ..blank(layer) };
+    match kind {
         Kind::PerConnection(rules) => {
             let carriage = p.or(
                 "carriage",
@@ -74,46 +77,49 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                 CarriageWord::from(carriage),
                 CarriageWord::SourceNat,
             )?;
-            (Kind::PerConnection(flows(p, rules)?), carriage.into(), None, Pipelining::InOrder, Hops::default(), false)
+            read.carriage = carriage.into();
+            read.flow_idle = connections::flow_idle(p, flow_idle)?;
+            read.kind = Kind::PerConnection(flows(p, rules)?);
         }
         Kind::Composed(rules) => {
-            let ends = p.key(
+            read.ends_authentication = p.key(
                 "ends_authentication",
                 "The balancer authenticates clients itself, and names the user to the backends in this request field.",
                 ends_authentication,
             )?;
-            let pipelining = p.or("pipelining", "A request that comes before the answer to the one before it waits, or, a defect, overtakes it on another connection.", pipelining, Pipelining::InOrder)?;
-            let drifts = p.or(
+            read.pipelining = p.or("pipelining", "A request that comes before the answer to the one before it waits, or, a defect, overtakes it on another connection.", pipelining, Pipelining::InOrder)?;
+            read.tls_drifts = p.or(
                 "tls_drifts",
                 "A defect: connections that are dedicated to a client have lost the authority that they should trust.",
                 tls_drifts,
                 false,
             )?;
-            let hops = connections::hops(p, hops)?;
+            read.hops = connections::hops(p, hops)?;
+            read.timers = connections::timers(p, timers)?;
             let rules = requests(p, *rules)?;
-            if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
+            if read.hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
                 return Err(p.wrong(
                     "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
                 ));
             }
-            (Kind::Composed(Box::new(rules)), carriage, ends, pipelining, hops, drifts)
+            read.kind = Kind::Composed(Box::new(rules));
         }
-    };
-    let checks = p.section(
+    }
+    read.checks = p.section(
         "check",
         "Active health checks. Without the section there are none.",
         checks,
         CheckRule::TCP,
         health::check,
     )?;
-    let passive = p.section(
+    read.passive = p.section(
         "passive",
         "What is made of failures on live traffic. Without the section, nothing.",
         passive,
         health::BLANK,
         health::passive,
     )?;
-    Ok(Mechanism { kind, checks, passive, carriage, ends_authentication, pipelining, hops, tls_drifts, ..mechanism })
+    Ok(read)
 }
 
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";
@@ -152,7 +158,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         scrub,
         retry: trying,
         credentials,
-        closes_client,
+        client_requests,
         on_down,
         fails_open,
         none_left,
@@ -166,7 +172,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         forwarded_for: p.or("forwarded_for", "Whether the client's address is added to `X-Forwarded-For`.", forwarded_for, false)?,
         scrub: p.key("scrub", "This field is taken out of requests.", scrub)?,
         credentials: connections::credentials(p, credentials)?,
-        closes_client: p.or("closes_client", "Whether the client's connection closes after each answer.", closes_client, false)?,
+        client_requests: p.key("client_requests", "Most requests on a client's connection, whose last answer closes it: with 1, each answer does; without the key, any number.", client_requests)?,
         on_down: connections::on_down(p, on_down)?,
         none_left: connections::none_left(p, none_left)?,
         fails_open: p.or("fails_open", FAILS_OPEN, fails_open, false)?,

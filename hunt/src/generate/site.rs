@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{AppPool, Provider, ServiceSpec, TlsSpec, UpstreamTls};
+use stickler_model::topology::{AppPool, Provider, ServiceSpec, TlsSpec};
 use stickler_model::{Topology, standard};
 
 use super::{Draw, Features};
@@ -21,7 +21,7 @@ pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
         topology.link.jitter = Duration::from_micros(*draw.one_of(&[50, 100, 200]));
     }
     if features.tls {
-        topology.tls = Some(TlsSpec { upstream: UpstreamTls::Own, http2: features.http2 });
+        topology.tls = Some(TlsSpec { http2: features.http2, ..TlsSpec::default() });
     }
     if features.kerberos {
         take_kerberos(draw, features, &mut topology);

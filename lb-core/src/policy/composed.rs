@@ -108,7 +108,7 @@ impl L7Policy for Composed {
     ) -> Decision<Route> {
         let mut decision = self.route(now, downstream, fresh, head);
         self.edit_request(&mut decision, head);
-        if self.rules.closes_client && matches!(decision.verdict, Route::Reject(_)) {
+        if matches!(decision.verdict, Route::Reject(_)) && self.is_last_request(downstream) {
             decision.edits.push(Edit::Set(CONNECTION, CLOSE));
         }
         self.end_call(now);
@@ -238,7 +238,7 @@ impl Composed {
             self.table.spend(at.upstream);
         }
         let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.downstream_follows);
-        if self.rules.closes_client || (head.closes && coupled) {
+        if self.is_last_request(at.downstream) || (head.closes && coupled) {
             // The close will be passed on; saying so spares the client a request into a closing connection.
             decision.edits.push(Edit::Set(CONNECTION, CLOSE));
         }
@@ -287,6 +287,13 @@ impl Composed {
             _ => AbandonedPins::Close,
         };
         AfterClose { pins, drops_another: self.rules.defects.cleanup_drops_another }
+    }
+
+    /// Returns whether a client's connection has brought as many requests as it may.
+    fn is_last_request(&self, downstream: DownstreamId) -> bool {
+        let Some(most) = self.rules.client_requests else { return false };
+        // What the table does not remember is a first request.
+        self.table.downstream(downstream).map_or(1, |holder| holder.requests) >= most
     }
 
     /// Returns whether there is a pin rule that meets a condition.

@@ -69,7 +69,7 @@ fn a_client_is_closed_after_each_answer_and_told_so() {
     let closes = |edits: &[Edit]| {
         edits.iter().any(|edit| matches!(edit, Edit::Set(name, value) if name == CONNECTION && value == "close"))
     };
-    let mut front = Front::new(Rules { closes_client: true, ..POOL }, 1);
+    let mut front = Front::new(Rules { client_requests: Some(1), ..POOL }, 1);
     front.request(1, &Ask::default());
     assert!(closes(&front.answer_edits(1, OK)));
     front.finish(1);
@@ -79,6 +79,23 @@ fn a_client_is_closed_after_each_answer_and_told_so() {
     let mut open = Front::new(POOL, 1);
     open.request(1, &Ask::default());
     assert!(!closes(&open.answer_edits(1, OK)));
+}
+
+#[test]
+fn a_client_is_told_of_the_close_with_the_answer_to_the_last_of_its_requests() {
+    let mut front = Front::new(Rules { client_requests: Some(3), ..POOL }, 1);
+    let mut closes = |downstream| {
+        front.request(downstream, &Ask::default());
+        let edits = front.answer_edits(downstream, OK);
+        front.finish(downstream);
+        !edits.is_empty()
+    };
+    assert_eq!(
+        [1, 1, 2, 1, 2].map(&mut closes),
+        [false, false, false, true, false],
+        "each connection counts for itself"
+    );
+    assert!(Rules { client_requests: Some(0), ..POOL }.check().is_err());
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                     scrub: forwarded_for.then(|| "x-remote-user".into()),
                     retry,
                     credentials,
-                    closes_client,
+                    client_requests: closes_client.then_some(2),
                     on_down,
                     fails_open,
                     none_left: if closes_client { NoneLeft::Closed } else { NoneLeft::Status(StatusCode::BAD_GATEWAY) },

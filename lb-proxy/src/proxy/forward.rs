@@ -1,16 +1,18 @@
 //! One request on its way: where the policy sends it, what comes back, and what is tried again.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use h2::Reason;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
-use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead, Upgrades};
+use stickler_lb_core::{Edit, Failure, FailureKind, Protocol, ResponseHead, Upgrades, UpstreamHttp};
 use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
 use tokio::time::timeout;
@@ -187,7 +189,7 @@ async fn attempt<N: Net>(
         Target::Idle(sender) => (sender, true),
         Target::Backend(backend) => {
             // Boxed: it is large and rare, and every request's future would have to carry it.
-            match Box::pin(upstream::open(&lease, backend, peer)).await {
+            match Box::pin(upstream::open(&lease, backend, peer, proxy.hops.upstream)).await {
                 Ok(sender) => (sender, false),
                 Err(kind) => return Attempt::Failed(lease, kind, Some(held)),
             }
@@ -205,10 +207,31 @@ async fn attempt<N: Net>(
     for edit in edits {
         edit.apply(&mut parts.headers);
     }
+    if parts.headers.contains_key(UPGRADE) {
+        // What the connection would be after the answer does not matter if it is no HTTP connection any more.
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    // Only what has no body can be sent again: one that is under way is not kept.
+    let plain = (sender.send.is_http2() && proxy.hops.falls_back && body.is_end_stream()).then(|| parts.clone());
+    if sender.send.is_http2() {
+        headers::to_http2(&mut parts, proxy.upstream_tls.is_some());
+    }
     let progress = body.progress();
-    let before = sender.received();
-    let sent = sender.send.try_send_request(Request::from_parts(parts, body));
-    let failure = match answer_within(proxy.shell.limits.answer, sent, progress.as_deref()).await {
+    let (before, limit) = (sender.received(), proxy.shell.limits.answer);
+    let sent = sender.send.request(Request::from_parts(parts, body));
+    let mut answered = answer_within(limit, sent, progress.as_deref()).await;
+    if let (Some(parts), Ok(Err(error))) = (plain, &answered)
+        && reason(error.error()) == Some(Reason::HTTP_1_1_REQUIRED)
+    {
+        proxy.shell.falls_back(lease.at, lease.request);
+        sender = match Box::pin(upstream::open(&lease, sender.backend, peer, UpstreamHttp::Http1)).await {
+            Ok(sender) => sender,
+            Err(kind) => return Attempt::Failed(lease, kind, Some(Held { parts, body: RequestBody::Empty })),
+        };
+        let sent = sender.send.request(Request::from_parts(parts, RequestBody::Empty));
+        answered = answer_within(limit, sent, None).await;
+    }
+    let failure = match answered {
         Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             return Attempt::Answered(Answer::new(lease, sender, response));
         }
@@ -222,15 +245,31 @@ async fn attempt<N: Net>(
         Err(Stalled::Client) => return Attempt::Broken(StatusCode::REQUEST_TIMEOUT),
         Ok(Err(mut error)) => match error.take_message() {
             Some(unsent) => {
-                let (parts, body) = unsent.into_parts();
+                let (mut parts, body) = unsent.into_parts();
+                headers::to_http1(&mut parts);
                 (FailureKind::Lost, Some(Held { parts, body }))
             }
+            None if reason(error.error()).is_some() => (FailureKind::Malformed, None),
             None if error.error().is_user() => return Attempt::Broken(StatusCode::BAD_REQUEST),
-            None if error.error().is_parse() || sender.received() > before => (FailureKind::Malformed, None),
+            None if error.error().is_parse() || (sender.received() > before && !sender.send.is_http2()) => {
+                (FailureKind::Malformed, None)
+            }
             None => (FailureKind::Lost, spare.map(|parts| Held { parts, body: RequestBody::Empty })),
         },
     };
     Attempt::Failed(lease, failure.0, failure.1)
+}
+
+/// Why a stream of HTTP/2 was reset, or its connection ended by a GOAWAY; `None` for anything else.
+fn reason(error: &hyper::Error) -> Option<Reason> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return error.reason();
+        }
+        source = cause.source();
+    }
+    None
 }
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;

@@ -6,7 +6,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::uri::{PathAndQuery, Uri};
+use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Method, StatusCode, Version, request, response};
 use hyper::body::Body as _;
 
@@ -47,6 +47,29 @@ pub(super) fn prepare_request(parts: &mut request::Parts, body: &RequestBody, fi
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     Ok(())
+}
+
+/// Gives a request that may go upstream the form of HTTP/2: the authority in the target, and no fields about a connection (RFC
+/// 9113 8.2.2, 8.3.1). hyper takes those out that say something of a connection, which `Connection` names among others.
+pub(super) fn to_http2(parts: &mut request::Parts, secured: bool) {
+    let host = parts.headers.remove(HOST);
+    parts.headers.remove(UPGRADE);
+    parts.headers.remove(CONNECTION);
+    parts.headers.remove(TRANSFER_ENCODING);
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let scheme = if secured { Scheme::HTTPS } else { Scheme::HTTP };
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Ok(uri) = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build() {
+        parts.uri = uri;
+    }
+    parts.version = Version::HTTP_2;
+}
+
+/// Gives a request that had the form of HTTP/2 that of HTTP/1.1 again.
+pub(super) fn to_http1(parts: &mut request::Parts) {
+    // It has been an origin form, so that this cannot fail.
+    let _ = to_origin_form(parts);
+    parts.version = Version::HTTP_11;
 }
 
 /// Makes a backend's answer one that may go downstream. Returns whether the backend will close the connection.

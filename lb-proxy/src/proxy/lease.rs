@@ -38,7 +38,7 @@ impl<N: Net> Lease<N> {
             let done = self.proxy.shell.finishing(self.at.downstream);
             let proxy = Arc::clone(&self.proxy);
             proxy.net.spawn(async move {
-                if sender.send.ready().await.is_ok() {
+                if sender.send.ready().await {
                     self.open = false;
                     self.proxy.shell.finished(self.at, self.request, sender);
                 } else {

@@ -9,7 +9,7 @@
 //!             ├─ admission: the gate, where there is one
 //!             ├─ headers: hop-by-hop fields, framing, Host
 //!             ├─ upgrade: what is passed on of an upgrade, and what both connections carry after it
-//!             ├─ upstream: opens one connection, and the task that drives it (hyper client)
+//!             ├─ upstream: opens one connection, and the task that drives it (hyper client, HTTP/1.1 or HTTP/2)
 //!             ├─ lease: closes the upstream connection of an exchange that was given up
 //!             └─ request_body, answer_body: frame by frame
 //! context: what every task needs; shell: the one lock around the policy and all connections
@@ -19,7 +19,8 @@
 //!
 //! A file uses those to its right and below in this picture, and never one above it: there is no circle among them.
 //!
-//! Clients speak HTTP/1.1 or HTTP/2; backends are spoken to by HTTP/1.1 alone, as IIS needs it for Windows authentication.
+//! Clients speak HTTP/1.1 or HTTP/2. Backends are spoken to by HTTP/1.1, as IIS needs it for Windows authentication, or by
+//! HTTP/2 ([`UpstreamHttp`](stickler_lb_core::UpstreamHttp)), one request at a time on a connection either way.
 //! Upstream connections are hyper's bare client connections, never a pooled client's: which request goes over which
 //! connection is the policy's decision alone.
 

@@ -7,12 +7,13 @@ use stickler_model::Name;
 use stickler_net::Stream;
 use stickler_tls::{Authority, ClientTls, Random, Secured};
 
-use stickler_lb_core::Backend;
+use stickler_lb_core::{Backend, UpstreamHttp};
 
 /// TLS towards the backends.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// Whom the balancer trusts. Whatever it offers, backends are spoken to by HTTP/1.1.
+    /// Whom the balancer trusts. It offers HTTP/2 where the balancer is to speak it ([`crate::HttpProxyConfig::hops`]), and
+    /// not otherwise.
     pub client: ClientTls,
     /// The name that each backend's certificate has to have. `None`: the backend's own ([`Backend::name`]).
     pub name: Option<Name>,
@@ -22,6 +23,12 @@ impl UpstreamTls {
     /// Trusts what `client` trusts, and takes each backend at its own name.
     pub const fn new(client: ClientTls) -> Self {
         Self { client, name: None }
+    }
+
+    /// The same, offering HTTP/1.1 alone.
+    #[must_use]
+    pub fn http1(self) -> Self {
+        Self { client: self.client.http1(), ..self }
     }
 
     /// Does the handshake on a connection to this backend. There is no time limit of its own.
@@ -35,16 +42,27 @@ impl UpstreamTls {
 
 /// The settings of upstream connections, by what the connection is for.
 pub(super) struct Transports {
-    shared: UpstreamTls,
+    shared: Versions,
     /// Those of dedicated connections, where they are others: the defect of [`crate::HttpProxyConfig::tls_drifts`].
-    dedicated: Option<UpstreamTls>,
+    dedicated: Option<Versions>,
+}
+
+/// The same settings, with HTTP/2 among what is offered (ALPN, RFC 7301), and without.
+struct Versions {
+    http1: UpstreamTls,
+    any: UpstreamTls,
+}
+
+impl Versions {
+    fn new(tls: UpstreamTls) -> Self {
+        Self { http1: tls.clone().http1(), any: tls }
+    }
 }
 
 impl Transports {
     pub(super) fn new(tls: UpstreamTls, drifts: bool) -> Self {
-        let shared = UpstreamTls { client: tls.client.http1(), ..tls };
-        let dedicated = drifts.then(|| UpstreamTls { client: trusting_nobody(), ..shared.clone() });
-        Self { shared, dedicated }
+        let dedicated = drifts.then(|| Versions::new(UpstreamTls { client: trusting_nobody(), ..tls.clone() }));
+        Self { shared: Versions::new(tls), dedicated }
     }
 
     /// Whether a connection that is its client's own from the start has settings of its own.
@@ -52,8 +70,9 @@ impl Transports {
         self.dedicated.is_some()
     }
 
-    pub(super) fn of(&self, dedicated: bool) -> &UpstreamTls {
-        self.dedicated.as_ref().filter(|_| dedicated).unwrap_or(&self.shared)
+    pub(super) fn of(&self, dedicated: bool, version: UpstreamHttp) -> &UpstreamTls {
+        let versions = self.dedicated.as_ref().filter(|_| dedicated).unwrap_or(&self.shared);
+        if version == UpstreamHttp::Http1 { &versions.http1 } else { &versions.any }
     }
 }
 

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::client::conn::http1::SendRequest;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
 
 use super::request_body::RequestBody;
 
 /// The right to send requests on one upstream connection. There is never a second one.
 pub(super) struct Sender {
-    pub(super) send: SendRequest<RequestBody>,
+    pub(super) send: Send,
     /// The backend's.
     pub(super) address: SocketAddr,
     /// The backend's index in the farm.
@@ -22,5 +24,51 @@ impl Sender {
     /// Bytes that have come on the connection so far.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// The same, by the version of HTTP that the connection speaks. By HTTP/2 as well, a connection carries one request at a time,
+/// as the policy decides (nginx does not multiplex either: nginx/nginx-gateway-fabric#4626).
+pub(super) enum Send {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+impl Send {
+    /// Sends a request, which is in the form of this version.
+    pub(super) async fn request(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        match self {
+            Self::Http1(send) => send.try_send_request(request).await,
+            Self::Http2(send) => send.try_send_request(request).await,
+        }
+    }
+
+    /// Waits until another request can be sent. Returns whether it can.
+    pub(super) async fn ready(&mut self) -> bool {
+        match self {
+            Self::Http1(send) => send.ready().await.is_ok(),
+            Self::Http2(send) => send.ready().await.is_ok(),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(send) => send.is_ready(),
+            Self::Http2(send) => send.is_ready(),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(send) => send.is_closed(),
+            Self::Http2(send) => send.is_closed(),
+        }
+    }
+
+    pub(super) const fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
     }
 }

@@ -35,6 +35,7 @@ struct State {
     downstreams: IndexMap<DownstreamId, Downstream>,
     last_downstream: u32,
     last_upstream: u32,
+    last_driver: u32,
     /// When the policy will be polled next.
     armed: Option<Time>,
 }
@@ -42,6 +43,8 @@ struct State {
 struct Upstream {
     backend: usize,
     task: AbortHandle,
+    /// Tells the task from that of a connection that had the number before.
+    driver: u32,
     /// There while the connection is idle.
     sender: Option<Sender>,
     /// Whom it serves, or served last.
@@ -110,6 +113,7 @@ impl Shell {
             downstreams: IndexMap::new(),
             last_downstream: 0,
             last_upstream: 0,
+            last_driver: 0,
             armed: None,
         };
         Self { env, farm, limits, wake: Notify::new(), takes_streams, state: Mutex::new(state) }
@@ -203,14 +207,24 @@ impl Shell {
         self.note_at(&self.lock(), at.downstream, Some(at.upstream), Some(backend), request, Decided::TlsFailed);
     }
 
-    /// A connection that was decided on is open; `spawn` starts its task.
-    pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce() -> AbortHandle) {
+    /// A connection that was decided on is open; `spawn` starts its task, which has this number. It takes the place of one
+    /// that was opened under the same number.
+    pub(super) fn opened(&self, at: Exchange, backend: usize, spawn: impl FnOnce(u32) -> AbortHandle) {
         let mut state = self.lock();
+        state.last_driver = state.last_driver.wrapping_add(1);
+        let driver = state.last_driver;
         // Under the lock, so that a task that ends at once finds its entry.
-        let task = spawn();
+        let task = spawn(driver);
         let downstream = at.downstream;
-        let entry = Upstream { backend, task, sender: None, downstream, awaited: true, ended: false };
-        state.upstreams.insert(at.upstream, entry);
+        let entry = Upstream { backend, task, driver, sender: None, downstream, awaited: true, ended: false };
+        if let Some(before) = state.upstreams.insert(at.upstream, entry) {
+            before.task.abort();
+        }
+    }
+
+    /// The request goes again, over another connection of the same number.
+    pub(super) fn falls_back(&self, at: Exchange, request: Option<RequestId>) {
+        self.note(&self.lock(), at.downstream, Some(at.upstream), request, Decided::Retry);
     }
 
     /// A final answer's head has come. With `idle`, the whole answer has, and the connection is idle again.
@@ -278,10 +292,10 @@ impl Shell {
         self.arm(&mut state);
     }
 
-    /// An upstream connection's task has ended by itself.
-    pub(super) fn upstream_ended(&self, id: UpstreamId) {
+    /// An upstream connection's task, which has this number, has ended by itself.
+    pub(super) fn upstream_ended(&self, id: UpstreamId, driver: u32) {
         let mut state = self.lock();
-        match state.upstreams.get_mut(&id) {
+        match state.upstreams.get_mut(&id).filter(|upstream| upstream.driver == driver) {
             None => {}
             Some(upstream) if upstream.awaited => upstream.ended = true,
             Some(_) => {

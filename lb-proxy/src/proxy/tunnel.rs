@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request}
 use stickler_lb_core::{Failure, Protocol};
 use stickler_model::{REQUEST_ID_HEADER, RequestId};
 use stickler_net::Net;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ where
     let limits = &proxy.shell.limits;
     let (parts, read) = match first_request(&mut stream, limits).await {
         Some(Ok(first)) => first,
-        Some(Err(status)) => return refuse(&mut stream, status).await,
+        Some(Err(status)) => return refuse(&mut stream, status, limits).await,
         None => return,
     };
     let head = Arc::default();
@@ -41,12 +41,12 @@ where
     loop {
         let (at, backend) = match step {
             Step::Open(at, backend) => (at, backend),
-            Step::Answer(status) => return refuse(&mut stream, status).await,
+            Step::Answer(status) => return refuse(&mut stream, status, limits).await,
             // A policy that makes requests wait, or uses connections again, has no place for tunnels.
-            Step::Wait(_) => return refuse(&mut stream, StatusCode::SERVICE_UNAVAILABLE).await,
+            Step::Wait(_) => return refuse(&mut stream, StatusCode::SERVICE_UNAVAILABLE, limits).await,
             Step::Send { at, .. } => {
                 drop(Lease::new(proxy, at, request));
-                return refuse(&mut stream, StatusCode::BAD_GATEWAY).await;
+                return refuse(&mut stream, StatusCode::BAD_GATEWAY, limits).await;
             }
             Step::Close => return,
         };
@@ -119,10 +119,12 @@ fn parse(head: &[u8], most: usize) -> Option<request::Parts> {
     Some(parts)
 }
 
-/// Answers the request with this status, and nothing after it.
-async fn refuse(stream: &mut (impl AsyncWrite + Unpin), status: StatusCode) {
+/// Answers the request with this status, and nothing after it. What the client still sends is read and dropped, for as long
+/// as a head may take: a socket that is closed with unread bytes is reset, and a reset would destroy the answer (RFC 9112 9.6).
+async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), status: StatusCode, limits: &Limits) {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    // The client may be gone.
-    let _ = stream.write_all(answer.as_bytes()).await;
-    let _ = stream.shutdown().await;
+    if stream.write_all(answer.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
+        // The client may be gone, or stay for longer than it may.
+        let _ = timeout(limits.request_head, copy(stream, &mut sink())).await;
+    }
 }

@@ -1,13 +1,15 @@
 //! One upstream connection: opening it, and the task that drives it.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use hyper::client::conn::http1;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
-use stickler_lb_core::{Backend, FailureKind};
+use stickler_lb_core::{Backend, FailureKind, UpstreamHttp};
 use stickler_net::{Net, Stream};
 use stickler_tls::Secured;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
@@ -18,19 +20,26 @@ use super::config::Limits;
 use super::lease::Lease;
 use super::peer::Peer;
 use super::read_observer::ReadObserver;
-use super::sender::Sender;
+use super::sender::{Send, Sender};
 
-/// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end.
+/// Opens a connection to a backend, with TLS where that is set, and starts the task that drives it and reports its end. It
+/// speaks this version of HTTP.
 ///
 /// # Errors
 /// [`FailureKind::Refused`], [`FailureKind::ConnectTimeout`] or [`FailureKind::Tls`].
-pub(super) async fn open<N: Net>(lease: &Lease<N>, backend: usize, peer: &Peer) -> Result<Sender, FailureKind> {
+pub(super) async fn open<N: Net>(
+    lease: &Lease<N>,
+    backend: usize,
+    peer: &Peer,
+    version: UpstreamHttp,
+) -> Result<Sender, FailureKind> {
     let (server, stream) = dial(lease, backend, peer).await?;
     if lease.proxy.upstream_tls.is_none() {
-        return drive(lease, backend, server.address, stream).await;
+        return drive(lease, backend, server.address, stream, version == UpstreamHttp::Http2).await;
     }
-    let secured = secure(lease, backend, server, stream).await?;
-    drive(lease, backend, server.address, secured).await
+    let secured = secure(lease, backend, server, stream, version).await?;
+    let http2 = version == UpstreamHttp::Http2 || secured.http2();
+    drive(lease, backend, server.address, secured, http2).await
 }
 
 /// Opens a connection to a backend in the same way, and starts the task that carries what comes between the client and it,
@@ -38,7 +47,7 @@ pub(super) async fn open<N: Net>(lease: &Lease<N>, backend: usize, peer: &Peer) 
 ///
 /// # Errors
 /// As of [`open`], with the client's connection back.
-pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + std::marker::Send + 'static>(
     lease: &Lease<N>,
     backend: usize,
     peer: &Peer,
@@ -52,12 +61,12 @@ pub(super) async fn tunnel<N: Net, C: AsyncRead + AsyncWrite + Unpin + Send + 's
         Err(kind) => return Err((kind, client)),
     };
     if proxy.upstream_tls.is_none() {
-        proxy.shell.opened(at, backend, || proxy.net.spawn(carry(client, stream, first, done)));
+        proxy.shell.opened(at, backend, |_| proxy.net.spawn(carry(client, stream, first, done)));
         return Ok(carried);
     }
-    match secure(lease, backend, server, stream).await {
+    match secure(lease, backend, server, stream, UpstreamHttp::Http1).await {
         Ok(secured) => {
-            proxy.shell.opened(at, backend, || proxy.net.spawn(carry(client, secured, first, done)));
+            proxy.shell.opened(at, backend, |_| proxy.net.spawn(carry(client, secured, first, done)));
             Ok(carried)
         }
         Err(kind) => Err((kind, client)),
@@ -87,11 +96,12 @@ async fn secure<N: Net>(
     backend: usize,
     server: &Backend,
     stream: N::Stream,
+    version: UpstreamHttp,
 ) -> Result<Secured<N::Stream>, FailureKind> {
     let (proxy, at) = (&lease.proxy, lease.at);
     let transports = proxy.upstream_tls.as_ref().ok_or(FailureKind::Tls)?;
     let dedicated = transports.tell_apart() && proxy.shell.is_dedicated(at.upstream);
-    match timeout(proxy.shell.limits.connect, transports.of(dedicated).connect(server, stream)).await {
+    match timeout(proxy.shell.limits.connect, transports.of(dedicated, version).connect(server, stream)).await {
         Ok(Ok(secured)) => Ok(secured),
         Ok(Err(_)) => {
             proxy.shell.unsecured(at, backend, lease.request);
@@ -107,24 +117,66 @@ async fn drive<N: Net, S: Stream>(
     backend: usize,
     address: SocketAddr,
     stream: S,
+    http2: bool,
 ) -> Result<Sender, FailureKind> {
-    let (proxy, at) = (&lease.proxy, lease.at);
+    let proxy = &lease.proxy;
     let received = Arc::new(AtomicU64::new(0));
     // An answer that broke off is not the same as none.
     let counted = Arc::clone(&received);
     let io = TokioIo::new(ReadObserver::new(stream, move |count| {
         counted.fetch_add(count as u64, Ordering::Relaxed);
     }));
-    let (send, connection) = proxy.client.handshake(io).await.map_err(|_| FailureKind::Refused)?;
-    proxy.shell.opened(at, backend, || {
+    let send = if http2 {
+        let handshake = http2_builder(&proxy.net, &proxy.shell.limits).handshake(io).await;
+        let (send, connection) = handshake.map_err(|_| FailureKind::Refused)?;
+        opened(lease, backend, async move { _ = connection.await });
+        Send::Http2(send)
+    } else {
+        let (send, connection) = proxy.client.handshake(io).await.map_err(|_| FailureKind::Refused)?;
+        opened(lease, backend, async move { _ = connection.with_upgrades().await });
+        Send::Http1(send)
+    };
+    Ok(Sender { send, address, backend, received })
+}
+
+/// Starts the task that drives a connection. How it ends does not matter there: an exchange under way learns it from its own
+/// future.
+fn opened<N: Net>(
+    lease: &Lease<N>,
+    backend: usize,
+    connection: impl Future<Output = ()> + std::marker::Send + 'static,
+) {
+    let (proxy, at) = (&lease.proxy, lease.at);
+    proxy.shell.opened(at, backend, |driver| {
         let owner = Arc::clone(proxy);
         proxy.net.spawn(async move {
-            // How it ended does not matter here: an exchange under way learns it from its own future.
-            let _ = connection.with_upgrades().await;
-            owner.shell.upstream_ended(at.upstream);
+            connection.await;
+            owner.shell.upstream_ended(at.upstream, driver);
         })
     });
-    Ok(Sender { send, address, backend, received })
+}
+
+/// How the client side of an upstream connection by HTTP/2 is set. Made for each, as it starts tasks.
+fn http2_builder<N: Net>(net: &N, limits: &Limits) -> http2::Builder<Tasks<N>> {
+    let mut builder = http2::Builder::new(Tasks(Arc::new(net.clone())));
+    builder.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Lets hyper start its tasks on a host.
+struct Tasks<N>(Arc<N>);
+
+// Derived, it would ask for a clone of the network.
+impl<N> Clone for Tasks<N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<N: Net, F: Future<Output = ()> + std::marker::Send + 'static> Executor<F> for Tasks<N> {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
 }
 
 /// How the client side of every upstream connection is set.

@@ -18,4 +18,5 @@ mod rules;
 mod splice;
 mod stalls;
 mod tls;
+mod upstream_http2;
 mod waiting;

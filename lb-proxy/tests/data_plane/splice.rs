@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stickler_lb_core::{FlowIdle, FlowIdleEnd};
 use stickler_lb_proxy::{FlowLimits, SpliceConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
@@ -92,6 +93,42 @@ async fn a_half_closed_flow_lasts_for_as_long_as_bytes_come() {
     let mut client = bed.client().await;
     client.socket.shutdown().await.unwrap();
     assert_eq!(client.until_closed().await, b"xxxxxxxxxx");
+}
+
+/// A splice that gives a flow up after 200 ms without a byte.
+async fn forgetful(server: &Server, then: FlowIdleEnd) -> Bed {
+    let idle = Some(FlowIdle { after: Duration::from_millis(200), then });
+    let limits = FlowLimits { idle, ..FlowLimits::default() };
+    Bed::with_flows(SpliceConfig { limits, ..flows("l4-nat", &[server]) }).await
+}
+
+#[tokio::test]
+async fn an_idle_flow_is_closed_at_once_or_with_the_next_bytes_or_drops_them() {
+    const PAUSE: Duration = Duration::from_millis(400);
+    for then in [FlowIdleEnd::Closed, FlowIdleEnd::ResetOnNext, FlowIdleEnd::Silent] {
+        let server = Server::telling().await;
+        let bed = forgetful(&server, then).await;
+        let mut client = bed.client().await;
+        // Each within the limit, all of them longer than it.
+        for _ in 0..4 {
+            sleep(Duration::from_millis(80)).await;
+            client.get("/").await;
+        }
+        sleep(PAUSE).await;
+        let closed = timeout(PAUSE, client.until_closed()).await.is_ok();
+        assert_eq!(closed, then == FlowIdleEnd::Closed, "{then:?}");
+        client.send(b"GET /lost HTTP/1.1\r\nHost: site\r\n\r\n").await;
+        let told = timeout(PAUSE, client.until_closed()).await;
+        match then {
+            FlowIdleEnd::Silent => assert!(told.is_err(), "nobody says anything"),
+            FlowIdleEnd::Closed | FlowIdleEnd::ResetOnNext => {
+                assert!(told.is_ok_and(|bytes| bytes.is_empty()), "{then:?}");
+            }
+        }
+        assert_eq!(server.seen().len(), 4, "what came afterwards is lost, {then:?}");
+        drop(client);
+        server.until_closed(1).await;
+    }
 }
 
 #[tokio::test]

@@ -19,3 +19,4 @@ mod secure;
 mod tracked;
 mod trusted;
 mod walkthrough;
+mod web_socket;

@@ -97,7 +97,7 @@ fn secured() -> impl Strategy<Value = What> {
 fn site() -> impl Strategy<Value = (Vec<ServerSpec>, Option<TlsSpec>)> {
     let provider = prop::sample::select(vec![Provider::Ntlm, Provider::Negotiate, Provider::NegotiateKerberos]);
     let upstream = prop::sample::select(vec![UpstreamTls::Own, UpstreamTls::Same, UpstreamTls::Plain]);
-    let tls = prop::option::of(upstream.prop_map(|upstream| TlsSpec { upstream, http2: true }));
+    let tls = prop::option::of(upstream.prop_map(|upstream| TlsSpec { upstream, http2: true, ..TlsSpec::default() }));
     (provider, any::<(bool, bool, bool)>(), tls).prop_map(
         |(provider, (persist_non_ntlm, single_request, require), tls)| {
             let checking = if require { Checking::Require } else { Checking::Allow };

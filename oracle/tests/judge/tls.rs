@@ -141,7 +141,7 @@ fn tl1_looks_at_the_certificate_of_the_very_connection_also_after_a_restart() {
 fn tl1_applies_only_where_a_binding_is_required_and_there_is_tls_to_bind() {
     let with = |checking, flags, upstream: Option<UpstreamTls>, server_has_tls: bool| {
         let mut trace = TraceBuilder::at(&protected(checking, flags));
-        trace.tls = upstream.map(|upstream| TlsSpec { upstream, http2: false });
+        trace.tls = upstream.map(|upstream| TlsSpec { upstream, ..TlsSpec::default() });
         trace.secure(ClientTls { client: "alice", connection: 1, certificate: "lb", http2: false });
         if server_has_tls {
             trace.secure_server("iis1", 1, "iis1");

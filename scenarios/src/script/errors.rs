@@ -43,6 +43,8 @@ pub(super) enum ScriptError {
     BadReason,
     #[error("http2 = True needs tls: clients learn of HTTP/2 by ALPN")]
     Http2WithoutTls,
+    #[error("between= says what a balancer in front has behind it: give front= and tls= to site()")]
+    BetweenWithoutFront,
     #[error("a server shows a certificate only over TLS: give tls= to site(), or leave certificate= out")]
     CertificateWithoutTls,
     #[error("`{0}` is not the path of an anonymous part: it begins with /")]

@@ -1,9 +1,9 @@
 //! What `site()` and its parts were given, checked one by one.
 
 use stickler_model::topology::{
-    self, AppPool, CertificateSpec, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion, KeepAlive,
-    LinkSpec, PartnerSpec, ProtectionSpec, Provider, Rogue, ServerSpec, ServiceSpec, SiteSpec, TlsSpec, TrackedCheck,
-    UpstreamTls, UserSpec,
+    self, AppPool, BetweenTls, CertificateSpec, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion,
+    KeepAlive, LinkSpec, PartnerSpec, ProtectionSpec, Provider, Rogue, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
+    TrackedCheck, UpstreamTls, UserSpec,
 };
 use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, standard};
 
@@ -268,6 +268,7 @@ const FLAGS: [(&str, u32); 4] = [
 ];
 pub(super) const UPSTREAMS: [(&str, UpstreamTls); 3] =
     [("own", UpstreamTls::Own), ("same", UpstreamTls::Same), ("plain", UpstreamTls::Plain)];
+pub(super) const BETWEEN: [(&str, BetweenTls); 2] = [("again", BetweenTls::Again), ("plain", BetweenTls::Plain)];
 pub(super) const HTTP2: [(&str, Http2); 3] =
     [("never", Http2::Never), ("until-challenged", Http2::UntilChallenged), ("always", Http2::Always)];
 pub(super) const TRUSTS: [(&str, Trust); 3] =

@@ -50,7 +50,7 @@ pub use clock::Clock;
 pub use drive::{Engine, Kick, Stats};
 pub use hosts::HostId;
 pub use links::SYN_RTO;
-pub use nat::{Closing, Fate, FlowRecord, Nat, NatDecision, NatMode, NatPolicy};
+pub use nat::{Closing, Fate, FlowRecord, IdleEnd, IdleLimit, Nat, NatDecision, NatMode, NatPolicy};
 pub use net::{SimListener, SimNet};
 pub use packet::{PacketLog, PacketRecord};
 pub use router::{Departure, PacketHead, PacketRouter, Reset, Verdict};

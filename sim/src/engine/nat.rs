@@ -55,6 +55,26 @@ pub enum Fate {
     Move(SocketAddr),
 }
 
+/// What becomes of a flow that carries nothing for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleLimit {
+    /// The time without a packet from either side.
+    pub after: Duration,
+    /// What becomes of the flow then.
+    pub then: IdleEnd,
+}
+
+/// How a flow that has been idle for too long ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleEnd {
+    /// With a RST to both sides.
+    Reset,
+    /// It is forgotten. A packet of no known flow is answered with a RST.
+    Forgotten,
+    /// It is forgotten. A packet of no known flow is dropped.
+    Silence,
+}
+
 /// One connection through the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord {
@@ -79,6 +99,8 @@ pub enum Closing {
     Replaced,
     /// The policy ended it, and both sides were sent a RST.
     Ended,
+    /// It was idle for too long.
+    Idle,
 }
 
 /// The decisions of a layer-4 balancer, and what it hears about its flows.
@@ -116,6 +138,9 @@ pub struct Nat<P> {
     mode: NatMode,
     policy: P,
     most_flows: usize,
+    idle: Option<IdleLimit>,
+    /// No open flow has been idle for too long before this time.
+    idle_due: Duration,
     flows: IndexMap<SocketAddr, Flow, FxBuildHasher>,
     /// (backend, whom it sees) to client.
     back: IndexMap<(SocketAddr, SocketAddr), SocketAddr, FxBuildHasher>,
@@ -131,6 +156,8 @@ struct Flow {
     backend_fin: bool,
     closed: bool,
     silent: bool,
+    /// When the last packet came, from either side.
+    last: Duration,
 }
 
 /// Which end sent a packet.
@@ -149,11 +176,19 @@ impl<P: NatPolicy> Nat<P> {
             mode,
             policy,
             most_flows,
+            idle: None,
+            idle_due: Duration::MAX,
             flows: IndexMap::default(),
             back: IndexMap::default(),
             next_port: FIRST_NAT_PORT,
             lingering: VecDeque::new(),
         }
+    }
+
+    /// The same, with a limit for idle flows.
+    #[must_use]
+    pub fn with_idle(self, idle: Option<IdleLimit>) -> Self {
+        Self { idle, ..self }
     }
 
     /// How many flows are open.
@@ -167,7 +202,7 @@ impl<P: NatPolicy> Nat<P> {
             return self.open(packet.src, now);
         }
         let Some((record, silent)) = self.flows.get(&packet.src).map(|flow| (flow.record, flow.silent)) else {
-            return Verdict::Reset;
+            return self.unknown();
         };
         if silent {
             return Verdict::Drop;
@@ -179,13 +214,19 @@ impl<P: NatPolicy> Nat<P> {
     /// A server's packet on its way back through the balancer.
     fn forward_to_client(&mut self, packet: &PacketHead, now: Duration) -> Verdict {
         let Some(record) = self.record_of(packet) else {
-            return Verdict::Reset;
+            return self.unknown();
         };
         if self.flows.get(&record.client).is_some_and(|flow| flow.silent) {
             return Verdict::Drop;
         }
         self.follow(record, Sender::Backend, packet, now);
         Verdict::Forward { src: record.service, dst: record.client }
+    }
+
+    /// What becomes of a packet of no known flow.
+    fn unknown(&self) -> Verdict {
+        let silent = self.idle.is_some_and(|idle| idle.then == IdleEnd::Silence);
+        if silent { Verdict::Drop } else { Verdict::Reset }
     }
 
     fn open(&mut self, client: SocketAddr, now: Duration) -> Verdict {
@@ -205,7 +246,11 @@ impl<P: NatPolicy> Nat<P> {
             return Verdict::Drop;
         };
         let record = FlowRecord { client, service: self.service, backend, seen_as };
-        self.flows.insert(client, Flow { record, client_fin: false, backend_fin: false, closed: false, silent: false });
+        let flow = Flow { record, client_fin: false, backend_fin: false, closed: false, silent: false, last: now };
+        self.flows.insert(client, flow);
+        if let Some(idle) = self.idle {
+            self.idle_due = self.idle_due.min(now + idle.after);
+        }
         self.back.insert((backend, seen_as), client);
         self.policy.opened(&record, now);
         Verdict::Forward { src: seen_as, dst: backend }
@@ -230,10 +275,11 @@ impl<P: NatPolicy> Nat<P> {
             self.forget(record, Closing::Reset, now);
             return;
         }
+        let Some(flow) = self.flows.get_mut(&record.client) else { return };
+        flow.last = now;
         if !packet.flags.fin {
             return;
         }
-        let Some(flow) = self.flows.get_mut(&record.client) else { return };
         match sender {
             Sender::Client => flow.client_fin = true,
             Sender::Backend => flow.backend_fin = true,
@@ -247,10 +293,24 @@ impl<P: NatPolicy> Nat<P> {
         }
     }
 
+    /// Parts with the flows that have been idle for too long.
+    fn expire_idle(&mut self, now: Duration, resets: &mut Vec<Reset>) {
+        let Some(IdleLimit { after, then }) = self.idle.filter(|_| now >= self.idle_due) else { return };
+        let open = || self.flows.values().filter(|flow| !flow.closed);
+        let expired: Vec<_> = open().filter(|flow| flow.last + after <= now).map(|flow| flow.record).collect();
+        self.idle_due = open().map(|flow| flow.last + after).filter(|&due| due > now).min().unwrap_or(Duration::MAX);
+        for record in expired {
+            match then {
+                IdleEnd::Reset => self.end(record.client, Closing::Idle, now, resets),
+                IdleEnd::Forgotten | IdleEnd::Silence => self.forget(record, Closing::Idle, now),
+            }
+        }
+    }
+
     /// Ends an open flow with a RST to both sides, as AWS's balancer does when a target fails.
-    fn end(&mut self, client: SocketAddr, now: Duration, resets: &mut Vec<Reset>) {
+    fn end(&mut self, client: SocketAddr, how: Closing, now: Duration, resets: &mut Vec<Reset>) {
         let Some(record) = self.flows.get(&client).filter(|flow| !flow.closed).map(|flow| flow.record) else { return };
-        self.forget(record, Closing::Ended, now);
+        self.forget(record, how, now);
         let at = record.service.ip();
         resets.push(Reset { at, from: record.service, to: record.client });
         resets.push(Reset { at, from: record.seen_as, to: record.backend });
@@ -323,7 +383,7 @@ impl<P: NatPolicy> PacketRouter for Nat<P> {
     fn poll(&mut self, now: Duration, resets: &mut Vec<Reset>) {
         while let Some((client, fate)) = self.policy.poll(now) {
             match fate {
-                Fate::Reset => self.end(client, now, resets),
+                Fate::Reset => self.end(client, Closing::Ended, now, resets),
                 Fate::Silence => {
                     if let Some(flow) = self.flows.get_mut(&client) {
                         flow.silent = true;
@@ -332,10 +392,12 @@ impl<P: NatPolicy> PacketRouter for Nat<P> {
                 Fate::Move(backend) => self.divert(client, backend),
             }
         }
+        self.expire_idle(now, resets);
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        self.policy.next_deadline()
+        let idle = Some(self.idle_due).filter(|due| *due != Duration::MAX);
+        self.policy.next_deadline().into_iter().chain(idle).min()
     }
 }
 
@@ -399,13 +461,19 @@ mod tests {
         prop_oneof![Just(NatMode::Source(service().ip())), Just(NatMode::Destination), Just(NatMode::DirectReturn)]
     }
 
+    fn idle_ends() -> impl Strategy<Value = IdleEnd> {
+        prop_oneof![Just(IdleEnd::Reset), Just(IdleEnd::Forgotten), Just(IdleEnd::Silence)]
+    }
+
     proptest! {
         #[test]
         fn whatever_comes_the_way_back_leads_to_the_client_and_the_table_stays_bounded(
             mode in modes(),
+            idle in prop::option::of(idle_ends()),
             traffic in traffic(),
         ) {
-            let mut nat = Nat::new(service(), mode, MOST_FLOWS, ByPort::default());
+            let idle = idle.map(|then| IdleLimit { after: Duration::from_secs(30), then });
+            let mut nat = Nat::new(service(), mode, MOST_FLOWS, ByPort::default()).with_idle(idle);
             let mut now = Duration::ZERO;
             for (port, sent, answered, seconds) in traffic {
                 now += Duration::from_secs(seconds);
@@ -423,6 +491,8 @@ mod tests {
                         Departure::Direct => prop_assert!(false, "the answer would miss the balancer"),
                     }
                 }
+                nat.poll(now, &mut Vec::new());
+                prop_assert!(nat.next_deadline().is_none_or(|due| due > now), "what was due is done");
                 prop_assert!(nat.open_flows() <= MOST_FLOWS);
                 prop_assert_eq!(nat.flows.len(), nat.back.len());
                 prop_assert_eq!(nat.policy.open, nat.open_flows(), "each flow is closed once");
@@ -450,5 +520,39 @@ mod tests {
         assert_eq!(nat.route(&head(client, service(), flag("A")), Duration::ZERO), onward);
         assert!(matches!(nat.route(&head(other, service(), flag("S")), LINGER), Verdict::Forward { .. }));
         assert_eq!(nat.route(&head(client, service(), flag("A")), LINGER), Verdict::Reset);
+    }
+    #[test]
+    fn an_idle_flow_ends_when_neither_side_has_sent_for_so_long() {
+        let client = SocketAddr::from(([10, 1, 0, 1], 50_002));
+        let backend = SocketAddr::from(([10, 0, 0, 2], 80));
+        let (syn, ack) = (TcpFlags { syn: true, ..TcpFlags::default() }, TcpFlags { ack: true, ..TcpFlags::default() });
+        let second = Duration::from_secs;
+        for (then, resets_both, unknown) in [
+            (IdleEnd::Reset, true, Verdict::Reset),
+            (IdleEnd::Forgotten, false, Verdict::Reset),
+            (IdleEnd::Silence, false, Verdict::Drop),
+        ] {
+            let idle = Some(IdleLimit { after: second(10), then });
+            let mut nat = Nat::new(service(), NatMode::Destination, 1, ByPort::default()).with_idle(idle);
+            nat.route(&head(client, service(), syn), Duration::ZERO);
+            nat.route(&head(client, service(), ack), second(4));
+            nat.route(&head(backend, client, ack), second(8));
+            let mut resets = Vec::new();
+            nat.poll(nat.next_deadline().unwrap(), &mut resets);
+            assert_eq!(
+                (nat.next_deadline(), nat.open_flows()),
+                (Some(second(18)), 1),
+                "{then:?}: packets came meanwhile"
+            );
+            nat.poll(second(18), &mut resets);
+            assert_eq!((nat.next_deadline(), nat.open_flows(), nat.policy.open), (None, 0, 0), "{then:?}");
+            assert_eq!(resets.len(), if resets_both { 2 } else { 0 });
+            assert_eq!(nat.route(&head(client, service(), ack), second(19)), unknown);
+            assert_eq!(nat.route(&head(backend, client, ack), second(19)), unknown);
+            assert!(
+                matches!(nat.route(&head(client, service(), syn), second(20)), Verdict::Forward { .. }),
+                "a new one"
+            );
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use stickler_lb_core::{FlowIdle, FlowIdleEnd};
 use stickler_lb_proxy::SpliceConfig;
 use stickler_model::{Entropy, Env, Name, WorldError};
 use stickler_site::{Hosts, PacketMode, Role, Service, Settings};
 
 use super::nat::NatAdapter;
 use super::{Envs, addresses, invalid};
-use crate::engine::{Engine, HostId, Nat, NatMode, SimNet};
+use crate::engine::{Engine, HostId, IdleEnd, IdleLimit, Nat, NatMode, SimNet};
 
 /// Connections that the packet-level balancer translates at a time.
 const MOST_FLOWS: usize = 60_000;
@@ -66,11 +67,21 @@ impl Hosts for SimHosts<'_> {
         env: Env,
     ) -> Result<Option<SocketAddr>, WorldError> {
         let address = SocketAddr::new(addresses::of(role)?, addresses::port(Service::Http));
+        let idle = service.limits.idle.map(idle_limit);
         let adapter = NatAdapter::new(service, env, self.engine.kick());
-        let nat = Nat::new(address, nat_mode(mode, address.ip()), MOST_FLOWS, adapter);
+        let nat = Nat::new(address, nat_mode(mode, address.ip()), MOST_FLOWS, adapter).with_idle(idle);
         self.engine.add_router(&[address.ip()], Box::new(nat)).map_err(invalid)?;
         Ok(Some(address))
     }
+}
+
+const fn idle_limit(FlowIdle { after, then }: FlowIdle) -> IdleLimit {
+    let then = match then {
+        FlowIdleEnd::Closed => IdleEnd::Reset,
+        FlowIdleEnd::ResetOnNext => IdleEnd::Forgotten,
+        FlowIdleEnd::Silent => IdleEnd::Silence,
+    };
+    IdleLimit { after, then }
 }
 
 const fn nat_mode(mode: PacketMode, router: IpAddr) -> NatMode {

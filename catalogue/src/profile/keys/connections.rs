@@ -4,7 +4,7 @@ use http::StatusCode;
 use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown};
 use stickler_lb_core::policy::per_connection::{self as flows, FlowsOnDown};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{Hops, Upgrades};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Timers, Upgrades, UpstreamHttp};
 use toml::de::DeValue;
 
 use super::super::port::{Port, Read};
@@ -24,6 +24,12 @@ words! {
         "silent" => FlowsOnDown::Silent,
         "moved" => FlowsOnDown::Moved,
     }
+    FlowIdleEnd {
+        "closed" => FlowIdleEnd::Closed,
+        "reset-on-next" => FlowIdleEnd::ResetOnNext,
+        "silent" => FlowIdleEnd::Silent,
+    }
+    UpstreamHttp { "http1" => UpstreamHttp::Http1, "alpn" => UpstreamHttp::Alpn, "http2" => UpstreamHttp::Http2, }
     flows::NoneLeft { "refused" => flows::NoneLeft::Refused, "dropped" => flows::NoneLeft::Dropped, }
     Landing {
         "hash" => Landing::Hash,
@@ -101,10 +107,42 @@ pub(super) fn worker_section<P: Port>(p: &mut P, rule: Option<WorkerRule>) -> Re
 }
 
 pub(super) fn hops<P: Port>(p: &mut P, hops: Hops) -> Read<Hops> {
-    let Hops { passes_connection, upgrades, tunnels } = hops;
-    Ok(Hops {
+    let Hops { passes_connection, upgrades, tunnels, upstream, falls_back } = hops;
+    let hops = Hops {
         passes_connection: p.or("passes_connection", "Whether the client's `Connection` field is passed on.", passes_connection, false)?,
         upgrades: p.or("upgrades", "A request to upgrade goes on without that; with it, and after a 101 both connections carry what comes; or with it, and a 101 ends in 502.", upgrades, Upgrades::Dropped)?,
         tunnels: p.or("tunnels", "Whether a client's connection is a tunnel from its first request on: what comes after that passes unread.", tunnels, false)?,
+        upstream: p.or("upstream_http", "Which HTTP is spoken to the backends: HTTP/1.1; HTTP/2 where a backend agrees to it by ALPN; or HTTP/2 alone, with TLS or without.", upstream, UpstreamHttp::Http1)?,
+        falls_back: p.or("falls_back", "Whether a request that a backend resets with HTTP_1_1_REQUIRED goes again by HTTP/1.1; if not, it ends in 502.", falls_back, false)?,
+    };
+    if hops.falls_back && hops.upstream == UpstreamHttp::Http1 {
+        return Err(p.wrong("`falls_back` means nothing without HTTP/2 towards the backends (`upstream_http`)"));
+    }
+    if hops.tunnels && hops.upstream != UpstreamHttp::Http1 {
+        return Err(p.wrong("a tunnel passes what comes as it is: leave `upstream_http` out"));
+    }
+    Ok(hops)
+}
+
+pub(super) fn timers<P: Port>(p: &mut P, timers: Timers) -> Read<Timers> {
+    let Timers { client_idle, answer } = timers;
+    Ok(Timers {
+        client_idle: p.key("client_idle", "A client's connection without a request for this time closes; without the key, it lives as long as its client keeps it.", client_idle)?,
+        answer: p.or("answer", "How long a backend may take to begin its answer; then 504.", answer, Timers::default().answer)?,
     })
+}
+
+pub(super) fn flow_idle<P: Port>(p: &mut P, rule: Option<FlowIdle>) -> Read<Option<FlowIdle>> {
+    let (after, then) = rule.map(|FlowIdle { after, then }| (after, then)).unzip();
+    let after = p.key(
+        "idle",
+        "At L4, a connection that carries nothing for this time is given up; without the key, none is.",
+        after,
+    )?;
+    let then = p.key("on_idle", "With `idle`, needed: both ends are reset; it is forgotten, and the next packet meets a reset; or it is forgotten, and its packets are dropped.", then)?;
+    match (after, then) {
+        (None, None) => Ok(None),
+        (Some(after), Some(then)) => Ok(Some(FlowIdle { after, then })),
+        _ => Err(p.wrong("`idle` and `on_idle` belong together")),
+    }
 }

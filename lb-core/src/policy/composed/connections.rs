@@ -113,6 +113,8 @@ pub(super) struct Downstream {
     pub(super) client: Option<SocketAddr>,
     /// The worker that the connection landed on.
     pub(super) worker: usize,
+    /// How many requests the connection has brought, the one under way included.
+    pub(super) requests: u32,
 }
 
 impl Downstream {
@@ -186,7 +188,8 @@ impl TableRules {
                 || repicked
                 || by_client
                 || rules.prefer_last != PreferLast::Never
-                || rules.workers.is_some(),
+                || rules.workers.is_some()
+                || rules.client_requests.is_some(),
             pins_by_stream: rules.defects.streams_share_pin,
         }
     }

@@ -50,8 +50,9 @@ pub struct Rules {
     pub retry: RetryRule,
     /// What a request with credentials does to the connection that carries it, apart from pinning.
     pub credentials: Credentials,
-    /// The client's connection closes after each answer (HAProxy `option httpclose`).
-    pub closes_client: bool,
+    /// Most requests on a client's connection: the answer to the last one closes it (nginx `keepalive_requests`, 1000). With 1,
+    /// each answer does (HAProxy `option httpclose`). `None`: any number.
+    pub client_requests: Option<u32>,
     /// What becomes of the clients of a backend that goes down: of those with connections pinned to it.
     pub on_down: OnDown,
     /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
@@ -212,6 +213,9 @@ impl Rules {
             _ if self.own_idle.is_some() && self.pin.is_none() && !private => {
                 without("an idle limit of a client's own connections", "a pin or private connections")
             }
+            _ if self.client_requests == Some(0) => {
+                Err(RuleError::Zero("the number of requests on a client's connection"))
+            }
             _ if self.credentials == Credentials::OwnConnection && self.pin.is_some() => {
                 Err(RuleError::Contradiction {
                     what: "a connection of its own for each request with credentials",
@@ -246,7 +250,7 @@ impl Rules {
         scrub: None,
         retry: RetryRule::NONE,
         credentials: Credentials::Ordinary,
-        closes_client: false,
+        client_requests: None,
         on_down: OnDown::Nothing,
         fails_open: false,
         none_left: NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),

@@ -29,7 +29,7 @@ use super::super::errors::ScriptError;
 use super::super::server::{ServerChange, SiteChange};
 use super::super::session::Session;
 use super::super::site::{
-    self, CERTIFICATES, CHECKINGS, CHECKS, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS,
+    self, BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS,
     check_name, flags, one_of, pool,
 };
 use super::super::values::{Acceptor, Controller, Partner, Server, Settings};
@@ -45,7 +45,8 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
     /// `groups` says how many groups users are members of, which makes their tickets longer; `services` are accounts with
     /// their service principal names, those of `delegation` trusted to act on for their users; `files` what the application
     /// opens below `/files/`, with who may read it. `tls` says what a balancer at which TLS ends has behind it: `own`,
-    /// `same` (its certificate) or `plain`. `controllers` are the DCs, in the order in which servers ask them; `partner` is
+    /// `same` (its certificate) or `plain`; `between` what the balancer of `front` has between it and the other, where TLS ends
+    /// at it: `again`, or `plain`. `controllers` are the DCs, in the order in which servers ask them; `partner` is
     /// a second domain. `broken` says why nobody can log on at this site whatever balancer is in front of it: what fails
     /// there is then not the balancer's fault. `servers` says what differs at one: `server()`, or
     /// `windows_authentication()`, or one that is not IIS. The parts below the paths of `anonymous`, and the methods of
@@ -71,6 +72,7 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] front: Option<String>,
         #[starlark(require = named)] tls: Option<String>,
         #[starlark(require = named, default = false)] http2: bool,
+        #[starlark(require = named)] between: Option<&str>,
         #[starlark(require = named)] controllers: Option<UnpackListOrTuple<&'v Controller>>,
         #[starlark(require = named)] partner: Option<&'v Partner>,
         #[starlark(require = named)] broken: Option<String>,
@@ -84,6 +86,9 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] accounts: Option<UnpackDictEntries<String, String>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        if between.is_some() && (front.is_none() || tls.is_none()) {
+            return Err(ScriptError::BetweenWithoutFront.into());
+        }
         let site = Site {
             backends: in_range("backends", backends, 1, MAX_BACKENDS.into())? as u32,
             users: users.map(|users| users.entries).unwrap_or_default(),
@@ -128,7 +133,11 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
             accounts: accounts.map(|accounts| accounts.entries),
             front,
             tls: match tls {
-                Some(upstream) => Some(TlsSpec { upstream: one_of("way of TLS", &upstream, &UPSTREAMS)?, http2 }),
+                Some(upstream) => Some(TlsSpec {
+                    upstream: one_of("way of TLS", &upstream, &UPSTREAMS)?,
+                    http2,
+                    between: between.map(|way| one_of("way of TLS", way, &BETWEEN)).transpose()?.unwrap_or_default(),
+                }),
                 None if http2 => return Err(ScriptError::Http2WithoutTls.into()),
                 None => None,
             },

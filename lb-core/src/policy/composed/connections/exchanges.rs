@@ -42,6 +42,7 @@ impl ConnectionTable {
         if holder.busy.is_some() && stream.is_none() {
             return false;
         }
+        holder.requests = holder.requests.saturating_add(1);
         if holder.client.replace(client).is_none() {
             holder.worker = worker;
             self.reclaim(now, downstream, client);
