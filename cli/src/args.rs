@@ -15,7 +15,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing."
 )]
 pub(crate) struct Arguments {
     /// What to do.
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     List(List),
     /// Measure which product keeps which requirement.
     Matrix(Matrix),
+    /// Run the same scenarios over profiles in the simulation and over the products themselves, and show where they differ.
+    #[cfg(unix)]
+    Compare(Compare),
     /// Say how a product, or a mechanism, treats connections, and where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
@@ -56,7 +59,11 @@ pub(crate) struct Run {
     /// A file of product profiles of your own (see docs/profile-schema.md); each is run over. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// The seed: the same seed gives the same trace, byte for byte.
+    /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
+    /// started (HAProxy, nginx), and else over our own balancer.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
+    /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Run each pair with this many seeds, from --seed on.
@@ -71,7 +78,7 @@ pub(crate) struct Run {
     /// Show everything that was seen, with the evidence marked.
     #[arg(long)]
     pub(crate) transcript: bool,
-    /// Worlds to run at a time, at most 256; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
@@ -111,13 +118,37 @@ pub(crate) struct Matrix {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
+    /// Where to run: simulated, or on real sockets of this machine.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
     /// The seed.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Run each pair with this many seeds, from --seed on; the worst counts.
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
-    /// Worlds to run at a time, at most 256; as many as there are cores by default.
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// Which profiles are compared with their products, and how often.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) trials: NonZeroU32,
+    /// Seeds of each scenario over each profile in the simulation.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub(crate) seeds: NonZeroU32,
+    /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -130,6 +161,16 @@ pub(crate) struct Explain {
     /// In words, or as the file of a profile, to start one of your own from.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
+}
+
+/// Where worlds are built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arm {
+    /// In simulated time: the same seed gives the same trace.
+    #[default]
+    Sim,
+    /// On real sockets of this machine, in real time.
+    Wire,
 }
 
 /// The form in which a balancer is explained.
@@ -194,6 +235,9 @@ pub(crate) struct Serve {
 #[cfg(unix)]
 #[derive(Debug, Args)]
 pub(crate) struct Supervise {
+    /// A folder to remove when standard input ends.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) remove: Option<PathBuf>,
     /// The program.
     pub(crate) program: OsString,
     /// Its arguments.
@@ -224,6 +268,10 @@ pub(crate) struct Kerberos {
     /// default, and refuses each ticket for a service account until it is on.)
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) app_pool_credentials: Switch,
+    /// Whether the KDC refuses a request for a ticket whose authenticator has no checksum, as RFC 4120 and Samba do; one of
+    /// Windows takes it, and impacket and minikerberos send none.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pub(crate) kdc_requires_checksum: Switch,
     /// A service name (SPN) beside HTTP/localhost and HTTP/www.corp.example; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) spn: Vec<String>,

@@ -13,7 +13,7 @@ use stickler_runner::{Arm, Run};
 use stickler_scenarios::{Case, SuiteError};
 use stickler_sim::SimArm;
 
-use crate::Failure;
+use crate::{Failure, args, supervisor};
 
 /// One run to be made.
 pub(crate) struct Job<'a> {
@@ -62,16 +62,18 @@ pub(crate) fn all<'a>(
     Ok(jobs)
 }
 
-/// Performs all jobs on `threads` threads, as many as there are cores if unsaid, with a progress bar; hands what came
+/// Performs all jobs on `threads` threads, as many as `--jobs` says by default, with a progress bar; hands what came
 /// of each to `keep` on its thread, and returns what that made of them in the order of the jobs.
 pub(crate) fn perform<T: Send>(
     jobs: &[Job<'_>],
+    arm: args::Arm,
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
-) -> Vec<T> {
-    let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let threads = threads.min(jobs.len()).min(MAX_THREADS);
-    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+) -> Result<Vec<T>, Failure> {
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let usual = || if arm == args::Arm::Wire { 2 * cores() } else { cores() };
+    let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
+    let arm = build(arm)?;
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -96,7 +98,23 @@ pub(crate) fn perform<T: Send>(
         }
     });
     progress.finish_and_clear();
-    done.into_iter().flatten().collect()
+    Ok(done.into_iter().flatten().collect())
+}
+
+/// The variable of the environment that makes a product that is not installed fail the run, in place of skipping it.
+const REQUIRE: &str = "STICKLER_REQUIRE_PEERS";
+
+fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
+    match arm {
+        args::Arm::Sim => Ok(Arc::new(SimArm)),
+        #[cfg(unix)]
+        args::Arm::Wire => {
+            let required = std::env::var_os(REQUIRE).is_some_and(|value| value == "1");
+            Ok(Arc::new(stickler_wire::WireArm::new(supervisor::own()?, required)))
+        }
+        #[cfg(not(unix))]
+        args::Arm::Wire => Err(Failure::Wrong("the arm `wire` needs a Unix system".into())),
+    }
 }
 
 /// Says what is wrong with scripts, each mistake once however many balancers and seeds met it.
@@ -118,9 +136,12 @@ pub(crate) fn failed<'r>(
     Err(Failure::Wrong(lines.join("\n")))
 }
 
-/// The command that makes a run again, where the user's own profiles came from these files.
-pub(crate) fn replay(run: &Run, profiles: &[PathBuf]) -> String {
+/// The command that makes a run again on this arm, where the user's own profiles came from these files.
+pub(crate) fn replay(run: &Run, arm: args::Arm, profiles: &[PathBuf]) -> String {
     let mut command = format!("stickler run {}", quoted(&run.source.path));
+    if arm == args::Arm::Wire {
+        command.push_str(" --arm wire");
+    }
     let is_shipped = |name: &str| stickler_catalogue::profiles().iter().any(|profile| profile.name == name);
     if let BalancerSpec::Profile { name, .. } = &run.balancer
         && !is_shipped(name)

@@ -17,16 +17,16 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let mut cases = jobs::cases(&[])?;
     cases.retain(|case| case.group.accepts.is_some());
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
-    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
+    let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
     // Only what the table needs is kept, not a trace for each run.
-    let done = jobs::perform(&jobs, arguments.jobs, |job, run| {
+    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, run| {
         let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
         let mut one = Matrix::default();
         if let Some(takes) = job.case.group.accepts {
             one.add(&subjects[index], takes, &run, &replay(&run));
         }
         (one, run.error().is_some().then_some(run))
-    });
+    })?;
     let mut matrix = Matrix::with_rows(&subjects);
     let mut failed = Vec::new();
     for (one, run) in done {

@@ -30,12 +30,12 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         ));
     }
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
-    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
+    let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let all = evidence || arguments.format == Format::Json;
     // The table is about balancers in front of IIS, unless somebody asks for these very scenarios.
     let asked = !arguments.paths.is_empty();
-    let done = jobs::perform(&jobs, arguments.jobs, |job, mut run| {
+    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, mut run| {
         let recorded = record.as_ref().map(|folder| folder.record(&run));
         let mut one = Matrix::default();
         let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             run.trace = None;
         }
         (run, one, recorded)
-    });
+    })?;
     let (mut runs, mut matrix) = (Vec::new(), Matrix::default());
     let (mut unrecorded, mut unwritten) = (0, Vec::new());
     for (run, one, recorded) in done {
@@ -115,7 +115,7 @@ fn offered(trace: &Trace) -> Provider {
 
 fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let replay = |run: &Run| jobs::replay(run, &arguments.profile);
+    let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
     if arguments.format == Format::Json {
         writeln!(out, "{}", json::document(runs, &replay, arguments.transcript))?;
         return Ok(());

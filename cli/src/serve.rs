@@ -1,24 +1,19 @@
 //! The mocks and a balancer on real sockets, for real clients.
 
 use std::io::{self, Write as _};
-#[cfg(unix)]
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use stickler_model::topology::{
-    AppPool, Checking, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec, UpstreamTls, UserSpec,
+    AppPool, Checking, ControllerSpec, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
+    UpstreamTls, UserSpec,
 };
 use stickler_model::{BalancerSpec, Topology, escape, standard};
 use stickler_report::transcript;
 use stickler_site::Balancer;
-#[cfg(unix)]
-use stickler_wire::supervisor;
-use stickler_wire::{Options, Site, Supervisor};
+use stickler_wire::{Options, Site};
 
-#[cfg(unix)]
-use crate::args::Supervise;
 use crate::args::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
-use crate::{Failure, balancers, own_file};
+use crate::{Failure, balancers, own_file, supervisor};
 
 /// The balancer that serves where none is named.
 const BALANCER: &str = "pin-on-401";
@@ -57,31 +52,6 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
     })
 }
 
-/// Supervises a command that [`serve`] has started. An error's message goes where the command's own would.
-#[cfg(unix)]
-pub(crate) fn supervise(arguments: &Supervise) -> ExitCode {
-    match supervisor::supervise(&arguments.program, &arguments.arguments) {
-        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-        Err(error) => {
-            let program = arguments.program.display();
-            // Where even this cannot be written, the exit code has to do: that of a shell for what it cannot run.
-            let _ = writeln!(io::stderr(), "the command `{program}` cannot run: {error}");
-            ExitCode::from(127)
-        }
-    }
-}
-
-/// How this program supervises what it starts.
-fn supervisor() -> Result<Option<Supervisor>, Failure> {
-    if cfg!(not(unix)) {
-        return Ok(None);
-    }
-    let own = std::env::current_exe();
-    let own =
-        own.map_err(|error| Failure::Wrong(format!("cannot find this program, to supervise commands: {error}")))?;
-    Ok(Some(Supervisor::new(own, ["supervise", "--"])))
-}
-
 /// Says what is open to others than this machine.
 fn warn(arguments: &Serve) -> io::Result<()> {
     let open = [(arguments.listen, "the balancer"), (arguments.listen_dc.unwrap_or(arguments.listen), "the DC")];
@@ -107,7 +77,7 @@ fn options(arguments: &Serve) -> Result<Options, Failure> {
     options.port = arguments.port;
     options.seed = arguments.seed;
     options.check_command.clone_from(&arguments.check_command);
-    options.supervisor = supervisor()?;
+    options.supervisor = cfg!(unix).then(supervisor::own).transpose()?;
     options.check_failed = Some(Arc::new(|failure| drop(writeln!(io::stderr(), "stickler: {failure}"))));
     if arguments.log {
         options.log = Some(Arc::new(move |entry| print(entry.to_string())));
@@ -161,6 +131,10 @@ fn topology(arguments: &Serve) -> Result<Topology, Failure> {
             ..SiteSpec::default()
         };
     }
+    topology.controllers = vec![ControllerSpec {
+        requires_checksum: kerberos.kdc_requires_checksum.is_on(),
+        ..ControllerSpec::new("dc".into())
+    }];
     add_accounts(&mut topology, &arguments.accounts)?;
     topology.tls = tls(&arguments.tls);
     Ok(topology)

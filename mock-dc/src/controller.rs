@@ -26,6 +26,8 @@ pub struct DomainController {
     pub(crate) delay: Duration,
     /// How many logons it asks the DCs of another domain, or the PDC emulator, for at once.
     pub(crate) max_concurrent_api: u16,
+    /// Whether its KDC refuses a request without a checksum.
+    pub(crate) requires_checksum: bool,
     /// Numbers the logons that this DC asks other DCs for.
     pub(crate) numbers: Arc<LogonNumbers>,
 }
@@ -57,6 +59,7 @@ impl DomainController {
             trusted: Vec::new(),
             delay: Duration::ZERO,
             max_concurrent_api: IisVersion::Iis10.max_concurrent_api(),
+            requires_checksum: false,
             numbers: Arc::default(),
         }
     }
@@ -74,6 +77,7 @@ impl DomainController {
             trusted: self.trusted.clone(),
             delay: Duration::ZERO,
             max_concurrent_api: IisVersion::Iis10.max_concurrent_api(),
+            requires_checksum: false,
             numbers: Arc::default(),
         }
     }
@@ -105,6 +109,14 @@ impl DomainController {
     #[must_use]
     pub fn with_max_concurrent_api(mut self, calls: u16) -> Self {
         self.max_concurrent_api = calls;
+        self
+    }
+
+    /// Sets whether its KDC refuses a request whose authenticator has no checksum
+    /// ([`KdcConfig::requires_checksum`](stickler_auth::kerberos::kdc::KdcConfig::requires_checksum)).
+    #[must_use]
+    pub fn with_requires_checksum(mut self, requires_checksum: bool) -> Self {
+        self.requires_checksum = requires_checksum;
         self
     }
 

@@ -46,7 +46,7 @@ pub async fn serve<N: Net>(net: N, listener: N::Listener, env: Env, dc: Arc<Doma
 /// Answers and records one request. A reply of more than `limit` bytes ([`MAX_DATAGRAM`] over UDP) is replaced by
 /// KRB_ERR_RESPONSE_TOO_BIG, after which the client asks again over TCP.
 pub fn answer(env: &Env, dc: &DomainController, request: &[u8], limit: usize) -> Vec<u8> {
-    let mut ticket = dc.directory().ticket(request, &env.entropy, now(env));
+    let mut ticket = dc.directory().ticket(request, &env.entropy, now(env), dc.requires_checksum);
     if ticket.message.len() > limit {
         ticket.message = error(env, dc, KrbErrorCode::RESPONSE_TOO_BIG);
         ticket.result = Err(KrbErrorCode::RESPONSE_TOO_BIG);

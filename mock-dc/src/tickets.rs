@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stickler_auth::FileTime;
 use stickler_auth::kerberos::PrincipalName;
 use stickler_auth::kerberos::crypto::Etype;
-use stickler_auth::kerberos::kdc::{self, Lookup, Outcome, Principals};
+use stickler_auth::kerberos::kdc::{self, KdcConfig, Lookup, Outcome, Principals};
 use stickler_auth::kerberos::message::{Exchange, flags};
 use stickler_auth::kerberos::status::KrbErrorCode;
 use stickler_auth::status::NtStatus;
@@ -35,14 +35,16 @@ impl Directory {
     /// account out just as a failed NTLM logon can; a successful one resets the count.
     ///
     /// Session keys and confounders are drawn from `entropy`, and at the first request the keys of `krbtgt`.
-    pub fn ticket(&mut self, request: &[u8], entropy: &Entropy, now: FileTime) -> Ticket {
+    /// `requires_checksum` is a rule of the DC that is asked ([`KdcConfig::requires_checksum`]).
+    pub fn ticket(&mut self, request: &[u8], entropy: &Entropy, now: FileTime, requires_checksum: bool) -> Ticket {
         let krbtgt = self.krbtgt(entropy);
+        let rules = KdcConfig { requires_checksum, ..self.kdc.clone() };
         let nonces = kdc::Nonces {
             session_key: entropy.bytes(),
             ticket_confounder: entropy.bytes(),
             reply_confounder: entropy.bytes(),
         };
-        let answer = kdc::answer(&self.kdc, &At { directory: self, krbtgt, now }, request, nonces, now);
+        let answer = kdc::answer(&rules, &At { directory: self, krbtgt, now }, request, nonces, now);
         let Outcome { client, server, result, .. } = &answer.outcome;
         let ours = client.as_ref().filter(|client| client.realm.eq_ignore_ascii_case(self.realm()));
         let index = ours.and_then(|client| self.client_index(&client.name).ok());

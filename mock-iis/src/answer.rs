@@ -18,13 +18,16 @@ use hyper::body::{Body, Frame, SizeHint};
 use stickler_auth::http::{AuthToken, Scheme, format_token};
 use stickler_http1::write;
 use stickler_model::Payload;
+use stickler_model::topology::IisVersion;
 
 use crate::authn::{Completed, Unauthorized};
+use crate::calendar::HttpDate;
 use crate::codes::ACL;
+use crate::http_sys::Reason;
 
-const IIS: &str = "Microsoft-IIS/10.0";
-const HTTP_SYS: &str = "Microsoft-HTTPAPI/2.0";
 const HTML: &str = "text/html";
+/// The type of http.sys's own pages.
+const HTML_ASCII: &str = "text/html; charset=us-ascii";
 
 /// The period in bytes of the pattern of [`Payload::Bytes`]. A block of whole periods can stand anywhere in a body.
 const PATTERN_PERIOD: u64 = 251;
@@ -40,17 +43,13 @@ const FORBIDDEN_PAGE: &[u8] = b"<html><head><title>403 - Forbidden: Access is de
 <body><h2>403 - Forbidden: Access is denied.</h2></body></html>";
 const NOT_FOUND_PAGE: &[u8] = b"<html><head><title>404 - File or directory not found.</title></head>\
 <body><h2>404 - File or directory not found.</h2></body></html>";
-const BAD_REQUEST_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
-<body><h2>Bad Request - Invalid Header</h2><hr><p>HTTP Error 400. The request has an invalid header name.</p></body></html>";
-const TOO_LONG_PAGE: &[u8] = b"<html><head><title>Bad Request</title></head>\
-<body><h2>Bad Request - Request Too Long</h2><hr><p>HTTP Error 400. The size of the request headers is too long.</p></body></html>";
 
 /// An answer. It is written with its fields in the order of IIS, whatever the order in which they were set.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     kind: &'static str,
-    server: &'static str,
+    author: Author,
     cookie: Option<HeaderValue>,
     /// The values of `WWW-Authenticate`.
     challenges: Vec<HeaderValue>,
@@ -63,6 +62,35 @@ pub(crate) struct Answer {
     /// Whether the connection closes after it.
     pub(crate) closes: bool,
     pub(crate) body: AnswerBody,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// The worker process of IIS.
+    Iis,
+    /// The kernel driver, for this reason.
+    HttpSys(Reason),
+}
+
+impl Author {
+    /// Returns the value of `Server`. That of http.sys on Windows Server 2003 is remembered.
+    fn server(self, version: IisVersion) -> &'static str {
+        match (self, version) {
+            (Self::Iis, IisVersion::Iis6) => "Microsoft-IIS/6.0",
+            (Self::Iis, IisVersion::Iis10) => "Microsoft-IIS/10.0",
+            (Self::HttpSys(_), IisVersion::Iis6) => "Microsoft-HTTPAPI/1.0",
+            (Self::HttpSys(_), IisVersion::Iis10) => "Microsoft-HTTPAPI/2.0",
+        }
+    }
+}
+
+/// What every answer of a server has: by whom, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    pub(crate) version: IisVersion,
+    /// The server's time as the answer begins, in seconds since 1970-01-01 UTC.
+    pub(crate) unix_seconds: u64,
 }
 
 /// The body of an answer.
@@ -84,7 +112,7 @@ impl Answer {
         Self {
             status,
             kind,
-            server: IIS,
+            author: Author::Iis,
             cookie: None,
             challenges: Vec::new(),
             persists: None,
@@ -99,9 +127,17 @@ impl Answer {
         Self::iis(status, HTML, AnswerBody::whole(page))
     }
 
-    /// Returns http.sys's own answer, which closes the connection.
-    fn http_sys(status: u16, page: &'static [u8]) -> Self {
-        Self { server: HTTP_SYS, powered: false, closes: true, ..Self::page(status, page) }
+    /// Returns http.sys's own answer. A refusal closes the connection.
+    pub(crate) fn http_sys(reason: Reason) -> Self {
+        let author = Author::HttpSys(reason);
+        let closes = reason != Reason::NotAuthorized;
+        let page = AnswerBody::whole(reason.page());
+        Self { author, powered: false, closes, ..Self::iis(reason.status(), HTML_ASCII, page) }
+    }
+
+    /// Returns whether http.sys refused the request before IIS had a part in it: such an answer is in no log of a site.
+    pub(crate) fn is_refused_by_http_sys(&self) -> bool {
+        matches!(self.author, Author::HttpSys(reason) if reason != Reason::NotAuthorized)
     }
 
     /// Returns the application's answer.
@@ -121,23 +157,20 @@ impl Answer {
         Self { challenges: challenges(Some(refused), schemes), ..Self::page(401, page) }
     }
 
+    /// Returns the 401 that goes on with a handshake in kernel mode: http.sys sends it, and the worker process does not see
+    /// the request (recorded exchanges of IIS 8.5: `Server: Microsoft-HTTPAPI/2.0` beside a Challenge, and
+    /// `Microsoft-IIS/8.5` beside the 401 before it).
+    pub(crate) fn challenged_by_http_sys(refused: &Unauthorized, schemes: &[Scheme]) -> Self {
+        Self { challenges: challenges(Some(refused), schemes), ..Self::http_sys(Reason::NotAuthorized) }
+    }
+
     /// Returns the 403 for a request whose user nobody names, at a site that offers no scheme to authenticate with.
     pub(crate) fn forbidden() -> Self {
         Self::page(403, FORBIDDEN_PAGE)
     }
 
-    /// Returns http.sys's own answer to a head that it refuses.
-    pub(crate) fn bad_request(too_long: bool) -> Self {
-        Self::http_sys(400, if too_long { TOO_LONG_PAGE } else { BAD_REQUEST_PAGE })
-    }
-
-    /// Returns the answer to bytes that are no request, with the status that HTTP has for the reason.
-    pub(crate) fn no_request(status: u16) -> Self {
-        Self::http_sys(status, BAD_REQUEST_PAGE)
-    }
-
-    /// Adds whether the identity stays with the connection (MS-N2HT 3.2.5), and the last token (RFC 4559 4.2), to the
-    /// answer that completes a Negotiate handshake.
+    /// Adds whether the identity stays with the connection (MS-N2HT 3.2.5), under the scheme `NTLM` as well (recorded
+    /// exchanges of IIS 8.5), and the last token (RFC 4559 4.2), to the answer that completes a handshake.
     pub(crate) fn complete(&mut self, done: &Completed) {
         self.persists = Some(done.persists);
         if !done.token.is_empty() {
@@ -156,17 +189,18 @@ impl Answer {
         self.echo = id.map(<[u8]>::to_vec);
     }
 
-    /// Gives each field to `put`, except those about the connection and the length of the body.
-    fn fields<'a>(&'a self, mut put: impl FnMut(&'static str, &'a [u8])) {
+    /// Gives each field to `put`, except those about the connection and the length of the body. Windows knows
+    /// `Persistent-Auth` since Vista and Server 2008 (MS-N2HT, appendix A).
+    fn fields(&self, stamp: Stamp, mut put: impl FnMut(&'static str, &[u8])) {
         put("Content-Type", self.kind.as_bytes());
-        put("Server", self.server.as_bytes());
+        put("Server", self.author.server(stamp.version).as_bytes());
         if let Some(cookie) = &self.cookie {
             put("Set-Cookie", cookie.as_bytes());
         }
         for challenge in &self.challenges {
             put("WWW-Authenticate", challenge.as_bytes());
         }
-        if let Some(persists) = self.persists {
+        if let Some(persists) = self.persists.filter(|_| stamp.version != IisVersion::Iis6) {
             put("Persistent-Auth", if persists { b"true" } else { b"false" });
         }
         if self.powered {
@@ -175,13 +209,14 @@ impl Answer {
         if let Some(id) = &self.echo {
             put("X-Stickler-Request", id);
         }
+        put("Date", HttpDate(stamp.unix_seconds).to_string().as_bytes());
     }
 
     /// Writes the head as HTTP/1.1. `stays` tells a client of HTTP/1.0 that the connection stays open, which it would not
     /// expect (RFC 9112 9.3).
-    pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool) {
+    pub(crate) fn write_head(&self, output: &mut BytesMut, stays: bool, stamp: Stamp) {
         write::status_line(output, self.status);
-        self.fields(|name, value| write::field(output, name, value));
+        self.fields(stamp, |name, value| write::field(output, name, value));
         if self.closes {
             write::field(output, "Connection", "close");
         } else if stays {
@@ -192,11 +227,11 @@ impl Answer {
     }
 
     /// Returns the same for HTTP/2, which has no field about the connection, and spells names in lower case.
-    pub(crate) fn into_http2(self) -> Response<AnswerBody> {
+    pub(crate) fn into_http2(self, stamp: Stamp) -> Response<AnswerBody> {
         let mut response = Response::new(AnswerBody::Whole(None));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
         let headers = response.headers_mut();
-        self.fields(|name, value| {
+        self.fields(stamp, |name, value| {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
             }
@@ -299,6 +334,13 @@ mod tests {
         }
     }
 
+    /// The head of an answer at the time of the examples of RFC 9110.
+    fn head(answer: &Answer, version: IisVersion) -> String {
+        let mut output = BytesMut::new();
+        answer.write_head(&mut output, true, Stamp { version, unix_seconds: 784_111_777 });
+        String::from_utf8_lossy(&output).into_owned()
+    }
+
     #[test]
     fn the_fields_have_the_order_and_the_spelling_of_iis() {
         let mut answer = Answer::application("application/json", AnswerBody::whole("{}".as_bytes()));
@@ -306,16 +348,29 @@ mod tests {
         answer.echo(Some(b"r1"));
         answer.set_cookie(HeaderValue::from_static("a=b"));
         answer.closes = true;
-        let mut output = BytesMut::new();
-        answer.write_head(&mut output, true);
         let expected = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: Microsoft-IIS/10.0\r\nSet-Cookie: a=b\r\n\
             WWW-Authenticate: Negotiate AQ==\r\nPersistent-Auth: true\r\nX-Powered-By: ASP.NET\r\n\
-            X-Stickler-Request: r1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n";
-        assert_eq!(String::from_utf8_lossy(&output), expected);
-        output.clear();
-        Answer::bad_request(false).write_head(&mut output, false);
-        let text = String::from_utf8_lossy(&output).into_owned();
-        assert!(text.contains("Server: Microsoft-HTTPAPI/2.0\r\nConnection: close\r\n"), "{text}");
-        assert!(!text.contains("X-Powered-By"), "{text}");
+            X-Stickler-Request: r1\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(head(&answer, IisVersion::Iis10), expected);
+        let before_vista = expected.replace("IIS/10.0", "IIS/6.0").replace("Persistent-Auth: true\r\n", "");
+        assert_eq!(head(&answer, IisVersion::Iis6), before_vista);
+    }
+
+    #[test]
+    fn http_sys_names_itself_and_closes_only_what_it_refuses() {
+        // A recorded 411, but for its time.
+        let expected = "HTTP/1.1 411 Length Required\r\nContent-Type: text/html; charset=us-ascii\r\n\
+            Server: Microsoft-HTTPAPI/2.0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\nContent-Length: 344\r\n\r\n";
+        let refused = Answer::http_sys(Reason::LengthRequired);
+        assert_eq!(head(&refused, IisVersion::Iis10), expected);
+        assert!(refused.is_refused_by_http_sys() && !Answer::not_found().is_refused_by_http_sys());
+        let token = AuthToken { scheme: Scheme::Ntlm, token: vec![1] };
+        let goes_on = Unauthorized { substatus: 1, win32: 0, challenge: Some(token), refused: false, ticket: None };
+        let challenge = Answer::challenged_by_http_sys(&goes_on, &[Scheme::Negotiate, Scheme::Ntlm]);
+        let expected = "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/html; charset=us-ascii\r\n\
+            Server: Microsoft-HTTPAPI/2.0\r\nWWW-Authenticate: NTLM AQ==\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Connection: keep-alive\r\nContent-Length: 341\r\n\r\n";
+        assert_eq!(head(&challenge, IisVersion::Iis10), expected);
+        assert!(!challenge.is_refused_by_http_sys());
     }
 }

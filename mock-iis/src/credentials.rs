@@ -1,6 +1,6 @@
 //! The credentials that a request presents in `Authorization`, before they are verified.
 
-use stickler_auth::http::{AuthToken, DEFAULT_TOKEN_LIMIT, HeaderError, TokenKind, parse_authorization, token_kind};
+use stickler_auth::http::{AuthToken, HeaderError, TokenKind, parse_authorization, token_kind};
 use stickler_auth::spnego::token::Token;
 use stickler_http1::Lookup;
 use stickler_model::Leg;
@@ -25,14 +25,14 @@ pub enum Presented {
 }
 
 impl Presented {
-    /// Reads the credentials from the headers of a request.
-    pub fn read(headers: &impl Lookup) -> Self {
+    /// Reads the credentials from the headers of a request. A token has at most `limit` characters.
+    pub fn read(headers: &impl Lookup, limit: usize) -> Self {
         let mut values = headers.all("Authorization");
         let Some(value) = values.next() else { return Self::Nothing };
         if values.next().is_some() {
             return Self::Unacceptable;
         }
-        match parse_authorization(value, DEFAULT_TOKEN_LIMIT) {
+        match parse_authorization(value, limit) {
             Ok(token) if token.token.is_empty() => Self::Malformed,
             Ok(token) => Self::Token { kind: token_kind(&token.token), token },
             Err(HeaderError::NoScheme { .. } | HeaderError::OtherScheme(_)) => Self::Nothing,
@@ -88,7 +88,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
         }
-        let presented = Presented::read(&headers);
+        let presented = Presented::read(&headers, stickler_auth::http::DEFAULT_TOKEN_LIMIT);
         let leg = presented.leg();
         (presented, leg)
     }

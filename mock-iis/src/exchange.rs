@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use stickler_auth::http::Scheme;
 use stickler_auth::status::Win32;
 use stickler_http1::{Lookup as _, RequestHead};
 use stickler_model::action::AppAnswer;
@@ -17,13 +16,14 @@ use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, Wh
 
 use crate::WebSite;
 use crate::acceptance::{Accepted, Decider, Denied, ReceivedRequest};
-use crate::answer::{Answer, AnswerBody};
+use crate::answer::{Answer, AnswerBody, Stamp};
 use crate::app::{self, Opened, Resource};
 use crate::authn::{RequestIdentity, Unauthorized};
 use crate::authority::Authority;
 use crate::body::{Received, RequestBody, Unanswered};
 use crate::codes::ACL;
 use crate::credentials::Presented;
+use crate::http_sys::{self, Reason};
 use crate::log::Entry;
 
 /// One TCP connection.
@@ -86,7 +86,7 @@ impl Connection {
         http2: bool,
         body: &mut impl RequestBody,
     ) -> Result<Answer, Unanswered> {
-        let presented = Presented::read(head.fields());
+        let presented = Presented::read(head.fields(), self.site.head.field);
         let echo = head.fields().first(REQUEST_ID_HEADER);
         let asked = Asked {
             number: self.requests.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
@@ -108,9 +108,10 @@ impl Connection {
         if http1_only && asked.leg != Leg::Anonymous {
             return Err(http1_required());
         }
-        let too_long = head.length() > self.site.limits.head;
-        let mut outcome = if too_long || presented == Presented::Unacceptable {
-            Outcome::refused(Answer::bad_request(too_long), 0)
+        let unacceptable = (presented == Presented::Unacceptable).then_some(Reason::Header);
+        let reason = http_sys::refuses(head, http2, self.site.head).or(unacceptable);
+        let mut outcome = if let Some(reason) = reason {
+            Outcome::refused(Answer::http_sys(reason), 0)
         } else {
             // A client that leaves meanwhile is not answered.
             let accepted = tokio::select! {
@@ -122,7 +123,7 @@ impl Connection {
                 Ok(accepted) => self.process(&asked, accepted, body).await?,
                 Err(Denied::Unauthorized(refused)) => self.refuse(&refused, None),
                 Err(Denied::Unnamed) => Outcome::refused(Answer::forbidden(), Win32::ACCESS_DENIED.0),
-                Err(Denied::Unacceptable) => Outcome::refused(Answer::bad_request(true), 0),
+                Err(Denied::Unacceptable) => Outcome::refused(Answer::http_sys(Reason::FieldLength), 0),
             }
         };
         if http1_only && outcome.answer.status == 401 {
@@ -151,7 +152,12 @@ impl Connection {
         if body.announced() <= self.site.limits.drain {
             body.read(self.site.limits.body).await?;
         }
-        Ok(answer.into_http2())
+        Ok(answer.into_http2(self.stamp()))
+    }
+
+    /// Returns what an answer has that begins now.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { version: self.site.version, unix_seconds: self.env.clock.unix_seconds() }
     }
 
     /// Returns the number of requests so far.
@@ -225,7 +231,7 @@ impl Connection {
             let hop = (resource == Resource::Hop).then(|| app::second_hop(user.as_ref(), delegated));
             self.run(asked, resource, user, hop, received)
         };
-        if let Some(done) = completes.filter(|done| done.scheme != Scheme::Ntlm && !forbidden) {
+        if let Some(done) = completes.filter(|_| !forbidden) {
             outcome.answer.complete(&done);
         }
         if let Some(cookie) = cookie {
@@ -281,7 +287,14 @@ impl Connection {
 
     /// Answers 401.
     fn refuse(&self, refused: &Unauthorized, user: Option<Principal>) -> Outcome {
-        let mut answer = Answer::unauthorized(refused, &self.site.auth.schemes);
+        let schemes = &self.site.auth.schemes;
+        let goes_on = refused.challenge.is_some() && !refused.refused;
+        let kernel = self.site.kernel_mode() && self.authentication.decider.is_own();
+        let mut answer = if goes_on && kernel {
+            Answer::challenged_by_http_sys(refused, schemes)
+        } else {
+            Answer::unauthorized(refused, schemes)
+        };
         answer.closes = self.ends(refused);
         let &Unauthorized { substatus, win32, .. } = refused;
         Outcome { substatus, user, ..Outcome::refused(answer, win32) }
@@ -301,8 +314,7 @@ impl Connection {
     fn conclude(&self, asked: &Asked<'_>, outcome: Outcome) -> Answer {
         let Outcome { answer, substatus, win32, user, processed, received } = outcome;
         let status = answer.status;
-        // http.sys logs its own refusals elsewhere.
-        if let Some(log) = self.site.log.as_ref().filter(|_| status != 400) {
+        if let Some(log) = self.site.log.as_ref().filter(|_| !answer.is_refused_by_http_sys()) {
             log(&self.entry(asked, status, substatus, win32, user.clone()));
         }
         self.env.record(What::ServerAnswered {

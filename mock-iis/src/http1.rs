@@ -19,9 +19,11 @@ use crate::ServerLimits;
 use crate::answer::Answer;
 use crate::body::{Received, RequestBody, Unanswered, how};
 use crate::exchange::Connection;
+use crate::http_sys::Reason;
 use crate::sending::{self, Sending};
 
-/// The most header fields of a request; more are answered 431.
+/// The most header fields of a request. http.sys limits their number over HTTP/2 alone (Microsoft, KB 5102602); this bounds
+/// what is kept, and a request with more is taken for one that is too long.
 const MAX_FIELDS: usize = 100;
 
 /// How much is read ahead of the request that is being answered, in bytes.
@@ -38,7 +40,7 @@ type ServerWire<S> = Wire<Sending<S>>;
 /// Answers requests until the connection ends, and returns how it ended.
 pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Closed {
     let limits = connection.site().limits;
-    let bounds = HeadLimits { length: limits.head_read, fields: MAX_FIELDS };
+    let bounds = HeadLimits { length: connection.site().head_read(), fields: MAX_FIELDS };
     let mut wire = Wire::new(Sending::new(stream, limits.send));
     let mut head = RequestHead::default();
     loop {
@@ -49,9 +51,9 @@ pub(crate) async fn serve(stream: impl Stream, connection: &Connection) -> Close
             Ok(Ok(false)) => return Closed::ByPeer,
             Ok(Ok(true)) => match Framing::of_request(&head) {
                 Ok(framing) => answer(&mut wire, connection, &head, framing).await,
-                Err(error) => refuse(&mut wire, &error.into(), limits).await,
+                Err(error) => refuse(&mut wire, &error.into(), connection).await,
             },
-            Ok(Err(error)) => refuse(&mut wire, &error, limits).await,
+            Ok(Err(error)) => refuse(&mut wire, &error, connection).await,
         };
         if let Err(how) = served {
             return how;
@@ -73,12 +75,12 @@ async fn answer<S: Stream>(
     let mut body = Body { wire, decoder: BodyDecoder::new(framing), continues: head.expects_continue() };
     let mut answer = match connection.answer(head, false, &mut body).await {
         Ok(answer) => answer,
-        Err(Unanswered::BrokenOff(error)) => return refuse(body.wire, &error, limits).await,
+        Err(Unanswered::BrokenOff(error)) => return refuse(body.wire, &error, connection).await,
         Err(unanswered) => return Err(unanswered.how()),
     };
     answer.closes |= !head.keeps_alive();
     let Body { wire, mut decoder, .. } = body;
-    answer.write_head(wire.output(), head.version() == Version::Http10);
+    answer.write_head(wire.output(), head.version() == Version::Http10, connection.stamp());
     if head.method() != "HEAD" {
         while let Some(bytes) = answer.body.next() {
             wire.output().extend_from_slice(&bytes);
@@ -145,23 +147,23 @@ async fn linger<S: Stream>(wire: &mut ServerWire<S>, limits: ServerLimits) {
 }
 
 /// Refuses what is no request, as http.sys does, and closes the connection.
-async fn refuse<S: Stream>(wire: &mut ServerWire<S>, error: &ReadError, limits: ServerLimits) -> Result<(), Closed> {
+async fn refuse<S: Stream>(wire: &mut ServerWire<S>, error: &ReadError, connection: &Connection) -> Result<(), Closed> {
     if !error.is_malformed() {
         return Err(how(error));
     }
-    let status = match error {
-        ReadError::Head(HeadError::TooLong | HeadError::TooManyFields) => 431,
-        ReadError::Framing(FramingError::Coding) => 501,
-        _ => 400,
+    let reason = match error {
+        ReadError::Head(HeadError::TooLong | HeadError::TooManyFields) => Reason::RequestLength,
+        ReadError::Framing(FramingError::Coding) => Reason::Coding,
+        _ => Reason::Header,
     };
-    let mut answer = Answer::no_request(status);
-    answer.write_head(wire.output(), false);
+    let mut answer = Answer::http_sys(reason);
+    answer.write_head(wire.output(), false, connection.stamp());
     if let Some(page) = answer.body.next() {
         wire.output().extend_from_slice(&page);
     }
     flush(wire).await?;
     if wire.shutdown().await.is_ok() {
-        linger(wire, limits).await;
+        linger(wire, connection.site().limits).await;
     }
     Err(Closed::Here)
 }

@@ -8,7 +8,8 @@
 //!
 //! Pure: [`authn`] (the authentication state of a connection), [`tracker`] (the same by a table instead of the
 //! connection), [`credentials`] (what a request presents), [`app`] (what the application answers, and as whom it opens
-//! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), [`log`].
+//! files), [`codes`] (the codes in the log), [`sam`] (local accounts), `protection` (extended protection), `http_sys` (what
+//! the kernel driver answers by itself), `calendar` (dates), [`log`].
 //! Shell: [`server`] (connections), `secure` (TLS on them), `http1` (HTTP/1.1 on them), `exchange` (one request on a
 //! connection), `acceptance` (who sent the request), `body` (reads it), `authority` (asks the DCs, over
 //! `stickler_netlogon`), `answer` (HTTP responses), `rogue` (servers that misbehave). [`site`] holds the configuration of
@@ -26,11 +27,13 @@ pub mod app;
 pub mod authn;
 mod authority;
 mod body;
+mod calendar;
 pub mod codes;
 pub mod credentials;
 mod exchange;
 pub mod front_end;
 mod http1;
+mod http_sys;
 pub mod log;
 mod protection;
 mod rogue;

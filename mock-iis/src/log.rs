@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 use stickler_model::Principal;
 
+use crate::calendar::Timestamp;
+
 /// The header line that names the columns.
 pub const FIELDS: &str = "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip \
                           cs(User-Agent) sc-status sc-substatus sc-win32-status time-taken";
@@ -77,55 +79,9 @@ impl fmt::Display for Field<'_> {
     }
 }
 
-/// A time in UTC, written as `2024-02-29 12:34:56`.
-struct Timestamp(u64);
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut days, seconds) = (self.0 / 86_400, self.0 % 86_400);
-        // The columns have no room for a year beyond 9999.
-        let mut year = 1970;
-        while year < 10_000 && days >= days_in_year(year) {
-            days -= days_in_year(year);
-            year += 1;
-        }
-        let february = days_in_year(year) - 337;
-        let mut month = 1;
-        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-            if days < length {
-                break;
-            }
-            days -= length;
-            month += 1;
-        }
-        let day = days + 1;
-        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-    }
-}
-
-fn days_in_year(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    365 + u64::from(leap)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn timestamps_know_leap_years_and_centuries() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00:00"),
-            (951_782_399, "2000-02-28 23:59:59"),
-            (951_782_400, "2000-02-29 00:00:00"),
-            (1_709_210_096, "2024-02-29 12:34:56"),
-            (1_735_689_599, "2024-12-31 23:59:59"),
-            (4_107_542_400, "2100-03-01 00:00:00"),
-        ] {
-            assert_eq!(Timestamp(seconds).to_string(), text);
-        }
-    }
 
     #[test]
     fn a_text_column_cannot_break_the_line() {

@@ -113,7 +113,7 @@ impl<S: Stream> Conversation<S> {
             connection: self.number,
             number: self.requests,
             request: head.fields().first(REQUEST_ID_HEADER).and_then(RequestId::parse),
-            leg: Presented::read(head.fields()).leg(),
+            leg: Presented::read(head.fields(), self.site.head.field).leg(),
         });
         Ok(())
     }

@@ -57,7 +57,7 @@ async fn serve_http2<N: Net>(net: N, stream: impl Stream, connection: &Arc<Conne
     let limits = connection.site().limits;
     let service = service_fn(|request| Arc::clone(connection).answer_http2(request));
     let mut http = http2::Builder::new(Tasks(net));
-    http.auto_date_header(false).max_header_list_size(u32::try_from(limits.head_read).unwrap_or(u32::MAX));
+    http.auto_date_header(false).max_header_list_size(u32::try_from(connection.site().head_read()).unwrap_or(u32::MAX));
     let stream = Sending::new(stream, limits.send);
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     let (mut requests, mut closes) = (0, false);

@@ -15,7 +15,7 @@ use stickler_auth::ntlm::acceptor::{AcceptorConfig, TargetNames};
 use stickler_auth::ntlm::wire::Version;
 use stickler_model::sync::Lock;
 use stickler_model::topology::{
-    Acceptor, AnonymousSpec, AppPool, DomainSpec, FileSpec, KeepAlive, Provider, ServerSpec, SiteSpec,
+    Acceptor, AnonymousSpec, AppPool, DomainSpec, FileSpec, IisVersion, KeepAlive, Provider, ServerSpec, SiteSpec,
 };
 use stickler_model::{Name, Principal};
 use stickler_netlogon::{ChannelTimeouts, LogonNumbers};
@@ -24,6 +24,7 @@ use stickler_tls::ServerTls;
 use crate::Sam;
 use crate::authn::{AuthConfig, AuthRules};
 use crate::codes::LogCodes;
+use crate::http_sys::HeadBounds;
 use crate::log::Entry;
 use crate::protection::Protection;
 
@@ -42,6 +43,9 @@ pub struct WebSite {
     pub(crate) files: Vec<FileSpec>,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) anonymous: AnonymousSpec,
+    pub(crate) version: IisVersion,
+    /// How long the head of a request may be.
+    pub(crate) head: HeadBounds,
     /// The certificate and key for TLS; `None` if the site has no TLS, or somebody else terminates it.
     pub(crate) tls: Option<ServerTls>,
     /// The channel binding of the certificate.
@@ -74,10 +78,8 @@ pub(crate) struct DcLink {
 /// Bounds on what a peer may send, and time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Length of a request's head in bytes. A longer one is answered 400 (http.sys: `MaxFieldLength` and
-    /// `MaxRequestBytes`, 16 KiB).
-    pub head: usize,
-    /// Length of a head in bytes beyond which it is not read to its end: 431, and the connection is closed.
+    /// Length of a head in bytes up to which it is read to its end, though http.sys refuses it
+    /// ([`SiteSpec::max_request_bytes`]): the request is then in the trace. A longer one is refused as soon as that shows.
     pub head_read: usize,
     /// Length of the body of a request that is answered 401, in bytes. Up to this length the body is read and dropped,
     /// so that the connection, and the handshake with it, continues; with a longer body the response closes the
@@ -106,7 +108,6 @@ pub struct ServerLimits {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            head: 16 * 1024,
             head_read: 64 * 1024,
             drain: 64 * 1024 * 1024,
             idle: Duration::from_mins(2),
@@ -165,7 +166,7 @@ impl WebSite {
             schemes: schemes(&spec.providers),
             anonymous: false,
             codes: LogCodes::of(spec.version),
-            ntlm: Arc::new(acceptor(&spec.name, domain, joined)),
+            ntlm: Arc::new(acceptor(spec, domain, joined)),
             kerberos: None,
             kerberos_only: only_kerberos(&spec.providers),
             domains: names_of_realms(domain),
@@ -186,6 +187,11 @@ impl WebSite {
             files: spec.site.files.clone(),
             keep_alive: spec.site.keep_alive,
             anonymous: spec.site.anonymous.clone(),
+            version: spec.version,
+            head: HeadBounds {
+                field: spec.site.max_field_length as usize,
+                request: spec.site.max_request_bytes as usize,
+            },
             tls: None,
             binding: None,
             spec: spec.site.clone(),
@@ -298,6 +304,16 @@ impl WebSite {
         self.name.as_str().to_uppercase()
     }
 
+    /// Returns whether http.sys authenticates (`useKernelMode`, since IIS 7).
+    pub(crate) fn kernel_mode(&self) -> bool {
+        self.spec.kernel_mode && self.version != IisVersion::Iis6
+    }
+
+    /// Returns how many bytes of a head are read.
+    pub(crate) fn head_read(&self) -> usize {
+        self.limits.head_read.max(self.head.request)
+    }
+
     /// Returns the number for a new connection, counting from 1.
     pub(crate) fn next_connection(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
@@ -331,8 +347,8 @@ fn schemes(providers: &[Provider]) -> Vec<Scheme> {
     schemes
 }
 
-fn acceptor(server: &Name, domain: &DomainSpec, joined: bool) -> AcceptorConfig {
-    let machine = server.as_str().to_uppercase();
+fn acceptor(spec: &ServerSpec, domain: &DomainSpec, joined: bool) -> AcceptorConfig {
+    let (server, machine) = (&spec.name, spec.machine());
     let dns = |name: &str| if joined { name.to_owned() } else { String::new() };
     AcceptorConfig {
         names: TargetNames {
@@ -343,8 +359,12 @@ fn acceptor(server: &Name, domain: &DomainSpec, joined: bool) -> AcceptorConfig 
             dns_tree: dns(&domain.dns),
         },
         joined,
-        // Windows Server 2022.
-        version: Version::new(10, 0, 20_348),
+        version: match spec.version {
+            // Windows Server 2003.
+            IisVersion::Iis6 => Version::new(5, 2, 3790),
+            // Windows Server 2022.
+            IisVersion::Iis10 => Version::new(10, 0, 20_348),
+        },
         ..AcceptorConfig::default()
     }
 }

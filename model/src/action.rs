@@ -9,7 +9,7 @@ use crate::event::RequestId;
 use crate::payload::Digest;
 use crate::topology::ServerSpec;
 use crate::trace::Promises;
-use crate::{ClientSpec, Identity, Name, Payload, WorldError};
+use crate::{ClientSpec, Entropy, Identity, Name, Payload, WorldError};
 
 /// One step of a plan.
 ///
@@ -166,6 +166,14 @@ impl CrowdSpec {
     /// Returns whether a request of this id is the crowd's.
     pub fn has(&self, id: RequestId) -> bool {
         id.0.checked_sub(self.first.0).is_some_and(|number| u64::from(number) < self.count())
+    }
+
+    /// Draws how long a client pauses before a request, twice `think` at the most. The client's own stream of the seed is not
+    /// touched, so that its tokens are what they would be without pauses.
+    pub fn pause(&self, seed: u64, client: &Name, id: RequestId) -> Duration {
+        let most = u64::try_from(self.think.as_micros() * 2).unwrap_or(u64::MAX);
+        let draws = Entropy::new(seed, &format!("{client} pauses before {id}"));
+        Duration::from_micros(draws.below(most.saturating_add(1)))
     }
 
     /// Returns the request that one of the clients makes again and again.

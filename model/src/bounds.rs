@@ -5,6 +5,7 @@
 //! [`Plan::check`](crate::Plan::check) at what actions refer to, and at what they sum up to.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::action::CrowdSpec;
@@ -22,6 +23,10 @@ pub const MIN_TIMER: Duration = Duration::from_millis(1);
 
 /// The longest timer of a server or a client.
 pub const MAX_TIMER: Duration = Duration::from_hours(24);
+
+/// How long a host keeps the port of a closed connection whose peer does not acknowledge the end (RFC 9293 3.8.3: R2 is at
+/// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
+pub const LINGERS: Duration = Duration::from_secs(100);
 
 /// The longest that a bare connection waits for more.
 pub const MAX_PATIENCE: Duration = Duration::from_hours(1);
@@ -86,6 +91,18 @@ pub enum ActionProblem {
         what: &'static str,
         /// What was given.
         given: Duration,
+    },
+    /// A limit is out of the range that the server takes.
+    #[error("{what} is {given}; it must be from {least} to {most} bytes")]
+    Bytes {
+        /// The name of the limit.
+        what: &'static str,
+        /// What was given.
+        given: u32,
+        /// The least that it may be.
+        least: u32,
+        /// The most that it may be.
+        most: u32,
     },
     /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
     #[error(
@@ -235,6 +252,12 @@ pub(crate) fn bounded(what: &'static str, given: Duration, most: Duration) -> Re
 pub(crate) fn timer(what: &'static str, given: Duration, most: Duration) -> Result<(), ActionProblem> {
     bounded(what, given, most)?;
     if given < MIN_TIMER { Err(ActionProblem::TooShort { what, given }) } else { Ok(()) }
+}
+
+/// Checks a number of bytes, whose name in an error is `what`.
+pub(crate) fn within(what: &'static str, given: u32, range: RangeInclusive<u32>) -> Result<(), ActionProblem> {
+    let (least, most) = range.clone().into_inner();
+    if range.contains(&given) { Ok(()) } else { Err(ActionProblem::Bytes { what, given, least, most }) }
 }
 
 /// The start of something that may be very long.

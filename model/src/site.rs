@@ -1,10 +1,11 @@
 //! How the site of a server is set up: what an administrator of IIS sees under Windows Authentication.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_TIMER, timer};
+use crate::bounds::{MAX_TIMER, timer, within};
 use crate::{ActionProblem, Principal};
 
 /// Settings of a site, each with IIS's own default. A tracked or trusted acceptor has use for few.
@@ -29,6 +30,13 @@ pub struct SiteSpec {
     /// `connectionTimeout`: how long a connection may be idle before the server closes it.
     #[serde(skip_serializing_if = "is_default_timeout")]
     pub connection_timeout: Duration,
+    /// `MaxFieldLength` of the server's http.sys: the longest header field of a request, in bytes.
+    #[serde(skip_serializing_if = "is_default_length")]
+    pub max_field_length: u32,
+    /// `MaxRequestBytes` of the server's http.sys: the longest request line with all header fields, in bytes. A longer request
+    /// is answered 400 before anybody authenticates, as is one with a longer field.
+    #[serde(skip_serializing_if = "is_default_length")]
+    pub max_request_bytes: u32,
     /// The parts of the site that need no logon.
     #[serde(skip_serializing_if = "AnonymousSpec::is_nothing")]
     pub anonymous: AnonymousSpec,
@@ -53,6 +61,8 @@ impl Default for SiteSpec {
             via_ends_persistence: false,
             keep_alive: KeepAlive::Always,
             connection_timeout: Self::CONNECTION_TIMEOUT,
+            max_field_length: Self::MAX_HEAD,
+            max_request_bytes: Self::MAX_HEAD,
             anonymous: AnonymousSpec::default(),
             protection: ProtectionSpec::default(),
             max_concurrent_api: None,
@@ -65,13 +75,23 @@ impl SiteSpec {
     /// `connectionTimeout` of IIS (Microsoft, "Limits for a Web Site": `00:02:00`).
     pub const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
 
+    /// `MaxFieldLength` and `MaxRequestBytes` of http.sys, in bytes, where the registry says nothing (Microsoft, KB 820129
+    /// "Http.sys registry settings for Windows").
+    pub const MAX_HEAD: u32 = 16_384;
+    /// What `MaxFieldLength` may be, in bytes (KB 820129).
+    pub const FIELD_LENGTHS: RangeInclusive<u32> = 64..=65_534;
+    /// What `MaxRequestBytes` may be, in bytes (KB 820129).
+    pub const REQUEST_BYTES: RangeInclusive<u32> = 256..=16_777_216;
+
     /// Whether every setting is IIS's default.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks its timers, and the length of its lists.
+    /// Checks its timers and its limits.
     pub(crate) fn check(&self) -> Result<(), ActionProblem> {
+        within("`max_field_length`", self.max_field_length, Self::FIELD_LENGTHS)?;
+        within("`max_request_bytes`", self.max_request_bytes, Self::REQUEST_BYTES)?;
         timer("`connection_timeout`", self.connection_timeout, MAX_TIMER)
     }
 
@@ -144,6 +164,11 @@ impl AnonymousSpec {
 
 fn is_default_timeout(time: &Duration) -> bool {
     *time == SiteSpec::CONNECTION_TIMEOUT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this shape")]
+fn is_default_length(bytes: &u32) -> bool {
+    *bytes == SiteSpec::MAX_HEAD
 }
 
 /// Extended protection for authentication (`<extendedProtection>`).

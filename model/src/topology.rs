@@ -88,12 +88,28 @@ pub struct ControllerSpec {
     /// `MaxConcurrentApi`: how many logons it asks another DC for at once. `None`: as Windows Server 2012 and later come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_api: Option<u16>,
+    /// Whether its KDC refuses a request for a ticket whose authenticator has no checksum of the request: RFC 4120 3.3.2 and
+    /// Samba do (`KRB_AP_ERR_INAPP_CKSUM`). By default it takes one, as Windows' does: impacket and minikerberos send none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub requires_checksum: bool,
 }
 
 impl ControllerSpec {
     /// One that is in order.
     pub fn new(name: Name) -> Self {
-        Self { name, slow: None, lacks: Vec::new(), outdated: Vec::new(), max_concurrent_api: None }
+        Self {
+            name,
+            slow: None,
+            lacks: Vec::new(),
+            outdated: Vec::new(),
+            max_concurrent_api: None,
+            requires_checksum: false,
+        }
+    }
+
+    /// Whether it is the DC of a site that says nothing of DCs, whatever the rules of its KDC.
+    pub fn is_in_order(&self) -> bool {
+        *self == Self { requires_checksum: self.requires_checksum, ..Self::new("dc".into()) }
     }
 
     /// How many logons it asks another DC for at once.

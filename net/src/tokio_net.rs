@@ -33,6 +33,21 @@ impl TokioNet {
         socket.bind(addr)?;
         socket.listen(BACKLOG).map(TokioListener)
     }
+
+    /// Opens a TCP connection from this address, as [`Net::connect`] does from one of the system's choice; port 0 picks a free
+    /// one.
+    ///
+    /// # Errors
+    /// Those of [`Net::connect`]; `AddrInUse`, or `AddrNotAvailable` for an address that is not this machine's.
+    pub async fn connect_from(self, source: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port of the caller's choice may be used again at once: the connection before it waits in TIME-WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(source)?;
+        let stream = socket.connect(peer).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
 }
 
 /// A listening socket of the operating system.

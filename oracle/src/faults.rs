@@ -90,6 +90,7 @@ struct Connection {
     first_sent: Option<usize>,
     /// Where an answer of a server was received on it.
     answers: Vec<usize>,
+    closed: Option<usize>,
 }
 
 impl Connection {
@@ -142,6 +143,9 @@ impl<'t> Faults<'t> {
                 What::ClientReceived { connection, echoed: Some(_), .. } => {
                     faults.connections.entry((&seen.by, *connection)).or_default().answers.push(event);
                 }
+                What::ClientClosed { connection, .. } => {
+                    faults.connections.entry((&seen.by, *connection)).or_default().closed.get_or_insert(event);
+                }
                 _ => {}
             }
         }
@@ -187,15 +191,17 @@ impl<'t> Faults<'t> {
             })
     }
 
-    /// Returns whether the client opened a connection after its last HTTP request, and sent nothing on it by the end: it was to
-    /// go on there (as after HTTP_1_1_REQUIRED, RFC 9113 7), and whichever server it led to saw nothing of the request.
+    /// Returns whether the client was to go on, after its last HTTP request, on another connection (as after HTTP_1_1_REQUIRED,
+    /// RFC 9113 7), and sent nothing on it by the end: it opened one, or it tried to, since that of the last HTTP request was
+    /// closed before. Whichever server the other would have led to saw nothing of the request.
     fn ends_in_vain(&self, scope: &Scope<'_, 't>, request: &Request<'t>) -> bool {
-        let last = scope.requests.sent(request).last().map(|(sent, ..)| sent);
-        last.zip(request.ended).is_some_and(|(last, end)| {
-            let own = self.connections.range((request.client, 0)..=(request.client, u32::MAX));
-            end.status.is_none()
-                && own.into_iter().any(|(_, connection)| connection.is_in_vain_between(last, end.event))
-        })
+        let requests = scope.requests;
+        let Some((end, (sent, number, _))) = request.ended.zip(requests.sent(request).last()) else { return false };
+        let is_over = |closed| requests.at(closed) < requests.at(end.event);
+        let opened = |(_, connection): (_, &Connection)| connection.is_in_vain_between(sent, end.event);
+        let mut own = self.connections.range((request.client, 0)..=(request.client, u32::MAX));
+        let last = self.connections.get(&(request.client, number));
+        end.status.is_none() && (last.and_then(|last| last.closed).is_some_and(is_over) || own.any(opened))
     }
 
     /// Returns whether nothing that the script broke can have kept the client from the balancer, the balancer from working,
@@ -393,9 +399,12 @@ impl IdleEnds {
                     busy.remove(&(&seen.by, connection));
                     used.remove(&(&seen.by, connection));
                 }
-                What::ServerReceived { connection, .. } => {
+                What::ServerReceived { connection, request, .. } => {
                     *busy.entry((&seen.by, connection)).or_default() += 1;
-                    used.insert((&seen.by, connection));
+                    // A health check's connection is its own.
+                    if request.is_some() {
+                        used.insert((&seen.by, connection));
+                    }
                 }
                 What::ServerAnswered { connection, .. } => {
                     let count = busy.entry((&seen.by, connection)).or_default();
@@ -417,13 +426,22 @@ impl IdleEnds {
         ends
     }
 
-    /// Returns a server's close of an idle connection that the request's last HTTP request may have met: it was closed no
-    /// longer than a round trip before that was sent, or before the request ended.
+    /// Returns a server's close of an idle connection that the request's last HTTP request may have met, if no server received
+    /// that: it was closed no longer than a round trip before that was sent, or before the request ended.
     pub(crate) fn met_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
         let end = request.ended?.event;
         let (sent, ..) = requests.sent(request).last()?;
+        let reached = requests.received(request).any(|(event, ..)| event > sent);
         let first = self.by_server.partition_point(|&(_, at)| at + self.round_trip < requests.at(sent));
-        self.by_server.get(first).map(|&(event, _)| event).filter(|&event| event < end)
+        let close = self.by_server.get(first).map(|&(event, _)| event);
+        close.filter(|&event| !reached && event < end)
+    }
+
+    /// Returns the same if the connection was closed before the HTTP request could have arrived on it, so that the balancer has
+    /// not waited for anything else meanwhile.
+    pub(crate) fn met_at_once_by(&self, requests: &Requests<'_>, request: &Request<'_>) -> Option<usize> {
+        let (sent, ..) = requests.sent(request).last()?;
+        self.met_by(requests, request).filter(|&close| requests.at(close) <= requests.at(sent) + self.round_trip)
     }
 
     /// Returns whether an idle connection ended, whoever closed it, from one event to the other.

@@ -180,7 +180,9 @@ impl<'t> Index<'t> {
     /// Returns whether the request had no answer because another client has a connection from its client's port.
     pub(crate) fn lacks_port(&self, request: &Request<'t>) -> bool {
         let ended = request.ended.filter(|end| end.status.is_none());
-        ended.is_some_and(|end| self.ports.is_held_by_another(&self.settings, request.client, end.event))
+        ended.is_some_and(|end| {
+            self.ports.is_held_by_another((&self.requests, &self.settings), request.client, end.event)
+        })
     }
 
     /// Returns whether something that the script did explains that the request lost connections, or was repeated: it
@@ -239,6 +241,11 @@ impl<'t> Index<'t> {
     /// Returns the server's close of an idle connection that the request may have met, by its event.
     pub(crate) fn met_idle_end(&self, request: &Request<'t>) -> Option<usize> {
         self.idle_ends.met_by(&self.requests, request)
+    }
+
+    /// See [`IdleEnds::met_at_once_by`].
+    pub(crate) fn met_idle_end_at_once(&self, request: &Request<'t>) -> Option<usize> {
+        self.idle_ends.met_at_once_by(&self.requests, request)
     }
 
     fn parts(&self) -> (&Requests<'t>, &Settings<'t>, &Farm<'t>) {

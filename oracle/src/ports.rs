@@ -1,13 +1,15 @@
 //! Clients that connect from a port of the script's choice.
 //!
 //! A port of a host has one connection to the front end at a time (RFC 9293 3.3.2: a connection is known by its two ends).
-//! Where clients at one host have one port, a script that lets them connect at once asks for what no host can do.
+//! Where clients at one host have one port, a script that lets them connect at once asks for what no host can do. A host also
+//! keeps the port of a closed connection whose peer does not acknowledge the end, until it gives up (RFC 9293 3.8.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use stickler_model::{Name, What};
+use stickler_model::bounds::LINGERS;
+use stickler_model::{Name, Time, What};
 
-use crate::requests::Requests;
+use crate::requests::{ClientConnection, Requests};
 use crate::settings::Settings;
 
 /// The connections of clients that have a port of their own. A `usize` is an index into the trace's events.
@@ -20,32 +22,53 @@ pub(crate) struct Ports<'t> {
 struct Held<'t> {
     by: &'t Name,
     from: usize,
-    /// `None`: to the end of the trace.
+    /// Where the client closed it, or saw that it was closed. `None`: it was open to the end of the trace.
     until: Option<usize>,
+    /// Until when the client's host may hold the port all the same: nobody acknowledges the end of the connection.
+    lingers: Option<Time>,
 }
 
 impl<'t> Ports<'t> {
     /// Reads a trace from start to end.
     pub(crate) fn read(requests: &Requests<'t>, settings: &Settings<'t>) -> Self {
         let mut ports = Self { held: BTreeMap::new() };
+        let mut unanswered: BTreeSet<ClientConnection<'_>> = BTreeSet::new();
         for (event, seen) in requests.events() {
-            let (What::ClientConnected { .. } | What::ClientClosed { .. }) = seen.what else { continue };
+            match seen.what {
+                What::ClientSent { connection, .. } => _ = unanswered.insert((&seen.by, connection)),
+                What::ClientReceived { connection, .. } => _ = unanswered.remove(&(&seen.by, connection)),
+                _ => {}
+            }
+            let (What::ClientConnected { connection, .. } | What::ClientClosed { connection, .. }) = seen.what else {
+                continue;
+            };
+            let unanswered = unanswered.remove(&(&seen.by, connection));
             let Some(port) = settings.port(&seen.by) else { continue };
             let held = ports.held.entry((settings.host(&seen.by), port)).or_default();
             if matches!(seen.what, What::ClientConnected { .. }) {
-                held.push(Held { by: &seen.by, from: event, until: None });
-            } else if let Some(last) = held.iter_mut().rfind(|held| *held.by == seen.by) {
-                last.until.get_or_insert(event);
+                held.iter_mut().for_each(|held| held.lingers = held.lingers.min(Some(seen.at)));
+                held.push(Held { by: &seen.by, from: event, until: None, lingers: None });
+            } else if let Some(last) = held.iter_mut().rfind(|held| *held.by == seen.by && held.until.is_none()) {
+                last.until = Some(event);
+                last.lingers = unanswered.then(|| seen.at + LINGERS);
             }
         }
         ports
     }
 
-    /// Returns whether another client at the same host has a connection from this client's port at this event.
-    pub(crate) fn is_held_by_another(&self, settings: &Settings<'t>, client: &'t Name, event: usize) -> bool {
+    /// Returns whether another client at the same host has a connection from this client's port at this event; or has closed
+    /// one while its last HTTP request there was not answered, so that its peer may be gone, and nobody has had one since.
+    pub(crate) fn is_held_by_another(
+        &self,
+        (requests, settings): (&Requests<'t>, &Settings<'t>),
+        client: &'t Name,
+        event: usize,
+    ) -> bool {
         let held = settings.port(client).and_then(|port| self.held.get(&(settings.host(client), port)));
-        let open =
-            |held: &Held<'_>| held.by != client && held.from < event && held.until.is_none_or(|until| until > event);
+        let open = |held: &Held<'_>| {
+            let lingers = held.lingers.is_some_and(|until| requests.at(event) < until);
+            held.by != client && held.from < event && (lingers || held.until.is_none_or(|until| until > event))
+        };
         held.is_some_and(|held| held.iter().any(open))
     }
 }

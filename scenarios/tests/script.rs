@@ -227,6 +227,8 @@ fn what_a_server_or_a_timer_cannot_be_is_an_error() {
         ("site(servers = {'iis2': 'expired'})", "expected server(...), windows_authentication(...)"),
         ("site(servers = {'iis2': server(certificate = 'expired')})", "a server shows a certificate only over TLS"),
         ("site(tls = 'own', servers = {'iis2': server(certificate = 'expird')})", "did you mean `expired`?"),
+        ("site(max_request_bytes = 255)", "max_request_bytes is 255; it must be from 256 to 16777216"),
+        ("server(max_field_length = 65535)", "max_field_length is 65535; it must be from 64 to 65534"),
         ("site(anonymous = ['public'])", "`public` is not the path of an anonymous part"),
         (
             "site(connection_timeout = 0)",

@@ -38,6 +38,8 @@ pub(crate) enum Make {
     },
     /// A whole proxy, which does everything by itself.
     Proxy(Arc<dyn ObjectProxy>),
+    /// A program that the arm starts, at the address that the site has opened for it.
+    Program,
 }
 
 type MakePlane = dyn Fn(Farm, Entropy, Control) -> Result<DataPlane, RuleError> + Send + Sync;
@@ -122,6 +124,12 @@ impl Balancer {
         Self::declaring_nothing(Make::Proxy(Arc::new(proxy)))
     }
 
+    /// A program outside of the site, which the arm starts and ends, and which behaves as this mechanism does. The site opens
+    /// its address, and runs nothing there.
+    pub fn program(spec: BalancerSpec, mechanism: &Mechanism) -> Self {
+        Self { spec, make: Make::Program, ..Self::mechanism(mechanism) }
+    }
+
     /// The same, declaring this about itself: what is not declared is not held against it.
     #[must_use]
     pub fn promising(self, promises: Promises) -> Self {
@@ -188,6 +196,11 @@ impl Balancer {
         let trusted = topology.servers.iter().find_map(|server| server.acceptor.trusted_header()).map(str::to_owned);
         promises.trusted_header = promises.trusted_header.or(trusted);
         promises
+    }
+
+    /// Whether the site checks the backends for it: a program does so itself.
+    pub(crate) fn is_checked_here(&self) -> bool {
+        !matches!(self.make, Make::Program)
     }
 
     pub(crate) fn make(&self) -> &Make {

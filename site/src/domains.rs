@@ -149,18 +149,24 @@ impl OwnDomain<'_> {
             Some((partner, address)) => controller.with_trusted(&partner.domain.netbios, vec![address.logons]),
             None => controller,
         };
-        controller.with_delay(spec.slow.unwrap_or_default()).with_max_concurrent_api(spec.max_concurrent_api())
+        ruled(controller, spec)
     }
 
     fn replica(&self, pdc: &DomainController, spec: &ControllerSpec, address: DcAddress) -> DomainController {
-        let controller = pdc.replica(&spec.name, self.settings.seed, address.logons);
-        let controller = controller.with_delay(spec.slow.unwrap_or_default());
-        let controller = controller.with_max_concurrent_api(spec.max_concurrent_api());
+        let controller = ruled(pdc.replica(&spec.name, self.settings.seed, address.logons), spec);
         if !spec.is_stale() {
             return controller;
         }
         controller.with_directory(self.settings.directory(Directory::replica(self.domain, spec)))
     }
+}
+
+/// Gives a DC the settings that are its own.
+fn ruled(controller: DomainController, spec: &ControllerSpec) -> DomainController {
+    controller
+        .with_delay(spec.slow.unwrap_or_default())
+        .with_max_concurrent_api(spec.max_concurrent_api())
+        .with_requires_checksum(spec.requires_checksum)
 }
 
 impl Partner {

@@ -22,9 +22,11 @@
 //! * [`SitePki`] issues the certificates of balancer and servers.
 
 mod auth_offload;
+mod backends;
 mod balancer;
 mod check_user;
 mod checks;
+mod clients;
 mod domains;
 mod error;
 mod foreign;
@@ -36,8 +38,10 @@ mod server;
 mod site;
 
 pub use auth_offload::AuthOffload;
+pub use backends::Backends;
 pub use balancer::Balancer;
 pub use check_user::CheckUser;
+pub use clients::{Clients, NewClient};
 pub use domains::{DcAddress, Domains};
 pub use error::{BalancerError, SiteError};
 pub use foreign::ForeignProxy;

@@ -115,6 +115,7 @@ impl Proxy {
                     proxy.serve(AnyNet::new(net), AnyListener::new(listener), env, farm, control)
                 });
             }
+            Make::Program => {}
         }
     }
 }

@@ -215,6 +215,11 @@ impl<I: Clone> Site<I> {
         self.machines.get(name).map(|machine| machine.address.ip())
     }
 
+    /// Where a machine is reached; `None` where there is no such machine.
+    pub fn socket_address(&self, name: &Name) -> Option<SocketAddr> {
+        self.machines.get(name).map(|machine| machine.address)
+    }
+
     /// Takes a backend out of service for new sessions (`true`), or puts it back (`false`).
     ///
     /// # Errors
@@ -334,7 +339,7 @@ impl<H: Hosts> Builder<'_, H> {
         let pki = self.pki.as_ref();
         let front_end_tls = pki.and_then(|pki| pki.front_end(&name));
         let upstream_tls = pki.and_then(|pki| pki.towards_servers(&name));
-        let checks = balancer.checks().map(|rule| Checks {
+        let checks = balancer.checks().filter(|_| balancer.is_checked_here()).map(|rule| Checks {
             rule,
             prober: balancer.prober().cloned(),
             farm: farm.clone(),

@@ -32,8 +32,10 @@ pub enum StartError {
 
 /// Refuses a topology with more than there is here, rather than to leave some of it out without a word.
 pub(crate) fn refuse_unsupported(topology: &Topology, address: IpAddr) -> Result<(), StartError> {
+    let controllers = &topology.controllers;
+    let one_in_order = matches!(&controllers[..], [only] if only.is_in_order());
     for (wanted, field, has) in [
-        (!topology.controllers.is_empty(), "controllers", "one DC, which is in order"),
+        (!(controllers.is_empty() || one_in_order), "controllers", "one DC, `dc`, which is in order"),
         (topology.partner.is_some(), "partner", "one domain"),
         (topology.front.is_some(), "front", "one balancer"),
     ] {

@@ -1,5 +1,6 @@
 //! A host on this machine's sockets, which can be switched off.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use crate::gate::{Gate, GatedListener, GatedStream};
+
 /// How often an address is tried that is still in use, and how long each pause is: the tasks of a life that was ended
 /// are dropped when the runtime comes to them, and their sockets with them.
 const TRIES: u32 = 200;
@@ -19,9 +22,37 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Tasks that a host keeps before it looks for ended ones.
 const FEW: usize = 64;
 
-/// This machine's sockets in one life of one host: all its tasks can be ended, and its sockets with them.
+/// This machine's sockets in one life of one host: all its tasks can be ended, and its sockets with them; they can be made
+/// to wait, all of them or those with one peer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HostNet(Arc<Mutex<Life>>);
+pub(crate) struct HostNet {
+    life: Arc<Mutex<Life>>,
+    gates: Arc<Gates>,
+    /// Where its connections come from; `None`: from an address and a port of the system's choice.
+    source: Option<SocketAddr>,
+}
+
+/// The gates of a host, which outlive its processes.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    host: Arc<Gate>,
+    /// By the address that connections go to; `None`: those that come in.
+    links: Mutex<BTreeMap<Option<SocketAddr>, Arc<Gate>>>,
+}
+
+impl Gates {
+    /// The gate that all streams of the host have to pass.
+    pub(crate) fn host(&self) -> &Gate {
+        &self.host
+    }
+
+    /// The gate that connections to this address have to pass; `None`: those that come in.
+    pub(crate) fn link(&self, to: Option<SocketAddr>) -> Arc<Gate> {
+        // A panic elsewhere leaves the map whole.
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(links.entry(to).or_default())
+    }
+}
 
 #[derive(Debug, Default)]
 struct Life {
@@ -35,6 +66,27 @@ struct Life {
 }
 
 impl HostNet {
+    /// A host whose connections come from this address, and from this port unless it is 0.
+    pub(crate) fn from_address(source: SocketAddr) -> Self {
+        Self { source: Some(source), ..Self::default() }
+    }
+
+    /// The same host, with connections from this port alone.
+    pub(crate) fn from_port(&self, port: u16) -> Self {
+        let source = self.source.map(|source| SocketAddr::new(source.ip(), port));
+        Self { source, ..self.clone() }
+    }
+
+    /// The next life of the same host.
+    pub(crate) fn reborn(&self) -> Self {
+        Self { life: Arc::default(), ..self.clone() }
+    }
+
+    /// What its streams have to pass.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
     /// Ends this life for good, as a loss of power would; but the system closes its sockets.
     pub(crate) fn switch_off(&self) {
         let mut life = self.life();
@@ -44,6 +96,11 @@ impl HostNet {
         for task in life.running.drain(..) {
             task.abort();
         }
+    }
+
+    /// Whether this life goes on.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.life().off
     }
 
     /// Keeps a listener for whoever binds its address.
@@ -67,24 +124,29 @@ impl HostNet {
 
     /// A panic elsewhere leaves each list whole.
     fn life(&self) -> MutexGuard<'_, Life> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Net for HostNet {
-    type Stream = <TokioNet as Net>::Stream;
-    type Listener = TokioListener;
+    type Stream = GatedStream;
+    type Listener = GatedListener<TokioListener>;
 
-    async fn connect(&self, peer: SocketAddr) -> io::Result<Self::Stream> {
-        TokioNet.connect(peer).await
+    async fn connect(&self, peer: SocketAddr) -> io::Result<GatedStream> {
+        let stream = match self.source {
+            Some(source) => patiently(|| TokioNet.connect_from(source, peer)).await?,
+            None => TokioNet.connect(peer).await?,
+        };
+        Ok(GatedStream::new(stream, Arc::clone(&self.gates.host), self.gates.link(Some(peer))))
     }
 
-    async fn bind(&self, addr: SocketAddr) -> io::Result<TokioListener> {
+    async fn bind(&self, addr: SocketAddr) -> io::Result<Self::Listener> {
         let kept = take(&mut self.life().listeners, addr);
-        match kept {
-            Some(listener) => Ok(listener),
-            None => patiently(|| TokioNet.bind(addr)).await,
-        }
+        let listener = match kept {
+            Some(listener) => listener,
+            None => patiently(|| TokioNet.bind(addr)).await?,
+        };
+        Ok(GatedListener::new(listener, Arc::clone(&self.gates.host), self.gates.link(None)))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
@@ -145,7 +207,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         assert!(ended.await.is_err(), "dropped, not sent");
-        assert!(host.0.lock().unwrap().running.is_empty());
+        assert!(host.life().running.is_empty());
     }
 
     #[tokio::test]

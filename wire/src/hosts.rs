@@ -9,7 +9,7 @@ use stickler_model::{Clock, Entropy, Env, Journal, Name};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use stickler_site::{Hosts, Role, Service};
 
-use crate::host::HostNet;
+use crate::host::{Gates, HostNet};
 use crate::kdc;
 
 /// The hosts of a site.
@@ -38,6 +38,11 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
+    /// Everybody listens on this loopback address.
+    pub(crate) const fn of_loopback(address: IpAddr) -> Self {
+        Self { front_end: address, controllers: address, loopback: address }
+    }
+
     const fn of(self, role: Role) -> IpAddr {
         match role {
             Role::Balancer | Role::Front => self.front_end,
@@ -75,7 +80,17 @@ impl WireHosts {
     /// Begins a new life of a host, which runs nothing yet.
     pub(crate) fn restart(&mut self, host: usize) {
         self.switch_off(host);
-        self.hosts[host].net = HostNet::default();
+        self.hosts[host].net = self.hosts[host].net.reborn();
+    }
+
+    /// Whether the host has not been switched off since it was started.
+    pub(crate) fn is_up(&self, host: usize) -> bool {
+        self.hosts[host].net.is_on()
+    }
+
+    /// What the streams of a host have to pass.
+    pub(crate) fn gates(&self, host: usize) -> &Gates {
+        self.hosts[host].net.gates()
     }
 
     fn port(&self, role: Role, service: Service) -> u16 {
@@ -159,9 +174,8 @@ mod tests {
     use crate::{Options, WallClock, settings};
 
     fn hosts(events: Arc<Journal>, clock: Arc<dyn Clock>) -> WireHosts {
-        let loopback = [127, 0, 0, 1].into();
         WireHosts {
-            addresses: Addresses { front_end: loopback, controllers: loopback, loopback },
+            addresses: Addresses::of_loopback([127, 0, 0, 1].into()),
             port: 0,
             kdc_port: 0,
             seed: 1,

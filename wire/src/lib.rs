@@ -5,21 +5,34 @@
 //! sockets. Health checks may be a command of the operator's: [`command`]. Whatever is started ends with whoever started
 //! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
 
+#[cfg(unix)]
+mod arm;
 mod checks;
 mod clock;
 pub mod command;
 mod error;
+mod gate;
 mod host;
 mod hosts;
 mod kdc;
+#[cfg(unix)]
+mod products;
 mod settings;
 mod site;
 pub mod supervisor;
+#[cfg(unix)]
+mod world;
 
+#[cfg(unix)]
+pub use arm::{WireArm, installed};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
+#[cfg(unix)]
+pub use products::ProductError;
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
+#[cfg(unix)]
+pub use world::WireWorld;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickler_site::Settings;
+use stickler_site::{RandomFor, Settings};
 use stickler_tls::Random;
 
 use crate::Options;
@@ -18,13 +18,12 @@ pub(crate) fn settings(options: &Options) -> Settings {
     if !names.contains(&address) {
         names.push(address);
     }
-    Settings {
-        seed: options.seed,
-        names,
-        iterations: None,
-        tls_random: Arc::new(|_| random()),
-        log: options.log.clone(),
-    }
+    Settings { seed: options.seed, names, iterations: None, tls_random: tls_random(), log: options.log.clone() }
+}
+
+/// The randomness of TLS: the operating system's, whoever draws.
+pub(crate) fn tls_random() -> RandomFor {
+    Arc::new(|_| random())
 }
 
 fn random() -> Random {

@@ -33,7 +33,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// This program with these arguments. What is to be supervised, and its own arguments, are added to them.
+    /// This program with these arguments. `--remove` and a folder, if there is one to be removed, `--`, what is to be supervised,
+    /// and its own arguments are added to them.
     pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
@@ -42,8 +43,24 @@ impl Supervisor {
     /// pipe: taken and dropped, it ends the group, so it is to be kept as long as the program may run.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
+        self.command_of(program, None)
+    }
+
+    /// Returns the same for a program that has this folder for itself: the supervisor removes it where the parent has gone.
+    #[must_use]
+    pub fn command_in(&self, folder: &Path, program: &Path) -> Command {
+        let mut command = self.command_of(program, Some(folder));
+        command.current_dir(folder);
+        command
+    }
+
+    fn command_of(&self, program: &Path, folder: Option<&Path>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg(program).stdin(Stdio::piped());
+        command.args(&self.arguments);
+        if let Some(folder) = folder {
+            command.arg("--remove").arg(folder);
+        }
+        command.arg("--").arg(program).stdin(Stdio::piped());
         #[cfg(unix)]
         command.process_group(0);
         command
@@ -52,12 +69,12 @@ impl Supervisor {
 
 /// Runs a program until it ends, and returns its exit code (128 and the signal's number where a signal ended it, as
 /// shells have it). When standard input ends first, or with SIGHUP, SIGINT or SIGTERM, it kills its process group, this
-/// process included, and does not return. The program itself has nothing on its standard input.
+/// process included, and does not return; `folder` is removed before. The program itself has nothing on its standard input.
 ///
 /// # Errors
 /// The program cannot be started, this process does not lead a process group, or its standard input is no pipe.
 #[cfg(unix)]
-pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
+pub fn supervise(folder: Option<&Path>, program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if rustix::process::getpgrp() != rustix::process::getpid() {
@@ -71,7 +88,11 @@ pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> 
         tokio::select! {
             biased;
             status = child.wait() => status.map(code),
-            () = parent.gone() => kill_group(),
+            () = parent.gone() => {
+                // Whoever made it can do so no more. What is not there any more needs no removal.
+                let _ = folder.map(std::fs::remove_dir_all);
+                kill_group()
+            }
         }
     })
 }

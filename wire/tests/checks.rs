@@ -269,7 +269,7 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
         format!("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")
     };
     let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
-    assert_eq!(controllers, of("one DC, which is in order", "controllers"));
+    assert_eq!(controllers, of("one DC, `dc`, which is in order", "controllers"));
     assert_eq!(refused(|it| it.partner = Some(PartnerSpec::default())), of("one domain", "partner"));
     assert_eq!(refused(|it| it.front = Some(BalancerSpec::named("l4-nat"))), of("one balancer", "front"));
 }

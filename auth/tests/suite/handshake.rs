@@ -97,14 +97,18 @@ fn the_challenge_follows_the_client_and_the_configuration() {
         (challenge.flags, challenge.target_name.to_vec())
     };
     let (flags, target) = flags_for(&config, 0x0008_8206);
-    assert_eq!(flags, NegotiateFlags(0x0089_8206), "curl gets OEM and a domain");
+    assert_eq!(
+        flags,
+        NegotiateFlags(0x0289_8206),
+        "curl gets OEM and a domain, and the version, which it did not ask for"
+    );
     assert_eq!(target, b"CORP");
     let (flags, target) = flags_for(&config, 0xE208_8297);
     assert_eq!(flags, NegotiateFlags(0xE289_8215), "Unicode wins, ESS suppresses LM_KEY");
     assert_eq!(target, b"C\0O\0R\0P\0");
     let alone = Arc::new(AcceptorConfig { joined: false, ..server() });
     let (flags, target) = flags_for(&alone, 0x0008_8206);
-    assert_eq!(flags, NegotiateFlags(0x008A_8206), "a machine of its own is a server");
+    assert_eq!(flags, NegotiateFlags(0x028A_8206), "a machine of its own is a server");
     assert_eq!(target, b"WEB1");
 }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use stickler_auth::FileTime;
 use stickler_auth::kerberos::ap::{AcceptorConfig, Initiator, InitiatorConfig};
 use stickler_auth::kerberos::client::{Acquire, ClientConfig, ClientError, CredentialCache, Secret, Step, TgsExchange};
-use stickler_auth::kerberos::crypto::Etype;
+use stickler_auth::kerberos::crypto::{Etype, Key};
 use stickler_auth::kerberos::kdc::{Account, Lookup};
 use stickler_auth::kerberos::keys::ServiceKeys;
-use stickler_auth::kerberos::message::{EncKdcRepPart, Exchange, KdcRep, KdcReq, KdcReqBody, KrbError, flags};
+use stickler_auth::kerberos::message::{
+    ApReq, Authenticator, EncKdcRepPart, EncryptedData, Exchange, KdcRep, KdcReq, KdcReqBody, KrbError, PaData, Typed,
+    flags,
+};
 use stickler_auth::kerberos::status::KrbErrorCode;
-use stickler_auth::kerberos::{KerberosTime, Principal, PrincipalName};
+use stickler_auth::kerberos::{KerberosTime, Principal, PrincipalName, usage};
 use stickler_auth::status::NtStatus;
 
 use crate::common::{NOW, PASSWORD};
@@ -258,8 +261,8 @@ fn services_that_are_trusted_for_delegation_are_marked() {
     assert_ne!(ticket.flags & flags::OK_AS_DELEGATE, 0);
 }
 
-/// A TGS request with alice's TGT, and the realm.
-fn tgs_request(extra: u32) -> (Realm, Vec<u8>, TgsExchange) {
+/// A TGS request with alice's TGT, the realm, and the TGT's session key.
+fn tgs_request(extra: u32) -> (Realm, Vec<u8>, TgsExchange, Key) {
     let [mut realm] = one(&[Etype::Aes256Sha1]);
     let config = client(PASSWORD, &[Etype::Aes256Sha1]);
     let mut cache = CredentialCache::default();
@@ -267,12 +270,12 @@ fn tgs_request(extra: u32) -> (Realm, Vec<u8>, TgsExchange) {
     let tgt = cache.get(&PrincipalName::krbtgt(REALM), KerberosTime(0)).unwrap();
     let (request, waiting) =
         TgsExchange::start(&config, tgt, &PrincipalName::parse(SERVICE), extra, client_nonces(7), NOW);
-    (realm, request, waiting)
+    (realm, request, waiting, tgt.key.clone())
 }
 
 #[test]
 fn a_tgs_request_whose_body_was_changed_is_refused() {
-    let (mut realm, request, waiting) = tgs_request(0);
+    let (mut realm, request, waiting, _) = tgs_request(0);
     let good = realm.answer(&request, 8, NOW);
     assert!(waiting.finish(&good.message).is_ok());
     let (parsed, body) = KdcReq::decode(&request).unwrap();
@@ -283,8 +286,37 @@ fn a_tgs_request_whose_body_was_changed_is_refused() {
     assert_eq!(realm.answer(&bare, 9, NOW).outcome.result, Err(KrbErrorCode::PADATA_TYPE_NOSUPP));
     let late = FileTime(NOW.0 + 301 * FileTime::TICKS_PER_SECOND);
     assert_eq!(realm.answer(&request, 9, late).outcome.result, Err(KrbErrorCode::SKEW));
-    let (mut realm, request, _) = tgs_request(flags::ENC_TKT_IN_SKEY);
+    let (mut realm, request, ..) = tgs_request(flags::ENC_TKT_IN_SKEY);
     assert_eq!(realm.answer(&request, 9, NOW).outcome.result, Err(KrbErrorCode::BADOPTION));
+}
+
+/// The request with an authenticator whose checksum was changed. `key` is the session key of its ticket.
+fn with_checksum(request: &[u8], key: &Key, checksum: Option<Typed<'_>>) -> Vec<u8> {
+    let (parsed, _) = KdcReq::decode(request).unwrap();
+    let (message, _) = ApReq::decode(parsed.padata[0].value).unwrap();
+    let plain = key.decrypt(usage::TGS_REQ_AUTHENTICATOR, message.authenticator.cipher).unwrap();
+    let authenticator = Authenticator { checksum, ..Authenticator::decode(&plain).unwrap() };
+    let cipher = key.encrypt(usage::TGS_REQ_AUTHENTICATOR, &[7; 16], &authenticator.encode());
+    let authenticator = EncryptedData { cipher: &cipher, ..message.authenticator };
+    let message = ApReq { authenticator, ..message }.encode();
+    KdcReq { padata: vec![PaData { kind: PaData::TGS_REQ, value: &message }], ..parsed }.encode()
+}
+
+#[test]
+fn a_request_without_a_checksum_is_taken_as_windows_does_or_refused_as_samba_does() {
+    let (mut realm, request, waiting, key) = tgs_request(0);
+    let bare = with_checksum(&request, &key, None);
+    assert!(waiting.finish(&realm.answer(&bare, 8, NOW).message).is_ok());
+    // One that is there has to be right, and of the key's kind.
+    let kind = key.etype().checksum_type();
+    let wrong = Typed { kind, value: &[0; 12] };
+    for (checksum, code) in [(wrong, KrbErrorCode::MODIFIED), (Typed { kind: 1, ..wrong }, KrbErrorCode::INAPP_CKSUM)] {
+        let request = with_checksum(&request, &key, Some(checksum));
+        assert_eq!(realm.answer(&request, 9, NOW).outcome.result, Err(code));
+    }
+    realm.config.requires_checksum = true;
+    assert_eq!(realm.answer(&bare, 9, NOW).outcome.result, Err(KrbErrorCode::INAPP_CKSUM));
+    assert!(realm.answer(&request, 9, NOW).outcome.result.is_ok());
 }
 
 #[test]
@@ -357,9 +389,9 @@ fn bytes_that_are_no_request_get_an_error_that_says_so() {
 
 #[test]
 fn a_reply_to_another_request_is_refused() {
-    let (mut realm, request, waiting) = tgs_request(0);
+    let (mut realm, request, waiting, _) = tgs_request(0);
     let reply = realm.answer(&request, 8, NOW).message;
-    let (_, _, other) = tgs_request(0);
+    let (_, _, other, _) = tgs_request(0);
     // Same subkey, same nonce in this test: the reply fits both.
     assert!(other.finish(&reply).is_ok());
     for at in 0..reply.len() {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::port::Read;
 use super::read::{ProfileError, Reader};
 use super::value::{Value as _, quoted, words};
-use super::{Citation, Evidence, Fact, Profile, describe, keys, summary, write};
+use super::{Citation, Evidence, Fact, Profile, Program, describe, keys, summary, write};
 use crate::{Mechanism, mechanisms};
 
 words! {
@@ -46,6 +46,7 @@ struct Header {
     versions: String,
     config: String,
     notes: Vec<String>,
+    program: Option<Program>,
     layer: Layer,
 }
 
@@ -71,8 +72,8 @@ fn finished(header: Header, mechanism: Mechanism, facts: Vec<Fact>) -> Profile {
     let summary = summary(&header.product, &header.versions, &header.config);
     let mechanism = Mechanism { name: header.name.clone().into(), summary: summary.into(), ..mechanism };
     let toml = Arc::from(toml(&header, &facts));
-    let Header { name, group, product, versions, config, notes, .. } = header;
-    Profile { name, group, product, versions, config, notes, facts, mechanism, toml }
+    let Header { name, group, product, versions, config, notes, program, .. } = header;
+    Profile { name, group, product, versions, config, notes, program, facts, mechanism, toml }
 }
 
 /// The profile that says what a mechanism does.
@@ -89,6 +90,7 @@ pub(super) fn of_mechanism(mechanism: &Mechanism) -> Read<Profile> {
         versions: id.into(),
         config: mechanism.summary.to_string(),
         notes: Vec::new(),
+        program: None,
         layer: mechanism.layer,
     };
     let source = format!("the mechanism {name} of Stickler's catalogue");
@@ -149,7 +151,21 @@ fn header(reader: &mut Reader<'_>, name: String, base: Option<&Profile>) -> Read
         (None, Some(base)) => base.layer(),
         (None, None) => return Err(missing(reader, "layer")),
     };
-    Ok(Header { name, group, product, versions, config, notes: notes.unwrap_or_default(), layer })
+    let (notes, program) = (notes.unwrap_or_default(), program(reader)?);
+    Ok(Header { name, group, product, versions, config, notes, program, layer })
+}
+
+/// The real product. It is not inherited: what else the profile says would not be true of it.
+fn program(reader: &mut Reader<'_>) -> Read<Option<Program>> {
+    match (reader.plain::<Text>("program")?, reader.plain::<Text>("configuration")?) {
+        (None, None) => Ok(None),
+        (Some(name), Some(configuration)) => {
+            let (name, configuration) = (name.into_inner().into_owned(), configuration.into_inner().into_owned());
+            Ok(Some(Program { name, configuration }))
+        }
+        (Some(alone), None) => Err(reader.at(&alone.span(), "`program` needs a `configuration`")),
+        (None, Some(alone)) => Err(reader.at(&alone.span(), "`configuration` needs a `program`")),
+    }
 }
 
 /// The values of the profile that is extended, but those that are left out.
@@ -189,7 +205,7 @@ fn missing(reader: &Reader<'_>, key: &str) -> ProfileError {
 
 /// The profile as a TOML document of its own, in which each value has its source.
 fn toml(header: &Header, facts: &[Fact]) -> String {
-    let Header { name, group, product, versions, config, notes, layer } = header;
+    let Header { name, group, product, versions, config, notes, program, layer } = header;
     let mut text = String::from("[[profile]]\n");
     let lines = [("name", name), ("group", group), ("product", product), ("versions", versions), ("config", config)];
     for (key, value) in lines {
@@ -199,6 +215,9 @@ fn toml(header: &Header, facts: &[Fact]) -> String {
     if !notes.is_empty() {
         let notes: Vec<String> = notes.iter().map(|note| format!("    {},\n", quoted(note))).collect();
         let _ = writeln!(text, "notes = [\n{}]", notes.concat());
+    }
+    if let Some(Program { name, configuration }) = program {
+        let _ = writeln!(text, "program = {}\nconfiguration = {}", quoted(name), quoted(configuration));
     }
     let mut at = "";
     for Fact { what, toml, citation } in facts {

@@ -44,11 +44,23 @@ pub struct Profile {
     pub config: String,
     /// What else an operator should know.
     pub notes: Vec<String>,
+    /// The product itself in this configuration, where it can be started.
+    pub program: Option<Program>,
     /// Each value, and what it rests on, in the schema's order.
     pub facts: Vec<Fact>,
     mechanism: Mechanism,
     /// All of it as a TOML document of its own, with what it inherits.
     toml: Arc<str>,
+}
+
+/// A real product, and what it is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Which one: `haproxy`.
+    pub name: String,
+    /// The part of its configuration that makes it behave as the profile says, as a template: the arm that starts it says what
+    /// it fills in.
+    pub configuration: String,
 }
 
 impl Fact {

@@ -79,12 +79,7 @@ fn commands_of_checks_end_with_the_server_however_that_ends() {
 /// A supervisor as `serve` starts it.
 fn supervise(command: &[&str]) -> Command {
     let mut supervisor = Command::new(env!("CARGO_BIN_EXE_stickler"));
-    supervisor
-        .args(["supervise", "--"])
-        .args(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    supervisor.args(["supervise"]).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     supervisor.process_group(0);
     supervisor
 }

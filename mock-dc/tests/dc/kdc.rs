@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stickler_auth::kerberos::message::{KdcReq, KrbError};
+use stickler_auth::kerberos::client::{Nonces, TgsExchange};
+use stickler_auth::kerberos::message::{ApReq, Authenticator, EncryptedData, KdcReq, KrbError, PaData};
 use stickler_auth::kerberos::status::KrbErrorCode as Code;
+use stickler_auth::kerberos::{PrincipalName, usage};
 use stickler_mock_dc::kdc::{MAX_DATAGRAM, MAX_REQUEST, answer, serve};
 use stickler_mock_dc::{Directory, DomainController};
 use stickler_model::{Entropy, Env, Journal, Name, What};
 use stickler_net::{Listener as _, Net as _, TokioNet};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::client::domain;
-use crate::realm::first_request;
+use crate::client::{NOW, domain};
+use crate::realm::{Kdc, alice, first_request, ticket};
 use crate::server::Noon;
 
 fn dc() -> (Env, DomainController) {
@@ -88,6 +90,35 @@ async fn a_length_out_of_bounds_gets_field_too_long_and_a_close() {
         assert_eq!(KrbError::decode(&reply(&mut socket).await).unwrap().code, Code(61));
         assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
         assert!(journal.take().is_empty());
+    }
+}
+
+/// A request for a ticket with no checksum in its authenticator, as impacket sends it, and the directory that takes it.
+fn without_checksum() -> (Directory, Vec<u8>) {
+    let mut kdc = [Kdc::corp(None)];
+    let tgt = ticket(&mut kdc, &alice(), "krbtgt/CORP.EXAMPLE").unwrap();
+    let nonces = Nonces { nonce: 1, confounder: [1; 16], subkey: [2; 32] };
+    let (request, _) = TgsExchange::start(&alice(), &tgt, &PrincipalName::parse("HOST/iis1"), 0, nonces, NOW);
+    let (parsed, _) = KdcReq::decode(&request).unwrap();
+    let (message, _) = ApReq::decode(parsed.padata[0].value).unwrap();
+    let plain = tgt.key.decrypt(usage::TGS_REQ_AUTHENTICATOR, message.authenticator.cipher).unwrap();
+    let authenticator = Authenticator { checksum: None, ..Authenticator::decode(&plain).unwrap() };
+    let cipher = tgt.key.encrypt(usage::TGS_REQ_AUTHENTICATOR, &[3; 16], &authenticator.encode());
+    let authenticator = EncryptedData { cipher: &cipher, ..message.authenticator };
+    let message = ApReq { authenticator, ..message }.encode();
+    let request = KdcReq { padata: vec![PaData { kind: PaData::TGS_REQ, value: &message }], ..parsed }.encode();
+    let [kdc] = kdc;
+    (kdc.directory, request)
+}
+
+#[test]
+fn each_dc_takes_a_request_without_a_checksum_or_refuses_it() {
+    for requires in [false, true] {
+        let (env, _) = dc();
+        let (directory, request) = without_checksum();
+        let dc = DomainController::new(directory).with_requires_checksum(requires);
+        let code = KrbError::decode(&answer(&env, &dc, &request, usize::MAX)).ok().map(|error| error.code);
+        assert_eq!(code, requires.then_some(Code::INAPP_CKSUM));
     }
 }
 

@@ -62,7 +62,7 @@ impl Kdc {
     }
 
     pub(crate) fn answer(&mut self, request: &[u8], now: FileTime) -> Vec<u8> {
-        let ticket = self.directory.ticket(request, &self.entropy, now);
+        let ticket = self.directory.ticket(request, &self.entropy, now, false);
         let message = ticket.message.clone();
         self.log.push(ticket);
         message

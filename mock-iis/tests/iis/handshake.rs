@@ -32,8 +32,7 @@ async fn every_client_profile_authenticates_under_either_scheme() {
             let mut http = bench.connect().await;
             let answer = http.login_as(scheme, "CORP", "alice", "alice-pw", profile).await;
             assert_eq!((answer.status, answer.user().as_deref()), (200, Some("CORP\\alice")));
-            let persistent = if scheme == "Negotiate" { "true" } else { "" };
-            assert_eq!(answer.header("persistent-auth"), persistent);
+            assert_eq!(answer.header("persistent-auth"), "true");
             let next = http.get("").await;
             assert_eq!((next.user().as_deref(), next.header("persistent-auth")), (Some("CORP\\alice"), ""));
             assert_eq!(next.app().number, 3);

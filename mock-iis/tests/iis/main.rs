@@ -9,6 +9,7 @@ mod bench;
 mod front_end;
 mod handshake;
 mod hostile;
+mod http_sys;
 mod machine;
 mod negotiate;
 mod realm;

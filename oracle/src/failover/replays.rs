@@ -13,9 +13,10 @@
 //!
 //! **FO-8** concerns requests that a balancer may send again: idempotent, and without a proof of identity, which belongs to
 //! its connection. It is put to the test by each such request that is sent after an idle connection of a server ended,
-//! whoever closed it, where no other request was sent between. It is violated if the request has no answer, a server closed
-//! an idle connection at that very moment (no longer than a round trip before the request was sent, or until it ended), and
-//! nothing else explains it: the request lost the race with that close, nothing was processed, and it was not sent again.
+//! whoever closed it, where no other request was sent between. It is violated if the request has no answer, no server
+//! received it, a server closed an idle connection at that very moment (no longer than a round trip before the request was
+//! sent, or before it could have arrived), and nothing else explains it: the request lost the race with that close, nothing
+//! was processed, and it was not sent again. Connections of health checks are not meant.
 
 use std::collections::BTreeSet;
 
@@ -117,7 +118,7 @@ pub(crate) fn fo8_lost_idle_races_are_run_again(index: &Index<'_>) -> Finding {
         let after_idle_end = index.idle_ends.any_between(before, request.ended.map_or(sent, |end| end.event));
         before = before.max(sent);
         let Some(end) = request.ended.filter(|_| is_repeatable(index, request)) else { continue };
-        let met = index.met_idle_end(request).filter(|_| is_no_answer(end.status));
+        let met = index.met_idle_end_at_once(request).filter(|_| is_no_answer(end.status));
         match met {
             Some(_) if excused(index, request, end).is_some() => {}
             Some(close) => {

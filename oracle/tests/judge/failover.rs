@@ -412,6 +412,39 @@ fn fo8_is_violated_by_a_request_that_loses_the_race_and_is_not_sent_again() {
 }
 
 #[test]
+fn fo8_is_kept_by_a_request_that_met_no_close_of_a_connection_for_requests() {
+    let lost = |checks: bool, micros_later: u64, received: bool| {
+        let mut trace = TraceBuilder::default();
+        if checks {
+            trace.check("iis1", 1, 401, None);
+        } else {
+            trace.whole("alice", IIS1);
+        }
+        trace.whole("bob", Route { server_connection: 2, ..IIS1 });
+        trace.pass(120);
+        let start = Start { identity: None, credentials: Credentials::None, ..Start::by("probe") };
+        let id = trace.start_with(start);
+        trace.send(id, 1, Leg::Anonymous);
+        if received {
+            trace.reach(id, Route { server_connection: 3, ..IIS1 }, Leg::Anonymous);
+        }
+        trace.pass_micros(micros_later);
+        trace.see("iis1", What::ServerClosed { connection: 1, how: Closed::Here });
+        trace.receive(id, 1, 502, None, None);
+        trace.end(id, 502);
+        trace.grade(Fo8)
+    };
+    assert_eq!(lost(false, 0, false), Violated);
+    assert_eq!(lost(true, 0, false), NotExercised, "the connection of a health check");
+    assert_eq!(
+        lost(false, 1_000_000, false),
+        Ok,
+        "the request had arrived, wherever it went, when the connection was closed"
+    );
+    assert_eq!(lost(false, 0, true), Ok, "a server has the request");
+}
+
+#[test]
 fn fo8_is_kept_by_what_is_answered_whoever_closed() {
     for how in [Closed::Here, Closed::ByPeer] {
         let verdict = idle_end(how, 0, "GET", Leg::Anonymous, 401).verdict(Fo8);

@@ -187,6 +187,29 @@ fn a_connection_on_which_nothing_was_sent_any_more_may_have_led_to_any_backend()
 }
 
 #[test]
+fn a_connection_that_nobody_opened_may_have_been_meant_for_any_backend() {
+    let blame = |closed: bool, seconds: u64| {
+        let mut trace = site();
+        trace.fault(Fault::Crash("iis2".into()));
+        trace.connect("alice", 1);
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        trace.reach(id, IIS1, Leg::Anonymous);
+        trace.pass(30);
+        if closed {
+            trace.close("alice", 1, Closed::Here);
+        }
+        trace.at_once();
+        trace.pass(seconds);
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    assert_eq!(blame(true, 1), EXCUSED, "the second connection was refused");
+    assert_eq!(blame(false, 1), VIOLATED, "the client still waits for iis1");
+    assert_eq!(blame(true, 0), VIOLATED, "the client gave up waiting for iis1");
+}
+
+#[test]
 fn a_dc_that_is_away_explains_a_logon_without_an_answer() {
     for (fault, server, expected) in [
         (Fault::Crash("dc".into()), IIS1, EXCUSED),
@@ -402,6 +425,37 @@ fn a_port_that_another_client_holds_is_the_scripts_to_share() {
     assert_eq!(blame(Some("alice"), 5000, true), balancers, "the port is free");
     assert_eq!(blame(Some("alice"), 5001, false), balancers, "it is another port");
     assert_eq!(blame(None, 5000, false), balancers, "it is the port of another host");
+}
+
+#[test]
+fn a_port_is_held_as_long_as_nobody_acknowledges_the_end_of_its_connection() {
+    let blame = |answered: bool, reopened: bool, seconds: u64| {
+        let mut trace = TraceBuilder::at(&SiteSpec::default());
+        for (name, at) in [("alice", None), ("bob", Some("alice"))] {
+            let spec = ClientSpec::new(name.into(), Profile::BROWSER, None);
+            trace.act(Action::AddClient(ClientSpec { at: at.map(Into::into), port: Some(5000), ..spec }));
+        }
+        trace.arrive("alice", IIS1);
+        let last = trace.start("alice");
+        trace.send(last, 1, Leg::Anonymous);
+        if answered {
+            trace.receive(last, 1, 200, Some(last), None);
+        }
+        trace.close("alice", 1, Closed::Here);
+        if reopened {
+            trace.connect("bob", 1);
+            trace.close("bob", 1, Closed::Here);
+        }
+        trace.pass(seconds);
+        let id = trace.start("bob");
+        trace.fail(id);
+        trace.verdict(Hs1).evidence.last().map(|evidence| evidence.fault)
+    };
+    assert_eq!(blame(false, false, 99), Some(Party::Script));
+    let balancers = Some(Party::Balancer);
+    assert_eq!(blame(false, false, 101), balancers, "its host has given up");
+    assert_eq!(blame(true, false, 99), balancers, "the peer was there");
+    assert_eq!(blame(false, true, 99), balancers, "the port is free");
 }
 
 #[test]

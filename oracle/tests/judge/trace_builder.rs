@@ -330,6 +330,11 @@ impl TraceBuilder {
         self.passed += micros * 1_000;
     }
 
+    /// Lets the next event be at the time of the last one. Some time must have been let pass before.
+    pub(crate) fn at_once(&mut self) {
+        self.passed -= 1_000;
+    }
+
     /// Adds that the client opens a connection.
     pub(crate) fn connect(&mut self, client: &str, connection: u32) {
         let local = ([10, 0, 0, 1], 50_000).into();

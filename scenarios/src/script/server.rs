@@ -27,6 +27,8 @@ pub(super) struct ServerChange {
 #[derive(Debug, Clone, Default)]
 pub(super) struct SiteChange {
     pub(super) connection_timeout: Option<std::time::Duration>,
+    pub(super) max_field_length: Option<u32>,
+    pub(super) max_request_bytes: Option<u32>,
     pub(super) anonymous: Option<Vec<String>>,
     pub(super) anonymous_methods: Option<Vec<String>>,
     pub(super) anonymous_windows_too: Option<bool>,
@@ -64,6 +66,8 @@ impl ServerChange {
             let site = &mut server.site;
             (site.files, site.anonymous) = (before.files, before.anonymous);
             site.connection_timeout = before.connection_timeout;
+            site.max_field_length = before.max_field_length;
+            site.max_request_bytes = before.max_request_bytes;
         }
         self.site.apply(&mut server.site)?;
         for (name, password) in &self.accounts {
@@ -81,6 +85,8 @@ impl ServerChange {
 impl SiteChange {
     pub(super) fn apply(&self, site: &mut SiteSpec) -> Result<(), ScriptError> {
         set(&mut site.connection_timeout, self.connection_timeout.as_ref());
+        set(&mut site.max_field_length, self.max_field_length.as_ref());
+        set(&mut site.max_request_bytes, self.max_request_bytes.as_ref());
         let anonymous = &mut site.anonymous;
         set(&mut anonymous.paths, self.anonymous.as_ref());
         set(&mut anonymous.methods, self.anonymous_methods.as_ref());

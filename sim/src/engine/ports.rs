@@ -13,11 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::hosts::{HostId, Life};
+use stickler_model::bounds::LINGERS;
 
-/// How long a kernel goes on telling a peer of a connection's end that does not acknowledge it (RFC 9293 3.8.3: R2 is at
-/// least 100 seconds; Linux, `tcp_orphan_retries`: about as long).
-const R2: Duration = Duration::from_secs(100);
+use super::hosts::{HostId, Life};
 
 /// A flow by the name that its peer knows.
 pub(super) type FlowName = (HostId, u16, SocketAddr);
@@ -76,7 +74,7 @@ impl NamedFlows {
     /// The socket of a flow that was closed so long ago that a kernel gives up.
     pub(super) fn take_overdue(&mut self, name: FlowName, now: Duration) -> Option<SocketAddr> {
         let closed = *self.closed.get(&name)?;
-        if now < closed + R2 {
+        if now < closed + LINGERS {
             return None;
         }
         self.closed.remove(&name);

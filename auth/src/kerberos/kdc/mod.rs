@@ -113,10 +113,15 @@ pub struct KdcConfig {
     pub max_renew: u64,
     /// The encryption types in use, the preferred first.
     pub etypes: Vec<Etype>,
+    /// Whether a TGS-REQ is refused whose authenticator has no checksum. RFC 4120 3.3.2 wants the checksum compared with the
+    /// request's body, and Samba refuses a request without one (`KRB_AP_ERR_INAPP_CKSUM`: fortra/impacket pull request
+    /// 2211). A KDC of Windows takes it: impacket (`getKerberosTGS`) and minikerberos send none. One that is there has to be
+    /// right in either case.
+    pub requires_checksum: bool,
 }
 
 impl KdcConfig {
-    /// The defaults of a Windows domain: 5 minutes, 10 hours, 7 days.
+    /// The defaults of a Windows domain: 5 minutes, 10 hours, 7 days, no checksum required.
     pub fn new(realm: &str) -> Self {
         Self {
             realm: realm.into(),
@@ -124,6 +129,7 @@ impl KdcConfig {
             max_life: 10 * 3600,
             max_renew: 7 * 24 * 3600,
             etypes: Etype::WINDOWS.to_vec(),
+            requires_checksum: false,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Kdc<'_> {
         }
     }
 
-    /// Verifies the ticket, its authenticator, and the checksum that ties both to the body.
+    /// Verifies the ticket, its authenticator, and the checksum, if there is one, that ties both to the body.
     fn presented(&self, request: &KdcReq<'_>) -> Result<Presented, Failure> {
         let data = request.padata.iter().find(|data| data.kind == PaData::TGS_REQ);
         let data = data.ok_or(KrbErrorCode::PADATA_TYPE_NOSUPP)?;
@@ -101,12 +101,17 @@ impl Kdc<'_> {
             return Err(KrbErrorCode::BADMATCH.into());
         }
         check_times(self.config.max_skew, &part, &authenticator, self.now)?;
-        let checksum = authenticator.checksum.ok_or(KrbErrorCode::INAPP_CKSUM)?;
-        if checksum.kind != session.etype().checksum_type() {
-            return Err(KrbErrorCode::INAPP_CKSUM.into());
-        }
-        if !session.verify_checksum(usage::TGS_REQ_CHECKSUM, &[request.raw_body], checksum.value) {
-            return Err(KrbErrorCode::MODIFIED.into());
+        match &authenticator.checksum {
+            Some(checksum) if checksum.kind != session.etype().checksum_type() => {
+                return Err(KrbErrorCode::INAPP_CKSUM.into());
+            }
+            Some(checksum)
+                if !session.verify_checksum(usage::TGS_REQ_CHECKSUM, &[request.raw_body], checksum.value) =>
+            {
+                return Err(KrbErrorCode::MODIFIED.into());
+            }
+            None if self.config.requires_checksum => return Err(KrbErrorCode::INAPP_CKSUM.into()),
+            Some(_) | None => {}
         }
         // A trusted realm speaks for its own users only, or it could make itself any of ours.
         if !same_realm(ticket.realm, &self.config.realm) && !same_realm(part.crealm, ticket.realm) {

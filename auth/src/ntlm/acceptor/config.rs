@@ -46,7 +46,8 @@ pub struct AcceptorConfig {
     pub names: TargetNames,
     /// Whether the machine is joined to a domain: then the target is the domain, else the machine.
     pub joined: bool,
-    /// Version field of the Challenge, sent to clients that ask for it.
+    /// Version field of the Challenge. It is in every one, whether or not the client asked (recorded exchanges of IIS 8.5 with
+    /// curl, which does not ask, and whose Authenticate repeats the flag; MS-NLMP 2.2.2.10 has it for debugging alone).
     pub version: Version,
     /// Refuse clients that do not offer 128-bit keys (off: curl and Chromium never offer it).
     pub require_128bit: bool,
@@ -76,7 +77,6 @@ impl AcceptorConfig {
         .union(NegotiateFlags::EXTENDED_SESSION_SECURITY)
         .union(NegotiateFlags::IDENTIFY)
         .union(NegotiateFlags::REQUEST_NON_NT_SESSION_KEY)
-        .union(NegotiateFlags::VERSION)
         .union(NegotiateFlags::KEY_128)
         .union(NegotiateFlags::KEY_EXCH)
         .union(NegotiateFlags::KEY_56);
@@ -85,7 +85,8 @@ impl AcceptorConfig {
     const ALWAYS: NegotiateFlags = NegotiateFlags::REQUEST_TARGET
         .union(NegotiateFlags::NTLM)
         .union(NegotiateFlags::ALWAYS_SIGN)
-        .union(NegotiateFlags::TARGET_INFO);
+        .union(NegotiateFlags::TARGET_INFO)
+        .union(NegotiateFlags::VERSION);
 
     /// The Challenge's flags for a client's (3.2.5.1.1).
     pub(super) fn challenge_flags(&self, client: NegotiateFlags) -> Result<NegotiateFlags, Refusal> {
@@ -109,13 +110,12 @@ impl AcceptorConfig {
     pub(super) fn encode_challenge(&self, flags: NegotiateFlags, server_challenge: [u8; 8], now: FileTime) -> Vec<u8> {
         let names = &self.names;
         let target = if self.joined { &names.netbios_domain } else { &names.netbios_computer };
-        let version = if flags.contains(NegotiateFlags::VERSION) { self.version } else { Version::default() };
         Challenge {
             flags,
             server_challenge,
             target_name: &flags.charset().encode(target),
             target_info: &names.encode(now),
-            version: Some(version),
+            version: Some(self.version),
         }
         .encode()
     }

@@ -6,6 +6,7 @@
     reason = "a script's function has as many named arguments as it needs, and Starlark wants a Result of each"
 )]
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use starlark::environment::GlobalsBuilder;
@@ -50,7 +51,7 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
     /// `windows_authentication()`, or one that is not IIS. The parts below the paths of `anonymous`, and the methods of
     /// `anonymous_methods`, need no logon; with `anonymous_windows_too` who has logged on is known there as well.
     /// `workgroup`: the servers are in no domain, and have the accounts of `accounts`, by default those of the directory.
-    /// `connection_timeout` is in seconds.
+    /// `connection_timeout` is in seconds; `max_field_length` and `max_request_bytes` are limits of http.sys, in bytes.
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
         #[starlark(require = named)] users: Option<UnpackDictEntries<String, String>>,
@@ -74,6 +75,8 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] partner: Option<&'v Partner>,
         #[starlark(require = named)] broken: Option<String>,
         #[starlark(require = named)] connection_timeout: Option<UnpackFloat>,
+        #[starlark(require = named)] max_field_length: Option<i64>,
+        #[starlark(require = named)] max_request_bytes: Option<i64>,
         #[starlark(require = named)] anonymous: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] anonymous_methods: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] anonymous_windows_too: Option<bool>,
@@ -113,7 +116,14 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
                 .into_iter()
                 .map(|(name, value)| Ok((name, ServerChange::of(value)?)))
                 .collect::<Result<_, ScriptError>>()?,
-            change: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
+            change: SiteChange {
+                connection_timeout: timeout(connection_timeout)?,
+                max_field_length: bytes("max_field_length", max_field_length, SiteSpec::FIELD_LENGTHS)?,
+                max_request_bytes: bytes("max_request_bytes", max_request_bytes, SiteSpec::REQUEST_BYTES)?,
+                anonymous: anonymous.map(|paths| paths.items),
+                anonymous_methods: anonymous_methods.map(|methods| methods.items),
+                anonymous_windows_too,
+            },
             workgroup,
             accounts: accounts.map(|accounts| accounts.entries),
             front,
@@ -180,6 +190,8 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] certificate: Option<&str>,
         #[starlark(require = named)] clock_skew: Option<i64>,
         #[starlark(require = named)] connection_timeout: Option<UnpackFloat>,
+        #[starlark(require = named)] max_field_length: Option<i64>,
+        #[starlark(require = named)] max_request_bytes: Option<i64>,
         #[starlark(require = named)] anonymous: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] anonymous_methods: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] anonymous_windows_too: Option<bool>,
@@ -193,7 +205,14 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
         Ok(Server(ServerChange {
             acceptor: acceptor.map(|acceptor| acceptor.0.clone()),
             authentication: authentication.map(|settings| settings.0.clone()),
-            site: site_change(connection_timeout, anonymous, anonymous_methods, anonymous_windows_too)?,
+            site: SiteChange {
+                connection_timeout: timeout(connection_timeout)?,
+                max_field_length: bytes("max_field_length", max_field_length, SiteSpec::FIELD_LENGTHS)?,
+                max_request_bytes: bytes("max_request_bytes", max_request_bytes, SiteSpec::REQUEST_BYTES)?,
+                anonymous: anonymous.map(|paths| paths.items),
+                anonymous_methods: anonymous_methods.map(|methods| methods.items),
+                anonymous_windows_too,
+            },
             providers: self::providers(providers)?,
             version: iis.map(|iis| one_of("version of IIS", iis, &VERSIONS)).transpose()?,
             certificate: certificate.map(|name| one_of("certificate", name, &CERTIFICATES)).transpose()?,
@@ -204,13 +223,15 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
     }
 
     /// For `site(controllers=)`: a DC that takes `slow_ms` for each logon, that lacks accounts, or has older passwords of
-    /// accounts (`outdated`), or that asks another DC for `max_concurrent_api` logons at once.
+    /// accounts (`outdated`), or that asks another DC for `max_concurrent_api` logons at once. `requires_checksum`: whether
+    /// its KDC refuses a request without a checksum (RFC 4120, Samba; Windows does not).
     fn controller(
         name: &str,
         #[starlark(require = named, default = 0)] slow_ms: i64,
         #[starlark(require = named)] lacks: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] outdated: Option<UnpackListOrTuple<String>>,
         #[starlark(require = named)] max_concurrent_api: Option<i64>,
+        #[starlark(require = named, default = false)] requires_checksum: bool,
     ) -> starlark::Result<Controller> {
         check_name(name)?;
         let slow = Duration::from_millis(in_range("slow_ms", slow_ms, 0, MAX_SLOW.as_millis() as u64)?);
@@ -220,6 +241,7 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
             lacks: lacks.map(|names| names.items).unwrap_or_default(),
             outdated: outdated.map(|names| names.items).unwrap_or_default(),
             max_concurrent_api: max_concurrent_api.map(calls).transpose()?,
+            requires_checksum,
         }))
     }
 
@@ -268,20 +290,14 @@ fn lists(given: Option<UnpackDictEntries<String, UnpackListOrTuple<String>>>) ->
     given.map(|given| given.entries.into_iter().map(|(name, list)| (name, list.items)).collect()).unwrap_or_default()
 }
 
-/// What of a site differs beside authentication.
-fn site_change(
-    connection_timeout: Option<UnpackFloat>,
-    anonymous: Option<UnpackListOrTuple<String>>,
-    anonymous_methods: Option<UnpackListOrTuple<String>>,
-    anonymous_windows_too: Option<bool>,
-) -> Result<SiteChange, ScriptError> {
-    let timeout = connection_timeout.map(|time| timer("connection_timeout", time.0, MAX_TIMER));
-    Ok(SiteChange {
-        connection_timeout: timeout.transpose()?,
-        anonymous: anonymous.map(|paths| paths.items),
-        anonymous_methods: anonymous_methods.map(|methods| methods.items),
-        anonymous_windows_too,
-    })
+fn timeout(seconds: Option<UnpackFloat>) -> Result<Option<Duration>, ScriptError> {
+    seconds.map(|time| timer("connection_timeout", time.0, MAX_TIMER)).transpose()
+}
+
+/// A limit of http.sys, in bytes.
+fn bytes(argument: &'static str, given: Option<i64>, range: RangeInclusive<u32>) -> Result<Option<u32>, ScriptError> {
+    let (least, most) = range.into_inner();
+    given.map(|given| Ok(in_range(argument, given, least.into(), most.into())? as u32)).transpose()
 }
 
 fn providers(names: Option<UnpackListOrTuple<String>>) -> Result<Option<Vec<Provider>>, ScriptError> {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use stickler_model::topology::Acceptor;
 use stickler_model::{Fault, Name, Topology};
-use stickler_site::BALANCER;
+
+use crate::BALANCER;
 
 /// How well a backend works, from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,8 +18,8 @@ enum Health {
     Works,
 }
 
-/// The faults that stand, and what they mean for the backends.
-pub(super) struct Backends {
+/// The faults that stand, and what they mean for the backends: what the balancer of a control knows.
+pub struct Backends {
     servers: Vec<(Name, bool)>,
     controllers: Vec<Name>,
     /// Hosts that are down or hang.
@@ -28,7 +29,8 @@ pub(super) struct Backends {
 }
 
 impl Backends {
-    pub(super) fn new(topology: &Topology) -> Self {
+    /// Knows of no fault yet.
+    pub fn new(topology: &Topology) -> Self {
         let is_proper = |acceptor: &Acceptor| !matches!(acceptor, Acceptor::Rogue(_));
         let servers = topology.servers.iter().map(|server| (server.name.clone(), is_proper(&server.acceptor)));
         let mut controllers: Vec<Name> = topology.controllers.iter().map(|spec| spec.name.clone()).collect();
@@ -39,7 +41,7 @@ impl Backends {
     }
 
     /// Notes a fault, or that one is mended.
-    pub(super) fn note(&mut self, fault: &Fault) {
+    pub fn note(&mut self, fault: &Fault) {
         match fault {
             Fault::Crash(host) | Fault::PowerLoss(host) | Fault::Hang(host) => _ = self.stopped.insert(host.clone()),
             Fault::Restart(host) | Fault::Resume(host) => _ = self.stopped.remove(host),
@@ -52,7 +54,7 @@ impl Backends {
 
     /// Returns each backend, and whether a new connection should go to it: to those that work best. Where none works at
     /// all, each gets its turn, so that a client meets what is there.
-    pub(super) fn in_use(&self) -> Vec<(Name, bool)> {
+    pub fn in_use(&self) -> Vec<(Name, bool)> {
         let best = self.servers.iter().map(|server| self.health(server)).max();
         let in_use = |server: &(Name, bool)| (server.0.clone(), Some(self.health(server)) == best);
         self.servers.iter().map(in_use).collect()

@@ -1,0 +1,325 @@
+//! The clients of a world, and what they have under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use stickler_mock_client::Client;
+use stickler_model::action::CrowdSpec;
+use stickler_model::bounds::MAX_UNDER_WAY;
+use stickler_model::event::Credentials;
+use stickler_model::plan::StepProblem;
+use stickler_model::{
+    Answer, ClientSpec, Clock, Env, Identity, Name, RawSpec, RequestId, RequestSpec, TokenId, WorldError,
+};
+use stickler_net::Net;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::timeout;
+
+use crate::Site;
+
+/// Most bytes that are read on a bare connection.
+const MOST_RAW: u64 = 64 * 1024;
+
+/// The clients of a world, by name; the requests that they have under way, and the tokens that they have made.
+///
+/// Whatever takes time is a task on the client's host. The world waits for the receiver that it gets, in its own kind of
+/// time.
+pub struct Clients<N: Net> {
+    seats: IndexMap<Name, Seat<N>>,
+    /// What they connect to.
+    front_end: SocketAddr,
+    under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
+    /// The ids of all requests so far.
+    started: BTreeSet<RequestId>,
+    /// The tokens made so far. A client without credentials had none to offer.
+    tokens: BTreeMap<TokenId, Option<String>>,
+}
+
+/// A client, and the host that it sits at.
+struct Seat<N: Net> {
+    client: Client<N>,
+    /// The host's network, from any port.
+    net: N,
+    spec: ClientSpec,
+}
+
+/// A client that is to be added.
+pub struct NewClient<N> {
+    /// How the script describes it.
+    pub spec: ClientSpec,
+    /// Its surroundings.
+    pub env: Env,
+    /// The network of its host: see [`Clients::net`] for one that sits at another's.
+    pub net: N,
+    /// The same, from the port that the client connects from if it has one of its own.
+    pub own: N,
+    /// The site's name, which it sends in `Host` unless the script says otherwise.
+    pub host: String,
+}
+
+impl<N: Net> Clients<N> {
+    /// Nobody yet. All will connect to this address.
+    pub fn new(front_end: SocketAddr) -> Self {
+        Self {
+            seats: IndexMap::new(),
+            front_end,
+            under_way: IndexMap::new(),
+            started: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// Checks what can be wrong with a client before it has a host.
+    ///
+    /// # Errors
+    /// Its name is taken, it sits at a client that does not exist, or calls a site with TLS by a name that the certificate,
+    /// which is for `host`, does not have.
+    pub fn check<I: Clone>(&self, spec: &ClientSpec, site: &Site<I>, host: &str) -> Result<(), WorldError> {
+        if self.seats.contains_key(&spec.name) || site.address(&spec.name).is_some() {
+            return Err(WorldError::Duplicate(spec.name.to_string()));
+        }
+        if let (Some(own), true) = (spec.host.as_deref(), site.pki().is_some())
+            && own != host
+        {
+            let message = format!("the site's certificate is for {host}: over TLS nobody gets in by the name `{own}`");
+            return Err(WorldError::Invalid(message));
+        }
+        spec.at.as_ref().map_or(Ok(()), |at| self.seat(at).map(|_| ()))
+    }
+
+    /// Adds a client, which [`Clients::check`] found nothing wrong with.
+    pub fn add<I: Clone>(&mut self, new: NewClient<N>, site: &Site<I>) {
+        let NewClient { spec, env, net, own, host } = new;
+        let host = spec.host.clone().unwrap_or(host);
+        let client = Client::new(own, env, &spec, self.front_end, host);
+        let user = spec.identity.as_ref().map(|identity| &identity.principal);
+        let mut client = client.with_promises(&site.promises());
+        for (address, realm) in site.kdcs(user) {
+            client = client.with_kdc(address, &realm);
+        }
+        if let Some(tls) = site.client_tls(&spec.name) {
+            client = client.with_tls(tls);
+        }
+        self.seats.insert(spec.name.clone(), Seat { client, net, spec });
+    }
+
+    /// The network of the host that this client sits at.
+    ///
+    /// # Errors
+    /// There is no such client.
+    pub fn net(&self, name: &Name) -> Result<&N, WorldError> {
+        self.seat(name).map(|seat| &seat.net)
+    }
+
+    /// The user agent of this client.
+    ///
+    /// # Errors
+    /// There is no such client.
+    pub fn client(&self, name: &Name) -> Result<&Client<N>, WorldError> {
+        self.seat(name).map(|seat| &seat.client)
+    }
+
+    /// The clients' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.seats.keys()
+    }
+
+    /// Starts a request, which is that of the user who is at the client now.
+    ///
+    /// # Errors
+    /// The id is taken, there are too many requests under way, or there is no such client.
+    pub fn start<I: Clone>(
+        &mut self,
+        id: RequestId,
+        spec: &RequestSpec,
+        site: &Site<I>,
+        clock: &dyn Clock,
+    ) -> Result<(), WorldError> {
+        if self.started.contains(&id) {
+            return Err(WorldError::IdTaken(id.to_string()));
+        }
+        if self.under_way.len() == MAX_UNDER_WAY {
+            return Err(WorldError::Invalid(StepProblem::TooManyUnderWay.to_string()));
+        }
+        let seat = self.seat(&spec.client)?;
+        let credentials = seat.credentials(site, clock);
+        // Made here and not in the task: the user may change before that is polled.
+        let request = seat.client.request(id, spec, credentials);
+        let answer = on_host(&seat.net, request);
+        self.started.insert(id);
+        self.under_way.insert(id, answer);
+        Ok(())
+    }
+
+    /// Starts the requests of a crowd: each client makes one after the other, and pauses before each as the seed says.
+    ///
+    /// # Errors
+    /// An id is taken, there are too many requests under way, or there is no such client.
+    pub fn start_crowd<I: Clone>(
+        &mut self,
+        crowd: &CrowdSpec,
+        seed: u64,
+        site: &Site<I>,
+        clock: &dyn Clock,
+    ) -> Result<(), WorldError> {
+        if let Some(taken) = crowd.ids().find(|id| self.started.contains(id)) {
+            return Err(WorldError::IdTaken(taken.to_string()));
+        }
+        if self.under_way.len() as u64 + crowd.count() > MAX_UNDER_WAY as u64 {
+            return Err(WorldError::Invalid(StepProblem::TooManyUnderWay.to_string()));
+        }
+        crowd.clients.iter().try_for_each(|client| self.seat(client).map(drop))?;
+        let mut ids = crowd.ids();
+        for name in &crowd.clients {
+            let seat = self.seat(name)?;
+            let (request, credentials) = (crowd.request(name), seat.credentials(site, clock));
+            let requests = ids.by_ref().take(crowd.requests as usize).map(|id| (id, crowd.pause(seed, name, id)));
+            let answers = seat.ask_in_turn(&request, credentials, requests);
+            self.started.extend(answers.iter().map(|(id, _)| *id));
+            self.under_way.extend(answers);
+        }
+        Ok(())
+    }
+
+    /// What will bring the answer of a request. It brings an error if the client's host ends before.
+    ///
+    /// # Errors
+    /// The request is not under way.
+    pub fn answer(&mut self, id: RequestId) -> Result<oneshot::Receiver<Answer>, WorldError> {
+        self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))
+    }
+
+    /// What will bring the token with which this client would begin to authenticate; [`Clients::keep_token`] is to be called
+    /// with it.
+    ///
+    /// # Errors
+    /// The id is taken, or there is no such client.
+    pub fn make_token(&self, id: TokenId, name: &Name) -> Result<oneshot::Receiver<Option<String>>, WorldError> {
+        if self.tokens.contains_key(&id) {
+            return Err(WorldError::IdTaken(id.to_string()));
+        }
+        let Seat { client, net, .. } = self.seat(name)?;
+        let client = client.clone();
+        Ok(on_host(net, async move { client.first_token().await }))
+    }
+
+    /// Keeps a token for steps that refer to it; `None` where the client had none to offer.
+    pub fn keep_token(&mut self, id: TokenId, token: Option<String>) {
+        self.tokens.insert(id, token);
+    }
+
+    /// Sends bytes on a bare connection from the client's host, from any port. The receiver gets what came back: nothing
+    /// where no connection came about.
+    ///
+    /// # Errors
+    /// There is no such client, or a token that the bytes refer to was not made.
+    pub fn send_raw(&self, spec: &RawSpec) -> Result<oneshot::Receiver<Vec<u8>>, WorldError> {
+        let seat = self.seat(&spec.client)?;
+        let bytes = spec.resolve(|id| self.tokens.get(&id).and_then(Option::as_deref))?;
+        Ok(on_host(&seat.net, exchange(seat.net.clone(), self.front_end, bytes, spec.patience)))
+    }
+
+    /// Another user takes a client's seat.
+    ///
+    /// # Errors
+    /// There is no such client.
+    pub fn switch_user(&mut self, name: &Name, identity: Identity) -> Result<(), WorldError> {
+        self.seat(name)?.client.switch_user(&identity);
+        if let Some(seat) = self.seats.get_mut(name) {
+            seat.spec.identity = Some(identity);
+        }
+        Ok(())
+    }
+
+    /// Closes all connections of all clients.
+    pub fn disconnect(&self) {
+        self.seats.values().for_each(|seat| seat.client.disconnect());
+    }
+
+    /// The requests that are under way still, in the order in which they were started.
+    pub fn unfinished(&mut self) -> Vec<RequestId> {
+        let unfinished = self
+            .under_way
+            .iter_mut()
+            .filter_map(|(&request, answer)| matches!(answer.try_recv(), Err(TryRecvError::Empty)).then_some(request));
+        unfinished.collect()
+    }
+
+    fn seat(&self, name: &Name) -> Result<&Seat<N>, WorldError> {
+        self.seats.get(name).ok_or_else(|| {
+            let known = self.names().map(Name::to_string).collect();
+            WorldError::Unknown { kind: "client", name: name.to_string(), known }
+        })
+    }
+}
+
+impl<N: Net> Seat<N> {
+    /// Whether the directory accepts the client's user at present.
+    fn credentials<I: Clone>(&self, site: &Site<I>, clock: &dyn Clock) -> Credentials {
+        match &self.spec.identity {
+            None => Credentials::None,
+            Some(identity) if site.would_accept(identity, clock) => Credentials::Valid,
+            Some(_) => Credentials::Wrong,
+        }
+    }
+
+    /// Makes a request again and again, under these ids, and pauses before each. The receivers get the answers.
+    fn ask_in_turn(
+        &self,
+        spec: &RequestSpec,
+        credentials: Credentials,
+        requests: impl Iterator<Item = (RequestId, Duration)>,
+    ) -> Vec<(RequestId, oneshot::Receiver<Answer>)> {
+        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        for (id, pause) in requests {
+            let (sender, answer) = oneshot::channel();
+            // Made here and not in the task: the user may change before that is polled.
+            turns.push((pause, self.client.request(id, spec, credentials), sender));
+            answers.push((id, answer));
+        }
+        self.net.spawn(async move {
+            for (pause, request, sender) in turns {
+                tokio::time::sleep(pause).await;
+                // Nobody waits where the plan ended meanwhile.
+                let _ = sender.send(request.await);
+            }
+        });
+        answers
+    }
+}
+
+/// Performs work on a host. Nobody has to wait for it.
+fn on_host<N: Net, T: Send + 'static>(net: &N, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
+    let (sender, receiver) = oneshot::channel();
+    net.spawn(async move {
+        // Nobody waits where the plan ended meanwhile.
+        let _ = sender.send(work.await);
+    });
+    receiver
+}
+
+async fn exchange<N: Net>(net: N, peer: SocketAddr, bytes: Vec<u8>, patience: Duration) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let Ok(Ok(stream)) = timeout(patience, net.connect(peer)).await else { return answer };
+    let (reader, mut writer) = tokio::io::split(stream);
+    // Beside reading: a peer that answers early may never read the rest.
+    let write = async {
+        let _ = writer.write_all(&bytes).await;
+        std::future::pending::<Infallible>().await
+    };
+    let read = async {
+        let mut reader = reader.take(MOST_RAW);
+        while let Ok(Ok(1..)) = timeout(patience, reader.read_buf(&mut answer)).await {}
+    };
+    tokio::select! {
+        biased;
+        never = write => match never {},
+        () = read => {}
+    }
+    answer
+}

@@ -1,0 +1,80 @@
+//! Real sockets as an arm.
+
+use stickler_catalogue::{Profile, find, profiles};
+use stickler_model::{BalancerSpec, Topology, World, WorldError};
+use stickler_runner::Arm;
+use stickler_site::Balancer;
+
+use crate::Supervisor;
+use crate::products::{Installed, ProductError};
+use crate::world::{Middle, WireWorld};
+
+/// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
+/// started; any other balancer of the catalogue is our own, on real sockets.
+#[derive(Debug, Clone)]
+pub struct WireArm {
+    supervisor: Supervisor,
+    /// Whether a product that is not installed fails the run, in place of skipping it.
+    require: bool,
+}
+
+impl WireArm {
+    /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
+    /// installed is skipped, or fails if products are required.
+    pub fn new(supervisor: Supervisor, require: bool) -> Self {
+        Self { supervisor, require }
+    }
+
+    fn middle(&self, spec: &BalancerSpec) -> Result<Middle, WorldError> {
+        let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
+        let Some(profile) = profile(spec)? else { return own() };
+        let Some(program) = &profile.program else { return own() };
+        let installed = Installed::find(program).map_err(|error| match error {
+            ProductError::Missing { .. } if !self.require => WorldError::Unsupported(error.to_string()),
+            error => WorldError::Invalid(error.to_string()),
+        })?;
+        let balancer = Balancer::program(spec.clone(), &profile.mechanism());
+        Ok(Middle::Product(installed, balancer))
+    }
+}
+
+/// Finds the product of a profile on this machine, and returns its name and version.
+///
+/// # Errors
+/// [`ProductError`]: it is not installed, or the profile names none that can be started.
+pub fn installed(profile: &Profile) -> Result<String, ProductError> {
+    let program = profile.program.as_ref().ok_or_else(|| ProductError::Unknown(profile.product.clone()))?;
+    let Installed { product, version, .. } = Installed::find(program)?;
+    Ok(version.map_or_else(|| product.name().to_owned(), |version| format!("{} {version}", product.name())))
+}
+
+/// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
+fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
+    match spec {
+        BalancerSpec::Mechanism { name, defects } if defects.is_empty() => {
+            // An unknown name is said with the nearest one.
+            find(name).map_err(|error| WorldError::Invalid(error.to_string()))?;
+            Ok(profiles().iter().find(|profile| profile.name == *name).cloned())
+        }
+        BalancerSpec::Profile { name, toml, defects } if defects.is_empty() => {
+            let profiles = Profile::parse(toml, name).map_err(|error| WorldError::Invalid(error.to_string()))?;
+            Ok(profiles.into_iter().find(|profile| profile.name == *name))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Arm for WireArm {
+    fn name(&self) -> &'static str {
+        "wire"
+    }
+
+    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        let middle = self.middle(balancer)?;
+        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
+    }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        Ok(Box::new(WireWorld::control(topology, seed, &self.supervisor)?))
+    }
+}

@@ -1,0 +1,277 @@
+//! Streams and listeners on which a fault can make everything wait, or end.
+//!
+//! A process that hangs, and a link on which packets are held, look alike to whoever waits: connections stand, and nothing
+//! comes. [`Gate`] is what makes them wait. The operating system still acknowledges what is sent, and still opens
+//! connections on a listener's behalf.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use stickler_net::{Listener, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What streams have to pass: open or closed, for all that were made with it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    /// How often the streams were reset so far.
+    resets: u64,
+    /// Whom to wake, by the stream and by what it waits for.
+    waiting: BTreeMap<(u64, Way), Waker>,
+    /// How many streams there were so far.
+    streams: u64,
+}
+
+/// What a stream waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    Read,
+    Write,
+}
+
+impl Gate {
+    /// Lets nothing pass until [`Gate::open`].
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+    }
+
+    /// Lets everything pass again.
+    pub(crate) fn open(&self) {
+        let mut state = self.state();
+        state.closed = false;
+        state.wake();
+    }
+
+    /// Resets all streams that there are.
+    pub(crate) fn reset(&self) {
+        let mut state = self.state();
+        state.resets += 1;
+        state.wake();
+    }
+
+    /// Returns ready when the gate is open.
+    fn poll_open(&self, waits: (u64, Way), cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if !state.closed {
+            return Poll::Ready(());
+        }
+        state.waiting.insert(waits, cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Has a stream woken when the gate changes.
+    fn watch(&self, waits: (u64, Way), cx: &Context<'_>) {
+        self.state().waiting.insert(waits, cx.waker().clone());
+    }
+
+    /// Forgets a stream.
+    fn forget(&self, stream: u64) {
+        let mut state = self.state();
+        for way in [Way::Read, Way::Write] {
+            state.waiting.remove(&(stream, way));
+        }
+    }
+
+    /// A number that no other stream has.
+    fn number(&self) -> u64 {
+        let mut state = self.state();
+        state.streams += 1;
+        state.streams
+    }
+
+    fn resets(&self) -> u64 {
+        self.state().resets
+    }
+
+    /// A panic elsewhere leaves the state whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        std::mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+}
+
+/// A connection that has to pass the gate of its host and that of its link.
+#[derive(Debug)]
+pub(crate) struct GatedStream {
+    inner: TcpStream,
+    host: Arc<Gate>,
+    link: Arc<Gate>,
+    /// Its numbers at both gates.
+    numbers: (u64, u64),
+    /// How often the streams of the link had been reset when this one was made.
+    resets: u64,
+}
+
+impl GatedStream {
+    pub(crate) fn new(inner: TcpStream, host: Arc<Gate>, link: Arc<Gate>) -> Self {
+        let (numbers, resets) = ((host.number(), link.number()), link.resets());
+        Self { inner, host, link, numbers, resets }
+    }
+
+    /// Returns ready when the stream may go on.
+    ///
+    /// # Errors
+    /// It was reset, and resets its connection when it is dropped.
+    fn poll_gates(&self, way: Way, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.resets() != self.resets {
+            // Where this fails, the peer sees an ordinary close.
+            let _ = self.inner.set_zero_linger();
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+        }
+        ready!(self.host.poll_open((self.numbers.0, way), cx));
+        self.link.poll_open((self.numbers.1, way), cx).map(Ok)
+    }
+}
+
+impl Drop for GatedStream {
+    fn drop(&mut self) {
+        self.host.forget(self.numbers.0);
+        self.link.forget(self.numbers.1);
+    }
+}
+
+impl AsyncRead for GatedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_gates(Way::Read, cx))?;
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_pending() {
+            self.link.watch((self.numbers.1, Way::Read), cx);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for GatedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_gates(Way::Write, cx))?;
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_gates(Way::Write, cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_gates(Way::Write, cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl Stream for GatedStream {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.peer_addr()
+    }
+}
+
+/// A listener whose connections have to pass gates; it accepts none while its host's is closed.
+#[derive(Debug)]
+pub(crate) struct GatedListener<L> {
+    inner: L,
+    host: Arc<Gate>,
+    link: Arc<Gate>,
+    /// Its number at the host's gate.
+    number: u64,
+}
+
+impl<L> GatedListener<L> {
+    pub(crate) fn new(inner: L, host: Arc<Gate>, link: Arc<Gate>) -> Self {
+        let number = host.number();
+        Self { inner, host, link, number }
+    }
+}
+
+impl<L: Listener<Stream = TcpStream>> Listener for GatedListener<L> {
+    type Stream = GatedStream;
+
+    async fn accept(&self) -> io::Result<(GatedStream, SocketAddr)> {
+        std::future::poll_fn(|cx| self.host.poll_open((self.number, Way::Read), cx)).await;
+        let (stream, peer) = self.inner.accept().await?;
+        Ok((GatedStream::new(stream, Arc::clone(&self.host), Arc::clone(&self.link)), peer))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stickler_net::{Net as _, TokioNet};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// Both ends of a connection, of which the second has to pass these gates.
+    async fn pair(host: &Arc<Gate>, link: &Arc<Gate>) -> (TcpStream, GatedStream) {
+        let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = GatedListener::new(listener, Arc::clone(host), Arc::clone(link));
+        let (client, accepted) = tokio::join!(TokioNet.connect(address), listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_waits_at_either_gate_until_it_is_open() {
+        let (host, link) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+        let (mut client, mut server) = pair(&host, &link).await;
+        for gate in [&host, &link] {
+            gate.close();
+            client.write_all(b"x").await.unwrap();
+            assert!(timeout(SHORT, server.read_u8()).await.is_err(), "it waits");
+            let open = async {
+                tokio::time::sleep(SHORT).await;
+                gate.open();
+            };
+            let (read, ()) = tokio::join!(server.read_u8(), open);
+            assert_eq!(read.unwrap(), b'x');
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reset_ends_what_waits_and_what_comes_and_no_later_stream() {
+        let (host, link) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+        let (mut client, mut server) = pair(&host, &link).await;
+        let reset = async {
+            tokio::time::sleep(SHORT).await;
+            link.reset();
+        };
+        let (read, ()) = tokio::join!(server.read_u8(), reset);
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        drop(server);
+        assert_eq!(client.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset, "the peer is told so");
+        let (mut client, mut server) = pair(&host, &link).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_host_that_hangs_accepts_nobody() {
+        let (host, link) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+        host.close();
+        let pair = pair(&host, &link);
+        assert!(timeout(SHORT, pair).await.is_err());
+    }
+}

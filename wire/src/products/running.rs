@@ -1,0 +1,193 @@
+//! A product's process, and the folder that it has for itself.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use stickler_lb_core::Backend;
+use stickler_model::escape;
+use stickler_net::{Net as _, TokioNet};
+use tempfile::TempDir;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Installed, ProductError};
+use crate::Supervisor;
+
+/// How long a product may take until it listens.
+const START: Duration = Duration::from_secs(10);
+
+/// How often that is tried.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The most of a product's output that is shown, from its end, in bytes.
+const SHOWN: usize = 2_000;
+
+/// A product that runs, in a process group of its own with its supervisor. Dropped, it ends with everything that it started, and
+/// its folder is removed.
+pub(crate) struct Running {
+    installed: Installed,
+    address: SocketAddr,
+    // Dropped before the folder: what is still there may write into it.
+    group: Option<Group>,
+    folder: TempDir,
+    supervisor: Supervisor,
+}
+
+/// The process group of a running product.
+struct Group {
+    child: Child,
+    leader: Pid,
+}
+
+impl Running {
+    /// Writes the configuration, starts the product on `address`, and waits until it listens there.
+    ///
+    /// # Errors
+    /// [`ProductError`].
+    pub(crate) async fn start(
+        installed: Installed,
+        address: SocketAddr,
+        servers: &[Backend],
+        supervisor: &Supervisor,
+    ) -> Result<Self, ProductError> {
+        let folder =
+            TempDir::with_prefix("stickler-").map_err(|error| io("cannot make a folder for the run", error))?;
+        let text = installed.configuration(address, servers, folder.path())?;
+        let mut running = Self { installed, address, group: None, folder, supervisor: supervisor.clone() };
+        let file = running.configuration();
+        fs::write(&file, text).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+        running.start_process().await?;
+        Ok(running)
+    }
+
+    /// The run's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The text of its configuration.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    pub(crate) fn configuration_text(&self) -> Result<String, ProductError> {
+        let file = self.configuration();
+        fs::read_to_string(&file).map_err(|error| io(&format!("cannot read {}", file.display()), error))
+    }
+
+    /// Starts the process again, which was ended, and waits until it listens.
+    ///
+    /// # Errors
+    /// [`ProductError`].
+    pub(crate) async fn start_process(&mut self) -> Result<(), ProductError> {
+        let Installed { product, program, .. } = &self.installed;
+        let log = self.log();
+        let output = || fs::File::options().create(true).append(true).open(&log);
+        let output = output().and_then(|out| output().map(|error| (out, error)));
+        let (out, error) = output.map_err(|error| io(&format!("cannot write {}", log.display()), error))?;
+        let mut command = self.supervisor.command_in(self.folder.path(), program);
+        command.args(product.arguments(&self.configuration(), self.folder.path()));
+        command.stdout(out).stderr(error).kill_on_drop(true);
+        let child = command.spawn().map_err(|error| io(&format!("cannot start {}", program.display()), error))?;
+        let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let Some(leader) = leader else { return Err(self.ended("ended at once")) };
+        self.group = Some(Group { child, leader });
+        self.listens().await
+    }
+
+    /// Waits until the product listens.
+    async fn listens(&mut self) -> Result<(), ProductError> {
+        let until = Instant::now() + START;
+        loop {
+            if let Ok(Ok(_)) = timeout(START, TokioNet.connect(self.address)).await {
+                return Ok(());
+            }
+            let status = self.group.as_mut().and_then(|group| group.child.try_wait().ok().flatten());
+            if let Some(status) = status {
+                return Err(self.ended(&format!("ended before it listened on {} ({status})", self.address)));
+            }
+            if Instant::now() >= until {
+                let address = self.address;
+                return Err(self.ended(&format!("does not listen on {address} after {} s", START.as_secs())));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Ends the process with all that it started, as a crash does.
+    pub(crate) async fn crash(&mut self) {
+        if let Some(mut group) = self.group.take() {
+            group.signal(Signal::KILL);
+            // The child is killed: it is waited for so that no zombie stays.
+            let _ = group.child.wait().await;
+        }
+    }
+
+    /// Stops the process, which answers nothing any more (SIGSTOP), or lets it go on.
+    pub(crate) fn hang(&self, on: bool) {
+        let Some(group) = &self.group else { return };
+        group.signal(if on { Signal::STOP } else { Signal::CONT });
+        // The supervisor has to see it when this process ends.
+        let _ = kill_process(group.leader, Signal::CONT);
+    }
+
+    /// Whether it has a process.
+    pub(crate) fn is_up(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Takes a server out of service for new sessions, or puts it back.
+    ///
+    /// # Errors
+    /// The product cannot do that.
+    pub(crate) fn drain(&self, server: &str, on: bool) -> Result<(), ProductError> {
+        self.installed.product.drain(self, server, on)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.folder.path().join("configuration")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn ended(&self, what: &str) -> ProductError {
+        let logs = [self.log(), self.folder.path().join("error.log")];
+        let said: String = logs.iter().map(|log| end_of(log)).collect();
+        let said = if said.is_empty() { "nothing".to_owned() } else { said };
+        ProductError::Ended { name: self.installed.product.name(), what: what.to_owned(), said }
+    }
+}
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        // Where nobody is left in the group, there is nothing to do.
+        let _ = kill_process_group(self.leader, signal);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        // The runtime collects the child, which `kill_on_drop` has promised to.
+        self.child.stdin.take();
+    }
+}
+
+/// The end of a file that a product has written.
+fn end_of(file: &Path) -> String {
+    let mut bytes = Vec::new();
+    let Ok(file) = fs::File::open(file) else { return String::new() };
+    // A product that says more than that has said what matters before.
+    let _ = file.take(1 << 20).read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).into_owned();
+    escape::lines(&text).into_owned()
+}
+
+fn io(what: &str, error: std::io::Error) -> ProductError {
+    ProductError::Io { what: what.to_owned(), error }
+}

@@ -1,0 +1,19 @@
+//! Who has which address of this machine.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use stickler_model::WorldError;
+
+/// The site's name in `Host`.
+pub(super) const HOST_HEADER: &str = "www.corp.example";
+
+/// Most clients: they are in 127.1.0.0/16.
+const MOST: usize = 1 << 16;
+
+/// The address of the client of that index: balancers keep clients apart by their addresses.
+pub(super) fn client(index: usize) -> Result<IpAddr, WorldError> {
+    if index + 1 >= MOST {
+        return Err(WorldError::Invalid(format!("there cannot be more than {} clients", MOST - 2)));
+    }
+    Ok(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + 1 + index as u32).into())
+}

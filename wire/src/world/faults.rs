@@ -1,0 +1,142 @@
+//! What can be broken on real sockets, and how.
+//!
+//! * A crash ends the tasks of a machine, and its sockets with them; a product is killed.
+//! * A process that hangs takes nothing from its connections, and accepts none; a product is stopped (SIGSTOP).
+//! * Packets on a link are not lost: what is sent waits at one end, and the operating system acknowledges it all the same.
+//! * A reset is one of connections whose end is in this process.
+//!
+//! A loss of power would need a network whose links can be cut.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stickler_model::{Fault, Name, Outcome, WorldError};
+use stickler_site::BALANCER;
+
+use super::{WireWorld, invalid};
+use crate::gate::Gate;
+
+impl WireWorld {
+    pub(super) fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
+        match fault {
+            Fault::Crash(name) => self.crash(name)?,
+            Fault::Restart(name) => self.restart(name)?,
+            Fault::Hang(name) => self.hang(name, true)?,
+            Fault::Resume(name) => self.hang(name, false)?,
+            Fault::Hold(a, b) => self.link(a, b)?.close(),
+            Fault::Release(a, b) => self.link(a, b)?.open(),
+            Fault::Reset(a, b) => {
+                self.link(a, b)?.reset();
+                self.settle();
+            }
+            Fault::PowerLoss(name) => {
+                let message = format!(
+                    "on real sockets `{name}` cannot lose power: the operating system goes on, and closes its connections"
+                );
+                return Err(WorldError::Unsupported(message));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn crash(&mut self, name: &Name) -> Result<(), WorldError> {
+        let host = self.site.process(name)?;
+        match self.product_called(name) {
+            Some(_) => {
+                let product = self.product.as_mut();
+                product.map(|product| self.runtime.block_on(product.crash()));
+            }
+            None => self.hosts.switch_off(host),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn restart(&mut self, name: &Name) -> Result<(), WorldError> {
+        let host = self.site.process(name)?;
+        if self.product_called(name).is_some() {
+            let Some(product) = &mut self.product else { return Ok(()) };
+            self.runtime.block_on(product.crash());
+            return self.runtime.block_on(product.start_process()).map_err(invalid);
+        }
+        self.hosts.gates(host).host().open();
+        self.restart_process(name, host);
+        Ok(())
+    }
+
+    /// Starts the process of a host again. Its ports are open when this returns.
+    pub(super) fn restart_process(&mut self, name: &Name, host: usize) {
+        self.hosts.restart(host);
+        let entered = self.runtime.enter();
+        self.site.boot(&self.hosts, name);
+        drop(entered);
+        self.settle();
+    }
+
+    fn hang(&mut self, name: &Name, on: bool) -> Result<(), WorldError> {
+        let host = self.site.process(name)?;
+        let up = self.product_called(name).map_or_else(|| self.hosts.is_up(host), |product| product.is_up());
+        if on && !up {
+            return Err(WorldError::Invalid(format!("`{name}` is down: restart it before it can hang")));
+        }
+        match (self.product_called(name), on) {
+            (Some(product), on) => product.hang(on),
+            (None, true) => self.hosts.gates(host).host().close(),
+            (None, false) => self.hosts.gates(host).host().open(),
+        }
+        Ok(())
+    }
+
+    /// The product, if this is its name.
+    fn product_called(&self, name: &Name) -> Option<&crate::products::Running> {
+        self.product.as_ref().filter(|_| name.as_str() == BALANCER)
+    }
+
+    /// What the connections between two hosts have to pass, at the end that is in this process.
+    fn link(&self, a: &Name, b: &Name) -> Result<Arc<Gate>, WorldError> {
+        let ends = |from: &Name, to: &Name| -> Result<Option<Arc<Gate>>, WorldError> {
+            let to = self.end(to)?;
+            Ok(match (self.end(from)?, to) {
+                // A client opens its connections to the balancer and to the DC, and a server those to the DC.
+                (End::Client, End::Machine { address, .. }) => {
+                    Some(self.clients.net(from)?.gates().link(Some(address)))
+                }
+                (End::Machine { host, server: true, .. }, End::Machine { address, controller: true, .. }) => {
+                    Some(self.hosts.gates(host).link(Some(address)))
+                }
+                // What comes in at a server comes from the balancer, or from its checks.
+                (End::Machine { host, server: true, .. }, End::Machine { balancer: true, .. }) => {
+                    Some(self.hosts.gates(host).link(None))
+                }
+                _ => None,
+            })
+        };
+        let gate = ends(a, b)?;
+        let gate = if gate.is_some() { gate } else { ends(b, a)? };
+        gate.ok_or_else(|| {
+            WorldError::Unsupported(format!("on real sockets nothing can be held between `{a}` and `{b}`, or reset"))
+        })
+    }
+
+    fn end(&self, name: &Name) -> Result<End, WorldError> {
+        if self.clients.names().any(|client| client == name) {
+            return Ok(End::Client);
+        }
+        let host = self.site.process(name)?;
+        let farm = self.site.farm().backends.iter().find(|backend| backend.name == *name);
+        let balancer = name.as_str() == BALANCER;
+        let address = match farm {
+            Some(backend) => backend.address,
+            None if balancer => self.site.front_end(),
+            None => self.site.socket_address(name).unwrap_or_else(|| self.site.front_end()),
+        };
+        let server = farm.is_some();
+        Ok(End::Machine { host, address, server, balancer, controller: !server && !balancer })
+    }
+}
+
+/// One end of a link.
+enum End {
+    Client,
+    Machine { host: usize, address: SocketAddr, server: bool, balancer: bool, controller: bool },
+}

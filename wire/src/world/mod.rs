@@ -1,0 +1,377 @@
+//! The world on real sockets: what a plan asks for is done by clients, servers and a DC of this process, over a balancer that
+//! is real, or one of ours.
+//!
+//! * [`WireWorld`]: the [`World`] trait, action by action.
+//! * `faults.rs`: what can be broken here, and how.
+//! * `addresses.rs`: who has which address.
+//!
+//! Time is real, and passes between actions too. What this world cannot do is said as [`WorldError::Unsupported`], and the run is
+//! skipped: connections cannot be lost without a word, and hours are not waited for.
+
+mod addresses;
+mod faults;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickler_mock_client::raw_answers;
+use stickler_model::action::CheckWait;
+use stickler_model::topology::{LinkSpec, ServerSpec};
+use stickler_model::trace::Promises;
+use stickler_model::{
+    Action, BalancerSpec, ClientSpec, Clock, Event, Header, Journal, Name, Outcome, RawSpec, RequestId, Time, TokenId,
+    Topology, Trace, What, World, WorldError,
+};
+use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
+
+use crate::host::HostNet;
+use crate::hosts::{Addresses, WireHosts};
+use crate::products::{Installed, ProductError, Running};
+use crate::{Supervisor, WallClock, settings};
+
+/// No request takes longer: the client's own time limit is far below.
+const AWAIT_LIMIT: Duration = Duration::from_mins(10);
+
+/// The longest time that one action lets pass.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How much longer than a balancer declares a wait for its health checks is.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How long the last closes may take when a world ends.
+const LAST_CLOSES: Duration = Duration::from_millis(50);
+
+/// How often a product is started on another port, where somebody else has taken the one that was free.
+const TRIES: usize = 3;
+
+/// What a message takes between two hosts of this machine: a wake-up of a thread on a busy machine at the most.
+const LINK: LinkSpec = LinkSpec { latency: Duration::from_millis(1), jitter: Duration::from_millis(4) };
+
+/// Iterations of string-to-key in the domains: nobody is to be kept from guessing a mock's passwords.
+const ITERATIONS: u32 = 16;
+
+/// The mechanism that is the path of a control: bytes are passed between two connections.
+const CONTROL: &str = "l4-splice";
+
+/// What stands between the clients and the servers.
+pub(crate) enum Middle {
+    /// One of our balancers, in this process.
+    Ours(Balancer),
+    /// A product, which declares what its profile does.
+    Product(Installed, Balancer),
+}
+
+/// A world on sockets of this machine. It owns its runtime.
+pub struct WireWorld {
+    // Declared before the runtime: what holds sockets, or has a process, is dropped before that is.
+    clients: Clients<HostNet>,
+    product: Option<Running>,
+    site: Site<usize>,
+    hosts: WireHosts,
+    journal: Arc<Journal>,
+    header: Header,
+    clock: Arc<dyn Clock>,
+    world: Name,
+    /// Hosts of clients so far.
+    seats: usize,
+    /// What the balancer of a control knows of the backends; `None`: it finds out by itself.
+    backends: Option<Backends>,
+    runtime: Runtime,
+}
+
+impl WireWorld {
+    /// Builds the world, and starts its DC, servers and balancer; a product is supervised.
+    ///
+    /// # Errors
+    /// [`WorldError`]: the topology makes no sense or has what this world has not, a product cannot be started, or a port cannot
+    /// be had.
+    pub(crate) fn new(
+        mut topology: Topology,
+        middle: &Middle,
+        seed: u64,
+        supervisor: &Supervisor,
+    ) -> Result<Self, WorldError> {
+        let (Middle::Ours(balancer) | Middle::Product(_, balancer)) = middle;
+        balancer.adapt(&mut topology);
+        topology.link = LINK;
+        topology.check().map_err(invalid)?;
+        if let Middle::Product(installed, _) = middle {
+            refuse_unsupported(&topology, installed)?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(invalid)?;
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
+        let journal = Journal::new(Arc::clone(&clock));
+        let mut hosts = WireHosts {
+            addresses: Addresses::of_loopback(Ipv4Addr::LOCALHOST.into()),
+            port: 0,
+            kdc_port: 0,
+            seed,
+            clock: Arc::clone(&clock),
+            journal: Arc::clone(&journal),
+            hosts: Vec::new(),
+        };
+        let entered = runtime.enter();
+        let site = Site::start(&mut hosts, &topology, balancer.clone(), &own_settings(seed)).map_err(invalid)?;
+        drop(entered);
+        let product = match middle {
+            Middle::Ours(_) => None,
+            Middle::Product(installed, _) => Some(start(&runtime, &site, &hosts, installed, supervisor)?),
+        };
+        let balancer = match (middle, &product) {
+            (Middle::Product(installed, _), Some(running)) => BalancerSpec::Product {
+                name: installed.product.name().to_owned(),
+                version: installed.version.clone(),
+                configuration: running.configuration_text().map_err(invalid)?,
+            },
+            _ => balancer.spec().clone(),
+        };
+        let header = Header { seed, balancer, topology, promises: site.promises() };
+        let clients = Clients::new(site.front_end());
+        let world = Name::from("world");
+        let seats = 0;
+        Ok(Self { clients, product, site, hosts, journal, header, clock, world, seats, backends: None, runtime })
+    }
+
+    /// Builds the control: the world in which an ideal L4 path is in place of the balancer. It knows of every fault at once.
+    ///
+    /// # Errors
+    /// Those of [`WireWorld::new`].
+    pub(crate) fn control(topology: Topology, seed: u64, supervisor: &Supervisor) -> Result<Self, WorldError> {
+        let backends = Backends::new(&topology);
+        let path = Balancer::of(&BalancerSpec::named(CONTROL))?;
+        let mut world = Self::new(topology, &Middle::Ours(path), seed, supervisor)?;
+        world.backends = Some(backends);
+        world.inform_balancer();
+        Ok(world)
+    }
+
+    /// Tells the balancer of a control which backends work.
+    fn inform_balancer(&self) {
+        for (name, up) in self.backends.iter().flat_map(Backends::in_use) {
+            self.site.set_health(&name, up);
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        match action {
+            Action::AddClient(spec) => self.add_client(spec),
+            Action::Start { id, request } => {
+                let _entered = self.runtime.enter();
+                self.clients.start(id, &request, &self.site, &*self.clock).map(|()| Outcome::Done)
+            }
+            Action::Crowd(crowd) => {
+                let _entered = self.runtime.enter();
+                let seed = self.header.seed;
+                self.clients.start_crowd(&crowd, seed, &self.site, &*self.clock).map(|()| Outcome::Done)
+            }
+            Action::Await(id) => self.wait_for(id),
+            Action::Advance(time) => self.advance(time),
+            Action::AwaitChecks(_) => self.act(self.hurried(action)),
+            Action::Disconnect(name) => {
+                self.clients.client(&name)?.disconnect();
+                self.settle();
+                Ok(Outcome::Done)
+            }
+            Action::MakeToken { id, client } => self.make_token(id, &client),
+            Action::SendRaw(spec) => self.send_raw(&spec),
+            Action::SwitchUser(name, identity) => self.clients.switch_user(&name, identity).map(|()| Outcome::Done),
+            Action::Drain(name) => self.drain(&name, true),
+            Action::Undrain(name) => self.drain(&name, false),
+            Action::Configure(spec) => self.configure(&spec),
+            Action::Fault(fault) => self.fault(&fault),
+        }
+    }
+
+    fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
+        let host = addresses::HOST_HEADER;
+        self.clients.check(&spec, &self.site, host)?;
+        let net = match &spec.at {
+            Some(at) => self.clients.net(at)?.clone(),
+            None => HostNet::from_address(SocketAddr::new(addresses::client(self.seats)?, 0)),
+        };
+        self.seats += usize::from(spec.at.is_none());
+        let own = spec.port.map_or_else(|| net.clone(), |port| net.from_port(port));
+        let env = self.hosts.env(&spec.name);
+        self.clients.add(NewClient { spec, env, net, own, host: host.to_owned() }, &self.site);
+        Ok(Outcome::Done)
+    }
+
+    fn wait_for(&mut self, id: RequestId) -> Result<Outcome, WorldError> {
+        let answer = self.clients.answer(id)?;
+        match self.runtime.block_on(within_limit(answer)) {
+            Ok(Ok(answer)) => Ok(Outcome::Answered(Box::new(answer))),
+            Ok(Err(_)) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
+            Err(_) => Err(WorldError::Invalid(format!("{id} is not over after {} s", AWAIT_LIMIT.as_secs()))),
+        }
+    }
+
+    fn advance(&self, time: Duration) -> Result<Outcome, WorldError> {
+        if time > LONGEST_WAIT {
+            let (time, most) = (time.as_secs_f64(), LONGEST_WAIT.as_secs());
+            let message = format!("on real sockets time is real: {time} s are not waited for, {most} s are the most");
+            return Err(WorldError::Unsupported(message));
+        }
+        self.runtime.block_on(async { sleep(time).await });
+        Ok(Outcome::Done)
+    }
+
+    /// The action as this world performs it. A wait for health checks is as long as the balancer declares that it needs, and not
+    /// what a script adds to be sure, where time costs nothing.
+    fn hurried(&self, action: Action) -> Action {
+        let Action::AwaitChecks(wait) = action else { return action };
+        let promises = &self.header.promises;
+        let exact = CheckWait { extra: Duration::ZERO, otherwise: Duration::ZERO, ..wait };
+        let declared = exact.over(promises).max(promises.notice_mended()) + SLACK;
+        Action::Advance(wait.over(promises).min(declared))
+    }
+
+    fn make_token(&mut self, id: TokenId, name: &Name) -> Result<Outcome, WorldError> {
+        let token = {
+            let _entered = self.runtime.enter();
+            self.clients.make_token(id, name)?
+        };
+        let token = self.runtime.block_on(within_limit(token)).ok().and_then(Result::ok).flatten();
+        self.clients.keep_token(id, token.clone());
+        Ok(Outcome::Token(token))
+    }
+
+    fn send_raw(&mut self, spec: &RawSpec) -> Result<Outcome, WorldError> {
+        let bytes = {
+            let _entered = self.runtime.enter();
+            self.clients.send_raw(spec)?
+        };
+        let bytes = self.runtime.block_on(within_limit(bytes)).ok().and_then(Result::ok).unwrap_or_default();
+        for answer in raw_answers(&bytes) {
+            self.journal.record(&spec.client, answer);
+        }
+        Ok(Outcome::Bytes(bytes))
+    }
+
+    fn drain(&mut self, name: &Name, on: bool) -> Result<Outcome, WorldError> {
+        // Says whether there is such a backend.
+        self.site.drain(name, on)?;
+        if let Some(product) = &self.product {
+            product.drain(name.as_str(), on).map_err(|error| match error {
+                ProductError::Refused { .. } => WorldError::Unsupported(error.to_string()),
+                error => invalid(error),
+            })?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Sets a server up anew, and starts it again if it is up.
+    fn configure(&mut self, spec: &ServerSpec) -> Result<Outcome, WorldError> {
+        self.site.configure(spec)?;
+        let host = self.site.process(&spec.name)?;
+        if self.hosts.is_up(host) {
+            self.hosts.gates(host).host().open();
+            self.restart_process(&spec.name, host);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Lets what has begun happen: closes reach the other end.
+    fn settle(&self) {
+        self.runtime.block_on(async { sleep(LAST_CLOSES).await });
+    }
+}
+
+/// Waits for what a client brings, as long as a request may take. A timer is made inside of the runtime alone.
+async fn within_limit<T>(receiver: oneshot::Receiver<T>) -> Result<Result<T, oneshot::error::RecvError>, Elapsed> {
+    timeout(AWAIT_LIMIT, receiver).await
+}
+
+/// Starts a product at the front end of a site, whose port somebody else may take before the product does.
+fn start(
+    runtime: &Runtime,
+    site: &Site<usize>,
+    hosts: &WireHosts,
+    installed: &Installed,
+    supervisor: &Supervisor,
+) -> Result<Running, WorldError> {
+    // The site has opened the port, so that nobody else got it: from here on it is the product's.
+    hosts.switch_off(site.process(&Name::from(BALANCER))?);
+    let mut tries = 1;
+    loop {
+        let running = Running::start(installed.clone(), site.front_end(), &site.farm().backends, supervisor);
+        match runtime.block_on(running) {
+            Ok(running) => return Ok(running),
+            Err(ProductError::Ended { said, .. }) if tries < TRIES && said.contains("in use") => tries += 1,
+            Err(error @ ProductError::Missing { .. }) => return Err(WorldError::Unsupported(error.to_string())),
+            Err(error) => return Err(invalid(error)),
+        }
+    }
+}
+
+/// Refuses what a product would have to be configured for, and is not.
+fn refuse_unsupported(topology: &Topology, installed: &Installed) -> Result<(), WorldError> {
+    let name = installed.product.name();
+    let lacking = match topology {
+        Topology { tls: Some(_), .. } => "TLS: its configuration here has no certificates",
+        Topology { front: Some(_), .. } => "a second balancer in front of it",
+        _ => return Ok(()),
+    };
+    Err(WorldError::Unsupported(format!("on real sockets, {name} has not {lacking}")))
+}
+
+/// How the site is assembled. Keys of TLS are the operating system's.
+fn own_settings(seed: u64) -> Settings {
+    let names = vec![addresses::HOST_HEADER.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+    Settings { seed, names, iterations: Some(ITERATIONS), tls_random: settings::tls_random(), log: None }
+}
+
+impl World for WireWorld {
+    fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
+        let mut action = self.hurried(action);
+        if let Action::Configure(spec) = &mut action {
+            self.site.adapt(spec);
+        }
+        action.check().map_err(invalid)?;
+        self.journal.record(&self.world, What::Action(action.clone()));
+        if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
+            backends.note(fault);
+        }
+        let outcome = self.act(action);
+        self.inform_balancer();
+        if outcome.is_err() {
+            self.journal.retract_action();
+        }
+        if self.journal.is_full() {
+            return Err(WorldError::Invalid("there are more events than a run may have: let less time pass".into()));
+        }
+        outcome
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn promises(&self) -> Promises {
+        self.header.promises.clone()
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Event)) {
+        self.journal.visit(see);
+    }
+
+    fn finish(mut self: Box<Self>) -> Trace {
+        for request in self.clients.unfinished() {
+            self.journal.record(&self.world, What::RequestAbandoned { request });
+        }
+        self.clients.disconnect();
+        self.settle();
+        if let Some(product) = &mut self.product {
+            self.runtime.block_on(product.crash());
+        }
+        Trace { header: self.header.clone(), events: self.journal.take() }
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> WorldError {
+    WorldError::Invalid(error.to_string())
+}
