@@ -91,7 +91,7 @@ pub async fn check_on(stream: impl Stream, env: &Env, check: &Check<'_>) -> Resu
         asked.head(&mut head).await.map_err(|error| broken(error, 0))?;
         let offers = parse_challenges(head.fields().all("WWW-Authenticate"), DEFAULT_TOKEN_LIMIT).unwrap_or_default();
         let (status, keeps_alive) = (head.status(), head.keeps_alive());
-        match exchange.take_response(Response { status, offers: &offers, keeps_alive }, &fresh) {
+        match exchange.take_response(Response { status, offers: &offers, keeps_alive, leaves_http2: false }, &fresh) {
             Step::Send(next) if next.connection == Target::Same => {
                 match read(asked, &head, &mut body, MAX_PASSED + 1).await? {
                     After::Open => send = next,

@@ -57,18 +57,25 @@ impl<S> ConnectionPool<S> {
 
 impl<S: Stream> ConnectionPool<S> {
     /// Removes and returns an idle connection that is still open. It prefers an authenticated one (as curl's
-    /// `ConnectionExists` does), and the most recently used.
+    /// `ConnectionExists` does), then one that was used before, and of these the one used last (as Chromium's
+    /// `AssignIdleSocketToRequest` does).
     pub(crate) fn idle(&self) -> Option<Connection<S>> {
         loop {
             let mut connection = {
                 let idle = &mut self.state.lock().idle;
-                let index = idle.iter().rposition(|(connection, _)| connection.known().authenticated);
-                idle.remove(index.or(idle.len().checked_sub(1))?).0
+                let authenticated = idle.iter().rposition(|(connection, _)| connection.known().authenticated);
+                let used = || idle.iter().rposition(|(connection, _)| connection.known().proven);
+                idle.remove(authenticated.or_else(used).or(idle.len().checked_sub(1))?).0
             };
             if connection.take() {
                 return Some(connection);
             }
         }
+    }
+
+    /// Returns whether no connection is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().open.is_empty()
     }
 
     /// If `shares`, waits for a request that is about to open a connection that this one could share.

@@ -4,8 +4,8 @@
 use stickler_auth::http::Scheme;
 use stickler_auth::ntlm::profile::NtlmProfile;
 use stickler_model::Profile;
-use stickler_model::agent::{Behaviour, EarlyAnswer, Expectation, NegotiateBody, NtlmImplementation};
-use stickler_model::capabilities::{AuthScheme, Capabilities, Packages};
+use stickler_model::agent::{Behaviour, EarlyAnswer, Expectation, Mutual, NegotiateBody, NtlmImplementation};
+use stickler_model::capabilities::{AuthScheme, Binds, Capabilities, Packages};
 
 /// The behaviour of a user agent. Its fields are those of [`Behaviour`] and [`Capabilities`].
 #[derive(Debug, Clone)]
@@ -33,8 +33,18 @@ pub struct UserAgent {
     pub presumes_persistence: bool,
     /// Whether it tries once more with the server's clock if the server reports too great a difference.
     pub corrects_clock: bool,
-    /// Whether it binds its tokens to the TLS channel (RFC 5929), in either package.
-    pub binds: bool,
+    /// Which of its tokens it binds to the TLS channel (RFC 5929).
+    pub binds: Binds,
+    /// Whether it goes on with the next scheme if it has nothing to send under the first.
+    pub falls_back: bool,
+    /// Whether it asks servers to prove themselves.
+    pub mutual: Mutual,
+    /// Whether its ticket goes without SPNEGO.
+    pub bare_ticket: bool,
+    /// Whether it says `Connection: close` with the proof of its user's identity.
+    pub closes_with_proof: bool,
+    /// Whether it opens a second connection beside its first.
+    pub preconnects: bool,
     /// The bodies for which it waits for `100 Continue`; `None` if it never does.
     pub expectation: Option<Expectation>,
     /// What it does about an answer that comes before the body is sent.
@@ -48,7 +58,7 @@ impl UserAgent {
     pub fn of(profile: Profile) -> Self {
         let behaviour = profile.agent.behaviour();
         let Behaviour { product, capabilities, negotiate_body, starts_over, presumes_persistence, .. } = behaviour;
-        let Capabilities { schemes, packages: negotiate, preemptive, binds } = capabilities;
+        let Capabilities { schemes, packages: negotiate, preemptive, binds, falls_back } = capabilities;
         Self {
             product,
             preemptive,
@@ -61,6 +71,11 @@ impl UserAgent {
             presumes_persistence,
             corrects_clock: behaviour.corrects_clock,
             binds,
+            falls_back,
+            mutual: behaviour.mutual,
+            bare_ticket: behaviour.bare_ticket,
+            closes_with_proof: profile.closes_with_proof,
+            preconnects: profile.preconnects,
             expectation: behaviour.expectation,
             early_answer: behaviour.early_answer,
             ntlm: ntlm(behaviour.ntlm),
@@ -81,6 +96,9 @@ fn ntlm(implementation: NtlmImplementation) -> NtlmProfile {
     match implementation {
         NtlmImplementation::Curl => NtlmProfile::curl(),
         NtlmImplementation::Browser => NtlmProfile::browser(),
+        NtlmImplementation::Firefox => NtlmProfile::firefox(),
+        NtlmImplementation::Wget => NtlmProfile::wget(),
+        NtlmImplementation::Mono => NtlmProfile::mono(),
         NtlmImplementation::Windows => NtlmProfile::windows(),
         NtlmImplementation::Ntlm2Session => NtlmProfile::ntlm2_session(),
         NtlmImplementation::NtlmV1 => NtlmProfile::ntlm_v1(),

@@ -25,19 +25,13 @@ impl Secure {
         Self { http1: tls.http1(), tls, name, habit, settled: AtomicBool::new(false) }
     }
 
-    /// Returns whether a request may use HTTP/2. `preemptive` says whether the agent sends tokens unasked.
-    ///
-    /// An agent that leaves HTTP/2 at a challenge sends no token over it.
-    pub(crate) fn may_multiplex(&self, preemptive: bool) -> bool {
-        let may = match self.habit {
-            Http2::Never => false,
-            Http2::UntilChallenged => !preemptive,
-            Http2::Always => true,
-        };
-        may && !self.settled.load(Ordering::Relaxed)
+    /// Returns whether a request may use HTTP/2.
+    pub(crate) fn may_multiplex(&self) -> bool {
+        self.habit != Http2::Never && !self.settled.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1.
+    /// Returns whether a challenge over HTTP/2 is answered over HTTP/1.1. An agent that sends its first token unasked has sent it
+    /// over HTTP/2 then, and begins again (curl, `Curl_http_auth_act` in `lib/http.c`: "Forcing HTTP/1.1 for NTLM").
     pub(crate) fn leaves_when_challenged(&self) -> bool {
         self.habit == Http2::UntilChallenged
     }

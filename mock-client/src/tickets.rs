@@ -90,21 +90,22 @@ impl TicketCache {
         Self { user, password, state: Mutex::default() }
     }
 
-    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`; `None` if none is
-    /// available. One request at a time asks the KDC.
+    /// Returns a ticket for a service, with the user's ticket-granting ticket if it `delegates`, and whether the service is to
+    /// prove itself (`mutual`); `None` if no ticket is available. One request at a time asks the KDC.
     pub(crate) async fn ticket<N: Net>(
         &self,
         context: &TokenContext<'_, N>,
         kdcs: &Kdcs,
         service: &PrincipalName,
         delegates: bool,
+        mutual: bool,
     ) -> Option<Arc<KerberosOffer>> {
         let mut state = self.state.lock().await;
         let (realm, _) = kdcs.0.first()?;
         let client = Principal::new(PrincipalName::user(&self.user), realm);
         let config = Arc::new(ClientConfig::new(client, Secret::Password(self.password.clone())));
         let credential = state.get(context, kdcs, &config, service).await?;
-        let mut ap = ap::InitiatorConfig::default();
+        let mut ap = ap::InitiatorConfig { mutual, ..ap::InitiatorConfig::default() };
         if delegates {
             ap.delegate = state.forwarded(context, kdcs, &config).await;
         }

@@ -93,6 +93,8 @@ pub(crate) struct LegAnswer {
     offers: Vec<AuthToken>,
     /// Whether the next leg may use the same connection.
     keeps_alive: bool,
+    /// Whether the next leg leaves an HTTP/2 connection.
+    leaves_http2: bool,
     /// The fields of its head.
     pub(crate) fields: Fields,
     pub(crate) content: Received,
@@ -250,14 +252,14 @@ impl<N: Net> Shared<N> {
     /// Returns the user's ticket for the site, if one is available.
     pub(crate) async fn offer(&self, session: &UserSession, environment: &Environment) -> Option<Arc<KerberosOffer>> {
         let (tickets, service) = (session.tickets.as_ref()?, self.service.as_ref()?);
-        tickets.ticket(&self.context(None), &environment.kdcs, service, self.delegates).await
+        let mutual = self.agent.mutual.asks(self.delegates);
+        tickets.ticket(&self.context(None), &environment.kdcs, service, self.delegates, mutual).await
     }
 
     /// Returns the kind of connection that a request uses at first. How a body is sent can be chosen for HTTP/1.1 only.
     fn transport(&self, task: &Task<'_>) -> Transport {
-        let preemptive = self.agent.preemptive && task.session.initiator.is_some();
         let tls = task.environment.tls.as_ref().filter(|_| task.spec.sending == BodySending::default());
-        let multiplex = tls.is_some_and(|tls| tls.may_multiplex(preemptive));
+        let multiplex = tls.is_some_and(|tls| tls.may_multiplex());
         if multiplex { Transport::Shared } else { Transport::Exclusive }
     }
 
@@ -284,7 +286,11 @@ impl<N: Net> Shared<N> {
         let id = task.template.id();
         let cookie = self.jar().and_then(|jar| jar.header());
         let upload = self.upload(task, send, connection);
-        let fields = task.template.fields(send, host, &self.product, cookie, &upload);
+        let mut fields = task.template.fields(send, host, &self.product, cookie, &upload);
+        let closes = self.agent.closes_with_proof && matches!(send.leg, Leg::Authenticate | Leg::Ticket);
+        if closes && !connection.is_shared() {
+            fields.push("Connection", "close");
+        }
         let proven = connection.known().proven;
         // An early answer, or an end that was not announced, can leave the connection closed behind it.
         if !connection.take() {
@@ -315,7 +321,9 @@ impl<N: Net> Shared<N> {
                 known.holder = send.token.as_ref().map(holder);
             }
         });
-        Ok(self.receive(task, connection, reply))
+        let mut answer = self.receive(task, connection, reply);
+        answer.keeps_alive &= !closes;
+        Ok(answer)
     }
 
     /// Returns how a leg sends its body.
@@ -433,8 +441,9 @@ impl<N: Net> Shared<N> {
         });
         let challenged = connection.is_shared() && status == 401;
         let tls = task.environment.tls.as_ref().filter(|_| challenged);
-        let keeps_alive = after == After::Open && !tls.is_some_and(|tls| tls.leaves_when_challenged());
-        LegAnswer { status, offers, keeps_alive, fields, content }
+        let leaves_http2 = tls.is_some_and(|tls| tls.leaves_when_challenged());
+        let keeps_alive = after == After::Open && !leaves_http2;
+        LegAnswer { status, offers, keeps_alive, leaves_http2, fields, content }
     }
 
     /// Returns a connection for a request: an open one, or a new one.
@@ -446,8 +455,28 @@ impl<N: Net> Shared<N> {
         }
         match open {
             Some(connection) => Ok(connection),
-            None => self.open(task, transport).await,
+            None => {
+                let first = self.pool.is_empty();
+                let connection = self.open(task, transport).await?;
+                if first && self.agent.preconnects && !connection.is_shared() && self.turn.is_none() {
+                    self.preconnect(task);
+                }
+                Ok(connection)
+            }
         }
+    }
+
+    /// Opens another connection beside the first, and keeps it for a request that needs one.
+    fn preconnect(&self, task: &Task<'_>) {
+        let (pool, net, env, target) = (Arc::clone(&self.pool), self.net.clone(), self.env.clone(), self.target);
+        let tls = task.environment.tls.clone();
+        self.net.spawn(async move {
+            let tls = tls.as_ref().map(|tls| tls.handshake(false));
+            // Nobody misses one that does not come about.
+            if let Ok(connection) = pool.open(&net, &env, target, tls).await {
+                pool.keep(&net, connection);
+            }
+        });
     }
 
     /// Returns a new connection, or the one to share if there is one.
@@ -506,7 +535,8 @@ impl<N: Net> Shared<N> {
 
 impl LegAnswer {
     fn as_response(&self) -> Response<'_> {
-        Response { status: self.status, offers: &self.offers, keeps_alive: self.keeps_alive }
+        let Self { status, offers, keeps_alive, leaves_http2, .. } = self;
+        Response { status: *status, offers, keeps_alive: *keeps_alive, leaves_http2: *leaves_http2 }
     }
 }
 

@@ -6,13 +6,14 @@
 //! Sources: for what uses WinINET, Microsoft's IEInternals, "Challenge-Response Authentication and Zero-Length Posts" (2010),
 //! and KB 251404. For the others: curl 7.88.1, run against a server that keeps state per connection, and its source
 //! (`lib/http.c`, `lib/http_ntlm.c`, `lib/http_negotiate.c`, `lib/vauth/spnego_gssapi.c`, `tests/data/test176`); Chromium's
-//! source (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first.
+//! source (`net/http`, `net/ntlm`) for the browser, with the rule for bodies of clients that ask anonymously first. Those of
+//! the other programs stand at their rows.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capabilities::{AuthScheme, Capabilities, Packages};
+use crate::capabilities::{AuthScheme, Binds, Capabilities, Packages};
 use AuthScheme::{Nego2, Negotiate, Ntlm};
 
 /// The behaviour of a user agent: what it sends, and how it reacts to the answers.
@@ -36,6 +37,13 @@ pub struct Behaviour {
     /// Whether it tries once more with the server's clock if the server reports too great a difference (MS-KILE 3.4.5,
     /// KRB_AP_ERR_SKEW).
     pub corrects_clock: bool,
+    /// Whether it asks servers to prove themselves by an AP-REP (mutual authentication).
+    pub mutual: Mutual,
+    /// Whether its ticket goes as it is, without SPNEGO around it.
+    pub bare_ticket: bool,
+    /// Whether it opens a second connection beside its first, which is idle until a request needs it, unless a client says
+    /// otherwise.
+    pub preconnects: bool,
     /// The NTLM implementation that it uses.
     pub ntlm: NtlmImplementation,
     /// Whether it keeps cookies, and sends them back, unless a client says otherwise.
@@ -93,6 +101,28 @@ impl EarlyAnswer {
     }
 }
 
+/// Whether a user agent asks servers to prove themselves when it presents a ticket (RFC 4121, GSS_C_MUTUAL_FLAG).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutual {
+    /// It does.
+    Always,
+    /// Only if it delegates.
+    WithDelegation,
+    /// It does not.
+    Never,
+}
+
+impl Mutual {
+    /// Returns whether it asks, given whether it delegates.
+    pub const fn asks(self, delegates: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::WithDelegation => delegates,
+            Self::Never => false,
+        }
+    }
+}
+
 /// The body of the Negotiate leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NegotiateBody {
@@ -113,6 +143,12 @@ pub enum NtlmImplementation {
     Curl,
     /// Chromium's own.
     Browser,
+    /// Firefox's own.
+    Firefox,
+    /// wget's own: NTLMv1.
+    Wget,
+    /// Mono's own: NTLMv1.
+    Mono,
     /// SSPI of Windows.
     Windows,
     /// An old Windows: NTLM2 session responses.
@@ -160,12 +196,22 @@ agents! {
     /// ("NTLM handshake rejected"), and so does one that closes the connection with the Challenge leg.
     Curl, "curl" => Behaviour {
         product: "curl/7.88.1",
-        capabilities: Capabilities { schemes: &[Ntlm], packages: Packages::Kerberos, preemptive: true, binds: false },
+        capabilities: Capabilities {
+            schemes: &[Ntlm],
+            packages: Packages::Kerberos,
+            preemptive: true,
+            binds: Binds::NEITHER,
+            falls_back: false,
+        },
         negotiate_body: NegotiateBody::Probe,
         expects_challenge: false,
         starts_over: false,
         presumes_persistence: false,
         corrects_clock: false,
+        // `Curl_auth_decode_spnego_message` in `lib/vauth/spnego_gssapi.c` passes TRUE for it.
+        mutual: Mutual::Always,
+        bare_ticket: false,
+        preconnects: false,
         ntlm: NtlmImplementation::Curl,
         cookies: false,
         // `EXPECT_100_THRESHOLD` in `lib/http.h`, and `set->expect_100_timeout` in `lib/url.c`.
@@ -182,11 +228,21 @@ agents! {
     CurlNegotiate, "curl_negotiate" => Behaviour {
         capabilities: Capabilities {
             schemes: &[Negotiate],
-            packages: Packages::Kerberos,
-            preemptive: true,
-            binds: false,
+            ..Agent::Curl.capabilities()
         },
         negotiate_body: NegotiateBody::Whole,
+        ..Agent::Curl.behaviour()
+    };
+    /// curl 7.88.1 with `--anyauth -u USER:PASSWORD`, linked with MIT krb5.
+    ///
+    /// It asks anonymously first, with the whole body, and picks the strongest scheme that the 401 offers: Negotiate before
+    /// NTLM (`pickoneauth` in `lib/http.c`). It stays with that: without a ticket the 401 is the answer.
+    CurlAnyauth, "curl_anyauth" => Behaviour {
+        capabilities: Capabilities {
+            schemes: &[Negotiate, Ntlm],
+            preemptive: false,
+            ..Agent::Curl.capabilities()
+        },
         ..Agent::Curl.behaviour()
     };
     /// A browser modelled on Chromium on Windows.
@@ -202,13 +258,18 @@ agents! {
             schemes: &[Negotiate, Ntlm, Nego2],
             packages: Packages::KerberosOrNtlm,
             preemptive: false,
-            binds: true,
+            binds: Binds::BOTH,
+            falls_back: false,
         },
         negotiate_body: NegotiateBody::Whole,
         expects_challenge: false,
         starts_over: true,
         presumes_persistence: true,
         corrects_clock: true,
+        // `net/http/http_auth_sspi_win.cc`: ISC_REQ_MUTUAL_AUTH goes with ISC_REQ_DELEGATE, and never alone.
+        mutual: Mutual::WithDelegation,
+        bare_ticket: false,
+        preconnects: false,
         ntlm: NtlmImplementation::Browser,
         cookies: true,
         expectation: None,
@@ -223,8 +284,85 @@ agents! {
         product: "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
         negotiate_body: NegotiateBody::Withheld,
         expects_challenge: true,
+        // Not known: as the other uses of SSPI in this table were before, it asks.
+        mutual: Mutual::Always,
         ntlm: NtlmImplementation::Windows,
         ..Agent::Browser.behaviour()
+    };
+    /// Chromium on Linux: MIT krb5 for Negotiate, its own NTLM.
+    ///
+    /// With GSS-API it asks for delegation at most, never for mutual authentication (`DelegationTypeToFlag` in
+    /// `net/http/http_auth_gssapi_posix.cc`), and passes no channel binding (`GSS_C_NO_CHANNEL_BINDINGS` there); its own NTLM
+    /// binds. Without a ticket it goes over to NTLM, if the 401 offers that too (`HttpAuthController`, which disables the
+    /// scheme and chooses again). It opens a second connection to the site of a page: "open minimum 2 sockets to the main frame
+    /// host" (`chrome/browser/predictors/loading_predictor.cc`).
+    ChromiumLinux, "chromium_linux" => Behaviour {
+        product: "Mozilla/5.0 (X11; Linux x86_64) Chromium",
+        capabilities: Capabilities {
+            schemes: &[Negotiate, Ntlm],
+            packages: Packages::Kerberos,
+            preemptive: false,
+            binds: Binds { ntlm: true, kerberos: false },
+            falls_back: true,
+        },
+        corrects_clock: false,
+        mutual: Mutual::Never,
+        preconnects: true,
+        ..Agent::Browser.behaviour()
+    };
+    /// Firefox on Linux: MIT krb5 for Negotiate, its own NTLM.
+    ///
+    /// It asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and binds nothing: its
+    /// NTLM knows no channel binding and no MIC (`security/manager/ssl/nsNTLMAuthModule.cpp`). It authenticates only when
+    /// asked, and goes on with the next scheme where one has nothing to offer (`nsHttpChannelAuthProvider::GetCredentials`).
+    /// What it does if a server closes with its challenge is not known; it is taken for the same as Chromium.
+    FirefoxLinux, "firefox_linux" => Behaviour {
+        product: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        capabilities: Capabilities { binds: Binds::NEITHER, ..Agent::ChromiumLinux.capabilities() },
+        preconnects: false,
+        ntlm: NtlmImplementation::Firefox,
+        ..Agent::ChromiumLinux.behaviour()
+    };
+    /// GNU wget 1.21: it asks anonymously first, and answers a challenge of NTLM with NTLMv1 (`src/http-ntlm.c`).
+    ///
+    /// The connection is then authenticated, and nothing more is sent on it. It keeps cookies for the length of a run.
+    Wget, "wget" => Behaviour {
+        product: "Wget/1.21.3",
+        capabilities: Capabilities { preemptive: false, ..Agent::Curl.capabilities() },
+        negotiate_body: NegotiateBody::Whole,
+        ntlm: NtlmImplementation::Wget,
+        cookies: true,
+        expectation: None,
+        early_answer: EarlyAnswer::Finishes,
+        ..Agent::Curl.behaviour()
+    };
+    /// A program on Mono's `HttpWebRequest`: NTLMv1 and LM responses, after an anonymous request (`Mono.Http.NtlmClient`, whose
+    /// `CanPreAuthenticate` is false). What the Negotiate leg carries as its body is not known; it is taken for the whole.
+    Mono, "mono" => Behaviour {
+        product: "Mono",
+        ntlm: NtlmImplementation::Mono,
+        cookies: false,
+        ..Agent::Wget.behaviour()
+    };
+    /// A Python program with `requests-kerberos`: the ticket goes without SPNEGO, after an anonymous request.
+    ///
+    /// It binds the ticket to TLS (`send_cbt`), and wants the server to prove itself (`mutual_authentication=REQUIRED`); pyspnego
+    /// makes the token with the protocol `kerberos`, which has no SPNEGO (`requests_kerberos/kerberos_.py`). It keeps cookies as a
+    /// `requests.Session` does.
+    RequestsKerberos, "requests_kerberos" => Behaviour {
+        product: "python-requests/2.31.0",
+        capabilities: Capabilities {
+            schemes: &[Negotiate],
+            preemptive: false,
+            binds: Binds { ntlm: false, kerberos: true },
+            ..Agent::Curl.capabilities()
+        },
+        negotiate_body: NegotiateBody::Whole,
+        bare_ticket: true,
+        cookies: true,
+        expectation: None,
+        early_answer: EarlyAnswer::Finishes,
+        ..Agent::Curl.behaviour()
     };
 }
 
@@ -254,6 +392,15 @@ mod tests {
     fn curl_waits_with_long_bodies_and_those_of_unknown_length() {
         let curl = Agent::Curl.behaviour().expectation.unwrap();
         assert!(!curl.applies(Some(1024 * 1024)) && curl.applies(Some(1024 * 1024 + 1)) && curl.applies(None));
+    }
+
+    #[test]
+    fn servers_are_asked_to_prove_themselves_by_some_agents_only() {
+        let asks = |agent: Agent| [false, true].map(|delegates| agent.behaviour().mutual.asks(delegates));
+        assert_eq!(asks(Agent::CurlNegotiate), [true, true]);
+        assert_eq!(asks(Agent::Browser), [false, true]);
+        assert_eq!(asks(Agent::ChromiumLinux), [false, false]);
+        assert_eq!(asks(Agent::FirefoxLinux), [false, false]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::event::Leg;
 use crate::topology::{ClientSpec, Provider};
 
 /// How long a KDC has to answer one message of a client.
@@ -24,8 +25,27 @@ pub struct Capabilities {
     /// Whether the agent sends a token of its preferred scheme with the first request on a connection, without
     /// having been asked for one.
     pub preemptive: bool,
-    /// Whether the agent binds its tokens to the server's TLS certificate (RFC 5929 4), in either package.
-    pub binds: bool,
+    /// Which of its tokens the agent binds to the server's TLS certificate.
+    pub binds: Binds,
+    /// Whether the agent goes on with the next scheme that a server offers if it has nothing to send under the first.
+    /// Otherwise it stays with the first of its own that the server offers.
+    pub falls_back: bool,
+}
+
+/// Which tokens a user agent binds to the server's TLS certificate (RFC 5929 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binds {
+    /// Those of NTLM.
+    pub ntlm: bool,
+    /// Tickets.
+    pub kerberos: bool,
+}
+
+impl Binds {
+    /// None.
+    pub const NEITHER: Self = Self { ntlm: false, kerberos: false };
+    /// All.
+    pub const BOTH: Self = Self { ntlm: true, kerberos: true };
 }
 
 /// An authentication scheme that carries tokens of a Windows security package, by its name on the wire.
@@ -76,9 +96,19 @@ impl ClientSpec {
         !self.no_kerberos && self.profile.agent.capabilities().has_kerberos_for(provider)
     }
 
-    /// Returns whether the client binds its tokens to the TLS certificate that it was shown.
-    pub fn binds(&self) -> bool {
-        self.profile.agent.capabilities().binds
+    /// Returns whether the token of this leg is bound to the TLS certificate that the client was shown.
+    pub fn binds(&self, leg: Leg) -> bool {
+        let binds = self.profile.agent.capabilities().binds;
+        if leg == Leg::Ticket { binds.kerberos } else { binds.ntlm }
+    }
+
+    /// Returns those of a server's providers that the client tries: all, or those of the first of its schemes that the
+    /// server offers.
+    pub fn tried<'p>(&self, providers: &'p [Provider]) -> impl Iterator<Item = Provider> + use<'p> {
+        let Capabilities { schemes, falls_back, .. } = self.profile.agent.capabilities();
+        let offered = |scheme: &&AuthScheme| providers.iter().any(|provider| provider.scheme() == **scheme);
+        let first = schemes.iter().find(offered).copied();
+        providers.iter().copied().filter(move |provider| falls_back || Some(provider.scheme()) == first)
     }
 }
 
@@ -100,7 +130,7 @@ mod tests {
 
     #[test]
     fn each_agent_has_the_packages_of_its_schemes_at_each_provider() {
-        use Agent::{Browser, Curl, CurlNegotiate};
+        use Agent::{Browser, ChromiumLinux, Curl, CurlAnyauth, CurlNegotiate, RequestsKerberos, Wget};
         use Provider::{Nego2, Negotiate, NegotiateKerberos, Ntlm};
         let rows = [
             // Agent, provider, NTLM, Kerberos.
@@ -116,11 +146,45 @@ mod tests {
             (Browser, Negotiate, true, true),
             (Browser, NegotiateKerberos, false, true),
             (Browser, Nego2, true, true),
+            (ChromiumLinux, Ntlm, true, false),
+            (ChromiumLinux, Negotiate, false, true),
+            (CurlAnyauth, Ntlm, true, false),
+            (CurlAnyauth, Negotiate, false, true),
+            (Wget, Negotiate, false, false),
+            (RequestsKerberos, Negotiate, false, true),
         ];
         for (agent, provider, ntlm, kerberos) in rows {
             let can = agent.capabilities();
             let actual = (can.has_ntlm_for(provider), can.has_kerberos_for(provider));
             assert_eq!(actual, (ntlm, kerberos), "{agent:?} {provider:?}");
         }
+    }
+
+    fn client(agent: Agent) -> ClientSpec {
+        ClientSpec::new("alice".into(), crate::Profile::of(agent), None)
+    }
+
+    #[test]
+    fn an_agent_that_does_not_fall_back_stays_with_the_first_of_its_schemes_that_is_offered() {
+        use Provider::{Negotiate, NegotiateKerberos, Ntlm};
+        let tried = |agent, providers: &[Provider]| client(agent).tried(providers).collect::<Vec<_>>();
+        for agent in [Agent::Browser, Agent::CurlAnyauth] {
+            assert_eq!(tried(agent, &[Ntlm, NegotiateKerberos]), [NegotiateKerberos], "{agent:?}");
+            assert_eq!(tried(agent, &[Ntlm]), [Ntlm], "{agent:?}");
+        }
+        for agent in [Agent::ChromiumLinux, Agent::FirefoxLinux] {
+            assert_eq!(tried(agent, &[Negotiate, Ntlm]), [Negotiate, Ntlm], "{agent:?}");
+        }
+        assert_eq!(tried(Agent::Wget, &[Negotiate, Ntlm]), [Ntlm]);
+        assert_eq!(tried(Agent::Wget, &[Negotiate]), []);
+    }
+
+    #[test]
+    fn chromium_on_linux_binds_ntlm_and_no_tickets() {
+        let binds = |agent| [Leg::Authenticate, Leg::Ticket].map(|leg| client(agent).binds(leg));
+        assert_eq!(binds(Agent::Browser), [true, true]);
+        assert_eq!(binds(Agent::ChromiumLinux), [true, false]);
+        assert_eq!(binds(Agent::FirefoxLinux), [false, false]);
+        assert_eq!(binds(Agent::RequestsKerberos), [false, true]);
     }
 }

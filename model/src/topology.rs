@@ -507,6 +507,13 @@ pub struct Profile {
     /// Whether it keeps cookies, and sends them back.
     #[serde(default)]
     pub cookies: bool,
+    /// Whether it says `Connection: close` on the leg that proves who its user is, and closes the connection after the
+    /// answer, as a client does that wants one page.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub closes_with_proof: bool,
+    /// Whether it opens a second connection beside its first, which is idle until a request needs it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preconnects: bool,
 }
 
 impl Profile {
@@ -519,6 +526,13 @@ impl Profile {
 
     /// Returns the profile of a user agent as it comes.
     pub const fn of(agent: Agent) -> Self {
-        Self { agent, close_after_first_401: false, cookies: agent.behaviour().cookies }
+        let behaviour = agent.behaviour();
+        Self {
+            agent,
+            close_after_first_401: false,
+            cookies: behaviour.cookies,
+            closes_with_proof: false,
+            preconnects: behaviour.preconnects,
+        }
     }
 }

@@ -117,7 +117,7 @@ pub(crate) fn barred_because(index: &Index<'_>, request: &Request<'_>) -> Option
     }
     let proofs = index.tls_paths(request).filter(|path| is_proof(path.leg));
     let required: Vec<_> = proofs.filter(|path| index.settings.requires_binding(path.at.0, path.received)).collect();
-    if !required.is_empty() && !index.settings.binds(request.client) {
+    if required.iter().any(|path| !index.settings.binds(request.client, path.leg)) {
         return Some(Party::Client);
     }
     required.iter().any(|path| !path.has_one_certificate()).then_some(Party::SiteSetUp)

@@ -103,9 +103,9 @@ impl<'t> Settings<'t> {
         self.all().any(requires_binding)
     }
 
-    /// Returns whether a client binds its tokens to the certificate that it was shown.
-    pub(crate) fn binds(&self, client: &Name) -> bool {
-        self.clients.get(client).is_none_or(|client| client.binds())
+    /// Returns whether a client binds the token of this leg to the certificate that it was shown.
+    pub(crate) fn binds(&self, client: &Name, leg: Leg) -> bool {
+        self.clients.get(client).is_none_or(|client| client.binds(leg))
     }
 
     /// Returns whether two clients are the same or sit at the same host, and so have the same address.
@@ -218,9 +218,10 @@ impl CommonPackages {
     fn of<'s>(client: &ClientSpec, servers: impl Iterator<Item = &'s ServerSpec>) -> Self {
         let mut packages = Self { ntlm: false, kerberos: false };
         for server in servers {
-            packages.ntlm |= server.providers.iter().any(|&provider| client.has_ntlm_for(provider));
-            let kerberos = |&provider: &_| client.has_kerberos_for(provider);
-            packages.kerberos |= server.takes_tickets() && server.providers.iter().any(kerberos);
+            let mut tried = client.tried(&server.providers);
+            packages.ntlm |= tried.any(|provider| client.has_ntlm_for(provider));
+            let mut tried = client.tried(&server.providers);
+            packages.kerberos |= server.takes_tickets() && tried.any(|provider| client.has_kerberos_for(provider));
         }
         packages
     }

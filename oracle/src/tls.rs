@@ -53,7 +53,7 @@ pub(crate) fn tl1_channel_bindings_are_enforced(index: &Index<'_>) -> Finding {
 fn judge_one_certificate(index: &Index<'_>, request: &Request<'_>, paths: &[TlsPath<'_>], finding: &mut Finding) {
     let proven = paths.iter().rfind(|path| is_proof(path.leg));
     let (Some(path), Some(end)) = (proven, request.ended) else { return };
-    if request.credentials != Credentials::Valid || !index.settings.binds(request.client) {
+    if request.credentials != Credentials::Valid || !index.settings.binds(request.client, path.leg) {
         return;
     }
     let taken = index.answered(request).any(|answer| answer.taken_for().is_some());

@@ -4,7 +4,7 @@ mod double;
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::{Acceptor, CertificateSpec, IisVersion, KeepAlive, Provider};
-use stickler_model::{Action, BalancerSpec};
+use stickler_model::{Action, BalancerSpec, ClientSpec, Profile};
 use stickler_runner::{End, Run};
 use stickler_scenarios::{Scenario, run};
 
@@ -95,6 +95,31 @@ fn a_client_of_any_kind_is_added_by_the_name_of_its_user_agent() {
     assert_eq!((spec.profile.agent, spec.profile.cookies), (Agent::CurlNegotiate, true));
     let (own, generic) = (holds("browser('alice').get('/')\n"), holds("client('alice', 'browser').get('/')\n"));
     assert_eq!(actions(&own), actions(&generic));
+}
+
+#[test]
+fn every_kind_of_client_takes_the_same_options() {
+    let options = "user = 'carol', at = first, port = 40000, host = 'x.example', cookies = False, patience = 7, keep_alive = 3, \
+                   kerberos = False, delegates = True, clock_skew = -9, http2 = 'always', preconnects = True, \
+                   close_after_first_401 = True, closes_with_proof = True";
+    let spec = |call: &str| {
+        let run = holds(&format!("first = curl('first', user = 'bob')\n{call}{options}).get('/')\n"));
+        let Action::AddClient(spec) = &actions(&run)[1] else { panic!("{call}: a client comes second") };
+        spec.clone()
+    };
+    let of = |agent| Profile { agent, ..spec("curl('alice', ").profile };
+    for (function, agent) in
+        [("curl", Agent::Curl), ("curl_negotiate", Agent::CurlNegotiate), ("browser", Agent::Browser)]
+    {
+        assert_eq!(spec(&format!("{function}('alice', ")), ClientSpec { profile: of(agent), ..spec("curl('alice', ") });
+    }
+    for (name, agent) in Agent::ALL {
+        let by_name = spec(&format!("client('alice', '{name}', "));
+        assert_eq!(by_name, ClientSpec { profile: of(*agent), ..spec("curl('alice', ") }, "{name}");
+    }
+    let chosen = spec("curl('alice', ");
+    assert!(chosen.profile.preconnects && chosen.profile.closes_with_proof && !chosen.profile.cookies);
+    assert_eq!((chosen.host.as_deref(), chosen.port, chosen.clock_skew), (Some("x.example"), Some(40_000), -9));
 }
 
 #[test]

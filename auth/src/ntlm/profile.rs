@@ -91,6 +91,40 @@ impl NtlmProfile {
         }
     }
 
+    /// Returns the profile of Firefox's own NTLM: the flags of Chromium, a 64-byte header, LMv2, neither MIC nor channel binding
+    /// (`nsNTLMAuthModule.cpp`; its workstation is that of `network.generic-ntlm-auth.workstation`).
+    pub fn firefox() -> Self {
+        Self {
+            lm: LmRule::Send,
+            mic: false,
+            extended_protection: false,
+            clock: Clock::OwnWholeSeconds,
+            order: PayloadOrder::NamesFirst,
+            workstation: "WORKSTATION".into(),
+            ..Self::browser()
+        }
+    }
+
+    /// Returns the profile of wget: OEM and NTLM are all that it asks for, NTLMv1 and LM responses, no workstation
+    /// (`src/http-ntlm.c`). Its Authenticate has the flags 0x8201, which do not fit its OEM strings; here it has those that were
+    /// negotiated.
+    pub fn wget() -> Self {
+        Self {
+            flags: NegotiateFlags(0x0000_0202),
+            response: ResponseKind::NtlmV1,
+            order: PayloadOrder::NamesFirst,
+            echo_flags: false,
+            workstation: String::new(),
+            ..Self::curl()
+        }
+    }
+
+    /// Returns the profile of Mono: NTLMv1 and LM responses (`Mono.Security.Protocol.Ntlm`, flags 0xB207 of which the names of
+    /// domain and workstation are left out here).
+    pub fn mono() -> Self {
+        Self { flags: NegotiateFlags(0x0000_8207), workstation: "WORKSTATION".into(), ..Self::wget() }
+    }
+
     /// Returns the profile of SSPI on Windows: version, MIC, channel binding, key exchange with 128 bits.
     pub fn windows() -> Self {
         Self {

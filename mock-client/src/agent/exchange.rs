@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use stickler_auth::FileTime;
-use stickler_auth::channel_binding::ChannelBinding;
 use stickler_auth::http::{AuthToken, Scheme};
 use stickler_auth::kerberos::ap;
 use stickler_auth::kerberos::status::KrbErrorCode;
@@ -38,6 +37,8 @@ pub struct Exchange {
     refused: bool,
     /// Whether the connection is authenticated as the client's previous user.
     of_previous_user: bool,
+    /// The schemes that the server has offered.
+    offered: Vec<Scheme>,
 }
 
 enum State {
@@ -72,6 +73,7 @@ impl Exchange {
             corrected: false,
             refused: false,
             of_previous_user: false,
+            offered: Vec::new(),
         }
     }
 
@@ -128,7 +130,7 @@ impl Exchange {
         }
         match (&self.agent.negotiate, self.initiator.clone()) {
             (Packages::KerberosOrNtlm, Some(initiator)) => Step::Send(self.negotiate(scheme, initiator, connection)),
-            _ if answered => Step::Answer,
+            _ if answered => self.without_ticket(scheme, connection),
             _ if self.of_previous_user => Step::Send(self.ask(Target::New)),
             _ => Step::Send(self.ask(connection)),
         }
@@ -173,7 +175,8 @@ impl Exchange {
     /// Takes a 401 to a request without a token, and begins a handshake if the server offers a known scheme.
     fn offered(&mut self, response: Response<'_>) -> Step {
         let agent = &self.agent;
-        let offered = |scheme: &&Scheme| response.offers.iter().any(|offer| offer.scheme == **scheme);
+        self.offered = response.offers.iter().map(|offer| offer.scheme).collect();
+        let offered = |scheme: &&Scheme| self.offered.contains(scheme);
         let (Some(&scheme), Some(_)) = (agent.schemes.iter().find(offered), &self.initiator) else {
             return Step::Answer;
         };
@@ -181,12 +184,20 @@ impl Exchange {
         self.handshake(scheme, if same { Target::Same } else { Target::New }, true)
     }
 
+    /// Goes on after a 401 where there is no ticket for this scheme: with the next one that the server has offered, if the agent
+    /// does that.
+    fn without_ticket(&mut self, scheme: Scheme, connection: Target) -> Step {
+        let rest = self.agent.schemes.iter().skip_while(|&&known| known != scheme).skip(1);
+        let next = rest.copied().find(|next| self.agent.falls_back && self.offered.contains(next));
+        next.map_or(Step::Answer, |next| self.handshake(next, connection, true))
+    }
+
     /// Takes a 401 to the Negotiate leg, and answers the Challenge if there is a valid one.
     fn challenged(&mut self, scheme: Scheme, response: Response<'_>, fresh: &impl Fresh) -> Step {
         let Some(challenge) = token_of(response, scheme) else { return Step::Answer };
         if !response.keeps_alive {
-            // The Challenge belongs to a connection that is closed.
-            return match self.initiator.clone().filter(|_| self.agent.starts_over) {
+            // The Challenge belongs to a connection that is closed, or to one of HTTP/2 that is left.
+            return match self.initiator.clone().filter(|_| self.agent.starts_over || response.leaves_http2) {
                 Some(initiator) if !std::mem::replace(&mut self.started_over, true) => {
                     Step::Send(self.negotiate(scheme, initiator, Target::New))
                 }
@@ -258,7 +269,7 @@ impl Exchange {
             Some(initiator) if !negotiates || self.agent.negotiate == Packages::KerberosOrNtlm => {
                 Step::Send(self.negotiate(scheme, initiator, connection))
             }
-            _ if answered => Step::Answer,
+            _ if answered => self.without_ticket(scheme, connection),
             _ => Step::Send(self.ask(connection)),
         }
     }
@@ -266,11 +277,13 @@ impl Exchange {
     /// Puts the ticket in use into the first token of a new handshake.
     fn present(&mut self, scheme: Scheme, connection: Target, fresh: &impl Fresh, now: FileTime) -> Option<Send> {
         let mut offer = self.offer.clone()?;
-        if let Some(binding) = self.binding(fresh) {
+        if let Some(binding) = fresh.binding().filter(|_| self.agent.binds.kerberos) {
             Arc::make_mut(&mut offer).config.channel_binding = Some(binding);
         }
         let config = match self.agent.negotiate {
-            Packages::Kerberos => spnego::InitiatorConfig::mit(offer),
+            Packages::Kerberos => {
+                spnego::InitiatorConfig { raw: self.agent.bare_ticket, ..spnego::InitiatorConfig::mit(offer) }
+            }
             Packages::KerberosOrNtlm => spnego::InitiatorConfig::windows(Some(offer), self.bound(fresh)),
         };
         let mut initiator = Box::new(spnego::Initiator::new(config));
@@ -284,15 +297,10 @@ impl Exchange {
     /// Returns the configuration for the user's NTLM tokens on the connection in use.
     fn bound(&self, fresh: &impl Fresh) -> Option<Arc<InitiatorConfig>> {
         let mut initiator = self.initiator.clone()?;
-        if let Some(binding) = self.binding(fresh) {
+        if let Some(binding) = fresh.binding().filter(|_| self.agent.binds.ntlm) {
             Arc::make_mut(&mut initiator).channel_binding = Some(binding);
         }
         Some(initiator)
-    }
-
-    /// Returns the channel binding of the connection in use, if the agent binds tokens to it.
-    fn binding(&self, fresh: &impl Fresh) -> Option<ChannelBinding> {
-        fresh.binding().filter(|_| self.agent.binds)
     }
 
     fn ask(&mut self, connection: Target) -> Send {

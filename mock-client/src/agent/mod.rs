@@ -72,6 +72,8 @@ pub struct Response<'a> {
     pub offers: &'a [AuthToken],
     /// Whether the connection stays open afterwards.
     pub keeps_alive: bool,
+    /// Whether the client leaves an HTTP/2 connection because of this answer, and goes on over HTTP/1.1.
+    pub leaves_http2: bool,
 }
 
 /// The loss of a connection before the first byte of an answer.

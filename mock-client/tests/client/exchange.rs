@@ -18,6 +18,7 @@ use stickler_auth::spnego::{KerberosOffer, Mechanism};
 use stickler_auth::status::NtStatus;
 use stickler_mock_client::UserAgent;
 use stickler_mock_client::agent::{Body, Exchange, Fresh, Loss, MethodKind, Response, Send, Step, Target};
+use stickler_model::agent::Agent;
 use stickler_model::{Leg, Profile};
 
 use crate::peer::challenge;
@@ -108,7 +109,7 @@ fn next(exchange: &mut Exchange, back: &Back) -> Option<Send> {
         return exchange.connection_lost(*lost).and_then(sent);
     }
     let (status, offers, keeps_alive) = back.parts();
-    sent(exchange.take_response(Response { status, offers: &offers, keeps_alive }, &Fixed))
+    sent(exchange.take_response(Response { status, offers: &offers, keeps_alive, leaves_http2: false }, &Fixed))
 }
 
 /// Everything that is sent, one to a word: the leg and its scheme, `-` without its body, `*` on a new connection.
@@ -239,9 +240,18 @@ fn a_client_without_credentials_never_sends_a_token() {
 
 #[test]
 fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
-    for (agent, scheme, mic) in
-        [(UserAgent::of(Profile::CURL), Ntlm, false), (UserAgent::of(Profile::BROWSER), Negotiate, true)]
-    {
+    let agents = [
+        (Agent::Curl, Ntlm, false),
+        (Agent::Browser, Negotiate, true),
+        (Agent::Wininet, Negotiate, true),
+        (Agent::ChromiumLinux, Ntlm, true),
+        (Agent::FirefoxLinux, Ntlm, false),
+        (Agent::CurlAnyauth, Ntlm, false),
+        (Agent::Wget, Ntlm, false),
+        (Agent::Mono, Ntlm, false),
+    ];
+    for (name, scheme, mic) in agents {
+        let agent = UserAgent::of(Profile::of(name));
         let names = TargetNames {
             netbios_computer: "IIS1".into(),
             netbios_domain: "CORP".into(),
@@ -252,13 +262,15 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         let mut client = exchange(agent, &Method::GET);
         let mut send = sent(client.begin(false)).unwrap();
         if send.leg == Leg::Anonymous {
-            send = next(&mut client, &Offers(BOTH.into())).unwrap();
+            // Nobody here has a ticket, and curl would stay with Negotiate.
+            let offers = if name == Agent::CurlAnyauth { vec![Ntlm] } else { BOTH.into() };
+            send = next(&mut client, &Offers(offers)).unwrap();
         }
         let acceptor::Step::Challenge(token) = server.accept(&send.token.unwrap().token, [7; 8], NOW) else {
             panic!("a Challenge is due");
         };
         let offers = [AuthToken { scheme, token }];
-        let response = Response { status: 401, offers: &offers, keeps_alive: true };
+        let response = Response { status: 401, offers: &offers, keeps_alive: true, leaves_http2: false };
         let Step::Send(Send { token: Some(authenticate), .. }) = client.take_response(response, &Fixed) else {
             panic!("an Authenticate is due");
         };
@@ -277,9 +289,37 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         let acceptor::Step::Authenticated(who) = server.resume(&reply) else {
             panic!("the logon is good");
         };
-        assert_eq!((&*who.user, who.mic), ("alice", mic));
-        assert_eq!(who.target_name.is_some_and(|name| name == "HTTP/app.corp.example"), mic);
+        assert_eq!((&*who.user, who.mic), ("alice", mic), "{name:?}");
+        assert_eq!(who.target_name.is_some_and(|name| name == "HTTP/app.corp.example"), mic, "{name:?}");
     }
+}
+
+#[test]
+fn without_a_ticket_browsers_on_linux_try_ntlm_and_curl_stays_with_negotiate() {
+    let walk = |agent, backs: &[Back]| walk(exchange(UserAgent::of(Profile::of(agent)), &Method::GET), false, backs);
+    for agent in [Agent::ChromiumLinux, Agent::FirefoxLinux] {
+        let both = [Offers(BOTH.into()), Challenge(Ntlm), Status(200)];
+        assert_eq!(walk(agent, &both), "Anonymous Negotiate:NTLM Authenticate:NTLM end");
+        assert_eq!(walk(agent, &[Offers(vec![Negotiate])]), "Anonymous end", "nothing else is offered");
+        let closing = [Closing(Offers(BOTH.into()).into()), Challenge(Ntlm), Status(200)];
+        assert_eq!(walk(agent, &closing), "Anonymous Negotiate:NTLM* Authenticate:NTLM end");
+    }
+    assert_eq!(walk(Agent::CurlAnyauth, &[Offers(BOTH.into())]), "Anonymous end");
+    let ntlm = [Offers(vec![Ntlm]), Challenge(Ntlm), Status(200)];
+    assert_eq!(walk(Agent::CurlAnyauth, &ntlm), "Anonymous Negotiate:NTLM Authenticate:NTLM end");
+}
+
+#[test]
+fn a_challenge_over_http2_that_is_left_restarts_the_handshake_of_curl_too() {
+    let challenged = |leaves_http2: bool| {
+        let mut curl = exchange(UserAgent::of(Profile::CURL), &Method::GET);
+        let offers = [AuthToken { scheme: Ntlm, token: challenge() }];
+        sent(curl.begin(false)).unwrap();
+        sent(curl.take_response(Response { status: 401, offers: &offers, keeps_alive: false, leaves_http2 }, &Fixed))
+    };
+    let again = challenged(true).unwrap();
+    assert_eq!((again.leg, again.connection), (Leg::Negotiate, Target::New));
+    assert_eq!(challenged(false), None, "curl gives up where the server closes with its challenge");
 }
 
 fn back() -> impl Strategy<Value = Back> {
@@ -362,7 +402,8 @@ fn without_a_ticket_curl_asks_without_credentials_and_takes_the_401() {
     let send = presented(&mut first, step, false).unwrap();
     assert_eq!((send.leg, send.body), (Leg::Anonymous, Body::Whole));
     let (_, offers, _) = Offers(BOTH.into()).parts();
-    let step = first.take_response(Response { status: 401, offers: &offers, keeps_alive: true }, &Fixed);
+    let step =
+        first.take_response(Response { status: 401, offers: &offers, keeps_alive: true, leaves_http2: false }, &Fixed);
     assert_eq!(presented(&mut first, step, false), None);
     let mut second = curl();
     let step = second.begin(false);
@@ -426,7 +467,7 @@ proptest! {
                 },
                 back => {
                     let (status, offers, keeps_alive) = back.parts();
-                    exchange.take_response(Response { status, offers: &offers, keeps_alive }, &Fixed)
+                    exchange.take_response(Response { status, offers: &offers, keeps_alive, leaves_http2: false }, &Fixed)
                 }
             };
             let Some(next) = presented(&mut exchange, step, tickets.next() == Some(true)) else { break };

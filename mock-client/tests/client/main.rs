@@ -4,6 +4,7 @@ mod check;
 mod claims;
 mod connections;
 mod exchange;
+mod kinds;
 mod peer;
 mod secure;
 mod sessions;

@@ -87,7 +87,7 @@ impl Clock for Fixed {
 impl Bench {
     /// A server whose n-th connection follows the n-th script, and a client of this agent.
     pub(crate) async fn new(agent: Agent, close_after_first_401: bool, scripts: Vec<Vec<Reply>>) -> Self {
-        let profile = Profile { agent, close_after_first_401, cookies: false };
+        let profile = Profile { close_after_first_401, cookies: false, ..Profile::of(agent) };
         Self::with(profile, Promises::default(), |spec| spec, scripts).await
     }
 

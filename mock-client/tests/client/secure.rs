@@ -27,7 +27,7 @@ pub(crate) struct Ends {
 
 /// What the certificate is that the client meets.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Meets {
+pub(crate) enum Meets {
     /// The server's, at the server.
     Servers,
     /// The server's, at a proxy.
@@ -51,7 +51,7 @@ fn authority() -> (Authority, Certified) {
     (authority, certified)
 }
 
-fn ends(meets: Meets, server_http2: bool) -> Ends {
+pub(crate) fn ends(meets: Meets, server_http2: bool) -> Ends {
     let (authority, certified) = authority();
     let own = authority.issue(&[SITE]).unwrap();
     let proxy = match meets {
@@ -280,11 +280,18 @@ async fn the_legs_of_a_handshake_can_be_streams_of_one_connection() {
 }
 
 #[tokio::test]
-async fn curl_that_leaves_http2_when_challenged_sends_no_token_over_it() {
+async fn curl_sends_its_first_token_over_http2_and_begins_again_over_http1() {
     let bench = over_http2(Profile::CURL, Http2::UntilChallenged, by_address).await;
-    assert_eq!(bench.get(1).await.status, Some(200));
+    let answer = bench.get(1).await;
+    assert_eq!((answer.status, answer.requests), (Some(200), 3));
     let story = bench.story();
-    assert!(story.contains("connection 1 has TLS\n") && !story.contains("HTTP/2"), "{story}");
+    for line in [
+        "connection 1 has TLS, and HTTP/2\nr1 sent on 1: Negotiate",
+        "connection 2 has TLS\nr1 sent on 2: Negotiate",
+        "r1 sent on 2: Authenticate",
+    ] {
+        assert!(story.contains(line), "{line}: {story}");
+    }
 }
 
 #[tokio::test]

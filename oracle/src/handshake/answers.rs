@@ -153,13 +153,16 @@ fn needed(index: &Index<'_>, request: &Request<'_>) -> usize {
         + usize::from(switched_to_http1(index, request))
 }
 
-/// Returns whether an HTTP/2 stream had no answer and the client switched to HTTP/1.1.
+/// Returns whether the client switched to HTTP/1.1 after an HTTP/2 stream that had no answer, or that began a handshake which
+/// it then began again.
 fn switched_to_http1(index: &Index<'_>, request: &Request<'_>) -> bool {
-    let mut unanswered = false;
+    let (mut unanswered, mut began) = (false, false);
     request.events.iter().any(|&event| match *index.what(event) {
-        What::ClientSent { connection, .. } => {
+        What::ClientSent { connection, leg, .. } => {
             let http2 = index.tls.is_http2((index.by(event), connection));
-            std::mem::replace(&mut unanswered, http2) && !http2
+            let before = unanswered || began && leg == Leg::Negotiate;
+            (unanswered, began) = (http2, http2 && leg == Leg::Negotiate);
+            before && !http2
         }
         What::ClientReceived { .. } => {
             unanswered = false;

@@ -118,6 +118,19 @@ fn hs1_judges_a_refusal_only_where_client_and_site_have_a_package_in_common() {
 }
 
 #[test]
+fn hs1_counts_a_package_under_a_scheme_that_the_client_goes_over_to_and_no_other() {
+    use Provider::{Negotiate, Ntlm};
+    for (agent, expected) in
+        [(Agent::ChromiumLinux, Violated), (Agent::FirefoxLinux, Violated), (Agent::CurlAnyauth, NotExercised)]
+    {
+        let mut trace = refused(agent, true, Ntlm);
+        trace.servers = servers(&[Negotiate, Ntlm], &SiteSpec::default());
+        assert_eq!(trace.grade(Hs1), expected, "{agent:?} without a ticket");
+        assert_eq!(refused(agent, true, Ntlm).grade(Hs1), Violated, "{agent:?} where NTLM alone is offered");
+    }
+}
+
+#[test]
 fn hs1_judges_no_answer_and_service_of_a_client_without_a_common_package_all_the_same() {
     let mut trace = refused(Agent::Browser, true, Provider::NegotiateKerberos);
     let id = trace.start("alice");

@@ -117,6 +117,19 @@ fn tl1_is_not_put_to_the_test_without_a_proof_by_clients_that_do_not_bind_or_by_
 }
 
 #[test]
+fn tl1_judges_a_client_that_binds_one_package_by_the_tokens_of_that_package() {
+    for (proof, tl1, at_fault) in
+        [(Leg::Authenticate, Violated, Party::Balancer), (Leg::Ticket, NotExercised, Party::Client)]
+    {
+        let mut trace = secured("iis1");
+        trace.add_client("alice", Agent::ChromiumLinux, false);
+        ends(&mut trace, proof, 401);
+        assert_eq!(trace.grade(Tl1), tl1, "{proof:?}");
+        assert_eq!(trace.verdict(Hs1).evidence[0].fault, at_fault, "{proof:?}");
+    }
+}
+
+#[test]
 fn tl1_does_not_blame_the_binding_for_a_ticket_that_the_server_cannot_read_and_does_for_a_bad_binding() {
     // KRB_AP_ERR_MODIFIED, and SEC_E_BAD_BINDINGS, for which Kerberos has no code.
     for (error, expected) in [(41, NotExercised), (0x8009_0346, Violated)] {
@@ -201,6 +214,27 @@ fn hs1_lets_a_client_send_again_over_http1_what_was_reset_over_http2_and_no_more
         trace.handshake(id, Route { client_connection: 2, ..IIS1 });
         trace.end(id, 200);
         assert_eq!(trace.grade(Hs1), expected, "{resets} {answered}");
+    }
+}
+
+#[test]
+fn hs1_lets_a_client_begin_again_over_http1_where_it_began_over_http2_and_no_more() {
+    for (begun, leg, expected) in
+        [(1, Leg::Negotiate, Ok), (2, Leg::Negotiate, Violated), (1, Leg::Authenticate, Violated)]
+    {
+        let mut trace = TraceBuilder::default();
+        trace.secure(ClientTls { client: "alice", connection: 1, certificate: "lb", http2: true });
+        trace.secure(ClientTls { client: "alice", connection: 2, certificate: "lb", http2: false });
+        trace.preemptive = true;
+        let id = trace.start("alice");
+        for _ in 0..begun {
+            trace.exchange(id, IIS1, leg, 401);
+        }
+        let over_http1 = Route { client_connection: 2, ..IIS1 };
+        trace.exchange(id, over_http1, Leg::Negotiate, 401);
+        trace.exchange(id, over_http1, Leg::Authenticate, 200);
+        trace.end(id, 200);
+        assert_eq!(trace.grade(Hs1), expected, "{begun} {leg:?}");
     }
 }
 

@@ -24,7 +24,9 @@ pub(super) struct ClientOptions {
     /// The password that is typed; `None`: the directory's.
     password: Option<String>,
     close_after_first_401: bool,
+    closes_with_proof: bool,
     cookies: Option<bool>,
+    preconnects: Option<bool>,
     at: Option<Name>,
     port: Option<u16>,
     no_kerberos: bool,
@@ -38,11 +40,13 @@ pub(super) struct ClientOptions {
 
 impl ClientOptions {
     /// The names of the options.
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 15] = [
         "user",
         "password",
         "close_after_first_401",
+        "closes_with_proof",
         "cookies",
+        "preconnects",
         "at",
         "port",
         "kerberos",
@@ -72,7 +76,9 @@ impl ClientOptions {
             "user" => self.user = Some(Some(unpack("the name of a user, or None", value)?)),
             "password" => self.password = Some(unpack("a password", value)?),
             "close_after_first_401" => self.close_after_first_401 = truth(value)?,
+            "closes_with_proof" => self.closes_with_proof = truth(value)?,
             "cookies" => self.cookies = Some(truth(value)?),
+            "preconnects" => self.preconnects = Some(truth(value)?),
             "at" => self.at = Some(unpack::<&Client>("a client", value)?.name()),
             "port" => self.port = Some(in_range("port", whole(value)?, 1024, 65_535)? as u16),
             "kerberos" => self.no_kerberos = !truth(value)?,
@@ -109,8 +115,14 @@ impl ClientOptions {
 
     /// Returns the client of this name, at which somebody sits.
     pub(super) fn spec(&self, name: Name, agent: Agent, identity: Option<Identity>) -> ClientSpec {
-        let profile = Profile::of(agent);
-        let (close_after_first_401, cookies) = (self.close_after_first_401, self.cookies.unwrap_or(profile.cookies));
+        let own = Profile::of(agent);
+        let profile = Profile {
+            close_after_first_401: self.close_after_first_401,
+            closes_with_proof: self.closes_with_proof,
+            cookies: self.cookies.unwrap_or(own.cookies),
+            preconnects: self.preconnects.unwrap_or(own.preconnects),
+            ..own
+        };
         ClientSpec {
             at: self.at.clone(),
             port: self.port,
@@ -121,7 +133,7 @@ impl ClientOptions {
             http2: self.http2,
             patience: self.patience,
             keep_alive: self.keep_alive,
-            ..ClientSpec::new(name, Profile { close_after_first_401, cookies, ..profile }, identity)
+            ..ClientSpec::new(name, profile, identity)
         }
     }
 }
