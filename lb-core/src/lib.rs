@@ -43,5 +43,5 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, Protocol, RequestHead,
     ResponseHead, Route, UpstreamId, Work,
 };
-pub use settings::{Hops, Layer, Pipelining, ProxyProtocol, Upgrades};
+pub use settings::{HeadRule, Hops, Layer, Pipelining, ProxyProtocol, Upgrades};
 pub use text::{List, Text, texts};

@@ -32,6 +32,8 @@ impl DataPlane {
             service.passive = mechanism.passive;
             service.pipelining = mechanism.pipelining;
             service.hops = mechanism.hops;
+            service.limits = service.limits.reading(mechanism.head);
+            service.head = mechanism.head;
             service.tls_drifts = mechanism.tls_drifts;
             return Ok(Self::L7(service));
         }

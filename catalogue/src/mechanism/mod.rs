@@ -11,7 +11,7 @@ use stickler_lb_core::health::rule::{CheckRule, PassiveRule};
 use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::select::SelectRule;
-use stickler_lb_core::{Farm, Hops, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
+use stickler_lb_core::{Farm, HeadRule, Hops, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text};
 use stickler_model::{BalancerSpec, Entropy};
 
 /// A way in which balancers treat connections. It can be serialised and read back, so that it can travel with a run.
@@ -41,6 +41,8 @@ pub struct Mechanism {
     pub pipelining: Pipelining,
     /// What the HTTP data plane does with what HTTP says of connections; at L4 without meaning.
     pub hops: Hops,
+    /// How long the head of a request may be, at L7; `None`: the data plane's own limits alone.
+    pub head: Option<HeadRule>,
     /// A defect: connections dedicated to a client have lost the authority that they should trust
     /// (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
@@ -110,6 +112,7 @@ impl Mechanism {
             ends_authentication: None,
             pipelining: Pipelining::InOrder,
             hops: Hops::default(),
+            head: None,
             tls_drifts: false,
             defects: Vec::new(),
         }

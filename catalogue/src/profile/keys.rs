@@ -63,10 +63,11 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         ends_authentication,
         pipelining,
         hops,
+        head,
         tls_drifts,
         defects: _,
     } = mechanism;
-    let (kind, carriage, ends_authentication, pipelining, hops, tls_drifts) = match kind {
+    let (kind, carriage, ends_authentication, pipelining, hops, head, tls_drifts) = match kind {
         Kind::PerConnection(rules) => {
             let carriage = p.or(
                 "carriage",
@@ -74,7 +75,15 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                 CarriageWord::from(carriage),
                 CarriageWord::SourceNat,
             )?;
-            (Kind::PerConnection(flows(p, rules)?), carriage.into(), None, Pipelining::InOrder, Hops::default(), false)
+            (
+                Kind::PerConnection(flows(p, rules)?),
+                carriage.into(),
+                None,
+                Pipelining::InOrder,
+                Hops::default(),
+                None,
+                false,
+            )
         }
         Kind::Composed(rules) => {
             let ends = p.key(
@@ -96,7 +105,8 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                     "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
                 ));
             }
-            (Kind::Composed(Box::new(rules)), carriage, ends, pipelining, hops, drifts)
+            let head = connections::head_section(p, head)?;
+            (Kind::Composed(Box::new(rules)), carriage, ends, pipelining, hops, head, drifts)
         }
     };
     let checks = p.section(
@@ -113,7 +123,18 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         health::BLANK,
         health::passive,
     )?;
-    Ok(Mechanism { kind, checks, passive, carriage, ends_authentication, pipelining, hops, tls_drifts, ..mechanism })
+    Ok(Mechanism {
+        kind,
+        checks,
+        passive,
+        carriage,
+        ends_authentication,
+        pipelining,
+        hops,
+        head,
+        tls_drifts,
+        ..mechanism
+    })
 }
 
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";
