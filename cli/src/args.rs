@@ -15,7 +15,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing."
 )]
 pub(crate) struct Arguments {
     /// What to do.
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     List(List),
     /// Measure which product keeps which requirement.
     Matrix(Matrix),
+    /// Run the same scenarios over profiles in the simulation and over the products themselves, and show where they differ.
+    #[cfg(unix)]
+    Compare(Compare),
     /// Say how a product, or a mechanism, treats connections, and where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
@@ -125,6 +128,27 @@ pub(crate) struct Matrix {
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) repeat: NonZeroU32,
     /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// Which profiles are compared with their products, and how often.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) trials: NonZeroU32,
+    /// Seeds of each scenario over each profile in the simulation.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub(crate) seeds: NonZeroU32,
+    /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

@@ -9,6 +9,8 @@
 
 mod args;
 mod balancers;
+#[cfg(unix)]
+mod compare;
 mod explain;
 mod jobs;
 mod list;
@@ -42,6 +44,9 @@ enum Failure {
     Wrong(String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
+    /// A product is not installed. Exit 4.
+    #[cfg(unix)]
+    Missing(String),
     /// Nobody reads the output any more (`stickler ... | head`).
     OutputClosed,
 }
@@ -62,6 +67,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Matrix(arguments) => matrix::matrix(&arguments),
+        #[cfg(unix)]
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
@@ -73,6 +80,8 @@ fn main() -> ExitCode {
         Err(Failure::NotAsExpected) => (1, None),
         Err(Failure::Wrong(message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
+        #[cfg(unix)]
+        Err(Failure::Missing(message)) => (4, Some(message)),
     };
     if let Some(message) = message {
         // Where even this cannot be written, the exit code has to do.

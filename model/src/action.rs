@@ -9,7 +9,7 @@ use crate::event::RequestId;
 use crate::payload::Digest;
 use crate::topology::ServerSpec;
 use crate::trace::Promises;
-use crate::{ClientSpec, Identity, Name, Payload, WorldError};
+use crate::{ClientSpec, Entropy, Identity, Name, Payload, WorldError};
 
 /// One step of a plan.
 ///
@@ -29,6 +29,9 @@ pub enum Action {
     },
     /// Lets the world run until the request is answered, or has failed. Outcome: [`Outcome::Answered`].
     Await(RequestId),
+    /// Several clients ask at the same time, each one request after the other, with pauses in between. Does not wait: each
+    /// request is one as [`Start`](Self::Start) starts them, and is awaited by its own id. Outcome: [`Outcome::Done`].
+    Crowd(CrowdSpec),
     /// Sends bytes on a bare connection, and reads what comes, until the connection ends or is quiet.
     /// Outcome: [`Outcome::Bytes`].
     SendRaw(RawSpec),
@@ -129,6 +132,54 @@ pub struct RequestSpec {
     /// How the body is sent.
     #[serde(default, skip_serializing_if = "BodySending::is_default")]
     pub sending: BodySending,
+}
+
+/// Clients that ask at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrowdSpec {
+    /// The clients, each once. What they ask is asked by whoever sits at them when the crowd starts.
+    pub clients: Vec<Name>,
+    /// The id of the first request of the first client. The ids of its other requests follow, then those of the second client.
+    pub first: RequestId,
+    /// How many requests each client makes. It makes one when the one before has its answer, or has failed.
+    pub requests: u32,
+    /// How long a client pauses before each request, on average: the seed draws a time between nothing and twice this.
+    pub think: Duration,
+    /// The path and query that is asked for, with GET.
+    pub path: String,
+}
+
+impl CrowdSpec {
+    /// Returns how many requests the crowd makes in all.
+    pub fn count(&self) -> u64 {
+        self.clients.len() as u64 * u64::from(self.requests)
+    }
+
+    /// Returns the ids of all requests, in order: those of the first client, then those of the second. None is past the
+    /// highest number that an id can have, if the plan is one that [`Action::check`] passes.
+    pub fn ids(&self) -> impl Iterator<Item = RequestId> + use<> {
+        let first = self.first.0;
+        (0..self.count()).map(move |number| RequestId(first.saturating_add(u32::try_from(number).unwrap_or(u32::MAX))))
+    }
+
+    /// Returns whether a request of this id is the crowd's.
+    pub fn has(&self, id: RequestId) -> bool {
+        id.0.checked_sub(self.first.0).is_some_and(|number| u64::from(number) < self.count())
+    }
+
+    /// Draws how long a client pauses before a request, twice `think` at the most. The client's own stream of the seed is not
+    /// touched, so that its tokens are what they would be without pauses.
+    pub fn pause(&self, seed: u64, client: &Name, id: RequestId) -> Duration {
+        let most = u64::try_from(self.think.as_micros() * 2).unwrap_or(u64::MAX);
+        let draws = Entropy::new(seed, &format!("{client} pauses before {id}"));
+        Duration::from_micros(draws.below(most.saturating_add(1)))
+    }
+
+    /// Returns the request that one of the clients makes again and again.
+    pub fn request(&self, client: &Name) -> RequestSpec {
+        RequestSpec::new(client.clone(), "GET", &self.path)
+    }
 }
 
 /// How a client sends the body of a request. What is not stated is as its user agent does it. Anything else makes the

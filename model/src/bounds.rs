@@ -4,9 +4,11 @@
 //! performed in bounded time and memory. [`Action::check`] looks at one action by itself;
 //! [`Plan::check`](crate::Plan::check) at what actions refer to, and at what they sum up to.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::action::CrowdSpec;
 use crate::{Action, ClientSpec, Fault, Identity, Name, Piece, RawSpec, RequestProblem};
 
 /// The longest time that one action lets pass: a leap year. A clock is wrong by this much at most.
@@ -43,6 +45,12 @@ pub const MAX_PLAN_BYTES: usize = 64 << 20;
 
 /// The most requests that are started and not yet waited for.
 pub const MAX_UNDER_WAY: usize = 10_000;
+
+/// The most clients of a crowd.
+pub const MAX_CROWD: usize = 1_000;
+
+/// The longest pause of a client between its requests, on average.
+pub const MAX_THINK: Duration = Duration::from_hours(1);
 
 /// The longest name of a client or a host, in characters.
 pub const MAX_NAME: usize = 32;
@@ -107,6 +115,18 @@ pub enum ActionProblem {
     /// A client calls the site by what is not a name of a host.
     #[error("`{0}` is not a host: letters, digits, - and ., at most {MAX_HOST}")]
     Host(String),
+    /// A crowd has no client, or too many.
+    #[error("a crowd has from 1 to {MAX_CROWD} clients, and this one has {0}")]
+    Crowd(usize),
+    /// A client is in a crowd twice.
+    #[error("`{0}` is in the crowd twice: a client asks one thing after the other")]
+    TwiceInCrowd(Name),
+    /// The clients of a crowd ask nothing, or too much.
+    #[error("the clients of a crowd make from 1 to {MAX_UNDER_WAY} requests in all, and these make {0}")]
+    CrowdRequests(u64),
+    /// The ids of a crowd's requests go past the highest number.
+    #[error("the ids of the requests go past {}: begin with a lower one", u32::MAX)]
+    CrowdIds,
     /// There are more raw bytes than one action sends.
     #[error("one action sends {MAX_TEXT} raw bytes at most, and this one has {0}: send them in parts")]
     RawBytes(usize),
@@ -127,6 +147,7 @@ impl Action {
                 plain(&request.client)?;
                 Ok(request.check()?)
             }
+            Self::Crowd(crowd) => crowd.check(),
             Self::SendRaw(raw) => {
                 plain(&raw.client)?;
                 raw.check()
@@ -182,6 +203,28 @@ impl Identity {
     fn check(&self) -> Result<(), ActionProblem> {
         let longest = self.principal.as_str().len().max(self.password.len());
         if longest > MAX_CREDENTIAL { Err(ActionProblem::Credential) } else { Ok(()) }
+    }
+}
+
+impl CrowdSpec {
+    fn check(&self) -> Result<(), ActionProblem> {
+        let Some(client) = self.clients.first().filter(|_| self.clients.len() <= MAX_CROWD) else {
+            return Err(ActionProblem::Crowd(self.clients.len()));
+        };
+        self.clients.iter().try_for_each(plain)?;
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.clients.iter().find(|client| !seen.insert(*client)) {
+            return Err(ActionProblem::TwiceInCrowd(twice.clone()));
+        }
+        let count = self.count();
+        if !(1..=MAX_UNDER_WAY as u64).contains(&count) {
+            return Err(ActionProblem::CrowdRequests(count));
+        }
+        if u64::from(self.first.0) + count - 1 > u32::MAX.into() {
+            return Err(ActionProblem::CrowdIds);
+        }
+        bounded("the time between requests", self.think, MAX_THINK)?;
+        Ok(self.request(client).check()?)
     }
 }
 
@@ -277,6 +320,36 @@ mod tests {
         let said = |length| post(Payload::Text("x".repeat(length)));
         bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "as bytes_of()");
         bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "1073741824 bytes at most");
+    }
+
+    #[test]
+    fn crowds_are_bounded() {
+        let crowd = |change: &dyn Fn(&mut CrowdSpec)| {
+            let clients = (1..=10).map(|number| Name::from(format!("user{number}"))).collect();
+            let (first, think, path) = (RequestId(1), Duration::ZERO, "/".to_owned());
+            let mut spec = CrowdSpec { clients, first, requests: 6, think, path };
+            change(&mut spec);
+            Action::Crowd(spec)
+        };
+        let of = |count: usize| {
+            let clients: Vec<_> = (1..=count).map(|number| Name::from(format!("user{number}"))).collect();
+            crowd(&move |spec| spec.clients.clone_from(&clients))
+        };
+        bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, and this one has 1001");
+        bound(&of(1), &of(0), "and this one has 0");
+        let twice = crowd(&|spec| spec.clients[4] = "user2".into());
+        bound(&crowd(&|_| ()), &twice, "`user2` is in the crowd twice");
+        bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a name");
+        let asking = |requests| crowd(&move |spec| spec.requests = requests);
+        bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, and these make 10010");
+        bound(&asking(1), &asking(0), "and these make 0");
+        bound(&asking(1), &asking(u32::MAX), "and these make 42949672950");
+        let from = |first| crowd(&move |spec| spec.first = RequestId(first));
+        bound(&from(u32::MAX - 59), &from(u32::MAX - 58), "go past 4294967295");
+        let thinking = |think| crowd(&move |spec| spec.think = think);
+        bound(&thinking(MAX_THINK), &thinking(MAX_THINK + Duration::from_nanos(1)), "the time between requests is");
+        let path = |path: &'static str| crowd(&move |spec| path.clone_into(&mut spec.path));
+        bound(&path("/inbox?a=b"), &path("x y"), "is not a path");
     }
 
     #[test]

@@ -102,6 +102,9 @@ impl Plan {
         let brings = |action: &Action| match action {
             Action::AddClient(client) => client.name.as_str() == name,
             Action::Start { id, .. } => id.to_string() == *name,
+            Action::Crowd(crowd) => {
+                name.strip_prefix('r').is_some_and(|id| id.parse().is_ok_and(|id| crowd.has(RequestId(id))))
+            }
             Action::MakeToken { id, .. } => id.to_string() == *name,
             _ => false,
         };
@@ -136,11 +139,11 @@ impl Check {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => {
                 self.client(&request.client)?;
-                if self.under_way == MAX_UNDER_WAY {
-                    return Err(StepProblem::TooManyUnderWay);
-                }
-                self.under_way += 1;
-                unique(self.requests.insert(*id, false).is_none(), id)
+                self.start(*id)
+            }
+            Action::Crowd(crowd) => {
+                crowd.clients.iter().try_for_each(|client| self.client(client).map(drop))?;
+                crowd.ids().try_for_each(|id| self.start(id))
             }
             Action::Await(id) => {
                 let awaited = self.requests.get_mut(id).ok_or_else(|| StepProblem::Unknown(id.to_string()))?;
@@ -178,6 +181,14 @@ impl Check {
         unique(self.clients.insert(spec.name.clone(), spec.identity.is_some()).is_none(), &spec.name)
     }
 
+    fn start(&mut self, id: RequestId) -> Result<(), StepProblem> {
+        if self.under_way == MAX_UNDER_WAY {
+            return Err(StepProblem::TooManyUnderWay);
+        }
+        self.under_way += 1;
+        unique(self.requests.insert(id, false).is_none(), &id)
+    }
+
     fn make_token(&mut self, id: TokenId, client: &Name) -> Result<(), StepProblem> {
         if self.client(client)? {
             unique(!self.no_tokens.contains_key(&id) && self.tokens.insert(id), &id)
@@ -210,6 +221,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::action::CrowdSpec;
     use crate::{Identity, Payload, Principal, Profile, RawSpec, RequestSpec, standard};
 
     fn client(name: &str, logs_on: bool) -> Action {
@@ -219,6 +231,12 @@ mod tests {
 
     fn start(id: u32, client: &str) -> Action {
         Action::Start { id: RequestId(id), request: RequestSpec::new(client.into(), "GET", "/") }
+    }
+
+    fn crowd(clients: &[&str], first: u32, requests: u32) -> Action {
+        let clients = clients.iter().map(|&client| Name::from(client)).collect();
+        let (first, think) = (RequestId(first), Duration::from_millis(5));
+        Action::Crowd(CrowdSpec { clients, first, requests, think, path: "/".into() })
     }
 
     fn token(id: u32, client: &str) -> Action {
@@ -291,6 +309,21 @@ mod tests {
         let await_it = || Action::Await(RequestId(1));
         let twice = wrong(vec![client("a", true), start(1, "a"), await_it(), await_it()]);
         assert_eq!(twice, "3: an earlier step waits for `r1` already: a request has one answer");
+    }
+
+    #[test]
+    fn the_requests_of_a_crowd_are_as_any_others() {
+        let both = || vec![client("a", true), client("b", false), crowd(&["a", "b"], 3, 2)];
+        let then = |more: Vec<Action>| [both(), more].concat();
+        assert_eq!(checked(then((3..=6).map(|id| Action::Await(RequestId(id))).collect())), Ok(()));
+        assert_eq!(wrong(then(vec![Action::Await(RequestId(7))])), "3: there is no `r7`: no step brings it into being");
+        assert_eq!(wrong(then(vec![start(6, "a")])), "3: `r6` is there already: choose another name or id");
+        assert_eq!(wrong(then(vec![crowd(&["a"], 6, 1)])), "3: `r6` is there already: choose another name or id");
+        assert_eq!(wrong(vec![crowd(&["c"], 1, 1)]), "0: there is no `c`: no step brings it into being");
+        let early = wrong(vec![client("a", true), Action::Await(RequestId(2)), crowd(&["a"], 1, 2)]);
+        assert_eq!(early, "1: `r2` comes into being in a later step only");
+        let many = wrong(then(vec![crowd(&["a", "b"], 10, 4_999)]));
+        assert!(many.starts_with("3: 10000 requests are under way already"), "{many}");
     }
 
     #[test]
@@ -379,7 +412,13 @@ mod tests {
             seed: 3,
             balancer: BalancerSpec::named("l4-nat"),
             topology: standard::site(1),
-            steps: vec![client("alice", true), start(2, "alice"), token(1, "alice"), send("alice", 1)],
+            steps: vec![
+                client("alice", true),
+                start(2, "alice"),
+                crowd(&["alice"], 3, 1),
+                token(1, "alice"),
+                send("alice", 1),
+            ],
         };
         let json = serde_json::to_value(&plan.topology).unwrap();
         assert!(serde_json::from_value::<Topology>(json.clone()).is_ok());

@@ -25,8 +25,7 @@ pub const MONITOR: &str = "monitor";
 /// The domain with its accounts: `alice` to `frank`, `trudy` and `monitor` (forbidden), and `user01` to `user20`. Each
 /// has the [`password`] of its name. Nobody is ever locked out.
 pub fn domain() -> DomainSpec {
-    let numbered = (1..=20).map(|number| format!("user{number:02}"));
-    let names = PEOPLE.into_iter().chain([FORBIDDEN, MONITOR]).map(str::to_owned).chain(numbered);
+    let names = PEOPLE.into_iter().chain([FORBIDDEN, MONITOR]).map(str::to_owned).chain((1..=20).map(numbered));
     DomainSpec {
         netbios: NETBIOS.into(),
         dns: DNS.into(),
@@ -34,6 +33,11 @@ pub fn domain() -> DomainSpec {
         lockout_threshold: None,
         ..DomainSpec::default()
     }
+}
+
+/// The name of a user of whom there are many alike: `user01`, `user02` and so on, of which the domain has the first twenty.
+pub fn numbered(number: u32) -> String {
+    format!("user{number:02}")
 }
 
 /// The standard domain, and `backends` servers `iis1`, `iis2` ... with the provider NTLM, behind

@@ -42,6 +42,7 @@ impl Action {
                 let body = if let Payload::Text(text) = &request.body { text.len() } else { 0 };
                 request.method.len() + request.path.len() + fields + body
             }
+            Self::Crowd(crowd) => crowd.clients.len() * size_of::<Name>() + crowd.path.len(),
             Self::SendRaw(raw) => raw.bytes.iter().map(|piece| size_of::<Piece>() + piece.length()).sum(),
             Self::AddClient(client) => {
                 client.identity.as_ref().map_or(0, credentials) + client.host.as_ref().map_or(0, String::len)

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Formatter, Write as _};
 
-use stickler_model::action::CheckChange;
+use stickler_model::action::{CheckChange, CrowdSpec};
 use stickler_model::event::{Closed, Credentials, Event, Leg, Served, What};
 use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
@@ -221,6 +221,14 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         }
         Action::Start { request, .. } => write!(f, "{} starts {} {}", request.client, request.method, request.path),
         Action::Await(request) => write!(f, "wait for {request}"),
+        Action::Crowd(crowd) => {
+            let CrowdSpec { clients, first, requests, think, path } = crowd;
+            let people = clients.len();
+            write!(
+                f,
+                "{people} clients start to ask for {path}, {requests} times each from {first} on, {think:?} apart"
+            )
+        }
         Action::MakeToken { id, client } => write!(f, "{client} makes the token {id}, and does not send it"),
         Action::SendRaw(raw) => raw_line(f, raw),
         Action::Advance(time) => write!(f, "let {time:?} pass"),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use stickler_model::action::CrowdSpec;
 use stickler_model::event::{Credentials, Leg, Served};
 use stickler_model::payload::Digest;
 use stickler_model::topology::{DomainSpec, Provider};
 use stickler_model::trace::Promises;
-use stickler_model::{BalancerSpec, Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
+use stickler_model::{Action, BalancerSpec, Event, Header, Name, Principal, RequestId, Time, Topology, Trace, What};
 use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdict};
 use stickler_report::matrix::{Matrix, Subject, Works};
 use stickler_report::{pretty, transcript};
@@ -173,6 +174,10 @@ fn bytes_are_answered_and_requests_abandoned_in_a_line_each() {
     );
     let refused = line("mallory", What::RawAnswered { number: 2, status: 401, served: None, user: None });
     assert!(refused.ends_with("receives 401 as answer 2 to its bytes"), "{refused}");
+    let (clients, path) = (vec!["alice".into(), "bob".into()], "/inbox".to_owned());
+    let crowd = CrowdSpec { clients, first: RequestId(3), requests: 6, think: Duration::from_millis(20), path };
+    let started = line("world", What::Action(Action::Crowd(crowd)));
+    assert!(started.ends_with("2 clients start to ask for /inbox, 6 times each from r3 on, 20ms apart"), "{started}");
     let over = line("world", What::RequestAbandoned { request: RequestId(4) });
     assert!(over.ends_with("is over while r4 is under way"), "{over}");
 }

@@ -18,6 +18,7 @@
 //! Scripts are the crate `scenarios`; this one does not know them.
 
 pub mod arm;
+pub mod compare;
 pub mod control;
 pub mod diagnostic;
 pub mod expected;

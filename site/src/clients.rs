@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use stickler_mock_client::Client;
+use stickler_model::action::CrowdSpec;
 use stickler_model::bounds::MAX_UNDER_WAY;
 use stickler_model::event::Credentials;
 use stickler_model::plan::StepProblem;
@@ -146,16 +147,42 @@ impl<N: Net> Clients<N> {
             return Err(WorldError::Invalid(StepProblem::TooManyUnderWay.to_string()));
         }
         let seat = self.seat(&spec.client)?;
-        let credentials = match &seat.spec.identity {
-            None => Credentials::None,
-            Some(identity) if site.would_accept(identity, clock) => Credentials::Valid,
-            Some(_) => Credentials::Wrong,
-        };
+        let credentials = seat.credentials(site, clock);
         // Made here and not in the task: the user may change before that is polled.
         let request = seat.client.request(id, spec, credentials);
         let answer = on_host(&seat.net, request);
         self.started.insert(id);
         self.under_way.insert(id, answer);
+        Ok(())
+    }
+
+    /// Starts the requests of a crowd: each client makes one after the other, and pauses before each as the seed says.
+    ///
+    /// # Errors
+    /// An id is taken, there are too many requests under way, or there is no such client.
+    pub fn start_crowd<I: Clone>(
+        &mut self,
+        crowd: &CrowdSpec,
+        seed: u64,
+        site: &Site<I>,
+        clock: &dyn Clock,
+    ) -> Result<(), WorldError> {
+        if let Some(taken) = crowd.ids().find(|id| self.started.contains(id)) {
+            return Err(WorldError::IdTaken(taken.to_string()));
+        }
+        if self.under_way.len() as u64 + crowd.count() > MAX_UNDER_WAY as u64 {
+            return Err(WorldError::Invalid(StepProblem::TooManyUnderWay.to_string()));
+        }
+        crowd.clients.iter().try_for_each(|client| self.seat(client).map(drop))?;
+        let mut ids = crowd.ids();
+        for name in &crowd.clients {
+            let seat = self.seat(name)?;
+            let (request, credentials) = (crowd.request(name), seat.credentials(site, clock));
+            let requests = ids.by_ref().take(crowd.requests as usize).map(|id| (id, crowd.pause(seed, name, id)));
+            let answers = seat.ask_in_turn(&request, credentials, requests);
+            self.started.extend(answers.iter().map(|(id, _)| *id));
+            self.under_way.extend(answers);
+        }
         Ok(())
     }
 
@@ -228,6 +255,41 @@ impl<N: Net> Clients<N> {
             let known = self.names().map(Name::to_string).collect();
             WorldError::Unknown { kind: "client", name: name.to_string(), known }
         })
+    }
+}
+
+impl<N: Net> Seat<N> {
+    /// Whether the directory accepts the client's user at present.
+    fn credentials<I: Clone>(&self, site: &Site<I>, clock: &dyn Clock) -> Credentials {
+        match &self.spec.identity {
+            None => Credentials::None,
+            Some(identity) if site.would_accept(identity, clock) => Credentials::Valid,
+            Some(_) => Credentials::Wrong,
+        }
+    }
+
+    /// Makes a request again and again, under these ids, and pauses before each. The receivers get the answers.
+    fn ask_in_turn(
+        &self,
+        spec: &RequestSpec,
+        credentials: Credentials,
+        requests: impl Iterator<Item = (RequestId, Duration)>,
+    ) -> Vec<(RequestId, oneshot::Receiver<Answer>)> {
+        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        for (id, pause) in requests {
+            let (sender, answer) = oneshot::channel();
+            // Made here and not in the task: the user may change before that is polled.
+            turns.push((pause, self.client.request(id, spec, credentials), sender));
+            answers.push((id, answer));
+        }
+        self.net.spawn(async move {
+            for (pause, request, sender) in turns {
+                tokio::time::sleep(pause).await;
+                // Nobody waits where the plan ended meanwhile.
+                let _ = sender.send(request.await);
+            }
+        });
+        answers
     }
 }
 

@@ -38,6 +38,16 @@ impl WireArm {
     }
 }
 
+/// Finds the product of a profile on this machine, and returns its name and version.
+///
+/// # Errors
+/// [`ProductError`]: it is not installed, or the profile names none that can be started.
+pub fn installed(profile: &Profile) -> Result<String, ProductError> {
+    let program = profile.program.as_ref().ok_or_else(|| ProductError::Unknown(profile.product.clone()))?;
+    let Installed { product, version, .. } = Installed::find(program)?;
+    Ok(version.map_or_else(|| product.name().to_owned(), |version| format!("{} {version}", product.name())))
+}
+
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {

@@ -23,38 +23,82 @@ pub type Signature = [u8; 16];
 /// The protection of one direction: keys, RC4 state and sequence number. Sender and receiver each
 /// hold one and advance it alike; a fresh one stands where SPNEGO rewinds the state (MS-SPNG 3.2.5.1).
 pub struct SessionSecurity {
-    /// The key of the HMAC; `None` without extended session security, where a CRC stands instead.
-    sign_key: Option<[u8; 16]>,
+    checksum: Checksum,
     cipher: Rc4,
     encrypt_checksum: bool,
     sequence: u32,
 }
 
+/// What a signature consists of, by the flags in force.
+enum Checksum {
+    /// An HMAC with this key: extended session security.
+    Hmac([u8; 16]),
+    /// A CRC, encrypted: without extended session security.
+    Crc,
+    /// Nothing: neither SIGN nor SEAL was negotiated. The signature is there, and proves nothing.
+    Dummy,
+}
+
+/// What stands in place of a signature where ALWAYS_SIGN was negotiated and neither SIGN nor SEAL: the version, and zeros. So
+/// SSPI does, according to pyspnego (`_ntlm_raw/security.py`); gss-ntlmssp has the sequence number in place of the version
+/// (`ntlm_sign` in `src/ntlm_crypto.c`), and Samba signs nothing (`ntlmssp_sign_packet` in `auth/ntlmssp/ntlmssp_sign.c`).
+const DUMMY: Signature = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Returns whether messages have a signature at all, be it one that proves nothing (MS-NLMP 2.2.2.5, flag M).
+pub fn has_signatures(flags: NegotiateFlags) -> bool {
+    proves_integrity(flags) || flags.contains(NegotiateFlags::ALWAYS_SIGN)
+}
+
+/// Returns whether the signature of a message proves who made it (MS-NLMP 3.4.4.1, 3.4.4.2).
+pub fn proves_integrity(flags: NegotiateFlags) -> bool {
+    flags.intersects(NegotiateFlags::SIGN | NegotiateFlags::SEAL)
+}
+
 impl SessionSecurity {
     /// For messages in `direction`, from the flags in force and the exported session key.
     pub fn new(flags: NegotiateFlags, session_key: &[u8; 16], direction: Direction) -> Self {
-        let extended = flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY);
+        let checksum = if !proves_integrity(flags) {
+            Checksum::Dummy
+        } else if flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY) {
+            Checksum::Hmac(sign_key(session_key, direction))
+        } else {
+            Checksum::Crc
+        };
         Self {
-            sign_key: extended.then(|| sign_key(session_key, direction)),
+            checksum,
             cipher: seal_cipher(flags, session_key, direction),
             encrypt_checksum: flags.contains(NegotiateFlags::KEY_EXCH),
             sequence: 0,
         }
     }
 
+    /// Makes the next message the one of this number.
+    #[must_use]
+    pub fn at(self, sequence: u32) -> Self {
+        Self { sequence, ..self }
+    }
+
     /// Signs the next message.
     pub fn sign(&mut self, message: &[u8]) -> Signature {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
-        match self.sign_key {
-            Some(key) => self.extended_signature(&key, sequence, message),
-            None => self.crc_signature(sequence, message),
+        match self.checksum {
+            Checksum::Hmac(key) => self.extended_signature(&key, sequence, message),
+            Checksum::Crc => self.crc_signature(sequence, message),
+            Checksum::Dummy => DUMMY,
         }
     }
 
-    /// Whether `signature` is that of the next message; compared in constant time.
+    /// Whether `signature` is that of the next message; compared in constant time. What means nothing is not compared: the
+    /// RandomPad of a CRC, which Samba sends as the cipher has made it (`ntlmssp_check_packet` compares what follows it too),
+    /// and the first field of a signature that proves nothing.
     pub fn verify(&mut self, message: &[u8], signature: &Signature) -> bool {
-        self.sign(message).ct_eq(signature).into()
+        let meaningful = match self.checksum {
+            Checksum::Hmac(_) => 0,
+            Checksum::Crc => 8,
+            Checksum::Dummy => 4,
+        };
+        self.sign(message)[meaningful..].ct_eq(&signature[meaningful..]).into()
     }
 
     /// Encrypts the next message in place and gives its signature (3.4.3).

@@ -10,7 +10,6 @@ use crate::der::DerError;
 use crate::kerberos::gss::Sender;
 use crate::kerberos::{Credential, ap};
 use crate::ntlm;
-use crate::ntlm::flags::NegotiateFlags;
 use crate::ntlm::initiator::{AwaitingChallenge, InitiatorConfig as NtlmConfig};
 
 /// What a client offers under `Negotiate`.
@@ -192,7 +191,7 @@ impl Initiator {
             State::Ntlm(initiator) => {
                 let challenge = resp.response_token.ok_or(InitiatorError::Unexpected)?;
                 let (authenticate, key, required) = self.authenticate(initiator, challenge, nonces, now)?;
-                let mic = key.map(|key| key.sign(Sender::Initiator, &self.mech_types));
+                let mic = key.and_then(|key| key.sign(Sender::Initiator, &self.mech_types));
                 self.state = State::NtlmSent(key, required);
                 Ok(InitiatorStep::Continue(incomplete(Some(&authenticate), mic.as_deref())))
             }
@@ -272,14 +271,16 @@ impl Initiator {
     fn early_mic(&self) -> Option<Vec<u8>> {
         match &self.state {
             State::Kerberos(initiator) if !initiator.is_mutual() => {
-                Some(MicKey::Kerberos(initiator.context()).sign(Sender::Initiator, &self.mech_types))
+                MicKey::Kerberos(initiator.context()).sign(Sender::Initiator, &self.mech_types)
             }
             _ => None,
         }
     }
 
     /// The Authenticate that answers `challenge`; the key, if this handshake is to be signed: where NTLM
-    /// has a MIC, or the server asked; whether the server must sign too. Without SIGN, Samba's does not.
+    /// has a MIC, since "otherwise Windows servers get confused and fail the authentication" (gss-ntlmssp,
+    /// `src/gssapi_ntlmssp.h`), or the server asked; whether the server must sign too. Without SIGN its MIC proves nothing, and
+    /// Samba's sends none.
     fn authenticate(
         &self,
         initiator: ntlm::initiator::Initiator<AwaitingChallenge>,
@@ -291,7 +292,7 @@ impl Initiator {
         let signs = done.config().sends_mic() || self.mic_required;
         let keyed = signs && !done.config().credentials.is_anonymous();
         let key = keyed.then(|| MicKey::Ntlm(done.flags(), done.session_key()));
-        let required = keyed && (self.mic_required || done.flags().contains(NegotiateFlags::SIGN));
+        let required = key.is_some_and(|key| key.proves());
         Ok((message, key, required))
     }
 
@@ -319,13 +320,13 @@ impl Initiator {
         }
         let mic = key.sign(Sender::Initiator, &self.mech_types);
         self.state = State::KerberosSigned(key, mutual || proved);
-        Ok(InitiatorStep::Continue(incomplete(None, Some(&mic))))
+        Ok(InitiatorStep::Continue(incomplete(None, mic.as_deref())))
     }
 
-    /// Whether the server signed; it must have where a MIC is required.
+    /// Whether the server has proved itself by its MIC, which it must have sent where one is required.
     fn check_mic(&self, key: Option<MicKey>, mic: Option<&[u8]>, required: bool) -> Result<bool, InitiatorError> {
         match (key, mic) {
-            (Some(key), Some(mic)) if key.verify(Sender::Acceptor, &self.mech_types, mic) => Ok(true),
+            (Some(key), Some(mic)) if key.verify(Sender::Acceptor, &self.mech_types, mic) => Ok(key.proves()),
             (Some(_), Some(_)) => Err(InitiatorError::BadMic),
             (_, None) if required => Err(InitiatorError::MissingMic),
             _ => Ok(false),

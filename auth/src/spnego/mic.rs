@@ -2,7 +2,7 @@
 
 use crate::kerberos::gss::{GssContext, Sender};
 use crate::ntlm::flags::NegotiateFlags;
-use crate::ntlm::session::{Direction, SessionSecurity};
+use crate::ntlm::session::{Direction, SessionSecurity, has_signatures, proves_integrity};
 
 /// The keys of an established mechanism, as far as the MIC needs them.
 #[derive(Clone, Copy)]
@@ -14,11 +14,27 @@ pub(super) enum MicKey {
 }
 
 impl MicKey {
-    /// `sender`'s MIC over the DER of the list of mechanisms.
-    pub(super) fn sign(&self, sender: Sender, mech_types: &[u8]) -> Vec<u8> {
+    /// `sender`'s MIC over the DER of the list of mechanisms; `None` where messages have no signatures.
+    pub(super) fn sign(&self, sender: Sender, mech_types: &[u8]) -> Option<Vec<u8>> {
         match self {
-            Self::Ntlm(flags, key) => security(*flags, key, sender).sign(mech_types).to_vec(),
-            Self::Kerberos(context) => context.mic(sender, mech_types),
+            Self::Ntlm(flags, key) => self.signs().then(|| security(*flags, key, sender).sign(mech_types).to_vec()),
+            Self::Kerberos(context) => Some(context.mic(sender, mech_types)),
+        }
+    }
+
+    /// Whether there are MICs with it.
+    pub(super) fn signs(&self) -> bool {
+        match self {
+            Self::Ntlm(flags, _) => has_signatures(*flags),
+            Self::Kerberos(_) => true,
+        }
+    }
+
+    /// Whether a MIC with it proves anything. Those of NTLM without SIGN do not, and nobody can insist on them.
+    pub(super) fn proves(&self) -> bool {
+        match self {
+            Self::Ntlm(flags, _) => proves_integrity(*flags),
+            Self::Kerberos(_) => true,
         }
     }
 
@@ -33,12 +49,15 @@ impl MicKey {
     }
 }
 
-/// A fresh state each time: the sequence number is 0, and what SPNEGO signs does not advance the state
-/// that later messages use (MS-SPNG 3.3.5.1).
+/// A fresh RC4 state each time: what SPNEGO signs does not advance the state that later messages use (MS-SPNG 3.3.5.1). The
+/// sequence number is not rewound. It is 0, the first of a direction; but without extended session security both directions
+/// share one count, and the client has signed first (Samba: `crypt->ntlm.seq_num` in `auth/ntlmssp/ntlmssp_sign.c`; pyspnego:
+/// `_seq_num_in` in `_ntlm.py`).
 fn security(flags: NegotiateFlags, key: &[u8; 16], sender: Sender) -> SessionSecurity {
-    let direction = match sender {
-        Sender::Initiator => Direction::ClientToServer,
-        Sender::Acceptor => Direction::ServerToClient,
+    let (direction, after) = match sender {
+        Sender::Initiator => (Direction::ClientToServer, 0),
+        Sender::Acceptor => (Direction::ServerToClient, 1),
     };
-    SessionSecurity::new(flags, key, direction)
+    let sequence = if flags.contains(NegotiateFlags::EXTENDED_SESSION_SECURITY) { 0 } else { after };
+    SessionSecurity::new(flags, key, direction).at(sequence)
 }

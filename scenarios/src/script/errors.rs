@@ -24,6 +24,14 @@ pub(super) enum ScriptError {
     NoSuchUser { user: String, known: Vec<String> },
     #[error("a client without a user has no password")]
     PasswordOfNobody,
+    #[error("every client of a crowd has a user of its own: leave {0}= out, or give a list of clients")]
+    OptionOfOne(&'static str),
+    #[error("clients that are there already have their kind and their options: leave these out")]
+    CrowdOfClients,
+    #[error(
+        "`{0}` is not in the directory, which cannot grow any more: let the crowd come before the first action, or give its users to site(users =)"
+    )]
+    NoAccountForCrowd(String),
     #[error("`{0}` is not a name: use letters, digits, - and _, at most 32")]
     BadName(String),
     #[error(transparent)]

@@ -3,6 +3,7 @@
 //! * [`session`]: the state behind a script: the world, built when first needed, and what failed.
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
 //! * [`site`]: what `site()` was given.
+//! * [`client_options`]: what a script says of a client.
 //! * [`values`]: clients, requests under way, and answers, as a script sees them.
 //! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
 //! * [`nesting`]: how deep a script's syntax can nest.
@@ -10,6 +11,7 @@
 //! The language has no clock, no randomness, no input and, without `load`, no other files: a
 //! script does the same each time.
 
+mod client_options;
 mod errors;
 mod globals;
 mod nesting;
@@ -63,6 +65,7 @@ static GLOBALS: LazyLock<Globals> = LazyLock::new(|| {
         .with(globals::functions)
         .with(globals::sites)
         .with(globals::clients)
+        .with(globals::crowds)
         .build()
 });
 

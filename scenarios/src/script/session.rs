@@ -12,19 +12,20 @@ use std::time::Duration;
 use starlark::PrintHandler;
 use starlark::eval::Evaluator;
 use starlark::values::ProvidesStaticType;
-use stickler_model::action::{CheckWait, Fault};
+use stickler_model::action::{CheckWait, CrowdSpec, Fault};
 use stickler_model::bounds::MAX_PLAN_BYTES;
 use stickler_model::plan::StepProblem;
 use stickler_model::trace::Promises;
 use stickler_model::{
-    Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, RawSpec, RequestId, RequestSpec,
-    TokenId, Topology, World, WorldError, standard,
+    Action, Answer, BalancerSpec, ClientSpec, Event, Identity, Name, Outcome, Piece, Principal, RawSpec, RequestId,
+    RequestSpec, TokenId, Topology, World, WorldError, standard,
 };
 use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
 use super::server::{self, ServerChange};
+use super::site;
 use crate::{Scenario, limits};
 
 /// One run of a script. The evaluator carries it as its extra value.
@@ -59,6 +60,8 @@ struct State {
     /// The tokens made so far; a client without credentials has none.
     tokens: BTreeMap<TokenId, String>,
     answers: BTreeMap<RequestId, Answer>,
+    /// The clients, and who sits at each.
+    clients: BTreeMap<Name, Option<Principal>>,
     /// Why the arm cannot do what the script asks for.
     unsupported: Option<String>,
 }
@@ -84,6 +87,7 @@ impl Session {
             last_token: 0,
             tokens: BTreeMap::new(),
             answers: BTreeMap::new(),
+            clients: BTreeMap::new(),
             unsupported: None,
         };
         Self {
@@ -121,7 +125,52 @@ impl Session {
     }
 
     pub(super) fn add_client(&self, spec: ClientSpec) -> Result<(), ScriptError> {
-        self.done(Action::AddClient(spec))
+        let (name, user) = (spec.name.clone(), spec.identity.as_ref().map(|identity| identity.principal.clone()));
+        self.done(Action::AddClient(spec))?;
+        self.state.borrow_mut().clients.insert(name, user);
+        Ok(())
+    }
+
+    /// Who sits at a client.
+    pub(super) fn user_at(&self, client: &Name) -> Option<Principal> {
+        self.state.borrow().clients.get(client).cloned().flatten()
+    }
+
+    /// The names of the first users `user01`, `user02` ... after whom no client is called yet.
+    pub(super) fn vacant(&self, count: usize) -> Vec<Name> {
+        let clients = &self.state.borrow().clients;
+        let numbered = (1_u32..).map(standard::numbered).map(Name::from);
+        numbered.filter(|name| !clients.contains_key(name)).take(count).collect()
+    }
+
+    /// Adds accounts of these names where there are none, before there is a world.
+    pub(super) fn provide_accounts(&self, names: &[Name]) -> Result<(), ScriptError> {
+        let mut state = self.state.borrow_mut();
+        let planned = matches!(state.stage, Stage::Planned);
+        for name in names {
+            if site::identity(&state.topology, name.as_str(), None).is_ok() {
+                continue;
+            }
+            if !planned {
+                return Err(ScriptError::NoAccountForCrowd(name.to_string()));
+            }
+            site::add_account(&mut state.topology, name);
+        }
+        Ok(())
+    }
+
+    /// Starts the requests of a crowd, and returns their ids.
+    pub(super) fn start_crowd(&self, crowd: CrowdSpec) -> Result<Vec<RequestId>, ScriptError> {
+        let crowd = {
+            let mut state = self.state.borrow_mut();
+            state.asked = true;
+            let first = RequestId(state.last_request + 1);
+            state.last_request += u32::try_from(crowd.count()).unwrap_or(u32::MAX);
+            CrowdSpec { first, ..crowd }
+        };
+        let ids = crowd.ids().collect();
+        self.done(Action::Crowd(crowd))?;
+        Ok(ids)
     }
 
     pub(super) fn start(&self, spec: RequestSpec) -> Result<RequestId, ScriptError> {
@@ -181,7 +230,10 @@ impl Session {
     }
 
     pub(super) fn switch_user(&self, client: Name, identity: Identity) -> Result<(), ScriptError> {
-        self.done(Action::SwitchUser(client, identity))
+        let user = identity.principal.clone();
+        self.done(Action::SwitchUser(client.clone(), identity))?;
+        self.state.borrow_mut().clients.insert(client, Some(user));
+        Ok(())
     }
 
     /// The token that a client would begin with.

@@ -193,6 +193,15 @@ pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>
     }
 }
 
+/// Adds an account with a password like everybody's: to the domain, and to the servers that are in none.
+pub(super) fn add_account(topology: &mut Topology, name: &Name) {
+    let account = standard::account(name.to_string());
+    for server in topology.servers.iter_mut().filter(|server| server.workgroup) {
+        server.accounts.push(account.clone());
+    }
+    topology.domain.users.push(account);
+}
+
 /// The password of a server's own account: of the server that the user names, or else of the first that has it.
 fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
     let named = |server: &&ServerSpec| server.machine().eq_ignore_ascii_case(user.domain());

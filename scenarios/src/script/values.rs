@@ -378,6 +378,10 @@ impl Response {
 }
 
 impl Pending {
+    pub(super) fn new(request: RequestId) -> Self {
+        Self { request }
+    }
+
     pub(super) fn answer(&self, eval: &Evaluator<'_, '_, '_>) -> Result<Response, ScriptError> {
         Session::of(eval).wait(self.request).map(|answer| Response { answer })
     }

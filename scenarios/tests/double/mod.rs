@@ -107,6 +107,12 @@ impl Double {
                 let answer = self.under_way.remove(&request).ok_or(WorldError::NotStarted(request))?;
                 return Ok(Outcome::Answered(Box::new(answer)));
             }
+            Action::Crowd(crowd) => {
+                let asking = crowd.clients.iter().flat_map(|client| (0..crowd.requests).map(move |_| client));
+                for (id, client) in crowd.ids().zip(asking) {
+                    self.start(id, &crowd.request(client))?;
+                }
+            }
             Action::Advance(time) => self.pass(time),
             Action::AwaitChecks(wait) => self.pass(wait.over(&self.promises())),
             Action::Disconnect(client) => self.client(&client)?.1 = 0,

@@ -1,36 +1,29 @@
 //! The simulated world: clients, a balancer, a farm of IIS servers and a DC on an [`Engine`].
 //!
 //! * [`SimWorld`]: the [`World`] trait, action by action.
-//! * `clients.rs`: the clients, and the hosts that they sit at.
 //! * `hosts.rs`: the hosts that `stickler-site` assembles DCs, servers and a balancer on.
 //! * `addresses.rs`: who has which address.
 //! * `nat.rs`: a packet-level balancer that asks an L4 policy.
 
 mod addresses;
-mod clients;
 mod hosts;
 mod nat;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use stickler_mock_client::{Client, raw_answers};
-use stickler_model::bounds::{MAX_RUN_TIME, MAX_UNDER_WAY};
-use stickler_model::event::Credentials;
-use stickler_model::plan::StepProblem;
+use stickler_model::action::CrowdSpec;
+use stickler_model::bounds::MAX_RUN_TIME;
 use stickler_model::topology::ServerSpec;
 use stickler_model::trace::{MAX_EVENT_BYTES, MAX_EVENTS, Promises};
 use stickler_model::{
-    Action, Answer, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec,
-    RequestId, RequestSpec, Time, TokenId, Topology, Trace, What, World, WorldError,
+    Action, BalancerSpec, ClientSpec, Entropy, Env, Event, Fault, Header, Journal, Name, Outcome, RawSpec, RequestId,
+    Time, TokenId, Topology, Trace, What, World, WorldError,
 };
-use stickler_site::{Backends, Balancer, Site};
-use tokio::sync::oneshot;
+use stickler_site::{Backends, Balancer, Clients, NewClient, Site};
 
 use crate::engine::{Clock, Engine, HostId, Link, Settings, SimNet, Stopped};
-use clients::Clients;
 use hosts::SimHosts;
 
 /// No request takes longer: the client's own time limit is far below.
@@ -55,18 +48,17 @@ const EPOCH: u64 = 1_767_225_600;
 /// A world in simulated time. One per thread, and bound to it.
 pub struct SimWorld {
     // Declared before the engine: what holds sockets is dropped before the network is.
-    clients: Clients,
-    under_way: IndexMap<RequestId, oneshot::Receiver<Answer>>,
+    clients: Clients<SimNet>,
+    /// Hosts of clients so far: several clients can sit at one.
+    seats: usize,
+    /// How long a request that is under way can take, with the pauses before it.
+    longest: Duration,
     machines: Site<HostId>,
     engine: Engine,
     journal: Arc<Journal>,
     header: Header,
     clock: Arc<WorldClock>,
     world: Name,
-    /// The ids of all requests so far.
-    started: BTreeSet<RequestId>,
-    /// The tokens made so far. A client without credentials had none to offer.
-    tokens: BTreeMap<TokenId, Option<String>>,
     /// What the balancer of a [control](Self::control) knows of the backends; `None`: it finds out by itself.
     backends: Option<Backends>,
 }
@@ -103,15 +95,14 @@ impl SimWorld {
         let promises = machines.promises();
         let mut world = Self {
             clients: Clients::new(machines.front_end()),
-            under_way: IndexMap::new(),
+            seats: 0,
+            longest: AWAIT_LIMIT,
             machines,
             engine,
             journal,
             header: Header { seed, balancer: spec, topology, promises },
             clock,
             world: Name::from("world"),
-            started: BTreeSet::new(),
-            tokens: BTreeMap::new(),
             backends: None,
         };
         // Everybody listens before the first client comes.
@@ -147,7 +138,7 @@ impl SimWorld {
     /// A client's user agent and its host's network, for load that no script plays: spawn there what
     /// calls [`Client::request`], and drive the [`engine`](Self::engine). It is noted like any other.
     pub fn client(&self, name: &Name) -> Option<(Client<SimNet>, SimNet)> {
-        self.clients.seat(name).ok().map(|seat| (seat.client.clone(), seat.net.clone()))
+        self.clients.client(name).ok().cloned().zip(self.clients.net(name).ok().cloned())
     }
 
     /// Takes the events noted so far, which the trace at the end then lacks: long runs of load would
@@ -163,12 +154,15 @@ impl SimWorld {
     fn act(&mut self, action: Action) -> Result<Outcome, WorldError> {
         match action {
             Action::AddClient(spec) => self.add_client(spec),
-            Action::Start { id, request } => self.start(id, &request),
+            Action::Start { id, request } => {
+                self.clients.start(id, &request, &self.machines, &*self.clock).map(|()| Outcome::Done)
+            }
             Action::Await(id) => self.wait_for(id),
+            Action::Crowd(crowd) => self.start_crowd(&crowd),
             Action::Advance(time) => self.advance(time),
             Action::AwaitChecks(wait) => self.act(Action::Advance(wait.over(&self.header.promises))),
             Action::Disconnect(name) => {
-                self.clients.seat(&name)?.client.disconnect();
+                self.clients.client(&name)?.disconnect();
                 // The close is under way, and recorded, when the action is over.
                 self.run(|engine| engine.advance(Duration::ZERO)).map(|()| Outcome::Done)
             }
@@ -183,36 +177,28 @@ impl SimWorld {
     }
 
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
-        if self.clients.has(&spec.name) || self.machines.address(&spec.name).is_some() {
-            return Err(WorldError::Duplicate(spec.name.to_string()));
-        }
+        let host = addresses::HOST_HEADER;
+        self.clients.check(&spec, &self.machines, host)?;
+        spec.port.map_or(Ok(()), SimNet::check_port).map_err(invalid)?;
+        let net = match &spec.at {
+            Some(at) => self.clients.net(at)?.clone(),
+            None => {
+                let host = self.engine.add_host(addresses::client(self.seats)?).map_err(invalid)?;
+                self.engine.net(host)
+            }
+        };
+        self.seats += usize::from(spec.at.is_none());
+        let own = spec.port.map_or(Ok(net.clone()), |port| net.from_port(port)).map_err(invalid)?;
         let env = self.envs().of(&spec.name);
-        self.clients.add(&mut self.engine, spec, env, &self.machines)?;
+        self.clients.add(NewClient { spec, env, net, own, host: host.to_owned() }, &self.machines);
         Ok(Outcome::Done)
     }
 
-    fn start(&mut self, id: RequestId, spec: &RequestSpec) -> Result<Outcome, WorldError> {
-        if self.started.contains(&id) {
-            return Err(WorldError::IdTaken(id.to_string()));
-        }
-        if self.under_way.len() == MAX_UNDER_WAY {
-            return Err(invalid(StepProblem::TooManyUnderWay));
-        }
-        let seat = self.clients.seat(&spec.client)?;
-        let (client, net) = (&seat.client, seat.net.clone());
-        let credentials = self.credentials(&seat.spec);
-        self.started.insert(id);
-        let (sender, receiver) = oneshot::channel();
-        // Made here and not in the task, so that it is the request of the user who is at the client now.
-        let request = client.request(id, spec, credentials);
-        {
-            use stickler_net::Net as _;
-            net.spawn(async move {
-                // Nobody waits where the script ended without asking.
-                let _ = sender.send(request.await);
-            });
-        }
-        self.under_way.insert(id, receiver);
+    fn start_crowd(&mut self, crowd: &CrowdSpec) -> Result<Outcome, WorldError> {
+        self.clients.start_crowd(crowd, self.header.seed, &self.machines, &*self.clock)?;
+        // Twice the pause is the longest that is drawn.
+        let time = (AWAIT_LIMIT + crowd.think * 2).saturating_mul(crowd.requests);
+        self.longest = self.longest.max(time);
         Ok(Outcome::Done)
     }
 
@@ -249,47 +235,24 @@ impl SimWorld {
         )))
     }
 
-    fn credentials(&self, spec: &ClientSpec) -> Credentials {
-        match &spec.identity {
-            None => Credentials::None,
-            Some(identity) if self.machines.would_accept(identity, &*self.clock) => Credentials::Valid,
-            Some(_) => Credentials::Wrong,
-        }
-    }
-
     fn wait_for(&mut self, id: RequestId) -> Result<Outcome, WorldError> {
-        let receiver = self.under_way.shift_remove(&id).ok_or(WorldError::NotStarted(id))?;
-        match self.run(|engine| engine.run_until(receiver, AWAIT_LIMIT))? {
+        let (answer, longest) = (self.clients.answer(id)?, self.longest);
+        match self.run(|engine| engine.run_until(answer, longest))? {
             Ok(answer) => Ok(Outcome::Answered(Box::new(answer))),
             Err(_) => Err(WorldError::Invalid(format!("the client of {id} was ended before its request was"))),
         }
     }
 
     fn make_token(&mut self, id: TokenId, name: &Name) -> Result<Outcome, WorldError> {
-        if self.tokens.contains_key(&id) {
-            return Err(WorldError::IdTaken(id.to_string()));
-        }
-        let seat = self.clients.seat(name)?;
-        let (client, net) = (seat.client.clone(), seat.net.clone());
-        let (sender, token) = oneshot::channel();
-        {
-            use stickler_net::Net as _;
-            net.spawn(async move {
-                // Nobody waits where the script ended meanwhile.
-                let _ = sender.send(client.first_token().await);
-            });
-        }
-        let token = self.run(|engine| engine.run_until(token, AWAIT_LIMIT))?;
-        let token = token.ok().flatten();
-        self.tokens.insert(id, token.clone());
+        let token = self.clients.make_token(id, name)?;
+        let token = self.run(|engine| engine.run_until(token, AWAIT_LIMIT))?.ok().flatten();
+        self.clients.keep_token(id, token.clone());
         Ok(Outcome::Token(token))
     }
 
     fn send_raw(&mut self, spec: &RawSpec) -> Result<Outcome, WorldError> {
-        let seat = self.clients.seat(&spec.client)?;
-        let bytes = spec.resolve(|id| self.tokens.get(&id).and_then(Option::as_deref))?;
-        let answer = seat.send_raw(bytes, spec.patience);
-        let bytes = self.run(|engine| engine.run_until(answer, AWAIT_LIMIT))?.unwrap_or_default();
+        let bytes = self.clients.send_raw(spec)?;
+        let bytes = self.run(|engine| engine.run_until(bytes, AWAIT_LIMIT))?.unwrap_or_default();
         for answer in raw_answers(&bytes) {
             self.journal.record(&spec.client, answer);
         }
@@ -365,7 +328,7 @@ impl SimWorld {
         if let Some(ip) = self.machines.address(name) {
             return Ok(ip);
         }
-        self.clients.address(name).ok_or_else(|| {
+        self.clients.net(name).map(SimNet::ip).map_err(|_| {
             let known = self.machines.names().chain(self.clients.names()).map(Name::to_string).collect();
             WorldError::Unknown { kind: "host or client", name: name.to_string(), known }
         })
@@ -424,10 +387,8 @@ impl World for SimWorld {
     }
 
     fn finish(mut self: Box<Self>) -> Trace {
-        for (&request, answer) in &mut self.under_way {
-            if matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-                self.journal.record(&self.world, What::RequestAbandoned { request });
-            }
+        for request in self.clients.unfinished() {
+            self.journal.record(&self.world, What::RequestAbandoned { request });
         }
         self.clients.disconnect();
         // The trace is complete without the last closes, should a task have panicked over them.

@@ -244,7 +244,7 @@ impl Acceptor {
             state: Some(NegState::AcceptIncomplete),
             supported_mech: session.first.then(|| session.mechanism.oid()),
             response_token: accepted.reply.as_deref(),
-            mech_list_mic: Some(&mic),
+            mech_list_mic: mic.as_deref(),
         }
         .encode();
         self.state = State::AwaitingMic(session, accepted);
@@ -281,9 +281,9 @@ struct Turn<'a> {
 /// The end of an NTLM handshake: with the AV flag of a MIC, or where NTLM was not the first choice, the
 /// list of mechanisms must be signed too; otherwise a signature is checked where it is sent.
 fn conclude_ntlm(session: Option<&Session>, done: Box<ntlm::acceptor::Authenticated>, mic: Option<&[u8]>) -> Step {
-    // A guest or null session has no key in common with the server.
-    let keyed = !done.guest && !done.anonymous;
     let key = MicKey::Ntlm(done.flags, done.session_key);
+    // A guest or null session has no key in common with the server.
+    let keyed = !done.guest && !done.anonymous && key.signs();
     let required = |session: &Session| keyed && (session.mic_required || done.mic);
     let mic = mic.filter(|_| keyed);
     let token = match check_mic(session, key, mic, required) {
@@ -332,7 +332,7 @@ fn check_mic(
         }
         (Some(session), Some(mic)) => {
             let good = key.verify(Sender::Initiator, &session.mech_types, mic);
-            if good { Ok(Some(key.sign(Sender::Acceptor, &session.mech_types))) } else { Err(Refusal::BadMic) }
+            if good { Ok(key.sign(Sender::Acceptor, &session.mech_types)) } else { Err(Refusal::BadMic) }
         }
     }
 }

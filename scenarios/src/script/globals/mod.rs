@@ -2,11 +2,13 @@
 //!
 //! * [`mod@sites`]: describe the site.
 //! * [`mod@clients`]: add clients.
+//! * [`mod@crowds`]: clients that ask at the same time.
 //! * this module: time, faults, what was counted and logged, expectations.
 
 #![expect(clippy::unnecessary_wraps, reason = "Starlark wants a Result of every function")]
 
 mod clients;
+mod crowds;
 mod sites;
 
 use std::time::Duration;
@@ -34,6 +36,7 @@ use super::site::one_of;
 use super::values::{Body, Pending, Response};
 
 pub(super) use clients::clients;
+pub(super) use crowds::crowds;
 pub(super) use sites::{MAX_REASON, sites};
 
 /// The changes that health checks notice, as a script names them.
@@ -268,7 +271,7 @@ fn fault(eval: &Evaluator<'_, '_, '_>, fault: Fault) -> starlark::Result<NoneTyp
 }
 
 /// A timer that a script gives in seconds: never nothing, which would switch it off or act at once.
-fn timer(argument: &'static str, seconds: f64, most: Duration) -> Result<Duration, ScriptError> {
+pub(super) fn timer(argument: &'static str, seconds: f64, most: Duration) -> Result<Duration, ScriptError> {
     let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| (MIN_TIMER..=most).contains(time));
     time.ok_or_else(|| ScriptError::Timer { argument, given: seconds.to_string(), high: most.as_secs() })
 }
@@ -284,7 +287,7 @@ fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
     })
 }
 
-fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {
+pub(super) fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {
     let number = u64::try_from(given).ok().filter(|number| (low..=high).contains(number));
     number.ok_or_else(|| ScriptError::OutOfRange { argument, given: given.to_string(), low, high })
 }

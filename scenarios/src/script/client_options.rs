@@ -1,0 +1,154 @@
+//! What a script can say of a client, whatever its kind.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use starlark::values::dict::DictRef;
+use starlark::values::float::UnpackFloat;
+use starlark::values::{UnpackValue, Value};
+use stickler_model::agent::Agent;
+use stickler_model::bounds::{MAX_PATIENCE, MAX_TIME, MAX_TIMER};
+use stickler_model::topology::Http2;
+use stickler_model::{ClientSpec, Identity, Name, Profile, Topology};
+
+use super::errors::ScriptError;
+use super::globals::{in_range, timer};
+use super::site::{HTTP2, identity, one_of};
+use super::values::Client;
+
+/// The options of a client: those that were not given are as its kind has them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ClientOptions {
+    /// Who sits at the client: `Some(None)` is nobody; `None`: the user of the client's own name.
+    user: Option<Option<String>>,
+    /// The password that is typed; `None`: the directory's.
+    password: Option<String>,
+    close_after_first_401: bool,
+    cookies: Option<bool>,
+    at: Option<Name>,
+    port: Option<u16>,
+    no_kerberos: bool,
+    delegates: bool,
+    clock_skew: i64,
+    host: Option<String>,
+    http2: Http2,
+    patience: Option<Duration>,
+    keep_alive: Option<Duration>,
+}
+
+impl ClientOptions {
+    /// The names of the options.
+    const NAMES: [&str; 13] = [
+        "user",
+        "password",
+        "close_after_first_401",
+        "cookies",
+        "at",
+        "port",
+        "kerberos",
+        "delegates",
+        "clock_skew",
+        "host",
+        "http2",
+        "patience",
+        "keep_alive",
+    ];
+
+    /// Reads named arguments.
+    pub(super) fn read(given: &DictRef<'_>) -> Result<Self, ScriptError> {
+        let mut options = Self::default();
+        for (name, value) in given.iter() {
+            options.take(&name.to_str(), value)?;
+        }
+        match &options {
+            Self { user: Some(None), password: Some(_), .. } => Err(ScriptError::PasswordOfNobody),
+            _ => Ok(options),
+        }
+    }
+
+    fn take(&mut self, name: &str, value: Value<'_>) -> Result<(), ScriptError> {
+        match name {
+            "user" if value.is_none() => self.user = Some(None),
+            "user" => self.user = Some(Some(unpack("the name of a user, or None", value)?)),
+            "password" => self.password = Some(unpack("a password", value)?),
+            "close_after_first_401" => self.close_after_first_401 = truth(value)?,
+            "cookies" => self.cookies = Some(truth(value)?),
+            "at" => self.at = Some(unpack::<&Client>("a client", value)?.name()),
+            "port" => self.port = Some(in_range("port", whole(value)?, 1024, 65_535)? as u16),
+            "kerberos" => self.no_kerberos = !truth(value)?,
+            "delegates" => self.delegates = truth(value)?,
+            "clock_skew" => {
+                self.clock_skew = whole(value)?;
+                in_range("clock_skew, either way", self.clock_skew.saturating_abs(), 0, MAX_TIME.as_secs())?;
+            }
+            "host" => self.host = Some(unpack("what the client calls the site", value)?),
+            "http2" => self.http2 = one_of("way with HTTP/2", &value.to_str(), &HTTP2)?,
+            "patience" => self.patience = Some(timer("patience", seconds(value)?, MAX_PATIENCE)?),
+            "keep_alive" => self.keep_alive = Some(timer("keep_alive", seconds(value)?, MAX_TIMER)?),
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+
+    /// Returns the first of these options that was given: those that only make sense for one client.
+    pub(super) fn is_for_one(&self) -> Option<&'static str> {
+        let given =
+            [("user", self.user.is_some()), ("password", self.password.is_some()), ("port", self.port.is_some())];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// Returns who sits at the client of this name.
+    pub(super) fn identity(&self, topology: &Topology, name: &Name) -> Result<Option<Identity>, ScriptError> {
+        let user = match &self.user {
+            None => name.as_str(),
+            Some(None) => return Ok(None),
+            Some(Some(user)) => user,
+        };
+        identity(topology, user, self.password.clone()).map(Some)
+    }
+
+    /// Returns the client of this name, at which somebody sits.
+    pub(super) fn spec(&self, name: Name, agent: Agent, identity: Option<Identity>) -> ClientSpec {
+        let profile = Profile::of(agent);
+        let (close_after_first_401, cookies) = (self.close_after_first_401, self.cookies.unwrap_or(profile.cookies));
+        ClientSpec {
+            at: self.at.clone(),
+            port: self.port,
+            no_kerberos: self.no_kerberos,
+            delegates: self.delegates,
+            clock_skew: self.clock_skew,
+            host: self.host.clone(),
+            http2: self.http2,
+            patience: self.patience,
+            keep_alive: self.keep_alive,
+            ..ClientSpec::new(name, Profile { close_after_first_401, cookies, ..profile }, identity)
+        }
+    }
+}
+
+fn unknown(name: &str) -> ScriptError {
+    let known = ClientOptions::NAMES.map(str::to_owned).to_vec();
+    ScriptError::Unknown { kind: "option of a client called", given: name.to_owned(), known }
+}
+
+fn truth(value: Value<'_>) -> Result<bool, ScriptError> {
+    unpack("True or False", value)
+}
+
+fn whole(value: Value<'_>) -> Result<i64, ScriptError> {
+    unpack("a whole number", value)
+}
+
+fn seconds(value: Value<'_>) -> Result<f64, ScriptError> {
+    unpack::<UnpackFloat>("a number of seconds", value).map(|seconds| seconds.0)
+}
+
+/// Unpacks a value of which a script's user is told by this name.
+pub(super) fn unpack<'v, T>(expected: &'static str, value: Value<'v>) -> Result<T, ScriptError>
+where
+    T: UnpackValue<'v>,
+    T::Error: Display,
+{
+    let found = || ScriptError::Type { expected, found: value.to_repr() };
+    T::unpack_value_impl(value).ok().flatten().ok_or_else(found)
+}
