@@ -18,7 +18,9 @@ use stickler_lb_core::policy::pin::{
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey, SelectRule};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp, texts};
+use stickler_lb_core::{
+    FlowIdle, FlowIdleEnd, HeadRule, Hops, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp, texts,
+};
 
 /// Writes a mechanism as a profile and reads it back; what came of it, under the mechanism's own names.
 fn read_back(mechanism: &Mechanism) -> Mechanism {
@@ -142,6 +144,12 @@ fn every_field_of_the_rules_can_differ_from_its_default() {
             falls_back: true,
         },
         timers: Timers { client_idle: Some(Duration::from_secs(75)), answer: Duration::from_secs(30) },
+        head: Some(HeadRule {
+            field: Some(8_190),
+            whole: Some(32_768),
+            fields: Some(64),
+            status: StatusCode::BAD_REQUEST,
+        }),
         tls_drifts: true,
         ..Mechanism::l7_by("unusual", "", unusual())
     };
@@ -214,6 +222,14 @@ fn every_alternative_can_be_said() {
     all.push(Rules { none_left: NoneLeft::Status(StatusCode::GATEWAY_TIMEOUT), ..Rules::PLAIN });
     for lost in [Lost::Never, Lost::IdleRace, Lost::Idempotent] {
         all.push(Rules { retry: RetryRule { lost, ..RetryRule::SOUND }, ..Rules::PLAIN });
+    }
+    for rule in [
+        HeadRule { field: Some(8_190), ..HeadRule::NONE },
+        HeadRule { whole: Some(15_360), status: StatusCode::BAD_REQUEST, ..HeadRule::NONE },
+        HeadRule { fields: Some(100), ..HeadRule::NONE },
+    ] {
+        let mechanism = Mechanism { head: Some(rule), ..Mechanism::l7_by("alternative", "", Rules::PLAIN) };
+        assert_eq!(read_back(&mechanism), mechanism);
     }
     for rules in all {
         let mechanism = Mechanism::l7_by("alternative", "", rules);

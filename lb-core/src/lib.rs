@@ -43,5 +43,7 @@ pub use policy::l7::{
     Bond, Decision, DownstreamId, Edit, Exchange, Failure, FailureKind, Finish, L7Policy, Protocol, RequestHead,
     ResponseHead, Route, UpstreamId, Work,
 };
-pub use settings::{FlowIdle, FlowIdleEnd, Hops, Layer, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp};
+pub use settings::{
+    FlowIdle, FlowIdleEnd, HeadRule, Hops, Layer, Pipelining, ProxyProtocol, Timers, Upgrades, UpstreamHttp,
+};
 pub use text::{List, Text, texts};

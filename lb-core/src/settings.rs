@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+
+use crate::RuleError;
 
 /// The layer at which a mechanism works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,4 +127,91 @@ pub enum ProxyProtocol {
     V1,
     /// Binary (2.2).
     V2,
+}
+
+/// How long the head of a request may be, and what a longer one is answered. What is `None` is limited by the data plane
+/// alone, for its own safety.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRule {
+    /// The longest field in bytes: its name, a colon, a space and its value.
+    pub field: Option<u32>,
+    /// The longest head in bytes: the request line, each field, and the ends of their lines.
+    pub whole: Option<u32>,
+    /// The most fields.
+    pub fields: Option<u32>,
+    /// The answer to a request that is beyond any of these. The client's connection closes after it.
+    #[serde(with = "crate::status")]
+    pub status: StatusCode,
+}
+
+impl HeadRule {
+    /// No limit, and the status of RFC 6585 5.
+    pub const NONE: Self =
+        Self { field: None, whole: None, fields: None, status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
+
+    /// Whether a request is within the limits, whose request line is this long in bytes, without its end.
+    pub fn takes(&self, line: usize, headers: &HeaderMap) -> bool {
+        let within = |length: usize, most: Option<u32>| most.is_none_or(|most| length <= most as usize);
+        let lengths = || headers.iter().map(|(name, value)| name.as_str().len() + ": ".len() + value.len());
+        let ends = "\r\n".len() * (headers.len() + 2);
+        within(headers.len(), self.fields)
+            && lengths().all(|length| within(length, self.field))
+            && within(line + lengths().sum::<usize>() + ends, self.whole)
+    }
+
+    /// Checks that a request can be within it.
+    ///
+    /// # Errors
+    /// A limit is zero, or the answer is not a client's error.
+    pub fn check(&self) -> Result<(), RuleError> {
+        if [self.field, self.whole, self.fields].contains(&Some(0)) {
+            return Err(RuleError::Zero("the limit of a head"));
+        }
+        if !self.status.is_client_error() {
+            return Err(RuleError::Contradiction {
+                what: "a head that is too long",
+                other: "a status that is not of 4xx",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{AUTHORIZATION, HOST};
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_measured_as_it_came() {
+        let head = "GET / HTTP/1.1\r\nhost: x\r\nauthorization: NTLM TlRM\r\n\r\n";
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("x"));
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("NTLM TlRM"));
+        let takes = |rule: HeadRule| rule.takes("GET / HTTP/1.1".len(), &headers);
+        let (whole, field) = (head.len() as u32, "authorization: NTLM TlRM".len() as u32);
+        for (rule, taken) in [
+            (HeadRule::NONE, true),
+            (HeadRule { whole: Some(whole), ..HeadRule::NONE }, true),
+            (HeadRule { whole: Some(whole - 1), ..HeadRule::NONE }, false),
+            (HeadRule { field: Some(field), ..HeadRule::NONE }, true),
+            (HeadRule { field: Some(field - 1), ..HeadRule::NONE }, false),
+            (HeadRule { fields: Some(2), ..HeadRule::NONE }, true),
+            (HeadRule { fields: Some(1), ..HeadRule::NONE }, false),
+        ] {
+            assert_eq!(takes(rule), taken, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_takes_some_requests_and_blames_the_client_for_the_others() {
+        let rule = HeadRule { field: Some(8_190), status: StatusCode::BAD_REQUEST, ..HeadRule::NONE };
+        assert_eq!((rule.check(), HeadRule::NONE.check()), (Ok(()), Ok(())));
+        for wrong in [HeadRule { whole: Some(0), ..rule }, HeadRule { status: StatusCode::BAD_GATEWAY, ..rule }] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+    }
 }

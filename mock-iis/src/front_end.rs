@@ -19,13 +19,14 @@ use crate::answer::challenges;
 use crate::authn::{AuthConfig, AuthState, ConnectionAuth, Decision, Replays, RequestIdentity, Turn};
 use crate::authority::{AuthRequest, Authority};
 use crate::credentials::Presented;
-use crate::http_sys::HeadBounds;
+
+/// The longest token, in characters. It is the data plane that limits heads; a balancer is not http.sys.
+const TOKEN_LIMIT: usize = 64 * 1024;
 
 /// Authenticates the downstream connections of a balancer, which identifies them by numbers of its choice.
 pub struct FrontEndAuthenticator {
     authority: Authority,
     config: Arc<AuthConfig>,
-    head: HeadBounds,
     replays: Replays,
     /// The states of the connections, keyed by their numbers.
     connections: Lock<LruCache<u64, ConnectionAuth>>,
@@ -49,14 +50,14 @@ impl FrontEndAuthenticator {
     /// Creates an authenticator on `net`, which remembers up to
     /// [`ServerLimits::sessions`](crate::ServerLimits::sessions) connections.
     pub fn new<N: Net>(net: &N, env: Env, site: Arc<WebSite>) -> Self {
-        let (config, head, capacity) = (Arc::clone(&site.auth), site.head, site.limits.sessions);
+        let (config, capacity) = (Arc::clone(&site.auth), site.limits.sessions);
         let authority = Authority::new(net, env, site);
-        Self { authority, config, head, replays: Replays::default(), connections: Lock::new(LruCache::new(capacity)) }
+        Self { authority, config, replays: Replays::default(), connections: Lock::new(LruCache::new(capacity)) }
     }
 
     /// Authenticates a request on a downstream connection.
     pub async fn authenticate(&self, connection: u64, headers: &HeaderMap) -> AuthOutcome {
-        let presented = Presented::read(headers, self.head.field);
+        let presented = Presented::read(headers, TOKEN_LIMIT);
         if presented == Presented::Unacceptable {
             return AuthOutcome::Refused { status: StatusCode::BAD_REQUEST, challenges: Vec::new() };
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use stickler_model::BalancerSpec;
+use stickler_model::{BalancerSpec, Event, What};
 use stickler_oracle::{Cited, Failure, Grade, Party, Requirement, Verdict};
 use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, run};
@@ -383,5 +383,35 @@ fn two_clients_that_hold_one_port_at_once_are_the_scripts() {
     for balancer in ["l4-nat", "l4-splice", "pin-on-401", "shared-pool"] {
         assert_eq!(blame(&script(""), balancer, Hs1), (NotExercised, vec![Script]), "{balancer}");
         assert_eq!(blame(&script("nobody.disconnect()"), balancer, Hs1).1, [], "{balancer}: one after the other");
+    }
+}
+
+#[test]
+fn each_product_refuses_the_heads_that_are_beyond_its_limits_with_its_status() {
+    let script = include_str!("../scripts/claims/who-refuses-long-heads.star");
+    // Alice in no group, bob in 250, carol in 500, dave in 900, and dave by NTLM.
+    for (balancer, expected) in [
+        ("l4-nat", [200; 5]),
+        ("pin-on-401", [200; 5]),
+        ("nginx-ntlm-module", [200, 400, 400, 400, 200]),
+        ("haproxy-safe", [200, 200, 400, 400, 200]),
+        ("httpd", [200, 400, 400, 400, 200]),
+        ("varnish-pipe", [200, 400, 400, 400, 200]),
+        // Each request has a connection of its own, over which NTLM gets nobody in.
+        ("lighttpd", [200, 431, 431, 431, 401]),
+        ("iis-arr", [200, 200, 400, 400, 200]),
+        ("aws-alb", [200, 200, 400, 400, 200]),
+        ("yarp", [200, 200, 200, 431, 200]),
+        ("envoy", [200; 5]),
+        ("squid", [200; 5]),
+        ("caddy", [200; 5]),
+    ] {
+        let run = play(script, balancer);
+        let ended = |event: &Event| match event.what {
+            What::RequestEnded { status, .. } => status,
+            _ => None,
+        };
+        let statuses: Vec<u16> = run.trace.unwrap().events.iter().filter_map(ended).collect();
+        assert_eq!(statuses, expected, "{balancer}");
     }
 }

@@ -32,6 +32,8 @@ impl DataPlane {
             service.passive = mechanism.passive;
             service.pipelining = mechanism.pipelining;
             service.hops = mechanism.hops;
+            service.limits = service.limits.reading(mechanism.head);
+            service.head = mechanism.head;
             service.limits.idle = mechanism.timers.client_idle;
             service.limits.answer = mechanism.timers.answer;
             service.tls_drifts = mechanism.tls_drifts;

@@ -12,7 +12,7 @@ use stickler_lb_core::policy::composed::{Composed, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, PerConnection};
 use stickler_lb_core::policy::select::SelectRule;
 use stickler_lb_core::{
-    Farm, FlowIdle, Hops, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text, Timers,
+    Farm, FlowIdle, HeadRule, Hops, L4Policy, L7Policy, Layer, Pipelining, ProxyProtocol, RuleError, Text, Timers,
 };
 use stickler_model::{BalancerSpec, Entropy};
 
@@ -47,6 +47,8 @@ pub struct Mechanism {
     pub timers: Timers,
     /// What becomes of idle connections at L4; `None`: nothing. At L7 without meaning.
     pub flow_idle: Option<FlowIdle>,
+    /// How long the head of a request may be, at L7; `None`: the data plane's own limits alone.
+    pub head: Option<HeadRule>,
     /// A defect: connections dedicated to a client have lost the authority that they should trust
     /// (the HTTP data plane's `tls_drifts`).
     pub tls_drifts: bool,
@@ -118,6 +120,7 @@ impl Mechanism {
             hops: Hops::default(),
             timers: Timers::default(),
             flow_idle: None,
+            head: None,
             tls_drifts: false,
             defects: Vec::new(),
         }

@@ -12,7 +12,7 @@ use stickler_lb_core::policy::pool::{Order, PoolRule, Share};
 use stickler_lb_core::policy::select::{Algorithm, HashKey};
 use stickler_lb_core::policy::workers::{Landing, WorkerRule};
 
-use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Timers, Upgrades, UpstreamHttp};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, HeadRule, Hops, Timers, Upgrades, UpstreamHttp};
 
 use super::{Citation, Evidence, Fact, Profile};
 use crate::mechanism::Kind;
@@ -57,6 +57,9 @@ pub(super) fn explain(profile: &Profile) -> String {
     if tunnels {
         told.say("What comes after a client connection's first request passes unread", &["tunnels"]);
     }
+    if let Some(rule) = mechanism.head {
+        told.say(&heads(rule), &["head.field", "head.whole", "head.fields", "head.status"]);
+    }
     health(&mut told, profile);
     let _ = write!(told.text, "\n\nFor NTLM: {meaning}\n");
     for note in &profile.notes {
@@ -84,6 +87,17 @@ fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
         let text = format!("A connection that carries nothing for {} s {becomes}", after.as_secs_f64());
         told.say(&text, &["idle", "on_idle"]);
     }
+}
+
+/// How long a head may be, and what becomes of a longer one.
+fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
+    let limits = [
+        field.map(|most| format!("no field of more than {most} bytes")),
+        whole.map(|most| format!("no head of more than {most} bytes")),
+        fields.map(|most| format!("no more than {most} fields")),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    format!("It takes {}, and answers {} to more", limits.join(", "), status.as_u16())
 }
 
 /// The text so far, and the sources that it refers to by number.

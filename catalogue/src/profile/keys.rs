@@ -65,6 +65,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         hops,
         timers,
         flow_idle,
+        head,
         tls_drifts,
         defects,
     } = mechanism;
@@ -102,6 +103,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                     "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
                 ));
             }
+            read.head = connections::head_section(p, head)?;
             read.kind = Kind::Composed(Box::new(rules));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_lb_core::health::PassiveRule;
-use stickler_lb_core::{Control, Farm, Hops, L7Policy, Pipelining, ProxyProtocol};
+use stickler_lb_core::{Control, Farm, HeadRule, Hops, L7Policy, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
 use super::secure::UpstreamTls;
@@ -34,6 +34,8 @@ pub struct HttpProxyConfig {
     pub pipelining: Pipelining,
     /// What becomes of what HTTP says of connections.
     pub hops: Hops,
+    /// How long the head of a request may be, within [`Limits`]; `None`: they alone count.
+    pub head: Option<HeadRule>,
     /// TLS ends here: each downstream connection has to begin with it (after a PROXY protocol header, where one has to
     /// come), and by ALPN it speaks HTTP/2, where the [`ServerTls`] offers that. `None`: clients speak without.
     pub tls: Option<ServerTls>,
@@ -60,6 +62,7 @@ impl HttpProxyConfig {
             accept_proxy: false,
             pipelining: Pipelining::default(),
             hops: Hops::default(),
+            head: None,
             tls: None,
             upstream_tls: None,
             tls_drifts: false,
@@ -101,6 +104,21 @@ pub struct Limits {
     pub downstreams: usize,
     /// Upstream connections tried for one request.
     pub attempts: u32,
+}
+
+impl Limits {
+    /// The least that is read of a head where a rule limits it, in bytes: what is a little beyond the rule gets the answer that
+    /// the rule has for it, and not a 431.
+    const READ_BY_RULE: usize = 256 * 1024;
+
+    /// The same, with room for every head that the rule takes, and for twice as much.
+    #[must_use]
+    pub fn reading(self, rule: Option<HeadRule>) -> Self {
+        let Some(HeadRule { field, whole, fields, .. }) = rule else { return self };
+        let twice = |limit: Option<u32>| limit.map_or(0, |limit| 2 * limit as usize);
+        let head_bytes = [self.head_bytes, Self::READ_BY_RULE, twice(field), twice(whole)].into_iter().max();
+        Self { head_bytes: head_bytes.unwrap_or(self.head_bytes), fields: self.fields.max(twice(fields)), ..self }
+    }
 }
 
 impl Default for Limits {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickler_lb_core::{Hops, Pipelining, ProxyProtocol};
+use stickler_lb_core::{HeadRule, Hops, Pipelining, ProxyProtocol};
 use stickler_tls::ServerTls;
 
 use super::secure::Transports;
@@ -21,6 +21,7 @@ pub(super) struct Proxy<N> {
     pub(super) accepts: bool,
     pub(super) pipelining: Pipelining,
     pub(super) hops: Hops,
+    pub(super) head: Option<HeadRule>,
     /// By prior knowledge.
     pub(super) http2: bool,
     pub(super) tls: Option<ServerTls>,

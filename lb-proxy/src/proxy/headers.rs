@@ -9,11 +9,25 @@ use http::header::{
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Method, StatusCode, Version, request, response};
 use hyper::body::Body as _;
+use stickler_lb_core::HeadRule;
 
 use super::request_body::RequestBody;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Returns the status to answer with where the head of a request, as it came, is longer than the rule takes.
+pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option<StatusCode> {
+    let rule = rule?;
+    let target = match (parts.uri.authority(), parts.uri.scheme_str()) {
+        // The target of HTTP/2 and a proxy's client names the host.
+        (Some(authority), Some(scheme)) => scheme.len() + "://".len() + authority.as_str().len(),
+        _ => 0,
+    };
+    let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let line = parts.method.as_str().len() + target + path + "  HTTP/1.1".len();
+    (!rule.takes(line, &parts.headers)).then_some(rule.status)
+}
 
 /// Makes a client's request one that may go upstream, by HTTP/1.1 whatever it came by: origin form, one `Host`, framing
 /// of its own.
@@ -31,7 +45,8 @@ pub(super) fn prepare_request(parts: &mut request::Parts, body: &RequestBody, fi
     if hosts > 1 || (!named && parts.version >= Version::HTTP_11) {
         return Err(StatusCode::BAD_REQUEST);
     }
-    if parts.version >= Version::HTTP_2 {
+    let from_http2 = parts.version >= Version::HTTP_2;
+    if from_http2 {
         // HTTP/1.1 is counted as it is parsed.
         if parts.headers.len() > fields {
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -41,7 +56,11 @@ pub(super) fn prepare_request(parts: &mut request::Parts, body: &RequestBody, fi
     to_origin_form(parts)?;
     strip_hop_by_hop(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+    if from_http2 && body.is_end_stream() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
+        // The frames said that there is no body, and HTTP/1.1 says it so (RFC 9110 8.6); Envoy does it
+        // (`source/common/http/http1/codec_impl.cc`, `encodeHeadersBase`). http.sys answers 411 to what says nothing.
+        parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    } else if !body.is_end_stream() && body.size_hint().exact().is_none() {
         // Said outright, since the client side would take the body of a GET for none. RFC 9112 6.2: never both.
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -83,6 +83,7 @@ pub async fn serve_l7<N: Net>(net: N, listener: N::Listener, env: Env, service: 
         accepts: service.accept_proxy,
         pipelining: service.pipelining,
         hops: service.hops,
+        head: service.head,
         http2: service.http2,
         tls: service.tls,
         upstream_tls: service.upstream_tls.map(|tls| Transports::new(tls, service.tls_drifts)),

@@ -18,7 +18,7 @@ use super::lease::Lease;
 use super::peer::{Peer, view};
 use super::pipelining::head_end;
 use super::shell::{CloseSignal, Step};
-use super::upstream;
+use super::{headers, upstream};
 
 /// Serves one client's connection until either side is done with it.
 pub(super) async fn serve<N: Net, S>(arrival: Arrival<N>, mut stream: S)
@@ -33,6 +33,9 @@ where
         Some(Err(status)) => return refuse(&mut stream, status, limits).await,
         None => return,
     };
+    if let Some(status) = headers::too_long(&parts, proxy.head) {
+        return refuse(&mut stream, status, limits).await;
+    }
     let head = Arc::default();
     let peer = Peer { id, client, front, protocol: Protocol::Http1, head, upgraded: Arc::default() };
     let request = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use stickler_lb_proxy::Limits;
+use http::StatusCode;
+use stickler_lb_core::HeadRule;
+use stickler_lb_proxy::{HttpProxyConfig, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::peers::{Bed, PATIENCE, Reply, Server, ok};
+use crate::peers::{Bed, PATIENCE, Reply, Server, ok, service};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\nx";
 
@@ -28,6 +30,34 @@ async fn a_cookie_of_64_kib_is_431_and_one_that_fits_passes_whole() {
     let mut client = bed.client().await;
     assert_eq!(client.ask(&with_cookie(60 * 1024)).await.1, "1.1");
     assert!(server.seen()[0].head.len() > 60 * 1024);
+}
+
+#[tokio::test]
+async fn a_rule_for_heads_has_limits_and_an_answer_of_its_own() {
+    let field = HeadRule { field: Some(8_190), status: StatusCode::BAD_REQUEST, ..HeadRule::NONE };
+    let whole = HeadRule { whole: Some(100_000), status: StatusCode::PAYLOAD_TOO_LARGE, ..HeadRule::NONE };
+    let few = HeadRule { fields: Some(150), ..HeadRule::NONE };
+    let cookie = |length| format!("GET / HTTP/1.1\r\nHost: s\r\nCookie: c={}\r\n\r\n", "x".repeat(length));
+    let fields = |count| format!("GET / HTTP/1.1\r\nHost: s\r\n{}\r\n", "X: 1\r\n".repeat(count));
+    // `Cookie: c=` has ten bytes, and the head without its value 39.
+    for (rule, taken, refused, status) in [
+        (field, cookie(8_180), cookie(8_181), "HTTP/1.1 400"),
+        (whole, cookie(99_961), cookie(99_962), "HTTP/1.1 413"),
+        // What is beyond the data plane's own limit is answered as the rule says, too.
+        (field, cookie(8_180), cookie(200_000), "HTTP/1.1 400"),
+        (few, fields(149), fields(150), "HTTP/1.1 431"),
+    ] {
+        let server = Server::telling().await;
+        let limits = Limits::default().reading(Some(rule));
+        let service = HttpProxyConfig { head: Some(rule), limits, ..service("shared-pool", &[&server]) };
+        let bed = Bed::with_service(service).await;
+        let mut client = bed.client().await;
+        assert_eq!(client.ask(&taken).await.1, "1.1");
+        let (head, _) = client.ask(&refused).await;
+        assert!(head.starts_with(status) && head.contains("connection: close"), "{head}");
+        client.until_closed().await;
+        assert_eq!(server.seen().len(), 1, "no backend has seen it");
+    }
 }
 
 #[tokio::test]

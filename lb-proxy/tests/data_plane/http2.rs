@@ -206,6 +206,19 @@ async fn a_stream_goes_upstream_as_a_request_of_http_1_1() {
 }
 
 #[tokio::test]
+async fn a_post_without_a_body_says_so_upstream_and_a_get_says_nothing() {
+    let server = Server::telling().await;
+    let bed = bed("shared-pool", &[&server]).await;
+    let (mut client, _ended) = Client::to(&bed).await;
+    let post = Request::post("http://site.example/a").body(Whole(None)).unwrap();
+    assert_eq!(client.ask(post).await.unwrap().0, StatusCode::OK);
+    client.get("/").await;
+    let seen = server.seen();
+    assert!(seen[0].head.contains("\r\ncontent-length: 0\r\n"), "{}", seen[0].head);
+    assert!(!seen[1].head.contains("content-length"), "{}", seen[1].head);
+}
+
+#[tokio::test]
 async fn http_1_1_is_served_at_the_same_port() {
     let server = Server::telling().await;
     let bed = bed("shared-pool", &[&server]).await;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown};
 use stickler_lb_core::policy::per_connection::{self as flows, FlowsOnDown};
 use stickler_lb_core::policy::workers::{Landing, Turns, WorkerRule};
-use stickler_lb_core::{FlowIdle, FlowIdleEnd, Hops, Timers, Upgrades, UpstreamHttp};
+use stickler_lb_core::{FlowIdle, FlowIdleEnd, HeadRule, Hops, Timers, Upgrades, UpstreamHttp};
 use toml::de::DeValue;
 
 use super::super::port::{Port, Read};
@@ -145,4 +145,18 @@ pub(super) fn flow_idle<P: Port>(p: &mut P, rule: Option<FlowIdle>) -> Read<Opti
         (Some(after), Some(then)) => Ok(Some(FlowIdle { after, then })),
         _ => Err(p.wrong("`idle` and `on_idle` belong together")),
     }
+}
+
+pub(super) fn head_section<P: Port>(p: &mut P, rule: Option<HeadRule>) -> Read<Option<HeadRule>> {
+    p.section("head", "How long the head of a request may be. Without the section, Stickler's own limits count alone: 64 KiB and 100 fields, and 431.", rule, HeadRule::NONE, |p, rule| {
+        let HeadRule { field, whole, fields, status } = rule;
+        let rule = HeadRule {
+            field: p.key("field", "The longest field, in bytes: its name, a colon, a space and its value.", field)?,
+            whole: p.key("whole", "The longest head, in bytes: the request line, all fields, and the ends of their lines.", whole)?,
+            fields: p.key("fields", "The most fields.", fields)?,
+            status: p.or("status", "What a request is answered that is beyond a limit; its client's connection closes.", status, HeadRule::NONE.status)?,
+        };
+        rule.check().map_err(|error| p.wrong(&error.to_string()))?;
+        Ok(rule)
+    })
 }
