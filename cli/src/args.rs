@@ -40,7 +40,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     Serve(Serve),
-    /// Run a program, and kill it and all that it started when standard input ends. For `serve` alone.
+    /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
+    /// hand.
     #[cfg(unix)]
     #[command(hide = true)]
     Supervise(Supervise),
@@ -235,11 +236,11 @@ pub(crate) struct Serve {
 #[cfg(unix)]
 #[derive(Debug, Args)]
 pub(crate) struct Supervise {
-    /// A folder to remove when standard input ends.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) remove: Option<PathBuf>,
+    /// A folder to make, and to remove when standard input ends.
+    #[arg(long, value_name = "DIR", conflicts_with = "program", required_unless_present = "program")]
+    pub(crate) folder: Option<PathBuf>,
     /// The program.
-    pub(crate) program: OsString,
+    pub(crate) program: Option<OsString>,
     /// Its arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,

@@ -9,17 +9,28 @@ use crate::Failure;
 #[cfg(unix)]
 use crate::args::Supervise;
 
-/// Supervises a program that this one has started. An error's message goes where the program's own would.
+/// Supervises a program that this one has started, or keeps a folder for it. An error's message goes where the program's own would.
 #[cfg(unix)]
 pub(crate) fn supervise(arguments: &Supervise) -> ExitCode {
     use std::io::Write as _;
 
-    match stickler_wire::supervisor::supervise(arguments.remove.as_deref(), &arguments.program, &arguments.arguments) {
+    let (result, what) = match (&arguments.folder, &arguments.program) {
+        (Some(folder), _) => (
+            stickler_wire::supervisor::keep(folder).map(|()| 0),
+            format!("cannot keep the folder {}", folder.display()),
+        ),
+        (None, Some(program)) => {
+            let result = stickler_wire::supervisor::supervise(program, &arguments.arguments);
+            (result, format!("the program `{}` cannot run", program.display()))
+        }
+        // The arguments need one of the two.
+        (None, None) => return ExitCode::SUCCESS,
+    };
+    match result {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
-            let program = arguments.program.display();
             // Where even this cannot be written, the exit code has to do: that of a shell for what it cannot run.
-            let _ = writeln!(std::io::stderr(), "the program `{program}` cannot run: {error}");
+            let _ = writeln!(std::io::stderr(), "{what}: {error}");
             ExitCode::from(127)
         }
     }

@@ -14,6 +14,7 @@
 //! parent kills what is left of the group.
 //!
 //! * [`Supervisor`]: the parent's side: how a supervisor is started.
+//! * [`keep`]: the same for a folder, which goes when whoever needed it has gone.
 //! * [`supervise`]: the supervisor's side, which the program named there calls. `stickler` does so for a subcommand that
 //!   its help does not show.
 
@@ -33,8 +34,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// This program with these arguments. `--remove` and a folder, if there is one to be removed, `--`, what is to be supervised,
-    /// and its own arguments are added to them.
+    /// This program with these arguments. Either `--folder` and a folder to keep are added to them, or `--`, the program that is to
+    /// be supervised, and its own arguments.
     pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
@@ -43,24 +44,22 @@ impl Supervisor {
     /// pipe: taken and dropped, it ends the group, so it is to be kept as long as the program may run.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
-        self.command_of(program, None)
-    }
-
-    /// Returns the same for a program that has this folder for itself: the supervisor removes it where the parent has gone.
-    #[must_use]
-    pub fn command_in(&self, folder: &Path, program: &Path) -> Command {
-        let mut command = self.command_of(program, Some(folder));
-        command.current_dir(folder);
+        let mut command = self.own();
+        command.arg("--").arg(program);
         command
     }
 
-    fn command_of(&self, program: &Path, folder: Option<&Path>) -> Command {
+    /// Returns a command that makes a folder for as long as its standard input is open: [`keep`].
+    #[must_use]
+    pub fn keeping(&self, folder: &Path) -> Command {
+        let mut command = self.own();
+        command.arg("--folder").arg(folder).stdout(Stdio::piped());
+        command
+    }
+
+    fn own(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
-        if let Some(folder) = folder {
-            command.arg("--remove").arg(folder);
-        }
-        command.arg("--").arg(program).stdin(Stdio::piped());
+        command.args(&self.arguments).stdin(Stdio::piped());
         #[cfg(unix)]
         command.process_group(0);
         command
@@ -69,12 +68,12 @@ impl Supervisor {
 
 /// Runs a program until it ends, and returns its exit code (128 and the signal's number where a signal ended it, as
 /// shells have it). When standard input ends first, or with SIGHUP, SIGINT or SIGTERM, it kills its process group, this
-/// process included, and does not return; `folder` is removed before. The program itself has nothing on its standard input.
+/// process included, and does not return. The program itself has nothing on its standard input.
 ///
 /// # Errors
 /// The program cannot be started, this process does not lead a process group, or its standard input is no pipe.
 #[cfg(unix)]
-pub fn supervise(folder: Option<&Path>, program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
+pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if rustix::process::getpgrp() != rustix::process::getpid() {
@@ -88,14 +87,45 @@ pub fn supervise(folder: Option<&Path>, program: &OsString, arguments: &[OsStrin
         tokio::select! {
             biased;
             status = child.wait() => status.map(code),
-            () = parent.gone() => {
-                // Whoever made it can do so no more. What is not there any more needs no removal.
-                let _ = folder.map(std::fs::remove_dir_all);
-                kill_group()
-            }
+            () = parent.gone() => kill_group(),
         }
     })
 }
+
+/// Makes a folder that only this user can read, says so by a line on standard output, and removes it with all that is in it when
+/// standard input ends, or with SIGHUP, SIGINT or SIGTERM.
+///
+/// # Errors
+/// The folder cannot be made, or standard input is no pipe.
+#[cfg(unix)]
+pub fn keep(folder: &Path) -> io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut parent = Parent::on_standard_input()?;
+        std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+        // Whoever has gone by now reads nothing, and the folder is removed at once.
+        let _ = writeln!(io::stdout(), "made");
+        parent.gone().await;
+        // A program that is being killed may write for a moment yet.
+        for _ in 0..REMOVALS {
+            let _ = std::fs::remove_dir_all(folder);
+            tokio::time::sleep(BETWEEN_REMOVALS).await;
+            if !folder.exists() {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// How often a folder is removed that is there again, and the time in between.
+#[cfg(unix)]
+const REMOVALS: u32 = 20;
+#[cfg(unix)]
+const BETWEEN_REMOVALS: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Whoever started this process.
 #[cfg(unix)]

@@ -163,6 +163,8 @@ impl Net for SimNet {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        // On the heap once, and not moved from one wrapper into the next: such a future has kilobytes.
+        let task = Box::pin(task);
         let HostNet { shared, life, ip, ice, .. } = &*self.host;
         let (reporter, ip, ice) = (Arc::clone(shared), *ip, Arc::clone(ice));
         let task = shared.runtime.spawn(async move {

@@ -2,11 +2,12 @@
 //!
 //! * [`Product`]: what has to be known of a product, one file for each.
 //! * [`Installed`]: a product that was found on this machine.
-//! * `running.rs`: its process, and the folder that it has for itself.
+//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself.
 //!
 //! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `servers`
 //! (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for sockets and temporary files).
 
+mod folder;
 mod haproxy;
 mod nginx;
 mod running;

@@ -10,10 +10,10 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use stickler_lb_core::Backend;
 use stickler_model::escape;
 use stickler_net::{Net as _, TokioNet};
-use tempfile::TempDir;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::folder::Folder;
 use super::{Installed, ProductError};
 use crate::Supervisor;
 
@@ -33,7 +33,7 @@ pub(crate) struct Running {
     address: SocketAddr,
     // Dropped before the folder: what is still there may write into it.
     group: Option<Group>,
-    folder: TempDir,
+    folder: Folder,
     supervisor: Supervisor,
 }
 
@@ -54,8 +54,7 @@ impl Running {
         servers: &[Backend],
         supervisor: &Supervisor,
     ) -> Result<Self, ProductError> {
-        let folder =
-            TempDir::with_prefix("stickler-").map_err(|error| io("cannot make a folder for the run", error))?;
+        let folder = Folder::new(supervisor).map_err(|error| io("cannot make a folder for the run", error))?;
         let text = installed.configuration(address, servers, folder.path())?;
         let mut running = Self { installed, address, group: None, folder, supervisor: supervisor.clone() };
         let file = running.configuration();
@@ -88,9 +87,9 @@ impl Running {
         let output = || fs::File::options().create(true).append(true).open(&log);
         let output = output().and_then(|out| output().map(|error| (out, error)));
         let (out, error) = output.map_err(|error| io(&format!("cannot write {}", log.display()), error))?;
-        let mut command = self.supervisor.command_in(self.folder.path(), program);
+        let mut command = self.supervisor.command(program);
         command.args(product.arguments(&self.configuration(), self.folder.path()));
-        command.stdout(out).stderr(error).kill_on_drop(true);
+        command.stdout(out).stderr(error).current_dir(self.folder.path()).kill_on_drop(true);
         let child = command.spawn().map_err(|error| io(&format!("cannot start {}", program.display()), error))?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let Some(leader) = leader else { return Err(self.ended("ended at once")) };

@@ -1,0 +1,50 @@
+//! A folder that is there as long as a run needs it, and no longer, however the run ends.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use crate::Supervisor;
+
+/// A folder of a run. A process of its own makes it, and removes it when this one has dropped it, or has gone.
+pub(crate) struct Folder {
+    path: PathBuf,
+    keeper: Child,
+}
+
+impl Folder {
+    /// Makes a folder among the system's temporary ones.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn new(supervisor: &Supervisor) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let path = std::env::temp_dir().join(format!("stickler-{:016x}", u64::from_ne_bytes(random)));
+        let mut keeper = supervisor.keeping(&path).into_std().spawn()?;
+        let made = keeper.stdout.take().map(BufReader::new);
+        let mut line = String::new();
+        made.map(|mut made| made.read_line(&mut line)).transpose()?;
+        let folder = Self { path, keeper };
+        if line.is_empty() {
+            Err(io::Error::other(format!("cannot make {}", folder.path.display())))
+        } else {
+            Ok(folder)
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+        // Should somebody have killed the keeper. What is gone already cannot be removed.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
