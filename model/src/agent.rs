@@ -147,7 +147,7 @@ pub enum NtlmImplementation {
     Firefox,
     /// wget's own: NTLMv1.
     Wget,
-    /// Mono's own: NTLMv1.
+    /// Mono's own, and that of Perl's `Authen::NTLM`: NTLMv1.
     Mono,
     /// SSPI of Windows.
     Windows,
@@ -343,6 +343,12 @@ agents! {
         ntlm: NtlmImplementation::Mono,
         cookies: false,
         ..Agent::Wget.behaviour()
+    };
+    /// A Perl program on `LWP::UserAgent` with connections that are kept: as Mono, with NTLMv1 and LM responses after an anonymous
+    /// request (`LWP::Authen::Ntlm`, and `Authen::NTLM` 1.09, whose default is version 1).
+    Lwp, "lwp" => Behaviour {
+        product: "libwww-perl/6.68",
+        ..Agent::Mono.behaviour()
     };
     /// A Python program with `requests-kerberos`: the ticket goes without SPNEGO, after an anonymous request.
     ///

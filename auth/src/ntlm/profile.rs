@@ -119,8 +119,8 @@ impl NtlmProfile {
         }
     }
 
-    /// Returns the profile of Mono: NTLMv1 and LM responses (`Mono.Security.Protocol.Ntlm`, flags 0xB207 of which the names of
-    /// domain and workstation are left out here).
+    /// Returns the profile of Mono and of Perl's `Authen::NTLM`: NTLMv1 and LM responses (`Mono.Security.Protocol.Ntlm`, and
+    /// `NTLM.pm`: flags 0xB207 in both, of which the names of domain and workstation are left out here).
     pub fn mono() -> Self {
         Self { flags: NegotiateFlags(0x0000_8207), workstation: "WORKSTATION".into(), ..Self::wget() }
     }

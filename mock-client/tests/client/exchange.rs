@@ -249,6 +249,7 @@ fn the_tokens_prove_the_password_to_an_acceptor_that_asks_the_directory() {
         (Agent::CurlAnyauth, Ntlm, false),
         (Agent::Wget, Ntlm, false),
         (Agent::Mono, Ntlm, false),
+        (Agent::Lwp, Ntlm, false),
     ];
     for (name, scheme, mic) in agents {
         let agent = UserAgent::of(Profile::of(name));

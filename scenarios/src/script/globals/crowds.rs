@@ -113,14 +113,10 @@ fn start(
     let session = Session::of(eval);
     let given = UnpackListOrTuple::<&Client>::unpack_value_impl(who).ok().flatten();
     let count = match &given {
-        Some(clients) => in_range("the number of clients", clients.items.len() as i64, 1, MAX_CROWD as u64)?,
-        None => in_range(
-            "the number of clients",
-            unpack("a number of clients, or a list of them", who)?,
-            1,
-            MAX_CROWD as u64,
-        )?,
+        Some(clients) => i64::try_from(clients.items.len()).unwrap_or(i64::MAX),
+        None => unpack("a number of clients, or a list of them", who)?,
     };
+    let count = in_range("the number of clients", count, 1, MAX_CROWD as u64)?;
     let requests = in_range("requests", asked.requests, 1, MAX_UNDER_WAY as u64 / count)?;
     let clients = match given {
         Some(clients) => {
