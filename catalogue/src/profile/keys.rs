@@ -16,7 +16,7 @@ use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{SelectRule, Selection};
-use stickler_lb_core::{Hops, Layer, List, Pipelining, RuleError};
+use stickler_lb_core::{HeadRule, Hops, Layer, List, Pipelining, RuleError, Text};
 
 use self::alternatives::{By, CarriageWord, ConnectWord, ShareWord, hashed, selected, split_algorithm};
 use super::port::{Port, Read};
@@ -67,7 +67,8 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         tls_drifts,
         defects: _,
     } = mechanism;
-    let (kind, carriage, ends_authentication, pipelining, hops, head, tls_drifts) = match kind {
+    let plane = Plane { ends_authentication, pipelining, hops, head, tls_drifts };
+    let (kind, carriage, plane) = match kind {
         Kind::PerConnection(rules) => {
             let carriage = p.or(
                 "carriage",
@@ -75,40 +76,14 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
                 CarriageWord::from(carriage),
                 CarriageWord::SourceNat,
             )?;
-            (
-                Kind::PerConnection(flows(p, rules)?),
-                carriage.into(),
-                None,
-                Pipelining::InOrder,
-                Hops::default(),
-                None,
-                false,
-            )
+            (Kind::PerConnection(flows(p, rules)?), carriage.into(), Plane::default())
         }
         Kind::Composed(rules) => {
-            let ends = p.key(
-                "ends_authentication",
-                "The balancer authenticates clients itself, and names the user to the backends in this request field.",
-                ends_authentication,
-            )?;
-            let pipelining = p.or("pipelining", "A request that comes before the answer to the one before it waits, or, a defect, overtakes it on another connection.", pipelining, Pipelining::InOrder)?;
-            let drifts = p.or(
-                "tls_drifts",
-                "A defect: connections that are dedicated to a client have lost the authority that they should trust.",
-                tls_drifts,
-                false,
-            )?;
-            let hops = connections::hops(p, hops)?;
-            let rules = requests(p, *rules)?;
-            if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
-                return Err(p.wrong(
-                    "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
-                ));
-            }
-            let head = connections::head_section(p, head)?;
-            (Kind::Composed(Box::new(rules)), carriage, ends, pipelining, hops, head, drifts)
+            let (rules, plane) = reading_http(p, *rules, plane)?;
+            (Kind::Composed(Box::new(rules)), carriage, plane)
         }
     };
+    let Plane { ends_authentication, pipelining, hops, head, tls_drifts } = plane;
     let checks = p.section(
         "check",
         "Active health checks. Without the section there are none.",
@@ -135,6 +110,41 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         tls_drifts,
         ..mechanism
     })
+}
+
+/// What a mechanism at L7 says of the data plane that obeys it.
+#[derive(Default)]
+struct Plane {
+    ends_authentication: Option<Text>,
+    pipelining: Pipelining,
+    hops: Hops,
+    head: Option<HeadRule>,
+    tls_drifts: bool,
+}
+
+fn reading_http<P: Port>(p: &mut P, rules: Rules, plane: Plane) -> Read<(Rules, Plane)> {
+    let Plane { ends_authentication, pipelining, hops, head, tls_drifts } = plane;
+    let ends_authentication = p.key(
+        "ends_authentication",
+        "The balancer authenticates clients itself, and names the user to the backends in this request field.",
+        ends_authentication,
+    )?;
+    let pipelining = p.or("pipelining", "A request that comes before the answer to the one before it waits, or, a defect, overtakes it on another connection.", pipelining, Pipelining::InOrder)?;
+    let tls_drifts = p.or(
+        "tls_drifts",
+        "A defect: connections that are dedicated to a client have lost the authority that they should trust.",
+        tls_drifts,
+        false,
+    )?;
+    let hops = connections::hops(p, hops)?;
+    let rules = requests(p, rules)?;
+    if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
+        return Err(
+            p.wrong("a tunnel from the first request leaves nothing to pool or to pin: leave these sections out")
+        );
+    }
+    let head = connections::head_section(p, head)?;
+    Ok((rules, Plane { ends_authentication, pipelining, hops, head, tls_drifts }))
 }
 
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";
