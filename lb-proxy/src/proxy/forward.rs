@@ -56,10 +56,7 @@ pub(super) async fn forward<N: Net>(
     let (mut parts, body) = request.into_parts();
     let said = parts.headers.get(CONNECTION).filter(|_| proxy.hops.passes_connection).cloned();
     let mut body = RequestBody::new(body, &peer.head);
-    if let Some(status) = headers::too_long(&parts, proxy.head) {
-        return Ok(own_answer(status, &[], false, busy));
-    }
-    if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.shell.limits.fields) {
+    if let Err(status) = headers::prepare_request(&mut parts, &body, proxy.head, proxy.shell.limits.fields) {
         return Ok(own_answer(status, &[], false, busy));
     }
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|value| RequestId::parse(value.as_bytes()));

@@ -34,7 +34,15 @@ pub(super) fn too_long(parts: &request::Parts, rule: Option<HeadRule>) -> Option
 ///
 /// # Errors
 /// The status to answer with where it may not.
-pub(super) fn prepare_request(parts: &mut request::Parts, body: &RequestBody, fields: usize) -> Result<(), StatusCode> {
+pub(super) fn prepare_request(
+    parts: &mut request::Parts,
+    body: &RequestBody,
+    rule: Option<HeadRule>,
+    fields: usize,
+) -> Result<(), StatusCode> {
+    if let Some(status) = too_long(parts, rule) {
+        return Err(status);
+    }
     if parts.method == Method::CONNECT {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
