@@ -270,7 +270,7 @@ fn tgs_request(extra: u32) -> (Realm, Vec<u8>, TgsExchange, Key) {
     let tgt = cache.get(&PrincipalName::krbtgt(REALM), KerberosTime(0)).unwrap();
     let (request, waiting) =
         TgsExchange::start(&config, tgt, &PrincipalName::parse(SERVICE), extra, client_nonces(7), NOW);
-    (realm, request, waiting, tgt.key.clone())
+    (realm, request, waiting, tgt.key)
 }
 
 #[test]
