@@ -91,6 +91,7 @@ struct Connection {
     /// Where an answer of a server was received on it.
     answers: Vec<usize>,
     closed: Option<usize>,
+    http2: bool,
 }
 
 impl Connection {
@@ -143,6 +144,9 @@ impl<'t> Faults<'t> {
                 What::ClientReceived { connection, echoed: Some(_), .. } => {
                     faults.connections.entry((&seen.by, *connection)).or_default().answers.push(event);
                 }
+                What::ClientSecured { connection, http2, .. } => {
+                    faults.connections.entry((&seen.by, *connection)).or_default().http2 = *http2;
+                }
                 What::ClientClosed { connection, .. } => {
                     faults.connections.entry((&seen.by, *connection)).or_default().closed.get_or_insert(event);
                 }
@@ -193,15 +197,17 @@ impl<'t> Faults<'t> {
 
     /// Returns whether the client was to go on, after its last HTTP request, on another connection (as after HTTP_1_1_REQUIRED,
     /// RFC 9113 7), and sent nothing on it by the end: it opened one, or it tried to, since that of the last HTTP request was
-    /// closed before. Whichever server the other would have led to saw nothing of the request.
+    /// closed before, or a server received that by HTTP/2 and gave no answer. Whichever server the other would have led to saw
+    /// nothing of the request.
     fn ends_in_vain(&self, scope: &Scope<'_, 't>, request: &Request<'t>) -> bool {
         let requests = scope.requests;
         let Some((end, (sent, number, _))) = request.ended.zip(requests.sent(request).last()) else { return false };
-        let is_over = |closed| requests.at(closed) < requests.at(end.event);
+        let last = self.connections.get(&(request.client, number));
+        let over = last.and_then(|last| last.closed).is_some_and(|closed| requests.at(closed) < requests.at(end.event));
+        let refused = last.is_some_and(|last| last.http2) && requests.is_unanswered(request, sent);
         let opened = |(_, connection): (_, &Connection)| connection.is_in_vain_between(sent, end.event);
         let mut own = self.connections.range((request.client, 0)..=(request.client, u32::MAX));
-        let last = self.connections.get(&(request.client, number));
-        end.status.is_none() && (last.and_then(|last| last.closed).is_some_and(is_over) || own.any(opened))
+        end.status.is_none() && (over || refused || own.any(opened))
     }
 
     /// Returns whether nothing that the script broke can have kept the client from the balancer, the balancer from working,

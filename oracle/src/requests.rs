@@ -164,6 +164,20 @@ impl<'t> Requests<'t> {
         request.events.iter().filter_map(|&event| self.answer(event))
     }
 
+    /// Returns whether a server received an HTTP request of this request after this event, and answered none.
+    pub(crate) fn is_unanswered(&self, request: &Request<'t>, since: usize) -> bool {
+        let later = request.events.iter().filter(|&&event| event > since).map(|&event| self.what(event));
+        let mut received = false;
+        for what in later {
+            match what {
+                What::ServerReceived { .. } => received = true,
+                What::ServerAnswered { .. } => return false,
+                _ => {}
+            }
+        }
+        received
+    }
+
     /// Returns the event as a server's answer, or `None` if it is another kind of event.
     pub(crate) fn answer(&self, event: usize) -> Option<Answered<'t>> {
         let What::ServerAnswered {

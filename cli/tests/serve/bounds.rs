@@ -100,7 +100,7 @@ fn a_supervisor_ends_with_its_programs_status_and_output_while_its_parent_lives(
     let output = missing.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(127));
     assert!(
-        String::from_utf8_lossy(&output.stderr).starts_with("the command `/nonexistent/check` cannot run: No such")
+        String::from_utf8_lossy(&output.stderr).starts_with("the program `/nonexistent/check` cannot run: No such")
     );
     drop(pipe);
 }

@@ -11,7 +11,7 @@ use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
 use stickler_oracle::Requirement::{Hs1, Hs4, Hs7};
 
-use crate::trace_builder::{IIS1, IIS2, Route, Start, TraceBuilder};
+use crate::trace_builder::{ClientTls, IIS1, IIS2, Route, Start, TraceBuilder};
 
 /// Seconds in which the declared checks notice a return.
 const RISE: u64 = 5;
@@ -207,6 +207,29 @@ fn a_connection_that_nobody_opened_may_have_been_meant_for_any_backend() {
     assert_eq!(blame(true, 1), EXCUSED, "the second connection was refused");
     assert_eq!(blame(false, 1), VIOLATED, "the client still waits for iis1");
     assert_eq!(blame(true, 0), VIOLATED, "the client gave up waiting for iis1");
+}
+
+#[test]
+fn a_request_that_a_server_refused_by_http2_may_have_gone_on_to_any_backend() {
+    let blame = |http2: bool, received: bool, answered: bool| {
+        let mut trace = site();
+        trace.fault(Fault::Crash("iis2".into()));
+        trace.connect("alice", 1);
+        trace.secure(ClientTls { client: "alice", connection: 1, certificate: "iis1", http2 });
+        let id = trace.start("alice");
+        trace.send(id, 1, Leg::Anonymous);
+        if answered {
+            trace.serve(id, IIS1, Leg::Anonymous, 401, None);
+        } else if received {
+            trace.reach(id, IIS1, Leg::Anonymous);
+        }
+        trace.fail(id);
+        trace.blame(Hs1)
+    };
+    assert_eq!(blame(true, true, false), EXCUSED, "it is to be sent by HTTP/1.1, on a connection that came to nothing");
+    assert_eq!(blame(false, true, false), VIOLATED);
+    assert_eq!(blame(true, true, true), VIOLATED, "the answer was lost");
+    assert_eq!(blame(true, false, false), EXCUSED, "it may have been sent to iis2");
 }
 
 #[test]
