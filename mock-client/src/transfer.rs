@@ -144,6 +144,12 @@ impl<'a> Task<'a> {
         Ok(Self { template: Template::new(id, spec)?, spec, session, environment })
     }
 
+    /// Returns the kind of connection that the request uses at first. How a body is sent can be chosen for HTTP/1.1 only.
+    fn transport(&self) -> Transport {
+        let tls = self.environment.tls.as_ref().filter(|_| self.spec.sending == BodySending::default());
+        if tls.is_some_and(|tls| tls.may_multiplex()) { Transport::Shared } else { Transport::Exclusive }
+    }
+
     /// Begins the exchange on a connection.
     fn begin<S: Stream>(&self, exchange: &mut Exchange, connection: &Connection<S>, expects: Option<Scheme>) -> Step {
         let known = connection.known();
@@ -167,7 +173,7 @@ impl<N: Net> Shared<N> {
         let method = MethodKind::of(task.template.method());
         let exchange = Exchange::new(self.agent.clone(), task.session.initiator.clone(), method);
         let mut exchange = exchange.with_kerberos(self.service.is_some() && !task.environment.kdcs.is_empty());
-        let mut transport = self.transport(task);
+        let mut transport = task.transport();
         let mut connection = self.connection(task, transport).await?;
         let (mut step, mut last) = (task.begin(&mut exchange, &connection, self.expected(task)), None);
         loop {
@@ -254,13 +260,6 @@ impl<N: Net> Shared<N> {
         let (tickets, service) = (session.tickets.as_ref()?, self.service.as_ref()?);
         let mutual = self.agent.mutual.asks(self.delegates);
         tickets.ticket(&self.context(None), &environment.kdcs, service, self.delegates, mutual).await
-    }
-
-    /// Returns the kind of connection that a request uses at first. How a body is sent can be chosen for HTTP/1.1 only.
-    fn transport(&self, task: &Task<'_>) -> Transport {
-        let tls = task.environment.tls.as_ref().filter(|_| task.spec.sending == BodySending::default());
-        let multiplex = tls.is_some_and(|tls| tls.may_multiplex());
-        if multiplex { Transport::Shared } else { Transport::Exclusive }
     }
 
     /// Switches a request to HTTP/1.1. Closes the HTTP/2 connection if the client can have only one.
@@ -453,17 +452,15 @@ impl<N: Net> Shared<N> {
         if open.is_none() {
             open = self.pool.idle();
         }
-        match open {
-            Some(connection) => Ok(connection),
-            None => {
-                let first = self.pool.is_empty();
-                let connection = self.open(task, transport).await?;
-                if first && self.agent.preconnects && !connection.is_shared() && self.turn.is_none() {
-                    self.preconnect(task);
-                }
-                Ok(connection)
-            }
+        if let Some(connection) = open {
+            return Ok(connection);
         }
+        let first = self.pool.is_empty();
+        let connection = self.open(task, transport).await?;
+        if first && self.agent.preconnects && !connection.is_shared() && self.turn.is_none() {
+            self.preconnect(task);
+        }
+        Ok(connection)
     }
 
     /// Opens another connection beside the first, and keeps it for a request that needs one.

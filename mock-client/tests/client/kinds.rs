@@ -160,7 +160,7 @@ async fn extended_protection_lets_in_what_binds_to_the_certificate() {
         let change: fn(WebSite) -> WebSite = |site| site;
         let providers = vec![Provider::Negotiate, Provider::Ntlm];
         let tls = Some(ends(Meets::Servers, false));
-        let bench = Setup { client, site, change, providers, tls, ..Setup::of(Profile::of(agent)) }.start().await;
+        let bench = Setup { providers, site, change, tls, client, ..Setup::of(Profile::of(agent)) }.start().await;
         assert_eq!(bench.get(1).await.status, Some(expected), "{agent:?}, tickets: {kerberos}");
     }
 }
