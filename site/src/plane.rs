@@ -6,10 +6,6 @@ use stickler_lb_proxy::{HttpProxyConfig, SpliceConfig};
 use stickler_model::Entropy;
 
 /// A mechanism, ready to be served.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a world makes one at each start of a balancer, and takes it apart at once"
-)]
 pub enum DataPlane {
     /// By [`stickler_lb_proxy::serve_l7`].
     L7(HttpProxyConfig),

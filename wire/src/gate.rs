@@ -11,9 +11,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use stickler_net::{Listener, Stream};
+use stickler_net::{Listener, Net, Stream, TokioNet};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+/// A connection of the operating system.
+type Tcp = <TokioNet as Net>::Stream;
 
 /// What streams have to pass: open or closed, for all that were made with it.
 #[derive(Debug, Default)]
@@ -106,7 +108,7 @@ impl State {
 /// A connection that has to pass the gate of its host and that of its link.
 #[derive(Debug)]
 pub(crate) struct GatedStream {
-    inner: TcpStream,
+    inner: Tcp,
     host: Arc<Gate>,
     link: Arc<Gate>,
     /// Its numbers at both gates.
@@ -116,7 +118,7 @@ pub(crate) struct GatedStream {
 }
 
 impl GatedStream {
-    pub(crate) fn new(inner: TcpStream, host: Arc<Gate>, link: Arc<Gate>) -> Self {
+    pub(crate) fn new(inner: Tcp, host: Arc<Gate>, link: Arc<Gate>) -> Self {
         let (numbers, resets) = ((host.number(), link.number()), link.resets());
         Self { inner, host, link, numbers, resets }
     }
@@ -198,7 +200,7 @@ impl<L> GatedListener<L> {
     }
 }
 
-impl<L: Listener<Stream = TcpStream>> Listener for GatedListener<L> {
+impl<L: Listener<Stream = Tcp>> Listener for GatedListener<L> {
     type Stream = GatedStream;
 
     async fn accept(&self) -> io::Result<(GatedStream, SocketAddr)> {
@@ -216,7 +218,6 @@ impl<L: Listener<Stream = TcpStream>> Listener for GatedListener<L> {
 mod tests {
     use std::time::Duration;
 
-    use stickler_net::{Net as _, TokioNet};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::timeout;
 
@@ -225,7 +226,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(50);
 
     /// Both ends of a connection, of which the second has to pass these gates.
-    async fn pair(host: &Arc<Gate>, link: &Arc<Gate>) -> (TcpStream, GatedStream) {
+    async fn pair(host: &Arc<Gate>, link: &Arc<Gate>) -> (Tcp, GatedStream) {
         let listener = TokioNet.listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let listener = GatedListener::new(listener, Arc::clone(host), Arc::clone(link));

@@ -72,7 +72,7 @@ impl HostNet {
     }
 
     /// The same host, with connections from this port alone.
-    pub(crate) fn from_port(&self, port: u16) -> Self {
+    pub(crate) fn with_port(&self, port: u16) -> Self {
         let source = self.source.map(|source| SocketAddr::new(source.ip(), port));
         Self { source, ..self.clone() }
     }

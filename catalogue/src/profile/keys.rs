@@ -16,7 +16,7 @@ use stickler_lb_core::policy::per_connection::FlowRules;
 use stickler_lb_core::policy::persist::{CookieRule, Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pool::{Order, Overflow, PoolRule, Share};
 use stickler_lb_core::policy::select::{SelectRule, Selection};
-use stickler_lb_core::{Layer, List, Pipelining, RuleError};
+use stickler_lb_core::{Hops, Layer, List, Pipelining, RuleError};
 
 use self::alternatives::{By, CarriageWord, ConnectWord, ShareWord, hashed, selected, split_algorithm};
 use super::port::{Port, Read};
@@ -98,11 +98,7 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
             read.hops = connections::hops(p, hops)?;
             read.timers = connections::timers(p, timers)?;
             let rules = requests(p, *rules)?;
-            if read.hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
-                return Err(p.wrong(
-                    "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out",
-                ));
-            }
+            refuse_unused(p, read.hops, &rules)?;
             read.head = connections::head_section(p, head)?;
             read.kind = Kind::Composed(Box::new(rules));
         }
@@ -122,6 +118,15 @@ pub(super) fn mechanism<P: Port>(p: &mut P, mechanism: Mechanism) -> Read<Mechan
         health::passive,
     )?;
     Ok(read)
+}
+
+/// Refuses sections that nothing would be made of.
+fn refuse_unused<P: Port>(p: &P, hops: Hops, rules: &Rules) -> Read<()> {
+    if hops.tunnels && (rules.pool.is_some() || rules.pin.is_some()) {
+        let message = "a tunnel from the first request leaves nothing to pool or to pin: leave these sections out";
+        return Err(p.wrong(message));
+    }
+    Ok(())
 }
 
 const FAILS_OPEN: &str = "Whether every backend is taken for up while all are down.";

@@ -19,8 +19,7 @@ use super::values::Client;
 /// The options of a client: those that were not given are as its kind has them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ClientOptions {
-    /// Who sits at the client: `Some(None)` is nobody; `None`: the user of the client's own name.
-    user: Option<Option<String>>,
+    user: User,
     /// The password that is typed; `None`: the directory's.
     password: Option<String>,
     close_after_first_401: bool,
@@ -36,6 +35,17 @@ pub(super) struct ClientOptions {
     http2: Http2,
     patience: Option<Duration>,
     keep_alive: Option<Duration>,
+}
+
+/// Who sits at a client.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum User {
+    /// The user of the client's own name.
+    #[default]
+    Namesake,
+    /// This one.
+    Named(String),
+    Nobody,
 }
 
 impl ClientOptions {
@@ -65,15 +75,15 @@ impl ClientOptions {
             options.take(&name.to_str(), value)?;
         }
         match &options {
-            Self { user: Some(None), password: Some(_), .. } => Err(ScriptError::PasswordOfNobody),
+            Self { user: User::Nobody, password: Some(_), .. } => Err(ScriptError::PasswordOfNobody),
             _ => Ok(options),
         }
     }
 
     fn take(&mut self, name: &str, value: Value<'_>) -> Result<(), ScriptError> {
         match name {
-            "user" if value.is_none() => self.user = Some(None),
-            "user" => self.user = Some(Some(unpack("the name of a user, or None", value)?)),
+            "user" if value.is_none() => self.user = User::Nobody,
+            "user" => self.user = User::Named(unpack("the name of a user, or None", value)?),
             "password" => self.password = Some(unpack("a password", value)?),
             "close_after_first_401" => self.close_after_first_401 = truth(value)?,
             "closes_with_proof" => self.closes_with_proof = truth(value)?,
@@ -98,17 +108,20 @@ impl ClientOptions {
 
     /// Returns the first of these options that was given: those that only make sense for one client.
     pub(super) fn is_for_one(&self) -> Option<&'static str> {
-        let given =
-            [("user", self.user.is_some()), ("password", self.password.is_some()), ("port", self.port.is_some())];
+        let given = [
+            ("user", self.user != User::Namesake),
+            ("password", self.password.is_some()),
+            ("port", self.port.is_some()),
+        ];
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
     /// Returns who sits at the client of this name.
     pub(super) fn identity(&self, topology: &Topology, name: &Name) -> Result<Option<Identity>, ScriptError> {
         let user = match &self.user {
-            None => name.as_str(),
-            Some(None) => return Ok(None),
-            Some(Some(user)) => user,
+            User::Namesake => name.as_str(),
+            User::Nobody => return Ok(None),
+            User::Named(user) => user,
         };
         identity(topology, user, self.password.clone()).map(Some)
     }

@@ -180,12 +180,11 @@ impl SimWorld {
         let host = addresses::HOST_HEADER;
         self.clients.check(&spec, &self.machines, host)?;
         spec.port.map_or(Ok(()), SimNet::check_port).map_err(invalid)?;
-        let net = match &spec.at {
-            Some(at) => self.clients.net(at)?.clone(),
-            None => {
-                let host = self.engine.add_host(addresses::client(self.seats)?).map_err(invalid)?;
-                self.engine.net(host)
-            }
+        let net = if let Some(at) = &spec.at {
+            self.clients.net(at)?.clone()
+        } else {
+            let host = self.engine.add_host(addresses::client(self.seats)?).map_err(invalid)?;
+            self.engine.net(host)
         };
         self.seats += usize::from(spec.at.is_none());
         let own = spec.port.map_or(Ok(net.clone()), |port| net.from_port(port)).map_err(invalid)?;

@@ -15,6 +15,7 @@ use stickler_site::BALANCER;
 
 use super::{WireWorld, invalid};
 use crate::gate::Gate;
+use crate::products::Running;
 
 impl WireWorld {
     pub(super) fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
@@ -41,12 +42,9 @@ impl WireWorld {
 
     fn crash(&mut self, name: &Name) -> Result<(), WorldError> {
         let host = self.site.process(name)?;
-        match self.product_called(name) {
-            Some(_) => {
-                let product = self.product.as_mut();
-                product.map(|product| self.runtime.block_on(product.crash()));
-            }
-            None => self.hosts.switch_off(host),
+        match &mut self.product {
+            Some(product) if name.as_str() == BALANCER => self.runtime.block_on(product.crash()),
+            _ => self.hosts.switch_off(host),
         }
         self.settle();
         Ok(())
@@ -75,7 +73,7 @@ impl WireWorld {
 
     fn hang(&mut self, name: &Name, on: bool) -> Result<(), WorldError> {
         let host = self.site.process(name)?;
-        let up = self.product_called(name).map_or_else(|| self.hosts.is_up(host), |product| product.is_up());
+        let up = self.product_called(name).map_or_else(|| self.hosts.is_up(host), Running::is_up);
         if on && !up {
             return Err(WorldError::Invalid(format!("`{name}` is down: restart it before it can hang")));
         }
@@ -88,7 +86,7 @@ impl WireWorld {
     }
 
     /// The product, if this is its name.
-    fn product_called(&self, name: &Name) -> Option<&crate::products::Running> {
+    fn product_called(&self, name: &Name) -> Option<&Running> {
         self.product.as_ref().filter(|_| name.as_str() == BALANCER)
     }
 

@@ -190,12 +190,13 @@ impl WireWorld {
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
         let host = addresses::HOST_HEADER;
         self.clients.check(&spec, &self.site, host)?;
-        let net = match &spec.at {
-            Some(at) => self.clients.net(at)?.clone(),
-            None => HostNet::from_address(SocketAddr::new(addresses::client(self.seats)?, 0)),
+        let net = if let Some(at) = &spec.at {
+            self.clients.net(at)?.clone()
+        } else {
+            HostNet::from_address(SocketAddr::new(addresses::client(self.seats)?, 0))
         };
         self.seats += usize::from(spec.at.is_none());
-        let own = spec.port.map_or_else(|| net.clone(), |port| net.from_port(port));
+        let own = spec.port.map_or_else(|| net.clone(), |port| net.with_port(port));
         let env = self.hosts.env(&spec.name);
         self.clients.add(NewClient { spec, env, net, own, host: host.to_owned() }, &self.site);
         Ok(Outcome::Done)

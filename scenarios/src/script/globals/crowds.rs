@@ -118,17 +118,14 @@ fn start(
     };
     let count = in_range("the number of clients", count, 1, MAX_CROWD as u64)?;
     let requests = in_range("requests", asked.requests, 1, MAX_UNDER_WAY as u64 / count)?;
-    let clients = match given {
-        Some(clients) => {
-            if kind.is_some() || options != ClientOptions::default() {
-                return Err(ScriptError::CrowdOfClients);
-            }
-            clients.items.into_iter().map(Client::name).collect()
+    let clients = if let Some(clients) = given {
+        if kind.is_some() || options != ClientOptions::default() {
+            return Err(ScriptError::CrowdOfClients);
         }
-        None => {
-            let agent = kind.map_or(Ok(Agent::Browser), agent)?;
-            add(session, count as usize, agent, &options)?
-        }
+        clients.items.into_iter().map(Client::name).collect()
+    } else {
+        let agent = kind.map_or(Ok(Agent::Browser), agent)?;
+        add(session, count as usize, agent, &options)?
     };
     let spec = CrowdSpec { clients, first: RequestId(0), requests: requests as u32, think, path: asked.path };
     let users: Vec<_> = spec.clients.iter().map(|client| (client.clone(), session.user_at(client))).collect();
