@@ -353,6 +353,13 @@ mod tests {
     }
 
     #[test]
+    fn each_requirement_says_in_words_of_its_own_what_is_required() {
+        let texts: std::collections::BTreeSet<&str> = Requirement::all().map(Requirement::text).collect();
+        assert_eq!(texts.len(), Requirement::all().count());
+        assert!(texts.iter().all(|text| text.split(' ').count() > 4), "{texts:?}");
+    }
+
+    #[test]
     fn each_judging_function_begins_with_the_id_of_its_requirement() {
         macro_rules! names {
             ($($variant:ident { judge: $judge:path, $($rest:tt)* })*) => {

@@ -187,6 +187,21 @@ fn a_connection_on_which_nothing_was_sent_any_more_may_have_led_to_any_backend()
 }
 
 #[test]
+fn a_connection_that_the_client_opens_for_another_request_is_not_this_ones() {
+    let mut trace = site();
+    trace.fault(Fault::Hold("lb".into(), "iis2".into()));
+    trace.connect("alice", 1);
+    let first = trace.start("alice");
+    trace.send(first, 1, Leg::Negotiate);
+    trace.reach(first, IIS1, Leg::Negotiate);
+    trace.connect("alice", 2);
+    let second = trace.start("alice");
+    trace.send(second, 2, Leg::Negotiate);
+    trace.fail(first);
+    assert_eq!(trace.blame(Hs1), VIOLATED, "iis1 has the request, and its way is free");
+}
+
+#[test]
 fn a_connection_that_nobody_opened_may_have_been_meant_for_any_backend() {
     let blame = |closed: bool, seconds: u64| {
         let mut trace = site();

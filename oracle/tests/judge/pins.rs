@@ -71,7 +71,9 @@ fn fo4_is_not_put_to_the_test_where_nothing_was_pinned_or_lost_or_the_client_lef
     unpinned.exchange(id, IIS2, Leg::Anonymous, 401);
     let mut left = lost();
     left.close("alice", 1, Closed::Here);
-    for trace in [unpinned, pinned(), left] {
+    let mut idle = pinned();
+    idle.close("alice", 1, Closed::ByPeer);
+    for trace in [unpinned, pinned(), left, idle] {
         assert_eq!(trace.grade(Fo4), NotExercised);
     }
 }
