@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_kept_everywhere_is_shown_with_how_often_it_was_put_to_the_test() {
         let text = played("pin-on-authorization", "identity::", Settings::default());
-        assert!(text.contains("5 scenarios, all as they have to be"), "{text}");
+        assert!(text.contains("7 scenarios, all as they have to be"), "{text}");
         assert!(text.contains("\n  ID-1  kept, put to the test "), "{text}");
         assert!(text.contains("\n  HC-1  not put to the test"), "{text}");
         assert!(!text.contains("for example"), "{text}");

@@ -152,7 +152,14 @@ impl Installed {
         let wrong = |error| ProductError::Template { name: self.product.name(), error };
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(wrong)?);
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .keep_trailing_newline(true)
+                .build()
+                .map_err(wrong)?,
+        );
         let servers: Vec<Server<'_>> = servers.iter().map(Server::of).collect();
         let values = Values { address: address.to_string(), servers, folder: folder.display().to_string() };
         environment.render_str(&self.template, Value::from(Serde(values))).map_err(wrong)
