@@ -32,7 +32,7 @@ const HUNTED: [Hunted; 20] = [
     ("B9", "pin-on-authorization", Hs3, 0),
     ("B10", "pin-on-authorization", Fo2, 527),
     ("B11", "pin-on-authorization", Fo4, 7),
-    ("B12", "pin-passive", Hc3, 1563),
+    ("B12", "pin-passive", Hc3, 667),
     ("B13", "pin-on-authorization", Tl2, 19),
     ("B14", "pin-on-authorization", Hs6, 4),
     ("B15", "pin-on-authorization", Hs2, 1),
