@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use stickler_mock_client::raw_answers;
 use stickler_model::action::CheckWait;
+use stickler_model::site::slow_page;
 use stickler_model::topology::{LinkSpec, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{
@@ -35,9 +36,9 @@ use crate::products::{Installed, ProductError, Running};
 use crate::{Supervisor, WallClock, settings};
 
 /// No request takes longer: the client's own time limit is far below.
-const AWAIT_LIMIT: Duration = Duration::from_mins(10);
+const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
-/// The longest time that one action lets pass.
+/// The longest time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How much longer than a balancer declares a wait for its health checks is.
@@ -161,6 +162,7 @@ impl WireWorld {
         match action {
             Action::AddClient(spec) => self.add_client(spec),
             Action::Start { id, request } => {
+                refuse_long(slow_page(&request.path).unwrap_or_default())?;
                 let _entered = self.runtime.enter();
                 self.clients.start(id, &request, &self.site, &*self.clock).map(|()| Outcome::Done)
             }
@@ -212,11 +214,7 @@ impl WireWorld {
     }
 
     fn advance(&self, time: Duration) -> Result<Outcome, WorldError> {
-        if time > LONGEST_WAIT {
-            let (time, most) = (time.as_secs_f64(), LONGEST_WAIT.as_secs());
-            let message = format!("on real sockets time is real: {time} s are not waited for, {most} s are the most");
-            return Err(WorldError::Unsupported(message));
-        }
+        refuse_long(time)?;
         self.runtime.block_on(async { sleep(time).await });
         Ok(Outcome::Done)
     }
@@ -280,6 +278,16 @@ impl WireWorld {
     fn settle(&self) {
         self.runtime.block_on(async { sleep(LAST_CLOSES).await });
     }
+}
+
+/// Refuses what takes longer than anybody waits.
+fn refuse_long(time: Duration) -> Result<(), WorldError> {
+    if time <= LONGEST_WAIT {
+        return Ok(());
+    }
+    let (time, most) = (time.as_secs_f64(), LONGEST_WAIT.as_secs());
+    let message = format!("on real sockets time is real: {time} s are not waited for, {most} s are the most");
+    Err(WorldError::Unsupported(message))
 }
 
 /// Waits for what a client brings, as long as a request may take. A timer is made inside of the runtime alone.
