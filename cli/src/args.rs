@@ -164,7 +164,7 @@ pub(crate) struct Explain {
     pub(crate) format: Explanation,
 }
 
-/// Where worlds are built.
+/// The arm that scenarios run on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Arm {
     /// In simulated time: the same seed gives the same trace.

@@ -15,7 +15,7 @@ use crate::args::{self, Arm};
 use crate::jobs::{self, Job};
 use crate::{Failure, balancers};
 
-/// What came of one profile.
+/// The comparison of one profile with its product.
 struct Compared<'a> {
     profile: &'a Profile,
     /// The product, as it names itself.
@@ -58,14 +58,16 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let (mut different, mut compared, mut missing) = (false, 0, Vec::new());
     for profile in profiles {
-        let result = match one(profile, &cases, arguments)? {
-            Ok(result) => result,
+        let product = match stickler_wire::installed(profile) {
+            Ok(product) => product,
             Err(why) => {
+                let why = why.to_string();
                 writeln!(out, "{}: not compared: {}", profile.name, escape::line(&why))?;
                 missing.push(format!("{}: {why}", profile.name));
                 continue;
             }
         };
+        let result = one(profile, product, &cases, arguments)?;
         show(&mut out, &result)?;
         compared += result.scenarios.iter().map(|scenario| scenario.cells().len()).sum::<usize>();
         different |= result.scenarios.iter().any(Scenario::differs);
@@ -78,17 +80,14 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     }
 }
 
-/// Compares one profile. The inner error says why its product cannot be had.
+/// Compares one profile with its product.
 fn one<'a>(
     profile: &'a Profile,
+    product: String,
     cases: &'a [Case],
     arguments: &args::Compare,
-) -> Result<Result<Compared<'a>, String>, Failure> {
+) -> Result<Compared<'a>, Failure> {
     let started = now();
-    let product = match stickler_wire::installed(profile) {
-        Ok(product) => product,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
     let spec = [profile.spec()];
     let simulated = tallies(cases, &spec, (Arm::Sim, None), arguments.seeds.get())?;
     let real = tallies(cases, &spec, (Arm::Wire, arguments.jobs), arguments.trials.get())?;
@@ -105,10 +104,10 @@ fn one<'a>(
             scenario.real = tally;
         }
     }
-    Ok(Ok(Compared { profile, product, scenarios, took: started.elapsed() }))
+    Ok(Compared { profile, product, scenarios, took: started.elapsed() })
 }
 
-/// What came of each scenario over one balancer on an arm.
+/// Runs each scenario over one balancer on an arm, and counts its verdicts.
 fn tallies(
     cases: &[Case],
     balancer: &[BalancerSpec; 1],

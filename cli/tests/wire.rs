@@ -179,7 +179,7 @@ fn nothing_is_left_of_a_product_whoever_is_killed() {
 }
 
 #[test]
-#[ignore = "kills a hundred runs, for minutes"]
+#[ignore = "kills a hundred runs, for minutes; the CI step `products` runs it"]
 fn nothing_is_left_of_a_hundred_products() {
     if has("nginx") || has("haproxy") {
         for step in 0..100 {

@@ -79,7 +79,7 @@ enum Switching {
     OtherVersion,
 }
 
-/// Who answers.
+/// The part of Windows that writes an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Author {
     /// The worker process of IIS.

@@ -74,7 +74,7 @@ fn accept(key: &[u8]) -> String {
 
 /// Sends the greeting as a text message, and echoes messages until the connection ends. Returns how it ended.
 ///
-/// Nobody limits how long it may be idle: it is no HTTP connection any more.
+/// No timer of HTTP ends a WebSocket that is idle.
 pub(crate) async fn serve<S: Stream>(wire: &mut Wire<Sending<S>>, greeting: Bytes) -> Closed {
     put(wire.output(), true, TEXT, &greeting);
     loop {

@@ -104,11 +104,11 @@ impl EarlyAnswer {
 /// Whether a user agent asks servers to prove themselves when it presents a ticket (RFC 4121, GSS_C_MUTUAL_FLAG).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutual {
-    /// It does.
+    /// The user agent always asks for it.
     Always,
-    /// Only if it delegates.
+    /// The user agent asks for it only if it delegates the user's credentials.
     WithDelegation,
-    /// It does not.
+    /// The user agent never asks for it.
     Never,
 }
 
@@ -235,7 +235,7 @@ agents! {
     };
     /// curl 7.88.1 with `--anyauth -u USER:PASSWORD`, linked with MIT krb5.
     ///
-    /// It asks anonymously first, with the whole body, and picks the strongest scheme that the 401 offers: Negotiate before
+    /// The client asks anonymously first, with the whole body, and picks the strongest scheme that the 401 offers: Negotiate before
     /// NTLM (`pickoneauth` in `lib/http.c`). It stays with that: without a ticket the 401 is the answer.
     CurlAnyauth, "curl_anyauth" => Behaviour {
         capabilities: Capabilities {
@@ -312,7 +312,7 @@ agents! {
     };
     /// Firefox on Linux: MIT krb5 for Negotiate, its own NTLM.
     ///
-    /// It asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and binds nothing: its
+    /// Firefox asks for delegation at most (`nsHttpNegotiateAuth::ChallengeReceived` in `extensions/auth`), and binds nothing: its
     /// NTLM knows no channel binding and no MIC (`security/manager/ssl/nsNTLMAuthModule.cpp`). It authenticates only when
     /// asked, and goes on with the next scheme where one has nothing to offer (`nsHttpChannelAuthProvider::GetCredentials`).
     /// What it does if a server closes with its challenge is not known; it is taken for the same as Chromium.
@@ -352,7 +352,7 @@ agents! {
     };
     /// A Python program with `requests-kerberos`: the ticket goes without SPNEGO, after an anonymous request.
     ///
-    /// It binds the ticket to TLS (`send_cbt`), and wants the server to prove itself (`mutual_authentication=REQUIRED`); pyspnego
+    /// The program binds the ticket to TLS (`send_cbt`), and wants the server to prove itself (`mutual_authentication=REQUIRED`); pyspnego
     /// makes the token with the protocol `kerberos`, which has no SPNEGO (`requests_kerberos/kerberos_.py`). It keeps cookies as a
     /// `requests.Session` does.
     RequestsKerberos, "requests_kerberos" => Behaviour {

@@ -35,16 +35,16 @@ pub struct Capabilities {
 /// Which tokens a user agent binds to the server's TLS certificate (RFC 5929 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binds {
-    /// Those of NTLM.
+    /// Whether it binds its NTLM tokens.
     pub ntlm: bool,
-    /// Tickets.
+    /// Whether it binds its tickets.
     pub kerberos: bool,
 }
 
 impl Binds {
-    /// None.
+    /// The agent binds no token.
     pub const NEITHER: Self = Self { ntlm: false, kerberos: false };
-    /// All.
+    /// The agent binds tokens of both kinds.
     pub const BOTH: Self = Self { ntlm: true, kerberos: true };
 }
 

@@ -38,7 +38,7 @@ impl TokioNet {
     /// one.
     ///
     /// # Errors
-    /// Those of [`Net::connect`]; `AddrInUse`, or `AddrNotAvailable` for an address that is not this machine's.
+    /// The errors of [`Net::connect`]; `AddrInUse`, or `AddrNotAvailable` for an address that is not this machine's.
     pub async fn connect_from(self, source: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
         let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A port of the caller's choice may be used again at once: the connection before it waits in TIME-WAIT.

@@ -12,7 +12,7 @@ const QUANTILE: f64 = 2.575_829_303_549;
 /// How far a simulated rate may be from a real one: the simulation has a model of chance, and not the product's.
 const TOLERANCE: f64 = 0.1;
 
-/// What came of the trials of a scenario over a balancer on one arm.
+/// The verdicts of all trials of one scenario over one balancer on one arm, counted.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// By requirement: in how many trials it was put to the test, and in how many of these it was violated.

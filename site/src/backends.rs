@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stickler_model::topology::Acceptor;
-use stickler_model::{Fault, Name, Topology};
+use stickler_model::{Action, Fault, Name, Topology};
 
 use crate::BALANCER;
 
@@ -40,8 +40,17 @@ impl Backends {
         Self { servers: servers.collect(), controllers, stopped: BTreeSet::new(), held: BTreeSet::new() }
     }
 
-    /// Notes a fault, or that one is mended.
-    pub fn note(&mut self, fault: &Fault) {
+    /// Notes what an action breaks or mends. A server that is set up anew while it is up is started again, so that it hangs no
+    /// longer.
+    pub fn note(&mut self, action: &Action, is_up: impl Fn(&Name) -> bool) {
+        match action {
+            Action::Fault(fault) => self.note_fault(fault),
+            Action::Configure(server) if is_up(&server.name) => _ = self.stopped.remove(&server.name),
+            _ => {}
+        }
+    }
+
+    fn note_fault(&mut self, fault: &Fault) {
         match fault {
             Fault::Crash(host) | Fault::PowerLoss(host) | Fault::Hang(host) => _ = self.stopped.insert(host.clone()),
             Fault::Restart(host) | Fault::Resume(host) => _ = self.stopped.remove(host),
@@ -89,7 +98,7 @@ mod tests {
     }
 
     fn noted(backends: &mut Backends, fault: &Fault) -> Vec<String> {
-        backends.note(fault);
+        backends.note_fault(fault);
         in_use(backends)
     }
 

@@ -28,6 +28,7 @@ mod realm;
 mod samba;
 mod samples;
 mod second_opinion;
+mod signatures;
 mod spnego;
 mod statuses;
 mod vectors;

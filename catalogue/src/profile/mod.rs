@@ -56,7 +56,7 @@ pub struct Profile {
 /// A real product, and what it is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// Which one: `haproxy`.
+    /// The product's name for the arm that starts it: `haproxy`.
     pub name: String,
     /// The part of its configuration that makes it behave as the profile says, as a template: the arm that starts it says what
     /// it fills in.

@@ -47,7 +47,7 @@ pub(super) struct Transports {
     dedicated: Option<Versions>,
 }
 
-/// The same settings, with HTTP/2 among what is offered (ALPN, RFC 7301), and without.
+/// The TLS settings towards servers, in two versions: one offers HTTP/1.1 alone (ALPN, RFC 7301), the other HTTP/2 as well.
 struct Versions {
     http1: UpstreamTls,
     any: UpstreamTls,

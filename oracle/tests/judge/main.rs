@@ -7,6 +7,7 @@ mod faults;
 mod handshake;
 mod health;
 mod identity;
+mod in_vain;
 mod kerberos;
 mod logons;
 mod persistence;

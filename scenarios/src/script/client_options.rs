@@ -37,7 +37,7 @@ pub(super) struct ClientOptions {
     keep_alive: Option<Duration>,
 }
 
-/// Who sits at a client.
+/// The user that a client authenticates as.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum User {
     /// The user of the client's own name.

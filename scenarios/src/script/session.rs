@@ -131,7 +131,7 @@ impl Session {
         Ok(())
     }
 
-    /// Who sits at a client.
+    /// Returns the user that a client authenticates as.
     pub(super) fn user_at(&self, client: &Name) -> Option<Principal> {
         self.state.borrow().clients.get(client).cloned().flatten()
     }

@@ -69,9 +69,9 @@ pub struct IdleLimit {
 pub enum IdleEnd {
     /// With a RST to both sides.
     Reset,
-    /// It is forgotten. A packet of no known flow is answered with a RST.
+    /// The router forgets the flow. It answers a packet of no known flow with a RST.
     Forgotten,
-    /// It is forgotten. A packet of no known flow is dropped.
+    /// The router forgets the flow. It drops a packet of no known flow.
     Silence,
 }
 
@@ -99,7 +99,7 @@ pub enum Closing {
     Replaced,
     /// The policy ended it, and both sides were sent a RST.
     Ended,
-    /// It was idle for too long.
+    /// No packet passed for too long.
     Idle,
 }
 

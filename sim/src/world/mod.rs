@@ -358,12 +358,8 @@ impl World for SimWorld {
         action.check().map_err(invalid)?;
         self.journal.record(&self.world, What::Action(action.clone()));
         let is_up = |name: &Name| self.machines.process(name).is_ok_and(|host| self.engine.is_up(host));
-        match (&mut self.backends, &action) {
-            (Some(backends), Action::Fault(fault)) => backends.note(fault),
-            (Some(backends), Action::Configure(spec)) if is_up(&spec.name) => {
-                backends.note(&Fault::Resume(spec.name.clone()));
-            }
-            _ => {}
+        if let Some(backends) = &mut self.backends {
+            backends.note(&action, is_up);
         }
         let outcome = self.act(action);
         self.inform_balancer();

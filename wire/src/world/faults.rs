@@ -92,25 +92,18 @@ impl WireWorld {
 
     /// What the connections between two hosts have to pass, at the end that is in this process.
     fn link(&self, a: &Name, b: &Name) -> Result<Arc<Gate>, WorldError> {
-        let ends = |from: &Name, to: &Name| -> Result<Option<Arc<Gate>>, WorldError> {
-            let to = self.end(to)?;
-            Ok(match (self.end(from)?, to) {
-                // A client opens its connections to the balancer and to the DC, and a server those to the DC.
-                (End::Client, End::Machine { address, .. }) => {
-                    Some(self.clients.net(from)?.gates().link(Some(address)))
-                }
-                (End::Machine { host, server: true, .. }, End::Machine { address, controller: true, .. }) => {
-                    Some(self.hosts.gates(host).link(Some(address)))
-                }
-                // What comes in at a server comes from the balancer, or from its checks.
-                (End::Machine { host, server: true, .. }, End::Machine { balancer: true, .. }) => {
-                    Some(self.hosts.gates(host).link(None))
-                }
-                _ => None,
-            })
+        let gate = match (self.end(a)?, self.end(b)?) {
+            (End::Client, End::Balancer) => Some(self.clients.net(a)?.gates().link(Some(self.site.front_end()))),
+            (End::Balancer, End::Client) => Some(self.clients.net(b)?.gates().link(Some(self.site.front_end()))),
+            // What comes in at a server comes from the balancer, or from its checks.
+            (End::Server(host), End::Balancer) | (End::Balancer, End::Server(host)) => {
+                Some(self.hosts.gates(host).link(None))
+            }
+            (End::Server(host), End::Controller(logons)) | (End::Controller(logons), End::Server(host)) => {
+                Some(self.hosts.gates(host).link(Some(logons)))
+            }
+            _ => None,
         };
-        let gate = ends(a, b)?;
-        let gate = if gate.is_some() { gate } else { ends(b, a)? };
         gate.ok_or_else(|| {
             WorldError::Unsupported(format!("on real sockets nothing can be held between `{a}` and `{b}`, or reset"))
         })
@@ -121,20 +114,21 @@ impl WireWorld {
             return Ok(End::Client);
         }
         let host = self.site.process(name)?;
-        let farm = self.site.farm().backends.iter().find(|backend| backend.name == *name);
-        let balancer = name.as_str() == BALANCER;
-        let address = match farm {
-            Some(backend) => backend.address,
-            None if balancer => self.site.front_end(),
-            None => self.site.socket_address(name).unwrap_or_else(|| self.site.front_end()),
-        };
-        let server = farm.is_some();
-        Ok(End::Machine { host, address, server, balancer, controller: !server && !balancer })
+        let is_server = self.site.farm().backends.iter().any(|backend| backend.name == *name);
+        Ok(match self.site.socket_address(name) {
+            _ if is_server => End::Server(host),
+            Some(address) if name.as_str() != BALANCER => End::Controller(address),
+            _ => End::Balancer,
+        })
     }
 }
 
 /// One end of a link.
 enum End {
     Client,
-    Machine { host: usize, address: SocketAddr, server: bool, balancer: bool, controller: bool },
+    Balancer,
+    /// A server, on this host.
+    Server(usize),
+    /// A DC, which takes logons at this address. Its tickets are elsewhere.
+    Controller(SocketAddr),
 }

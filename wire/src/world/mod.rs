@@ -47,7 +47,7 @@ const SLACK: Duration = Duration::from_secs(2);
 /// How long the last closes may take when a world ends.
 const LAST_CLOSES: Duration = Duration::from_millis(50);
 
-/// How often a product is started on another port, where somebody else has taken the one that was free.
+/// How often a product is started, where somebody else has taken its port in the meantime.
 const TRIES: usize = 3;
 
 /// What a message takes between two hosts of this machine: a wake-up of a thread on a busy machine at the most.
@@ -342,8 +342,9 @@ impl World for WireWorld {
         }
         action.check().map_err(invalid)?;
         self.journal.record(&self.world, What::Action(action.clone()));
-        if let (Some(backends), Action::Fault(fault)) = (&mut self.backends, &action) {
-            backends.note(fault);
+        if let Some(backends) = &mut self.backends {
+            let is_up = |name: &Name| self.site.process(name).is_ok_and(|host| self.hosts.is_up(host));
+            backends.note(&action, is_up);
         }
         let outcome = self.act(action);
         self.inform_balancer();
