@@ -1,0 +1,212 @@
+//! The sections of a file, and what holds in a proxy.
+
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::words::{self, Word};
+use crate::Place;
+
+/// A file, in lines.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) path: Arc<str>,
+    pub(super) text: String,
+    /// The lines, whole.
+    pub(super) lines: Vec<Line>,
+    pub(super) sections: Vec<Section>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// As it stands, without its end.
+    pub(super) text: String,
+    pub(super) words: Vec<Word>,
+    /// From 1.
+    pub(super) number: usize,
+    /// The section that it belongs to; `None` before the first.
+    pub(super) section: Option<usize>,
+}
+
+/// A section of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    /// `backend`.
+    pub(super) kind: String,
+    /// Empty where it has none.
+    pub(super) name: String,
+    /// The line that it begins with, as an index.
+    pub(super) first: usize,
+    /// The line after its last.
+    pub(super) end: usize,
+    /// The section of defaults that it takes what it does not say from.
+    pub(super) defaults: Option<usize>,
+}
+
+/// The words that sections begin with, up to HAProxy 3.3.
+const SECTIONS: [&str; 19] = [
+    "global",
+    "defaults",
+    "frontend",
+    "backend",
+    "listen",
+    "peers",
+    "resolvers",
+    "mailers",
+    "program",
+    "userlist",
+    "cache",
+    "ring",
+    "log-forward",
+    "http-errors",
+    "fcgi-app",
+    "crt-store",
+    "traces",
+    "log-profile",
+    "acme",
+];
+
+/// What the preprocessor reads (the manual's section 2.4).
+const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
+
+impl Line {
+    /// What it says: the words, joined.
+    pub(super) fn says(&self) -> String {
+        self.text.trim().to_owned()
+    }
+
+    /// The first word; `no` and `default` in front of it are left out.
+    pub(super) fn keyword(&self) -> &str {
+        self.word(usize::from(self.is_negated()))
+    }
+
+    /// The word at an index; empty beyond the last.
+    pub(super) fn word(&self, index: usize) -> &str {
+        self.words.get(index).map_or("", |word| &word.text)
+    }
+
+    /// The words after the keyword.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().skip(1 + usize::from(self.is_negated())).map(|word| &*word.text)
+    }
+
+    /// Whether it begins with `no` or `default`.
+    pub(super) fn is_negated(&self) -> bool {
+        matches!(self.word(0), "no" | "default") && self.words.len() > 1
+    }
+
+    /// Whether the preprocessor reads it.
+    pub(super) fn is_preprocessed(&self) -> bool {
+        PREPROCESSOR.contains(&self.word(0))
+    }
+}
+
+impl Section {
+    /// Whether it takes connections, or has servers.
+    pub(super) fn is_proxy(&self) -> bool {
+        matches!(&*self.kind, "frontend" | "backend" | "listen")
+    }
+
+    /// What it is called: `backend iis`.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name).trim_end().to_owned()
+    }
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A quote that does not end; a proxy without a name; defaults that are not there.
+    pub(super) fn parse(path: &str, text: String) -> Result<Self, Box<Diagnostic>> {
+        let mut lines = Vec::new();
+        let mut sections: Vec<Section> = Vec::new();
+        let mut last_defaults = None;
+        let mut begin = 0;
+        for (index, line) in text.split('\n').enumerate() {
+            let at = begin;
+            begin += line.len() + 1;
+            let wrong = |start: usize, end: usize, message: String| {
+                Box::new(Diagnostic::new(path, &text, at + start..at + end, message, None))
+            };
+            let words = words::split(line)
+                .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
+            if let Some(kind) = words.first().filter(|word| SECTIONS.contains(&&*word.text)) {
+                let mut section = Section::begin(kind, &words, index);
+                if section.is_proxy() && section.name.is_empty() {
+                    return Err(wrong(kind.start, kind.end, format!("a {} needs a name", kind.text)));
+                }
+                section.defaults = last_defaults.filter(|_| section.is_proxy());
+                if let Some(position) = words.iter().position(|word| word.text == "from") {
+                    let name = words.get(position + 1).map_or("", |word| &word.text);
+                    let is_it = |section: &Section| section.kind == "defaults" && section.name == name;
+                    let found = sections.iter().rposition(is_it);
+                    let from = &words[position];
+                    section.defaults = Some(found.ok_or_else(|| {
+                        wrong(from.start, from.end, format!("there are no defaults called `{name}` above"))
+                    })?);
+                }
+                if section.kind == "defaults" {
+                    last_defaults = Some(sections.len());
+                }
+                if let Some(last) = sections.last_mut() {
+                    last.end = index;
+                }
+                sections.push(section);
+            }
+            let section = sections.len().checked_sub(1);
+            lines.push(Line { text: line.trim_end_matches('\r').to_owned(), words, number: index + 1, section });
+        }
+        if let Some(last) = sections.last_mut() {
+            last.end = lines.len();
+        }
+        Ok(Self { path: path.into(), text, lines, sections })
+    }
+
+    /// Where a line stands.
+    pub(super) fn place(&self, line: &Line) -> Place {
+        Place { file: Arc::clone(&self.path), line: line.number }
+    }
+
+    /// The lines of a section, without its first and without empty ones.
+    pub(super) fn body(&self, section: usize) -> impl DoubleEndedIterator<Item = &Line> {
+        let Section { first, end, .. } = self.sections[section];
+        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty())
+    }
+
+    /// The line that sets a keyword in a proxy: the last of its own, else the last of its defaults.
+    pub(super) fn setting(&self, section: usize, is_it: &dyn Fn(&Line) -> bool) -> Option<&Line> {
+        self.body(section)
+            .rev()
+            .find(|line| is_it(line))
+            .or_else(|| self.setting(self.sections[section].defaults?, is_it))
+    }
+
+    /// The line that sets a keyword by its name.
+    pub(super) fn keyword(&self, section: usize, keyword: &str) -> Option<&Line> {
+        self.setting(section, &|line| line.keyword() == keyword)
+    }
+
+    /// The line that turns an option on in a proxy; `None` where it is off, or unset.
+    pub(super) fn option(&self, section: usize, option: &str) -> Option<&Line> {
+        let line =
+            self.setting(section, &|line| line.keyword() == "option" && line.arguments().next() == Some(option))?;
+        (!line.is_negated()).then_some(line)
+    }
+
+    /// The value of a timeout.
+    pub(super) fn timeout(&self, section: usize, name: &str) -> Option<(&Line, &str)> {
+        let line =
+            self.setting(section, &|line| line.keyword() == "timeout" && line.arguments().next() == Some(name))?;
+        Some((line, line.arguments().nth(1)?))
+    }
+}
+
+impl Section {
+    fn begin(kind: &Word, words: &[Word], index: usize) -> Self {
+        let named = words.get(1).filter(|word| word.text != "from");
+        let name = named.map_or_else(String::new, |word| word.text.clone());
+        Self { kind: kind.text.clone(), name, first: index, end: index + 1, defaults: None }
+    }
+}

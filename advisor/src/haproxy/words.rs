@@ -1,0 +1,119 @@
+//! The words of a line (HAProxy's manual, section 2.2, "Quoting and escaping").
+
+/// A word of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// What it means: without quotes and escapes. Variables of the environment stand as they are written.
+    pub(super) text: String,
+    /// Where it begins in the line, in bytes.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+}
+
+/// Splits a line into words, up to a comment.
+///
+/// # Errors
+/// Where a quote begins that does not end, in bytes.
+pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
+    let mut words = Vec::new();
+    let mut word: Option<Word> = None;
+    // The quote that is open, and where it began.
+    let mut quote: Option<(char, usize)> = None;
+    let mut chars = line.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let is_open = |mark: char| quote.is_some_and(|(open, _)| open == mark);
+        match c {
+            '#' if quote.is_none() => break,
+            ' ' | '\t' | '\r' if quote.is_none() => words.extend(word.take()),
+            '\'' | '"' if quote.is_none() || is_open(c) => {
+                quote = if quote.is_none() { Some((c, at)) } else { None };
+                word.get_or_insert_with(|| Word { text: String::new(), start: at, end: at }).end = at + 1;
+            }
+            _ => {
+                let (meant, end) = match (c, chars.peek().copied()) {
+                    ('\\', Some((_, next))) if !is_open('\'') => {
+                        let meant = escaped(next, quote.is_some());
+                        chars.next();
+                        let end = at + 1 + next.len_utf8();
+                        (meant, end)
+                    }
+                    _ => (Some(c), at + c.len_utf8()),
+                };
+                let word = word.get_or_insert_with(|| Word { text: String::new(), start: at, end });
+                if meant.is_none() {
+                    word.text.push('\\');
+                }
+                word.text.extend(meant.or_else(|| line[at + 1..].chars().next()));
+                word.end = end;
+            }
+        }
+    }
+    if let Some((_, start)) = quote {
+        return Err(start);
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// What a character after a backslash means; `None`: the backslash stays.
+fn escaped(c: char, quoted: bool) -> Option<char> {
+    match c {
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        ' ' | '#' | '\\' | '"' | '\'' | '$' => Some(c),
+        _ if quoted => None,
+        c => Some(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(line: &str) -> Vec<String> {
+        split(line).unwrap().into_iter().map(|word| word.text).collect()
+    }
+
+    /// The examples of section 2.2 of the manual, and more.
+    #[test]
+    fn words_are_those_of_the_manual() {
+        for (line, expected) in [
+            ("  server  s1 10.0.0.1:80\tcheck # the first", vec!["server", "s1", "10.0.0.1:80", "check"]),
+            (r#"http-request set-header X "a b # c""#, vec!["http-request", "set-header", "X", "a b # c"]),
+            (r"http-request set-header X a\ b\#c", vec!["http-request", "set-header", "X", "a b#c"]),
+            (r"acl x path_reg '^/a\.b$'", vec!["acl", "x", "path_reg", r"^/a\.b$"]),
+            (r#"x "a\.b" "a'b" 'a"b'"#, vec!["x", r"a\.b", "a'b", "a\"b"]),
+            (r#"bind "$ADDR":80 "${X}""#, vec!["bind", "$ADDR:80", "${X}"]),
+            ("# only a comment", vec![]),
+            ("", vec![]),
+            (r#"description """#, vec!["description", ""]),
+            ("listen caf\u{e9}\r", vec!["listen", "caf\u{e9}"]),
+        ] {
+            assert_eq!(texts(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_know_where_they_stand() {
+        let line = "  a 'b c' d";
+        let places: Vec<&str> = split(line).unwrap().iter().map(|word| &line[word.start..word.end]).collect();
+        assert_eq!(places, ["a", "'b c'", "d"]);
+        assert_eq!(split("a 'b"), Err(2));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_has_words_within_it(line in "\\PC{0,60}") {
+            if let Ok(words) = split(&line) {
+                let mut end = 0;
+                for word in words {
+                    proptest::prop_assert!(word.start >= end && word.end > word.start && word.end <= line.len());
+                    proptest::prop_assert!(line.is_char_boundary(word.start) && line.is_char_boundary(word.end));
+                    end = word.end;
+                }
+            }
+        }
+    }
+}
