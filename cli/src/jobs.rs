@@ -70,17 +70,27 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
+    perform_on(jobs, &build(arm)?, threads, keep)
+}
+
+/// Performs all jobs on an arm, as [`perform`] does.
+pub(crate) fn perform_on<T: Send>(
+    jobs: &[Job<'_>],
+    arm: &Arc<dyn Arm>,
+    threads: Option<NonZeroUsize>,
+    keep: impl Fn(&Job<'_>, Run) -> T + Sync,
+) -> Result<Vec<T>, Failure> {
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let usual = || if arm == args::Arm::Wire { 2 * cores() } else { cores() };
+    // Worlds on real sockets wait more than they work.
+    let usual = || if arm.name() == "wire" { 2 * cores() } else { cores() };
     let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
-    let arm = build(arm)?;
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut done: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, keep, arm) = (sender.clone(), &next, &keep, &arm);
+            let (sender, next, keep) = (sender.clone(), &next, &keep);
             scope.spawn(move || {
                 while let Some((index, job)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);

@@ -3,12 +3,15 @@
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
+//! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
 mod balancers;
+#[cfg(unix)]
+mod check;
 #[cfg(unix)]
 mod compare;
 mod explain;
@@ -44,7 +47,7 @@ enum Failure {
     Wrong(String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
-    /// A product is not installed. Exit 4.
+    /// A product is not installed, or too little was seen. Exit 4.
     #[cfg(unix)]
     Missing(String),
     /// Nobody reads the output any more (`stickler ... | head`).
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Matrix(arguments) => matrix::matrix(&arguments),
         #[cfg(unix)]
         Command::Compare(arguments) => compare::compare(&arguments),
+        #[cfg(unix)]
+        Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),

@@ -1,6 +1,8 @@
 //! Real sockets as an arm.
 
+use stickler_catalogue::profile::Program;
 use stickler_catalogue::{Profile, find, profiles};
+use stickler_model::topology::TlsSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
@@ -16,13 +18,22 @@ pub struct WireArm {
     supervisor: Supervisor,
     /// Whether a product that is not installed fails the run, in place of skipping it.
     require: bool,
+    /// TLS of the sites of products, where a plan says nothing of it.
+    tls: Option<TlsSpec>,
 }
 
 impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require }
+        Self { supervisor, require, tls: None }
+    }
+
+    /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
+    /// performed as it says.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
+        Self { tls, ..self }
     }
 
     fn middle(&self, spec: &BalancerSpec) -> Result<Middle, WorldError> {
@@ -48,6 +59,15 @@ pub fn installed(profile: &Profile) -> Result<String, ProductError> {
     Ok(version.map_or_else(|| product.name().to_owned(), |version| format!("{} {version}", product.name())))
 }
 
+/// Finds a product on this machine by the name that profiles have for it, and returns its version; `None` where it does not say.
+///
+/// # Errors
+/// [`ProductError`]: it is not installed, or there is none of this name.
+pub fn version(product: &str) -> Result<Option<String>, ProductError> {
+    let program = Program { name: product.to_owned(), configuration: String::new() };
+    Ok(Installed::find(&program)?.version)
+}
+
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {
@@ -69,8 +89,11 @@ impl Arm for WireArm {
         "wire"
     }
 
-    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+    fn build(&self, mut topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
         let middle = self.middle(balancer)?;
+        if let (Middle::Product(..), None) = (&middle, topology.tls) {
+            topology.tls = self.tls;
+        }
         Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
     }
 

@@ -5,8 +5,10 @@
 //! * `running.rs`: its process. `folder.rs`: the folder that it has for itself.
 //!
 //! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `servers`
-//! (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for sockets and temporary files).
+//! (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for sockets and temporary files; in it is
+//! `site.pem`, the site's certificate and key, where clients use TLS).
 
+mod exposure;
 mod folder;
 mod haproxy;
 mod nginx;
@@ -91,6 +93,14 @@ pub enum ProductError {
         /// The end of its output.
         said: String,
     },
+    /// It listens beyond loopback, and was ended at once.
+    #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
+    Exposed {
+        /// The product.
+        name: &'static str,
+        /// The addresses.
+        addresses: String,
+    },
     /// It cannot be told what to do.
     #[error("{name} cannot {what}: {why}")]
     Refused {
@@ -137,6 +147,11 @@ impl Installed {
         let path = find(product.program()).ok_or(missing)?;
         let version = version(&path, product.version_argument());
         Ok(Self { product, program: path, version, template: program.configuration.clone() })
+    }
+
+    /// Whether its configuration has the site's certificate.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.template.contains(running::CERTIFICATE)
     }
 
     /// The configuration for these addresses.

@@ -14,7 +14,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::Folder;
-use super::{Installed, ProductError};
+use super::{Installed, ProductError, exposure};
 use crate::Supervisor;
 
 /// How long a product may take until it listens.
@@ -22,6 +22,9 @@ const START: Duration = Duration::from_secs(10);
 
 /// How often that is tried.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The file of the site's certificate and key (PEM) in the run's folder.
+pub(super) const CERTIFICATE: &str = "site.pem";
 
 /// The most of a product's output that is shown, from its end, in bytes.
 const SHOWN: usize = 2_000;
@@ -44,7 +47,8 @@ struct Group {
 }
 
 impl Running {
-    /// Writes the configuration, starts the product on `address`, and waits until it listens there.
+    /// Writes the configuration, and the site's certificate with its key if there is one, starts the product on `address`, and waits
+    /// until it listens there. It may listen on loopback alone.
     ///
     /// # Errors
     /// [`ProductError`].
@@ -52,10 +56,15 @@ impl Running {
         installed: Installed,
         address: SocketAddr,
         servers: &[Backend],
+        certificate: Option<&str>,
         supervisor: &Supervisor,
     ) -> Result<Self, ProductError> {
         let folder = Folder::new(supervisor).map_err(|error| io("cannot make a folder for the run", error))?;
         let text = installed.configuration(address, servers, folder.path())?;
+        if let Some(pem) = certificate {
+            let file = folder.path().join(CERTIFICATE);
+            fs::write(&file, pem).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+        }
         let mut running = Self { installed, address, group: None, folder, supervisor: supervisor.clone() };
         let file = running.configuration();
         fs::write(&file, text).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
@@ -94,7 +103,14 @@ impl Running {
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let Some(leader) = leader else { return Err(self.ended("ended at once")) };
         self.group = Some(Group { child, leader });
-        self.listens().await
+        self.listens().await?;
+        let exposed = exposure::of_group(leader);
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        self.crash().await;
+        let addresses: Vec<String> = exposed.iter().map(ToString::to_string).collect();
+        Err(ProductError::Exposed { name: self.installed.product.name(), addresses: addresses.join(", ") })
     }
 
     /// Waits until the product listens.

@@ -24,7 +24,7 @@ use stickler_model::{
     Action, BalancerSpec, ClientSpec, Clock, Event, Header, Journal, Name, Outcome, RawSpec, RequestId, Time, TokenId,
     Topology, Trace, What, World, WorldError,
 };
-use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site};
+use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site, SitePki};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
@@ -305,9 +305,11 @@ fn start(
 ) -> Result<Running, WorldError> {
     // The site has opened the port, so that nobody else got it: from here on it is the product's.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
+    let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;
     loop {
-        let running = Running::start(installed.clone(), site.front_end(), &site.farm().backends, supervisor);
+        let (servers, certificate) = (&site.farm().backends, certificate.as_deref());
+        let running = Running::start(installed.clone(), site.front_end(), servers, certificate, supervisor);
         match runtime.block_on(running) {
             Ok(running) => return Ok(running),
             Err(ProductError::Ended { said, .. }) if tries < TRIES && said.contains("in use") => tries += 1,
@@ -321,7 +323,9 @@ fn start(
 fn refuse_unsupported(topology: &Topology, installed: &Installed) -> Result<(), WorldError> {
     let name = installed.product.name();
     let lacking = match topology {
-        Topology { tls: Some(_), .. } => "TLS: its configuration here has no certificates",
+        Topology { tls: Some(_), .. } if !installed.has_certificate() => {
+            "TLS: its configuration here has no certificates"
+        }
         Topology { front: Some(_), .. } => "a second balancer in front of it",
         _ => return Ok(()),
     };
