@@ -18,6 +18,8 @@ mod kdc;
 #[cfg(unix)]
 mod products;
 mod settings;
+#[cfg(unix)]
+mod shared_memory;
 mod site;
 pub mod supervisor;
 #[cfg(unix)]
@@ -31,7 +33,7 @@ pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 #[cfg(unix)]
-pub use products::ProductError;
+pub use products::{Package, ProductError};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
 #[cfg(unix)]

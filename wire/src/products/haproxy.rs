@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Product, ProductError, Running};
+use super::{Package, Place, Product, ProductError, Running};
 
 pub(super) struct HaProxy;
 
@@ -22,13 +22,13 @@ impl Product for HaProxy {
         "haproxy"
     }
 
-    fn package(&self) -> &'static str {
-        "haproxy"
+    fn package(&self) -> Package {
+        Package::Debian("haproxy")
     }
 
-    fn arguments(&self, configuration: &Path, _: &Path) -> Vec<String> {
+    fn arguments(&self, place: &Place<'_>) -> Vec<String> {
         // `-db`: in the foreground, without a master process.
-        ["-db", "-f"].map(str::to_owned).into_iter().chain([configuration.display().to_string()]).collect()
+        ["-db", "-f"].map(str::to_owned).into_iter().chain([place.configuration.display().to_string()]).collect()
     }
 
     /// The runtime API: <https://docs.haproxy.org/2.6/management.html#9.3-set%20server>.
