@@ -26,7 +26,7 @@ pub mod supervisor;
 mod world;
 
 #[cfg(unix)]
-pub use arm::{WireArm, installed};
+pub use arm::{InstalledProduct, WireArm, installed};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
