@@ -144,6 +144,10 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
+    /// once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
@@ -156,6 +160,9 @@ pub(crate) struct Compare {
     /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// How to show the comparison.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Whose configuration is checked, and how.

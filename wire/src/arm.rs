@@ -1,5 +1,7 @@
 //! Real sockets as an arm.
 
+use std::fmt;
+
 use stickler_catalogue::profile::Program;
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_model::topology::TlsSpec;
@@ -49,14 +51,33 @@ impl WireArm {
     }
 }
 
-/// Finds the product of a profile on this machine, and returns its name and version.
+/// A product as it is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledProduct {
+    /// What profiles call it.
+    pub name: &'static str,
+    /// What it says of its version; `None` where it says nothing that can be read.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for InstalledProduct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version } = self;
+        match version {
+            Some(version) => write!(f, "{name} {version}"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+/// Finds the product of a profile on this machine.
 ///
 /// # Errors
 /// [`ProductError`]: it is not installed, or the profile names none that can be started.
-pub fn installed(profile: &Profile) -> Result<String, ProductError> {
+pub fn installed(profile: &Profile) -> Result<InstalledProduct, ProductError> {
     let program = profile.program.as_ref().ok_or_else(|| ProductError::Unknown(profile.product.clone()))?;
     let Installed { product, version, .. } = Installed::find(program)?;
-    Ok(version.map_or_else(|| product.name().to_owned(), |version| format!("{} {version}", product.name())))
+    Ok(InstalledProduct { name: product.name(), version })
 }
 
 /// Finds a product on this machine by the name that profiles have for it, and returns its version; `None` where it does not say.

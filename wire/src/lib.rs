@@ -18,20 +18,22 @@ mod kdc;
 #[cfg(unix)]
 mod products;
 mod settings;
+#[cfg(unix)]
+mod shared_memory;
 mod site;
 pub mod supervisor;
 #[cfg(unix)]
 mod world;
 
 #[cfg(unix)]
-pub use arm::{WireArm, installed, version};
+pub use arm::{InstalledProduct, WireArm, installed, version};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 #[cfg(unix)]
-pub use products::ProductError;
+pub use products::{Package, ProductError};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
 #[cfg(unix)]
