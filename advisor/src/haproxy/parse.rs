@@ -71,9 +71,9 @@ const SECTIONS: [&str; 19] = [
 const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
 
 impl Line {
-    /// What it says: the words, joined.
+    /// What it says, with one space between words.
     pub(super) fn says(&self) -> String {
-        self.text.trim().to_owned()
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// The first word; `no` and `default` in front of it are left out.

@@ -21,7 +21,6 @@ use stickler_scenarios::Case;
 use stickler_sim::SimArm;
 use stickler_wire::{ProductError, WireArm};
 
-use self::isolation::Network;
 use self::judge::{Judged, Outcome};
 use self::report::{Report, SiteReport};
 use crate::args::{self, Format};

@@ -249,7 +249,7 @@ impl SiteReport {
         let Self { name, servers, like, .. } = self;
         writeln!(out, "\n{name}: {servers} servers; like the profile {like}")?;
         for Reason { at, says } in &self.mechanism {
-            writeln!(out, "  {:<24} {says}", at.as_deref().unwrap_or("(nowhere)"))?;
+            writeln!(out, "  {:<24} {says}", at.as_deref().unwrap_or("(no line)"))?;
         }
         list(out, "Not read, and may matter", &self.unread, |unread| {
             format!("{:<24} {}: {}", unread.at, unread.says, unread.why)
