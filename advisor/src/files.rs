@@ -26,6 +26,9 @@ pub trait Files {
     /// # Errors
     /// The folder cannot be read, or has too many such files.
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Returns whether there is a file, of whatever content.
+    fn is_there(&self, path: &Path) -> bool;
 }
 
 /// The files of this machine.
@@ -62,6 +65,10 @@ impl Files for Disk {
         found.sort();
         Ok(found)
     }
+
+    fn is_there(&self, path: &Path) -> bool {
+        path.is_file()
+    }
 }
 
 /// Other files, of which one has another text.
@@ -81,6 +88,10 @@ impl Files for Instead<'_> {
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         self.files.matching(pattern)
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        self.files.is_there(path)
     }
 }
 
