@@ -1,5 +1,5 @@
-vcl 4.1;
 # https://varnish-cache.org/docs/7.1/users-guide/vcl-backends.html#directors
+vcl 4.1;
 
 import directors;    # load the directors
 import std;

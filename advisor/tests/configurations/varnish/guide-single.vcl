@@ -1,5 +1,5 @@
-vcl 4.1;
 # https://varnish-cache.org/docs/7.1/users-guide/vcl-backends.html: one backend, with a server that is IIS
+vcl 4.1;
 
 backend default {
     .host = "10.1.0.11";
