@@ -37,6 +37,9 @@ struct Writer<'a> {
     farm: Option<usize>,
 }
 
+/// Words that are left out, why, and whether what is judged may depend on them.
+type Left = (String, &'static str, bool);
+
 /// What a line becomes.
 enum Become {
     Same,
@@ -46,7 +49,8 @@ enum Become {
 
 impl Writer<'_> {
     fn line(&mut self, line: &Line) {
-        let became = if line.words.is_empty() { Become::Same } else { self.treated(line) };
+        // A comment says nothing to the product.
+        let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
             Become::Same => self.template.push_str(&literal(&line.text)),
             Become::Template(text) => self.template.push_str(&text),
@@ -72,11 +76,15 @@ impl Writer<'_> {
                 false,
             );
         }
+        if is_first && kind == "peers" {
+            return self.replace(line, literal(&line.text), "its peers are left out, and its tables stay", false);
+        }
         if is_first || line.is_preprocessed() {
             return Become::Same;
         }
         let rule = match kind {
             "global" => directives::global(line.keyword()),
+            "peers" => directives::peers(line.keyword()),
             "defaults" | "frontend" | "backend" | "listen" => {
                 directives::proxy(line.keyword(), &line.arguments().collect::<Vec<_>>())
             }
@@ -85,7 +93,7 @@ impl Writer<'_> {
         match rule {
             Rule::Leave(why) => self.leave(line, why, false),
             Rule::LeaveMatters(why) => self.leave(line, why, true),
-            Rule::Keep if kind == "global" => Become::Same,
+            Rule::Keep if matches!(kind, "global" | "peers") => Become::Same,
             Rule::Keep => self.kept(section, line),
         }
     }
@@ -197,7 +205,7 @@ impl Writer<'_> {
         skip: usize,
         known: fn(&str) -> Option<Argument>,
         tls: bool,
-    ) -> (String, Vec<(String, &'static str)>) {
+    ) -> (String, Vec<Left>) {
         let mut kept = Vec::new();
         let mut left = Vec::new();
         let raw = |index: usize| line.words.get(index).map(|word| &line.text[word.start..word.end]);
@@ -209,9 +217,10 @@ impl Writer<'_> {
             match argument.treatment {
                 Treatment::Keep => kept.push(literal(&all.join(" "))),
                 Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
-                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here")),
-                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own")),
-                Treatment::Leave(why) => left.push((all.join(" "), why)),
+                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
+                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
+                Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
+                Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
             }
         }
         (kept.join(" "), left)
@@ -222,11 +231,11 @@ impl Writer<'_> {
         line.words.len() > 2 && line.word(2) != "from"
     }
 
-    fn with_left(&mut self, line: &Line, text: String, left: &[(String, &'static str)], why: &str) -> Become {
-        let left: Vec<String> = left.iter().map(|(words, why)| format!("`{words}` is left out: {why}")).collect();
+    fn with_left(&mut self, line: &Line, text: String, left: &[Left], why: &str) -> Become {
+        let matters = left.iter().any(|(_, _, matters)| *matters);
+        let left: Vec<String> = left.iter().map(|(words, why, _)| format!("`{words}` is left out: {why}")).collect();
         let why = std::iter::once(why.to_owned()).filter(|why| !why.is_empty()).chain(left.iter().cloned());
         let why = why.collect::<Vec<_>>().join("; ");
-        let matters = left.iter().any(|left| left.ends_with(UNKNOWN));
         if why.is_empty() { Become::Same } else { self.replace(line, text, &why, matters) }
     }
 
