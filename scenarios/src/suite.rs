@@ -47,7 +47,7 @@ impl Case {
     /// What is expected over a balancer.
     pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
-            BalancerSpec::Foreign(_) => String::new(),
+            BalancerSpec::Foreign(_) | BalancerSpec::Target { .. } => String::new(),
             known => known.to_string(),
         };
         self.expectations.expected(self.scenario.name(), &name)

@@ -1,13 +1,15 @@
 //! Real sockets as an arm.
 
+use std::sync::Arc;
+
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
-use crate::Supervisor;
 use crate::products::{Installed, ProductError};
 use crate::world::{Middle, WireWorld};
+use crate::{Supervisor, Target};
 
 /// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
 /// started; any other balancer of the catalogue is our own, on real sockets.
@@ -16,16 +18,28 @@ pub struct WireArm {
     supervisor: Supervisor,
     /// Whether a product that is not installed fails the run, in place of skipping it.
     require: bool,
+    /// The balancer that somebody else runs, where there is one.
+    target: Option<Arc<Target>>,
 }
 
 impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require }
+        Self { supervisor, require, target: None }
+    }
+
+    /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
+    #[must_use]
+    pub fn with_target(self, target: Target) -> Self {
+        Self { target: Some(Arc::new(target)), ..self }
     }
 
     fn middle(&self, spec: &BalancerSpec) -> Result<Middle, WorldError> {
+        if let (BalancerSpec::Target { like, .. }, Some(target)) = (spec, &self.target) {
+            let balancer = Balancer::target(spec.clone(), like.as_deref())?;
+            return Ok(Middle::Target(Arc::clone(target), balancer));
+        }
         let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };

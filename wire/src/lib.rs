@@ -6,6 +6,8 @@
 //! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
 
 #[cfg(unix)]
+mod addresses;
+#[cfg(unix)]
 mod arm;
 mod checks;
 mod clock;
@@ -15,11 +17,14 @@ mod gate;
 mod host;
 mod hosts;
 mod kdc;
+mod open_ports;
 #[cfg(unix)]
 mod products;
 mod settings;
 mod site;
 pub mod supervisor;
+#[cfg(unix)]
+mod target;
 #[cfg(unix)]
 mod world;
 
@@ -34,5 +39,7 @@ pub use kdc::{Kdc, krb5_conf};
 pub use products::ProductError;
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
+#[cfg(unix)]
+pub use target::Target;
 #[cfg(unix)]
 pub use world::WireWorld;
