@@ -2,9 +2,10 @@
 
 #[cfg(unix)]
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stickler_model::Name;
@@ -15,7 +16,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so."
 )]
 pub(crate) struct Arguments {
     /// What to do.
@@ -85,6 +86,43 @@ pub(crate) struct Run {
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// A balancer that runs already.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Run over a balancer, container or appliance that runs already, and that Stickler neither starts nor configures, with
+    /// --arm wire: clients connect here (http://127.0.0.1:8081), and Stickler is the servers behind it (--servers). Requests
+    /// carry `Host: www.corp.example`. It is judged by what every balancer has to do; what only some promise (persistence,
+    /// health checks) is held against it where --balancer or --profile says what it behaves as. Scenarios that need TLS, or a
+    /// balancer that is stopped or drained, are skipped. One scenario runs at a time.
+    #[arg(id = "target", long = "target", value_name = "URL", requires = "servers", conflicts_with = "jobs", value_parser = crate::target::url)]
+    pub(crate) url: Option<TargetUrl>,
+    /// The addresses that the target sends to, separated by commas: Stickler's servers listen there, and nowhere else. A
+    /// scenario with fewer servers gets more of the same; one with more is skipped.
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', requires = "target")]
+    pub(crate) servers: Vec<SocketAddr>,
+    /// How long the target may take, before each scenario, until it sends to all servers again; at most an hour.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) settle: Duration,
+}
+
+/// The address of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TargetUrl {
+    /// As it was given.
+    pub(crate) text: String,
+    /// As it was looked up.
+    pub(crate) address: SocketAddr,
+}
+
+/// A number of seconds, `10`, `0.5` or `10s`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| *time <= Duration::from_hours(1)).ok_or_else(|| "a number of seconds, at most 3600".to_owned())
 }
 
 #[derive(Debug, Args)]

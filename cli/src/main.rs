@@ -2,6 +2,7 @@
 //!
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
@@ -20,7 +21,9 @@ mod record;
 mod replay;
 mod run;
 mod serve;
+mod summary;
 mod supervisor;
+mod target;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -44,6 +47,8 @@ enum Failure {
     Wrong(String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
+    /// Nothing was found, in too few requests to say that there is nothing. Exit 4.
+    Inconclusive,
     /// A product is not installed. Exit 4.
     #[cfg(unix)]
     Missing(String),
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Err(Failure::NotAsExpected) => (1, None),
         Err(Failure::Wrong(message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
+        Err(Failure::Inconclusive) => (4, None),
         #[cfg(unix)]
         Err(Failure::Missing(message)) => (4, Some(message)),
     };

@@ -22,8 +22,9 @@ use crate::open_ports::OpenPorts;
 /// The request by which it is found out whether the target reaches servers. No client starts so many.
 const PROBE: RequestId = RequestId(u32::MAX);
 
-/// Between two of these requests.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between the first two of these requests; each further pause is half as long again, up to the longest.
+const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long one of them may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -142,7 +143,7 @@ impl Target {
         let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = usual.clone().unwrap_or_else(|| (0..self.servers.len()).collect());
         let until = Instant::now() + self.settle;
-        let (mut seen, mut number) = (Seen::default(), 0);
+        let (mut seen, mut number, mut pause) = (Seen::default(), 0, PAUSE);
         loop {
             let probed = self.probe(number).await;
             number += 1;
@@ -151,7 +152,8 @@ impl Target {
                 break;
             }
             if Instant::now() < until {
-                sleep(PAUSE).await;
+                sleep(pause).await;
+                pause = (pause + pause / 2).min(LONGEST_PAUSE);
                 continue;
             }
             if seen.reached.is_empty() {
