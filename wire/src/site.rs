@@ -98,7 +98,8 @@ impl Site {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(mut options: Options) -> Result<Self, StartError> {
-        refuse_unsupported(&options.topology, options.address)?;
+        let servers = options.servers.iter().map(SocketAddr::ip);
+        refuse_unsupported(&options.topology, servers.chain([options.address]))?;
         let balancer = options.balancer.clone();
         let balancer = checked(&mut options, balancer)?;
         balancer.adapt(&mut options.topology);
