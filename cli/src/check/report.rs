@@ -235,11 +235,11 @@ impl SiteReport {
             Outcome::Violated => Some(Failure::NotAsExpected),
             Outcome::Nothing(why) => Some(Failure::Nothing(format!("{name}: {why}"))),
             Outcome::Inconclusive if self.real.is_some() => {
-                Some(Failure::Missing(format!("{name}: {}", judgement.identity)))
+                Some(Failure::Inconclusive(Some(format!("{name}: {}", judgement.identity))))
             }
             _ if self.real.is_none() && !self.unread.is_empty() => {
                 let count = self.unread.len();
-                Some(Failure::Missing(format!("{name}: {count} lines may matter, and could not be read")))
+                Some(Failure::Inconclusive(Some(format!("{name}: {count} lines may matter, and could not be read"))))
             }
             _ => None,
         }
