@@ -226,6 +226,9 @@ pub(crate) struct Check {
     /// Check the sites with this text in their names, a backend or a server name, alone; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
+    /// What clients call the site, where the configuration wants another name than www.corp.example.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
     /// Only read the file, and say what the simulation makes of it. Nothing is started.
     #[arg(long = "static", conflicts_with = "write")]
     pub(crate) is_static: bool,

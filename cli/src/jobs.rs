@@ -71,7 +71,7 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
-    perform_on(jobs, &build(arm)?, threads, keep)
+    Ok(perform_on(jobs, &build(arm)?, threads, keep))
 }
 
 /// Performs all jobs on an arm, as [`perform`] does.
@@ -80,7 +80,7 @@ pub(crate) fn perform_on<T: Send>(
     arm: &Arc<dyn Arm>,
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
-) -> Result<Vec<T>, Failure> {
+) -> Vec<T> {
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // Worlds on real sockets wait more than they work.
     let usual = || if arm.name() == "wire" { 2 * cores() } else { cores() };

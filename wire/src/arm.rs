@@ -12,7 +12,7 @@ use stickler_site::Balancer;
 
 use crate::products::{Installed, ProductError};
 use crate::world::{Middle, WireWorld};
-use crate::{Supervisor, Target};
+use crate::{Supervisor, Target, addresses};
 
 /// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
 /// started; any other balancer of the catalogue is our own, on real sockets.
@@ -23,6 +23,8 @@ pub struct WireArm {
     require: bool,
     /// TLS of the sites of products, where a plan says nothing of it.
     tls: Option<TlsSpec>,
+    /// What clients call the site; `None`: as they always do.
+    host: Option<String>,
     /// The balancer that somebody else runs, where there is one.
     target: Option<Arc<Target>>,
 }
@@ -31,7 +33,7 @@ impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require, tls: None, target: None }
+        Self { supervisor, require, tls: None, host: None, target: None }
     }
 
     /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
@@ -39,6 +41,16 @@ impl WireArm {
     #[must_use]
     pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// The same arm, where clients call the site by another name than `www.corp.example`.
+    #[must_use]
+    pub fn with_host(self, host: Option<String>) -> Self {
+        Self { host, ..self }
+    }
+
+    fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(addresses::HOST_HEADER)
     }
 
     /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
@@ -128,7 +140,7 @@ impl Arm for WireArm {
         if let (Middle::Product(..), None) = (&middle, topology.tls) {
             topology.tls = self.tls;
         }
-        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
+        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor, self.host())?))
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {

@@ -14,8 +14,17 @@ const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admi
 
 /// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
-    let mut writer =
-        Writer { file, pair, tls, template: String::new(), changes: Vec::new(), servers: 0, sockets: 0, farm: None };
+    let mut writer = Writer {
+        file,
+        pair,
+        tls,
+        template: String::new(),
+        changes: Vec::new(),
+        servers: 0,
+        sockets: 0,
+        farm: None,
+        routed: false,
+    };
     for line in &file.lines {
         writer.line(line);
     }
@@ -35,6 +44,8 @@ struct Writer<'a> {
     sockets: usize,
     /// The section whose servers are counted.
     farm: Option<usize>,
+    /// Whether a line that leads to the farm has been written.
+    routed: bool,
 }
 
 /// Words that are left out, why, and whether what is judged may depend on them.
@@ -82,6 +93,12 @@ impl Writer<'_> {
         if is_first || line.is_preprocessed() {
             return Become::Same;
         }
+        if section == self.pair.front
+            && matches!(line.keyword(), "use_backend" | "default_backend")
+            && self.leads_elsewhere(line)
+        {
+            return self.route(line);
+        }
         let rule = match kind {
             "global" => directives::global(line.keyword()),
             "peers" => directives::peers(line.keyword()),
@@ -107,9 +124,6 @@ impl Writer<'_> {
                 let (arguments, left) = self.arguments(line, 1, directives::server, self.tls.1);
                 self.with_left(line, format!("    default-server {arguments}"), &left, "")
             }
-            "use_backend" | "default_backend" if section == self.pair.front && self.leads_elsewhere(line) => {
-                self.leave(line, "requests go to the farm that is judged", false)
-            }
             "stick-table" if line.arguments().any(|word| word == "peers") => {
                 let kept = without_values(line, &["peers"]);
                 self.replace(line, literal(&format!("    {kept}")), CONTACTS, false)
@@ -120,6 +134,21 @@ impl Writer<'_> {
             }
             _ => Become::Same,
         }
+    }
+
+    /// A line that leads elsewhere: the first of them leads to the farm that is judged, unless another line does.
+    fn route(&mut self, line: &Line) -> Become {
+        const WHY: &str = "requests go to the farm that is judged";
+        let is_routed = self.pair.front == self.pair.back
+            || self
+                .file
+                .body(self.pair.front)
+                .any(|line| line.keyword() == "default_backend" && !self.leads_elsewhere(line));
+        if is_routed || std::mem::replace(&mut self.routed, true) {
+            return self.leave(line, WHY, false);
+        }
+        let farm = &self.file.sections[self.pair.back].name;
+        self.replace(line, literal(&format!("    default_backend {farm}")), WHY, false)
     }
 
     /// Whether requests would go to another farm by this line.
