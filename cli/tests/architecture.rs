@@ -22,6 +22,7 @@ const LEVELS: [(&str, u8); 24] = [
     ("runner", 2),
     ("hunt", 1),
     ("site", 3),
+    ("advisor", 3),
     ("wire", 4),
     ("sim", 4),
     ("report", 5),
