@@ -82,7 +82,7 @@ fn unusual() -> Rules {
             host: Host::Repicked,
             covers: Covers::WithCredentials,
             key: PinKey::Client,
-            coupling: Coupling { upstream_follows: false, downstream_follows: false },
+            coupling: Coupling { upstream_follows: false, downstream_follows: false, when_idle: false },
             slots: Some(4),
             picks_anyway: true,
             streams: Streams::InTurn,

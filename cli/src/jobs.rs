@@ -70,17 +70,27 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
+    perform_on(&build(arm)?, jobs, threads, keep)
+}
+
+/// The same on an arm that is already there.
+pub(crate) fn perform_on<T: Send>(
+    arm: &Arc<dyn Arm>,
+    jobs: &[Job<'_>],
+    threads: Option<NonZeroUsize>,
+    keep: impl Fn(&Job<'_>, Run) -> T + Sync,
+) -> Result<Vec<T>, Failure> {
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let usual = || if arm == args::Arm::Wire { 2 * cores() } else { cores() };
+    // Real sockets mostly wait.
+    let usual = || if arm.name() == SimArm.name() { cores() } else { 2 * cores() };
     let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
-    let arm = build(arm)?;
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut done: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, keep, arm) = (sender.clone(), &next, &keep, &arm);
+            let (sender, next, keep) = (sender.clone(), &next, &keep);
             scope.spawn(move || {
                 while let Some((index, job)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +114,8 @@ pub(crate) fn perform<T: Send>(
 /// The variable of the environment that makes a product that is not installed fail the run, in place of skipping it.
 const REQUIRE: &str = "STICKLER_REQUIRE_PEERS";
 
-fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
+/// The arm of this name.
+pub(crate) fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
     match arm {
         args::Arm::Sim => Ok(Arc::new(SimArm)),
         #[cfg(unix)]
