@@ -97,6 +97,8 @@ fn unusual() -> Rules {
             lost: Lost::Any,
             lost_elsewhere: true,
             carries_authenticate: false,
+            unreachable: Some(StatusCode::SERVICE_UNAVAILABLE),
+            broken: Some(StatusCode::GATEWAY_TIMEOUT),
         },
         credentials: Credentials::NeverPooled,
         client_requests: Some(2),

@@ -140,8 +140,8 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
-    /// once.
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.

@@ -381,6 +381,12 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
         Lost::Any => "Any request whose connection is lost is sent again",
     };
     told.say(lost, &["retry.lost", "retry.lost_elsewhere", "retry.carries_authenticate"]);
+    if let Some(status) = rules.retry.unreachable {
+        told.say(&format!("A backend that cannot be reached is told as {}", status.as_u16()), &["retry.unreachable"]);
+    }
+    if let Some(status) = rules.retry.broken {
+        told.say(&format!("A lost connection is told as {}", status.as_u16()), &["retry.broken"]);
+    }
 }
 
 fn health(told: &mut Told<'_>, profile: &Profile) {

@@ -148,6 +148,8 @@ fn retry() -> impl Strategy<Value = RetryRule> {
             lost,
             lost_elsewhere,
             carries_authenticate,
+            unreachable: None,
+            broken: None,
         },
     )
 }

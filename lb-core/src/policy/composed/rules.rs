@@ -12,7 +12,7 @@ use super::super::pool::{PoolRule, Share};
 use super::super::select::{Algorithm, SelectRule};
 use super::super::workers::WorkerRule;
 use super::defects::Defects;
-use crate::{List, Text};
+use crate::{FailureKind, List, Text};
 
 /// The parameters of a balancer that reads HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +150,14 @@ pub struct RetryRule {
     /// A lost one is tried again even if it has NTLM or Negotiate credentials, which belong to the connection that is
     /// gone. Only a balancer that does not look at `Authorization` does so; that is most of them.
     pub carries_authenticate: bool,
+    /// What the client is told of a backend that cannot be reached. `None`: 502, or 504 where it took too long. HAProxy, Envoy,
+    /// Varnish, httpd and Squid say 503.
+    #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<StatusCode>,
+    /// What the client is told of a connection that ended without an answer, or with something that is none. `None`: 502. Envoy
+    /// and Varnish say 503.
+    #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<StatusCode>,
 }
 
 /// What is done where a connection could not be opened.
@@ -184,10 +192,26 @@ pub enum Lost {
 
 impl RetryRule {
     /// Nothing is tried again.
-    pub const NONE: Self =
-        Self { connect: Connect::Fail, lost: Lost::Never, lost_elsewhere: false, carries_authenticate: false };
+    pub const NONE: Self = Self {
+        connect: Connect::Fail,
+        lost: Lost::Never,
+        lost_elsewhere: false,
+        carries_authenticate: false,
+        unreachable: None,
+        broken: None,
+    };
     /// What cannot do harm: another backend where none could be reached, and an idle race without credentials.
     pub const SOUND: Self = Self { connect: Connect::Other, lost: Lost::IdleRace, ..Self::NONE };
+
+    /// What the client is told of a failure that is not hidden from it.
+    pub(crate) fn status(&self, kind: FailureKind) -> StatusCode {
+        let own = match kind {
+            FailureKind::Refused | FailureKind::ConnectTimeout => self.unreachable,
+            FailureKind::Lost | FailureKind::Malformed => self.broken,
+            FailureKind::Silent | FailureKind::Tls => None,
+        };
+        own.unwrap_or_else(|| kind.status())
+    }
 }
 
 impl Rules {
