@@ -103,6 +103,7 @@ fn unusual() -> Rules {
         credentials: Credentials::NeverPooled,
         client_requests: Some(2),
         on_down: OnDown::Moved,
+        drain_moves: true,
         fails_open: true,
         none_left: NoneLeft::Closed,
         workers: Some(WorkerRule { count: 3, landing: Landing::Idle, turns: Turns::Shared }),

@@ -61,7 +61,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
-    /// started (HAProxy, nginx), and else over our own balancer.
+    /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.

@@ -364,6 +364,9 @@ fn closing(told: &mut Told<'_>, rules: &Rules) {
         OnDown::Closed => told.say("A backend that goes down takes its pinned clients with it", &["on_down"]),
         OnDown::Moved => told.say("The clients pinned to a backend that goes down move to another", &["on_down"]),
     }
+    if rules.drain_moves {
+        told.say("The clients pinned to a backend that is drained move to another", &["drain_moves"]);
+    }
     working(told, rules.workers);
 }
 

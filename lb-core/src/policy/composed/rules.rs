@@ -55,6 +55,9 @@ pub struct Rules {
     pub client_requests: Option<u32>,
     /// What becomes of the clients of a backend that goes down: of those with connections pinned to it.
     pub on_down: OnDown,
+    /// The clients that are pinned to a backend go to another one with their next requests when it is drained, where nobody has
+    /// authenticated: HAProxy, whose `prefer-last-server` passes over a server that is drained.
+    pub drain_moves: bool,
     /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
     pub fails_open: bool,
     /// The answer to a request while no backend is left.
@@ -276,6 +279,7 @@ impl Rules {
         credentials: Credentials::Ordinary,
         client_requests: None,
         on_down: OnDown::Nothing,
+        drain_moves: false,
         fails_open: false,
         none_left: NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),
         workers: None,
