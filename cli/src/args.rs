@@ -72,7 +72,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
-    /// started (HAProxy, nginx), and else over our own balancer.
+    /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
@@ -188,8 +188,8 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
-    /// once.
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
