@@ -24,6 +24,7 @@ pub mod nginx;
 mod place;
 mod profile;
 mod template;
+mod value;
 
 use std::path::Path;
 

@@ -37,6 +37,10 @@ pub(crate) enum Command {
     /// Run the same scenarios over profiles in the simulation and over the products themselves, and show where they differ.
     #[cfg(unix)]
     Compare(Compare),
+    /// Say whether a balancer keeps users apart, from its own configuration file: run the real product on a safe copy of it, in front
+    /// of Stickler's servers, and show which line to change.
+    #[cfg(unix)]
+    Check(Check),
     /// Say how a product, or a mechanism, treats connections, and where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
@@ -184,6 +188,10 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
+    /// once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
@@ -196,6 +204,58 @@ pub(crate) struct Compare {
     /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// How to show the comparison.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Whose configuration is checked, and how.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 clean; 1 users are mixed up or cannot log on, or the simulation differs; 2 the file or the arguments \
+are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean."
+)]
+pub(crate) struct Check {
+    /// The configuration file: haproxy.cfg, nginx.conf. It is only read, and what it includes as well.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The product, where the file does not tell.
+    #[arg(long, value_name = "NAME", value_parser = language)]
+    pub(crate) product: Option<stickler_advisor::Language>,
+    /// Check the sites with this text in their names, a backend or a server name, alone; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Vec<String>,
+    /// What clients call the site, where the configuration wants another name than www.corp.example.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Only read the file, and say what the simulation makes of it. Nothing is started.
+    #[arg(long = "static", conflicts_with = "write")]
+    pub(crate) is_static: bool,
+    /// Write the changed configuration to this file, where the changes were seen to cure it. No file is ever overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// Do not enter an empty network namespace before the product is started.
+    #[arg(long)]
+    pub(crate) no_namespace: bool,
+    /// Show the events that prove each violation.
+    #[arg(long)]
+    pub(crate) evidence: bool,
+    /// How to show the outcome.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// A product whose configuration can be read, by its name.
+#[cfg(unix)]
+fn language(name: &str) -> Result<stickler_advisor::Language, String> {
+    stickler_advisor::Language::of_product(name).ok_or_else(|| {
+        let known: Vec<&str> = stickler_advisor::Language::ALL.map(stickler_advisor::Language::product).into();
+        format!("the products are {}", known.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]

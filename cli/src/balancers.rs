@@ -77,9 +77,6 @@ pub(crate) fn own_profiles(files: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
 
 /// The profiles whose name, or the words that it starts with, is one of these; all if there are none.
 pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>, Failure> {
-    let fits = |profile: &Profile, pattern: &str| {
-        profile.name == pattern || profile.name.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('-'))
-    };
     for pattern in patterns {
         if !profiles().iter().any(|profile| fits(profile, pattern)) {
             let known: Vec<_> = profiles().iter().map(|profile| &*profile.name).collect();
@@ -89,6 +86,14 @@ pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>
             )));
         }
     }
-    let wanted = |profile: &&Profile| patterns.is_empty() || patterns.iter().any(|pattern| fits(profile, pattern));
-    Ok(profiles().iter().filter(wanted).collect())
+    Ok(profiles().iter().filter(|profile| is_like(profile, patterns)).collect())
+}
+
+/// Whether a profile's name, or the words that it starts with, is one of these; it is if there are none.
+pub(crate) fn is_like(profile: &Profile, patterns: &[String]) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| fits(profile, pattern))
+}
+
+fn fits(profile: &Profile, pattern: &str) -> bool {
+    profile.name == pattern || profile.name.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('-'))
 }

@@ -71,20 +71,20 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
-    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let usual = || if arm == args::Arm::Wire { 2 * cores() } else { cores() };
-    let threads = threads.map_or_else(usual, NonZeroUsize::get);
     Ok(perform_on(jobs, &build(arm)?, threads, keep))
 }
 
-/// The same on an arm that is there already, on at most so many threads.
+/// Performs all jobs on an arm, as [`perform`] does.
 pub(crate) fn perform_on<T: Send>(
     jobs: &[Job<'_>],
     arm: &Arc<dyn Arm>,
-    threads: usize,
+    threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
-    let threads = threads.min(jobs.len()).min(MAX_THREADS);
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    // Worlds on real sockets wait more than they work.
+    let usual = || if arm.name() == "wire" { 2 * cores() } else { cores() };
+    let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::num::NonZeroUsize;
 
 use stickler_model::topology::Provider;
 use stickler_model::{Trace, escape};
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     };
     let done = match &arguments.target.url {
         // The ports of its servers are there once.
-        Some(url) => jobs::perform_on(&jobs, &target::arm(url, &balancers[0], arguments)?, 1, keep),
+        Some(url) => jobs::perform_on(&jobs, &target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1), keep),
         None => jobs::perform(&jobs, arguments.arm, arguments.jobs, keep)?,
     };
     let (mut runs, mut matrix, mut summaries) = (Vec::new(), Matrix::default(), Summaries::default());

@@ -81,7 +81,7 @@ impl Summaries {
 
     /// What they mean for the exit code, where nothing else went wrong.
     pub(crate) fn outcome(&self) -> Result<(), Failure> {
-        if self.0.iter().any(|(_, summary)| summary.is_open()) { Err(Failure::Inconclusive) } else { Ok(()) }
+        if self.0.iter().any(|(_, summary)| summary.is_open()) { Err(Failure::Inconclusive(None)) } else { Ok(()) }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Real sockets as an arm.
 
+use std::fmt;
 use std::sync::Arc;
 
+use stickler_catalogue::profile::Program;
 use stickler_catalogue::{Profile, find, profiles};
+use stickler_model::topology::TlsSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
 use crate::products::{Installed, ProductError};
 use crate::world::{Middle, WireWorld};
-use crate::{Supervisor, Target};
+use crate::{Supervisor, Target, addresses};
 
 /// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
 /// started; any other balancer of the catalogue is our own, on real sockets.
@@ -18,6 +21,10 @@ pub struct WireArm {
     supervisor: Supervisor,
     /// Whether a product that is not installed fails the run, in place of skipping it.
     require: bool,
+    /// TLS of the sites of products, where a plan says nothing of it.
+    tls: Option<TlsSpec>,
+    /// What clients call the site; `None`: as they always do.
+    host: Option<String>,
     /// The balancer that somebody else runs, where there is one.
     target: Option<Arc<Target>>,
 }
@@ -26,7 +33,24 @@ impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require, target: None }
+        Self { supervisor, require, tls: None, host: None, target: None }
+    }
+
+    /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
+    /// performed as it says.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The same arm, where clients call the site by another name than `www.corp.example`.
+    #[must_use]
+    pub fn with_host(self, host: Option<String>) -> Self {
+        Self { host, ..self }
+    }
+
+    fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(addresses::HOST_HEADER)
     }
 
     /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
@@ -52,14 +76,42 @@ impl WireArm {
     }
 }
 
-/// Finds the product of a profile on this machine, and returns its name and version.
+/// A product as it is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledProduct {
+    /// What profiles call it.
+    pub name: &'static str,
+    /// What it says of its version; `None` where it says nothing that can be read.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for InstalledProduct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version } = self;
+        match version {
+            Some(version) => write!(f, "{name} {version}"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+/// Finds the product of a profile on this machine.
 ///
 /// # Errors
 /// [`ProductError`]: it is not installed, or the profile names none that can be started.
-pub fn installed(profile: &Profile) -> Result<String, ProductError> {
+pub fn installed(profile: &Profile) -> Result<InstalledProduct, ProductError> {
     let program = profile.program.as_ref().ok_or_else(|| ProductError::Unknown(profile.product.clone()))?;
     let Installed { product, version, .. } = Installed::find(program)?;
-    Ok(version.map_or_else(|| product.name().to_owned(), |version| format!("{} {version}", product.name())))
+    Ok(InstalledProduct { name: product.name(), version })
+}
+
+/// Finds a product on this machine by the name that profiles have for it, and returns its version; `None` where it does not say.
+///
+/// # Errors
+/// [`ProductError`]: it is not installed, or there is none of this name.
+pub fn version(product: &str) -> Result<Option<String>, ProductError> {
+    let program = Program { name: product.to_owned(), configuration: String::new() };
+    Ok(Installed::find(&program)?.version)
 }
 
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
@@ -83,9 +135,12 @@ impl Arm for WireArm {
         "wire"
     }
 
-    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+    fn build(&self, mut topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
         let middle = self.middle(balancer)?;
-        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
+        if let (Middle::Product(..), None) = (&middle, topology.tls) {
+            topology.tls = self.tls;
+        }
+        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor, self.host())?))
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {

@@ -21,6 +21,8 @@ mod open_ports;
 #[cfg(unix)]
 mod products;
 mod settings;
+#[cfg(unix)]
+mod shared_memory;
 mod site;
 pub mod supervisor;
 #[cfg(unix)]
@@ -29,14 +31,14 @@ mod target;
 mod world;
 
 #[cfg(unix)]
-pub use arm::{WireArm, installed};
+pub use arm::{InstalledProduct, WireArm, installed, version};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 #[cfg(unix)]
-pub use products::ProductError;
+pub use products::{Package, ProductError};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
 #[cfg(unix)]

@@ -169,6 +169,7 @@ impl Parent {
 
 #[cfg(unix)]
 fn kill_group() -> io::Result<i32> {
+    crate::shared_memory::remove(rustix::process::getpgrp());
     rustix::process::kill_current_process_group(rustix::process::Signal::KILL)?;
     Err(io::Error::other("the process group is still there after it was killed"))
 }

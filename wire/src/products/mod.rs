@@ -2,19 +2,38 @@
 //!
 //! * [`Product`]: what has to be known of a product, one file for each.
 //! * [`Installed`]: a product that was found on this machine.
-//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself.
+//! * `running.rs`: its process. `folder.rs`: the folder that it has for itself. `files.rs`: the files that it is configured by.
 //!
-//! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `servers`
-//! (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for sockets and temporary files).
+//! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `host` and
+//! `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for
+//! sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients use TLS). A line `==> NAME <==`
+//! begins a further file of the run's folder.
+//!
+//! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its own lies in the
+//! run's folder; it stays in the foreground and in its process group; and it runs whether or not this process is root's. Its
+//! configuration and its arguments see to that.
 
+mod caddy;
+mod envoy;
+mod exposure;
+mod files;
 mod folder;
 mod haproxy;
+mod httpd;
+mod lighttpd;
 mod nginx;
+mod pen;
 mod running;
+mod squid;
+mod trafficserver;
+mod varnish;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -30,12 +49,17 @@ pub(crate) trait Product: Sync {
     /// What profiles call it.
     fn name(&self) -> &'static str;
 
-    /// The Debian package that has it.
-    fn package(&self) -> &'static str;
+    /// What brings it.
+    fn package(&self) -> Package;
 
     /// The file of the program, without its folder.
     fn program(&self) -> &'static str {
         self.name()
+    }
+
+    /// Where the program is on this machine.
+    fn find(&self) -> Option<PathBuf> {
+        in_path(self.program())
     }
 
     /// The argument that makes it print its version.
@@ -43,18 +67,75 @@ pub(crate) trait Product: Sync {
         "-v"
     }
 
-    /// The arguments with which it runs in the foreground, with this configuration and in this folder.
-    fn arguments(&self, configuration: &Path, folder: &Path) -> Vec<String>;
+    /// The name of the file that the profile's configuration begins with.
+    fn configuration(&self) -> &'static str {
+        "configuration"
+    }
+
+    /// The arguments with which it runs in the foreground.
+    fn arguments(&self, place: &Place<'_>) -> Vec<String>;
+
+    /// The variables of the environment by which it keeps its files in this folder.
+    fn environment(&self, _folder: &Path) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
 
     /// Takes a server out of service for new sessions, or puts it back, by the product's own means.
     ///
     /// # Errors
     /// Why it cannot, as a sentence.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError>;
+
+    /// It cannot drain a server, and why.
+    ///
+    /// # Errors
+    /// Always [`ProductError::Refused`].
+    fn cannot_drain(&self, why: &str) -> Result<(), ProductError> {
+        Err(ProductError::Refused { name: self.name(), what: "drain a server".into(), why: why.into() })
+    }
+}
+
+/// Where a product runs.
+pub(crate) struct Place<'a> {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The run's folder.
+    pub(crate) folder: &'a Path,
+    /// Its configuration.
+    pub(crate) configuration: &'a Path,
+}
+
+/// What brings a product onto a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Package {
+    /// A package of Debian.
+    Debian(&'static str),
+    /// A package of Python.
+    Python(&'static str),
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Debian(name) => write!(f, "on Debian, it is in the package `{name}`"),
+            Self::Python(name) => write!(f, "`pip install {name}` installs it"),
+        }
+    }
 }
 
 /// The products that can be started.
-const PRODUCTS: [&dyn Product; 2] = [&haproxy::HaProxy, &nginx::Nginx];
+const PRODUCTS: [&dyn Product; 10] = [
+    &haproxy::HaProxy,
+    &nginx::Nginx,
+    &httpd::Httpd,
+    &caddy::Caddy,
+    &lighttpd::Lighttpd,
+    &varnish::Varnish,
+    &squid::Squid,
+    &pen::Pen,
+    &trafficserver::TrafficServer,
+    &envoy::Envoy,
+];
 
 /// Where programs are that `PATH` need not name: servers' programs are not for every user.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
@@ -66,12 +147,12 @@ pub enum ProductError {
     #[error("there is no product called `{0}` that can be started; there are: {known}", known = known())]
     Unknown(String),
     /// It is not installed.
-    #[error("{name} is not installed: on Debian, it is in the package `{package}`")]
+    #[error("{name} is not installed: {package}")]
     Missing {
         /// The product.
         name: &'static str,
-        /// The package of Debian that has it.
-        package: &'static str,
+        /// What brings it.
+        package: Package,
     },
     /// The template of its configuration is wrong.
     #[error("the configuration of {name} is no template that can be filled in: {error}")]
@@ -90,6 +171,14 @@ pub enum ProductError {
         what: String,
         /// The end of its output.
         said: String,
+    },
+    /// It listens beyond loopback, and was ended at once.
+    #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
+    Exposed {
+        /// The product.
+        name: &'static str,
+        /// The addresses.
+        addresses: String,
     },
     /// It cannot be told what to do.
     #[error("{name} cannot {what}: {why}")]
@@ -134,9 +223,13 @@ impl Installed {
         let product = PRODUCTS.into_iter().find(|product| product.name() == program.name);
         let product = product.ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
         let missing = ProductError::Missing { name: product.name(), package: product.package() };
-        let path = find(product.program()).ok_or(missing)?;
-        let version = version(&path, product.version_argument());
+        let (path, version) = on_this_machine(product).ok_or(missing)?;
         Ok(Self { product, program: path, version, template: program.configuration.clone() })
+    }
+
+    /// Whether its configuration has the site's certificate.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.template.contains(running::CERTIFICATE)
     }
 
     /// The configuration for these addresses.
@@ -161,7 +254,8 @@ impl Installed {
                 .map_err(wrong)?,
         );
         let servers: Vec<Server<'_>> = servers.iter().map(Server::of).collect();
-        let values = Values { address: address.to_string(), servers, folder: folder.display().to_string() };
+        let (host, port) = (address.ip().to_string(), address.port());
+        let values = Values { address: address.to_string(), host, port, servers, folder: folder.display().to_string() };
         environment.render_str(&self.template, Value::from(Serde(values))).map_err(wrong)
     }
 }
@@ -170,6 +264,8 @@ impl Installed {
 #[derive(Serialize)]
 struct Values<'a> {
     address: String,
+    host: String,
+    port: u16,
     servers: Vec<Server<'a>>,
     folder: String,
 }
@@ -190,8 +286,23 @@ impl<'a> Server<'a> {
     }
 }
 
+/// A program, and what it says of its version.
+type Found = (PathBuf, Option<String>);
+
+/// Finds a product's program and its version, once for each product: programs do not come and go, and some take long to say it.
+fn on_this_machine(product: &dyn Product) -> Option<Found> {
+    static FOUND: Mutex<BTreeMap<&str, Option<Found>>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let look = || {
+        let path = product.find()?;
+        let version = version(&path, product.version_argument());
+        Some((path, version))
+    };
+    found.entry(product.name()).or_insert_with(look).clone()
+}
+
 /// The program of this name in `PATH`, or where servers' programs are.
-fn find(program: &str) -> Option<PathBuf> {
+fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
@@ -202,7 +313,8 @@ fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     // nginx says it on the error stream.
     let said = [output.stdout, output.stderr].concat();
-    first_version(&String::from_utf8_lossy(&said))
+    // Envoy says its path first, which may have the version of something else in it.
+    first_version(&String::from_utf8_lossy(&said).replace(&program.display().to_string(), ""))
 }
 
 fn first_version(said: &str) -> Option<String> {
@@ -220,6 +332,13 @@ mod tests {
         for (said, version) in [
             ("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", Some("2.6.12")),
             ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
+            ("Server version: Apache/2.4.71 (Debian)\nServer built:   2026-11-12T08:58:41\n", Some("2.4.71")),
+            ("2.6.2\n", Some("2.6.2")),
+            ("lighttpd/1.4.69 (ssl) - a light and fast webserver\n", Some("1.4.69")),
+            ("varnishd (varnish-7.1.1 revision 7cee1c581bead20e88d101ab3d72afb29f14d87a)\n", Some("7.1.1")),
+            ("Squid Cache: Version 5.7\nService Name: squid\n", Some("5.7")),
+            ("Traffic Server 9.2.9 Apr  4 2026 14:52:39 localhost\n", Some("9.2.9")),
+            ("\n/usr/bin/envoy  version: 9e55809337/1.40.0/Clean/RELEASE/BoringSSL\n", Some("1.40.0")),
             ("no version", None),
         ] {
             assert_eq!(first_version(said).as_deref(), version, "{said}");
@@ -246,6 +365,10 @@ mod tests {
     fn an_unknown_product_is_named_with_those_that_there_are() {
         let program = Program { name: "bigip".into(), configuration: String::new() };
         let error = Installed::find(&program).err().unwrap().to_string();
-        assert_eq!(error, "there is no product called `bigip` that can be started; there are: haproxy, nginx");
+        assert_eq!(
+            error,
+            "there is no product called `bigip` that can be started; there are: haproxy, nginx, httpd, caddy, \
+                             lighttpd, varnish, squid, pen, trafficserver, envoy"
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! nginx.
+//! nginx, with `http {}` or with `stream {}`.
+//!
+//! Where a profile loads a module (`load_module modules/...`), the path is that of nginx's prefix, which is the run's folder here: a
+//! template names Debian's `/usr/lib/nginx/modules`.
 
-use std::path::Path;
-
-use super::{Product, ProductError, Running};
+use super::{Package, Place, Product, ProductError, Running};
 
 pub(super) struct Nginx;
 
@@ -11,14 +12,14 @@ impl Product for Nginx {
         "nginx"
     }
 
-    fn package(&self) -> &'static str {
-        "nginx-light"
+    fn package(&self) -> Package {
+        Package::Debian("nginx-light")
     }
 
-    fn arguments(&self, configuration: &Path, folder: &Path) -> Vec<String> {
+    fn arguments(&self, place: &Place<'_>) -> Vec<String> {
         // Errors before the configuration is read go to the same log.
-        let log = folder.join("error.log");
-        let own = [folder.display().to_string(), log.display().to_string(), configuration.display().to_string()];
+        let log = place.folder.join("error.log");
+        let own = [place.folder, &log, place.configuration].map(|path| path.display().to_string());
         let [folder, log, configuration] = own;
         ["-p", &folder, "-e", &log, "-c", &configuration, "-g", "daemon off;"].map(str::to_owned).into()
     }
@@ -26,7 +27,6 @@ impl Product for Nginx {
     /// A server that is `down` gets no request, of a session that it has neither
     /// (<https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server>); `drain` is of the commercial version.
     fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
-        let why = "only the commercial version has the parameter `drain`".to_owned();
-        Err(ProductError::Refused { name: self.name(), what: "drain a server".into(), why })
+        self.cannot_drain("only the commercial version has the parameter `drain`")
     }
 }

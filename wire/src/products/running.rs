@@ -14,14 +14,17 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::Folder;
-use super::{Installed, ProductError};
-use crate::Supervisor;
+use super::{Installed, Place, ProductError, exposure, files};
+use crate::{Supervisor, shared_memory};
 
 /// How long a product may take until it listens.
 const START: Duration = Duration::from_secs(10);
 
 /// How often that is tried.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The file of the site's certificate and key (PEM) in the run's folder.
+pub(super) const CERTIFICATE: &str = "site.pem";
 
 /// The most of a product's output that is shown, from its end, in bytes.
 const SHOWN: usize = 2_000;
@@ -31,6 +34,7 @@ const SHOWN: usize = 2_000;
 pub(crate) struct Running {
     installed: Installed,
     address: SocketAddr,
+    servers: Vec<Backend>,
     // Dropped before the folder: what is still there may write into it.
     group: Option<Group>,
     folder: Folder,
@@ -44,7 +48,8 @@ struct Group {
 }
 
 impl Running {
-    /// Writes the configuration, starts the product on `address`, and waits until it listens there.
+    /// Writes the configuration, and the site's certificate with its key if there is one, starts the product on `address`, and waits
+    /// until it listens there. It may listen on loopback alone.
     ///
     /// # Errors
     /// [`ProductError`].
@@ -52,13 +57,19 @@ impl Running {
         installed: Installed,
         address: SocketAddr,
         servers: &[Backend],
+        certificate: Option<&str>,
         supervisor: &Supervisor,
     ) -> Result<Self, ProductError> {
         let folder = Folder::new(supervisor).map_err(|error| io("cannot make a folder for the run", error))?;
         let text = installed.configuration(address, servers, folder.path())?;
-        let mut running = Self { installed, address, group: None, folder, supervisor: supervisor.clone() };
+        if let Some(pem) = certificate {
+            let file = folder.path().join(CERTIFICATE);
+            fs::write(&file, pem).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+        }
+        let (servers, supervisor) = (servers.to_vec(), supervisor.clone());
+        let mut running = Self { installed, address, servers, group: None, folder, supervisor };
         let file = running.configuration();
-        fs::write(&file, text).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+        files::write(&file, &text).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
         running.start_process().await?;
         Ok(running)
     }
@@ -66,6 +77,16 @@ impl Running {
     /// The run's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The place of a server among the servers, from 0.
+    pub(crate) fn index(&self, server: &str) -> Option<usize> {
+        self.servers.iter().position(|backend| backend.name.as_str() == server)
+    }
+
+    /// The port of a server.
+    pub(crate) fn port(&self, server: &str) -> Option<u16> {
+        self.index(server).map(|index| self.servers[index].address.port())
     }
 
     /// The text of its configuration.
@@ -88,13 +109,22 @@ impl Running {
         let output = output().and_then(|out| output().map(|error| (out, error)));
         let (out, error) = output.map_err(|error| io(&format!("cannot write {}", log.display()), error))?;
         let mut command = self.supervisor.command(program);
-        command.args(product.arguments(&self.configuration(), self.folder.path()));
+        let (configuration, folder) = (self.configuration(), self.folder.path());
+        let place = Place { address: self.address, folder, configuration: &configuration };
+        command.args(product.arguments(&place)).envs(product.environment(folder));
         command.stdout(out).stderr(error).current_dir(self.folder.path()).kill_on_drop(true);
         let child = command.spawn().map_err(|error| io(&format!("cannot start {}", program.display()), error))?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let Some(leader) = leader else { return Err(self.ended("ended at once")) };
         self.group = Some(Group { child, leader });
-        self.listens().await
+        self.listens().await?;
+        let exposed = exposure::of_group(leader);
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        self.crash().await;
+        let addresses: Vec<String> = exposed.iter().map(ToString::to_string).collect();
+        Err(ProductError::Exposed { name: self.installed.product.name(), addresses: addresses.join(", ") })
     }
 
     /// Waits until the product listens.
@@ -119,7 +149,7 @@ impl Running {
     /// Ends the process with all that it started, as a crash does.
     pub(crate) async fn crash(&mut self) {
         if let Some(mut group) = self.group.take() {
-            group.signal(Signal::KILL);
+            group.kill();
             // The child is killed: it is waited for so that no zombie stays.
             let _ = group.child.wait().await;
         }
@@ -146,8 +176,9 @@ impl Running {
         self.installed.product.drain(self, server, on)
     }
 
-    fn configuration(&self) -> PathBuf {
-        self.folder.path().join("configuration")
+    /// The file of its configuration.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.path().join(self.installed.product.configuration())
     }
 
     fn log(&self) -> PathBuf {
@@ -163,6 +194,11 @@ impl Running {
 }
 
 impl Group {
+    fn kill(&self) {
+        shared_memory::remove(self.leader);
+        self.signal(Signal::KILL);
+    }
+
     fn signal(&self, signal: Signal) {
         // Where nobody is left in the group, there is nothing to do.
         let _ = kill_process_group(self.leader, signal);
@@ -171,7 +207,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.kill();
         // The runtime collects the child, which `kill_on_drop` has promised to.
         self.child.stdin.take();
     }

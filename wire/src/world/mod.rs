@@ -22,7 +22,7 @@ use stickler_model::{
     Action, BalancerSpec, ClientSpec, Clock, Event, Header, Journal, Name, Outcome, RawSpec, RequestId, Time, TokenId,
     Topology, Trace, What, World, WorldError,
 };
-use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site};
+use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site, SitePki};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
@@ -102,6 +102,8 @@ pub struct WireWorld {
     header: Header,
     clock: Arc<dyn Clock>,
     world: Name,
+    /// What clients call the site.
+    host: String,
     /// Hosts of clients so far.
     seats: usize,
     /// What the balancer of a control knows of the backends; `None`: it finds out by itself.
@@ -110,7 +112,7 @@ pub struct WireWorld {
 }
 
 impl WireWorld {
-    /// Builds the world, and starts its DC, servers and balancer; a product is supervised.
+    /// Builds the world, and starts its DC, servers and balancer; a product is supervised. Clients call the site by `host`.
     ///
     /// # Errors
     /// [`WorldError`]: the topology makes no sense or has what this world has not, a product cannot be started, or a port cannot
@@ -120,8 +122,10 @@ impl WireWorld {
         middle: &Middle,
         seed: u64,
         supervisor: &Supervisor,
+        host: &str,
     ) -> Result<Self, WorldError> {
         let balancer = middle.balancer();
+        name_services(&mut topology, host);
         refuse_unsupported(&topology, middle)?;
         if let Middle::Target(target, _) = middle {
             target.fit(&mut topology)?;
@@ -142,7 +146,7 @@ impl WireWorld {
             hosts: Vec::new(),
         };
         let entered = runtime.enter();
-        let site = Site::start(&mut hosts, &topology, balancer.clone(), &own_settings(seed)).map_err(invalid)?;
+        let site = Site::start(&mut hosts, &topology, balancer.clone(), &own_settings(seed, host)).map_err(invalid)?;
         drop(entered);
         let product = match middle {
             Middle::Ours(_) | Middle::Target(..) => None,
@@ -174,6 +178,7 @@ impl WireWorld {
             header,
             clock,
             world,
+            host: host.to_owned(),
             seats,
             backends: None,
             runtime,
@@ -187,7 +192,7 @@ impl WireWorld {
     pub(crate) fn control(topology: Topology, seed: u64, supervisor: &Supervisor) -> Result<Self, WorldError> {
         let backends = Backends::new(&topology);
         let path = Balancer::of(&BalancerSpec::named(CONTROL))?;
-        let mut world = Self::new(topology, &Middle::Ours(path), seed, supervisor)?;
+        let mut world = Self::new(topology, &Middle::Ours(path), seed, supervisor, addresses::HOST_HEADER)?;
         world.backends = Some(backends);
         world.inform_balancer();
         Ok(world)
@@ -233,8 +238,7 @@ impl WireWorld {
     }
 
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
-        let host = addresses::HOST_HEADER;
-        self.clients.check(&spec, &self.site, host)?;
+        self.clients.check(&spec, &self.site, &self.host)?;
         let net = if let Some(at) = &spec.at {
             self.clients.net(at)?.clone()
         } else {
@@ -243,7 +247,7 @@ impl WireWorld {
         self.seats += usize::from(spec.at.is_none());
         let own = spec.port.map_or_else(|| net.clone(), |port| net.with_port(port));
         let env = self.hosts.env(&spec.name);
-        self.clients.add(NewClient { spec, env, net, own, host: host.to_owned() }, &self.site);
+        self.clients.add(NewClient { spec, env, net, own, host: self.host.clone() }, &self.site);
         Ok(Outcome::Done)
     }
 
@@ -354,9 +358,11 @@ fn start(
 ) -> Result<Running, WorldError> {
     // The site has opened the port, so that nobody else got it: from here on it is the product's.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
+    let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;
     loop {
-        let running = Running::start(installed.clone(), site.front_end(), &site.farm().backends, supervisor);
+        let (servers, certificate) = (&site.farm().backends, certificate.as_deref());
+        let running = Running::start(installed.clone(), site.front_end(), servers, certificate, supervisor);
         match runtime.block_on(running) {
             Ok(running) => return Ok(running),
             Err(ProductError::Ended { said, .. }) if tries < TRIES && said.contains("in use") => tries += 1,
@@ -379,16 +385,30 @@ fn refuse_unsupported(topology: &Topology, middle: &Middle) -> Result<(), WorldE
         Middle::Target(..) => "the target",
     };
     let lacking = match topology {
-        Topology { tls: Some(_), .. } => "TLS: it has no certificate of the site's authority",
+        Topology { tls: Some(_), .. } => match middle {
+            Middle::Product(installed, _) if installed.has_certificate() => return Ok(()),
+            _ => "TLS: it has no certificate of the site's authority",
+        },
         Topology { front: Some(_), .. } => "a second balancer in front of it",
         _ => return Ok(()),
     };
     Err(WorldError::Unsupported(format!("on real sockets, {name} has not {lacking}")))
 }
 
+/// Gives whatever service has the site's usual name the one by which clients call it as well, so that they get tickets for it.
+fn name_services(topology: &mut Topology, host: &str) {
+    let usual = format!("HTTP/{}", addresses::HOST_HEADER);
+    for service in topology.domain.services.iter_mut().filter(|service| service.spns.contains(&usual)) {
+        let own = format!("HTTP/{host}");
+        if !service.spns.contains(&own) {
+            service.spns.push(own);
+        }
+    }
+}
+
 /// How the site is assembled. Keys of TLS are the operating system's.
-fn own_settings(seed: u64) -> Settings {
-    let names = vec![addresses::HOST_HEADER.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+fn own_settings(seed: u64, host: &str) -> Settings {
+    let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     Settings { seed, names, iterations: Some(ITERATIONS), tls_random: settings::tls_random(), log: None }
 }
 

@@ -1,0 +1,153 @@
+//! Differences between profiles and products that are known and explained.
+//!
+//! `exceptions.toml` lists them. Whoever compares a profile with its product accepts such a difference until a day, and says where
+//! one is out of date.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// A verdict that differs between a profile and its product, and why that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// The profile.
+    pub profile: String,
+    /// The version of the product that was seen to differ, as the product says it; `unknown` where it says none.
+    pub version: String,
+    /// The scenario in which it differs.
+    pub scenario: String,
+    /// The requirement whose verdict differs, `FO-4`.
+    pub requirement: String,
+    /// Why it differs, and why the profile cannot say so.
+    pub reason: String,
+    /// The last day of the exception, `2027-06-30`.
+    pub until: String,
+    /// Whether the two agree by chance in some comparisons, so that agreement does not make the exception needless.
+    #[serde(default)]
+    pub sometimes: bool,
+}
+
+/// A file of exceptions is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ExceptionError {
+    /// It is no TOML, or has an unknown key or lacks one.
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+    /// The last day of an exception is none.
+    #[error("the exception of {profile} in {scenario} ends on `{until}`, which is no day like 2027-06-30")]
+    Day {
+        /// The profile.
+        profile: String,
+        /// The scenario.
+        scenario: String,
+        /// What it says.
+        until: String,
+    },
+    /// Two exceptions are for the same verdict.
+    #[error("there are two exceptions of {profile} in {scenario} for {requirement}")]
+    Twice {
+        /// The profile.
+        profile: String,
+        /// The scenario.
+        scenario: String,
+        /// The requirement.
+        requirement: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    exception: Vec<Exception>,
+}
+
+static EXCEPTIONS: LazyLock<Vec<Exception>> = LazyLock::new(|| {
+    Exception::parse(include_str!("../exceptions.toml"))
+        .unwrap_or_else(|error| panic!("the shipped exceptions are wrong: {error}"))
+});
+
+/// All exceptions that are shipped.
+pub fn exceptions() -> &'static [Exception] {
+    &EXCEPTIONS
+}
+
+impl Exception {
+    /// Reads a file of exceptions.
+    ///
+    /// # Errors
+    /// [`ExceptionError`].
+    pub fn parse(text: &str) -> Result<Vec<Self>, ExceptionError> {
+        let File { exception: all } = toml::from_str(text)?;
+        for (index, one) in all.iter().enumerate() {
+            let Self { profile, scenario, requirement, until, .. } = one.clone();
+            if !is_day(&until) {
+                return Err(ExceptionError::Day { profile, scenario, until });
+            }
+            if all[..index].iter().any(|other| other.is_for(&profile, &one.version, &scenario, &requirement)) {
+                return Err(ExceptionError::Twice { profile, scenario, requirement });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether it is for this requirement in this scenario over this version of the profile's product.
+    pub fn is_for(&self, profile: &str, version: &str, scenario: &str, requirement: &str) -> bool {
+        let own = [&self.profile, &self.version, &self.scenario, &self.requirement];
+        own == [profile, version, scenario, requirement]
+    }
+
+    /// Whether its last day is over, where today is written as `until` is.
+    pub fn has_expired(&self, today: &str) -> bool {
+        // Days that are written so are in the order of their text.
+        *self.until < *today
+    }
+}
+
+/// Whether a text is a day: `2027-06-30`.
+fn is_day(text: &str) -> bool {
+    let shape = |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let part = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u8>().ok()).unwrap_or(0);
+    text.len() == 10
+        && text.bytes().enumerate().all(shape)
+        && (1..=12).contains(&part(5..7))
+        && (1..=31).contains(&part(8..10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = r#"
+        [[exception]]
+        profile = "haproxy-safe"
+        version = "2.6.12"
+        scenario = "drain"
+        requirement = "FO-5"
+        reason = "a test"
+        until = "2027-06-30"
+    "#;
+
+    #[test]
+    fn an_exception_is_for_one_version_and_ends_after_its_last_day() {
+        let [one] = &Exception::parse(ONE).unwrap()[..] else { panic!("one exception") };
+        assert!(one.is_for("haproxy-safe", "2.6.12", "drain", "FO-5"));
+        assert!(!one.is_for("haproxy-safe", "3.0.1", "drain", "FO-5"));
+        assert!(!one.is_for("haproxy-safe", "2.6.12", "drain", "FO-4"));
+        assert!(!one.has_expired("2027-06-30"));
+        assert!(one.has_expired("2027-07-01"));
+    }
+
+    #[test]
+    fn a_day_that_is_none_a_missing_key_and_a_second_exception_are_refused() {
+        for day in ["2027-6-30", "soon", "2027-13-01", "2027-06-32", "2027-06-00", "20270630", "2027-06-3é"] {
+            let error = Exception::parse(&ONE.replace("2027-06-30", day)).unwrap_err().to_string();
+            assert!(error.contains(day), "{error}");
+        }
+        let error = Exception::parse(&ONE.replace("reason = \"a test\"", "")).unwrap_err().to_string();
+        assert!(error.contains("reason"), "{error}");
+        let error = Exception::parse(&format!("{ONE}{ONE}")).unwrap_err().to_string();
+        assert!(error.contains("two exceptions of haproxy-safe in drain for FO-5"), "{error}");
+    }
+}

@@ -1,0 +1,316 @@
+//! Profiles in the simulation beside the products themselves.
+//!
+//! What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
+//! has the table and the JSON document.
+
+mod show;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant, SystemTime};
+
+use stickler_catalogue::{Exception, Profile, exceptions};
+use stickler_model::BalancerSpec;
+use stickler_runner::Run;
+use stickler_runner::compare::{Cell, Tally};
+use stickler_scenarios::Case;
+use stickler_wire::InstalledProduct;
+
+use crate::args::{self, Arm, Format};
+use crate::jobs::{self, Job};
+use crate::{Failure, balancers};
+
+/// How many cells exceptions may accept, of a comparison of everything: one of so many.
+const ONE_OF: usize = 50;
+
+/// What was compared, and what could not be.
+#[derive(Default)]
+struct Comparison<'a> {
+    compared: Vec<Compared<'a>>,
+    /// Profiles whose products are missing, and why.
+    missing: Vec<(&'a str, String)>,
+}
+
+/// The comparison of one profile with its product.
+struct Compared<'a> {
+    profile: &'a str,
+    product: InstalledProduct,
+    /// In the order of the scenarios.
+    scenarios: Vec<Scenario<'a>>,
+    took: Duration,
+}
+
+/// One scenario over a profile and its product.
+struct Scenario<'a> {
+    name: &'a str,
+    /// Why there is nothing to compare; `None` if there is.
+    not_compared: Option<String>,
+    cells: Vec<Judged>,
+}
+
+/// A cell, and what becomes of it.
+struct Judged {
+    cell: Cell,
+    verdict: Verdict,
+}
+
+/// What becomes of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Both arms agree.
+    Equal,
+    /// They differ, and nothing explains it.
+    Differs,
+    /// They differ, and an exception explains it.
+    Explained(&'static Exception),
+    /// They differ, and the exception that explained it has expired.
+    Expired(&'static Exception),
+    /// They agree, and there is an exception all the same.
+    Needless(&'static Exception),
+}
+
+impl Verdict {
+    fn of(differs: bool, exception: Option<&'static Exception>, today: &str) -> Self {
+        match (differs, exception) {
+            (false, None) => Self::Equal,
+            (false, Some(exception)) if exception.sometimes => Self::Equal,
+            (false, Some(exception)) => Self::Needless(exception),
+            (true, None) => Self::Differs,
+            (true, Some(exception)) if exception.has_expired(today) => Self::Expired(exception),
+            (true, Some(exception)) => Self::Explained(exception),
+        }
+    }
+
+    /// Whether somebody has to do something.
+    const fn is_wrong(self) -> bool {
+        !matches!(self, Self::Equal | Self::Explained(_))
+    }
+}
+
+impl Compared<'_> {
+    fn cells(&self) -> impl Iterator<Item = &Judged> {
+        self.scenarios.iter().flat_map(|scenario| &scenario.cells)
+    }
+
+    fn explained(&self) -> usize {
+        self.cells().filter(|judged| matches!(judged.verdict, Verdict::Explained(_))).count()
+    }
+}
+
+pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
+    let own = balancers::own_profiles(&arguments.profile)?;
+    let profiles: Vec<&Profile> = profiles(arguments, &own)?;
+    let cases = jobs::cases(&arguments.scenario)?;
+    let mut out = io::stdout().lock();
+    let mut comparison = Comparison::default();
+    for profile in profiles {
+        match stickler_wire::installed(profile) {
+            Ok(product) => {
+                let compared = one(profile, product, &cases, arguments)?;
+                if arguments.format == Format::Pretty {
+                    show::text(&mut out, &compared)?;
+                }
+                comparison.compared.push(compared);
+            }
+            Err(why) => {
+                if arguments.format == Format::Pretty {
+                    show::missing(&mut out, &profile.name, &why.to_string())?;
+                }
+                comparison.missing.push((&profile.name, why.to_string()));
+            }
+        }
+    }
+    if arguments.format == Format::Json {
+        show::json(&mut out, &comparison)?;
+    }
+    let all = arguments.profiles.is_empty() && arguments.scenario.is_empty() && own.is_empty();
+    comparison.end(all)
+}
+
+/// The profiles that the arguments mean, whose products can be started.
+fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a Profile>, Failure> {
+    let shipped = || balancers::profiles_like(&arguments.profiles);
+    let profiles = if own.is_empty() { shipped()? } else { own.iter().collect() };
+    let named = |profile: &&Profile| own.is_empty() || balancers::is_like(profile, &arguments.profiles);
+    let profiles: Vec<&Profile> =
+        profiles.into_iter().filter(|profile| profile.program.is_some()).filter(named).collect();
+    if profiles.is_empty() {
+        return Err(Failure::Nothing("none of these profiles says how its product is started".into()));
+    }
+    Ok(profiles)
+}
+
+impl Comparison<'_> {
+    /// What the command ends with; `all` if nothing was left out.
+    fn end(&self, all: bool) -> Result<(), Failure> {
+        let cells = || self.compared.iter().flat_map(Compared::cells);
+        let explained: usize = self.compared.iter().map(Compared::explained).sum();
+        if cells().any(|judged| judged.verdict.is_wrong()) {
+            return Err(Failure::NotAsExpected);
+        }
+        if all && explained * ONE_OF > cells().count() {
+            let cells = cells().count();
+            let message = format!("{explained} of {cells} verdicts are exceptions: 1 of {ONE_OF} are the most");
+            return Err(Failure::Wrong(message));
+        }
+        match (self.missing.first(), cells().next()) {
+            (Some((profile, why)), _) => Err(Failure::Missing(format!("{profile}: {why}"))),
+            (None, None) => Err(Failure::Nothing("every scenario was skipped, so nothing was compared".into())),
+            (None, Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// Compares one profile with its product.
+fn one<'a>(
+    profile: &'a Profile,
+    product: InstalledProduct,
+    cases: &'a [Case],
+    arguments: &args::Compare,
+) -> Result<Compared<'a>, Failure> {
+    let started = now();
+    let spec = [profile.spec()];
+    let real = |cases: &[Case]| tallies(cases, &spec, (Arm::Wire, arguments.jobs), arguments.trials.get());
+    let simulated = tallies(cases, &spec, (Arm::Sim, None), arguments.seeds.get())?;
+    let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
+    // Chance, or a busy machine, may have made a difference: what differs has to differ again.
+    let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
+    let again: Vec<usize> = (0..cases.len()).filter(|&index| differs(&pairs[index])).collect();
+    let repeated: Vec<Case> = again.iter().map(|&index| cases[index].clone()).collect();
+    for (index, tally) in again.into_iter().zip(real(&repeated)?) {
+        pairs[index].1 = tally;
+    }
+    let version = product.version.as_deref().unwrap_or("unknown");
+    let today = today();
+    let scenarios = cases.iter().zip(&pairs).map(|(case, pair)| {
+        let name = case.scenario.name();
+        let not_compared = pair.1.not_performed().or(pair.0.not_performed()).map(str::to_owned);
+        let judge = |cell: Cell| {
+            let requirement = cell.requirement.to_string();
+            let is_for = |exception: &&Exception| exception.is_for(&profile.name, version, name, &requirement);
+            let exception = exceptions().iter().find(is_for);
+            Judged { cell, verdict: Verdict::of(cell.differs(), exception, &today) }
+        };
+        Scenario { name, not_compared, cells: cells(pair).into_iter().map(judge).collect() }
+    });
+    let scenarios = scenarios.collect();
+    Ok(Compared { profile: &profile.name, product, scenarios, took: started.elapsed() })
+}
+
+/// The cells of a scenario, if all trials were performed, on the simulated and on the real arm.
+fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
+    let all = simulated.not_performed().is_none() && real.not_performed().is_none();
+    if all { Cell::all(simulated, real) } else { Vec::new() }
+}
+
+/// Runs each scenario over one balancer on an arm, and counts its verdicts.
+fn tallies(
+    cases: &[Case],
+    balancer: &[BalancerSpec; 1],
+    (arm, threads): (Arm, Option<NonZeroUsize>),
+    trials: u32,
+) -> Result<Vec<Tally>, Failure> {
+    let jobs = jobs::all(cases, balancer, 0, trials)?;
+    let runs = jobs::perform(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run })?;
+    let mut tallies = vec![Tally::default(); cases.len()];
+    for (index, run) in runs.iter().enumerate() {
+        tallies[index / trials as usize].add(run);
+    }
+    Ok(tallies)
+}
+
+#[expect(clippy::disallowed_methods, reason = "it says how long the products took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Today in Greenwich, `2027-06-30`.
+#[expect(clippy::disallowed_methods, reason = "exceptions end on a day")]
+fn today() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    day(since.as_secs() / 86_400)
+}
+
+/// A day, by the number of days since 1970-01-01 (the Gregorian calendar: 146,097 days in 400 years, which begin in March).
+fn day(number: u64) -> String {
+    let days = number + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use stickler_oracle::Requirement;
+    use stickler_runner::compare::Rate;
+
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (number, text) in [
+            (0, "1970-01-01"),
+            (59, "1970-03-01"),
+            (11_016, "2000-02-29"),
+            (20_819, "2027-01-01"),
+            (24_836, "2037-12-31"),
+        ] {
+            assert_eq!(day(number), text);
+        }
+    }
+
+    fn exception() -> &'static Exception {
+        Box::leak(Box::new(Exception {
+            profile: "p".into(),
+            version: "1".into(),
+            scenario: "s".into(),
+            requirement: "ID-1".into(),
+            reason: "a test".into(),
+            until: "2027-06-30".into(),
+            sometimes: false,
+        }))
+    }
+
+    #[test]
+    fn an_exception_accepts_a_difference_until_its_day_and_nothing_else() {
+        let one = exception();
+        let of = Verdict::of;
+        assert_eq!(of(false, None, "2027-01-01"), Verdict::Equal);
+        assert_eq!(of(true, None, "2027-01-01"), Verdict::Differs);
+        assert_eq!(of(true, Some(one), "2027-06-30"), Verdict::Explained(one));
+        assert_eq!(of(true, Some(one), "2027-07-01"), Verdict::Expired(one));
+        assert_eq!(of(false, Some(one), "2027-01-01"), Verdict::Needless(one));
+        let sometimes = Box::leak(Box::new(Exception { sometimes: true, ..one.clone() }));
+        assert_eq!(of(false, Some(sometimes), "2027-01-01"), Verdict::Equal);
+        assert_eq!(of(true, Some(sometimes), "2027-07-01"), Verdict::Expired(sometimes));
+        let wrong = [of(true, None, ""), Verdict::Expired(one), Verdict::Needless(one)];
+        assert!(wrong.into_iter().all(Verdict::is_wrong));
+        assert!(![Verdict::Equal, Verdict::Explained(one)].into_iter().any(Verdict::is_wrong));
+    }
+
+    /// A comparison with so many cells that are equal, and explained.
+    fn comparison(equal: usize, explained: usize) -> Comparison<'static> {
+        let rate = Rate { violated: 0, trials: 3 };
+        let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };
+        let verdicts = vec![Verdict::Equal; equal].into_iter().chain(vec![Verdict::Explained(exception()); explained]);
+        let cells = verdicts.map(|verdict| Judged { cell, verdict }).collect();
+        let product = InstalledProduct { name: "haproxy", version: None };
+        let scenarios = vec![Scenario { name: "s", not_compared: None, cells }];
+        let compared = vec![Compared { profile: "p", product, scenarios, took: Duration::ZERO }];
+        Comparison { compared, missing: Vec::new() }
+    }
+
+    #[test]
+    fn exceptions_are_two_percent_at_the_most_where_everything_is_compared() {
+        assert!(comparison(98, 2).end(true).is_ok());
+        assert!(matches!(comparison(97, 3).end(true), Err(Failure::Wrong(_))));
+        assert!(comparison(97, 3).end(false).is_ok(), "a part may have more");
+        assert!(matches!(comparison(0, 0).end(true), Err(Failure::Nothing(_))));
+        let missing = Comparison { missing: vec![("p", "why".into())], ..comparison(1, 0) };
+        assert!(matches!(missing.end(true), Err(Failure::Missing(_))));
+    }
+}

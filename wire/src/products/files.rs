@@ -1,0 +1,57 @@
+//! The files that a product is configured by.
+
+use std::path::Path;
+use std::{fs, io};
+
+/// How a line begins and ends that names a further file.
+const BEGIN: &str = "==> ";
+const END: &str = " <==";
+
+/// Writes a configuration: what comes before the first line `==> NAME <==` into `first`, and what follows each into the file
+/// of that name in the same folder.
+///
+/// # Errors
+/// A name is one of another folder, or a file cannot be written.
+pub(super) fn write(first: &Path, text: &str) -> io::Result<()> {
+    let (mut file, mut part) = (first.to_owned(), String::new());
+    for line in text.split_inclusive('\n') {
+        let Some(name) = line.trim_end().strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
+            part.push_str(line);
+            continue;
+        };
+        fs::write(&file, std::mem::take(&mut part))?;
+        if name.contains('/') || name.starts_with('.') {
+            return Err(io::Error::other(format!("`{name}` is no name of a file in the run's folder")));
+        }
+        file.set_file_name(name);
+    }
+    fs::write(file, part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_becomes_a_file_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("records.config");
+        write(&first, "a\nb\n==> remap.config <==\nc\n==> empty <==\n").unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(
+            (read("records.config"), read("remap.config"), read("empty")),
+            ("a\nb\n".into(), "c\n".into(), String::new())
+        );
+        write(&first, "==> in the middle of a line\nx ==> y <==\n").unwrap();
+        assert_eq!(read("records.config"), "==> in the middle of a line\nx ==> y <==\n");
+    }
+
+    #[test]
+    fn a_part_of_another_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["../x", "/etc/x", "a/b", ".."] {
+            let error = write(&folder.path().join("first"), &format!("==> {name} <==\n")).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Squid, without a master process.
+//!
+//! Its shared memory is called after its service, which is the run's folder here, so that it is nobody else's:
+//! [`crate::shared_memory`] removes it.
+
+use super::{Package, Place, Product, ProductError, Running};
+
+pub(super) struct Squid;
+
+impl Product for Squid {
+    fn name(&self) -> &'static str {
+        "squid"
+    }
+
+    fn package(&self) -> Package {
+        Package::Debian("squid")
+    }
+
+    fn arguments(&self, place: &Place<'_>) -> Vec<String> {
+        let name = place.folder.file_name().unwrap_or_default().to_string_lossy();
+        // A service's name has letters and digits alone.
+        let service: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let configuration = place.configuration.display().to_string();
+        ["-N", "-n", &service, "-f", &configuration].map(str::to_owned).into()
+    }
+
+    /// A peer that is left out of a new configuration (`squid -k reconfigure`) is gone with all listening sockets and idle
+    /// connections; the cache manager has no action for one peer (`squidclient mgr:menu` of 5.7).
+    fn drain(&self, _: &Running, _: &str, _: bool) -> Result<(), ProductError> {
+        self.cannot_drain("it has no means for one peer")
+    }
+}

@@ -1,0 +1,73 @@
+//! Shared memory that a product would leave behind.
+//!
+//! A product that is killed cannot remove the POSIX shared memory that it has made, and its name is not always known: APR hashes a
+//! path. So whoever kills a process group removes first what its processes have mapped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+/// Where Linux has it.
+const FOLDER: &str = "/dev/shm/";
+
+/// What the names begin with that are a product's own, of those that Stickler starts: APR's (httpd), and those that are called
+/// after the run's folder.
+const OWN: [&str; 2] = ["ShM.", "stickler"];
+
+/// Removes the shared memory of products that processes of this group have mapped. Does nothing where there is no `/proc`.
+pub(crate) fn remove(group: Pid) {
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for process in processes.filter_map(Result::ok).map(|entry| entry.path()) {
+        if group_of(&process) != Some(group.as_raw_nonzero().get()) {
+            continue;
+        }
+        let maps = fs::read_to_string(process.join("maps")).unwrap_or_default();
+        for file in mapped(&maps) {
+            // Another process of the group may have had it, too.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+/// The process group of the process that this folder of `/proc` is for.
+fn group_of(process: &Path) -> Option<i32> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    // The name of the program, in brackets, may hold anything.
+    stat.rsplit_once(") ")?.1.split_whitespace().nth(2)?.parse().ok()
+}
+
+/// The files of products' shared memory in a list of what a process has mapped.
+fn mapped(maps: &str) -> impl Iterator<Item = PathBuf> {
+    let paths = maps.lines().filter_map(|line| Some(&line[line.find(FOLDER)?..]));
+    let is_own = |path: &&str| OWN.iter().any(|own| path[FOLDER.len()..].starts_with(own));
+    paths.filter(is_own).filter(|path| !path.ends_with(" (deleted)")).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_somebody_elses_or_gone_is_left_alone() {
+        let maps = "\
+7f00-7f01 rw-s 00000000 00:1a 2 /dev/shm/ShM.195351d8H4ab1afc2
+7f01-7f02 rw-s 00000000 00:1a 3 /dev/shm/stickler0123-cf__queues.shm
+7f02-7f03 rw-s 00000000 00:1a 4 /dev/shm/PostgreSQL.1
+7f03-7f04 rw-s 00000000 00:1a 5 /dev/shm/ShM.1H2 (deleted)
+7f04-7f05 r-xp 00000000 08:01 6 /usr/lib/libc.so.6
+7f05-7f06 rw-p 00000000 00:00 0 
+";
+        let files: Vec<PathBuf> = mapped(maps).collect();
+        assert_eq!(
+            files,
+            ["/dev/shm/ShM.195351d8H4ab1afc2", "/dev/shm/stickler0123-cf__queues.shm"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn the_group_of_this_process_is_found() {
+        let own = rustix::process::getpgrp().as_raw_nonzero().get();
+        assert_eq!(group_of(Path::new("/proc/self")), Some(own));
+    }
+}
