@@ -47,8 +47,8 @@ pub(crate) enum Command {
     ///
     /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of
     /// them at the end (exit code 1). A server cannot know who sent a request without credentials, so the clients have to say
-    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; a browser does with an
-    /// extension that sets headers. The servers note that name and do nothing else by it. What is sent without it is served all
+    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; or in the query,
+    /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
     /// the same, and not judged: it may be the next request of whoever authenticated the connection.
     Serve(Serve),
     /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
