@@ -20,12 +20,18 @@ pub trait Files {
     /// It is not there, no regular file, too long or no text.
     fn read(&self, path: &Path) -> io::Result<String>;
 
-    /// Returns the files that a path with `*` or `?` in its last component stands for, in the order of their names; the path itself
-    /// where it has neither.
+    /// Returns the files that a path with patterns of a shell (`*`, `?`, `[a-c]`) in its components stands for, in the order of their
+    /// names; the path itself where it has none.
     ///
     /// # Errors
-    /// The folder cannot be read, or has too many such files.
+    /// A folder cannot be read, or there are too many such files.
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Returns the value of a variable of the environment; `None` where it is not set.
+    fn variable(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }
 
 /// The files of this machine.
@@ -38,30 +44,47 @@ impl Files for Disk {
     }
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !name.contains(['*', '?']) {
-            return Ok(vec![pattern.to_owned()]);
-        }
-        let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut found = Vec::new();
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            // Without the folder, there is none of its files either.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            if is_like(&name, &entry.file_name().to_string_lossy()) {
-                found.push(entry.path());
+        let mut found = vec![PathBuf::new()];
+        for component in pattern.components() {
+            let name = component.as_os_str().to_string_lossy();
+            if !name.contains(['*', '?', '[']) {
+                found.iter_mut().for_each(|path| path.push(component));
+                continue;
             }
-            if found.len() > MOST_MATCHES {
-                return Err(io::Error::other(format!("it stands for more than {MOST_MATCHES} files")));
+            let mut further = Vec::new();
+            for folder in &found {
+                add_matches(folder, &name, &mut further)?;
             }
+            further.sort();
+            found = further;
         }
-        found.sort();
         Ok(found)
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// Adds the entries of a folder whose names fit a pattern.
+fn add_matches(folder: &Path, pattern: &str, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = match fs::read_dir(here) {
+        Ok(entries) => entries,
+        // Without the folder, there is none of its files either.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if is_like(pattern, &name.to_string_lossy()) {
+            found.push(folder.join(name));
+        }
+        if found.len() > MOST_MATCHES {
+            return Err(io::Error::other(format!("it stands for more than {MOST_MATCHES} files")));
+        }
+    }
+    Ok(())
 }
 
 /// Other files, of which one has another text.
@@ -82,9 +105,13 @@ impl Files for Instead<'_> {
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         self.files.matching(pattern)
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.files.variable(name)
+    }
 }
 
-/// Whether a name fits a pattern of a shell with `*` and `?`. A name that begins with a dot needs a pattern that does.
+/// Whether a name fits a pattern of a shell with `*`, `?` and `[a-c]`. A name that begins with a dot needs a pattern that does.
 fn is_like(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     if name.first() == Some(&'.') && pattern.first() != Some(&'.') {
@@ -98,7 +125,10 @@ fn is_like(pattern: &str, name: &str) -> bool {
                 star = Some((at, seen));
                 at += 1;
             }
-            Some(&c) if c == '?' || c == name[seen] => (at, seen) = (at + 1, seen + 1),
+            Some(&c) if c == '?' || (c == name[seen] && c != '[') => (at, seen) = (at + 1, seen + 1),
+            Some('[') if class(&pattern[at..], name[seen]).is_some() => {
+                (at, seen) = (at + class(&pattern[at..], name[seen]).unwrap_or(1), seen + 1);
+            }
             _ => {
                 let Some((begin, reached)) = star else { return false };
                 star = Some((begin, reached + 1));
@@ -107,6 +137,32 @@ fn is_like(pattern: &str, name: &str) -> bool {
         }
     }
     pattern[at..].iter().all(|&c| c == '*')
+}
+
+/// The length of the class that a pattern begins with (`[a-c]`, `[!x]`), where the character is of it. A bracket that is not closed is
+/// itself.
+fn class(pattern: &[char], c: char) -> Option<usize> {
+    // A closing bracket that comes first is one of the characters.
+    let first = if matches!(pattern.get(1), Some('!' | '^')) { 2 } else { 1 };
+    let Some(end) = pattern.iter().skip(first + 1).position(|&c| c == ']').map(|at| at + first + 1) else {
+        return (c == '[').then_some(1);
+    };
+    let members = &pattern[first..end];
+    let mut at = 0;
+    let mut is_in = false;
+    while at < members.len() {
+        match members[at..] {
+            [low, '-', high, ..] => {
+                is_in |= (low..=high).contains(&c);
+                at += 3;
+            }
+            _ => {
+                is_in |= members[at] == c;
+                at += 1;
+            }
+        }
+    }
+    (is_in == (first == 1)).then_some(end + 1)
 }
 
 #[cfg(test)]
@@ -124,6 +180,12 @@ mod tests {
             ("a?c*", "ac", false),
             ("*a*b*", "xxaxxbxx", true),
             ("", "", true),
+            ("[ab]*.conf", "b-site.conf", true),
+            ("[ab]*.conf", "c.conf", false),
+            ("*[!0-9]", "a1", false),
+            ("[!0-9]x", "ax", true),
+            ("[]a]", "]", true),
+            ("a[b", "a[b", true),
         ] {
             assert_eq!(is_like(pattern, name), fits, "{pattern} {name}");
         }

@@ -12,14 +12,16 @@
 //! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
 //!   run's folder or contacts another address. What is not known to be safe is left out, and said.
 //! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
-//! * [`haproxy`], [`nginx`]: the products, each with its language, its facts, its list of what is allowed and its remedies.
+//! * [`haproxy`], [`nginx`], [`httpd`]: the products, each with its language, its facts, its list of what is allowed and its remedies.
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
 mod diff;
 mod document;
+mod draft;
 mod files;
 pub mod haproxy;
+pub mod httpd;
 pub mod nginx;
 mod place;
 mod profile;
@@ -42,17 +44,20 @@ pub enum Language {
     HaProxy,
     /// nginx's `nginx.conf`.
     Nginx,
+    /// Apache httpd's `httpd.conf`, or Debian's `apache2.conf`.
+    Httpd,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::HaProxy, Self::Nginx];
+    pub const ALL: [Self; 3] = [Self::HaProxy, Self::Nginx, Self::Httpd];
 
     /// What profiles call the product: `haproxy`.
     pub const fn product(self) -> &'static str {
         match self {
             Self::HaProxy => "haproxy",
             Self::Nginx => "nginx",
+            Self::Httpd => "httpd",
         }
     }
 
@@ -67,6 +72,11 @@ impl Language {
         words.find_map(|word| match word {
             "global" | "defaults" | "frontend" | "backend" | "listen" => Some(Self::HaProxy),
             "http" | "events" | "stream" | "server" | "upstream" | "http{" | "events{" | "stream{" => Some(Self::Nginx),
+            "ServerRoot" | "LoadModule" | "Define" | "DefaultRuntimeDir" | "Listen" | "ServerName" | "Mutex"
+            | "PidFile" | "ProxyPass" => Some(Self::Httpd),
+            word if word.starts_with("<IfModule") || word.starts_with("<VirtualHost") || word.starts_with("<Proxy") => {
+                Some(Self::Httpd)
+            }
             _ => None,
         })
     }
@@ -85,5 +95,6 @@ pub fn read(
     match language {
         Language::HaProxy => haproxy::read(path, files, version),
         Language::Nginx => nginx::read(path, files, version),
+        Language::Httpd => httpd::read(path, files, version),
     }
 }
