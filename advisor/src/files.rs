@@ -27,6 +27,9 @@ pub trait Files {
     /// A folder cannot be read, or there are too many such files.
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
 
+    /// Returns whether there is a file, of whatever content.
+    fn is_there(&self, path: &Path) -> bool;
+
     /// Returns the value of a variable of the environment; `None` where it is not set.
     fn variable(&self, name: &str) -> Option<String> {
         let _ = name;
@@ -45,6 +48,7 @@ impl Files for Disk {
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         let mut found = vec![PathBuf::new()];
+        let mut is_pattern = false;
         for component in pattern.components() {
             let name = component.as_os_str().to_string_lossy();
             if !name.contains(['*', '?', '[']) {
@@ -57,8 +61,15 @@ impl Files for Disk {
             }
             further.sort();
             found = further;
+            is_pattern = true;
         }
+        // What follows a pattern is not in every folder.
+        found.retain(|path| !is_pattern || path.symlink_metadata().is_ok());
         Ok(found)
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        path.is_file()
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -104,6 +115,10 @@ impl Files for Instead<'_> {
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         self.files.matching(pattern)
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        self.files.is_there(path)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
