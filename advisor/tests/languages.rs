@@ -193,3 +193,8 @@ fn check(language: Language, folder: &str) {
 fn httpd_is_read_as_its_manual_says() {
     check(Language::Httpd, "httpd");
 }
+
+#[test]
+fn caddy_is_read_as_its_manual_says() {
+    check(Language::Caddy, "caddy");
+}

@@ -87,6 +87,11 @@ impl<'a> Writer<'a> {
             }
             loaded.push(identifier);
         }
+        // Without it httpd starts no balancer, whatever its method (AH02432 of proxy_util.c; its own check does not say so).
+        let default = "lbmethod_byrequests_module";
+        if loaded.contains(&"proxy_balancer_module") && !loaded.contains(&default) {
+            loaded.push(default);
+        }
         let mut lines: Vec<String> = loaded.iter().map(|identifier| load(identifier)).collect();
         if mpm.is_none() {
             lines.push(load("mpm_event_module"));
