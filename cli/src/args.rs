@@ -140,6 +140,10 @@ pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Where to perform the plans; as they were recorded, by default. On real sockets no trace is the same twice, and the requirements
+    /// that are violated are compared.
+    #[arg(long, value_enum)]
+    pub(crate) arm: Option<Arm>,
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
