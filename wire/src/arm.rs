@@ -10,7 +10,7 @@ use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
-use crate::products::{Installed, ProductError};
+use crate::products::{self, Installed, Product, ProductError};
 use crate::world::{Middle, WireWorld};
 use crate::{Supervisor, Target, addresses};
 
@@ -71,7 +71,9 @@ impl WireArm {
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };
         let installed = Installed::find(program).map_err(|error| match error {
-            ProductError::Missing { .. } if !self.require => WorldError::Unsupported(error.to_string()),
+            ProductError::Missing { .. } | ProductError::SharedNetwork(_) if !self.require => {
+                WorldError::Unsupported(error.to_string())
+            }
             error => WorldError::Invalid(error.to_string()),
         })?;
         let balancer = Balancer::program(spec.clone(), &profile.mechanism());
@@ -115,6 +117,11 @@ pub fn installed(profile: &Profile) -> Result<InstalledProduct, ProductError> {
 pub fn version(product: &str) -> Result<Option<String>, ProductError> {
     let program = Program { name: product.to_owned(), configuration: String::new() };
     Ok(Installed::find(&program)?.version)
+}
+
+/// Whether the product that profiles call so changes the network namespace that it is in, which then has to be one of Stickler's own.
+pub fn needs_own_network(product: &str) -> bool {
+    products::find(product).is_some_and(Product::needs_own_network)
 }
 
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.

@@ -1,11 +1,9 @@
 //! `stickler check FILE`: an operator's own configuration, judged.
 //!
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
-//! * `isolation`: a network namespace of the check's own.
 //! * `remedy`: changes to the file, each tried as the file itself was.
 //! * `report`: what came of it, in words and as JSON.
 
-mod isolation;
 mod judge;
 mod remedy;
 mod report;
@@ -24,7 +22,7 @@ use stickler_wire::{ProductError, WireArm};
 use self::judge::{Judged, Outcome};
 use self::report::{Report, SiteReport};
 use crate::args::{self, Format};
-use crate::{Failure, supervisor};
+use crate::{Failure, namespace, supervisor};
 
 /// What the profile of a checked site is called.
 const NAME: &str = "checked";
@@ -44,7 +42,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         .product
         .or_else(|| Language::guess(&text))
         .ok_or_else(|| Failure::Wrong(format!("{path}: of which product is it? Say so with --product")))?;
-    let network = (!arguments.is_static).then(|| isolation::enter(!arguments.no_namespace));
+    let network = (!arguments.is_static).then(|| namespace::enter(!arguments.no_namespace));
     let found = stickler_wire::version(language.product());
     let version = match &found {
         Ok(version) => version.clone(),
