@@ -120,10 +120,17 @@ impl ConnectionTable {
                 continue;
             }
             holder.dedicated = false;
-            holder.pinned = holder.pinned.filter(|&pinned| pinned != id);
+            if holder.pinned.take_if(|pinned| *pinned == id).is_some() {
+                holder.owned.push(id);
+            }
+            let since = self.upstreams.get(&id).and_then(|upstream| upstream.idle_since);
+            self.mark_busy(id);
             if let Some(upstream) = self.upstreams.get_mut(&id) {
                 upstream.ownership = Ownership::Private;
                 self.pins -= 1;
+            }
+            if let Some(since) = since {
+                self.mark_idle(since, id);
             }
         }
     }
