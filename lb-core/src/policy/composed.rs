@@ -274,6 +274,8 @@ impl Composed {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
+                // A drain has ended its pin: nobody else gets it all the same.
+                _ if upstream.ownership == Ownership::Private => AfterExchange::KeepPrivate { slots: usize::MAX },
                 Share::Safe | Share::Aggressive | Share::Always => AfterExchange::Pool,
             },
         }
