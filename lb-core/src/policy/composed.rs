@@ -167,7 +167,7 @@ impl BackendAware for Composed {
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         self.table.set_backend_state(now, backend, state, self.rules.on_down);
         if state == BackendState::Drain && self.rules.drain_moves {
-            self.table.give_up_pins_to(now, backend);
+            self.table.loosen_pins_to(now, backend);
         }
         self.end_call(now);
     }
@@ -274,6 +274,8 @@ impl Composed {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
+                // A drain has ended its pin: nobody else gets it all the same.
+                _ if upstream.ownership == Ownership::Private => AfterExchange::KeepPrivate { slots: usize::MAX },
                 Share::Safe | Share::Aggressive | Share::Always => AfterExchange::Pool,
             },
         }

@@ -134,6 +134,15 @@ fn clients_of_a_backend_that_is_drained_stay_unless_the_drain_moves_them() {
         ask(&mut front, 1, &NTLM, true);
         front.set_state(0, BackendState::Drain);
         assert_eq!(front.request(1, &NTLM).verdict, route);
+        front.answer(1, OK);
+        front.finish(1);
+        if drain_moves {
+            front.set_state(0, BackendState::Up);
+            front.set_state(1, BackendState::Drain);
+            let back = ask(&mut front, 1, &Ask::default(), false);
+            assert_eq!(back, (reuse(1), Finish::Keep), "what was pinned is the client's own yet");
+            assert_eq!(front.close_client(1), [UpstreamId(1)]);
+        }
     }
 }
 

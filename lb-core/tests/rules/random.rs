@@ -231,6 +231,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                     own_idle,
                     strip: strip.then_some(Schemes::HAPROXY),
                     client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id".into(), overwrite: true }),
+                    drain_moves: closes_client,
                     forwarded_for,
                     scrub: forwarded_for.then(|| "x-remote-user".into()),
                     retry,
