@@ -195,6 +195,11 @@ fn httpd_is_read_as_its_manual_says() {
 }
 
 #[test]
+fn envoy_is_read_as_its_manual_says() {
+    check(Language::Envoy, "envoy");
+}
+
+#[test]
 fn caddy_is_read_as_its_manual_says() {
     check(Language::Caddy, "caddy");
 }

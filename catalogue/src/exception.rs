@@ -23,6 +23,9 @@ pub struct Exception {
     pub reason: String,
     /// The last day of the exception, `2027-06-30`.
     pub until: String,
+    /// Whether the two agree by chance in some comparisons, so that agreement does not make the exception needless.
+    #[serde(default)]
+    pub sometimes: bool,
 }
 
 /// A file of exceptions is wrong.

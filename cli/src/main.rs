@@ -2,6 +2,7 @@
 //!
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections.
@@ -23,7 +24,9 @@ mod record;
 mod replay;
 mod run;
 mod serve;
+mod summary;
 mod supervisor;
+mod target;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -47,7 +50,9 @@ enum Failure {
     Wrong(String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
-    /// A product is not installed, or too little was seen. Exit 4.
+    /// Nothing was found, in too few requests or over too few facts to say that there is nothing. Exit 4.
+    Inconclusive(Option<String>),
+    /// A product is not installed. Exit 4.
     #[cfg(unix)]
     Missing(String),
     /// Nobody reads the output any more (`stickler ... | head`).
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
         Err(Failure::NotAsExpected) => (1, None),
         Err(Failure::Wrong(message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
+        Err(Failure::Inconclusive(message)) => (4, message),
         #[cfg(unix)]
         Err(Failure::Missing(message)) => (4, Some(message)),
     };

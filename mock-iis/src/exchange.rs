@@ -13,7 +13,7 @@ use stickler_http1::{Lookup as _, RequestHead};
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
 use stickler_model::topology::{IisVersion, KeepAlive};
-use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
+use stickler_model::{Env, Leg, MAX_SENDER, Principal, REQUEST_ID_HEADER, RequestId, SENDER_HEADER, Time, What};
 
 use crate::WebSite;
 use crate::acceptance::{Accepted, Decider, Denied, ReceivedRequest};
@@ -103,6 +103,7 @@ impl Connection {
             request: asked.id,
             leg: asked.leg,
         });
+        self.note_sender(&asked);
         // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
         // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
         let http1_only = http2 && self.authentication.decider.is_own();
@@ -186,6 +187,15 @@ impl Connection {
     pub(crate) fn closed(&self, how: Closed) {
         self.authentication.decider.closed(self.endpoints.peer);
         self.env.record(What::ServerClosed { connection: self.endpoints.number, how });
+    }
+
+    /// Records who the sender of a request says that it is.
+    fn note_sender(&self, asked: &Asked<'_>) {
+        let named = asked.head.fields().first(SENDER_HEADER).filter(|name| name.len() <= MAX_SENDER);
+        if let Some(name) = named.and_then(|name| std::str::from_utf8(name).ok()) {
+            let (connection, number) = (self.endpoints.number, asked.number);
+            self.env.record(What::SenderNamed { connection, number, name: name.trim().to_owned() });
+        }
     }
 
     /// Determines the sender of a request.

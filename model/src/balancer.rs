@@ -1,6 +1,7 @@
 //! Which balancer stands between the clients and the servers of a run.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,15 @@ pub enum BalancerSpec {
     },
     /// Somebody else's balancer, by the name that its author gave it. Only an arm that was built with it has it.
     Foreign(String),
+    /// A balancer that somebody else runs, and of which nothing is known but where it listens. Only an arm that was built for
+    /// it has it.
+    Target {
+        /// Where clients connect.
+        address: SocketAddr,
+        /// The balancer that it is said to behave as: it declares what that one declares. `None`: nobody has said anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        like: Option<Box<BalancerSpec>>,
+    },
 }
 
 impl BalancerSpec {
@@ -60,6 +70,7 @@ impl fmt::Display for BalancerSpec {
             }
             Self::Product { name, version: Some(version), .. } => write!(f, "{name} {version}"),
             Self::Product { name, version: None, .. } | Self::Foreign(name) => f.write_str(name),
+            Self::Target { address, .. } => write!(f, "{address}"),
         }
     }
 }
@@ -86,6 +97,11 @@ mod tests {
             product(None),
             product(Some("2.6".into())),
             BalancerSpec::Foreign("yours".into()),
+            BalancerSpec::Target { address: ([127, 0, 0, 1], 8081).into(), like: None },
+            BalancerSpec::Target {
+                address: ([127, 0, 0, 1], 8081).into(),
+                like: Some(Box::new(BalancerSpec::named("l4-nat"))),
+            },
         ] {
             let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(serde_json::from_str::<BalancerSpec>(&json).unwrap(), spec, "{json}");

@@ -7,7 +7,8 @@
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
+//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run); `site`: what a script describes,
+//!   without what it does there.
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module and `run` exist
 //!   only with the Cargo feature `scripts`, which is on by default.
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
@@ -99,6 +100,6 @@ pub mod suite;
 pub use expected::{Expectations, FileError};
 pub use group::Group;
 #[cfg(feature = "scripts")]
-pub use run::run;
+pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

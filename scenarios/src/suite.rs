@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
+use stickler_oracle::Grade;
 #[cfg(feature = "scripts")]
 use stickler_runner::{Arm, Run};
-use stickler_runner::{Expected, text_file};
+use stickler_runner::{Expected, ScriptOutcome, text_file};
 
 use crate::expected::{Expectations, FileError, Known, Shared, Source};
 use crate::group::Group;
@@ -47,11 +48,23 @@ impl Case {
     /// What is expected over a balancer.
     pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
-            BalancerSpec::Foreign(_) => String::new(),
+            BalancerSpec::Foreign(_) | BalancerSpec::Target { .. } => String::new(),
             known => known.to_string(),
         };
-        self.expectations.expected(self.scenario.name(), &name)
+        let expected = self.expectations.expected(self.scenario.name(), &name);
+        let has_table = self.expectations.scenarios().any(|name| name == self.scenario.name());
+        if has_table && matches!(balancer, BalancerSpec::Target { .. }) { of_unknown(expected) } else { expected }
     }
+}
+
+/// What is expected of a balancer of which nothing is known, where this is expected of all that the table is about: a MUST may
+/// be violated if it is over all of these. That something is put to the test, and what the script expects, may depend on the
+/// balancer.
+fn of_unknown(all: Expected) -> Expected {
+    let may_fail = all.grades.into_iter().filter(|(_, grades)| grades.contains(&Grade::Violated));
+    let any = [Grade::NotExercised, Grade::NotApplicable, Grade::Ok, Grade::NonStrict, Grade::Violated];
+    let grades = may_fail.map(|(requirement, _)| (requirement, any.to_vec())).collect();
+    Expected { grades, script: Some(ScriptOutcome::Either), reason: all.reason }
 }
 
 /// Why a selection of scenarios cannot be had.

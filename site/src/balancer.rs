@@ -71,6 +71,7 @@ impl Balancer {
             }
             BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
             BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
+            BalancerSpec::Target { .. } => return Err(BalancerError::Target(spec.to_string())),
         };
         Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
@@ -128,6 +129,19 @@ impl Balancer {
     /// its address, and runs nothing there.
     pub fn program(spec: BalancerSpec, mechanism: &Mechanism) -> Self {
         Self { spec, make: Make::Program, ..Self::mechanism(mechanism) }
+    }
+
+    /// A program that somebody else runs. It declares what the balancer does that it is said to behave as, or nothing, which is
+    /// not to say that it does nothing. The site opens no address for it, and runs nothing there.
+    ///
+    /// # Errors
+    /// [`BalancerError`]: there is no balancer such as it is said to behave as.
+    pub fn target(spec: BalancerSpec, like: Option<&BalancerSpec>) -> Result<Self, BalancerError> {
+        let known = match like {
+            Some(like) => Self::of(like)?,
+            None => Self::declaring_nothing(Make::Program).promising(Promises::unknown()),
+        };
+        Ok(Self { spec, make: Make::Program, ..known })
     }
 
     /// The same, declaring this about itself: what is not declared is not held against it.

@@ -1,6 +1,7 @@
 //! Real sockets as an arm.
 
 use std::fmt;
+use std::sync::Arc;
 
 use stickler_catalogue::profile::Program;
 use stickler_catalogue::{Profile, find, profiles};
@@ -9,9 +10,9 @@ use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
-use crate::Supervisor;
 use crate::products::{Installed, ProductError};
 use crate::world::{Middle, WireWorld};
+use crate::{Supervisor, Target, addresses};
 
 /// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
 /// started; any other balancer of the catalogue is our own, on real sockets.
@@ -22,13 +23,17 @@ pub struct WireArm {
     require: bool,
     /// TLS of the sites of products, where a plan says nothing of it.
     tls: Option<TlsSpec>,
+    /// What clients call the site; `None`: as they always do.
+    host: Option<String>,
+    /// The balancer that somebody else runs, where there is one.
+    target: Option<Arc<Target>>,
 }
 
 impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require, tls: None }
+        Self { supervisor, require, tls: None, host: None, target: None }
     }
 
     /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
@@ -38,7 +43,27 @@ impl WireArm {
         Self { tls, ..self }
     }
 
+    /// The same arm, where clients call the site by another name than `www.corp.example`.
+    #[must_use]
+    pub fn with_host(self, host: Option<String>) -> Self {
+        Self { host, ..self }
+    }
+
+    fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(addresses::HOST_HEADER)
+    }
+
+    /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
+    #[must_use]
+    pub fn with_target(self, target: Target) -> Self {
+        Self { target: Some(Arc::new(target)), ..self }
+    }
+
     fn middle(&self, spec: &BalancerSpec) -> Result<Middle, WorldError> {
+        if let (BalancerSpec::Target { like, .. }, Some(target)) = (spec, &self.target) {
+            let balancer = Balancer::target(spec.clone(), like.as_deref())?;
+            return Ok(Middle::Target(Arc::clone(target), balancer));
+        }
         let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };
@@ -115,7 +140,7 @@ impl Arm for WireArm {
         if let (Middle::Product(..), None) = (&middle, topology.tls) {
             topology.tls = self.tls;
         }
-        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
+        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor, self.host())?))
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {

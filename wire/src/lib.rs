@@ -6,6 +6,8 @@
 //! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
 
 #[cfg(unix)]
+mod addresses;
+#[cfg(unix)]
 mod arm;
 mod checks;
 mod clock;
@@ -15,6 +17,7 @@ mod gate;
 mod host;
 mod hosts;
 mod kdc;
+mod open_ports;
 #[cfg(unix)]
 mod products;
 mod settings;
@@ -22,6 +25,8 @@ mod settings;
 mod shared_memory;
 mod site;
 pub mod supervisor;
+#[cfg(unix)]
+mod target;
 #[cfg(unix)]
 mod world;
 
@@ -36,5 +41,7 @@ pub use kdc::{Kdc, krb5_conf};
 pub use products::{Package, ProductError};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
+#[cfg(unix)]
+pub use target::Target;
 #[cfg(unix)]
 pub use world::WireWorld;

@@ -16,28 +16,35 @@ pub(super) enum Rule {
 
 pub(super) const EXECUTES: &str = "it executes a program, or loads code";
 pub(super) const CONTACTS: &str = "it contacts another address";
+const ADDRESS: &str = "it names an address, or a network, of the operator's";
 const LOGS: &str = "it sends log lines elsewhere";
 const PROCESS: &str = "it is about the process and its files, which are the run's own";
 pub(super) const UNKNOWN: &str = "it is not known to be safe";
 
 /// Sections that stay; what else begins a section is left out whole.
-const SECTIONS: [&str; 8] = ["global", "defaults", "frontend", "backend", "listen", "userlist", "cache", "http-errors"];
+const SECTIONS: [&str; 9] =
+    ["global", "defaults", "frontend", "backend", "listen", "peers", "userlist", "cache", "http-errors"];
 
 /// Why a section is left out; `None`: it stays.
 pub(super) fn section(kind: &str) -> Option<&'static str> {
     match kind {
         kind if SECTIONS.contains(&kind) => None,
         "program" | "fcgi-app" => Some(EXECUTES),
-        "peers" | "resolvers" | "mailers" | "acme" => Some(CONTACTS),
+        "resolvers" | "mailers" | "acme" => Some(CONTACTS),
         "ring" | "log-forward" | "log-profile" | "traces" => Some(LOGS),
         "crt-store" => Some("certificates are the run's own"),
         _ => Some(UNKNOWN),
     }
 }
 
+/// Section 3.5: what `peers` may say. Its tables are those of proxies; without a peer, they are this process's alone.
+pub(super) fn peers(keyword: &str) -> Rule {
+    if keyword == "table" { Rule::Keep } else { Rule::Leave(CONTACTS) }
+}
+
 /// Section 3: what `global` may say.
 pub(super) fn global(keyword: &str) -> Rule {
-    const KEEP: [&str; 42] = [
+    const KEEP: [&str; 40] = [
         "busy-polling",
         "ca-base",
         "crt-base",
@@ -73,13 +80,11 @@ pub(super) fn global(keyword: &str) -> Rule {
         "setenv",
         "presetenv",
         "spread-checks",
-        "ssl-dh-param-file",
         "ssl-server-verify",
         "ssl-skip-self-issued-ca",
         "strict-limits",
         "thread-groups",
         "unsetenv",
-        "zero-warning",
     ];
     const PREFIXES: [&str; 4] = ["tune.", "ssl-default-bind-", "ssl-default-server-", "profiling."];
     match keyword {
@@ -94,6 +99,7 @@ pub(super) fn global(keyword: &str) -> Rule {
         | "ssl-propquery"
         | "ssl-provider-path" => Rule::Leave(EXECUTES),
         "log" => Rule::Leave(LOGS),
+        "ssl-dh-param-file" => Rule::Leave("certificates are the run's own"),
         "stats"
         | "chroot"
         | "user"
@@ -129,7 +135,8 @@ pub(super) fn global(keyword: &str) -> Rule {
         | "wurfl-data-file"
         | "thread-group"
         | "stats-file"
-        | "shm-stats-file" => Rule::Leave(PROCESS),
+        | "shm-stats-file"
+        | "zero-warning" => Rule::Leave(PROCESS),
         _ => Rule::Leave(UNKNOWN),
     }
 }
@@ -205,7 +212,8 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
         "log" | "log-steps" => Rule::Leave(LOGS),
         "external-check" => Rule::Leave(EXECUTES),
         "email-alert" => Rule::Leave(CONTACTS),
-        "source" => Rule::Leave("it names an address of the operator's"),
+        "source" if arguments.contains(&"usesrc") => Rule::LeaveMatters(ADDRESS),
+        "source" => Rule::Leave(ADDRESS),
         "use-fcgi-app" => Rule::LeaveMatters(EXECUTES),
         "filter" if matches!(first, "compression" | "cache" | "trace" | "bwlim-in" | "bwlim-out") => Rule::Keep,
         "filter" => Rule::LeaveMatters(CONTACTS),
@@ -217,18 +225,20 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
 /// Rules on messages (4.4 of the manual of 3.3; `http-request` and the like of 4.2 before).
 fn rule(action: &str, arguments: &[&str]) -> Rule {
     let has = |what: &str| arguments.iter().any(|argument| argument.contains(what));
-    match action {
+    // The action has its arguments in parentheses.
+    match action.split('(').next().unwrap_or_default() {
         action if action.starts_with("lua.") || has("lua.") => Rule::LeaveMatters(EXECUTES),
         "use-service" => Rule::LeaveMatters(EXECUTES),
-        "do-resolve" | "set-dst" | "set-dst-port" | "send-spoe-group" | "attach-srv" => Rule::LeaveMatters(CONTACTS),
-        _ if arguments
-            .windows(2)
-            .any(|pair| matches!(pair[1], "do-resolve" | "set-dst" | "set-dst-port" | "send-spoe-group")) =>
-        {
-            Rule::LeaveMatters(CONTACTS)
-        }
+        action if contacts(action) => Rule::LeaveMatters(CONTACTS),
+        _ if arguments.iter().skip(1).any(|word| contacts(word)) => Rule::LeaveMatters(CONTACTS),
         _ => Rule::Keep,
     }
+}
+
+/// Whether an action makes the balancer contact what is no server of its own.
+fn contacts(action: &str) -> bool {
+    let name = action.split('(').next().unwrap_or_default();
+    matches!(name, "do-resolve" | "set-dst" | "set-dst-port" | "send-spoe-group" | "attach-srv")
 }
 
 /// 4.2, "option ...".
@@ -327,16 +337,19 @@ pub(super) enum Treatment {
     Certificates,
     /// It is left out, for this reason.
     Leave(&'static str),
+    /// It is left out, for this reason; what is judged may depend on it.
+    LeaveMatters(&'static str),
 }
 
-use Treatment::{Certificates, Keep, KeepWithTls, Leave};
+use Treatment::{Certificates, Keep, KeepWithTls, Leave, LeaveMatters};
 
 /// 5.2: an argument of `server` or `default-server`; `None` where it is not known.
 pub(super) fn server(name: &str) -> Option<Argument> {
     let (values, treatment) = match name {
         "check" | "no-check" | "backup" | "no-backup" | "disabled" | "enabled" | "non-stick" | "stick" | "tfo"
-        | "no-tfo" | "send-proxy" | "send-proxy-v2" | "no-send-proxy" | "no-send-proxy-v2" | "no-agent-check" => {
-            (0, Keep)
+        | "no-tfo" | "no-send-proxy" | "no-send-proxy-v2" | "no-agent-check" => (0, Keep),
+        "send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" => {
+            (0, LeaveMatters("the servers of the run do not read the PROXY protocol"))
         }
         "weight" | "maxconn" | "minconn" | "maxqueue" | "inter" | "fastinter" | "downinter" | "rise" | "fall"
         | "cookie" | "slowstart" | "observe" | "error-limit" | "on-error" | "on-marked-down" | "on-marked-up"
@@ -370,9 +383,8 @@ pub(super) fn server(name: &str) -> Option<Argument> {
         | "proxy-v2-options"
         | "set-proxy-v2-tlv-fmt"
         | "log-proto" => (1, Leave(CONTACTS)),
-        "source" | "usesrc" | "interface" | "namespace" => {
-            (1, Leave("it names an address, or a network, of the operator's"))
-        }
+        "usesrc" => (1, LeaveMatters(ADDRESS)),
+        "source" | "interface" | "namespace" => (1, Leave(ADDRESS)),
         _ => return None,
     };
     Some(Argument { values, treatment })

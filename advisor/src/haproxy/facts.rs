@@ -2,13 +2,16 @@
 //!
 //! The numbers of sections are those of HAProxy's configuration manual.
 
-use super::parse::{File, Line};
+use super::parse::{File, Line, Section};
 use super::site::{Pair, is_server};
+use crate::value::{quoted, time};
 use crate::{Fact, Site, Unread};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
     ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
+
+const PROXY_LINE: &str = "the PROXY line makes a server's connection its client's own, which has no model here";
 
 /// Reads a site. `version` is that of the program that is to run it.
 pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
@@ -17,8 +20,8 @@ pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
     reader.selection(version);
     reader.servers();
     reader.checks();
+    reader.persistence();
     if reader.is_http() {
-        reader.persistence();
         reader.connections();
     }
     reader.listener();
@@ -47,7 +50,7 @@ fn empty(name: String) -> Site {
     }
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Which shipped profile it is like: by its mode, and by who may use a server's idle connection (4.2 `mode`, `http-reuse`, `option
     /// httpclose`, `option http-server-close`).
     fn mechanism(&mut self) {
@@ -58,19 +61,24 @@ impl Reader<'_> {
             return self.reason(mode, "mode tcp", is);
         }
         self.reason(mode, "mode http", "requests are read one by one");
-        for (option, base, is) in [
-            ("httpclose", "haproxy-httpclose", "both connections close after each answer, so that nobody can log on"),
-            (
-                "http-server-close",
-                "haproxy-server-close",
-                "the server's connection closes after each answer, so that nobody can log on",
-            ),
-        ] {
-            let found = self.pair.sections().find_map(|section| self.file.option(section, option));
-            if let Some(line) = found {
-                self.site.base = base;
-                return self.reason(Some(line), "", is);
-            }
+        if let Some((line, close)) = close_mode(self.file, self.pair) {
+            let (base, is) = match close {
+                Close::Both => {
+                    ("haproxy-httpclose", "both connections close after each answer, so that nobody can log on")
+                }
+                Close::Server => (
+                    "haproxy-server-close",
+                    "the server's connection closes after each answer, so that nobody can log on",
+                ),
+            };
+            self.site.base = base;
+            return self.reason(Some(line), "", is);
+        }
+        if let Some(line) = self.file.keyword(self.pair.back, "max-session-srv-conns")
+            && line.arguments().next() == Some("0")
+        {
+            self.site.base = "haproxy-server-close";
+            return self.reason(Some(line), "", "a client keeps no connection to a server, so that nobody can log on");
         }
         let reuse = self.file.keyword(self.pair.back, "http-reuse");
         let (base, is) = match reuse.and_then(|line| line.arguments().next()) {
@@ -85,8 +93,32 @@ impl Reader<'_> {
         };
         self.site.base = base;
         self.reason(reuse, "http-reuse safe", is);
-        let pooled = self.file.keyword(self.pair.back, "pool-max-conn");
-        debug_assert!(pooled.is_none(), "it is an argument of servers");
+        self.pool();
+    }
+
+    /// 5.2 `pool-max-conn`, `pool-purge-delay`: whether idle connections are kept for others at all.
+    fn pool(&mut self) {
+        let servers: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
+        let none = |line: &&Line| {
+            self.argument(line, "pool-max-conn") == Some("0")
+                || self.argument(line, "pool-purge-delay").and_then(milliseconds) == Some(0)
+        };
+        let closing: Vec<&Line> = servers.iter().copied().filter(none).collect();
+        let Some(first) = closing.first().copied() else { return };
+        if closing.len() < servers.len() {
+            return self.cannot_read(first, "servers differ in whether idle connections to them are kept");
+        }
+        if self.base_has_shared_pool() {
+            self.site.without.push("pool");
+            let default = self.file.keyword(self.pair.back, "default-server");
+            let says = first.arguments().any(|word| word.starts_with("pool-"));
+            let line = if says { first } else { default.unwrap_or(first) };
+            self.reason(
+                Some(line),
+                "",
+                "an idle connection that is nobody's closes at once, so that nobody gets another's",
+            );
+        }
     }
 
     /// 4.2 `balance`, `hash-type`.
@@ -159,7 +191,11 @@ impl Reader<'_> {
     /// 5.2: what is said of the servers themselves.
     fn servers(&mut self) {
         let lines: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
-        let count = |line: &&Line| if line.keyword() == "server-template" { template_count(line) } else { 1 };
+        let count = |line: &&Line| match line.keyword() {
+            "server-template" => template_count(line),
+            "dispatch" => 0,
+            _ => 1,
+        };
         self.site.servers = lines.iter().map(count).sum();
         let weights: Vec<Option<u16>> =
             lines.iter().map(|line| self.argument(line, "weight").and_then(|weight| weight.parse().ok())).collect();
@@ -182,28 +218,23 @@ impl Reader<'_> {
             for (word, why) in [
                 ("backup", "a server that serves where all others are down has no model here"),
                 ("disabled", "a server that is disabled has no model here"),
-                ("send-proxy", "IIS does not read the PROXY protocol"),
-                ("send-proxy-v2", "IIS does not read the PROXY protocol"),
+                ("send-proxy", PROXY_LINE),
+                ("send-proxy-v2", PROXY_LINE),
+                ("usesrc", "each client's address has connections of its own, which has no model here"),
                 ("observe", "failures of live traffic count; the simulation lets checks alone decide"),
             ] {
                 if line.arguments().skip(2).any(|argument| argument == word) {
                     self.cannot_read(line, why);
                 }
             }
-            let closes = self.argument(line, "pool-max-conn").is_some_and(|most| most == "0");
-            if closes && self.is_http() {
-                self.cannot_read(
-                    line,
-                    "`pool-max-conn 0` keeps no idle connection for others; the simulation keeps them",
-                );
-            }
             if line.keyword() == "dispatch" {
                 self.cannot_read(line, "`dispatch` passes connections on without a pool");
             }
         }
         if let Some((line, delay)) =
-            lines.iter().find_map(|line| Some((line, milliseconds(self.argument(line, "pool-purge-delay")?)?)))
+            lines.iter().find_map(|line| Some((line, period(self.argument(line, "pool-purge-delay")?)?)))
             && self.base_has_shared_pool()
+            && !self.site.without.contains(&"pool")
         {
             self.fact(line, "pool.idle", quoted(&delay));
         }
@@ -223,31 +254,31 @@ impl Reader<'_> {
 
     /// 4.2 `option httpchk`, `http-check expect`; 5.2 `check`, `inter`, `rise`, `fall`.
     fn checks(&mut self) {
-        let servers: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
-        let Some(checked) = servers.iter().find(|line| self.has_argument(line, "check")) else {
+        let Some((back, line)) = self.checked() else {
             self.site.without.push("check");
             return self.reason(None, "(no `check`)", "the servers are not checked");
         };
         self.site.without.push("check");
-        let http = self.file.option(self.pair.back, "httpchk");
-        let interval = self.argument(checked, "inter").and_then(milliseconds);
-        let interval = interval.unwrap_or_else(|| "2000ms".into());
-        let timeout = self.file.timeout(self.pair.back, "check").and_then(|(_, value)| milliseconds(value));
-        let timeout = timeout.filter(|timeout| in_milliseconds(timeout) <= in_milliseconds(&interval));
-        let number = |name: &str, otherwise: &str| self.argument(checked, name).unwrap_or(otherwise).to_owned();
+        let http = self.file.option(back, "httpchk");
+        let interval = self.argument(line, "inter").and_then(milliseconds).filter(|&time| time > 0).unwrap_or(2_000);
+        let timeout = self.file.timeout(back, "check").and_then(|(_, value)| milliseconds(value));
+        let timeout = timeout.filter(|&timeout| timeout > 0 && timeout <= interval).unwrap_or(interval);
+        let number = |name: &str, otherwise: &str| self.argument(line, name).unwrap_or(otherwise).to_owned();
         let (rise, fall) = (number("rise", "2"), number("fall", "3"));
-        let line = *checked;
-        self.fact(line, "check.interval", quoted(&interval));
-        self.fact(line, "check.timeout", quoted(&timeout.unwrap_or(interval)));
+        for (key, value) in [("check.interval", interval), ("check.timeout", timeout)] {
+            if let Some(value) = time(value) {
+                self.fact(line, key, quoted(&value));
+            }
+        }
         self.fact(line, "check.rise", rise);
         self.fact(line, "check.fall", fall);
         match http {
             None => self.fact(line, "check.probe", quoted("tcp")),
             Some(option) => {
                 self.fact(option, "check.probe", quoted("http"));
-                let expected = self.file.setting(self.pair.back, &|line| {
-                    line.keyword() == "http-check" && line.arguments().next() == Some("expect")
-                });
+                let expected = self
+                    .file
+                    .setting(back, &|line| line.keyword() == "http-check" && line.arguments().next() == Some("expect"));
                 let statuses = expected.map_or(Some("[\"200-399\"]".to_owned()), statuses);
                 match (statuses, expected) {
                     (Some(statuses), expected) => self.fact(expected.unwrap_or(option), "check.statuses", statuses),
@@ -261,9 +292,9 @@ impl Reader<'_> {
                     (None, None) => {}
                 }
                 let uri = option.arguments().skip(1).find(|word| word.starts_with('/'));
-                let sent = self.file.setting(self.pair.back, &|line| {
-                    line.keyword() == "http-check" && line.arguments().next() == Some("send")
-                });
+                let sent = self
+                    .file
+                    .setting(back, &|line| line.keyword() == "http-check" && line.arguments().next() == Some("send"));
                 let sent = sent.and_then(|line| line.arguments().skip_while(|word| *word != "uri").nth(1));
                 if let Some(uri) = sent.or(uri) {
                     self.fact(option, "check.uri", quoted(uri));
@@ -272,9 +303,34 @@ impl Reader<'_> {
         }
     }
 
-    /// 4.2 `cookie`, `stick on`, `stick-table`.
+    /// The first server that is checked, with its farm: one of the site's, or one that they track.
+    fn checked(&self) -> Option<(usize, &'a Line)> {
+        let file = self.file;
+        let own = |section: usize| file.body(section).filter(|line| is_server(line));
+        if let Some(line) = own(self.pair.back).find(|line| self.has_argument(line, "check")) {
+            return Some((self.pair.back, line));
+        }
+        let tracked = own(self.pair.back).find_map(|line| self.argument(line, "track"))?;
+        let (farm, server) = tracked.split_once('/').unwrap_or(("", tracked));
+        let is_it = |section: &Section| matches!(&*section.kind, "backend" | "listen") && section.name == farm;
+        let back = if farm.is_empty() { self.pair.back } else { file.sections.iter().position(is_it)? };
+        own(back).find(|line| line.word(1) == server).map(|line| (back, line))
+    }
+
+    /// 4.2 `cookie`, `stick on`, `stick-table`, `persist`, `source`.
     fn persistence(&mut self) {
-        let cookie = self.file.keyword(self.pair.back, "cookie").filter(|line| !line.is_negated());
+        for (keyword, why) in [
+            ("persist", "a cookie of RDP's decides which server serves, which has no model here"),
+            ("source", "each client's address may have connections of its own, which has no model here"),
+        ] {
+            let line = self.file.keyword(self.pair.back, keyword);
+            if let Some(line) = line.filter(|line| keyword != "source" || line.arguments().any(|word| word == "usesrc"))
+            {
+                self.cannot_read(line, why);
+            }
+        }
+        let cookie = self.file.keyword(self.pair.back, "cookie");
+        let cookie = cookie.filter(|line| !line.is_negated() && self.is_http());
         if let Some(line) = cookie {
             let words: Vec<&str> = line.arguments().collect();
             let name = words.first().copied().unwrap_or_default();
@@ -289,7 +345,7 @@ impl Reader<'_> {
                 .iter()
                 .position(|word| *word == "maxlife")
                 .and_then(|at| words.get(at + 1))
-                .and_then(|life| milliseconds(life))
+                .and_then(|life| period(life))
             {
                 self.fact(line, "persist.life", quoted(&life));
             }
@@ -305,7 +361,7 @@ impl Reader<'_> {
         let words: Vec<&str> = table.arguments().collect();
         let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
         // Without `expire`, entries stay until the table is full: for longer than any run.
-        let timeout = after("expire").and_then(milliseconds).unwrap_or_else(|| "24h".into());
+        let timeout = after("expire").and_then(period).unwrap_or_else(|| "24h".into());
         self.site.without.push("persist");
         self.fact(stick, "persist.by", quoted("source"));
         self.fact(table, "persist.timeout", quoted(&timeout));
@@ -315,7 +371,7 @@ impl Reader<'_> {
     /// Timeouts, retries and header fields.
     fn connections(&mut self) {
         if let Some((line, value)) = self.file.timeout(self.pair.back, "server")
-            && let Some(time) = milliseconds(value)
+            && let Some(time) = period(value)
         {
             self.fact(line, "answer", quoted(&time));
         }
@@ -324,7 +380,7 @@ impl Reader<'_> {
             .timeout(self.pair.front, "http-keep-alive")
             .or_else(|| self.file.timeout(self.pair.front, "client"));
         if let Some((line, value)) = idle
-            && let Some(time) = milliseconds(value)
+            && let Some(time) = period(value)
         {
             self.fact(line, "client_idle", quoted(&time));
         }
@@ -365,7 +421,7 @@ impl Reader<'_> {
         for section in sections {
             for line in self.file.body(section) {
                 if line.is_preprocessed() {
-                    self.cannot_read(line, "what depends on a condition of the preprocessor is taken to hold");
+                    self.condition(line);
                     continue;
                 }
                 let rule = line.arguments().next().unwrap_or_default();
@@ -401,6 +457,19 @@ impl Reader<'_> {
         }
     }
 
+    /// A condition whose value is not known here, or is that of this environment.
+    fn condition(&mut self, line: &Line) {
+        if !matches!(line.word(0), ".if" | ".elif") {
+            return;
+        }
+        let of_environment = ["defined(", "$"].iter().any(|what| line.text.contains(what));
+        if self.file.lines.get(line.number).is_some_and(|next| next.holds.is_none()) {
+            self.cannot_read(line, "whether this holds is not known here; it is taken to hold");
+        } else if of_environment {
+            self.cannot_read(line, "this depends on the environment, and was taken from this one");
+        }
+    }
+
     fn is_http(&self) -> bool {
         self.site.base != "haproxy-tcp"
     }
@@ -410,8 +479,8 @@ impl Reader<'_> {
     }
 
     /// The value of an argument of a server, or of `default-server` for it.
-    fn argument<'l>(&'l self, line: &'l Line, name: &str) -> Option<&'l str> {
-        let value = |line: &'l Line| line.arguments().skip_while(|word| *word != name).nth(1);
+    fn argument(&self, line: &'a Line, name: &str) -> Option<&'a str> {
+        let value = |line: &'a Line| line.arguments().skip_while(|word| *word != name).nth(1);
         value(line).or_else(|| self.file.keyword(self.pair.back, "default-server").and_then(value))
     }
 
@@ -452,13 +521,8 @@ impl Reader<'_> {
     }
 }
 
-/// A value as a string of TOML.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-/// A time of HAProxy's (2.5) as a profile writes it; `None` for what is none, for zero, and for less than a millisecond.
-fn milliseconds(text: &str) -> Option<String> {
+/// A time of HAProxy's (2.5), in milliseconds; `None` for what is none.
+fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
     let factor = match &text[digits..] {
@@ -467,15 +531,15 @@ fn milliseconds(text: &str) -> Option<String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        "us" => return Some(format!("{}ms", number / 1_000)).filter(|_| number >= 1_000),
+        "us" => return Some(number / 1_000),
         _ => return None,
     };
-    let time = number.checked_mul(factor).filter(|&time| time > 0)?;
-    Some(format!("{time}ms"))
+    number.checked_mul(factor)
 }
 
-fn in_milliseconds(text: &str) -> u64 {
-    text.trim_end_matches("ms").parse().unwrap_or_default()
+/// The same as a profile writes it; `None` for zero as well.
+fn period(text: &str) -> Option<String> {
+    milliseconds(text).and_then(time)
 }
 
 /// The statuses of `http-check expect`; `None` where it expects something else.
@@ -502,4 +566,42 @@ fn template_count(line: &Line) -> usize {
 fn is_random_by_default(version: Option<&str>) -> bool {
     let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (3, 3)
+}
+
+/// Which connections close after each answer.
+pub(super) enum Close {
+    /// The client's and the server's.
+    Both,
+    /// The server's.
+    Server,
+}
+
+/// The line by which connections of a site close after each answer; `None` where they are kept. The options replace each other within a
+/// proxy, and of the two proxies the one that closes more wins (section 4).
+pub(super) fn close_mode(file: &File, pair: Pair) -> Option<(&Line, Close)> {
+    let modes: Vec<&Line> = pair.sections().filter_map(|section| own_close_mode(file, section)).collect();
+    let named = |name: &str| modes.iter().copied().find(|line| line.arguments().next() == Some(name));
+    let both = named("httpclose").or_else(|| named("forceclose"));
+    both.map(|line| (line, Close::Both)).or_else(|| named("http-server-close").map(|line| (line, Close::Server)))
+}
+
+/// The line that says how long a proxy keeps connections: the last of these options that is not undone.
+pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
+    let inherited = file.sections[section].defaults.and_then(|defaults| own_close_mode(file, defaults));
+    file.body(section).filter(|line| line.keyword() == "option").fold(inherited, |mode, line| {
+        let option = line.arguments().next().unwrap_or_default();
+        match option {
+            "httpclose" | "forceclose" | "http-server-close" | "http-keep-alive" | "http-tunnel" => {
+                let undoes = line.is_negated() && mode.is_some_and(|mode| mode.arguments().next() == Some(option));
+                if undoes {
+                    None
+                } else if line.is_negated() {
+                    mode
+                } else {
+                    Some(line)
+                }
+            }
+            _ => mode,
+        }
+    })
 }

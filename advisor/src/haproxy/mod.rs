@@ -1,11 +1,13 @@
 //! HAProxy's configuration: <https://docs.haproxy.org/2.6/configuration.html>.
 //!
-//! * `words`, `parse`: the language. A file is lines, sections, and what holds in a proxy by its defaults.
+//! * `words`, `parse`, `conditions`: the language. A file is lines, sections, and what holds in a proxy by its defaults, as far as the
+//!   preprocessor's conditions hold.
 //! * `site`: which front end leads to which farm.
 //! * `facts`: what the lines say, as values of a profile.
 //! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
 //! * `remedy`: what to change.
 
+mod conditions;
 mod directives;
 mod facts;
 mod parse;
@@ -38,7 +40,7 @@ pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box
     let text = files
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    let file = File::parse(&name, text)?;
+    let file = File::parse(&name, text, files, version)?;
     let pairs = site::pairs(&file);
     let sites = pairs.iter().map(|&pair| facts::site(&file, pair, version)).collect();
     Ok(Box::new(HaProxy { file, pairs, sites }))

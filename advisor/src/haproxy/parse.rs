@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
+use super::conditions::{Conditions, Known};
 use super::words::{self, Word};
-use crate::Place;
+use crate::{Files, Place};
 
 /// A file, in lines.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(super) struct Line {
     pub(super) number: usize,
     /// The section that it belongs to; `None` before the first.
     pub(super) section: Option<usize>,
+    /// Whether a condition of the preprocessor holds for it; `None` where that cannot be said.
+    pub(super) holds: Option<bool>,
 }
 
 /// A section of a file.
@@ -119,8 +122,14 @@ impl File {
     ///
     /// # Errors
     /// A quote that does not end; a proxy without a name; defaults that are not there.
-    pub(super) fn parse(path: &str, text: String) -> Result<Self, Box<Diagnostic>> {
+    pub(super) fn parse(
+        path: &str,
+        text: String,
+        files: &dyn Files,
+        version: Option<&str>,
+    ) -> Result<Self, Box<Diagnostic>> {
         let mut lines = Vec::new();
+        let mut conditions = Conditions::default();
         let mut sections: Vec<Section> = Vec::new();
         let mut last_defaults = None;
         let mut begin = 0;
@@ -130,9 +139,15 @@ impl File {
             let wrong = |start: usize, end: usize, message: String| {
                 Box::new(Diagnostic::new(path, &text, at + start..at + end, message, None))
             };
-            let words = words::split(line)
+            let mut words = words::split(line)
                 .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
-            if let Some(kind) = words.first().filter(|word| SECTIONS.contains(&&*word.text)) {
+            for word in &mut words {
+                word.expand(line, files);
+            }
+            conditions.read(&words, line, &Known { files, version });
+            let holds = conditions.hold();
+            let begins = words.first().filter(|word| holds != Some(false) && SECTIONS.contains(&&*word.text));
+            if let Some(kind) = begins {
                 let mut section = Section::begin(kind, &words, index);
                 if section.is_proxy() && section.name.is_empty() {
                     return Err(wrong(kind.start, kind.end, format!("a {} needs a name", kind.text)));
@@ -156,7 +171,8 @@ impl File {
                 sections.push(section);
             }
             let section = sections.len().checked_sub(1);
-            lines.push(Line { text: line.trim_end_matches('\r').to_owned(), words, number: index + 1, section });
+            let text = line.trim_end_matches('\r').to_owned();
+            lines.push(Line { text, words, number: index + 1, section, holds });
         }
         if let Some(last) = sections.last_mut() {
             last.end = lines.len();
@@ -169,10 +185,10 @@ impl File {
         Place { file: Arc::clone(&self.path), line: line.number }
     }
 
-    /// The lines of a section, without its first and without empty ones.
+    /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.
     pub(super) fn body(&self, section: usize) -> impl DoubleEndedIterator<Item = &Line> {
         let Section { first, end, .. } = self.sections[section];
-        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty())
+        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty() && line.holds != Some(false))
     }
 
     /// The line that sets a keyword in a proxy: the last of its own, else the last of its defaults.

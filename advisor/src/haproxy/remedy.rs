@@ -3,6 +3,7 @@
 //! A server's connection that stays its client's own (`http-reuse never`) keeps NTLM working, since it lives as long as the client's
 //! connection does: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
 
+use super::facts::own_close_mode;
 use super::parse::File;
 use super::site::Pair;
 use crate::Remedy;
@@ -15,10 +16,8 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
     }
     let mut edit = Edit { lines: file.lines.iter().map(|line| vec![line.text.clone()]).collect() };
     let mut done = Vec::new();
-    for option in ["httpclose", "http-server-close"] {
-        for section in pair.sections() {
-            edit.keep_alive(file, section, option, &mut done);
-        }
+    for section in pair.sections() {
+        edit.keep_alive(file, section, &mut done);
     }
     edit.reuse_never(file, pair.back, &mut done);
     let mut remedies = Vec::new();
@@ -42,18 +41,21 @@ struct Edit {
 }
 
 impl Edit {
-    /// Turns an option off that closes connections.
-    fn keep_alive(&mut self, file: &File, section: usize, option: &str, done: &mut Vec<String>) {
-        let Some(line) = file.option(section, option) else { return };
-        let title = file.sections[section].title();
+    /// Keeps connections that a proxy closes after each answer.
+    fn keep_alive(&mut self, file: &File, section: usize, done: &mut Vec<String>) {
+        let Some(line) = own_close_mode(file, section) else { return };
+        let option = line.arguments().next().unwrap_or_default();
+        if matches!(option, "http-keep-alive" | "http-tunnel") {
+            return;
+        }
         if line.section == Some(section) {
             let indent = indent(&line.text);
             self.lines[line.number - 1] = vec![format!("{indent}option http-keep-alive")];
         } else {
             // The defaults are others' as well.
-            self.insert(file, section, &format!("no option {option}"));
+            self.insert(file, section, "option http-keep-alive");
         }
-        done.push(format!("`option {option}` is off in {title}"));
+        done.push(format!("`option http-keep-alive` in place of `{option}` in {}", file.sections[section].title()));
     }
 
     /// Keeps a server's connections their clients' own.

@@ -14,8 +14,17 @@ const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admi
 
 /// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
-    let mut writer =
-        Writer { file, pair, tls, template: String::new(), changes: Vec::new(), servers: 0, sockets: 0, farm: None };
+    let mut writer = Writer {
+        file,
+        pair,
+        tls,
+        template: String::new(),
+        changes: Vec::new(),
+        servers: 0,
+        sockets: 0,
+        farm: None,
+        routed: false,
+    };
     for line in &file.lines {
         writer.line(line);
     }
@@ -35,7 +44,12 @@ struct Writer<'a> {
     sockets: usize,
     /// The section whose servers are counted.
     farm: Option<usize>,
+    /// Whether a line that leads to the farm has been written.
+    routed: bool,
 }
+
+/// Words that are left out, why, and whether what is judged may depend on them.
+type Left = (String, &'static str, bool);
 
 /// What a line becomes.
 enum Become {
@@ -46,7 +60,8 @@ enum Become {
 
 impl Writer<'_> {
     fn line(&mut self, line: &Line) {
-        let became = if line.words.is_empty() { Become::Same } else { self.treated(line) };
+        // A comment says nothing to the product.
+        let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
             Become::Same => self.template.push_str(&literal(&line.text)),
             Become::Template(text) => self.template.push_str(&text),
@@ -72,11 +87,21 @@ impl Writer<'_> {
                 false,
             );
         }
+        if is_first && kind == "peers" {
+            return self.replace(line, literal(&line.text), "its peers are left out, and its tables stay", false);
+        }
         if is_first || line.is_preprocessed() {
             return Become::Same;
         }
+        if section == self.pair.front
+            && matches!(line.keyword(), "use_backend" | "default_backend")
+            && self.leads_elsewhere(line)
+        {
+            return self.route(line);
+        }
         let rule = match kind {
             "global" => directives::global(line.keyword()),
+            "peers" => directives::peers(line.keyword()),
             "defaults" | "frontend" | "backend" | "listen" => {
                 directives::proxy(line.keyword(), &line.arguments().collect::<Vec<_>>())
             }
@@ -85,7 +110,7 @@ impl Writer<'_> {
         match rule {
             Rule::Leave(why) => self.leave(line, why, false),
             Rule::LeaveMatters(why) => self.leave(line, why, true),
-            Rule::Keep if kind == "global" => Become::Same,
+            Rule::Keep if matches!(kind, "global" | "peers") => Become::Same,
             Rule::Keep => self.kept(section, line),
         }
     }
@@ -99,9 +124,6 @@ impl Writer<'_> {
                 let (arguments, left) = self.arguments(line, 1, directives::server, self.tls.1);
                 self.with_left(line, format!("    default-server {arguments}"), &left, "")
             }
-            "use_backend" | "default_backend" if section == self.pair.front && self.leads_elsewhere(line) => {
-                self.leave(line, "requests go to the farm that is judged", false)
-            }
             "stick-table" if line.arguments().any(|word| word == "peers") => {
                 let kept = without_values(line, &["peers"]);
                 self.replace(line, literal(&format!("    {kept}")), CONTACTS, false)
@@ -112,6 +134,21 @@ impl Writer<'_> {
             }
             _ => Become::Same,
         }
+    }
+
+    /// A line that leads elsewhere: the first of them leads to the farm that is judged, unless another line does.
+    fn route(&mut self, line: &Line) -> Become {
+        const WHY: &str = "requests go to the farm that is judged";
+        let is_routed = self.pair.front == self.pair.back
+            || self
+                .file
+                .body(self.pair.front)
+                .any(|line| line.keyword() == "default_backend" && !self.leads_elsewhere(line));
+        if is_routed || std::mem::replace(&mut self.routed, true) {
+            return self.leave(line, WHY, false);
+        }
+        let farm = &self.file.sections[self.pair.back].name;
+        self.replace(line, literal(&format!("    default_backend {farm}")), WHY, false)
     }
 
     /// Whether requests would go to another farm by this line.
@@ -197,7 +234,7 @@ impl Writer<'_> {
         skip: usize,
         known: fn(&str) -> Option<Argument>,
         tls: bool,
-    ) -> (String, Vec<(String, &'static str)>) {
+    ) -> (String, Vec<Left>) {
         let mut kept = Vec::new();
         let mut left = Vec::new();
         let raw = |index: usize| line.words.get(index).map(|word| &line.text[word.start..word.end]);
@@ -209,9 +246,10 @@ impl Writer<'_> {
             match argument.treatment {
                 Treatment::Keep => kept.push(literal(&all.join(" "))),
                 Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
-                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here")),
-                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own")),
-                Treatment::Leave(why) => left.push((all.join(" "), why)),
+                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
+                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
+                Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
+                Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
             }
         }
         (kept.join(" "), left)
@@ -222,11 +260,11 @@ impl Writer<'_> {
         line.words.len() > 2 && line.word(2) != "from"
     }
 
-    fn with_left(&mut self, line: &Line, text: String, left: &[(String, &'static str)], why: &str) -> Become {
-        let left: Vec<String> = left.iter().map(|(words, why)| format!("`{words}` is left out: {why}")).collect();
+    fn with_left(&mut self, line: &Line, text: String, left: &[Left], why: &str) -> Become {
+        let matters = left.iter().any(|(_, _, matters)| *matters);
+        let left: Vec<String> = left.iter().map(|(words, why, _)| format!("`{words}` is left out: {why}")).collect();
         let why = std::iter::once(why.to_owned()).filter(|why| !why.is_empty()).chain(left.iter().cloned());
         let why = why.collect::<Vec<_>>().join("; ");
-        let matters = left.iter().any(|left| left.ends_with(UNKNOWN));
         if why.is_empty() { Become::Same } else { self.replace(line, text, &why, matters) }
     }
 

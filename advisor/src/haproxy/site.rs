@@ -1,6 +1,6 @@
 //! The sites of a file: which proxy takes requests, and which has the servers that they go to.
 
-use super::parse::{File, Line};
+use super::parse::{File, Line, Section};
 
 /// A front end with its farm: the indices of their sections, which are the same for a `listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) fn pairs(file: &File) -> Vec<Pair> {
         let default = file.keyword(front, "default_backend").map(|line| line.arguments().next().unwrap_or_default());
         let used = file.body(front).filter(|line| line.keyword() == "use_backend");
         let used = used.filter_map(|line| line.arguments().next());
-        let named = default.into_iter().chain(used).filter_map(|name| backend(file, name));
+        let named = default.into_iter().chain(used).flat_map(|name| backends(file, name));
         let own = (section.kind == "listen").then_some(front);
         for back in own.into_iter().chain(named) {
             let pair = Pair { front, back };
@@ -31,9 +31,18 @@ pub(super) fn pairs(file: &File) -> Vec<Pair> {
     pairs
 }
 
-/// The proxy of this name that has servers: a backend, or a `listen`.
-fn backend(file: &File, name: &str) -> Option<usize> {
-    file.sections.iter().position(|section| matches!(&*section.kind, "backend" | "listen") && section.name == name)
+/// The proxies of this name that have servers: a backend, or a `listen`. A name with an expression, `%[...]`, stands for all that
+/// begin and end as it does.
+fn backends<'f>(file: &'f File, name: &'f str) -> impl Iterator<Item = usize> + 'f {
+    let dynamic = name.split_once("%[").map(|(begin, rest)| (begin, rest.rsplit_once(']').map_or("", |(_, end)| end)));
+    let is_it = move |section: &Section| {
+        let is_named = match dynamic {
+            Some((begin, end)) => section.name.starts_with(begin) && section.name.ends_with(end),
+            None => section.name == name,
+        };
+        is_named && matches!(&*section.kind, "backend" | "listen")
+    };
+    file.sections.iter().enumerate().filter(move |(_, section)| is_it(section)).map(|(index, _)| index)
 }
 
 fn has_servers(file: &File, section: usize) -> bool {

@@ -1,5 +1,7 @@
 //! The words of a line (HAProxy's manual, section 2.2, "Quoting and escaping").
 
+use crate::Files;
+
 /// A word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
@@ -9,6 +11,37 @@ pub(super) struct Word {
     pub(super) start: usize,
     /// Where it ends.
     pub(super) end: usize,
+}
+
+impl Word {
+    /// Puts values in place of variables of the environment, which count between double quotes (section 2.3).
+    pub(super) fn expand(&mut self, line: &str, files: &dyn Files) {
+        if line[self.start..self.end].contains('"') && self.text.contains('$') {
+            self.text = expanded(&self.text, files);
+        }
+    }
+}
+
+/// The text with the values of `$NAME`, `${NAME}` and `${NAME-otherwise}`; a variable that is not set is empty.
+fn expanded(text: &str, files: &dyn Files) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        result.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let braced = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (inner, after) = braced.unwrap_or_else(|| rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len())));
+        let (name, otherwise) = inner.split_once('-').unwrap_or((inner, ""));
+        let name = name.trim_end_matches("[*]");
+        if name.is_empty() {
+            result.push('$');
+            continue;
+        }
+        result.push_str(&files.variable(name).unwrap_or_else(|| otherwise.to_owned()));
+        rest = after;
+    }
+    result + rest
 }
 
 /// Splits a line into words, up to a comment.

@@ -153,12 +153,29 @@ impl<'a> Writer<'a> {
             section.push_str(&format!("    ProxySet{set}\n"));
         }
         section.push_str("</Proxy>");
+        if members.iter().any(|member| self.is_checked(member)) {
+            // A status of 401 is alive, whatever the file says.
+            self.draft.template("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
+        }
         if self.farm.balancer.is_some() {
             self.draft.template(&section);
         } else {
             self.draft.template(&several(&section));
         }
         self.farm.members = members;
+    }
+
+    /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
+    fn is_checked(&self, member: &Member<'_>) -> bool {
+        let is = |value: &str| !matches!(&*value.to_ascii_lowercase(), "none" | "tcp");
+        let template = member.parameter("hctemplate").and_then(|named| {
+            let templates = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
+            templates.rev().find(|template| template.argument(0) == named.value)
+        });
+        let of_template = template.and_then(|template| {
+            template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
+        });
+        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
     }
 
     /// A balancer's name of which nothing can be more than a name.
@@ -185,6 +202,10 @@ impl<'a> Writer<'a> {
         for parameter in &member.parameters {
             last.retain(|earlier| !earlier.key.eq_ignore_ascii_case(parameter.key));
             last.push(*parameter);
+        }
+        if self.is_checked(member) {
+            kept.push_str(" hcexpr=stickler");
+            last.retain(|parameter| !parameter.key.eq_ignore_ascii_case("hcexpr"));
         }
         for parameter in last {
             let key = parameter.key.to_ascii_lowercase();

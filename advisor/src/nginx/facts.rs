@@ -4,6 +4,7 @@
 
 use super::site::{Found, is_root, target};
 use super::tree::{Directive, named};
+use crate::value::{quoted, time};
 use crate::{Fact, Site, Unread};
 
 /// Reads a site. `version` is that of the program that is to run it.
@@ -54,9 +55,14 @@ fn empty(name: String) -> Site {
 }
 
 /// What becomes of the connection to a server after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Connection {
+    /// It closes.
     Closes,
+    /// It is kept with HTTP/1.1.
     Kept,
+    /// It is kept with HTTP/1.0 as well.
+    Asked,
 }
 
 impl Reader<'_, '_> {
@@ -65,7 +71,9 @@ impl Reader<'_, '_> {
         let pass = self.found.pass;
         let (scheme, host, _) = target(pass.argument(0));
         self.site.tls.1 = scheme == "https";
-        if host.contains('$') {
+        if host.contains('$') && self.found.chosen.is_some() {
+            self.cannot_read(pass, "a variable decides where requests go, and this is one of the places");
+        } else if host.contains('$') {
             self.cannot_read(pass, "a variable decides where requests go");
         }
     }
@@ -106,10 +114,12 @@ impl Reader<'_, '_> {
                 .reason(Some(line), "the server closes its connection after each answer, so that nobody can log on");
         }
         if header.0.is_none() && !self.keeps_by_default {
+            let own = self.found.settings("proxy_set_header");
+            let keepalive = own.first().copied().filter(|line| self.hides_connection(line)).or(keepalive);
             let is = "without `proxy_set_header Connection \"\"` each request says `Connection: close`, so that nobody can log on";
             return self.reason(keepalive, is);
         }
-        if !is_http11 {
+        if !is_http11 && header.1 != Connection::Asked {
             let is =
                 "requests are of HTTP/1.0, after which the server closes its connection, so that nobody can log on";
             return self.reason(version.or(keepalive), is);
@@ -153,8 +163,23 @@ impl Reader<'_, '_> {
                 }
             },
         };
-        let closes = value.to_ascii_lowercase().split(',').any(|word| word.trim() == "close");
-        (Some(line.clone()), if closes { Connection::Closes } else { Connection::Kept })
+        let value = value.to_ascii_lowercase();
+        let says = |what: &str| value.split(',').any(|word| word.trim() == what);
+        let connection = match (says("close"), says("keep-alive")) {
+            (true, _) => Connection::Closes,
+            (false, true) => Connection::Asked,
+            (false, false) => Connection::Kept,
+        };
+        (Some(line.clone()), connection)
+    }
+
+    /// Whether a level's header fields hide a field `Connection` of an outer level, since a level with any inherits none.
+    fn hides_connection(&self, line: &Directive) -> bool {
+        let sets = |level: &&Directive| {
+            level.named("proxy_set_header").any(|line| line.argument(0).eq_ignore_ascii_case("connection"))
+        };
+        let is_own = |level: &&Directive| level.inner().iter().any(|one| std::ptr::eq(one, line));
+        self.found.levels().iter().skip_while(|level| !is_own(level)).skip(1).any(sets)
     }
 
     /// What a `map` gives for a request that asks for no upgrade: the value of an empty string, or the default.
@@ -403,11 +428,6 @@ pub(super) fn is_method(line: &Directive) -> bool {
     matches!(&*line.name, "ip_hash" | "least_conn" | "hash" | "random" | "least_time")
 }
 
-/// A value as a string of TOML.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
 /// A time of nginx's (<https://nginx.org/en/docs/syntax.html>) as a profile writes it; `None` for what is none, and for zero.
 fn milliseconds(text: &str) -> Option<String> {
     let mut total: u64 = 0;
@@ -434,7 +454,7 @@ fn milliseconds(text: &str) -> Option<String> {
         rest = rest[unit.len()..].trim_start();
         total = total.checked_add(number.checked_mul(factor)?)?;
     }
-    (total > 0).then(|| format!("{total}ms"))
+    time(total)
 }
 
 /// Whether a version keeps connections to servers by default: <https://nginx.org/en/CHANGES>, 1.29.7.
@@ -451,10 +471,10 @@ mod tests {
     #[test]
     fn times_are_those_of_nginx() {
         for (text, time) in [
-            ("60", Some("60000ms")),
-            ("75s", Some("75000ms")),
-            ("1h 30m", Some("5400000ms")),
-            ("1m30s", Some("90000ms")),
+            ("60", Some("1m")),
+            ("75s", Some("75s")),
+            ("1h 30m", Some("90m")),
+            ("1m30s", Some("90s")),
             ("100ms", Some("100ms")),
             ("0", None),
             ("10x", None),

@@ -47,7 +47,8 @@ fn to_stream(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> O
     let (server, upstream) = (found.server, found.upstream?);
     let is_of_main = |directive: &Directive| &*directive.place.file == main;
     let [location] = found.locations[..] else { return None };
-    let is_simple = super::site::is_root(&found.locations)
+    let is_simple = found.chosen.is_none()
+        && super::site::is_root(&found.locations)
         && is_of_main(server)
         && is_of_main(upstream)
         && server.inner().iter().all(|line| HARMLESS.contains(&&*line.name) || std::ptr::eq(line, location))

@@ -57,10 +57,25 @@ impl Writer<'_, '_> {
         let rule = if is_value { Rule::Keep } else { directives::rule(&directive.name) };
         match rule {
             Rule::Leave(why) => self.leave(directive, why, false),
-            Rule::LeaveMatters(why) => self.leave(directive, why, true),
+            Rule::LeaveMatters(why) => {
+                self.leave(directive, why, true);
+                self.define(directive, within);
+            }
             Rule::Moved => self.moved(directive, within),
             Rule::Keep if is_value => self.plain(directive, within),
             Rule::Keep => self.kept(directive, within),
+        }
+    }
+
+    /// Gives a variable that a program would set no value: others may name it, which nginx would refuse otherwise.
+    fn define(&mut self, directive: &Directive, within: &[&Directive]) {
+        let name = directive.argument(0);
+        let sets =
+            directive.name.ends_with("_set") || directive.name.starts_with("set_by_") || directive.name == "js_var";
+        if sets && name.starts_with('$') && within.len() == 1 {
+            self.line(within, &literal(&format!("map \"\" {name} {{ default \"\"; }}")));
+        } else if sets && name.starts_with('$') {
+            self.line(within, &literal(&format!("set {name} \"\";")));
         }
     }
 
@@ -169,10 +184,12 @@ impl Writer<'_, '_> {
     /// Where requests are passed on to.
     fn pass(&mut self, pass: &Directive, within: &[&Directive]) {
         let (scheme, host, rest) = target(pass.argument(0));
+        let is_ours = std::ptr::eq(pass, self.found.pass);
+        let host = self.found.chosen.filter(|_| is_ours).unwrap_or(host);
         let part = within.first().copied();
         let is_upstream = part.is_some_and(|part| part.named("upstream").any(|upstream| upstream.argument(0) == host));
         // A page below a location that stands for all is asked for as it is.
-        let rest = if std::ptr::eq(pass, self.found.pass) && !is_root(&self.found.locations) { "" } else { rest };
+        let rest = if is_ours && !is_root(&self.found.locations) { "" } else { rest };
         let scheme = match (scheme, self.tls.1) {
             ("https", false) => "http",
             (scheme, _) => scheme,

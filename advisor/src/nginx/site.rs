@@ -12,6 +12,8 @@ pub(super) struct Found<'t> {
     pub(super) locations: Vec<&'t Directive>,
     pub(super) pass: &'t Directive,
     pub(super) upstream: Option<&'t Directive>,
+    /// The upstream's name, where a variable has chosen it.
+    pub(super) chosen: Option<&'t str>,
 }
 
 /// Where requests, or connections, go: `http://farm/x` is `("http", "farm", "/x")`.
@@ -33,16 +35,52 @@ pub(super) fn all(tree: &[Directive]) -> Vec<Found<'_>> {
             passes.sort_by_key(|(locations, _)| !is_root(locations));
             for (locations, pass) in passes {
                 let (_, host, _) = target(pass.argument(0));
-                let upstream = part.named("upstream").find(|upstream| upstream.argument(0) == host);
                 let is_known =
-                    |known: &&Found<'_>| std::ptr::eq(known.server, server) && target(known.pass.argument(0)).1 == host;
-                if !sites.iter().any(|known| is_known(&known)) && !is_own(tree, host) {
-                    sites.push(Found { part, server, locations, pass, upstream });
+                    |known: &Found<'_>, name: &str| std::ptr::eq(known.server, server) && known.host() == name;
+                let candidates = chosen(part, server, &locations, host);
+                for name in candidates.iter().copied().chain(candidates.is_empty().then_some(host)) {
+                    let upstream = part.named("upstream").find(|upstream| upstream.argument(0) == name);
+                    if !sites.iter().any(|known| is_known(known, name)) && !is_own(tree, name) {
+                        let chosen = candidates.contains(&name).then_some(name);
+                        sites.push(Found { part, server, locations: locations.clone(), pass, upstream, chosen });
+                    }
                 }
             }
         }
     }
     sites
+}
+
+/// The upstreams that a variable may name: the values of a `map`, a `geo` or a `split_clients`, and what `set` gives it. None where
+/// the target is no variable alone, or has other values.
+fn chosen<'t>(part: &'t Directive, server: &'t Directive, locations: &[&'t Directive], host: &str) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    let levels: Vec<&'t Directive> = locations.iter().copied().chain([server]).collect();
+    values(part, &levels, host, 0, &mut found);
+    found.retain(|name| part.named("upstream").any(|upstream| upstream.argument(0) == *name));
+    found
+}
+
+/// How often a variable's value may be another variable.
+const INDIRECTIONS: usize = 4;
+
+/// Collects the values that a variable may have.
+fn values<'t>(part: &'t Directive, levels: &[&'t Directive], host: &str, depth: usize, into: &mut Vec<&'t str>) {
+    let Some(variable) = host.strip_prefix('$').filter(|_| depth < INDIRECTIONS) else { return };
+    let is_it = |block: &&Directive| {
+        matches!(&*block.name, "map" | "geo" | "split_clients")
+            && block.arguments.last().and_then(|word| word.text.strip_prefix('$')) == Some(variable)
+    };
+    let blocks = part.inner().iter().filter(is_it).flat_map(Directive::inner).map(|line| line.argument(0));
+    let sets = levels.iter().flat_map(|level| level.inner()).filter(|line| line.name == "set");
+    let sets = sets.filter(|line| line.argument(0).strip_prefix('$') == Some(variable)).map(|line| line.argument(1));
+    for value in blocks.chain(sets) {
+        if value.starts_with('$') {
+            values(part, levels, value, depth + 1, into);
+        } else if !into.contains(&value) {
+            into.push(value);
+        }
+    }
 }
 
 /// Collects what passes requests on in a server, with the locations that it stands in.
@@ -81,10 +119,17 @@ fn is_own(tree: &[Directive], host: &str) -> bool {
 }
 
 impl<'t> Found<'t> {
+    /// Whom requests go to: the name of an upstream, or an address.
+    pub(super) fn host(&self) -> &'t str {
+        self.chosen.unwrap_or_else(|| target(self.pass.argument(0)).1)
+    }
+
     /// What the site is called.
     pub(super) fn name(&self) -> String {
-        let (_, host, _) = target(self.pass.argument(0));
-        let farm = if self.upstream.is_some() { format!("upstream {host}") } else { format!("server {host}") };
+        let farm = match self.upstream {
+            Some(upstream) => upstream.says(),
+            None => self.pass.says(),
+        };
         let listen = self.server.named("listen").next().map_or("80", |listen| listen.argument(0));
         let name = self.server.named("server_name").next().map(|name| name.argument(0)).filter(|name| !name.is_empty());
         let location = self.locations.last().map(|location| location.texts().collect::<Vec<_>>().join(" "));

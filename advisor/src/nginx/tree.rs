@@ -18,6 +18,8 @@ const MOST: usize = 200_000;
 #[derive(Debug, Clone)]
 pub(super) struct Directive {
     pub(super) name: String,
+    /// The name as it stands: in a `map`, it is a value, and may have quotes.
+    raw: String,
     pub(super) arguments: Vec<Word>,
     /// What stands in its braces; `None` where it has none.
     pub(super) block: Option<Vec<Directive>>,
@@ -52,7 +54,7 @@ impl Directive {
 
     /// What it says, without what stands in its braces.
     pub(super) fn says(&self) -> String {
-        let words = std::iter::once(&*self.name).chain(self.arguments.iter().map(|word| &*word.raw));
+        let words = std::iter::once(&*self.raw).chain(self.arguments.iter().map(|word| &*word.raw));
         words.collect::<Vec<_>>().join(" ")
     }
 }
@@ -165,7 +167,7 @@ impl Reader<'_> {
         if name.text == "include" && block.is_none() {
             return self.include(file, span, &arguments, depth, into);
         }
-        into.push(Directive { name: name.text, arguments, block, place: file.place(start), span });
+        into.push(Directive { name: name.text, raw: name.raw, arguments, block, place: file.place(start), span });
         Ok(())
     }
 
@@ -220,6 +222,10 @@ mod tests {
 
         fn is_there(&self, path: &Path) -> bool {
             self.read(path).is_ok()
+        }
+
+        fn variable(&self, _: &str) -> Option<String> {
+            None
         }
     }
 

@@ -90,7 +90,7 @@ impl Judged {
             cases.iter().cloned().partition(|case| CROWDS.contains(&case.scenario.name()));
         let mut jobs: Vec<Job<'_>> = jobs::all(&single, balancer, 0, 1)?;
         jobs.extend(jobs::all(&crowds, balancer, 0, SEEDS)?);
-        let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run| run)?;
+        let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run| run);
         let mut confidence = Confidence::default();
         for run in &runs {
             confidence.add(Confidence::of(run));
@@ -172,7 +172,9 @@ impl Judged {
         }
         let most = statuses.into_iter().max_by_key(|&(_, count)| count);
         let answer = most.map_or("nothing".into(), |(status, _)| format!("status {status}"));
-        Some(format!("no request reached a server; clients were answered {answer}"))
+        Some(format!(
+            "no request reached a server, and clients were answered {answer}: does the configuration want another name of the site (--host NAME)?"
+        ))
     }
 
     fn complete(&self) -> impl Iterator<Item = &Run> {

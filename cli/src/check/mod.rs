@@ -126,7 +126,8 @@ impl Check<'_> {
 
     /// Judges the real product on the copy of the file.
     fn real(&self, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
-        let arm: Arc<dyn Arm> = Arc::new(WireArm::new(supervisor::own()?, true).with_tls(tls(site)));
+        let arm: Arc<dyn Arm> =
+            Arc::new(WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone()));
         let judged = Judged::new(&self.cases, &profile.spec(), &arm, self.arguments.jobs)?;
         if judged.performed() > 0 {
             return Ok(judged);

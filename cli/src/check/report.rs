@@ -192,7 +192,7 @@ impl SiteReport {
         let changes = sandbox.changes.iter().map(|change| Changed {
             at: change.place.to_string(),
             before: change.before.clone(),
-            after: change.after.clone(),
+            after: change.after.as_deref().map(filled_in),
             why: change.why.clone(),
             matters: change.matters,
         });
@@ -235,11 +235,11 @@ impl SiteReport {
             Outcome::Violated => Some(Failure::NotAsExpected),
             Outcome::Nothing(why) => Some(Failure::Nothing(format!("{name}: {why}"))),
             Outcome::Inconclusive if self.real.is_some() => {
-                Some(Failure::Missing(format!("{name}: {}", judgement.identity)))
+                Some(Failure::Inconclusive(Some(format!("{name}: {}", judgement.identity))))
             }
             _ if self.real.is_none() && !self.unread.is_empty() => {
                 let count = self.unread.len();
-                Some(Failure::Missing(format!("{name}: {count} lines may matter, and could not be read")))
+                Some(Failure::Inconclusive(Some(format!("{name}: {count} lines may matter, and could not be read"))))
             }
             _ => None,
         }
@@ -264,7 +264,9 @@ impl SiteReport {
         match &self.real {
             Some(real) => {
                 real.show(out, "The real product")?;
-                self.beside(out)?;
+                if !matches!(real.is, Outcome::Nothing(_)) {
+                    self.beside(out)?;
+                }
             }
             None => self.simulated.show(out, "The simulation, over what was read")?,
         }
@@ -361,6 +363,17 @@ impl Outcome {
             Self::Nothing(_) => "nothing judged",
         }
     }
+}
+
+/// A line of a template as people read it.
+fn filled_in(template: &str) -> String {
+    let mut text = template.replace("{{ address }}", "ADDRESS").replace("{{ folder }}", "FOLDER");
+    while let Some((before, rest)) = text.split_once("{{ servers[") {
+        let (index, rest) = rest.split_once("].address }}").unwrap_or((rest, ""));
+        let number = index.parse().map_or(0, |index: usize| index + 1);
+        text = format!("{before}IIS{number}{rest}");
+    }
+    text
 }
 
 fn list<T>(out: &mut impl Write, title: &str, all: &[T], line: impl Fn(&T) -> String) -> io::Result<()> {

@@ -73,6 +73,7 @@ impl Verdict {
     fn of(differs: bool, exception: Option<&'static Exception>, today: &str) -> Self {
         match (differs, exception) {
             (false, None) => Self::Equal,
+            (false, Some(exception)) if exception.sometimes => Self::Equal,
             (false, Some(exception)) => Self::Needless(exception),
             (true, None) => Self::Differs,
             (true, Some(exception)) if exception.has_expired(today) => Self::Expired(exception),
@@ -270,6 +271,7 @@ mod tests {
             requirement: "ID-1".into(),
             reason: "a test".into(),
             until: "2027-06-30".into(),
+            sometimes: false,
         }))
     }
 
@@ -282,6 +284,9 @@ mod tests {
         assert_eq!(of(true, Some(one), "2027-06-30"), Verdict::Explained(one));
         assert_eq!(of(true, Some(one), "2027-07-01"), Verdict::Expired(one));
         assert_eq!(of(false, Some(one), "2027-01-01"), Verdict::Needless(one));
+        let sometimes = Box::leak(Box::new(Exception { sometimes: true, ..one.clone() }));
+        assert_eq!(of(false, Some(sometimes), "2027-01-01"), Verdict::Equal);
+        assert_eq!(of(true, Some(sometimes), "2027-07-01"), Verdict::Expired(sometimes));
         let wrong = [of(true, None, ""), Verdict::Expired(one), Verdict::Needless(one)];
         assert!(wrong.into_iter().all(Verdict::is_wrong));
         assert!(![Verdict::Equal, Verdict::Explained(one)].into_iter().any(Verdict::is_wrong));

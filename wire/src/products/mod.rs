@@ -313,7 +313,8 @@ fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     // nginx says it on the error stream.
     let said = [output.stdout, output.stderr].concat();
-    first_version(&String::from_utf8_lossy(&said))
+    // Envoy says its path first, which may have the version of something else in it.
+    first_version(&String::from_utf8_lossy(&said).replace(&program.display().to_string(), ""))
 }
 
 fn first_version(said: &str) -> Option<String> {

@@ -5,15 +5,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use stickler_model::WorldError;
 
 /// The site's name in `Host`.
-pub(super) const HOST_HEADER: &str = "www.corp.example";
+pub(crate) const HOST_HEADER: &str = "www.corp.example";
 
 /// Most clients: they are in 127.1.0.0/16.
 const MOST: usize = 1 << 16;
 
 /// The address of the client of that index: balancers keep clients apart by their addresses.
-pub(super) fn client(index: usize) -> Result<IpAddr, WorldError> {
+pub(crate) fn client(index: usize) -> Result<IpAddr, WorldError> {
     if index + 1 >= MOST {
         return Err(WorldError::Invalid(format!("there cannot be more than {} clients", MOST - 2)));
     }
     Ok(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + 1 + index as u32).into())
+}
+
+/// The address of whoever asks, for that often, whether a balancer reaches its servers: in 127.2.0.0/16, which no client is in.
+pub(crate) fn probe(number: usize) -> IpAddr {
+    let host = 1 + number % (MOST - 2);
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 2, 0, 0).to_bits() + host as u32).into()
 }
