@@ -7,6 +7,9 @@ use crate::{Change, Fact, Place, Sandbox, Site, Unread};
 pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not logged on is not in the file; the run's servers answer 401, \
                                 which counts as alive there";
 
+/// Why persistence by a cookie is not all that there is to know.
+pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+
 /// Something that stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {

@@ -6,6 +6,7 @@
 use super::parse::Directive;
 use super::site::{Proxy, options};
 use crate::Site;
+use crate::draft::COOKIES;
 use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
@@ -107,6 +108,7 @@ impl Reader<'_> {
                 facts.push(("persist.by", quoted("cookie")));
                 facts.push(("persist.cookie", quoted(name)));
                 facts.push(("persist.on_401", "true".into()));
+                self.site.cannot_read(said, COOKIES);
                 "a cookie brings a client back to its server"
             }
             "first" => {

@@ -7,7 +7,7 @@ use super::fields;
 use super::site::{Kind, Way};
 use super::yaml::{Node, Value, Yaml, snake};
 use crate::Site;
-use crate::draft::Said;
+use crate::draft::{COOKIES, Said};
 use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
@@ -159,6 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     fn persist(&mut self, said: &Said, cookie: &Node) {
+        self.site.cannot_read(said, COOKIES);
         self.site.fact(said, "persist.by", quoted("cookie"));
         self.site.fact(said, "persist.cookie", quoted(cookie.get("name").map_or("", Node::text)));
         self.site.fact(said, "persist.on_401", "true");
@@ -351,7 +352,6 @@ impl<'a> Reader<'a> {
                         }
                         None => self.site.cannot_read(&said, "only a session in a cookie has a model here"),
                     }
-                    self.site.cannot_read(&said, "whether clients keep cookies is not in the file");
                 }
                 _ => self.site.cannot_read(&said, "what this filter does has no model here"),
             }

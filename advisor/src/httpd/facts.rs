@@ -6,7 +6,7 @@
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route};
 use crate::Site;
-use crate::draft::Said;
+use crate::draft::{COOKIES, Said};
 use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
@@ -205,6 +205,7 @@ impl<'a> Reader<'a> {
         self.site.fact(sticky.said, "persist.cookie", quoted(cookie));
         let always = sets.argument(0).eq_ignore_ascii_case("always");
         self.site.fact(&sets.said, "persist.on_401", always.to_string());
+        self.site.cannot_read(sticky.said, COOKIES);
         self.site.reason(sticky.said, "a cookie brings a client back to its server, over anybody's connections");
     }
 

@@ -155,7 +155,7 @@ impl<'a> Writer<'a> {
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {
             // A status of 401 is alive, whatever the file says.
-            self.draft.template("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
+            self.draft.text("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
         }
         if self.farm.balancer.is_some() {
             self.draft.template(&section);
