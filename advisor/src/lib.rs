@@ -12,7 +12,8 @@
 //! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
 //!   run's folder or contacts another address. What is not known to be safe is left out, and said.
 //! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
-//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`]: the products, each with its language, its facts, its list of what is allowed and its remedies.
+//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the
+//!   products, each with its language, its facts, its list of what is allowed and its remedies.
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
@@ -29,6 +30,7 @@ mod place;
 mod profile;
 mod template;
 mod value;
+pub mod varnish;
 
 use std::path::Path;
 
@@ -53,11 +55,13 @@ pub enum Language {
     Caddy,
     /// Envoy's `envoy.yaml`.
     Envoy,
+    /// Varnish's VCL.
+    Varnish,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy];
+    pub const ALL: [Self; 6] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy, Self::Varnish];
 
     /// What profiles call the product: `haproxy`.
     pub const fn product(self) -> &'static str {
@@ -67,6 +71,7 @@ impl Language {
             Self::Httpd => "httpd",
             Self::Caddy => "caddy",
             Self::Envoy => "envoy",
+            Self::Varnish => "varnish",
         }
     }
 
@@ -86,6 +91,7 @@ impl Language {
             word if word.starts_with("<IfModule") || word.starts_with("<VirtualHost") || word.starts_with("<Proxy") => {
                 Some(Self::Httpd)
             }
+            "vcl" | "sub" => Some(Self::Varnish),
             "static_resources:" | "admin:" | "node:" | "dynamic_resources:" => Some(Self::Envoy),
             "reverse_proxy" | "{" => Some(Self::Caddy),
             // A snippet, or a site: what has a dot or a colon, and a block.
@@ -113,5 +119,6 @@ pub fn read(
         Language::Httpd => httpd::read(path, files, version),
         Language::Caddy => caddy::read(path, files, version),
         Language::Envoy => envoy::read(path, files, version),
+        Language::Varnish => varnish::read(path, files, version),
     }
 }

@@ -282,6 +282,11 @@ fn envoy_is_read_as_its_manual_says() {
 }
 
 #[test]
+fn varnish_is_read_as_its_manual_says() {
+    compare(Language::Varnish, "7.1.1", "varnish", "vcl");
+}
+
+#[test]
 fn languages_are_told_apart() {
     let mut wrong = Vec::new();
     for (language, folder, extension) in [
@@ -290,6 +295,7 @@ fn languages_are_told_apart() {
         (Language::Httpd, "httpd", "conf"),
         (Language::Caddy, "caddy", "caddyfile"),
         (Language::Envoy, "envoy", "yaml"),
+        (Language::Varnish, "varnish", "vcl"),
     ] {
         for (path, _) in corpus(folder, extension) {
             let guessed = Language::guess(&fs::read_to_string(&path).unwrap());
@@ -408,4 +414,15 @@ fn envoy_would_start_with_each_copy() {
         command.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file);
         command
     });
+}
+
+#[test]
+fn varnish_would_start_with_each_copy() {
+    if has("varnishd") {
+        copies_are_accepted(Language::Varnish, "7.1.1", ("varnish", "vcl"), |file| {
+            let mut command = Command::new("/usr/sbin/varnishd");
+            command.arg("-C").arg("-n").arg(file.parent().unwrap().join("work")).arg("-f").arg(file);
+            command
+        });
+    }
 }

@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
         let members = std::mem::take(&mut self.farm.members);
         let mut section = format!("<Proxy {}>\n", self.farm_name());
         for (index, member) in members.iter().enumerate() {
-            let kept = self.parameters(member, true);
+            let kept = self.parameters(member, true) + self.single_use(member);
             let scheme = self.scheme(member);
             let line = format!("    BalancerMember {scheme}://{{{{ servers[{index}].address }}}}{kept}");
             if self.farm.balancer.is_some() {
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         }
         if let Some(last) = members.last() {
             let (scheme, count) = (self.scheme(last), members.len());
-            let mut kept = self.parameters(last, false);
+            let mut kept = self.parameters(last, false) + self.single_use(last);
             // Routes are each server's own.
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
@@ -176,6 +176,13 @@ impl<'a> Writer<'a> {
             template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
         });
         member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
+    }
+
+    /// What a balancer's members need to close their connections as a server does that an expression leads to.
+    fn single_use(&self, member: &Member<'_>) -> &'static str {
+        let reused =
+            member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));
+        if self.farm.balancer.is_some() || self.route.kind == Kind::Worker || reused { "" } else { " disablereuse=on" }
     }
 
     /// A balancer's name of which nothing can be more than a name.
@@ -354,13 +361,7 @@ impl<'a> Writer<'a> {
             Kind::Matching => format!("    ProxyPassMatch ^/(.*)$ {server}/$1{kept}"),
             Kind::Rewrite => format!("    RewriteEngine On\n    RewriteRule ^/(.*)$ {server}/$1 [P,L]"),
         };
-        // What a balancer's members do by default, a server that an expression leads to does not.
-        let closes = self.route.kind != Kind::Worker && !kept.contains("enablereuse=on");
-        let to_farm = if closes {
-            format!("    SetEnv proxy-nokeepalive 1\n    ProxyPass / {name}/")
-        } else {
-            format!("    ProxyPass / {name}/")
-        };
+        let to_farm = format!("    ProxyPass / {name}/");
         self.draft.template(&format!("{{% if servers|length > 1 %}}\n{to_farm}\n{{% else %}}\n{alone}\n{{% endif %}}"));
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
         self.draft.change(said, Some(&after), "the server is Stickler's", false);
