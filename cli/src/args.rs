@@ -47,8 +47,8 @@ pub(crate) enum Command {
     ///
     /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of
     /// them at the end (exit code 1). A server cannot know who sent a request without credentials, so the clients have to say
-    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; a browser does with an
-    /// extension that sets headers. The servers note that name and do nothing else by it. What is sent without it is served all
+    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; or in the query,
+    /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
     /// the same, and not judged: it may be the next request of whoever authenticated the connection.
     Serve(Serve),
     /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
@@ -72,7 +72,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
-    /// started (HAProxy, nginx), and else over our own balancer.
+    /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
@@ -140,6 +140,10 @@ pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Where to perform the plans; as they were recorded, by default. On real sockets no trace is the same twice, and the requirements
+    /// that are violated are compared.
+    #[arg(long, value_enum)]
+    pub(crate) arm: Option<Arm>,
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
@@ -188,8 +192,8 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
-    /// once.
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.

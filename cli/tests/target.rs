@@ -162,6 +162,16 @@ fn servers_fail_and_come_back_behind_a_target_and_the_target_is_left_alone() {
 }
 
 #[test]
+fn a_target_that_does_not_come_back_to_a_server_makes_the_next_scenario_skipped() {
+    let Some(haproxy) = HaProxy::start(2, "check inter 300ms fall 1 rise 100") else { return };
+    let script = haproxy.folder.path().join("crash.star");
+    fs::write(&script, "alice = browser(\"alice\")\nalice.get(\"/\")\ncrash(\"iis2\")\nadvance(2)\n").unwrap();
+    let output = haproxy.run(&[script.to_str().unwrap(), "user-after-user", "--settle", "2"]);
+    let expected = format!("has not reached {} again within 2 s after the scenario before", haproxy.servers[1]);
+    assert!(said(&output).contains("1 skipped") && said(&output).contains(&expected), "{}", said(&output));
+}
+
+#[test]
 fn what_a_target_is_said_to_behave_as_is_held_against_it() {
     let Some(haproxy) = HaProxy::start(2, CHECKED) else { return };
     let unknown = haproxy.run(&["lone-two-backends"]);

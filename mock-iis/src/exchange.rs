@@ -191,10 +191,9 @@ impl Connection {
 
     /// Records who the sender of a request says that it is.
     fn note_sender(&self, asked: &Asked<'_>) {
-        let named = asked.head.fields().first(SENDER_HEADER).filter(|name| name.len() <= MAX_SENDER);
-        if let Some(name) = named.and_then(|name| std::str::from_utf8(name).ok()) {
+        if let Some(name) = sender(asked.head) {
             let (connection, number) = (self.endpoints.number, asked.number);
-            self.env.record(What::SenderNamed { connection, number, name: name.trim().to_owned() });
+            self.env.record(What::SenderNamed { connection, number, name: name.to_owned() });
         }
     }
 
@@ -391,4 +390,14 @@ fn socket(head: &RequestHead, json: Bytes) -> (Answer, u32, bool) {
         web_socket::Asked::OtherVersion => (Answer::no_socket(true), 0, false),
         web_socket::Asked::Malformed => (Answer::no_socket(false), 0, false),
     }
+}
+
+/// Returns who the sender of a request says that it is: in a field, or in the query of the path, as a browser can that sets no
+/// fields. What is percent-encoded there is no name.
+fn sender(head: &RequestHead) -> Option<&str> {
+    let field = head.fields().first(SENDER_HEADER).and_then(|name| std::str::from_utf8(name).ok());
+    let pairs = head.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let in_query = || pairs.filter(|(name, _)| *name == SENDER_HEADER).map(|(_, value)| value).next();
+    let name = field.map(str::trim).or_else(|| in_query().filter(|name| !name.contains(['%', '+'])))?;
+    (1..=MAX_SENDER).contains(&name.len()).then_some(name)
 }

@@ -313,6 +313,21 @@ mod tests {
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
     }
 
+    /// What the tables say of known balancers is not held against one that nobody knows.
+    #[test]
+    fn of_a_target_nothing_is_expected_but_that_it_violates_nothing_that_others_keep() {
+        let target = BalancerSpec::Target { address: ([127, 0, 0, 1], 80).into(), like: None };
+        let of = |name: &str| select(&[name.into()], &names()).unwrap()[0].expected(&target);
+        let usual = of("one-shot");
+        assert_eq!((usual.grades.len(), usual.script), (0, Some(ScriptOutcome::Either)));
+        let hopeless = of("keep-alives-off");
+        assert!(hopeless.grades.values().all(|grades| grades.contains(&Grade::Violated)), "{hopeless:?}");
+        let folder = format!("{}/tests", env!("CARGO_MANIFEST_DIR"));
+        let scenario = Scenario::new("mine", &format!("{folder}/mine.star"), "x = 1").unwrap();
+        let own = Case { scenario, group: Arc::default(), expectations: Arc::default(), plan: None };
+        assert_eq!(own.expected(&target), Expected::default(), "the user's own script means what it expects");
+    }
+
     #[test]
     fn a_folder_and_a_script_are_loaded_with_the_names_of_their_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/handshake").display().to_string();

@@ -18,8 +18,10 @@ pub(crate) fn client(index: usize) -> Result<IpAddr, WorldError> {
     Ok(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + 1 + index as u32).into())
 }
 
-/// The address of whoever asks, for that often, whether a balancer reaches its servers: in 127.2.0.0/16, which no client is in.
+/// The address of whoever asks, for that often, whether a balancer reaches its servers: in 127.2.0.0/16, which no client is in. The
+/// third byte changes first, since nginx's `ip_hash` looks at the first three
+/// (<https://nginx.org/en/docs/http/ngx_http_upstream_module.html#ip_hash>).
 pub(crate) fn probe(number: usize) -> IpAddr {
-    let host = 1 + number % (MOST - 2);
-    Ipv4Addr::from_bits(Ipv4Addr::new(127, 2, 0, 0).to_bits() + host as u32).into()
+    let [.., high, low] = (number % (MOST / 2)).to_be_bytes();
+    Ipv4Addr::new(127, 2, low, high + 1).into()
 }

@@ -64,6 +64,9 @@ impl WireArm {
             let balancer = Balancer::target(spec.clone(), like.as_deref())?;
             return Ok(Middle::Target(Arc::clone(target), balancer));
         }
+        if let BalancerSpec::Product { like: Some(like), .. } = spec {
+            return self.middle(like);
+        }
         let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };
@@ -133,6 +136,10 @@ fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
 impl Arm for WireArm {
     fn name(&self) -> &'static str {
         "wire"
+    }
+
+    fn is_deterministic(&self) -> bool {
+        false
     }
 
     fn build(&self, mut topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {

@@ -133,8 +133,23 @@ impl Check<'_> {
             return Ok(judged);
         }
         let why = judged.not_performed().into_keys().next().unwrap_or_default();
-        Err(Failure::Wrong(format!("{}: {why}", self.arguments.file.display())))
+        let path = self.arguments.file.display().to_string();
+        Err(Failure::Wrong(format!("{path}: {}", of_file(&why, &path))))
     }
+}
+
+/// What a product said of the copy of a file, about the file.
+fn of_file(said: &str, path: &str) -> String {
+    const COPY: &str = "/configuration";
+    let mut text = String::new();
+    let mut rest = said;
+    while let Some((before, after)) = rest.split_once(COPY) {
+        let begin = before.rfind([' ', '[', '(', '\'', '"', '\n']).map_or(0, |at| at + 1);
+        text.push_str(&before[..begin]);
+        text.push_str(path);
+        rest = after;
+    }
+    text + rest
 }
 
 /// TLS of a site that ends at its balancer; `None` where it has none.

@@ -45,6 +45,13 @@ impl Nginx {
         command.args(arguments).arg(format!("http://{}/", self.address));
         status_and_body(command).0
     }
+
+    /// The same, with a query and nothing else.
+    fn get(&self, query: &str) -> String {
+        let mut command = Command::new("curl");
+        command.arg(format!("http://{}/{query}", self.address));
+        status_and_body(command).0
+    }
 }
 
 impl Drop for Nginx {
@@ -89,11 +96,13 @@ fn bob_who_is_served_as_alice_by_a_real_nginx_is_told_of_at_once() {
         assert!(line.contains(seen), "{line}");
     }
     assert_eq!(nginx.curl(&NOBODY), "200");
+    assert_eq!(nginx.get("?x-stickler-user=carol"), "200", "as a browser says it");
+    assert_eq!(nginx.get("?x-stickler-user=CORP%5Calice"), "200", "what is encoded is no name");
     let (code, rest) = served.interrupt();
     assert_eq!(code, Some(1));
     assert!(rest.starts_with("LEAK: somebody without credentials was served as alice (ID-2)"), "{rest}");
-    let verdict = "users are mixed up, in 2 of 2 requests that said who sent them: somebody without credentials was served as alice, \
-                   once; bob was served as alice, once\nstopped";
+    let verdict = "users are mixed up, in 3 of 3 requests that said who sent them: somebody without credentials was served as alice, \
+                   once; bob was served as alice, once; carol was served as alice, once\nstopped";
     assert!(rest.ends_with(verdict), "{rest}");
 }
 

@@ -105,6 +105,19 @@ impl ConnectionTable {
         }
     }
 
+    /// Ends all pins to a backend.
+    pub(in super::super) fn give_up_pins_to(&mut self, now: Time, backend: usize) {
+        let held = self.upstreams.iter().filter_map(|(&id, upstream)| match upstream.place {
+            Place::HeldBy(owner) if upstream.backend == backend && upstream.ownership == Ownership::Pinned => {
+                Some((owner, id))
+            }
+            _ => None,
+        });
+        for (owner, id) in held.collect::<Vec<_>>() {
+            self.give_up_pin(now, owner, id);
+        }
+    }
+
     /// Ends a pin whose backend is gone, so that its client's next request goes elsewhere. One that carries a request
     /// closes after it.
     fn give_up_pin(&mut self, now: Time, owner: DownstreamId, id: UpstreamId) {
