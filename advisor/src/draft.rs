@@ -3,6 +3,13 @@
 use crate::template::literal;
 use crate::{Change, Fact, Place, Sandbox, Site, Unread};
 
+/// Why a check counts 401 as alive where the file does not.
+pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not logged on is not in the file; the run's servers answer 401, \
+                                which counts as alive there";
+
+/// Why persistence by a cookie is not all that there is to know.
+pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+
 /// Something that stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -40,6 +47,19 @@ impl Site {
         if !self.unread.contains(&unread) {
             self.unread.push(unread);
         }
+    }
+
+    /// Adds which answers to a check count as alive: these, each the first and the last of a range, and 401, which Stickler's servers
+    /// answer to whoever has not logged on.
+    pub(crate) fn alive(&mut self, said: &Said, statuses: &[(u16, u16)]) {
+        let range =
+            |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("\"{first}-{last}\"") };
+        let mut all: Vec<String> = statuses.iter().map(range).collect();
+        if !statuses.iter().any(|(first, last)| (*first..=*last).contains(&401)) {
+            all.push("401".into());
+            self.cannot_read(said, ALIVE);
+        }
+        self.fact(said, "check.statuses", format!("[{}]", all.join(", ")));
     }
 
     /// Adds what decides which mechanism it is.
@@ -113,9 +133,4 @@ impl Draft {
     pub(crate) fn finished(self) -> Sandbox {
         Sandbox { template: self.template, changes: self.changes }
     }
-}
-
-/// A value as a string of TOML.
-pub(crate) fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
 }

@@ -12,7 +12,8 @@
 //! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
 //!   run's folder or contacts another address. What is not known to be safe is left out, and said.
 //! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
-//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`]: the products, each with its language, its facts, its list of what is allowed and its remedies.
+//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the
+//!   products, each with its language, its facts, its list of what is allowed and its remedies.
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
@@ -20,6 +21,7 @@ pub mod caddy;
 mod diff;
 mod document;
 mod draft;
+pub mod envoy;
 mod files;
 pub mod haproxy;
 pub mod httpd;
@@ -28,6 +30,7 @@ mod place;
 mod profile;
 mod template;
 mod value;
+pub mod varnish;
 
 use std::path::Path;
 
@@ -50,11 +53,15 @@ pub enum Language {
     Httpd,
     /// Caddy's `Caddyfile`.
     Caddy,
+    /// Envoy's `envoy.yaml`.
+    Envoy,
+    /// Varnish's VCL.
+    Varnish,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy];
+    pub const ALL: [Self; 6] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy, Self::Varnish];
 
     /// What profiles call the product: `haproxy`.
     pub const fn product(self) -> &'static str {
@@ -63,6 +70,8 @@ impl Language {
             Self::Nginx => "nginx",
             Self::Httpd => "httpd",
             Self::Caddy => "caddy",
+            Self::Envoy => "envoy",
+            Self::Varnish => "varnish",
         }
     }
 
@@ -82,6 +91,8 @@ impl Language {
             word if word.starts_with("<IfModule") || word.starts_with("<VirtualHost") || word.starts_with("<Proxy") => {
                 Some(Self::Httpd)
             }
+            "vcl" | "sub" => Some(Self::Varnish),
+            "static_resources:" | "admin:" | "node:" | "dynamic_resources:" => Some(Self::Envoy),
             "reverse_proxy" | "{" => Some(Self::Caddy),
             // A snippet, or a site: what has a dot or a colon, and a block.
             word if line.trim_end().ends_with('{') && (word.starts_with('(') || word.contains(['.', ':'])) => {
@@ -107,5 +118,7 @@ pub fn read(
         Language::Nginx => nginx::read(path, files, version),
         Language::Httpd => httpd::read(path, files, version),
         Language::Caddy => caddy::read(path, files, version),
+        Language::Envoy => envoy::read(path, files, version),
+        Language::Varnish => varnish::read(path, files, version),
     }
 }

@@ -6,7 +6,8 @@
 use super::parse::Directive;
 use super::site::{Proxy, options};
 use crate::Site;
-use crate::draft::quoted;
+use crate::draft::COOKIES;
+use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -54,7 +55,7 @@ impl Reader<'_> {
                 self.site.reason(&line.said, is);
             }
             Some(line) => {
-                if let Some(time) = milliseconds(line.argument(0)) {
+                if let Some(time) = time(line.argument(0)) {
                     self.site.fact(&line.said, "pool.idle", quoted(&time));
                 }
                 self.site.reason(&line.said, "an idle connection to a server serves anybody's request until then");
@@ -107,6 +108,7 @@ impl Reader<'_> {
                 facts.push(("persist.by", quoted("cookie")));
                 facts.push(("persist.cookie", quoted(name)));
                 facts.push(("persist.on_401", "true".into()));
+                self.site.cannot_read(said, COOKIES);
                 "a cookie brings a client back to its server"
             }
             "first" => {
@@ -125,37 +127,38 @@ impl Reader<'_> {
     /// Active health checks: 2.6 takes one answer for enough.
     fn checks(&mut self) {
         let Some(line) = self.proxy.setting("health_uri").or_else(|| self.proxy.setting("health_path")) else { return };
-        let time = |name: &str, otherwise: u64| {
+        let limit = |name: &str, otherwise: u64| {
             let line = self.proxy.setting(name);
-            line.and_then(|line| milliseconds(line.argument(0))).unwrap_or_else(|| format!("{otherwise}ms"))
+            line.and_then(|line| milliseconds(line.argument(0))).unwrap_or(otherwise)
         };
-        let (interval, timeout) = (time("health_interval", 30_000), time("health_timeout", 5_000));
-        let timeout = if in_milliseconds(&timeout) <= in_milliseconds(&interval) { timeout } else { interval.clone() };
+        let interval = limit("health_interval", 30_000);
+        let timeout = limit("health_timeout", 5_000).min(interval);
+        let written = |length: u64| quoted(&crate::value::time(length).unwrap_or_default());
         let number = |name: &str| {
             let line = self.proxy.setting(name);
             line.map_or("1", |line| line.argument(0)).parse::<u32>().unwrap_or(1).max(1).to_string()
         };
         let status = self.proxy.setting("health_status");
         let statuses = match status.map(|line| line.argument(0)) {
-            None => "[\"200-399\"]".to_owned(),
-            Some(status) => match (status.strip_suffix("xx"), status.parse::<u16>()) {
-                (Some(class), _) => format!("[\"{class}00-{class}99\"]"),
-                (None, Ok(status)) => format!("[{status}]"),
-                (None, Err(_)) => "[\"200-399\"]".to_owned(),
+            None => (200, 399),
+            Some(status) => match (status.strip_suffix("xx").map(str::parse::<u16>), status.parse::<u16>()) {
+                (Some(Ok(class @ 1..=5)), _) => (class * 100, class * 100 + 99),
+                (_, Ok(status @ 100..=999)) => (status, status),
+                _ => (200, 399),
             },
         };
         let facts = [
             ("check.probe", quoted("http")),
             ("check.uri", quoted(line.argument(0))),
-            ("check.interval", quoted(&interval)),
-            ("check.timeout", quoted(&timeout)),
+            ("check.interval", written(interval)),
+            ("check.timeout", written(timeout)),
             ("check.rise", number("health_passes")),
             ("check.fall", number("health_fails")),
-            ("check.statuses", statuses),
         ];
         for (key, toml) in facts {
-            self.site.fact(status.filter(|_| key == "check.statuses").map_or(&line.said, |line| &line.said), key, toml);
+            self.site.fact(&line.said, key, toml);
         }
+        self.site.alive(status.map_or(&line.said, |line| &line.said), &[statuses]);
         if let Some(body) = self.proxy.setting("health_body") {
             self.site.cannot_read(&body.said, "an answer's body has to match it, which has no model here");
         }
@@ -164,9 +167,7 @@ impl Reader<'_> {
     /// Passive checks, and attempts at other servers.
     fn failures(&mut self) {
         let setting = |name: &str| self.proxy.setting(name);
-        if let Some((line, time)) =
-            setting("fail_duration").and_then(|line| Some((line, milliseconds(line.argument(0))?)))
-        {
+        if let Some((line, time)) = setting("fail_duration").and_then(|line| Some((line, time(line.argument(0))?))) {
             let fails = setting("max_fails").map_or("1", |line| line.argument(0)).parse::<u32>().unwrap_or(1).max(1);
             self.site.fact(&line.said, "passive.fails", fails.to_string());
             self.site.fact(&line.said, "passive.within", quoted(&time));
@@ -205,10 +206,8 @@ impl Reader<'_> {
                 }
             }
         }
-        if let Some((line, time)) = self
-            .proxy
-            .transport("response_header_timeout")
-            .and_then(|line| Some((line, milliseconds(line.argument(0))?)))
+        if let Some((line, time)) =
+            self.proxy.transport("response_header_timeout").and_then(|line| Some((line, time(line.argument(0))?)))
         {
             self.site.fact(&line.said, "answer", quoted(&time));
         }
@@ -247,7 +246,7 @@ impl Reader<'_> {
         let protocols = servers.and_then(|servers| servers.inner("protocols"));
         self.site.http2 = protocols.is_none_or(|line| line.arguments.iter().any(|protocol| protocol == "h2"));
         let idle = servers.and_then(|servers| servers.inner("timeouts")).and_then(|timeouts| timeouts.inner("idle"));
-        if let Some((line, time)) = idle.and_then(|line| Some((line, milliseconds(line.argument(0))?))) {
+        if let Some((line, time)) = idle.and_then(|line| Some((line, time(line.argument(0))?))) {
             self.site.fact(&line.said, "client_idle", quoted(&time));
         }
         let most = servers.and_then(|servers| servers.inner("max_header_size"));
@@ -319,7 +318,7 @@ impl Reader<'_> {
 }
 
 /// A time of Caddy's (`1m30s`, `1d`), in milliseconds; `None` for zero and for what is none.
-fn milliseconds(text: &str) -> Option<String> {
+fn milliseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0_f64;
     while !rest.is_empty() {
@@ -338,11 +337,14 @@ fn milliseconds(text: &str) -> Option<String> {
             };
         rest = &unit[end..];
     }
-    (total >= 1.0 && total < 1e15).then(|| format!("{total:.0}ms"))
+    // Whole numbers of this size have no error.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within these bounds")]
+    (1.0..1e15).contains(&total).then_some(total.round() as u64)
 }
 
-fn in_milliseconds(text: &str) -> u64 {
-    text.trim_end_matches("ms").parse().unwrap_or_default()
+/// A time as a profile writes it.
+fn time(text: &str) -> Option<String> {
+    crate::value::time(milliseconds(text)?)
 }
 
 /// A size (`64KB`, `1MiB`), in bytes.
@@ -367,9 +369,9 @@ mod tests {
     #[test]
     fn times_and_sizes_are_those_of_go() {
         for (text, time) in
-            [("90s", Some("90000ms")), ("1m30s", Some("90000ms")), ("1.5s", Some("1500ms")), ("0s", None), ("5", None)]
+            [("90s", Some(90_000)), ("1m30s", Some(90_000)), ("1.5s", Some(1_500)), ("0s", None), ("5", None)]
         {
-            assert_eq!(milliseconds(text).as_deref(), time, "{text}");
+            assert_eq!(milliseconds(text), time, "{text}");
         }
         for (text, size) in [("64KB", Some(64_000)), ("1MiB", Some(1 << 20)), ("10", Some(10)), ("x", None)] {
             assert_eq!(bytes(text), size, "{text}");

@@ -4,7 +4,7 @@ use super::directives::{self, Rule, UNKNOWN};
 use super::parse::Directive;
 use super::site::{Proxy, options};
 use crate::Sandbox;
-use crate::draft::Draft;
+use crate::draft::{ALIVE, Draft};
 use crate::template::literal;
 
 /// What every run has in place of the file's own: nothing is asked of anybody, and nothing written outside of the run's folder. HTTP/3
@@ -134,11 +134,18 @@ impl<'a> Writer<'a> {
                 continue;
             }
             match directives::proxy(&line.name) {
+                Rule::Keep if line.name == "health_status" => {
+                    self.draft.change(&line.said, Some("health_status 4xx"), ALIVE, false)
+                }
                 Rule::Keep => self.keep(line, "        "),
                 Rule::Leave(why) => self.leave(line, why, false),
                 Rule::LeaveMatters(why) => self.leave(line, why, !line.name.starts_with('@')),
                 Rule::Inside | Rule::KeepWithServersTls => {}
             }
+        }
+        if ["health_uri", "health_path"].iter().any(|name| directive.inner(name).is_some()) {
+            // The one class that can be named is that of 401.
+            self.draft.template("        health_status 4xx");
         }
         if !has_transport && self.tls.1 {
             self.draft

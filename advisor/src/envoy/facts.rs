@@ -7,7 +7,8 @@ use super::fields;
 use super::site::{Kind, Way};
 use super::yaml::{Node, Value, Yaml, snake};
 use crate::Site;
-use crate::draft::quoted;
+use crate::draft::{COOKIES, Said};
+use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -45,7 +46,9 @@ impl<'a> Reader<'a> {
         if self.way.kind == Kind::Tcp {
             let said = self.yaml.said(self.way.filter);
             self.site.without.extend(["select", "check", "passive", "queue"]);
-            return self.site.reason(&said, "connections are passed on whole, so that a server's connection is its client's own");
+            return self
+                .site
+                .reason(&said, "connections are passed on whole, so that a server's connection is its client's own");
         }
         match self.way.cluster.field("connection_pool_per_downstream_connection").filter(|(_, value)| value.is_true()) {
             Some((key, _)) => {
@@ -59,14 +62,18 @@ impl<'a> Reader<'a> {
             }
         }
         let own = self.way.cluster.field("max_requests_per_connection");
-        let http = self.way.http().and_then(|http| http.path(&["common_http_protocol_options", "max_requests_per_connection"]));
+        let http = self
+            .way
+            .http()
+            .and_then(|http| http.path(&["common_http_protocol_options", "max_requests_per_connection"]));
         if let Some((key, value)) = http.or(own)
             && let Some(count) = number(value).filter(|&count| count > 0)
         {
             let said = self.yaml.said(key);
             self.site.fact(&said, "pool.requests", count.to_string());
             if count == 1 {
-                self.site.reason(&said, "each request has a connection to the server of its own, so that nobody can log on");
+                self.site
+                    .reason(&said, "each request has a connection to the server of its own, so that nobody can log on");
             }
         }
     }
@@ -104,7 +111,8 @@ impl<'a> Reader<'a> {
             "RING_HASH" | "MAGLEV" => return self.hash(&said, policy.text()),
             _ => {
                 fact(&mut self.site, "select.algorithm", "round-robin");
-                self.site.cannot_read(&said, "this way of choosing a server has no model here; the simulation takes turns");
+                self.site
+                    .cannot_read(&said, "this way of choosing a server has no model here; the simulation takes turns");
                 return;
             }
         };
@@ -112,7 +120,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What the hash is of; at random without a policy.
-    fn hash(&mut self, said: &crate::draft::Said, policy: &str) {
+    fn hash(&mut self, said: &Said, policy: &str) {
         let policies = self.way.hash_policies();
         let Some(first) = policies.first() else {
             self.site.fact(said, "select.algorithm", quoted("random"));
@@ -140,18 +148,22 @@ impl<'a> Reader<'a> {
             self.site.reason(said, "a cookie brings a client back to its server");
         } else {
             self.site.fact(said, "select.algorithm", quoted("random"));
-            self.site.cannot_read(&place, &format!("this policy for {policy} has no model here; the simulation draws a server"));
+            self.site.cannot_read(
+                &place,
+                &format!("this policy for {policy} has no model here; the simulation draws a server"),
+            );
         }
         if policies.len() > 1 {
             self.site.cannot_read(&place, "only the first of several policies has a model here");
         }
     }
 
-    fn persist(&mut self, said: &crate::draft::Said, cookie: &Node) {
+    fn persist(&mut self, said: &Said, cookie: &Node) {
+        self.site.cannot_read(said, COOKIES);
         self.site.fact(said, "persist.by", quoted("cookie"));
         self.site.fact(said, "persist.cookie", quoted(cookie.get("name").map_or("", Node::text)));
         self.site.fact(said, "persist.on_401", "true");
-        if let Some(life) = cookie.get("ttl").and_then(milliseconds) {
+        if let Some(life) = cookie.get("ttl").and_then(time) {
             self.site.fact(said, "persist.life", quoted(&life));
         }
     }
@@ -160,15 +172,16 @@ impl<'a> Reader<'a> {
     fn servers(&mut self) {
         let endpoints = self.way.endpoints();
         for (group, endpoint) in &endpoints {
-            if let Some((key, priority)) = group.field("priority").filter(|(_, priority)| priority.text() != "0") {
-                let _ = priority;
-                self.site.cannot_read(&self.yaml.said(key), "servers that serve where others are down have no model here");
+            if let Some((key, _)) = group.field("priority").filter(|(_, priority)| priority.text() != "0") {
+                self.site
+                    .cannot_read(&self.yaml.said(key), "servers that serve where others are down have no model here");
             }
             if let Some((key, _)) = endpoint.field("health_status") {
                 self.site.cannot_read(&self.yaml.said(key), "a server's state in the file has no model here");
             }
         }
-        let weight = |endpoint: &Node| endpoint.get("load_balancing_weight").and_then(number).filter(|&weight| weight <= 256);
+        let weight =
+            |endpoint: &Node| endpoint.get("load_balancing_weight").and_then(number).filter(|&weight| weight <= 256);
         let first = endpoints.iter().find_map(|(_, endpoint)| endpoint.field("load_balancing_weight"));
         if let Some((key, _)) = first {
             let weights: Vec<String> =
@@ -179,11 +192,13 @@ impl<'a> Reader<'a> {
                 self.site.fact(&said, "select.algorithm", quoted("weighted-round-robin"));
             }
         }
-        if let Some((key, outliers)) = self.way.cluster.field("outlier_detection").filter(|_| self.way.kind == Kind::Http) {
+        if let Some((key, outliers)) =
+            self.way.cluster.field("outlier_detection").filter(|_| self.way.kind == Kind::Http)
+        {
             let said = self.yaml.said(key);
             // Failures in a row count, however far apart they are.
             let fails = outliers.get("consecutive_5xx").and_then(number).unwrap_or(5).max(1);
-            let out = outliers.get("base_ejection_time").and_then(milliseconds).unwrap_or_else(|| "30000ms".into());
+            let out = outliers.get("base_ejection_time").and_then(time).unwrap_or_else(|| "30s".into());
             self.site.fact(&said, "passive.fails", fails.to_string());
             self.site.fact(&said, "passive.within", quoted("1h"));
             self.site.fact(&said, "passive.out_for", quoted(&out));
@@ -200,14 +215,14 @@ impl<'a> Reader<'a> {
             return self.site.default_reason("(no `health_checks`)", "the servers are not checked");
         };
         let said = self.yaml.said(check);
-        let time = |name: &str, otherwise: &str| check.get(name).and_then(milliseconds).unwrap_or_else(|| otherwise.to_owned());
-        let (interval, timeout) = (time("interval", "5000ms"), time("timeout", "1000ms"));
-        let in_ms = |text: &str| text.trim_end_matches("ms").parse::<u64>().unwrap_or_default();
-        let timeout = if in_ms(&timeout) <= in_ms(&interval) { timeout } else { interval.clone() };
+        let limit = |name: &str, otherwise: u64| check.get(name).and_then(milliseconds).unwrap_or(otherwise);
+        let interval = limit("interval", 5_000);
+        let timeout = limit("timeout", 1_000).min(interval);
+        let written = |length: u64| quoted(&crate::value::time(length).unwrap_or_default());
         let count = |name: &str| check.get(name).and_then(number).unwrap_or(1).max(1).to_string();
         let mut facts = vec![
-            ("check.interval", quoted(&interval)),
-            ("check.timeout", quoted(&timeout)),
+            ("check.interval", written(interval)),
+            ("check.timeout", written(timeout)),
             ("check.rise", count("healthy_threshold")),
             ("check.fall", count("unhealthy_threshold")),
         ];
@@ -217,10 +232,10 @@ impl<'a> Reader<'a> {
             // Ranges are half open; 200 alone by default.
             let ranges = http.get("expected_statuses").map_or(&[][..], Node::items).iter().filter_map(|range| {
                 let (start, end) = (number(range.get("start")?)?, number(range.get("end")?)?);
-                Some(quoted(&format!("{start}-{}", end.checked_sub(1)?)))
+                Some((u16::try_from(start).ok()?, u16::try_from(end.checked_sub(1)?).ok()?))
             });
-            let ranges: Vec<String> = ranges.collect();
-            facts.push(("check.statuses", if ranges.is_empty() { "[200]".into() } else { format!("[{}]", ranges.join(", ")) }));
+            let ranges: Vec<(u16, u16)> = ranges.collect();
+            self.site.alive(&said, if ranges.is_empty() { &[(200, 200)] } else { &ranges });
         } else if check.get("tcp_health_check").is_some() {
             facts.push(("check.probe", quoted("tcp")));
         } else {
@@ -236,10 +251,13 @@ impl<'a> Reader<'a> {
         let tls = Way::tls(self.way.chain);
         self.site.tls = (tls.is_some() && self.way.kind == Kind::Http, Way::tls(self.way.cluster).is_some());
         let protocols = tls.and_then(|tls| tls.path(&["common_tls_context", "alpn_protocols"]));
-        self.site.http2 = protocols.is_some_and(|(_, protocols)| protocols.items().iter().any(|protocol| protocol.text() == "h2"));
+        self.site.http2 =
+            protocols.is_some_and(|(_, protocols)| protocols.items().iter().any(|protocol| protocol.text() == "h2"));
         if self.way.chain.get("filter_chain_match").is_some() && self.way.kind == Kind::Http {
             let said = self.yaml.said(self.way.chain);
-            self.site.reasons.push((Some(said.place), "a match decides which connections come here; the run's all do".into()));
+            self.site
+                .reasons
+                .push((Some(said.place), "a match decides which connections come here; the run's all do".into()));
         }
     }
 
@@ -247,16 +265,19 @@ impl<'a> Reader<'a> {
     fn requests(&mut self) {
         let filter = self.way.filter;
         if let Some((key, idle)) = filter.path(&["common_http_protocol_options", "idle_timeout"]) {
-            match milliseconds(idle) {
+            match time(idle) {
                 Some(time) => self.site.fact(&self.yaml.said(key), "client_idle", quoted(&time)),
                 None => self.site.without.push("client_idle"),
             }
         }
         let most = filter.path(&["common_http_protocol_options", "max_requests_per_connection"]);
-        if let Some((key, count)) = most.and_then(|(key, count)| Some((key, number(count).filter(|&count| count > 0)?))) {
+        if let Some((key, count)) = most.and_then(|(key, count)| Some((key, number(count).filter(|&count| count > 0)?)))
+        {
             self.site.fact(&self.yaml.said(key), "client_requests", count.to_string());
         }
-        if let Some((key, size)) = filter.field("max_request_headers_kb").and_then(|(key, size)| Some((key, number(size)?))) {
+        if let Some((key, size)) =
+            filter.field("max_request_headers_kb").and_then(|(key, size)| Some((key, number(size)?)))
+        {
             self.site.fact(&self.yaml.said(key), "head.whole", (size * 1_024).to_string());
         }
         let fields = filter.path(&["common_http_protocol_options", "max_headers_count"]);
@@ -266,7 +287,7 @@ impl<'a> Reader<'a> {
         let Some(action) = self.way.action() else { return };
         if let Some((key, time)) = action.field("timeout") {
             // Zero: without a limit.
-            let time = milliseconds(time).unwrap_or_else(|| "24h".into());
+            let time = self::time(time).unwrap_or_else(|| "24h".into());
             self.site.fact(&self.yaml.said(key), "answer", quoted(&time));
         }
         let retry = action.field("retry_policy").or_else(|| self.way.route?.0.field("retry_policy"));
@@ -277,7 +298,10 @@ impl<'a> Reader<'a> {
                 self.site.fact(&said, "retry.connect", quoted("other"));
             }
             if on.iter().any(|on| !matches!(*on, "" | "connect-failure" | "refused-stream")) {
-                self.site.cannot_read(&said, "requests are sent again after more than a failure to connect, which has no model here");
+                self.site.cannot_read(
+                    &said,
+                    "requests are sent again after more than a failure to connect, which has no model here",
+                );
             }
         }
     }
@@ -298,11 +322,12 @@ impl<'a> Reader<'a> {
             self.site.fact(&self.yaml.said(key), "upstream_http", quoted("alpn"));
         }
         if let Some((key, _)) = http.field("use_downstream_protocol_config") {
-            self.site.cannot_read(&self.yaml.said(key), "servers are spoken to as clients speak, which has no model here");
+            self.site
+                .cannot_read(&self.yaml.said(key), "servers are spoken to as clients speak, which has no model here");
         }
         if self.site.base == "envoy"
             && let Some((key, idle)) = http.path(&["common_http_protocol_options", "idle_timeout"])
-            && let Some(time) = milliseconds(idle)
+            && let Some(time) = time(idle)
         {
             self.site.fact(&self.yaml.said(key), "pool.idle", quoted(&time));
         }
@@ -313,8 +338,11 @@ impl<'a> Reader<'a> {
         for filter in self.way.filter.get("http_filters").map_or(&[][..], Node::items) {
             let said = self.yaml.said(filter);
             match filter.get("name").map_or("", Node::text) {
-                "envoy.filters.http.router" | "envoy.filters.http.buffer" | "envoy.filters.http.compressor"
-                | "envoy.filters.http.decompressor" | "envoy.filters.http.cors" => {}
+                "envoy.filters.http.router"
+                | "envoy.filters.http.buffer"
+                | "envoy.filters.http.compressor"
+                | "envoy.filters.http.decompressor"
+                | "envoy.filters.http.cors" => {}
                 "envoy.filters.http.stateful_session" => {
                     let state = ["typed_config", "session_state", "typed_config", "cookie"];
                     match filter.path(&state) {
@@ -324,7 +352,6 @@ impl<'a> Reader<'a> {
                         }
                         None => self.site.cannot_read(&said, "only a session in a cookie has a model here"),
                     }
-                    self.site.cannot_read(&said, "whether clients keep cookies is not in the file");
                 }
                 _ => self.site.cannot_read(&said, "what this filter does has no model here"),
             }
@@ -349,7 +376,8 @@ impl<'a> Reader<'a> {
             for name in ["request_headers_to_add", "response_headers_to_add"] {
                 for added in holder.get(name).map_or(&[][..], Node::items) {
                     if added.path(&["header", "key"]).is_some_and(|(_, key)| is_sensitive(key.text())) {
-                        self.site.cannot_read(&self.yaml.said(added), "it changes a field that authentication depends on");
+                        self.site
+                            .cannot_read(&self.yaml.said(added), "it changes a field that authentication depends on");
                     }
                 }
             }
@@ -377,8 +405,7 @@ impl<'a> Reader<'a> {
                 self.site.cannot_read(&self.yaml.said(key), "routes are asked of others while Envoy runs");
             }
         }
-        if let Some((key, kind)) = self.way.cluster.field("type").filter(|(_, kind)| kind.text() == "EDS") {
-            let _ = kind;
+        if let Some((key, _)) = self.way.cluster.field("type").filter(|(_, kind)| kind.text() == "EDS") {
             self.site.cannot_read(&self.yaml.said(key), "which servers there are is asked of others while Envoy runs");
         }
     }
@@ -394,7 +421,14 @@ fn number(node: &Node) -> Option<u64> {
 }
 
 /// A duration (`0.5s`), in milliseconds; `None` for zero and for what is none.
-fn milliseconds(node: &Node) -> Option<String> {
+fn milliseconds(node: &Node) -> Option<u64> {
     let seconds: f64 = node.text().strip_suffix('s')?.parse().ok()?;
-    (0.001..1e12).contains(&seconds).then(|| format!("{:.0}ms", seconds * 1_000.0))
+    // Whole numbers of this size have no error.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within these bounds")]
+    (0.001..1e12).contains(&seconds).then_some((seconds * 1_000.0).round() as u64)
+}
+
+/// A duration as a profile writes it.
+fn time(node: &Node) -> Option<String> {
+    crate::value::time(milliseconds(node)?)
 }

@@ -121,7 +121,15 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnosti
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
     let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
-    let mut builder = Builder { name: &name, text: &text, lines: &lines, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
+    let mut builder = Builder {
+        name: &name,
+        text: &text,
+        lines: &lines,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        root: None,
+    };
     for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
         let (event, span) = event.map_err(|error| builder.wrong(error.marker().line(), error.info().to_owned()))?;
         builder.event(event, span)?;
@@ -253,6 +261,10 @@ mod tests {
 
         fn is_there(&self, _: &Path) -> bool {
             false
+        }
+
+        fn variable(&self, _: &str) -> Option<String> {
+            None
         }
     }
 

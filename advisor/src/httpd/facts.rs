@@ -6,7 +6,8 @@
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route};
 use crate::Site;
-use crate::draft::{Said, quoted};
+use crate::draft::{COOKIES, Said};
+use crate::value::quoted;
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -204,6 +205,7 @@ impl<'a> Reader<'a> {
         self.site.fact(sticky.said, "persist.cookie", quoted(cookie));
         let always = sets.argument(0).eq_ignore_ascii_case("always");
         self.site.fact(&sets.said, "persist.on_401", always.to_string());
+        self.site.cannot_read(sticky.said, COOKIES);
         self.site.reason(sticky.said, "a cookie brings a client back to its server, over anybody's connections");
     }
 
@@ -302,12 +304,13 @@ impl<'a> Reader<'a> {
                 let all = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCExpr"));
                 all.rev().find(|directive| directive.argument(0) == name)
             });
-            let statuses = expression.map_or(Some("[\"200-399\"]".to_owned()), |directive| statuses(&directive.rest));
-            if statuses.is_none() {
+            let alive = expression.map_or(Some(vec![(200, 399)]), |directive| statuses(&directive.rest));
+            if alive.is_none() {
                 let said = expression.map_or(said, |directive| &directive.said);
                 self.site.cannot_read(said, "this expectation has no model here; the simulation takes 2xx and 3xx");
             }
-            facts.push(("check.statuses", statuses.unwrap_or_else(|| "[\"200-399\"]".into())));
+            let said = expression.map_or(said, |directive| &directive.said);
+            self.site.alive(said, &alive.unwrap_or_else(|| vec![(200, 399)]));
             if let Some((_, uri)) = find("hcuri") {
                 facts.push(("check.uri", quoted(uri)));
             }
@@ -426,13 +429,16 @@ fn time(text: &str) -> Option<String> {
         "h" => 3_600_000,
         _ => return None,
     };
-    let time = number.checked_mul(factor).filter(|&time| time > 0)?;
-    Some(format!("{time}ms"))
+    crate::value::time(number.checked_mul(factor)?)
 }
 
 /// The statuses of `{%{REQUEST_STATUS} =~ /^[234]/}`; `None` for another expression.
-fn statuses(expression: &str) -> Option<String> {
+pub(super) fn statuses(expression: &str) -> Option<Vec<(u16, u16)>> {
     let digits = expression.split_once("{%{REQUEST_STATUS} =~ /^[")?.1.split_once("]/}")?.0;
-    let ranges = digits.chars().map(|c| c.is_ascii_digit().then(|| quoted(&format!("{c}00-{c}99"))));
-    Some(format!("[{}]", ranges.collect::<Option<Vec<_>>>()?.join(", ")))
+    digits
+        .chars()
+        .map(|c| {
+            c.to_digit(10).and_then(|digit| u16::try_from(digit).ok()).map(|digit| (digit * 100, digit * 100 + 99))
+        })
+        .collect()
 }

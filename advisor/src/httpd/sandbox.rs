@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
         let members = std::mem::take(&mut self.farm.members);
         let mut section = format!("<Proxy {}>\n", self.farm_name());
         for (index, member) in members.iter().enumerate() {
-            let kept = self.parameters(member, true);
+            let kept = self.parameters(member, true) + self.single_use(member);
             let scheme = self.scheme(member);
             let line = format!("    BalancerMember {scheme}://{{{{ servers[{index}].address }}}}{kept}");
             if self.farm.balancer.is_some() {
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         }
         if let Some(last) = members.last() {
             let (scheme, count) = (self.scheme(last), members.len());
-            let mut kept = self.parameters(last, false);
+            let mut kept = self.parameters(last, false) + self.single_use(last);
             // Routes are each server's own.
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
@@ -153,12 +153,36 @@ impl<'a> Writer<'a> {
             section.push_str(&format!("    ProxySet{set}\n"));
         }
         section.push_str("</Proxy>");
+        if members.iter().any(|member| self.is_checked(member)) {
+            // A status of 401 is alive, whatever the file says.
+            self.draft.text("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
+        }
         if self.farm.balancer.is_some() {
             self.draft.template(&section);
         } else {
             self.draft.template(&several(&section));
         }
         self.farm.members = members;
+    }
+
+    /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
+    fn is_checked(&self, member: &Member<'_>) -> bool {
+        let is = |value: &str| !matches!(&*value.to_ascii_lowercase(), "none" | "tcp");
+        let template = member.parameter("hctemplate").and_then(|named| {
+            let templates = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
+            templates.rev().find(|template| template.argument(0) == named.value)
+        });
+        let of_template = template.and_then(|template| {
+            template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
+        });
+        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
+    }
+
+    /// What a balancer's members need to close their connections as a server does that an expression leads to.
+    fn single_use(&self, member: &Member<'_>) -> &'static str {
+        let reused =
+            member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));
+        if self.farm.balancer.is_some() || self.route.kind == Kind::Worker || reused { "" } else { " disablereuse=on" }
     }
 
     /// A balancer's name of which nothing can be more than a name.
@@ -185,6 +209,10 @@ impl<'a> Writer<'a> {
         for parameter in &member.parameters {
             last.retain(|earlier| !earlier.key.eq_ignore_ascii_case(parameter.key));
             last.push(*parameter);
+        }
+        if self.is_checked(member) {
+            kept.push_str(" hcexpr=stickler");
+            last.retain(|parameter| !parameter.key.eq_ignore_ascii_case("hcexpr"));
         }
         for parameter in last {
             let key = parameter.key.to_ascii_lowercase();
@@ -333,13 +361,7 @@ impl<'a> Writer<'a> {
             Kind::Matching => format!("    ProxyPassMatch ^/(.*)$ {server}/$1{kept}"),
             Kind::Rewrite => format!("    RewriteEngine On\n    RewriteRule ^/(.*)$ {server}/$1 [P,L]"),
         };
-        // What a balancer's members do by default, a server that an expression leads to does not.
-        let closes = self.route.kind != Kind::Worker && !kept.contains("enablereuse=on");
-        let to_farm = if closes {
-            format!("    SetEnv proxy-nokeepalive 1\n    ProxyPass / {name}/")
-        } else {
-            format!("    ProxyPass / {name}/")
-        };
+        let to_farm = format!("    ProxyPass / {name}/");
         self.draft.template(&format!("{{% if servers|length > 1 %}}\n{to_farm}\n{{% else %}}\n{alone}\n{{% endif %}}"));
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
         self.draft.change(said, Some(&after), "the server is Stickler's", false);
