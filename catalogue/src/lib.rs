@@ -3,7 +3,7 @@
 //! * [`mechanism`]: the mechanisms of the field; [`defect`]: the defects, to be put on them.
 //! * [`profile`]: products by name, every value with its source.
 //! * [`exception`]: where a product is known to differ from its profile.
-//! * [`explanation`]: what each requirement means to an operator, and what cures its violation.
+//! * [`mod@explanation`]: what each requirement means to an operator, and what cures its violation.
 //! * [`find()`]: all of them by name, with defects appended (`pin-on-401+B6`).
 //!
 //! A mechanism makes a policy of `stickler-lb-core` ([`Mechanism::l4`], [`Mechanism::l7`]). Whoever assembles a balancer
