@@ -93,7 +93,7 @@ fn a_name_of_two_kinds_says_so() {
     let also = "There is a scenario of that name as well: stickler explain failover/keep-alive-race\n";
     assert!(text.ends_with(also), "{text}");
     assert!(told("failover/keep-alive-race").starts_with("keep-alive-race, a scenario of failover ("));
-    assert!(!told("B16").contains("as well"), "that is one thing alone");
+    assert!(!told("B16").contains("of that name as well"), "that is one thing alone");
 }
 
 #[test]
@@ -102,6 +102,7 @@ fn a_mechanism_is_explained_as_before_with_what_it_violates() {
     assert!(text.starts_with("pin-on-401 (M12): "), "{text}");
     let line = text.lines().find(|line| line.starts_with("  ID-1: ")).expect("it violates ID-1");
     assert!(line.contains("one-shot"), "{line}");
+    assert!(text.contains("\n`stickler explain REQUIREMENT` says how"), "{text}");
     assert_eq!(told("m12"), text);
     let broken = told("pin-on-401+B6");
     assert!(broken.starts_with("pin-on-401+B6 (M12): "), "{broken}");

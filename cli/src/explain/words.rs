@@ -10,6 +10,9 @@ use stickler_catalogue::{Defect, Mechanism, defect, defects, explanation, mechan
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_scenarios::{Case, Catch, catches};
 
+/// What to do with a list of requirements.
+const MORE: &str = "\n`stickler explain REQUIREMENT` says how that shows in the logs of IIS, and what cures it.\n";
+
 /// What a mechanism does, which defects it has, and what it is expected to violate. A defect is not in the tables: of a mechanism
 /// with one, the scenarios that catch it are told.
 pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
@@ -29,6 +32,9 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
             }
         }
         list(&mut text, "Expected to violate, by requirement, in the scenarios", &expected, None);
+        if !expected.is_empty() {
+            text.push_str(MORE);
+        }
     }
     text
 }
@@ -93,11 +99,9 @@ pub(super) fn scenario(case: &Case) -> String {
             expected.entry(requirement).or_default().push(marked(&mechanism.name, certain));
         }
     }
-    if expected.is_empty() {
-        text.push_str("\nNo mechanism is expected to violate anything in it.\n");
-    }
     let title = "Expected to be violated, by requirement, over the mechanisms";
     list(&mut text, title, &expected, Some(mechanisms().len()));
+    text.push_str(if expected.is_empty() { "\nNo mechanism is expected to violate anything in it.\n" } else { MORE });
     let caught = defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)));
     for (Defect { id, .. }, catch) in caught.filter(|(_, catch)| catch.scenario == name) {
         let _ = writeln!(text, "\nIt catches the defect {id} by {}: {}", catch.requirement, command(catch, id));
