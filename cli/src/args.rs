@@ -41,7 +41,8 @@ pub(crate) enum Command {
     /// of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
-    /// Say how a product, or a mechanism, treats connections, and where that is known from.
+    /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
+    /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
@@ -264,10 +265,11 @@ fn language(name: &str) -> Result<stickler_advisor::Language, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
+    /// A product profile, a file of profiles of your own, a mechanism, one with defects, a requirement (ID-1), a defect (B6) or a
+    /// scenario, looked for in this order.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// In words, or as the file of a profile, to start one of your own from.
+    /// In words; or, of profiles and mechanisms, as the file of a profile, to start one of your own from.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
 }
@@ -282,7 +284,7 @@ pub(crate) enum Arm {
     Wire,
 }
 
-/// The form in which a balancer is explained.
+/// The form in which something is explained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Explanation {
     /// For people.

@@ -6,7 +6,7 @@
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `namespace`: a network of this program's own.
-//! * `matrix`: product by requirement. `explain`: how a product treats connections.
+//! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
