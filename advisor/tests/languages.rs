@@ -332,6 +332,7 @@ fn varnish_remedy_pipes_every_request() {
     for text in [
         "vcl 4.1;\nbackend a { .host = \"a\"; }\n",
         "vcl 4.1;\nbackend a { .host = \"a\"; }\nsub vcl_recv {\n    if (req.url ~ \"x\") { return (pass); }\n}\n",
+        "vcl 4.1;\nbackend a { .host = \"a\"; .probe = { .url = \"/\"; } }\n",
         "vcl 4.1;\nimport directors;\nbackend a { .host = \"a\"; }\nsub vcl_init {\n    new d = directors.round_robin();\n    d.add_backend(a);\n}\n\
          sub vcl_recv {\n    set req.backend_hint = d.backend();\n    return (pass);\n}\nsub vcl_pipe {\n    return (pipe);\n}\n",
     ] {

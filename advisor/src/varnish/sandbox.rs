@@ -1,7 +1,9 @@
 //! A copy of the file for a run: the run's backends, one director, and of the subroutines what is known and no condition is about.
 //!
-//! Allowed are: `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`, timeouts of backends,
-//! probes by HTTP, and Varnish's own directors. Everything else is left out.
+//! Allowed are: `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`, a 503 while no server is up,
+//! timeouts of backends, probes by HTTP, and Varnish's own directors. Everything else is left out.
+
+use std::fmt::Write as _;
 
 use super::facts::OWN_MODULES;
 use super::parse::{Program, Statement};
@@ -28,7 +30,7 @@ const DIRECTORS: [(&str, &str); 4] =
 /// Makes the copy for a farm.
 pub(super) fn sandbox(program: &Program, farm: &Farm<'_>) -> Sandbox {
     let mut writer = Writer { program, farm, draft: Draft::default() };
-    writer.draft.template("vcl 4.1;\nimport directors;");
+    writer.draft.template("vcl 4.1;\nimport directors;\nimport std;");
     writer.declarations();
     writer.backends();
     writer.director();
@@ -99,7 +101,7 @@ impl Writer<'_> {
                 let name = line.word(0);
                 if BACKEND.contains(&name) && line.tokens.len() == 3 && is_number(line.word(2)) {
                     if index == 0 {
-                        fields.push_str(&format!("    {name} = {};\n", line.word(2)));
+                        let _ = write!(fields, "    {name} = {};\n", line.word(2));
                     }
                 } else if name == ".probe" {
                     let probe =
@@ -133,7 +135,7 @@ impl Writer<'_> {
                     name != ".expected_response",
                 );
             } else if let Some(value) = value.and_then(written) {
-                text.push_str(&format!("        {name} = {};\n", literal(&value)));
+                let _ = write!(text, "        {name} = {};\n", literal(&value));
             }
         }
         self.draft.change(&probe.said, Some(".expected_response = 401"), ALIVE, false);
@@ -189,6 +191,10 @@ impl Writer<'_> {
             self.draft.text(&format!("    set req.backend_hint = farm.backend({key});"));
         }
         for statement in self.program.statements(sub) {
+            if sub == "vcl_recv" && statement.answers_without_servers() {
+                self.draft.text("    if (!std.healthy(req.backend_hint)) { return (synth(503)); }");
+                continue;
+            }
             match kept(statement, message) {
                 Some(text) => self.draft.text(&format!("    {text};")),
                 None if statement.word(1) == "req.backend_hint" => {
