@@ -126,9 +126,9 @@ impl<'a> Writer<'a> {
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
                 self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
-                let _ = write!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n");
+                let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
             } else {
-                let _ = write!(section, "{line}\n");
+                let _ = writeln!(section, "{line}");
             }
         }
         if let Some(last) = members.last() {
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
             }
         }
         if !set.is_empty() {
-            let _ = write!(section, "    ProxySet{set}\n");
+            let _ = writeln!(section, "    ProxySet{set}");
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {

@@ -16,7 +16,7 @@ const NOBODY: &str = "if (!std.healthy(req.backend_hint)) { return (synth(503));
 /// The remedies for a site, the best first.
 pub(super) fn remedies(program: &Program, farm: &Farm<'_>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = edit(program, farm).into_iter().collect();
-    if remedies.is_empty() {
+    if remedies.is_empty() && (pipe(program).is_none() || kept_pipe(program).is_none()) {
         let what = "`return (pipe)` for every request, after `req.backend_hint` is set, and `unset bereq.http.connection` in vcl_pipe; the file is \
                     written in a way that is not edited here";
         remedies.push(Remedy::Choice(what.into()));

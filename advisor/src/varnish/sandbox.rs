@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::facts::OWN_MODULES;
 use super::parse::{Program, Statement};
-use super::site::Farm;
+use super::site::{Farm, field};
 use super::tokens::{Kind, Token};
 use crate::Sandbox;
 use crate::draft::{ALIVE, Draft};
@@ -21,7 +21,7 @@ const UNKNOWN: &str = "it is not known to be safe";
 const BACKEND: [&str; 4] = [".connect_timeout", ".first_byte_timeout", ".between_bytes_timeout", ".max_connections"];
 
 /// Fields of a probe that stay.
-const PROBE: [&str; 6] = [".url", ".interval", ".timeout", ".window", ".threshold", ".initial"];
+const PROBE: [&str; 5] = [".url", ".interval", ".timeout", ".window", ".threshold"];
 
 /// Directors that stay, each with what is written between the brackets of its construction.
 const DIRECTORS: [(&str, &str); 4] =
@@ -101,7 +101,7 @@ impl Writer<'_> {
                 let name = line.word(0);
                 if BACKEND.contains(&name) && line.tokens.len() == 3 && is_number(line.word(2)) {
                     if index == 0 {
-                        let _ = write!(fields, "    {name} = {};\n", line.word(2));
+                        let _ = writeln!(fields, "    {name} = {};", line.word(2));
                     }
                 } else if name == ".probe" {
                     let probe =
@@ -132,14 +132,17 @@ impl Writer<'_> {
                 self.draft.leave(
                     &line.said,
                     "a probe asks the run's servers for a path, and counts 401 as alive",
-                    name != ".expected_response",
+                    !matches!(name, ".expected_response" | ".initial"),
                 );
             } else if let Some(value) = value.and_then(written) {
-                let _ = write!(text, "        {name} = {};\n", literal(&value));
+                let _ = writeln!(text, "        {name} = {};", literal(&value));
             }
         }
         self.draft.change(&probe.said, Some(".expected_response = 401"), ALIVE, false);
-        text.push_str("        .expected_response = 401;\n    }\n");
+        // Servers are up when the run begins, and not only after the first probe.
+        let threshold = field(probe, ".threshold").map_or("3", |line| line.word(2));
+        let initial = threshold.parse::<u8>().unwrap_or(3);
+        let _ = write!(text, "        .initial = {initial};\n        .expected_response = 401;\n    }}\n");
         text
     }
 
