@@ -162,14 +162,24 @@ fn mechanism_differs(site: &Site, path: &Path, expected: &Expected, mechanism: &
     let is_tcp = matches!(site.base, "haproxy-tcp" | "nginx-stream");
     check("mode", if is_tcp { "L4" } else { "L7" }.into(), mechanism.mode.clone());
     let reuse = match site.base {
-        "haproxy-tcp" | "nginx-stream" | "nginx-plus-ntlm" | "nginx-ntlm-module" => "client",
-        "nginx-1.22" => "none",
-        "nginx-keepalive" | "nginx-1.29.7" => "shared",
-        "httpd-disablereuse" | "caddy-no-keepalive" | "varnish-pipe-close" => "none",
-        "envoy-per-downstream" | "caddy-ntlm" | "varnish-pipe" => "client",
+        "haproxy-tcp"
+        | "nginx-stream"
+        | "nginx-plus-ntlm"
+        | "nginx-ntlm-module"
+        | "envoy-per-downstream"
+        | "caddy-ntlm"
+        | "varnish-pipe" => "client",
+        "nginx-1.22" | "httpd-disablereuse" | "caddy-no-keepalive" | "varnish-pipe-close" => "none",
         "envoy" if site.facts.iter().any(|fact| (fact.key, &*fact.toml) == ("pool.requests", "1")) => "none",
         "varnish" if site.without.contains(&"pool") => "none",
-        "httpd" | "httpd-prefork" | "httpd-initial-not-pooled" | "caddy" | "envoy" | "varnish" => "shared",
+        "nginx-keepalive"
+        | "nginx-1.29.7"
+        | "httpd"
+        | "httpd-prefork"
+        | "httpd-initial-not-pooled"
+        | "caddy"
+        | "envoy"
+        | "varnish" => "shared",
         base => base.strip_prefix("haproxy-").unwrap_or(base),
     };
     if mechanism.override_line == 0 {

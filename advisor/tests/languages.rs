@@ -1,6 +1,7 @@
 //! What is broken, leads to itself, grows without end, or must not run: in httpd's, Caddy's, Envoy's and Varnish's languages.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -127,16 +128,17 @@ fn what_grows_without_end_is_refused() {
     let mut doubled = String::from("Define A0 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n");
     for index in 1..30 {
         let before = index - 1;
-        doubled.push_str(&format!("Define A{index} ${{A{before}}}${{A{before}}}\n"));
+        let _ = writeln!(doubled, "Define A{index} ${{A{before}}}${{A{before}}}");
     }
     let (_, _, message) = refusal(Language::Httpd, &Memory::new(&[("/c", &doubled)]));
     assert!(message.contains("longer"), "{message}");
     let mut snippets = String::from("(a0) {\n\theader X {args.0}\n}\n");
     for index in 1..30 {
         let before = index - 1;
-        snippets.push_str(&format!(
-            "(a{index}) {{\n\timport a{before} {{args.0}}{{args.0}}\n\timport a{before} {{args.0}}\n}}\n"
-        ));
+        let _ = writeln!(
+            snippets,
+            "(a{index}) {{\n\timport a{before} {{args.0}}{{args.0}}\n\timport a{before} {{args.0}}\n}}"
+        );
     }
     snippets.push_str(":80 {\n\timport a18 xxxxxxxxxxxxxxxx\n}\n");
     refusal(Language::Caddy, &Memory::new(&[("/c", &snippets)]));
@@ -332,6 +334,7 @@ fn varnish_remedy_pipes_every_request() {
     for text in [
         "vcl 4.1;\nbackend a { .host = \"a\"; }\n",
         "vcl 4.1;\nbackend a { .host = \"a\"; }\nsub vcl_recv {\n    if (req.url ~ \"x\") { return (pass); }\n}\n",
+        "vcl 4.1;\nbackend a { .host = \"a\"; .probe = { .url = \"/\"; } }\n",
         "vcl 4.1;\nimport directors;\nbackend a { .host = \"a\"; }\nsub vcl_init {\n    new d = directors.round_robin();\n    d.add_backend(a);\n}\n\
          sub vcl_recv {\n    set req.backend_hint = d.backend();\n    return (pass);\n}\nsub vcl_pipe {\n    return (pipe);\n}\n",
     ] {

@@ -222,7 +222,8 @@ pub(crate) struct Compare {
 are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean."
 )]
 pub(crate) struct Check {
-    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and what it includes as well.
+    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and
+    /// what it includes as well.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The product, where the file does not tell.

@@ -81,7 +81,6 @@ pub(super) fn directive(name: &str) -> Rule {
         "php_fastcgi" | "exec" | "cgi" => Leave(EXECUTES),
         "basicauth" | "basic_auth" | "forward_auth" | "authenticate" | "authorize" => LeaveMatters(AUTHENTICATES),
         "acme_server" | "tracing" => Leave(CONTACTS),
-        "invoke" | "intercept" | "copy_response" | "copy_response_headers" => LeaveMatters(UNKNOWN),
         _ => LeaveMatters(UNKNOWN),
     }
 }

@@ -135,7 +135,7 @@ impl<'a> Writer<'a> {
             }
             match directives::proxy(&line.name) {
                 Rule::Keep if line.name == "health_status" => {
-                    self.draft.change(&line.said, Some("health_status 4xx"), ALIVE, false)
+                    self.draft.change(&line.said, Some("health_status 4xx"), ALIVE, false);
                 }
                 Rule::Keep => self.keep(line, "        "),
                 Rule::Leave(why) => self.leave(line, why, false),

@@ -50,12 +50,14 @@ impl Line {
     }
 
     /// A message about the line.
+    #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         wrong(&self.source, self.number(), message)
     }
 }
 
 /// A message about a line of a file.
+#[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
 pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diagnostic> {
     let lines = source.text.split_inclusive('\n').take(number.saturating_sub(1));
     let start: usize = lines.map(str::len).sum();

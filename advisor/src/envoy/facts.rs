@@ -50,16 +50,14 @@ impl<'a> Reader<'a> {
                 .site
                 .reason(&said, "connections are passed on whole, so that a server's connection is its client's own");
         }
-        match self.way.cluster.field("connection_pool_per_downstream_connection").filter(|(_, value)| value.is_true()) {
-            Some((key, _)) => {
-                self.site.base = "envoy-per-downstream";
-                let is = "each client's connection has connections to the servers of its own";
-                self.site.reason(&self.yaml.said(key), is);
-            }
-            None => {
-                let is = "an idle connection to a server serves anybody's request";
-                self.site.default_reason("connection_pool_per_downstream_connection: false", is);
-            }
+        let own = self.way.cluster.field("connection_pool_per_downstream_connection");
+        if let Some((key, _)) = own.filter(|(_, value)| value.is_true()) {
+            self.site.base = "envoy-per-downstream";
+            let is = "each client's connection has connections to the servers of its own";
+            self.site.reason(&self.yaml.said(key), is);
+        } else {
+            let is = "an idle connection to a server serves anybody's request";
+            self.site.default_reason("connection_pool_per_downstream_connection: false", is);
         }
         let own = self.way.cluster.field("max_requests_per_connection");
         let http = self
@@ -386,7 +384,7 @@ impl<'a> Reader<'a> {
 
     /// Fields that nobody here knows.
     fn unread(&mut self) {
-        let mut holders: Vec<(&'a Node, fn(&str) -> fields::Rule)> = vec![(self.way.cluster, fields::cluster)];
+        let mut holders: Vec<Holder<'a>> = vec![(self.way.cluster, fields::cluster)];
         match self.way.kind {
             Kind::Http => holders.push((self.way.filter, fields::http)),
             Kind::Tcp => holders.push((self.way.filter, fields::tcp)),
@@ -410,6 +408,9 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// A message, and what is known of its fields.
+type Holder<'a> = (&'a Node, fn(&str) -> fields::Rule);
 
 fn is_sensitive(name: &str) -> bool {
     SENSITIVE.contains(&&*name.to_ascii_lowercase())

@@ -1,5 +1,7 @@
 //! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
 
+use std::fmt::Write as _;
+
 use super::fields::{self, CONTACTS, Rule, UNKNOWN, is_plain};
 use super::site::{Kind, Way};
 use super::yaml::{Node, Value, Yaml, snake};
@@ -120,7 +122,7 @@ impl Writer<'_> {
                     );
                 }
                 "filter_chain_match" => {
-                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"))
+                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"));
                 }
                 "name" => {}
                 _ => self.left(key, value, Rule::Leave(UNKNOWN)),
@@ -369,7 +371,7 @@ fn string(text: &str) -> String {
                 result.push(c);
             }
             c if (c as u32) < 0x20 || matches!(c, '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}') => {
-                result.push_str(&format!("\\u{:04x}", c as u32));
+                let _ = write!(result, "\\u{:04x}", c as u32);
             }
             c => result.push(c),
         }

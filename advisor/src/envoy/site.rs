@@ -42,7 +42,7 @@ pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
 
 fn add<'a>(root: &'a Node, listener: &'a Node, chain: &'a Node, filter: &'a Node, ways: &mut Vec<Way<'a>>) {
     let kind = filter.get("@type").map_or("", Node::text);
-    let mut found: Vec<(Option<(&Node, &Node)>, &str, Kind)> = Vec::new();
+    let mut found = Vec::new();
     if kind.ends_with(".HttpConnectionManager") {
         let hosts = filter.path(&["route_config", "virtual_hosts"]).map_or(&[][..], |(_, hosts)| hosts.items());
         for host in hosts {

@@ -157,6 +157,7 @@ struct Open {
 }
 
 impl Builder<'_> {
+    #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     fn wrong(&self, line: usize, message: String) -> Box<Diagnostic> {
         let begin: usize = self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
         let length = self.text[begin..].lines().next().unwrap_or_default().len();

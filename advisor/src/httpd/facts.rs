@@ -278,8 +278,8 @@ impl<'a> Reader<'a> {
             let own = member.parameter(key).map(|parameter| (parameter.said, parameter.value));
             own.or_else(|| {
                 let template = template?;
-                let pairs = template.arguments.iter().filter_map(|word| word.split_once('='));
-                let value = pairs.filter(|(name, _)| name.eq_ignore_ascii_case(key)).last()?.1;
+                let mut pairs = template.arguments.iter().filter_map(|word| word.split_once('='));
+                let value = pairs.rfind(|(name, _)| name.eq_ignore_ascii_case(key))?.1;
                 Some((&template.said, value))
             })
         };

@@ -31,6 +31,7 @@ impl Line {
     }
 
     /// A message about the line.
+    #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         let Source { path, text } = &*self.source;
         let line = text[self.start..].lines().next().unwrap_or_default();
@@ -55,15 +56,12 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
             number: index + 1,
             start,
         });
-        match text.strip_suffix('\\') {
-            Some(continued) => {
-                line.text.push_str(continued);
-                open = Some(line);
-            }
-            None => {
-                line.text.push_str(text);
-                lines.push(line);
-            }
+        if let Some(continued) = text.strip_suffix('\\') {
+            line.text.push_str(continued);
+            open = Some(line);
+        } else {
+            line.text.push_str(text);
+            lines.push(line);
         }
     }
     lines.extend(open);

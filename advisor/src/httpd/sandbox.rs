@@ -4,6 +4,8 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
+use std::fmt::Write as _;
+
 use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
@@ -124,9 +126,9 @@ impl<'a> Writer<'a> {
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
                 self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
-                section.push_str(&format!("{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n"));
+                let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
             } else {
-                section.push_str(&format!("{line}\n"));
+                let _ = writeln!(section, "{line}");
             }
         }
         if let Some(last) = members.last() {
@@ -136,9 +138,10 @@ impl<'a> Writer<'a> {
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
             }
-            section.push_str(&format!(
+            let _ = write!(
+                section,
                 "{{% for server in servers[{count}:] %}}\n    BalancerMember {scheme}://{{{{ server.address }}}}{kept}\n{{% endfor %}}\n"
-            ));
+            );
         }
         let mut set = String::new();
         for parameter in &self.farm.parameters {
@@ -150,7 +153,7 @@ impl<'a> Writer<'a> {
             }
         }
         if !set.is_empty() {
-            section.push_str(&format!("    ProxySet{set}\n"));
+            let _ = writeln!(section, "    ProxySet{set}");
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {

@@ -214,8 +214,9 @@ impl Reader<'_> {
     fn statement(&mut self, sub: &str, statement: &Statement) {
         let said = &statement.said;
         match statement.word(0) {
+            "if" if statement.answers_without_servers() => {}
             "if" | "else" | "elseif" | "elsif" | "elif" => {
-                self.site.cannot_read(said, "it is decided for each request")
+                self.site.cannot_read(said, "it is decided for each request");
             }
             "set" | "unset" => {
                 let field = statement.word(1).to_ascii_lowercase();

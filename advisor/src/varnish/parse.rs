@@ -64,6 +64,17 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Whether it answers 503 while no server of the farm is up, and does nothing else.
+    pub(super) fn answers_without_servers(&self) -> bool {
+        let words: Vec<&str> = self.tokens.iter().map(|token| &*token.text).collect();
+        let condition = ["if", "(", "!", "std.healthy", "(", "req.backend_hint", ")", ")"];
+        let [answer] = self.body() else { return false };
+        let answer: Vec<&str> = answer.tokens.iter().map(|token| &*token.text).collect();
+        words == condition && answer == ["return", "(", "synth", "(", "503", ")", ")"]
+    }
+}
+
 impl Program {
     /// The statements of a subroutine that are performed whatever comes, and the conditions in it, in order.
     pub(super) fn statements(&self, sub: &str) -> Vec<&Statement> {

@@ -5,15 +5,18 @@
 
 use super::facts::{kept_pipe, pipe};
 use super::parse::Program;
-use super::site::Farm;
+use super::site::{Farm, field};
 use crate::Remedy;
 
-const PIPE: &str = "\nsub vcl_pipe {\n    unset bereq.http.connection;\n}\n";
+const PIPE: &str = "sub vcl_pipe {\n    unset bereq.http.connection;\n}\n";
+
+/// A pipe to nobody closes without an answer.
+const NOBODY: &str = "if (!std.healthy(req.backend_hint)) { return (synth(503)); }";
 
 /// The remedies for a site, the best first.
 pub(super) fn remedies(program: &Program, farm: &Farm<'_>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = edit(program, farm).into_iter().collect();
-    if remedies.is_empty() {
+    if remedies.is_empty() && (pipe(program).is_none() || kept_pipe(program).is_none()) {
         let what = "`return (pipe)` for every request, after `req.backend_hint` is set, and `unset bereq.http.connection` in vcl_pipe; the file is \
                     written in a way that is not edited here";
         remedies.push(Remedy::Choice(what.into()));
@@ -26,53 +29,83 @@ pub(super) fn remedies(program: &Program, farm: &Farm<'_>) -> Vec<Remedy> {
 
 /// Pipes every request, once the farm is chosen.
 fn edit(program: &Program, farm: &Farm<'_>) -> Option<Remedy> {
-    let text = &program.source.text;
-    let mut lines: Vec<Vec<String>> = text.lines().map(|line| vec![line.to_owned()]).collect();
-    let mut done = Vec::new();
+    let mut edit = Edit {
+        program,
+        lines: program.source.text.lines().map(|line| vec![line.to_owned()]).collect(),
+        done: Vec::new(),
+    };
+    // What comes first is performed first, and an earlier vcl_pipe may return.
+    let mut first = String::new();
     if pipe(program).is_none() {
-        let recv = program
-            .declarations
-            .iter()
-            .find(|declaration| declaration.word(0) == "sub" && declaration.word(1) == "vcl_recv");
+        let is_checked = farm.backends(program).iter().any(|backend| field(backend, ".probe").is_some());
+        if is_checked && program.named("import", "std").is_none() {
+            first.push_str("import std;\n\n");
+        }
+        edit.pipe(farm, is_checked)?;
+    }
+    if kept_pipe(program).is_none() {
+        first.push_str(PIPE);
+        edit.done.push("`unset bereq.http.connection` in vcl_pipe, so that it stays open");
+    }
+    edit.before_subs(&first);
+    edit.finished()
+}
+
+/// The lines of a file, each with what stands in its place.
+struct Edit<'a> {
+    program: &'a Program,
+    lines: Vec<Vec<String>>,
+    done: Vec<&'static str>,
+}
+
+impl Edit<'_> {
+    fn pipe(&mut self, farm: &Farm<'_>, is_checked: bool) -> Option<()> {
+        let path = &self.program.source.path;
+        let mut declarations = self.program.declarations.iter();
+        let recv = declarations.find(|declaration| declaration.word(0) == "sub" && declaration.word(1) == "vcl_recv");
+        let healthy = |indent: &str| if is_checked { format!("{indent}{NOBODY}\n") } else { String::new() };
+        let own = format!("sub vcl_recv {{\n{}    return (pipe);\n}}\n", healthy("    "));
         match (farm.hint, recv) {
             _ if farm.is_conditional => return None,
             (Some(hint), _) => {
-                let is_here = hint.said.place.file == program.source.path;
-                let line = lines.get_mut(hint.last - 1).filter(|line| is_here && line[0].trim_end().ends_with(';'))?;
+                let is_here = hint.said.place.file == *path;
+                let line =
+                    self.lines.get_mut(hint.last - 1).filter(|line| is_here && line[0].trim_end().ends_with(';'))?;
                 let indent: String = line[0].chars().take_while(|c| c.is_whitespace()).collect();
-                line.push(format!("{indent}return (pipe);"));
+                line.push(format!("{}{indent}return (pipe);", healthy(&indent)));
             }
             (None, Some(recv)) => {
-                let is_here = recv.said.place.file == program.source.path;
-                let line = lines.get_mut(recv.said.place.line - 1).filter(|_| is_here)?;
-                line.insert(0, "sub vcl_recv {\n    return (pipe);\n}\n".into());
+                let is_here = recv.said.place.file == *path;
+                self.lines.get_mut(recv.said.place.line - 1).filter(|_| is_here)?.insert(0, own);
             }
-            (None, None) => lines.push(vec!["\nsub vcl_recv {\n    return (pipe);\n}".into()]),
+            (None, None) => self.lines.push(vec![format!("\n{}", own.trim_end())]),
         }
-        done.push("`return (pipe)` for every request, so that a client has a connection to the server of its own");
+        self.done.push("`return (pipe)` for every request, so that a client has a connection to the server of its own");
+        Some(())
     }
-    if kept_pipe(program).is_none() {
-        // What comes first is performed first, and an earlier vcl_pipe may return.
-        let first = program
-            .declarations
-            .iter()
-            .find(|declaration| declaration.word(0) == "sub" && declaration.said.place.file == program.source.path);
-        match first {
-            Some(first) => lines[first.said.place.line - 1].insert(0, PIPE.trim_start().to_owned()),
-            None => lines.push(vec![PIPE.trim_end().to_owned()]),
+
+    /// Puts text before the first subroutine.
+    fn before_subs(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
         }
-        done.push("`unset bereq.http.connection` in vcl_pipe, so that it stays open");
+        let path = &self.program.source.path;
+        let mut declarations = self.program.declarations.iter();
+        match declarations.find(|declaration| declaration.word(0) == "sub" && declaration.said.place.file == *path) {
+            Some(first) => self.lines[first.said.place.line - 1].insert(0, text.to_owned()),
+            None => self.lines.push(vec![format!("\n{}", text.trim_end())]),
+        }
     }
-    if done.is_empty() {
-        return None;
+
+    fn finished(self) -> Option<Remedy> {
+        if self.done.is_empty() {
+            return None;
+        }
+        let text = &self.program.source.text;
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let mut after = self.lines.iter().flatten().map(|line| line.replace('\n', end)).collect::<Vec<_>>().join(end);
+        after.push_str(end);
+        let (file, before) = (self.program.source.path.to_string(), text.clone());
+        Some(Remedy::Edit { title: self.done.join(", and "), file, before, after })
     }
-    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut after = lines.iter().flatten().map(|line| line.replace('\n', end)).collect::<Vec<_>>().join(end);
-    after.push_str(end);
-    Some(Remedy::Edit {
-        title: done.join(", and "),
-        file: program.source.path.to_string(),
-        before: text.clone(),
-        after,
-    })
 }

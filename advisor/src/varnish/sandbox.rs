@@ -1,11 +1,13 @@
 //! A copy of the file for a run: the run's backends, one director, and of the subroutines what is known and no condition is about.
 //!
-//! Allowed are: `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`, timeouts of backends,
-//! probes by HTTP, and Varnish's own directors. Everything else is left out.
+//! Allowed are: `set` and `unset` of fields of requests to plain texts, `return` of `pass`, `pipe` and `hash`, a 503 while no server is up,
+//! timeouts of backends, probes by HTTP, and Varnish's own directors. Everything else is left out.
+
+use std::fmt::Write as _;
 
 use super::facts::OWN_MODULES;
 use super::parse::{Program, Statement};
-use super::site::Farm;
+use super::site::{Farm, field};
 use super::tokens::{Kind, Token};
 use crate::Sandbox;
 use crate::draft::{ALIVE, Draft};
@@ -19,7 +21,7 @@ const UNKNOWN: &str = "it is not known to be safe";
 const BACKEND: [&str; 4] = [".connect_timeout", ".first_byte_timeout", ".between_bytes_timeout", ".max_connections"];
 
 /// Fields of a probe that stay.
-const PROBE: [&str; 6] = [".url", ".interval", ".timeout", ".window", ".threshold", ".initial"];
+const PROBE: [&str; 5] = [".url", ".interval", ".timeout", ".window", ".threshold"];
 
 /// Directors that stay, each with what is written between the brackets of its construction.
 const DIRECTORS: [(&str, &str); 4] =
@@ -28,7 +30,7 @@ const DIRECTORS: [(&str, &str); 4] =
 /// Makes the copy for a farm.
 pub(super) fn sandbox(program: &Program, farm: &Farm<'_>) -> Sandbox {
     let mut writer = Writer { program, farm, draft: Draft::default() };
-    writer.draft.template("vcl 4.1;\nimport directors;");
+    writer.draft.template("vcl 4.1;\nimport directors;\nimport std;");
     writer.declarations();
     writer.backends();
     writer.director();
@@ -99,7 +101,7 @@ impl Writer<'_> {
                 let name = line.word(0);
                 if BACKEND.contains(&name) && line.tokens.len() == 3 && is_number(line.word(2)) {
                     if index == 0 {
-                        fields.push_str(&format!("    {name} = {};\n", line.word(2)));
+                        let _ = writeln!(fields, "    {name} = {};", line.word(2));
                     }
                 } else if name == ".probe" {
                     let probe =
@@ -130,14 +132,17 @@ impl Writer<'_> {
                 self.draft.leave(
                     &line.said,
                     "a probe asks the run's servers for a path, and counts 401 as alive",
-                    name != ".expected_response",
+                    !matches!(name, ".expected_response" | ".initial"),
                 );
             } else if let Some(value) = value.and_then(written) {
-                text.push_str(&format!("        {name} = {};\n", literal(&value)));
+                let _ = writeln!(text, "        {name} = {};", literal(&value));
             }
         }
         self.draft.change(&probe.said, Some(".expected_response = 401"), ALIVE, false);
-        text.push_str("        .expected_response = 401;\n    }\n");
+        // Servers are up when the run begins, and not only after the first probe.
+        let threshold = field(probe, ".threshold").map_or("3", |line| line.word(2));
+        let initial = threshold.parse::<u8>().unwrap_or(3);
+        let _ = write!(text, "        .initial = {initial};\n        .expected_response = 401;\n    }}\n");
         text
     }
 
@@ -189,6 +194,10 @@ impl Writer<'_> {
             self.draft.text(&format!("    set req.backend_hint = farm.backend({key});"));
         }
         for statement in self.program.statements(sub) {
+            if sub == "vcl_recv" && statement.answers_without_servers() {
+                self.draft.text("    if (!std.healthy(req.backend_hint)) { return (synth(503)); }");
+                continue;
+            }
             match kept(statement, message) {
                 Some(text) => self.draft.text(&format!("    {text};")),
                 None if statement.word(1) == "req.backend_hint" => {

@@ -44,12 +44,14 @@ impl Token {
     }
 
     /// A message about the token's line.
+    #[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
     pub(super) fn wrong(&self, message: String) -> Box<Diagnostic> {
         wrong(&self.source, self.line, message)
     }
 }
 
 /// A message about a line of a file.
+#[expect(clippy::unnecessary_box_returns, reason = "errors are boxed everywhere")]
 pub(super) fn wrong(source: &Source, line: usize, message: String) -> Box<Diagnostic> {
     let start: usize = source.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let text = source.text[start..].lines().next().unwrap_or_default();
