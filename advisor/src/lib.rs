@@ -12,19 +12,25 @@
 //! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
 //!   run's folder or contacts another address. What is not known to be safe is left out, and said.
 //! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
-//! * [`haproxy`], [`nginx`]: the products, each with its language, its facts, its list of what is allowed and its remedies.
+//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the
+//!   products, each with its language, its facts, its list of what is allowed and its remedies.
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
+pub mod caddy;
 mod diff;
 mod document;
+mod draft;
+pub mod envoy;
 mod files;
 pub mod haproxy;
+pub mod httpd;
 pub mod nginx;
 mod place;
 mod profile;
 mod template;
 mod value;
+pub mod varnish;
 
 use std::path::Path;
 
@@ -43,17 +49,29 @@ pub enum Language {
     HaProxy,
     /// nginx's `nginx.conf`.
     Nginx,
+    /// Apache httpd's `httpd.conf`, or Debian's `apache2.conf`.
+    Httpd,
+    /// Caddy's `Caddyfile`.
+    Caddy,
+    /// Envoy's `envoy.yaml`.
+    Envoy,
+    /// Varnish's VCL.
+    Varnish,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::HaProxy, Self::Nginx];
+    pub const ALL: [Self; 6] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy, Self::Varnish];
 
     /// What profiles call the product: `haproxy`.
     pub const fn product(self) -> &'static str {
         match self {
             Self::HaProxy => "haproxy",
             Self::Nginx => "nginx",
+            Self::Httpd => "httpd",
+            Self::Caddy => "caddy",
+            Self::Envoy => "envoy",
+            Self::Varnish => "varnish",
         }
     }
 
@@ -64,10 +82,22 @@ impl Language {
 
     /// Guesses the language of a text: by the words that its lines begin with. `None` where none of them is typical.
     pub fn guess(text: &str) -> Option<Self> {
-        let mut words = text.lines().filter_map(|line| line.split_whitespace().next());
-        words.find_map(|word| match word {
+        let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim_start().starts_with('#'));
+        lines.find_map(|line| match line.split_whitespace().next().unwrap_or_default() {
             "global" | "defaults" | "frontend" | "backend" | "listen" => Some(Self::HaProxy),
             "http" | "events" | "stream" | "server" | "upstream" | "http{" | "events{" | "stream{" => Some(Self::Nginx),
+            "ServerRoot" | "LoadModule" | "Define" | "DefaultRuntimeDir" | "Listen" | "ServerName" | "Mutex"
+            | "PidFile" | "ProxyPass" => Some(Self::Httpd),
+            word if word.starts_with("<IfModule") || word.starts_with("<VirtualHost") || word.starts_with("<Proxy") => {
+                Some(Self::Httpd)
+            }
+            "vcl" | "sub" => Some(Self::Varnish),
+            "static_resources:" | "admin:" | "node:" | "dynamic_resources:" => Some(Self::Envoy),
+            "reverse_proxy" | "{" => Some(Self::Caddy),
+            // A snippet, or a site: what has a dot or a colon, and a block.
+            word if line.trim_end().ends_with('{') && (word.starts_with('(') || word.contains(['.', ':'])) => {
+                Some(Self::Caddy)
+            }
             _ => None,
         })
     }
@@ -86,5 +116,9 @@ pub fn read(
     match language {
         Language::HaProxy => haproxy::read(path, files, version),
         Language::Nginx => nginx::read(path, files, version),
+        Language::Httpd => httpd::read(path, files, version),
+        Language::Caddy => caddy::read(path, files, version),
+        Language::Envoy => envoy::read(path, files, version),
+        Language::Varnish => varnish::read(path, files, version),
     }
 }

@@ -41,7 +41,8 @@ pub(crate) enum Command {
     /// of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
-    /// Say how a product, or a mechanism, treats connections, and where that is known from.
+    /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
+    /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
@@ -72,7 +73,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine, over the real product where the profile says how it is
-    /// started (HAProxy, nginx), and else over our own balancer.
+    /// started (HAProxy, nginx, httpd, Envoy ...), and else over our own balancer.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
     /// The seed: the same seed gives the same trace, byte for byte; on real sockets, the same requests.
@@ -140,6 +141,10 @@ pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Where to perform the plans; as they were recorded, by default. On real sockets no trace is the same twice, and the requirements
+    /// that are violated are compared.
+    #[arg(long, value_enum)]
+    pub(crate) arm: Option<Arm>,
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
@@ -188,8 +193,8 @@ pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
     pub(crate) profiles: Vec<String>,
-    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead. May be given more than
-    /// once.
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
     /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
@@ -217,7 +222,7 @@ pub(crate) struct Compare {
 are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean."
 )]
 pub(crate) struct Check {
-    /// The configuration file: haproxy.cfg, nginx.conf. It is only read, and what it includes as well.
+    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and what it includes as well.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The product, where the file does not tell.
@@ -260,10 +265,11 @@ fn language(name: &str) -> Result<stickler_advisor::Language, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
+    /// A product profile, a file of profiles of your own, a mechanism, one with defects, a requirement (ID-1), a defect (B6) or a
+    /// scenario, looked for in this order.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// In words, or as the file of a profile, to start one of your own from.
+    /// In words; or, of profiles and mechanisms, as the file of a profile, to start one of your own from.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
 }
@@ -278,7 +284,7 @@ pub(crate) enum Arm {
     Wire,
 }
 
-/// The form in which a balancer is explained.
+/// The form in which something is explained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Explanation {
     /// For people.

@@ -86,12 +86,8 @@ pub(crate) fn profiles_like(patterns: &[String]) -> Result<Vec<&'static Profile>
             )));
         }
     }
-    Ok(profiles().iter().filter(|profile| is_like(profile, patterns)).collect())
-}
-
-/// Whether a profile's name, or the words that it starts with, is one of these; it is if there are none.
-pub(crate) fn is_like(profile: &Profile, patterns: &[String]) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| fits(profile, pattern))
+    let wanted = |profile: &&Profile| patterns.is_empty() || patterns.iter().any(|pattern| fits(profile, pattern));
+    Ok(profiles().iter().filter(wanted).collect())
 }
 
 fn fits(profile: &Profile, pattern: &str) -> bool {

@@ -115,7 +115,8 @@ pub(crate) fn perform_on<T: Send>(
 /// The variable of the environment that makes a product that is not installed fail the run, in place of skipping it.
 const REQUIRE: &str = "STICKLER_REQUIRE_PEERS";
 
-fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
+/// The arm of this name.
+pub(crate) fn build(arm: args::Arm) -> Result<Arc<dyn Arm>, Failure> {
     match arm {
         args::Arm::Sim => Ok(Arc::new(SimArm)),
         #[cfg(unix)]

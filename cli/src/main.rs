@@ -5,7 +5,8 @@
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
-//! * `matrix`: product by requirement. `explain`: how a product treats connections.
+//! * `namespace`: a network of this program's own.
+//! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
@@ -19,6 +20,8 @@ mod explain;
 mod jobs;
 mod list;
 mod matrix;
+#[cfg(unix)]
+mod namespace;
 mod own_file;
 mod record;
 mod replay;

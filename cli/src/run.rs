@@ -27,6 +27,10 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         Some(url) => vec![target::spec(url, arguments)?],
         None => balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?,
     };
+    #[cfg(unix)]
+    if arguments.arm == args::Arm::Wire {
+        crate::namespace::enter_for(&balancers);
+    }
     let cases = jobs::cases(&arguments.paths)?;
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     if jobs.is_empty() {

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -23,10 +23,16 @@ fn run(arguments: &[&str]) -> Output {
     output
 }
 
+/// Whether a file is in a folder of programs.
+fn is_in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from);
+    env::split_paths(&path).chain(folders).any(|folder| folder.join(program).exists())
+}
+
 /// Whether a product is there; fails where it has to be.
 fn has(program: &str) -> bool {
-    let there =
-        ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    let there = is_in_path(program);
     let required = env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
     assert!(there || !required, "{program} is not installed, and STICKLER_REQUIRE_PEERS=1");
     there
@@ -66,6 +72,98 @@ fn a_real_nginx_with_keepalive_serves_one_user_as_another() {
     }
 }
 
+/// What each further product does with one user after another: the program that has to be there, and what is violated.
+fn user_after_user(program: &str, balancers: &[(&str, &[&str])]) {
+    if has(program) {
+        for (balancer, expected) in balancers {
+            assert_violates(balancer, "user-after-user", expected);
+        }
+    }
+}
+
+/// Users are mixed up; nobody logs on by NTLM; all is well.
+const LEAKS: &[&str] = &["ID-1", "ID-3"];
+const FAILS: &[&str] = &["HS-1", "HS-2"];
+const SOUND: &[&str] = &[];
+
+#[test]
+fn a_real_httpd_serves_one_user_as_another_unless_a_process_is_alone_with_its_pool() {
+    user_after_user(
+        "apache2",
+        &[("httpd", LEAKS), ("httpd-disablereuse", FAILS), ("httpd-prefork", SOUND), ("httpd-sticky", LEAKS)],
+    );
+}
+
+#[test]
+fn a_real_caddy_serves_one_user_as_another() {
+    user_after_user("caddy", &[("caddy", LEAKS), ("caddy-no-keepalive", FAILS)]);
+}
+
+#[test]
+fn nobody_logs_on_through_a_real_lighttpd() {
+    user_after_user("lighttpd", &[("lighttpd", FAILS)]);
+}
+
+#[test]
+fn a_real_nginx_that_passes_bytes_keeps_users_apart() {
+    if Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists() {
+        user_after_user("nginx", &[("nginx-stream", SOUND)]);
+    } else {
+        assert!(!has("ngx_stream_module.so"), "libnginx-mod-stream is elsewhere");
+    }
+}
+
+#[test]
+fn a_real_varnish_serves_one_user_as_another_unless_it_pipes() {
+    user_after_user("varnishd", &[("varnish", LEAKS), ("varnish-pipe", SOUND)]);
+}
+
+#[test]
+fn a_real_squid_keeps_users_apart_and_can_be_told_to_let_nobody_log_on() {
+    user_after_user("squid", &[("squid", SOUND), ("squid-no-connection-auth", &["HS-1"])]);
+}
+
+#[test]
+fn a_real_pen_keeps_users_apart() {
+    user_after_user("pen", &[("pen", SOUND), ("pen-roundrobin", SOUND)]);
+}
+
+#[test]
+fn nobody_logs_on_through_a_real_traffic_server_unless_it_shares_what_was_authenticated() {
+    user_after_user("traffic_server", &[("trafficserver", FAILS), ("trafficserver-not-private", LEAKS)]);
+}
+
+/// No package of Debian has Envoy, so that it is not required where the others are.
+#[test]
+fn a_real_envoy_serves_one_user_as_another_unless_each_client_has_a_pool() {
+    if is_in_path("envoy") {
+        user_after_user("envoy", &[("envoy", LEAKS), ("envoy-per-downstream", SOUND)]);
+    }
+}
+
+/// What products that can drain do with a server that is to get no new sessions; all others are skipped with their reason.
+#[test]
+fn a_server_is_drained_by_the_products_own_means() {
+    for (program, balancer) in [("haproxy", "haproxy-tcp"), ("pen", "pen-roundrobin"), ("varnishd", "varnish-pipe")] {
+        if has(program) {
+            assert_violates(balancer, "drain", &[]);
+        }
+    }
+    if has("lighttpd") {
+        let output = run(&["run", "drain", "--arm", "wire", "--balancer", "lighttpd"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("lighttpd cannot drain a server"), "{said}");
+    }
+}
+
+/// The files of shared memory, which products that are killed leave behind.
+fn shared_memory() -> Vec<String> {
+    let files = fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.starts_with("ShM.") || name.starts_with("stickler"));
+    names
+}
+
 #[test]
 fn our_own_balancers_do_on_real_sockets_what_they_do_in_the_simulation() {
     assert_violates("pin-on-401", "user-after-user", &[]);
@@ -97,6 +195,80 @@ fn a_profile_and_its_product_are_compared_verdict_by_verdict() {
             assert_eq!(output.status.code(), Some(0), "{said}");
             assert!(said.contains("in 1 scenarios are equal, 0 differ"), "{said}");
         }
+        let json = ["--trials", "1", "--seeds", "1", "--format", "json"];
+        let output = run(&[&["compare", "haproxy-never", "--scenario", "user-after-user"][..], &json].concat());
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let one = &document["comparisons"][0];
+        assert_eq!((&one["profile"], &one["product"]), (&"haproxy-never".into(), &"haproxy".into()));
+        assert_eq!(one["scenarios"][0]["cells"][0]["verdict"], "equal", "{document}");
+    }
+}
+
+#[test]
+fn a_profile_that_is_wrong_of_its_product_is_found_out() {
+    if !has("haproxy") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("ours.toml");
+    // The profile says `never`, and the product's configuration does not.
+    let text = r#"
+        [[profile]]
+        name = "ours"
+        extends = "haproxy-always"
+        without = ["pin", "prefer_last"]
+        program = "haproxy"
+        configuration = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1m
+    timeout server 1m
+listen site
+    bind {{ address }}
+    http-reuse never
+{% for server in servers %}
+    server {{ server.name }} {{ server.address }}
+{% endfor %}
+"""
+    "#;
+    fs::write(&profile, text).unwrap();
+    let arguments = ["compare", "--profile", profile.to_str().unwrap(), "--scenario", "user-after-user"];
+    let output = run(&[&arguments[..], &["--trials", "2", "--seeds", "2"]].concat());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ID-1: violated in 2 of 2 simulated runs, and in 0 of 2 real ones"), "{said}");
+}
+
+#[test]
+fn exceptions_are_of_profiles_scenarios_and_requirements_that_there_are() {
+    let list = run(&["list", "--format", "json"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    for exception in stickler_catalogue::exceptions() {
+        let profile = stickler_catalogue::profiles().iter().find(|profile| profile.name == exception.profile);
+        assert!(profile.is_some_and(|profile| profile.program.is_some()), "{exception:?}");
+        for name in [&exception.scenario, &exception.requirement] {
+            assert!(list.contains(&format!("\"{name}\"")), "{exception:?}");
+        }
+    }
+}
+
+#[test]
+fn a_recorded_run_over_a_product_is_performed_again_from_its_file_alone() {
+    if !has("haproxy") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("runs");
+    let record = record.to_str().unwrap();
+    let output = run(&["run", "user-after-user", "--arm", "wire", "--balancer", "haproxy-safe", "--record", record]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let file = format!("{record}/user-after-user/haproxy-safe/0.jsonl");
+    for arguments in [&["replay", &file][..], &["replay", &file, "--arm", "sim"]] {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(": equal, ") && said.contains("nothing violated"), "{said}");
     }
 }
 
@@ -132,16 +304,17 @@ fn processes(text: &str) -> Vec<u32> {
 }
 
 /// Kills this process, or the supervisor that it started, while a product runs; nothing is left of the product.
-fn kill_at(moment: Duration, supervisor: bool) {
+fn kill_at(balancer: &str, moment: Duration, supervisor: bool) {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().to_str().unwrap();
-    let balancer = if has("nginx") { "nginx-keepalive" } else { "haproxy-safe" };
-    let mut child =
-        stickler(folder.path(), &["run", "identity", "--arm", "wire", "--balancer", balancer, "--jobs", "1"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+    let mut child = stickler(
+        folder.path(),
+        &["run", "user-after-user", "interleaved", "--arm", "wire", "--balancer", balancer, "--jobs", "1"],
+    )
+    .stdout(Stdio::null())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
     thread::sleep(moment);
     let own_pid = child.id();
     let supervisors = processes(own).into_iter().filter(|&pid| {
@@ -169,21 +342,36 @@ fn kill_at(moment: Duration, supervisor: bool) {
     }
 }
 
+/// Products of several processes, or that are no child of their own supervisor: a master's workers, a manager's child.
+const FAMILIES: [(&str, &str); 5] = [
+    ("nginx", "nginx-keepalive"),
+    ("apache2", "httpd"),
+    ("varnishd", "varnish"),
+    ("squid", "squid"),
+    ("traffic_server", "trafficserver"),
+];
+
 #[test]
 fn nothing_is_left_of_a_product_whoever_is_killed() {
-    if has("nginx") || has("haproxy") {
-        for (index, moment) in (0..10).map(|step| Duration::from_millis(20 + 63 * step)).enumerate() {
-            kill_at(moment, index % 2 == 0);
+    let families = FAMILIES.into_iter().filter(|(program, _)| has(program));
+    for (index, (_, balancer)) in families.enumerate() {
+        for step in 0..2 {
+            kill_at(balancer, Duration::from_millis(150 + 63 * index as u64 + 400 * step), step == 0);
         }
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    // Other tests of this file run products meanwhile.
+    while !shared_memory().is_empty() {
+        assert!(Instant::now() < until, "shared memory is left: {:?}", shared_memory());
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
 #[ignore = "kills a hundred runs, for minutes; the CI step `products` runs it"]
 fn nothing_is_left_of_a_hundred_products() {
-    if has("nginx") || has("haproxy") {
-        for step in 0..100 {
-            kill_at(Duration::from_millis(5 + 17 * step % 1500), step % 2 == 0);
-        }
+    let families: Vec<_> = FAMILIES.into_iter().filter(|(program, _)| has(program)).collect();
+    for (step, (_, balancer)) in (0..100).zip(families.into_iter().cycle()) {
+        kill_at(balancer, Duration::from_millis(5 + 17 * step % 1500), step % 3 == 0);
     }
 }

@@ -13,3 +13,21 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let number = u16::deserialize(deserializer)?;
     StatusCode::from_u16(number).map_err(|_| D::Error::custom(format!("{number} is no status of HTTP: 100 to 999")))
 }
+
+/// The same for a status that may be missing.
+pub(crate) mod option {
+    use super::{Deserialize, Deserializer, Error, Serializer, StatusCode};
+
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference")]
+    pub(crate) fn serialize<S: Serializer>(status: &Option<StatusCode>, serializer: S) -> Result<S::Ok, S::Error> {
+        match status {
+            Some(status) => serializer.serialize_some(&status.as_u16()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StatusCode>, D::Error> {
+        let Some(number) = Option::<u16>::deserialize(deserializer)? else { return Ok(None) };
+        StatusCode::from_u16(number).map(Some).map_err(|_| D::Error::custom(format!("{number} is no status of HTTP")))
+    }
+}

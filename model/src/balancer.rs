@@ -36,6 +36,9 @@ pub enum BalancerSpec {
         version: Option<String>,
         /// The text of its configuration.
         configuration: String,
+        /// The profile that it was started by, whose template the configuration is made from. `None`: it cannot be started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        like: Option<Box<BalancerSpec>>,
     },
     /// Somebody else's balancer, by the name that its author gave it. Only an arm that was built with it has it.
     Foreign(String),
@@ -90,7 +93,10 @@ mod tests {
 
     #[test]
     fn every_kind_can_be_read_back() {
-        let product = |version| BalancerSpec::Product { name: "haproxy".into(), version, configuration: "x\n".into() };
+        let product = |version: Option<String>| {
+            let like = version.as_ref().map(|_| Box::new(BalancerSpec::named("haproxy-safe")));
+            BalancerSpec::Product { name: "haproxy".into(), version, configuration: "x\n".into(), like }
+        };
         for spec in [
             BalancerSpec::named("l4-nat"),
             BalancerSpec::Profile { name: "mine".into(), toml: "[mine]\n".into(), defects: vec!["B6".into()] },

@@ -69,6 +69,8 @@ impl Balancer {
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
                 profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
+            // What it is like stands for it, where the product itself is not to be had.
+            BalancerSpec::Product { like: Some(like), .. } => return Self::of(like),
             BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
             BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
             BalancerSpec::Target { .. } => return Err(BalancerError::Target(spec.to_string())),

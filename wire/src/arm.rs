@@ -10,7 +10,7 @@ use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
-use crate::products::{Installed, ProductError};
+use crate::products::{self, Installed, Product, ProductError};
 use crate::world::{Middle, WireWorld};
 use crate::{Supervisor, Target, addresses};
 
@@ -64,11 +64,16 @@ impl WireArm {
             let balancer = Balancer::target(spec.clone(), like.as_deref())?;
             return Ok(Middle::Target(Arc::clone(target), balancer));
         }
+        if let BalancerSpec::Product { like: Some(like), .. } = spec {
+            return self.middle(like);
+        }
         let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };
         let installed = Installed::find(program).map_err(|error| match error {
-            ProductError::Missing { .. } if !self.require => WorldError::Unsupported(error.to_string()),
+            ProductError::Missing { .. } | ProductError::SharedNetwork(_) if !self.require => {
+                WorldError::Unsupported(error.to_string())
+            }
             error => WorldError::Invalid(error.to_string()),
         })?;
         let balancer = Balancer::program(spec.clone(), &profile.mechanism());
@@ -114,6 +119,11 @@ pub fn version(product: &str) -> Result<Option<String>, ProductError> {
     Ok(Installed::find(&program)?.version)
 }
 
+/// Whether the product that profiles call so changes the network namespace that it is in, which then has to be one of Stickler's own.
+pub fn needs_own_network(product: &str) -> bool {
+    products::find(product).is_some_and(Product::needs_own_network)
+}
+
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {
@@ -133,6 +143,10 @@ fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
 impl Arm for WireArm {
     fn name(&self) -> &'static str {
         "wire"
+    }
+
+    fn is_deterministic(&self) -> bool {
+        false
     }
 
     fn build(&self, mut topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {

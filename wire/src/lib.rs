@@ -31,7 +31,7 @@ mod target;
 mod world;
 
 #[cfg(unix)]
-pub use arm::{InstalledProduct, WireArm, installed, version};
+pub use arm::{InstalledProduct, WireArm, installed, needs_own_network, version};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;

@@ -304,6 +304,10 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
         Host::Repicked => told.say("The backend is chosen anew for each request all the same", &["pin.host"]),
     }
     let closes = match (pin.coupling.upstream_follows, pin.coupling.downstream_follows) {
+        (true, true) if !pin.coupling.when_idle => {
+            "The client's close closes the pinned connection; one that is lost with a request on it closes the client, and one that \
+             ends between two requests is replaced in silence"
+        }
         (true, true) => "Each end's close closes the other",
         (true, false) => {
             "The client's close closes the pinned connection; a lost pinned connection is replaced in silence"
@@ -311,7 +315,7 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
         (false, true) => "The pinned connection outlives its client; its own close closes the client",
         (false, false) => "The pinned connection outlives its client, and its loss is hidden",
     };
-    told.say(closes, &["pin.upstream_follows", "pin.downstream_follows"]);
+    told.say(closes, &["pin.upstream_follows", "pin.downstream_follows", "pin.when_idle"]);
     if pin.key == PinKey::Client {
         told.say("The pin belongs to the client's address and port", &["pin.key"]);
     }
@@ -360,6 +364,9 @@ fn closing(told: &mut Told<'_>, rules: &Rules) {
         OnDown::Closed => told.say("A backend that goes down takes its pinned clients with it", &["on_down"]),
         OnDown::Moved => told.say("The clients pinned to a backend that goes down move to another", &["on_down"]),
     }
+    if rules.drain_moves {
+        told.say("The clients pinned to a backend that is drained move to another", &["drain_moves"]);
+    }
     working(told, rules.workers);
 }
 
@@ -377,6 +384,12 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
         Lost::Any => "Any request whose connection is lost is sent again",
     };
     told.say(lost, &["retry.lost", "retry.lost_elsewhere", "retry.carries_authenticate"]);
+    if let Some(status) = rules.retry.unreachable {
+        told.say(&format!("A backend that cannot be reached is told as {}", status.as_u16()), &["retry.unreachable"]);
+    }
+    if let Some(status) = rules.retry.broken {
+        told.say(&format!("A lost connection is told as {}", status.as_u16()), &["retry.broken"]);
+    }
 }
 
 fn health(told: &mut Told<'_>, profile: &Profile) {
@@ -490,7 +503,7 @@ fn pinned_meaning(pin: &PinRule, pool: bool, anew: &str) -> String {
     if !pin.coupling.upstream_follows {
         parts.push("the authenticated connection outlives its client, and can serve another".into());
     }
-    if !pin.coupling.downstream_follows {
+    if !pin.coupling.closes_when_idle() {
         parts.push("the loss of a pinned connection meets the client as a silent 401".into());
     }
     parts.join("; ") + "."

@@ -167,6 +167,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         credentials,
         client_requests,
         on_down,
+        drain_moves,
         fails_open,
         none_left,
         workers,
@@ -181,6 +182,7 @@ fn requests<P: Port>(p: &mut P, rules: Rules) -> Read<Rules> {
         credentials: connections::credentials(p, credentials)?,
         client_requests: p.key("client_requests", "Most requests on a client's connection, whose last answer closes it: with 1, each answer does; without the key, any number.", client_requests)?,
         on_down: connections::on_down(p, on_down)?,
+        drain_moves: p.or("drain_moves", "Whether clients that are pinned to a backend go to another one, with their next requests, when it is drained.", drain_moves, false)?,
         none_left: connections::none_left(p, none_left)?,
         fails_open: p.or("fails_open", FAILS_OPEN, fails_open, false)?,
         select: p.needed_section("select", SELECT, select, |p, rule| selection(p, rule, Layer::L7))?,
@@ -375,7 +377,7 @@ fn header_rule<P: Port>(p: &mut P, rule: HeaderRule) -> Read<HeaderRule> {
 }
 
 fn retry<P: Port>(p: &mut P, rule: RetryRule) -> Read<RetryRule> {
-    let RetryRule { connect, lost, lost_elsewhere, carries_authenticate } = rule;
+    let RetryRule { connect, lost, lost_elsewhere, carries_authenticate, unreachable, broken } = rule;
     let (word, retries) = ConnectWord::split(connect);
     let word = p.needed(
         "connect",
@@ -388,5 +390,7 @@ fn retry<P: Port>(p: &mut P, rule: RetryRule) -> Read<RetryRule> {
         lost: p.needed("lost", "Which requests are sent again when their connection ended without an answer: none; idempotent ones on a connection that was used before; idempotent ones; all that are still at hand.", lost)?,
         lost_elsewhere: p.or("lost_elsewhere", "Whether a lost one goes to another backend.", lost_elsewhere, false)?,
         carries_authenticate: p.or("carries_authenticate", "Whether a lost one is sent again even if it has NTLM or Negotiate credentials, which belong to the connection that is gone.", carries_authenticate, true)?,
+        unreachable: p.key("unreachable", "What a request is told whose backend cannot be reached; without the key, 502, or 504 where it took too long.", unreachable)?,
+        broken: p.key("broken", "What a request is told whose connection ended without an answer, or with something that is none; without the key, 502.", broken)?,
     })
 }

@@ -146,13 +146,14 @@ impl fmt::Display for Evidence {
     }
 }
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("profiles/nginx.toml", include_str!("../../profiles/nginx.toml")),
     ("profiles/haproxy.toml", include_str!("../../profiles/haproxy.toml")),
     ("profiles/apache.toml", include_str!("../../profiles/apache.toml")),
     ("profiles/proxies.toml", include_str!("../../profiles/proxies.toml")),
     ("profiles/traefik.toml", include_str!("../../profiles/traefik.toml")),
     ("profiles/envoy.toml", include_str!("../../profiles/envoy.toml")),
+    ("profiles/linux.toml", include_str!("../../profiles/linux.toml")),
     ("profiles/skudonet.toml", include_str!("../../profiles/skudonet.toml")),
     ("profiles/google.toml", include_str!("../../profiles/google.toml")),
     ("profiles/aws.toml", include_str!("../../profiles/aws.toml")),

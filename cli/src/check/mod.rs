@@ -1,11 +1,9 @@
 //! `stickler check FILE`: an operator's own configuration, judged.
 //!
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
-//! * `isolation`: a network namespace of the check's own.
 //! * `remedy`: changes to the file, each tried as the file itself was.
 //! * `report`: what came of it, in words and as JSON.
 
-mod isolation;
 mod judge;
 mod remedy;
 mod report;
@@ -24,7 +22,7 @@ use stickler_wire::{ProductError, WireArm};
 use self::judge::{Judged, Outcome};
 use self::report::{Report, SiteReport};
 use crate::args::{self, Format};
-use crate::{Failure, supervisor};
+use crate::{Failure, namespace, supervisor};
 
 /// What the profile of a checked site is called.
 const NAME: &str = "checked";
@@ -44,7 +42,7 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         .product
         .or_else(|| Language::guess(&text))
         .ok_or_else(|| Failure::Wrong(format!("{path}: of which product is it? Say so with --product")))?;
-    let network = (!arguments.is_static).then(|| isolation::enter(!arguments.no_namespace));
+    let network = (!arguments.is_static).then(|| namespace::enter(!arguments.no_namespace));
     let found = stickler_wire::version(language.product());
     let version = match &found {
         Ok(version) => version.clone(),
@@ -133,8 +131,23 @@ impl Check<'_> {
             return Ok(judged);
         }
         let why = judged.not_performed().into_keys().next().unwrap_or_default();
-        Err(Failure::Wrong(format!("{}: {why}", self.arguments.file.display())))
+        let path = self.arguments.file.display().to_string();
+        Err(Failure::Wrong(format!("{path}: {}", of_file(&why, &path))))
     }
+}
+
+/// What a product said of the copy of a file, about the file.
+fn of_file(said: &str, path: &str) -> String {
+    const COPY: &str = "/configuration";
+    let mut text = String::new();
+    let mut rest = said;
+    while let Some((before, after)) = rest.split_once(COPY) {
+        let begin = before.rfind([' ', '[', '(', '\'', '"', '\n']).map_or(0, |at| at + 1);
+        text.push_str(&before[..begin]);
+        text.push_str(path);
+        rest = after;
+    }
+    text + rest
 }
 
 /// TLS of a site that ends at its balancer; `None` where it has none.

@@ -9,9 +9,9 @@ use stickler_model::escape;
 use stickler_oracle::Verdict;
 use stickler_report::transcript;
 
-use super::isolation::Network;
 use super::judge::{Judged, Outcome};
 use crate::Failure;
+use crate::namespace::Network;
 
 /// A check of one file.
 #[derive(Debug, Serialize)]

@@ -1,24 +1,28 @@
 //! Profiles in the simulation beside the products themselves.
 //!
-//! What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
+//! The simulation is as uncertain here as real sockets are (`Overtaking`), so that what depends on which of two messages is first is
+//! no difference. What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
 //! has the table and the JSON document.
 
 mod show;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use stickler_catalogue::{Exception, Profile, exceptions};
-use stickler_model::BalancerSpec;
-use stickler_runner::Run;
+use stickler_model::topology::LinkSpec;
+use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::compare::{Cell, Tally};
+use stickler_runner::{Arm, Run};
 use stickler_scenarios::Case;
+use stickler_sim::SimArm;
 use stickler_wire::InstalledProduct;
 
-use crate::args::{self, Arm, Format};
+use crate::args::{self, Format};
 use crate::jobs::{self, Job};
-use crate::{Failure, balancers};
+use crate::{Failure, balancers, namespace};
 
 /// How many cells exceptions may accept, of a comparison of everything: one of so many.
 const ONE_OF: usize = 50;
@@ -101,6 +105,8 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
     let profiles: Vec<&Profile> = profiles(arguments, &own)?;
     let cases = jobs::cases(&arguments.scenario)?;
+    let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
+    namespace::enter_for(&specs);
     let mut out = io::stdout().lock();
     let mut comparison = Comparison::default();
     for profile in profiles {
@@ -131,7 +137,10 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
 fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a Profile>, Failure> {
     let shipped = || balancers::profiles_like(&arguments.profiles);
     let profiles = if own.is_empty() { shipped()? } else { own.iter().collect() };
-    let named = |profile: &&Profile| own.is_empty() || balancers::is_like(profile, &arguments.profiles);
+    // Of one's own, those that are named.
+    let named = |profile: &&Profile| {
+        own.is_empty() || arguments.profiles.is_empty() || arguments.profiles.contains(&profile.name)
+    };
     let profiles: Vec<&Profile> =
         profiles.into_iter().filter(|profile| profile.program.is_some()).filter(named).collect();
     if profiles.is_empty() {
@@ -170,8 +179,9 @@ fn one<'a>(
 ) -> Result<Compared<'a>, Failure> {
     let started = now();
     let spec = [profile.spec()];
-    let real = |cases: &[Case]| tallies(cases, &spec, (Arm::Wire, arguments.jobs), arguments.trials.get());
-    let simulated = tallies(cases, &spec, (Arm::Sim, None), arguments.seeds.get())?;
+    let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
+    let real = |cases: &[Case]| tallies(cases, &spec, (&wire, arguments.jobs), arguments.trials.get());
+    let simulated = tallies(cases, &spec, (&sim, None), arguments.seeds.get())?;
     let mut pairs: Vec<(Tally, Tally)> = simulated.into_iter().zip(real(cases)?).collect();
     // Chance, or a busy machine, may have made a difference: what differs has to differ again.
     let differs = |pair: &(Tally, Tally)| cells(pair).iter().any(Cell::differs);
@@ -207,16 +217,47 @@ fn cells((simulated, real): &(Tally, Tally)) -> Vec<Cell> {
 fn tallies(
     cases: &[Case],
     balancer: &[BalancerSpec; 1],
-    (arm, threads): (Arm, Option<NonZeroUsize>),
+    (arm, threads): (&Arc<dyn Arm>, Option<NonZeroUsize>),
     trials: u32,
 ) -> Result<Vec<Tally>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run })?;
+    let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
     let mut tallies = vec![Tally::default(); cases.len()];
     for (index, run) in runs.iter().enumerate() {
         tallies[index / trials as usize].add(run);
     }
     Ok(tallies)
+}
+
+/// How much longer a message may take than another in a comparison: what threads of one machine take to be woken.
+const JITTER: Duration = Duration::from_micros(500);
+
+/// The simulation, where messages of different connections overtake each other by chance with each second seed. Real sockets are in
+/// between: messages that are sent at the same moment mostly arrive in their order. Where a script says how its links are, it
+/// stays so.
+struct Overtaking(SimArm);
+
+impl Overtaking {
+    fn uncertain(topology: Topology, seed: u64) -> Topology {
+        let usual = LinkSpec::default();
+        let overtaking = topology.link == usual && !seed.is_multiple_of(2);
+        let link = if overtaking { LinkSpec { jitter: JITTER, ..usual } } else { topology.link };
+        Topology { link, ..topology }
+    }
+}
+
+impl Arm for Overtaking {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        self.0.build(Self::uncertain(topology, seed), balancer, seed)
+    }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        self.0.build_control(Self::uncertain(topology, seed), seed)
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "it says how long the products took")]

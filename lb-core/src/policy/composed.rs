@@ -155,7 +155,7 @@ impl L7Policy for Composed {
 
     fn upstream_closed(&mut self, now: Time, upstream: UpstreamId) -> Option<DownstreamId> {
         let owner = self.table.on_upstream_closed(upstream);
-        let closes = owner.filter(|_| self.pins_with(|pin| pin.coupling.downstream_follows));
+        let closes = owner.filter(|_| self.pins_with(|pin| pin.coupling.closes_when_idle()));
         self.end_call(now);
         closes
     }
@@ -166,6 +166,9 @@ impl BackendAware for Composed {
 
     fn set_state(&mut self, now: Time, backend: usize, state: BackendState) {
         self.table.set_backend_state(now, backend, state, self.rules.on_down);
+        if state == BackendState::Drain && self.rules.drain_moves {
+            self.table.loosen_pins_to(now, backend);
+        }
         self.end_call(now);
     }
 
@@ -237,7 +240,7 @@ impl Composed {
         if self.rules.credentials == Credentials::NeverPooled && head.headers.contains_key(WWW_AUTHENTICATE) {
             self.table.spend(at.upstream);
         }
-        let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.downstream_follows);
+        let coupled = self.table.is_pinned(at.upstream) && self.pins_with(|pin| pin.coupling.closes_when_idle());
         if self.is_last_request(at.downstream) || (head.closes && coupled) {
             // The close will be passed on; saying so spares the client a request into a closing connection.
             decision.edits.push(Edit::Set(CONNECTION, CLOSE));
@@ -271,6 +274,8 @@ impl Composed {
             None => AfterExchange::Close,
             Some(rule) => match rule.share {
                 Share::Never { slots } => AfterExchange::KeepPrivate { slots: usize::from(slots) },
+                // A drain has ended its pin: nobody else gets it all the same.
+                _ if upstream.ownership == Ownership::Private => AfterExchange::KeepPrivate { slots: usize::MAX },
                 Share::Safe | Share::Aggressive | Share::Always => AfterExchange::Pool,
             },
         }

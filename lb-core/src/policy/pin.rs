@@ -137,11 +137,19 @@ pub struct Coupling {
     pub upstream_follows: bool,
     /// When the pinned connection ends, so does the client's. If not, the next request goes elsewhere.
     pub downstream_follows: bool,
+    /// That holds for a pinned connection that ends between two requests, too. If not, only one that is lost with a request
+    /// on it ends the client's: HAProxy, whose client connections do not watch idle connections of servers.
+    pub when_idle: bool,
 }
 
 impl Coupling {
     /// Each close closes the other.
-    pub const BOTH: Self = Self { upstream_follows: true, downstream_follows: true };
+    pub const BOTH: Self = Self { upstream_follows: true, downstream_follows: true, when_idle: true };
+
+    /// Whether the client's connection ends when the pinned one does, between two requests.
+    pub const fn closes_when_idle(self) -> bool {
+        self.downstream_follows && self.when_idle
+    }
 }
 
 impl PinRule {

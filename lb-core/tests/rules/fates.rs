@@ -128,6 +128,25 @@ fn clients_of_a_backend_that_goes_down_move_and_one_in_the_middle_of_a_request_a
 }
 
 #[test]
+fn clients_of_a_backend_that_is_drained_stay_unless_the_drain_moves_them() {
+    for (drain_moves, route) in [(false, Route::Pinned(UpstreamId(1))), (true, Route::Open(1))] {
+        let mut front = Front::new(Rules { pin: Some(PinRule::ON_401), drain_moves, ..POOL }, 2);
+        ask(&mut front, 1, &NTLM, true);
+        front.set_state(0, BackendState::Drain);
+        assert_eq!(front.request(1, &NTLM).verdict, route);
+        front.answer(1, OK);
+        front.finish(1);
+        if drain_moves {
+            front.set_state(0, BackendState::Up);
+            front.set_state(1, BackendState::Drain);
+            let back = ask(&mut front, 1, &Ask::default(), false);
+            assert_eq!(back, (reuse(1), Finish::Keep), "what was pinned is the client's own yet");
+            assert_eq!(front.close_client(1), [UpstreamId(1)]);
+        }
+    }
+}
+
+#[test]
 fn a_pin_for_credentials_leaves_the_other_requests_of_its_client_to_the_pool() {
     let pin = PinRule { covers: Covers::WithCredentials, ..PinRule::ON_AUTHORIZATION };
     let mut front = Front::new(Rules { pin: Some(pin), ..POOL }, 1);

@@ -88,6 +88,18 @@ fn without_coupling_a_lost_connection_is_replaced_behind_the_clients_back() {
 }
 
 #[test]
+fn one_that_couples_only_with_a_request_on_it_is_replaced_when_it_ends_idle() {
+    let coupling = Coupling { when_idle: false, ..Coupling::BOTH };
+    let mut front = front(PinRule { coupling, ..PinRule::ON_401 }, 1);
+    front.exchange(1, &Ask::default(), CHALLENGE);
+    assert!(!front.close_upstream(UpstreamId(1)), "the client stays");
+    assert_eq!(front.route(1), Route::Open(0), "and its next request goes elsewhere");
+    front.exchange(2, &Ask::default(), CHALLENGE);
+    front.request(2, &NTLM);
+    assert_eq!(front.fail(2, FailureKind::Lost), Route::CloseDownstream, "with a request on it, it ends the client's");
+}
+
+#[test]
 fn a_pin_by_client_address_passes_to_the_next_connection_from_there() {
     let coupling = Coupling { upstream_follows: false, ..Coupling::BOTH };
     let mut front = front(PinRule { key: PinKey::Client, coupling, ..PinRule::ON_401 }, 1);

@@ -129,7 +129,8 @@ fn pin() -> impl Strategy<Value = PinRule> {
             host: if repicked { Host::Repicked } else { Host::Pinned },
             covers: if picks_anyway && dedicated { Covers::WithCredentials } else { Covers::All },
             key: if by_client { PinKey::Client } else { PinKey::Downstream },
-            coupling: Coupling { upstream_follows, downstream_follows },
+            // A pinned connection that may end unnoticed has another request behind it.
+            coupling: Coupling { upstream_follows, downstream_follows, when_idle: !picks_anyway },
             slots,
             picks_anyway,
             streams: Streams::Apart,
@@ -147,6 +148,8 @@ fn retry() -> impl Strategy<Value = RetryRule> {
             lost,
             lost_elsewhere,
             carries_authenticate,
+            unreachable: None,
+            broken: None,
         },
     )
 }
@@ -228,6 +231,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                     own_idle,
                     strip: strip.then_some(Schemes::HAPROXY),
                     client_id: client_id.then_some(HeaderRule { name: "Jespa-Connection-Id".into(), overwrite: true }),
+                    drain_moves: closes_client,
                     forwarded_for,
                     scrub: forwarded_for.then(|| "x-remote-user".into()),
                     retry,

@@ -50,6 +50,26 @@ fn a_lost_request_goes_to_the_same_backend_or_to_another() {
 }
 
 #[test]
+fn what_a_client_is_told_of_a_failure_is_the_rules() {
+    let (unreachable, broken) = (Some(StatusCode::SERVICE_UNAVAILABLE), Some(StatusCode::INTERNAL_SERVER_ERROR));
+    let told = |rule, kind| {
+        let mut front = front(rule, 1);
+        front.request(1, &TYPE3);
+        front.fail_asking(1, kind, &TYPE3, 1)
+    };
+    let own = RetryRule { unreachable, broken, ..RetryRule::NONE };
+    for (kind, usual, ours) in [
+        (FailureKind::Refused, 502, 503),
+        (FailureKind::ConnectTimeout, 504, 503),
+        (FailureKind::Lost, 502, 500),
+        (FailureKind::Silent, 504, 504),
+    ] {
+        let reject = |status| Route::Reject(StatusCode::from_u16(status).unwrap());
+        assert_eq!((told(RetryRule::NONE, kind), told(own, kind)), (reject(usual), reject(ours)), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_cannot_be_opened_is_tried_again_there_or_elsewhere_or_not() {
     let refused = |connect, attempts| {
         let mut front = front(RetryRule { connect, ..RetryRule::NONE }, 2);

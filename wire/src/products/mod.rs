@@ -20,6 +20,7 @@ mod files;
 mod folder;
 mod haproxy;
 mod httpd;
+mod kernel;
 mod lighttpd;
 mod nginx;
 mod pen;
@@ -80,6 +81,29 @@ pub(crate) trait Product: Sync {
         Vec::new()
     }
 
+    /// What it says of its version; `None` where that cannot be read.
+    fn version(&self, program: &Path) -> Option<String> {
+        version(program, self.version_argument())
+    }
+
+    /// Whether it changes the network namespace that it is in, which then has to be one of Stickler's own.
+    fn needs_own_network(&self) -> bool {
+        false
+    }
+
+    /// Whether there is a process that can crash and hang.
+    fn has_process(&self) -> bool {
+        true
+    }
+
+    /// Whether it takes connections at its address; `None`: a connection finds out.
+    fn is_ready(&self, _address: SocketAddr) -> Option<bool> {
+        None
+    }
+
+    /// Removes what is left where its processes have been ended.
+    fn ended(&self, _address: SocketAddr) {}
+
     /// Takes a server out of service for new sessions, or puts it back, by the product's own means.
     ///
     /// # Errors
@@ -124,7 +148,7 @@ impl fmt::Display for Package {
 }
 
 /// The products that can be started.
-const PRODUCTS: [&dyn Product; 10] = [
+const PRODUCTS: [&dyn Product; 11] = [
     &haproxy::HaProxy,
     &nginx::Nginx,
     &httpd::Httpd,
@@ -135,6 +159,7 @@ const PRODUCTS: [&dyn Product; 10] = [
     &pen::Pen,
     &trafficserver::TrafficServer,
     &envoy::Envoy,
+    &kernel::Kernel,
 ];
 
 /// Where programs are that `PATH` need not name: servers' programs are not for every user.
@@ -172,6 +197,9 @@ pub enum ProductError {
         /// The end of its output.
         said: String,
     },
+    /// It would change a network that is not Stickler's own.
+    #[error("{0} needs a network namespace of its own, with nothing but loopback: `unshare --net` makes one")]
+    SharedNetwork(&'static str),
     /// It listens beyond loopback, and was ended at once.
     #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
     Exposed {
@@ -200,6 +228,11 @@ pub enum ProductError {
     },
 }
 
+/// The product that profiles call so.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Product> {
+    PRODUCTS.into_iter().find(|product| product.name() == name)
+}
+
 fn known() -> String {
     PRODUCTS.map(Product::name).join(", ")
 }
@@ -220,10 +253,12 @@ impl Installed {
     /// # Errors
     /// [`ProductError::Unknown`], [`ProductError::Missing`].
     pub(crate) fn find(program: &Program) -> Result<Self, ProductError> {
-        let product = PRODUCTS.into_iter().find(|product| product.name() == program.name);
-        let product = product.ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
+        let product = find(&program.name).ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
         let missing = ProductError::Missing { name: product.name(), package: product.package() };
         let (path, version) = on_this_machine(product).ok_or(missing)?;
+        if product.needs_own_network() && !is_own_network() {
+            return Err(ProductError::SharedNetwork(product.name()));
+        }
         Ok(Self { product, program: path, version, template: program.configuration.clone() })
     }
 
@@ -295,10 +330,17 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let look = || {
         let path = product.find()?;
-        let version = version(&path, product.version_argument());
+        let version = product.version(&path);
         Some((path, version))
     };
     found.entry(product.name()).or_insert_with(look).clone()
+}
+
+/// Whether there is no interface but loopback, so that the network is nobody else's.
+fn is_own_network() -> bool {
+    let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    names.next() == Some("lo") && names.next().is_none()
 }
 
 /// The program of this name in `PATH`, or where servers' programs are.
@@ -368,7 +410,7 @@ mod tests {
         assert_eq!(
             error,
             "there is no product called `bigip` that can be started; there are: haproxy, nginx, httpd, caddy, \
-                             lighttpd, varnish, squid, pen, trafficserver, envoy"
+                             lighttpd, varnish, squid, pen, trafficserver, envoy, kernel"
         );
     }
 }

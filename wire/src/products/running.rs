@@ -131,7 +131,11 @@ impl Running {
     async fn listens(&mut self) -> Result<(), ProductError> {
         let until = Instant::now() + START;
         loop {
-            if let Ok(Ok(_)) = timeout(START, TokioNet.connect(self.address)).await {
+            let is_ready = match self.installed.product.is_ready(self.address) {
+                Some(is_ready) => is_ready,
+                None => timeout(START, TokioNet.connect(self.address)).await.is_ok_and(|connected| connected.is_ok()),
+            };
+            if is_ready {
                 return Ok(());
             }
             let status = self.group.as_mut().and_then(|group| group.child.try_wait().ok().flatten());
@@ -152,7 +156,13 @@ impl Running {
             group.kill();
             // The child is killed: it is waited for so that no zombie stays.
             let _ = group.child.wait().await;
+            self.installed.product.ended(self.address);
         }
+    }
+
+    /// Whether it has a process that can crash and hang.
+    pub(crate) fn has_process(&self) -> bool {
+        self.installed.product.has_process()
     }
 
     /// Stops the process, which answers nothing any more (SIGSTOP), or lets it go on.
@@ -202,6 +212,14 @@ impl Group {
     fn signal(&self, signal: Signal) {
         // Where nobody is left in the group, there is nothing to do.
         let _ = kill_process_group(self.leader, signal);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.group.take().is_some() {
+            self.installed.product.ended(self.address);
+        }
     }
 }
 

@@ -25,6 +25,12 @@ impl WireWorld {
         {
             return Err(not_ours("crash, hang or start again"));
         }
+        if let Fault::Crash(name) | Fault::Restart(name) | Fault::Hang(name) | Fault::Resume(name) = fault
+            && self.product_called(name).is_some_and(|product| !product.has_process())
+        {
+            let message = format!("`{name}` has no process here that could crash, hang or start again");
+            return Err(WorldError::Unsupported(message));
+        }
         match fault {
             Fault::Crash(name) => self.crash(name)?,
             Fault::Restart(name) => self.restart(name)?,

@@ -157,6 +157,7 @@ impl WireWorld {
                 name: installed.product.name().to_owned(),
                 version: installed.version.clone(),
                 configuration: running.configuration_text().map_err(invalid)?,
+                like: Some(Box::new(balancer.spec().clone())),
             },
             _ => balancer.spec().clone(),
         };

@@ -50,7 +50,7 @@ pub(super) const SCHEMES: Schemes = Schemes::HAPROXY;
 
 pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {
     let PinRule { trigger, schemes: names, applied, host, covers, key, coupling, slots, picks_anyway, streams } = rule;
-    let Coupling { upstream_follows, downstream_follows } = coupling;
+    let Coupling { upstream_follows, downstream_follows, when_idle } = coupling;
     Ok(PinRule {
         trigger: p.needed("trigger", "Which message pins: a request with `Authorization`, or an answer with a challenge and this status, or with any.", trigger)?,
         schemes: schemes(p, names)?,
@@ -61,6 +61,7 @@ pub(super) fn pin<P: Port>(p: &mut P, rule: PinRule) -> Read<PinRule> {
         coupling: Coupling {
             upstream_follows: p.needed("upstream_follows", "Whether the client's close closes the pinned connection. If not, it goes back to the pool, or waits for its key.", upstream_follows)?,
             downstream_follows: p.needed("downstream_follows", "Whether the pinned connection's close closes the client's. If not, the next request goes elsewhere.", downstream_follows)?,
+            when_idle: p.or("when_idle", "With `downstream_follows`: whether that holds between two requests, too. If not, only what ends with a request on it closes the client's connection.", when_idle, true)?,
         },
         slots: p.key("slots", "Most connections that are pinned at once; without the key, any number.", slots)?,
         picks_anyway: p.or("picks_anyway", "Whether a request over a pinned connection takes a turn in the selection all the same.", picks_anyway, false)?,

@@ -86,7 +86,7 @@ impl Composed {
         failure: &Failure<'_>,
     ) -> Decision<Route> {
         let failed = self.table.upstream(at.upstream).copied();
-        let status = failure.kind.status();
+        let status = self.rules.retry.status(failure.kind);
         let was_pinned = self.table.on_upstream_closed(at.upstream).is_some();
         if was_pinned && self.pins_with(|pin| pin.coupling.downstream_follows) {
             // The coupled close: what authenticated this client is gone, so its connection must go too, rather than

@@ -12,7 +12,7 @@ use super::super::pool::{PoolRule, Share};
 use super::super::select::{Algorithm, SelectRule};
 use super::super::workers::WorkerRule;
 use super::defects::Defects;
-use crate::{List, Text};
+use crate::{FailureKind, List, Text};
 
 /// The parameters of a balancer that reads HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Rules {
     pub client_requests: Option<u32>,
     /// What becomes of the clients of a backend that goes down: of those with connections pinned to it.
     pub on_down: OnDown,
+    /// The clients that are pinned to a backend go to another one with their next requests when it is drained, where nobody has
+    /// authenticated: HAProxy, whose `prefer-last-server` passes over a server that is drained.
+    pub drain_moves: bool,
     /// While every backend is down, each is taken for up (AWS ALB); if not, requests are answered as `none_left` says.
     pub fails_open: bool,
     /// The answer to a request while no backend is left.
@@ -150,6 +153,14 @@ pub struct RetryRule {
     /// A lost one is tried again even if it has NTLM or Negotiate credentials, which belong to the connection that is
     /// gone. Only a balancer that does not look at `Authorization` does so; that is most of them.
     pub carries_authenticate: bool,
+    /// What the client is told of a backend that cannot be reached. `None`: 502, or 504 where it took too long. HAProxy, Envoy,
+    /// Varnish, httpd and Squid say 503.
+    #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<StatusCode>,
+    /// What the client is told of a connection that ended without an answer, or with something that is none. `None`: 502. Envoy
+    /// and Varnish say 503.
+    #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<StatusCode>,
 }
 
 /// What is done where a connection could not be opened.
@@ -184,10 +195,26 @@ pub enum Lost {
 
 impl RetryRule {
     /// Nothing is tried again.
-    pub const NONE: Self =
-        Self { connect: Connect::Fail, lost: Lost::Never, lost_elsewhere: false, carries_authenticate: false };
+    pub const NONE: Self = Self {
+        connect: Connect::Fail,
+        lost: Lost::Never,
+        lost_elsewhere: false,
+        carries_authenticate: false,
+        unreachable: None,
+        broken: None,
+    };
     /// What cannot do harm: another backend where none could be reached, and an idle race without credentials.
     pub const SOUND: Self = Self { connect: Connect::Other, lost: Lost::IdleRace, ..Self::NONE };
+
+    /// What the client is told of a failure that is not hidden from it.
+    pub(crate) fn status(&self, kind: FailureKind) -> StatusCode {
+        let own = match kind {
+            FailureKind::Refused | FailureKind::ConnectTimeout => self.unreachable,
+            FailureKind::Lost | FailureKind::Malformed => self.broken,
+            FailureKind::Silent | FailureKind::Tls => None,
+        };
+        own.unwrap_or_else(|| kind.status())
+    }
 }
 
 impl Rules {
@@ -252,6 +279,7 @@ impl Rules {
         credentials: Credentials::Ordinary,
         client_requests: None,
         on_down: OnDown::Nothing,
+        drain_moves: false,
         fails_open: false,
         none_left: NoneLeft::Status(StatusCode::SERVICE_UNAVAILABLE),
         workers: None,

@@ -105,6 +105,36 @@ impl ConnectionTable {
         }
     }
 
+    /// Ends all pins to a backend whose connections stay their clients' own. One that carries a request closes after it.
+    pub(in super::super) fn loosen_pins_to(&mut self, now: Time, backend: usize) {
+        let held = self.upstreams.iter().filter_map(|(&id, upstream)| match upstream.place {
+            Place::HeldBy(owner) if upstream.backend == backend && upstream.ownership == Ownership::Pinned => {
+                Some((owner, id))
+            }
+            _ => None,
+        });
+        for (owner, id) in held.collect::<Vec<_>>() {
+            let Some(holder) = self.downstreams.get_mut(&owner) else { continue };
+            if holder.carries(id) {
+                self.give_up_pin(now, owner, id);
+                continue;
+            }
+            holder.dedicated = false;
+            if holder.pinned.take_if(|pinned| *pinned == id).is_some() {
+                holder.owned.push(id);
+            }
+            let since = self.upstreams.get(&id).and_then(|upstream| upstream.idle_since);
+            self.mark_busy(id);
+            if let Some(upstream) = self.upstreams.get_mut(&id) {
+                upstream.ownership = Ownership::Private;
+                self.pins -= 1;
+            }
+            if let Some(since) = since {
+                self.mark_idle(since, id);
+            }
+        }
+    }
+
     /// Ends a pin whose backend is gone, so that its client's next request goes elsewhere. One that carries a request
     /// closes after it.
     fn give_up_pin(&mut self, now: Time, owner: DownstreamId, id: UpstreamId) {

@@ -83,7 +83,7 @@ impl ConnectionTable {
             _ => None,
         });
         self.close_upstream(now, id);
-        let coupled = self.rules.pin.as_ref().is_some_and(|pin| pin.coupling.downstream_follows);
+        let coupled = self.rules.pin.as_ref().is_some_and(|pin| pin.coupling.closes_when_idle());
         if let Some(owner) = owner.filter(|_| coupled) {
             self.close_downstream(now, owner);
         }
