@@ -134,10 +134,12 @@ fn meant<'a>(name: &str, cases: &'a [Case]) -> Vec<Meant<'a>> {
 
 /// What to say of a name that means nothing.
 fn unknown(name: &str, cases: &[Case]) -> String {
-    let mut known: Vec<&str> = names();
-    known.extend(Requirement::all().map(Requirement::id));
-    known.extend(defects().iter().flat_map(|defect| [defect.id, defect.name]));
-    known.extend(cases.iter().map(|case| case.scenario.name()));
+    let mut known: Vec<&str> = Vec::new();
+    // Some of these live as long as the program, and others do not.
+    names().into_iter().for_each(|name| known.push(name));
+    Requirement::all().for_each(|requirement| known.push(requirement.id()));
+    defects().iter().for_each(|defect| known.extend_from_slice(&[defect.id, defect.name]));
+    cases.iter().for_each(|case| known.push(case.scenario.name()));
     let start: String = name.chars().take(64).collect();
     let hint = nearest(name, &known).map(|it| format!("; did you mean `{it}`?")).unwrap_or_default();
     format!(
