@@ -36,13 +36,12 @@ impl HaProxy {
         // Open until the first checks have come: HAProxy takes a server out at once whose first check fails.
         let ports: Vec<_> = (0..servers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let servers: Vec<_> = ports.iter().map(|port| port.local_addr().unwrap()).collect();
-        let mut text = format!(
+        let each = servers.iter().enumerate();
+        let lines: String = each.map(|(index, server)| format!("    server s{index} {server} {options}\n")).collect();
+        let text = format!(
             "global\n    nbthread 1\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    \
-             timeout server 30s\nlisten site\n    bind {address}\n"
+             timeout server 30s\nlisten site\n    bind {address}\n{lines}"
         );
-        for (index, server) in servers.iter().enumerate() {
-            text += &format!("    server s{index} {server} {options}\n");
-        }
         fs::write(&file, text).unwrap();
         let mut command = Command::new(installed?);
         let process = command.arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
