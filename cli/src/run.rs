@@ -84,20 +84,14 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     show(&runs, &matrix, (evidence, &summaries), arguments)?;
     if unrecorded > 0 {
         // Where even this cannot be written, the run files are there all the same.
-        let _ = writeln!(
-            io::stderr(),
-            "stickler: {unrecorded} of {} runs not recorded: without a trace, there is nothing to replay",
-            runs.len()
-        );
+        let all = runs.len();
+        let why = "without a trace, there is nothing to replay";
+        let _ = writeln!(io::stderr(), "stickler: {unrecorded} of {all} runs not recorded: {why}");
     }
-    let recorded = first_of(&unwritten);
-    match (jobs::failed(&runs, &replay), recorded) {
+    match (jobs::failed(&runs, &replay), first_of(&unwritten)) {
         (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
         (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
-        (Ok(()), None) => {
-            outcome(&runs)?;
-            summaries.outcome()
-        }
+        (Ok(()), None) => outcome(&runs).and_then(|()| summaries.outcome()),
         (failed, _) => failed,
     }
 }

@@ -35,14 +35,13 @@ impl Summary {
 
     /// What may be said, and what more it takes, after so many repetitions.
     pub(crate) fn sentence(&self, repeat: u32) -> String {
-        let mut text = self.confidence.to_string();
-        if self.confidence.conclusion() == Conclusion::Inconclusive {
-            text.push_str(&match self.confidence.times_needed() {
-                Some(times) => format!(": --repeat {}", times.saturating_mul(repeat.into())),
-                None => ": the scenario crowd has them, with --repeat 10".to_owned(),
-            });
-        }
-        text
+        let Self { confidence, .. } = self;
+        let more = match (confidence.conclusion(), confidence.times_needed()) {
+            (Conclusion::Leaks | Conclusion::Clean, _) => return confidence.to_string(),
+            (Conclusion::Inconclusive, Some(times)) => format!("--repeat {}", times.saturating_mul(repeat.into())),
+            (Conclusion::Inconclusive, None) => "the scenario crowd has them, with --repeat 10".to_owned(),
+        };
+        format!("{confidence}: {more}")
     }
 
     fn is_open(&self) -> bool {

@@ -14,8 +14,8 @@ use crate::{Failure, balancers};
 /// The balancer that the arguments mean, as runs know it: at this address, and said to behave as the one that is named.
 pub(crate) fn spec(url: &TargetUrl, arguments: &args::Run) -> Result<BalancerSpec, Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
-    let named = !arguments.balancer.is_empty() || !own.is_empty();
-    let like = if named { balancers::find(&arguments.balancer, &own)? } else { Vec::new() };
+    let known = !arguments.balancer.is_empty() || !own.is_empty();
+    let like = if known { balancers::find(&arguments.balancer, &own)? } else { Vec::new() };
     match <[_; 1]>::try_from(like) {
         Ok([like]) => Ok(BalancerSpec::Target { address: url.address, like: Some(Box::new(like)) }),
         Err(none) if none.is_empty() => Ok(BalancerSpec::Target { address: url.address, like: None }),

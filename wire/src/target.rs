@@ -304,6 +304,48 @@ mod tests {
         assert!(matches!(target(3).fit(&mut different), Err(WorldError::Unsupported(_))));
     }
 
+    /// What comes of waiting for two servers, of which these were reached by a request, and those by a connection, where the first
+    /// were reached the first time; and which are usual from then on.
+    async fn settled(
+        usual: Option<&[usize]>,
+        reached: &[usize],
+        contacted: &[usize],
+    ) -> Result<BTreeSet<usize>, WorldError> {
+        let topology = standard::site(2);
+        let journal = Journal::new(Arc::new(crate::WallClock::default()));
+        let name = |index: &usize| Name::from(format!("iis{}", index + 1));
+        for index in contacted.iter().chain(reached) {
+            let peer = ([127, 0, 0, 1], 5000).into();
+            journal.record(&name(index), What::ServerAccepted { connection: 1, peer });
+        }
+        for index in reached {
+            let leg = stickler_model::Leg::Anonymous;
+            journal.record(&name(index), What::ServerReceived { connection: 1, number: 1, request: Some(PROBE), leg });
+        }
+        // Nobody listens there.
+        let target = Target { address: ([127, 0, 0, 1], 1).into(), settle: 5 * PAUSE, ..target(2) };
+        *target.usual.lock().unwrap() = usual.map(|usual| usual.iter().copied().collect());
+        target.settle(&topology, &journal).await?;
+        Ok(target.usual.into_inner().unwrap().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_target_is_waited_for_until_it_reaches_what_it_reached_first() {
+        assert_eq!(settled(None, &[0, 1], &[]).await.unwrap(), BTreeSet::from([0, 1]));
+        assert_eq!(settled(None, &[0], &[1]).await.unwrap(), BTreeSet::from([0]), "the other one is for emergencies");
+        assert_eq!(settled(Some(&[0]), &[0], &[]).await.unwrap(), BTreeSet::from([0]));
+        let again = settled(Some(&[0, 1]), &[0], &[1]).await.unwrap_err();
+        assert!(matches!(again, WorldError::Unsupported(_)), "the run is skipped: {again}");
+        assert!(again.to_string().contains("has not reached 127.0.0.1:2 again within 0.1 s"), "{again}");
+        for (reached, contacted, why) in [
+            (&[0][..], &[][..], "has not even connected to 127.0.0.1:2"),
+            (&[], &[], "answers nothing: Connection refused"),
+        ] {
+            let error = settled(None, reached, contacted).await.unwrap_err();
+            assert!(matches!(error, WorldError::Invalid(_)) && error.to_string().contains(why), "{error}");
+        }
+    }
+
     #[test]
     fn a_status_is_read_from_a_status_line_alone() {
         assert_eq!(status(b"HTTP/1.1 503"), Some(503));

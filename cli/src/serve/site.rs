@@ -43,8 +43,8 @@ fn of_script(name: &str) -> Result<Topology, Failure> {
 
 /// The standard site, set up as the arguments say.
 fn standard_site(arguments: &Serve) -> Result<Topology, Failure> {
-    let named = u32::try_from(arguments.servers.len()).unwrap_or(u32::MAX);
-    let servers = arguments.iis.unwrap_or(if named == 0 { USUAL_SERVERS } else { named });
+    let listed = u32::try_from(arguments.servers.len()).unwrap_or(u32::MAX);
+    let servers = arguments.iis.unwrap_or(if listed == 0 { USUAL_SERVERS } else { listed });
     let mut topology = standard::site(servers);
     let kerberos = &arguments.kerberos;
     let (pool, account) = match kerberos.pool_identity {

@@ -76,10 +76,10 @@ fn bob_who_is_served_as_alice_by_a_real_nginx_is_told_of_at_once() {
     if is_missing(&["curl"]) || is_missing(&["nginx"]) {
         return;
     }
-    let server = free();
-    let mut served = Served::start("l4-nat", 1, &["--servers", &server.to_string()]);
-    assert_eq!(served.servers, [format!("http://{server}/")]);
-    let nginx = Nginx::start(server);
+    let backend = free();
+    let mut served = Served::start("l4-nat", 1, &["--servers", &backend.to_string()]);
+    assert_eq!(served.servers, [format!("http://{backend}/")]);
+    let nginx = Nginx::start(backend);
     assert_eq!(nginx.curl(&ALICE), "200");
     assert_eq!(nginx.curl(&[]), "200", "nobody knows who that was");
     assert_eq!(nginx.curl(&BOB), "200");
@@ -146,11 +146,11 @@ fn programs_get_an_object_per_line() {
     if is_missing(&["curl"]) {
         return;
     }
-    let [front_end, server, dc, kdc] = [free(), free(), free(), free()];
+    let [front_end, backend, dc, kdc] = [free(), free(), free(), free()];
     let port = |address: SocketAddr| address.port().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
     command.args(["serve", "--format", "json", "--balancer", "shared-pool", "--site", "anonymous-after-user", "--log"]);
-    command.args(["--port", &port(front_end), "--servers", &server.to_string()]);
+    command.args(["--port", &port(front_end), "--servers", &backend.to_string()]);
     command.args(["--dc-port", &port(dc), "--kdc-port", &port(kdc)]);
     let mut served = Served::of(command);
     let site: serde_json::Value = serde_json::from_str(&served.line()).unwrap();
@@ -158,7 +158,7 @@ fn programs_get_an_object_per_line() {
     assert_eq!(site["front_end"], format!("http://{front_end}/"));
     assert_eq!(
         site["servers"],
-        serde_json::json!([{"name": "iis1", "url": format!("http://{server}/")}]),
+        serde_json::json!([{"name": "iis1", "url": format!("http://{backend}/")}]),
         "the scenario has one"
     );
     assert_eq!((&site["dc"], &site["kdc"]), (&dc.to_string().into(), &kdc.to_string().into()));
