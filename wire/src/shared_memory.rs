@@ -89,7 +89,9 @@ mod tests {
             return;
         }
         let (own, other) = ("/dev/shm/sticklertest1-cf__queues.shm", "/dev/shm/sticklertest2-cf__queues.shm");
-        [own, other].map(|file| fs::write(file, "").unwrap());
+        for file in [own, other] {
+            fs::write(file, "").unwrap();
+        }
         remove_with(Path::new("/tmp/stickler-test1"));
         assert!(!Path::new(own).exists() && Path::new(other).exists());
         remove_with(Path::new("/tmp/stickler-test2"));

@@ -219,7 +219,7 @@ fn tallies(
     trials: u32,
 ) -> Result<Vec<Tally>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(arm, &jobs, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run })?;
+    let runs = jobs::perform_on(arm, &jobs, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
     let mut tallies = vec![Tally::default(); cases.len()];
     for (index, run) in runs.iter().enumerate() {
         tallies[index / trials as usize].add(run);
