@@ -45,11 +45,11 @@ impl Mechanism {
     }
 }
 
-/// The name that was likely meant, if any is near.
-pub(crate) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+/// Returns the name that was likely meant, in whatever case, if any is near.
+pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     // A name may come from anywhere: compare a bounded part of it.
     let start: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
-    let likeness = |known: &&str| strsim::jaro_winkler(&start, known);
+    let likeness = |known: &&str| strsim::jaro_winkler(&start, &known.to_ascii_lowercase());
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     nearest.filter(|name| likeness(name) >= 0.7)
 }

@@ -2,9 +2,10 @@
 
 #[cfg(unix)]
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stickler_model::Name;
@@ -15,7 +16,7 @@ use stickler_model::topology::{ProtectionSpec, Provider};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing."
+    after_help = "Exit codes: 0 as expected, or equal to what is recorded; 1 not, or a plan without a record violates a MUST; 2 a script, a run file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so."
 )]
 pub(crate) struct Arguments {
     /// What to do.
@@ -36,9 +37,20 @@ pub(crate) enum Command {
     /// Run the same scenarios over profiles in the simulation and over the products themselves, and show where they differ.
     #[cfg(unix)]
     Compare(Compare),
-    /// Say how a product, or a mechanism, treats connections, and where that is known from.
+    /// Say whether a balancer keeps users apart, from its own configuration file: run the real product on a safe copy of it, in front
+    /// of Stickler's servers, and show which line to change.
+    #[cfg(unix)]
+    Check(Check),
+    /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
+    /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
+    ///
+    /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of
+    /// them at the end (exit code 1). A server cannot know who sent a request without credentials, so the clients have to say
+    /// it: curl -H 'x-stickler-user: bob', or '-' for a client without credentials, with every request; or in the query,
+    /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
+    /// the same, and not judged: it may be the next request of whoever authenticated the connection.
     Serve(Serve),
     /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
     /// hand.
@@ -85,6 +97,43 @@ pub(crate) struct Run {
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// A balancer that runs already.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Run over a balancer, container or appliance that runs already, and that Stickler neither starts nor configures, with
+    /// --arm wire: clients connect here (http://127.0.0.1:8081), and Stickler is the servers behind it (--servers). Requests
+    /// carry `Host: www.corp.example`. It is judged by what every balancer has to do; what only some promise (persistence,
+    /// health checks) is held against it where --balancer or --profile says what it behaves as. Scenarios that need TLS, or a
+    /// balancer that is stopped or drained, are skipped. One scenario runs at a time.
+    #[arg(id = "target", long = "target", value_name = "URL", requires = "servers", conflicts_with = "jobs", value_parser = crate::target::url)]
+    pub(crate) url: Option<TargetUrl>,
+    /// The addresses that the target sends to, separated by commas: Stickler's servers listen there, and nowhere else. A
+    /// scenario with fewer servers gets more of the same; one with more is skipped.
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',', requires = "target")]
+    pub(crate) servers: Vec<SocketAddr>,
+    /// How long the target may take, before each scenario, until it sends to all servers again; at most an hour.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) settle: Duration,
+}
+
+/// The address of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TargetUrl {
+    /// As it was given.
+    pub(crate) text: String,
+    /// As it was looked up.
+    pub(crate) address: SocketAddr,
+}
+
+/// A number of seconds, `10`, `0.5` or `10s`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    let time = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| *time <= Duration::from_hours(1)).ok_or_else(|| "a number of seconds, at most 3600".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +141,10 @@ pub(crate) struct Replay {
     /// Run files, as `stickler run --record` writes them.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Where to perform the plans; as they were recorded, by default. On real sockets no trace is the same twice, and the requirements
+    /// that are violated are compared.
+    #[arg(long, value_enum)]
+    pub(crate) arm: Option<Arm>,
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
@@ -161,12 +214,62 @@ pub(crate) struct Compare {
     pub(crate) format: Format,
 }
 
+/// Whose configuration is checked, and how.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 clean; 1 users are mixed up or cannot log on, or the simulation differs; 2 the file or the arguments \
+are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen is too little to call it clean."
+)]
+pub(crate) struct Check {
+    /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and what it includes as well.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The product, where the file does not tell.
+    #[arg(long, value_name = "NAME", value_parser = language)]
+    pub(crate) product: Option<stickler_advisor::Language>,
+    /// Check the sites with this text in their names, a backend or a server name, alone; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Vec<String>,
+    /// What clients call the site, where the configuration wants another name than www.corp.example.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Only read the file, and say what the simulation makes of it. Nothing is started.
+    #[arg(long = "static", conflicts_with = "write")]
+    pub(crate) is_static: bool,
+    /// Write the changed configuration to this file, where the changes were seen to cure it. No file is ever overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// Do not enter an empty network namespace before the product is started.
+    #[arg(long)]
+    pub(crate) no_namespace: bool,
+    /// Show the events that prove each violation.
+    #[arg(long)]
+    pub(crate) evidence: bool,
+    /// How to show the outcome.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// A product whose configuration can be read, by its name.
+#[cfg(unix)]
+fn language(name: &str) -> Result<stickler_advisor::Language, String> {
+    stickler_advisor::Language::of_product(name).ok_or_else(|| {
+        let known: Vec<&str> = stickler_advisor::Language::ALL.map(stickler_advisor::Language::product).into();
+        format!("the products are {}", known.join(", "))
+    })
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A product profile, a mechanism, one with defects, or a file of profiles of your own.
+    /// A product profile, a file of profiles of your own, a mechanism, one with defects, a requirement (ID-1), a defect (B6) or a
+    /// scenario, looked for in this order.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// In words, or as the file of a profile, to start one of your own from.
+    /// In words; or, of profiles and mechanisms, as the file of a profile, to start one of your own from.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Explanation,
 }
@@ -181,7 +284,7 @@ pub(crate) enum Arm {
     Wire,
 }
 
-/// The form in which a balancer is explained.
+/// The form in which something is explained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Explanation {
     /// For people.
@@ -199,9 +302,17 @@ pub(crate) struct Serve {
     /// A file of product profiles of your own (see docs/profile-schema.md). Where it has several, --balancer names one.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// How many IIS servers.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) iis: u32,
+    /// How many IIS servers; 2 by default, or as many as --servers names.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) iis: Option<u32>,
+    /// Where the first servers listen, separated by commas, for a balancer of your own in front of them. Others listen on
+    /// loopback, on ports that are free.
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
+    pub(crate) servers: Vec<SocketAddr>,
+    /// The site of this script, or of the shipped scenario of this name, as its site(...) describes it; nothing that the script
+    /// does there is done.
+    #[arg(long, value_name = "SCRIPT", conflicts_with_all = ["iis", "provider", "persist_non_ntlm", "pool_identity", "kernel_mode", "app_pool_credentials", "kdc_requires_checksum", "spn", "workgroup", "account", "tls", "http2", "token_checking", "protection_flag"])]
+    pub(crate) site: Option<String>,
     /// The balancer's port; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
@@ -212,6 +323,9 @@ pub(crate) struct Serve {
     /// The address that the DC and its KDC listen on, for clients elsewhere that want tickets; loopback by default.
     #[arg(long, value_name = "IP")]
     pub(crate) listen_dc: Option<IpAddr>,
+    /// The port of the DC's logon service; 0 picks a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(crate) dc_port: u16,
     /// What the servers offer, in order: NTLM, Negotiate, Negotiate:Kerberos, Nego2; may be given more than once.
     /// Negotiate and then NTLM by default, as IIS has it.
     #[arg(long, value_name = "NAME", value_parser = provider)]
@@ -237,6 +351,10 @@ pub(crate) struct Serve {
     /// Print what servers, balancer and DC see.
     #[arg(long)]
     pub(crate) transcript: bool,
+    /// How to print all that: as text, or as one JSON object per line ("site" first, "leak", "note", "log", "event", and
+    /// "verdict" last).
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// What a supervisor is to run.
@@ -322,7 +440,7 @@ pub(crate) struct Tls {
     #[arg(id = "tls", long = "tls", value_enum, value_name = "UPSTREAM", num_args = 0..=1, default_missing_value = "own")]
     pub(crate) upstream: Option<Upstream>,
     /// Write the authority's certificate, a fresh one, to this file, for curl --cacert.
-    #[arg(long, value_name = "FILE", requires = "tls")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Offer HTTP/2 to clients.
     #[arg(long, requires = "tls")]

@@ -1,6 +1,7 @@
 //! Scripts over balancers, in parallel.
 
 use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,19 +71,19 @@ pub(crate) fn perform<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Result<Vec<T>, Failure> {
-    Ok(perform_on(&build(arm)?, jobs, threads, keep))
+    Ok(perform_on(jobs, &build(arm)?, threads, keep))
 }
 
-/// The same on an arm that is already there.
+/// Performs all jobs on an arm, as [`perform`] does.
 pub(crate) fn perform_on<T: Send>(
-    arm: &Arc<dyn Arm>,
     jobs: &[Job<'_>],
+    arm: &Arc<dyn Arm>,
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // Real sockets mostly wait.
-    let usual = || if arm.name() == SimArm.name() { cores() } else { 2 * cores() };
+    // Worlds on real sockets wait more than they work.
+    let usual = || if arm.name() == "wire" { 2 * cores() } else { cores() };
     let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
@@ -149,20 +150,40 @@ pub(crate) fn failed<'r>(
 
 /// The command that makes a run again on this arm, where the user's own profiles came from these files.
 pub(crate) fn replay(run: &Run, arm: args::Arm, profiles: &[PathBuf]) -> String {
-    let mut command = format!("stickler run {}", quoted(&run.source.path));
-    if arm == args::Arm::Wire {
-        command.push_str(" --arm wire");
-    }
+    let wire = if arm == args::Arm::Wire { " --arm wire" } else { "" };
+    let balancer = over(&run.balancer, profiles);
+    format!("stickler run {}{wire}{balancer} --seed {}", quoted(&run.source.path), run.seed)
+}
+
+/// The same over a target.
+pub(crate) fn replay_over(run: &Run, url: &args::TargetUrl, servers: &[SocketAddr], profiles: &[PathBuf]) -> String {
+    let servers: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
+    let balancer = match &run.balancer {
+        BalancerSpec::Target { like: Some(like), .. } => over(like, profiles),
+        _ => String::new(),
+    };
+    format!(
+        "stickler run {} --arm wire --target {} --servers {}{balancer} --seed {}",
+        quoted(&run.source.path),
+        quoted(&url.text),
+        quoted(&servers.join(",")),
+        run.seed
+    )
+}
+
+/// The arguments that mean this balancer, where the user's own profiles came from these files.
+fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
     let is_shipped = |name: &str| stickler_catalogue::profiles().iter().any(|profile| profile.name == name);
-    if let BalancerSpec::Profile { name, .. } = &run.balancer
+    let mut text = String::new();
+    if let BalancerSpec::Profile { name, .. } = balancer
         && !is_shipped(name)
     {
         for file in profiles {
-            command.push_str(" --profile ");
-            command.push_str(&quoted(&file.display().to_string()));
+            text.push_str(" --profile ");
+            text.push_str(&quoted(&file.display().to_string()));
         }
     }
-    format!("{command} --balancer {} --seed {}", run.balancer, run.seed)
+    format!("{text} --balancer {balancer}")
 }
 
 /// A bar on the terminal's error stream; hidden where that is no terminal.

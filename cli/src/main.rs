@@ -2,25 +2,34 @@
 //!
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
+//! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
-//! * `matrix`: product by requirement. `explain`: how a product treats connections.
+//! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
+//! * `namespace`: a network of this program's own.
+//! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
 mod balancers;
 #[cfg(unix)]
+mod check;
+#[cfg(unix)]
 mod compare;
 mod explain;
 mod jobs;
 mod list;
 mod matrix;
+#[cfg(unix)]
+mod namespace;
 mod own_file;
 mod record;
 mod replay;
 mod run;
 mod serve;
+mod summary;
 mod supervisor;
+mod target;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -44,6 +53,8 @@ enum Failure {
     Wrong(String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
+    /// Nothing was found, in too few requests or over too few facts to say that there is nothing. Exit 4.
+    Inconclusive(Option<String>),
     /// A product is not installed. Exit 4.
     #[cfg(unix)]
     Missing(String),
@@ -69,6 +80,8 @@ fn main() -> ExitCode {
         Command::Matrix(arguments) => matrix::matrix(&arguments),
         #[cfg(unix)]
         Command::Compare(arguments) => compare::compare(&arguments),
+        #[cfg(unix)]
+        Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
@@ -80,6 +93,7 @@ fn main() -> ExitCode {
         Err(Failure::NotAsExpected) => (1, None),
         Err(Failure::Wrong(message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
+        Err(Failure::Inconclusive(message)) => (4, message),
         #[cfg(unix)]
         Err(Failure::Missing(message)) => (4, Some(message)),
     };

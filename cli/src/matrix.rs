@@ -14,6 +14,10 @@ use crate::jobs;
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
+    #[cfg(unix)]
+    if arguments.arm == args::Arm::Wire {
+        crate::namespace::enter_for(&balancers);
+    }
     let mut cases = jobs::cases(&[])?;
     cases.retain(|case| case.group.accepts.is_some());
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;

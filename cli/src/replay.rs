@@ -8,20 +8,26 @@ use stickler_oracle::{Grade, Party};
 use stickler_report::{pretty, transcript};
 use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict};
 use stickler_runner::{End, Run};
-use stickler_sim::SimArm;
 
-use crate::{Failure, args};
+use crate::args::{self, Arm};
+use crate::{Failure, jobs};
 
 /// Most characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
 
 pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    let (sim, wire) = (jobs::build(Arm::Sim)?, jobs::build(Arm::Wire).ok());
+    let arm = |recorded: &str| match (arguments.arm, recorded) {
+        (Some(Arm::Sim), _) | (None, "sim") => Some(&*sim),
+        (Some(Arm::Wire), _) | (None, "wire") => wire.as_deref(),
+        (None, _) => None,
+    };
     let (mut wrong, mut unexpected, mut performed) = (Vec::new(), false, false);
     for path in &arguments.files {
         let shown = path.display().to_string();
         let shown = escape::line(&shown);
-        let replay = match file::replay(path, &SimArm) {
+        let replay = match file::replay(path, &arm) {
             Ok(replay) => replay,
             Err(error) => {
                 wrong.push(error.to_string());
@@ -29,7 +35,8 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
             }
         };
         let run = &replay.run;
-        let command = format!("stickler replay {shown}");
+        let on = arguments.arm.map_or("", |arm| if arm == Arm::Wire { " --arm wire" } else { " --arm sim" });
+        let command = format!("stickler replay {shown}{on}");
         // What a plan alone violates is news; what a recorded run violates is in its file.
         let mut details = arguments.transcript;
         match (&run.end, &replay.comparison) {

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::num::NonZeroUsize;
 
-use stickler_model::Trace;
 use stickler_model::topology::Provider;
+use stickler_model::{Trace, escape};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{json, pretty};
 use stickler_runner::{Diagnostic, End, Ending, Run};
 
 use crate::args::{self, Format};
+use crate::jobs::{self, Job};
 use crate::record::{Folder, Recorded};
-use crate::{Failure, balancers, jobs};
+use crate::summary::{Summaries, Summary};
+use crate::{Failure, balancers, target};
 
 /// Up to so many runs, each shows its evidence unasked.
 const FEW_RUNS: usize = 64;
@@ -20,8 +23,14 @@ const FEW_RUNS: usize = 64;
 const FEW_BALANCERS: usize = 6;
 
 pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
-    let own = balancers::own_profiles(&arguments.profile)?;
-    let balancers = balancers::find(&arguments.balancer, &own)?;
+    let balancers = match &arguments.target.url {
+        Some(url) => vec![target::spec(url, arguments)?],
+        None => balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?,
+    };
+    #[cfg(unix)]
+    if arguments.arm == args::Arm::Wire {
+        crate::namespace::enter_for(&balancers);
+    }
     let cases = jobs::cases(&arguments.paths)?;
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     if jobs.is_empty() {
@@ -30,12 +39,13 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         ));
     }
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
-    let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
+    let replay = |run: &Run| replay(run, arguments);
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let all = evidence || arguments.format == Format::Json;
     // The table is about balancers in front of IIS, unless somebody asks for these very scenarios.
     let asked = !arguments.paths.is_empty();
-    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, mut run| {
+    let keep = |job: &Job<'_>, mut run: Run| {
+        let summary = Summary::of(job.case, &run);
         let recorded = record.as_ref().map(|folder| folder.record(&run));
         let mut one = Matrix::default();
         let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
@@ -50,11 +60,19 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             // Thousands of traces that nobody will look at would fill the memory.
             run.trace = None;
         }
-        (run, one, recorded)
-    })?;
-    let (mut runs, mut matrix) = (Vec::new(), Matrix::default());
+        (run, one, recorded, summary)
+    };
+    let done = match &arguments.target.url {
+        // The ports of its servers are there once.
+        Some(url) => jobs::perform_on(&jobs, &target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1), keep),
+        None => jobs::perform(&jobs, arguments.arm, arguments.jobs, keep)?,
+    };
+    let (mut runs, mut matrix, mut summaries) = (Vec::new(), Matrix::default(), Summaries::default());
     let (mut unrecorded, mut unwritten) = (0, Vec::new());
-    for (run, one, recorded) in done {
+    for (run, one, recorded, summary) in done {
+        if arguments.arm == args::Arm::Wire {
+            summaries.add(&run.balancer, summary);
+        }
         match recorded {
             None | Some(Recorded::Written) => {}
             Some(Recorded::NoTrace) => unrecorded += 1,
@@ -63,7 +81,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         runs.push(run);
         matrix.merge(one);
     }
-    show(&runs, &matrix, evidence, arguments)?;
+    show(&runs, &matrix, (evidence, &summaries), arguments)?;
     if unrecorded > 0 {
         // Where even this cannot be written, the run files are there all the same.
         let _ = writeln!(
@@ -76,8 +94,19 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
     match (jobs::failed(&runs, &replay), recorded) {
         (Err(Failure::Wrong(scripts)), Some(files)) => Err(Failure::Wrong(format!("{scripts}\n{files}"))),
         (Ok(()), Some(files)) => Err(Failure::Wrong(files)),
-        (Ok(()), None) => outcome(&runs),
+        (Ok(()), None) => {
+            outcome(&runs)?;
+            summaries.outcome()
+        }
         (failed, _) => failed,
+    }
+}
+
+/// The command that makes a run again.
+fn replay(run: &Run, arguments: &args::Run) -> String {
+    match &arguments.target.url {
+        Some(url) => jobs::replay_over(run, url, &arguments.target.servers, &arguments.profile),
+        None => jobs::replay(run, arguments.arm, &arguments.profile),
     }
 }
 
@@ -113,11 +142,17 @@ fn offered(trace: &Trace) -> Provider {
     }
 }
 
-fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) -> Result<(), Failure> {
+fn show(
+    runs: &[Run],
+    matrix: &Matrix,
+    (evidence, summaries): (bool, &Summaries),
+    arguments: &args::Run,
+) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
+    let replay = |run: &Run| replay(run, arguments);
     if arguments.format == Format::Json {
-        writeln!(out, "{}", json::document(runs, &replay, arguments.transcript))?;
+        let identity: Vec<_> = summaries.iter().map(|(name, summary)| (name, summary.confidence)).collect();
+        writeln!(out, "{}", json::document_with(runs, &identity, &replay, arguments.transcript))?;
         return Ok(());
     }
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
@@ -154,6 +189,12 @@ fn show(runs: &[Run], matrix: &Matrix, evidence: bool, arguments: &args::Run) ->
             }
             writeln!(out, "{}", pretty::count(runs))?;
         }
+    }
+    if let Some(note) = target::not_applicable(runs) {
+        writeln!(out, "{note}")?;
+    }
+    for (balancer, summary) in summaries.iter() {
+        writeln!(out, "{}: {}", escape::line(balancer), summary.sentence(arguments.repeat.get()))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The level of each folder; a crate may depend on crates of lower levels only.
-const LEVELS: [(&str, u8); 24] = [
+const LEVELS: [(&str, u8); 25] = [
     ("model", 0),
     ("net", 0),
     ("auth", 0),
@@ -22,6 +22,7 @@ const LEVELS: [(&str, u8); 24] = [
     ("runner", 2),
     ("hunt", 1),
     ("site", 3),
+    ("advisor", 3),
     ("wire", 4),
     ("sim", 4),
     ("report", 5),

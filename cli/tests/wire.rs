@@ -254,6 +254,25 @@ fn exceptions_are_of_profiles_scenarios_and_requirements_that_there_are() {
 }
 
 #[test]
+fn a_recorded_run_over_a_product_is_performed_again_from_its_file_alone() {
+    if !has("haproxy") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("runs");
+    let record = record.to_str().unwrap();
+    let output = run(&["run", "user-after-user", "--arm", "wire", "--balancer", "haproxy-safe", "--record", record]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let file = format!("{record}/user-after-user/haproxy-safe/0.jsonl");
+    for arguments in [&["replay", &file][..], &["replay", &file, "--arm", "sim"]] {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(": equal, ") && said.contains("nothing violated"), "{said}");
+    }
+}
+
+#[test]
 fn a_product_that_refuses_its_configuration_is_quoted() {
     if !has("haproxy") {
         return;

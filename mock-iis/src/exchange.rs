@@ -13,7 +13,7 @@ use stickler_http1::{Lookup as _, RequestHead};
 use stickler_model::action::AppAnswer;
 use stickler_model::event::Closed;
 use stickler_model::topology::{IisVersion, KeepAlive};
-use stickler_model::{Env, Leg, Principal, REQUEST_ID_HEADER, RequestId, Time, What};
+use stickler_model::{Env, Leg, MAX_SENDER, Principal, REQUEST_ID_HEADER, RequestId, SENDER_HEADER, Time, What};
 
 use crate::WebSite;
 use crate::acceptance::{Accepted, Decider, Denied, ReceivedRequest};
@@ -103,6 +103,7 @@ impl Connection {
             request: asked.id,
             leg: asked.leg,
         });
+        self.note_sender(&asked);
         // Neither a token nor a request for one is accepted over HTTP/2, whose streams may belong to several clients:
         // http.sys makes the client come back over HTTP/1.1 (RFC 9113 7; Microsoft, "HTTP/2 on IIS").
         let http1_only = http2 && self.authentication.decider.is_own();
@@ -186,6 +187,14 @@ impl Connection {
     pub(crate) fn closed(&self, how: Closed) {
         self.authentication.decider.closed(self.endpoints.peer);
         self.env.record(What::ServerClosed { connection: self.endpoints.number, how });
+    }
+
+    /// Records who the sender of a request says that it is.
+    fn note_sender(&self, asked: &Asked<'_>) {
+        if let Some(name) = sender(asked.head) {
+            let (connection, number) = (self.endpoints.number, asked.number);
+            self.env.record(What::SenderNamed { connection, number, name: name.to_owned() });
+        }
     }
 
     /// Determines the sender of a request.
@@ -381,4 +390,14 @@ fn socket(head: &RequestHead, json: Bytes) -> (Answer, u32, bool) {
         web_socket::Asked::OtherVersion => (Answer::no_socket(true), 0, false),
         web_socket::Asked::Malformed => (Answer::no_socket(false), 0, false),
     }
+}
+
+/// Returns who the sender of a request says that it is: in a field, or in the query of the path, as a browser can that sets no
+/// fields. What is percent-encoded there is no name.
+fn sender(head: &RequestHead) -> Option<&str> {
+    let field = head.fields().first(SENDER_HEADER).and_then(|name| std::str::from_utf8(name).ok());
+    let pairs = head.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let in_query = || pairs.filter(|(name, _)| *name == SENDER_HEADER).map(|(_, value)| value).next();
+    let name = field.map(str::trim).or_else(|| in_query().filter(|name| !name.contains(['%', '+'])))?;
+    (1..=MAX_SENDER).contains(&name.len()).then_some(name)
 }

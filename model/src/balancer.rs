@@ -1,6 +1,7 @@
 //! Which balancer stands between the clients and the servers of a run.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +36,21 @@ pub enum BalancerSpec {
         version: Option<String>,
         /// The text of its configuration.
         configuration: String,
+        /// The profile that it was started by, whose template the configuration is made from. `None`: it cannot be started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        like: Option<Box<BalancerSpec>>,
     },
     /// Somebody else's balancer, by the name that its author gave it. Only an arm that was built with it has it.
     Foreign(String),
+    /// A balancer that somebody else runs, and of which nothing is known but where it listens. Only an arm that was built for
+    /// it has it.
+    Target {
+        /// Where clients connect.
+        address: SocketAddr,
+        /// The balancer that it is said to behave as: it declares what that one declares. `None`: nobody has said anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        like: Option<Box<BalancerSpec>>,
+    },
 }
 
 impl BalancerSpec {
@@ -60,6 +73,7 @@ impl fmt::Display for BalancerSpec {
             }
             Self::Product { name, version: Some(version), .. } => write!(f, "{name} {version}"),
             Self::Product { name, version: None, .. } | Self::Foreign(name) => f.write_str(name),
+            Self::Target { address, .. } => write!(f, "{address}"),
         }
     }
 }
@@ -79,13 +93,21 @@ mod tests {
 
     #[test]
     fn every_kind_can_be_read_back() {
-        let product = |version| BalancerSpec::Product { name: "haproxy".into(), version, configuration: "x\n".into() };
+        let product = |version: Option<String>| {
+            let like = version.as_ref().map(|_| Box::new(BalancerSpec::named("haproxy-safe")));
+            BalancerSpec::Product { name: "haproxy".into(), version, configuration: "x\n".into(), like }
+        };
         for spec in [
             BalancerSpec::named("l4-nat"),
             BalancerSpec::Profile { name: "mine".into(), toml: "[mine]\n".into(), defects: vec!["B6".into()] },
             product(None),
             product(Some("2.6".into())),
             BalancerSpec::Foreign("yours".into()),
+            BalancerSpec::Target { address: ([127, 0, 0, 1], 8081).into(), like: None },
+            BalancerSpec::Target {
+                address: ([127, 0, 0, 1], 8081).into(),
+                like: Some(Box::new(BalancerSpec::named("l4-nat"))),
+            },
         ] {
             let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(serde_json::from_str::<BalancerSpec>(&json).unwrap(), spec, "{json}");

@@ -335,6 +335,16 @@ pub enum What {
         /// The header's value.
         value: String,
     },
+    /// The sender of a request says who it is ([`SENDER_HEADER`](crate::SENDER_HEADER)), for whoever watches a site that real
+    /// clients use; noted just after the request. It proves nothing, and nobody is let in by it.
+    SenderNamed {
+        /// On which connection.
+        connection: u32,
+        /// The request's number on it.
+        number: u32,
+        /// What it says.
+        name: String,
+    },
     /// A server asked the DC for a pass-through logon, and this came back.
     ServerLogon {
         /// For a request on this connection.
@@ -494,6 +504,7 @@ impl What {
             | Self::ServerAccepted { .. }
             | Self::ServerSecured { .. }
             | Self::ServerClosed { .. }
+            | Self::SenderNamed { .. }
             | Self::DcLogon { .. }
             | Self::DcPassedOn { .. }
             | Self::DcTicket { .. }

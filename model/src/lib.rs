@@ -68,3 +68,10 @@ pub use world::{World, WorldError};
 
 /// The request header that carries a [`RequestId`], and the response header that echoes it.
 pub const REQUEST_ID_HEADER: &str = "x-stickler-request";
+
+/// The request header, or the part of a path's query, in which a real client says who it is, [`MAX_SENDER`] bytes at most. Servers
+/// note it, and do nothing else by it.
+pub const SENDER_HEADER: &str = "x-stickler-user";
+
+/// The longest name in [`SENDER_HEADER`], in bytes; a longer one is no name.
+pub const MAX_SENDER: usize = 256;

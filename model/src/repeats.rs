@@ -97,7 +97,11 @@ pub(crate) fn conversation(events: &[Event]) -> Option<Vec<usize>> {
                 places.reverse();
                 return Some(places);
             }
-            What::ServerSecured { connection, .. } if mine && *connection == own => places.push(place),
+            What::ServerSecured { connection, .. } | What::SenderNamed { connection, .. }
+                if mine && *connection == own =>
+            {
+                places.push(place);
+            }
             What::ServerReceived { connection, request, .. }
             | What::ServerTrusted { connection, request, .. }
             | What::ServerTicket { connection, request, .. }
@@ -136,6 +140,7 @@ fn without_numbers(what: &What) -> What {
         | What::ServerClosed { connection, .. }
         | What::ServerReceived { connection, .. }
         | What::ServerTrusted { connection, .. }
+        | What::SenderNamed { connection, .. }
         | What::ServerTicket { connection, .. }
         | What::ServerAnswered { connection, .. } => *connection = 0,
         What::ServerLogon { connection, logon, .. } => (*connection, *logon) = (0, 0),

@@ -53,9 +53,18 @@ pub struct Promises {
     /// The services that have backends of their own; empty: every backend serves everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
+    /// Whether nobody has declared anything, so that what is missing here may be there all the same: nobody knows how long
+    /// it takes until a backend that was mended is in use again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 impl Promises {
+    /// Nothing is known of the balancer.
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
     /// Returns the service to which a path belongs: the one with the longest prefix of it. `None` where no service has
     /// backends of its own.
     pub fn service(&self, path: &str) -> Option<&Service> {
@@ -69,8 +78,12 @@ impl Promises {
     }
 
     /// Returns how long it may take until a backend that was mended is in use again, beyond the time that packets need:
-    /// until the declared checks have found it up, and its failures are forgotten.
+    /// until the declared checks have found it up, and its failures are forgotten. The longest of all times where nobody has
+    /// declared anything.
     pub fn notice_mended(&self) -> Duration {
+        if self.unknown {
+            return Duration::MAX;
+        }
         let checks = self.checks.as_ref().map(Checks::notice_up).unwrap_or_default();
         checks.max(self.out_after_failures.unwrap_or_default())
     }

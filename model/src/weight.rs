@@ -17,7 +17,8 @@ fn text(what: &What) -> usize {
         What::CookieReceived { value, .. }
         | What::CookieSent { value, .. }
         | What::ClientClaimed { value, .. }
-        | What::ServerTrusted { value, .. } => value.len(),
+        | What::ServerTrusted { value, .. }
+        | What::SenderNamed { name: value, .. } => value.len(),
         What::ClientReceived { user, .. } | What::ServerAnswered { user, .. } => {
             user.as_ref().map_or(0, |user| user.as_str().len())
         }

@@ -5,7 +5,7 @@
 //! * [`next_connection`]: accepts, and sits out what passes.
 //! * [`AnyNet`]: any of them behind one type.
 //! * TLS over any of these streams lives in `stickler-tls`.
-//! * [`TokioNet`]: the arm on real sockets. The simulated arm lives in `stickler-sim`.
+//! * [`TokioNet`]: the arm on real sockets; [`OpenPort`]: a port of it that outlives its listeners. The simulated arm lives in `stickler-sim`.
 //!
 //! Time is tokio's in both arms (`tokio::time`); the simulated world pauses it.
 
@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 
 pub use accept::next_connection;
 pub use any::{AnyListener, AnyNet};
-pub use tokio_net::{TokioListener, TokioNet};
+pub use tokio_net::{OpenPort, TokioListener, TokioNet};
 
 /// One host's view of the network.
 ///

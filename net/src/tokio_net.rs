@@ -54,6 +54,38 @@ impl TokioNet {
 #[derive(Debug)]
 pub struct TokioListener(TcpListener);
 
+/// A port that stays open, whoever listens on it at the moment. Connections that nobody accepts wait.
+#[derive(Debug)]
+pub struct OpenPort(std::net::TcpListener);
+
+impl OpenPort {
+    /// Opens the port of this address.
+    ///
+    /// # Errors
+    /// Those of [`Net::bind`].
+    pub fn open(addr: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// A listener on the port, on the current runtime. The port stays open when it is dropped.
+    ///
+    /// # Errors
+    /// There are too many descriptors.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn listener(&self) -> io::Result<TokioListener> {
+        TcpListener::from_std(self.0.try_clone()?).map(TokioListener)
+    }
+
+    /// Closes the connections that wait.
+    pub fn close_waiting(&self) {
+        while self.0.accept().is_ok() {}
+    }
+}
+
 impl Net for TokioNet {
     type Stream = TcpStream;
     type Listener = TokioListener;

@@ -123,7 +123,7 @@ impl<'t> Faults<'t> {
             met_left_behind: met_left_behind(requests, farm),
             connections: BTreeMap::new(),
             // From the client over a balancer to a server, and back.
-            notice: requests.promises().notice_mended() + (link.latency + link.jitter).saturating_mul(4),
+            notice: requests.promises().notice_mended().saturating_add((link.latency + link.jitter).saturating_mul(4)),
         };
         for (event, seen) in requests.events() {
             match &seen.what {

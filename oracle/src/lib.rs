@@ -4,6 +4,7 @@
 //! * [`verdict`]: a grade and the evidence for it.
 //! * [`effort`]: how many HTTP requests, tickets and logons a run cost.
 //! * [`judge`]: all verdicts on a trace.
+//! * [`live`]: whether users are mixed up, while events come that nobody keeps.
 //!
 //! Inside, `requests` ties the events of a trace together by request ids. From it are built `logons` (the DCs' decisions
 //! and their causes), `settings` (what servers and clients can do), `tls_connections`, `farm` (the availability of the
@@ -30,6 +31,7 @@ mod identity;
 mod index;
 mod judge;
 mod left_behind;
+pub mod live;
 mod local;
 mod logons;
 mod persistence;
@@ -48,5 +50,6 @@ pub mod verdict;
 
 pub use effort::{Cost, Effort};
 pub use judge::judge;
+pub use live::{Leak, Live, Noticed};
 pub use requirement::{Requirement, Severity};
 pub use verdict::{Cited, Evidence, Failure, Grade, Party, Verdict};

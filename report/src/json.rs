@@ -3,14 +3,27 @@
 use serde::Serialize;
 use stickler_model::{Trace, escape};
 use stickler_oracle::{Effort, Requirement, Severity, Verdict};
-use stickler_runner::{Diagnostic, Ending, Run};
+use stickler_runner::confidence::RATE;
+use stickler_runner::{Conclusion, Confidence, Diagnostic, Ending, Run};
 
 use crate::transcript;
 
 #[derive(Serialize)]
 struct Document<'a> {
     runs: Vec<RunValue<'a>>,
+    /// What all of them together say of the identity of users, over balancers of which nothing was expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    identity: Vec<Identity<'a>>,
     requirements: Vec<RequirementText>,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    balancer: &'a str,
+    conclusion: Conclusion,
+    requests: u64,
+    clients: usize,
+    missed_at_1_percent: f64,
 }
 
 #[derive(Serialize)]
@@ -75,8 +88,26 @@ pub fn requirements() -> Vec<RequirementText> {
 /// All runs, and the requirements that they were judged by. `replay` gives the command that makes a run again;
 /// `everything` adds the whole transcripts.
 pub fn document(runs: &[Run], replay: &dyn Fn(&Run) -> String, everything: bool) -> String {
+    document_with(runs, &[], replay, everything)
+}
+
+/// The same, with what all runs over a balancer together say of the identity of its users.
+pub fn document_with(
+    runs: &[Run],
+    identity: &[(&str, Confidence)],
+    replay: &dyn Fn(&Run) -> String,
+    everything: bool,
+) -> String {
     let runs = runs.iter().map(|run| run_value(run, replay(run), everything)).collect();
-    to_text(&Document { runs, requirements: requirements() })
+    let said = |&(balancer, confidence): &(_, Confidence)| Identity {
+        balancer,
+        conclusion: confidence.conclusion(),
+        requests: confidence.requests,
+        clients: confidence.clients,
+        missed_at_1_percent: confidence.missed(RATE),
+    };
+    let identity = identity.iter().map(said).collect();
+    to_text(&Document { runs, identity, requirements: requirements() })
 }
 
 /// A value as a document that a terminal can show too.

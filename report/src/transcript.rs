@@ -93,6 +93,7 @@ impl fmt::Display for Saw<'_> {
             What::ServerAccepted { .. }
             | What::ServerReceived { .. }
             | What::ServerTrusted { .. }
+            | What::SenderNamed { .. }
             | What::ServerLogon { .. }
             | What::ServerTicket { .. }
             | What::ServerAnswered { .. } => server_line(f, self.0),
@@ -179,6 +180,9 @@ fn server_line(f: &mut Formatter<'_>, what: &What) -> fmt::Result {
         }
         What::ServerTrusted { connection, number, request, value } => {
             write!(f, "connection {connection}, request {number}: trusts the header of {}: {value:?}", id(*request))
+        }
+        What::SenderNamed { connection, number, name } => {
+            write!(f, "connection {connection}, request {number}: the sender says that it is {name:?}")
         }
         What::ServerLogon { connection, request, account, status, .. } => {
             write!(f, "connection {connection}: logon of {account} for {}: NTSTATUS {status:08X}", id(*request))

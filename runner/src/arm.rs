@@ -7,6 +7,11 @@ pub trait Arm: Send + Sync {
     /// The arm's name in run files and messages, `sim`.
     fn name(&self) -> &'static str;
 
+    /// Returns whether the same plan gives the same trace each time.
+    fn is_deterministic(&self) -> bool {
+        true
+    }
+
     /// Builds a world. It is bound to the thread that asks for it.
     ///
     /// # Errors

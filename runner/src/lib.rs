@@ -9,6 +9,7 @@
 //! * [`play()`]: performs a [`Plan`](stickler_model::Plan) on an arm.
 //! * [`run`](mod@run): [`Run`], what came of a plan or of a script, and its [`Ending`].
 //! * [`control`]: judges a trace, and asks whether the same would have happened without the balancer.
+//! * [`confidence`]: what it says that nothing was found, with its number.
 //! * [`expected`]: the expected outcome as data, and how a run differs from it.
 //! * [`diagnostic`]: a message with its place in a text.
 //! * [`file`](mod@file): run files, as JSON lines: written, read back, and compared with a replay.
@@ -19,6 +20,7 @@
 
 pub mod arm;
 pub mod compare;
+pub mod confidence;
 pub mod control;
 pub mod diagnostic;
 pub mod expected;
@@ -29,6 +31,7 @@ pub mod run;
 pub mod text_file;
 
 pub use arm::Arm;
+pub use confidence::{Conclusion, Confidence};
 pub use diagnostic::Diagnostic;
 pub use expected::{Deviation, Expected, ScriptOutcome};
 pub use play::{PlayError, play};

@@ -7,11 +7,12 @@
 //!
 //! * [`scenario`]: a script's source, with its title and description.
 //! * [`suite`]: the shipped scenarios, and those loaded from files and folders.
-//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run).
+//! * `run`: one script over one balancer with one seed gives a [`Run`](stickler_runner::Run); `site`: what a script describes,
+//!   without what it does there.
 //! * `script`: the script language, on [Starlark](https://github.com/bazelbuild/starlark). This module and `run` exist
 //!   only with the Cargo feature `scripts`, which is on by default.
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
-//! * [`expected`]: the tables of expected outcomes.
+//! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
@@ -84,6 +85,7 @@
 //!
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
+pub mod catches;
 pub mod expected;
 pub mod group;
 pub mod limits;
@@ -96,9 +98,10 @@ pub mod scenario;
 mod script;
 pub mod suite;
 
+pub use catches::{Catch, catches};
 pub use expected::{Expectations, FileError};
 pub use group::Group;
 #[cfg(feature = "scripts")]
-pub use run::run;
+pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};

@@ -1,8 +1,9 @@
-//! One script over one balancer with one seed, on a thread of its own.
+//! One script over one balancer with one seed, on a thread of its own; or the site that it describes.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 
-use stickler_model::BalancerSpec;
+use stickler_model::{BalancerSpec, Topology};
 use stickler_runner::{Arm, Diagnostic, End, Expected, Run, Source, control, panics};
 
 use crate::script::{self, Played};
@@ -43,18 +44,44 @@ pub fn run(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dy
     }
 }
 
+/// Reads the site that a script describes (`site(...)`), and nothing that it does there.
+///
+/// # Errors
+/// The script is wrong before it does anything.
+pub fn site(scenario: &Scenario) -> Result<Topology, Box<Diagnostic>> {
+    let read = |script: &Scenario, sender: &Sender<_>| {
+        let parked = sender.clone();
+        script::site(script, move |error| drop(parked.send(Err(error))))
+    };
+    on_a_thread(scenario, read, Err).map_err(Box::new)
+}
+
 fn play_on_a_thread(scenario: &Scenario, balancer: &BalancerSpec, seed: u64, arm: &Arc<dyn Arm>) -> Played {
+    let (balancer, arm) = (balancer.clone(), Arc::clone(arm));
+    let play = move |script: &Scenario, sender: &Sender<_>| {
+        let parked = sender.clone();
+        // Nobody listens where the run was given up.
+        script::play(script, &balancer, seed, arm, move |played| drop(parked.send(played)))
+    };
+    on_a_thread(scenario, play, failed)
+}
+
+/// Does something with a script on a thread of its own, which stays where the script asks for too much memory; what came of it
+/// until then has been sent. `wrong` makes a result of what keeps it from being done.
+fn on_a_thread<T: Send + 'static>(
+    scenario: &Scenario,
+    work: impl FnOnce(&Scenario, &Sender<T>) -> T + Send + 'static,
+    wrong: fn(Diagnostic) -> T,
+) -> T {
     let (sender, receiver) = mpsc::channel();
-    let parked = sender.clone();
-    let (script, balancer, arm) = (scenario.clone(), balancer.clone(), Arc::clone(arm));
+    let script = scenario.clone();
     let thread = std::thread::Builder::new().name("script".into()).stack_size(limits::STACK).spawn(move || {
-        // Nobody listens where the run was given up; so below.
-        let too_much = move |played| drop(parked.send(played));
-        let play = || script::play(&script, &balancer, seed, arm, too_much);
-        let played = panics::caught(play).unwrap_or_else(|panic| failed(script::panicked(&script, &panic)));
-        drop(sender.send(played));
+        let work = || work(&script, &sender);
+        let done = panics::caught(work).unwrap_or_else(|panic| wrong(script::panicked(&script, &panic)));
+        // Nobody listens where the run was given up.
+        drop(sender.send(done));
     });
-    let nowhere = |message: String| failed(scenario.diagnostic(0..0, message, None));
+    let nowhere = |message: String| wrong(scenario.diagnostic(0..0, message, None));
     match thread {
         Err(error) => nowhere(format!("cannot start a thread for the script: {error}")),
         Ok(_) => receiver.recv().unwrap_or_else(|_| nowhere("the script's thread ended without a result".into())),

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stickler_model::BalancerSpec;
+use stickler_oracle::Grade;
 #[cfg(feature = "scripts")]
 use stickler_runner::{Arm, Run};
-use stickler_runner::{Expected, text_file};
+use stickler_runner::{Expected, ScriptOutcome, text_file};
 
 use crate::expected::{Expectations, FileError, Known, Shared, Source};
 use crate::group::Group;
@@ -47,11 +48,23 @@ impl Case {
     /// What is expected over a balancer.
     pub(crate) fn expected(&self, balancer: &BalancerSpec) -> Expected {
         let name = match balancer {
-            BalancerSpec::Foreign(_) => String::new(),
+            BalancerSpec::Foreign(_) | BalancerSpec::Target { .. } => String::new(),
             known => known.to_string(),
         };
-        self.expectations.expected(self.scenario.name(), &name)
+        let expected = self.expectations.expected(self.scenario.name(), &name);
+        let has_table = self.expectations.scenarios().any(|name| name == self.scenario.name());
+        if has_table && matches!(balancer, BalancerSpec::Target { .. }) { of_unknown(expected) } else { expected }
     }
+}
+
+/// What is expected of a balancer of which nothing is known, where this is expected of all that the table is about: a MUST may
+/// be violated if it is over all of these. That something is put to the test, and what the script expects, may depend on the
+/// balancer.
+fn of_unknown(all: Expected) -> Expected {
+    let may_fail = all.grades.into_iter().filter(|(_, grades)| grades.contains(&Grade::Violated));
+    let any = [Grade::NotExercised, Grade::NotApplicable, Grade::Ok, Grade::NonStrict, Grade::Violated];
+    let grades = may_fail.map(|(requirement, _)| (requirement, any.to_vec())).collect();
+    Expected { grades, script: Some(ScriptOutcome::Either), reason: all.reason }
 }
 
 /// Why a selection of scenarios cannot be had.
@@ -298,6 +311,21 @@ mod tests {
         assert!(group.len() > 1 && group.iter().all(|case| case.group.name == "identity"));
         let error = select(&["parrity".into()], &names()).unwrap_err().to_string();
         assert!(error.ends_with("; did you mean `parity`?"), "{error}");
+    }
+
+    /// What the tables say of known balancers is not held against one that nobody knows.
+    #[test]
+    fn of_a_target_nothing_is_expected_but_that_it_violates_nothing_that_others_keep() {
+        let target = BalancerSpec::Target { address: ([127, 0, 0, 1], 80).into(), like: None };
+        let of = |name: &str| select(&[name.into()], &names()).unwrap()[0].expected(&target);
+        let usual = of("one-shot");
+        assert_eq!((usual.grades.len(), usual.script), (0, Some(ScriptOutcome::Either)));
+        let hopeless = of("keep-alives-off");
+        assert!(hopeless.grades.values().all(|grades| grades.contains(&Grade::Violated)), "{hopeless:?}");
+        let folder = format!("{}/tests", env!("CARGO_MANIFEST_DIR"));
+        let scenario = Scenario::new("mine", &format!("{folder}/mine.star"), "x = 1").unwrap();
+        let own = Case { scenario, group: Arc::default(), expectations: Arc::default(), plan: None };
+        assert_eq!(own.expected(&target), Expected::default(), "the user's own script means what it expects");
     }
 
     #[test]

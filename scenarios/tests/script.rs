@@ -444,3 +444,24 @@ fn what_the_arm_cannot_do_skips_the_run_and_is_no_error() {
     assert_eq!((run.error(), run.as_expected()), (None, false));
     assert_eq!(actions(&run).len(), 3, "the trace holds what was performed");
 }
+
+#[test]
+fn a_site_is_read_without_what_is_done_there() {
+    let site = |source: &str| {
+        let scenario = Scenario::new("test", "test.star", source).unwrap();
+        stickler_scenarios::site(&scenario).map_err(|error| error.to_string())
+    };
+    let names = |source: &str| site(source).unwrap().servers.into_iter().map(|server| server.name).collect::<Vec<_>>();
+    assert_eq!(names("site(backends = 3)").len(), 3, "nothing is done there at all");
+    assert_eq!(
+        names("alice = curl(\"alice\")\nalice.get(\"/\")\ncrash(\"nobody\")").len(),
+        2,
+        "the site is the usual one"
+    );
+    assert_eq!(names("site(backends = 1)\nprint(promises().checks)").len(), 1);
+    assert_eq!(names("site(backends = 1)\nalice = curl(\"alice\")\nfail(\"never reached\")").len(), 1);
+    let zoe = site("site(users = {\"zoe\": \"Zoe-1\"})\nstart_crowd(3)").unwrap().domain.users;
+    assert!(zoe.iter().any(|user| user.name == "zoe"));
+    assert!(site("site(backends = 0)").unwrap_err().contains("test.star:1"));
+    assert!(site("sight()").unwrap_err().contains("sight"));
+}

@@ -69,8 +69,11 @@ impl Balancer {
                 let profile = profile.ok_or_else(|| BalancerError::NoSuchProfile(name.clone()))?;
                 profile.mechanism().with_defects(defects.iter().map(String::as_str))?
             }
+            // What it is like stands for it, where the product itself is not to be had.
+            BalancerSpec::Product { like: Some(like), .. } => return Self::of(like),
             BalancerSpec::Product { .. } => return Err(BalancerError::Product(spec.to_string())),
             BalancerSpec::Foreign(name) => return Err(BalancerError::Foreign(name.clone())),
+            BalancerSpec::Target { .. } => return Err(BalancerError::Target(spec.to_string())),
         };
         Ok(Self { spec: spec.clone(), ..Self::mechanism(&mechanism) })
     }
@@ -128,6 +131,19 @@ impl Balancer {
     /// its address, and runs nothing there.
     pub fn program(spec: BalancerSpec, mechanism: &Mechanism) -> Self {
         Self { spec, make: Make::Program, ..Self::mechanism(mechanism) }
+    }
+
+    /// A program that somebody else runs. It declares what the balancer does that it is said to behave as, or nothing, which is
+    /// not to say that it does nothing. The site opens no address for it, and runs nothing there.
+    ///
+    /// # Errors
+    /// [`BalancerError`]: there is no balancer such as it is said to behave as.
+    pub fn target(spec: BalancerSpec, like: Option<&BalancerSpec>) -> Result<Self, BalancerError> {
+        let known = match like {
+            Some(like) => Self::of(like)?,
+            None => Self::declaring_nothing(Make::Program).promising(Promises::unknown()),
+        };
+        Ok(Self { spec, make: Make::Program, ..known })
     }
 
     /// The same, declaring this about itself: what is not declared is not held against it.

@@ -27,12 +27,17 @@ pub enum BalancerError {
     /// It is somebody else's balancer, which this arm was not built with.
     #[error("`{0}` is somebody else's balancer: only a test that was built with it has it")]
     Foreign(String),
+    /// Somebody else runs it, and this arm was not told where.
+    #[error("`{0}` is a balancer that somebody else runs: only a run with --target has it")]
+    Target(String),
 }
 
 impl From<BalancerError> for WorldError {
     fn from(error: BalancerError) -> Self {
         match error {
-            BalancerError::Product(_) | BalancerError::Foreign(_) => Self::Unsupported(error.to_string()),
+            BalancerError::Product(_) | BalancerError::Foreign(_) | BalancerError::Target(_) => {
+                Self::Unsupported(error.to_string())
+            }
             error => Self::Invalid(error.to_string()),
         }
     }

@@ -108,6 +108,14 @@ impl SitePki {
         self.ends.front && self.spec.between == BetweenTls::Plain
     }
 
+    /// The site's certificate and key as PEM, for a program that ends TLS in the balancer's place.
+    ///
+    /// # Errors
+    /// Those of [`Certified::pem`].
+    pub fn site_pem(&self) -> io::Result<String> {
+        self.site.pem()
+    }
+
     /// The authority, whose certificate whoever is to trust the site has to know.
     pub const fn authority(&self) -> &Authority {
         &self.authority

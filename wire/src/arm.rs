@@ -1,15 +1,18 @@
 //! Real sockets as an arm.
 
 use std::fmt;
+use std::sync::Arc;
 
+use stickler_catalogue::profile::Program;
 use stickler_catalogue::{Profile, find, profiles};
+use stickler_model::topology::TlsSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 use stickler_site::Balancer;
 
-use crate::Supervisor;
-use crate::products::{Installed, ProductError};
+use crate::products::{self, Installed, Product, ProductError};
 use crate::world::{Middle, WireWorld};
+use crate::{Supervisor, Target, addresses};
 
 /// Builds worlds on sockets of this machine's loopback addresses. A profile that names a product is that product, which is
 /// started; any other balancer of the catalogue is our own, on real sockets.
@@ -18,21 +21,59 @@ pub struct WireArm {
     supervisor: Supervisor,
     /// Whether a product that is not installed fails the run, in place of skipping it.
     require: bool,
+    /// TLS of the sites of products, where a plan says nothing of it.
+    tls: Option<TlsSpec>,
+    /// What clients call the site; `None`: as they always do.
+    host: Option<String>,
+    /// The balancer that somebody else runs, where there is one.
+    target: Option<Arc<Target>>,
 }
 
 impl WireArm {
     /// An arm whose products end with this process, however it ends, because of a supervisor. A run over a product that is not
     /// installed is skipped, or fails if products are required.
     pub fn new(supervisor: Supervisor, require: bool) -> Self {
-        Self { supervisor, require }
+        Self { supervisor, require, tls: None, host: None, target: None }
+    }
+
+    /// The same arm, where the sites of products have TLS as their configurations want it. A plan that says something of TLS is
+    /// performed as it says.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<TlsSpec>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The same arm, where clients call the site by another name than `www.corp.example`.
+    #[must_use]
+    pub fn with_host(self, host: Option<String>) -> Self {
+        Self { host, ..self }
+    }
+
+    fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(addresses::HOST_HEADER)
+    }
+
+    /// The same arm, which has a balancer that somebody else runs. It builds one world over that at a time.
+    #[must_use]
+    pub fn with_target(self, target: Target) -> Self {
+        Self { target: Some(Arc::new(target)), ..self }
     }
 
     fn middle(&self, spec: &BalancerSpec) -> Result<Middle, WorldError> {
+        if let (BalancerSpec::Target { like, .. }, Some(target)) = (spec, &self.target) {
+            let balancer = Balancer::target(spec.clone(), like.as_deref())?;
+            return Ok(Middle::Target(Arc::clone(target), balancer));
+        }
+        if let BalancerSpec::Product { like: Some(like), .. } = spec {
+            return self.middle(like);
+        }
         let own = || Balancer::of(spec).map(Middle::Ours).map_err(WorldError::from);
         let Some(profile) = profile(spec)? else { return own() };
         let Some(program) = &profile.program else { return own() };
         let installed = Installed::find(program).map_err(|error| match error {
-            ProductError::Missing { .. } if !self.require => WorldError::Unsupported(error.to_string()),
+            ProductError::Missing { .. } | ProductError::SharedNetwork(_) if !self.require => {
+                WorldError::Unsupported(error.to_string())
+            }
             error => WorldError::Invalid(error.to_string()),
         })?;
         let balancer = Balancer::program(spec.clone(), &profile.mechanism());
@@ -69,6 +110,20 @@ pub fn installed(profile: &Profile) -> Result<InstalledProduct, ProductError> {
     Ok(InstalledProduct { name: product.name(), version })
 }
 
+/// Finds a product on this machine by the name that profiles have for it, and returns its version; `None` where it does not say.
+///
+/// # Errors
+/// [`ProductError`]: it is not installed, or there is none of this name.
+pub fn version(product: &str) -> Result<Option<String>, ProductError> {
+    let program = Program { name: product.to_owned(), configuration: String::new() };
+    Ok(Installed::find(&program)?.version)
+}
+
+/// Whether the product that profiles call so changes the network namespace that it is in, which then has to be one of Stickler's own.
+pub fn needs_own_network(product: &str) -> bool {
+    products::find(product).is_some_and(Product::needs_own_network)
+}
+
 /// The profile that a balancer is described by; `None` where it is none, or has defects, which no product has at will.
 fn profile(spec: &BalancerSpec) -> Result<Option<Profile>, WorldError> {
     match spec {
@@ -90,9 +145,16 @@ impl Arm for WireArm {
         "wire"
     }
 
-    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+    fn is_deterministic(&self) -> bool {
+        false
+    }
+
+    fn build(&self, mut topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
         let middle = self.middle(balancer)?;
-        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor)?))
+        if let (Middle::Product(..), None) = (&middle, topology.tls) {
+            topology.tls = self.tls;
+        }
+        Ok(Box::new(WireWorld::new(topology, &middle, seed, &self.supervisor, self.host())?))
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {

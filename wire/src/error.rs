@@ -30,8 +30,11 @@ pub enum StartError {
     Site(#[from] SiteError<ListenError>),
 }
 
-/// Refuses a topology with more than there is here, rather than to leave some of it out without a word.
-pub(crate) fn refuse_unsupported(topology: &Topology, address: IpAddr) -> Result<(), StartError> {
+/// Refuses a topology with more than there is here, or TLS on one of these addresses if it is none of loopback, rather than to leave some of it out without a word.
+pub(crate) fn refuse_unsupported(
+    topology: &Topology,
+    mut addresses: impl Iterator<Item = IpAddr>,
+) -> Result<(), StartError> {
     let controllers = &topology.controllers;
     let one_in_order = matches!(&controllers[..], [only] if only.is_in_order());
     for (wanted, field, has) in [
@@ -43,8 +46,8 @@ pub(crate) fn refuse_unsupported(topology: &Topology, address: IpAddr) -> Result
             return Err(StartError::Unsupported { field, has });
         }
     }
-    if topology.tls.is_some() && !address.is_loopback() {
-        return Err(StartError::NotLoopback(address));
+    match addresses.find(|address| topology.tls.is_some() && !address.is_loopback()) {
+        Some(address) => Err(StartError::NotLoopback(address)),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::gate::{Gate, GatedListener, GatedStream};
+use crate::open_ports::OpenPorts;
 
 /// How often an address is tried that is still in use, and how long each pause is: the tasks of a life that was ended
 /// are dropped when the runtime comes to them, and their sockets with them.
@@ -30,6 +31,8 @@ pub(crate) struct HostNet {
     gates: Arc<Gates>,
     /// Where its connections come from; `None`: from an address and a port of the system's choice.
     source: Option<SocketAddr>,
+    /// Its port that stays open when its sockets are closed, by its address.
+    kept: Option<(Arc<OpenPorts>, SocketAddr)>,
 }
 
 /// The gates of a host, which outlive its processes.
@@ -69,6 +72,23 @@ impl HostNet {
     /// A host whose connections come from this address, and from this port unless it is 0.
     pub(crate) fn from_address(source: SocketAddr) -> Self {
         Self { source: Some(source), ..Self::default() }
+    }
+
+    /// The same host, whose port of this address stays open when its sockets are closed.
+    pub(crate) fn keeping_open(self, ports: Arc<OpenPorts>, address: SocketAddr) -> Self {
+        Self { kept: Some((ports, address)), ..self }
+    }
+
+    /// Whether the port of this address stays open.
+    fn keeps_open(&self, address: SocketAddr) -> Option<&OpenPorts> {
+        self.kept.as_ref().filter(|(_, kept)| *kept == address).map(|(ports, _)| &**ports)
+    }
+
+    /// Closes its port that stays open otherwise, until somebody binds it.
+    pub(crate) fn close_kept(&self) {
+        if let Some((kept, address)) = &self.kept {
+            kept.close(*address);
+        }
     }
 
     /// The same host, with connections from this port alone.
@@ -142,9 +162,10 @@ impl Net for HostNet {
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<Self::Listener> {
         let kept = take(&mut self.life().listeners, addr);
-        let listener = match kept {
-            Some(listener) => listener,
-            None => patiently(|| TokioNet.bind(addr)).await?,
+        let listener = match (kept, self.keeps_open(addr)) {
+            (Some(listener), _) => listener,
+            (None, Some(ports)) => patiently(|| async { ports.listener(addr) }).await?,
+            (None, None) => patiently(|| TokioNet.bind(addr)).await?,
         };
         Ok(GatedListener::new(listener, Arc::clone(&self.gates.host), self.gates.link(None)))
     }

@@ -11,19 +11,48 @@ use stickler_site::{Hosts, Role, Service};
 
 use crate::host::{Gates, HostNet};
 use crate::kdc;
+use crate::open_ports::OpenPorts;
 
 /// The hosts of a site.
 pub(crate) struct WireHosts {
     pub(crate) addresses: Addresses,
-    /// The balancer's port; 0 picks a free one.
-    pub(crate) port: u16,
-    /// The port of the KDC; 0 picks a free one.
-    pub(crate) kdc_port: u16,
+    pub(crate) fixed: Fixed,
     pub(crate) seed: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) journal: Arc<Journal>,
     /// By their identifiers.
     pub(crate) hosts: Vec<Host>,
+}
+
+/// What listens at a port that is not of the system's choice. A port that is 0 is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fixed {
+    /// The balancer's port.
+    pub(crate) port: u16,
+    /// The port of the first DC's logons.
+    pub(crate) dc_port: u16,
+    /// The port of the first DC's tickets.
+    pub(crate) kdc_port: u16,
+    /// The first servers' addresses, in order.
+    pub(crate) servers: Vec<SocketAddr>,
+    /// Where the balancer listens that somebody else runs: nothing is opened for it.
+    pub(crate) target: Option<SocketAddr>,
+    /// The ports of servers that stay open from one world to the next.
+    pub(crate) kept: Option<Arc<OpenPorts>>,
+}
+
+impl Fixed {
+    /// Where a service listens, on this address unless it is said otherwise.
+    fn address(&self, role: Role, service: Service, ip: IpAddr) -> SocketAddr {
+        let port = match (role, service) {
+            (Role::Balancer, Service::Http) => self.port,
+            (Role::Controller(0), Service::Logons) => self.dc_port,
+            (Role::Controller(0), Service::Tickets) => self.kdc_port,
+            (Role::Server(index), Service::Http) if index < self.servers.len() => return self.servers[index],
+            _ => 0,
+        };
+        SocketAddr::new(ip, port)
+    }
 }
 
 /// Who listens where.
@@ -77,6 +106,12 @@ impl WireHosts {
         self.hosts[host].net.switch_off();
     }
 
+    /// Ends all tasks of a host, and closes its sockets and ports, those too that stay open otherwise.
+    pub(crate) fn crash(&self, host: usize) {
+        self.switch_off(host);
+        self.hosts[host].net.close_kept();
+    }
+
     /// Begins a new life of a host, which runs nothing yet.
     pub(crate) fn restart(&mut self, host: usize) {
         self.switch_off(host);
@@ -91,14 +126,6 @@ impl WireHosts {
     /// What the streams of a host have to pass.
     pub(crate) fn gates(&self, host: usize) -> &Gates {
         self.hosts[host].net.gates()
-    }
-
-    fn port(&self, role: Role, service: Service) -> u16 {
-        match (role, service) {
-            (Role::Balancer, Service::Http) => self.port,
-            (Role::Controller(0), Service::Tickets) => self.kdc_port,
-            _ => 0,
-        }
     }
 }
 
@@ -139,8 +166,16 @@ impl Hosts for WireHosts {
     }
 
     fn open(&mut self, host: &usize, service: Service) -> Result<SocketAddr, ListenError> {
-        let host = &self.hosts[*host];
-        let address = SocketAddr::new(self.addresses.of(host.role), self.port(host.role, service));
+        let host = &mut self.hosts[*host];
+        let address = match (host.role, self.fixed.target) {
+            (Role::Balancer, Some(target)) => return Ok(target),
+            (role, _) => self.fixed.address(role, service, self.addresses.of(role)),
+        };
+        if let (Role::Server(_), Some(ports)) = (host.role, &self.fixed.kept) {
+            // It is open, for whoever binds it.
+            host.net = std::mem::take(&mut host.net).keeping_open(Arc::clone(ports), address);
+            return Ok(address);
+        }
         host.open(address, service).map_err(|error| ListenError { name: host.name.clone(), address, error })
     }
 
@@ -176,8 +211,7 @@ mod tests {
     fn hosts(events: Arc<Journal>, clock: Arc<dyn Clock>) -> WireHosts {
         WireHosts {
             addresses: Addresses::of_loopback([127, 0, 0, 1].into()),
-            port: 0,
-            kdc_port: 0,
+            fixed: Fixed::default(),
             seed: 1,
             clock,
             journal: events,

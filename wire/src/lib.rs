@@ -6,6 +6,8 @@
 //! it: [`supervisor`]. [`Kdc`] is the DC's Kerberos service alone.
 
 #[cfg(unix)]
+mod addresses;
+#[cfg(unix)]
 mod arm;
 mod checks;
 mod clock;
@@ -15,6 +17,7 @@ mod gate;
 mod host;
 mod hosts;
 mod kdc;
+mod open_ports;
 #[cfg(unix)]
 mod products;
 mod settings;
@@ -23,18 +26,22 @@ mod shared_memory;
 mod site;
 pub mod supervisor;
 #[cfg(unix)]
+mod target;
+#[cfg(unix)]
 mod world;
 
 #[cfg(unix)]
-pub use arm::{InstalledProduct, WireArm, installed};
+pub use arm::{InstalledProduct, WireArm, installed, needs_own_network, version};
 pub use clock::WallClock;
 pub use command::{CheckCommand, CheckFailure, CheckSink};
 pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 #[cfg(unix)]
-pub use products::{Package, ProductError};
+pub use products::{Package, ProductError, is_own_network};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
+#[cfg(unix)]
+pub use target::Target;
 #[cfg(unix)]
 pub use world::WireWorld;

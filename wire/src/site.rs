@@ -13,7 +13,7 @@ use stickler_tls::Authority;
 
 use crate::checks::checked;
 use crate::error::refuse_unsupported;
-use crate::hosts::{Addresses, WireHosts};
+use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::settings::settings;
 use crate::{CheckSink, Kdc, StartError, Supervisor, WallClock};
 
@@ -26,10 +26,14 @@ pub struct Options {
     /// Where clients connect: the balancer's address. The default of the command is loopback; anything else is the
     /// user's word.
     pub address: IpAddr,
-    /// Where the DC listens, its KDC too; `None`: on loopback. The servers always listen on loopback.
+    /// Where the DC listens, its KDC too; `None`: on loopback.
     pub controller_address: Option<IpAddr>,
     /// The balancer's port; 0 picks a free one.
     pub port: u16,
+    /// Where the first servers listen, in order: the user's word. Others listen on loopback, on ports that are free.
+    pub servers: Vec<SocketAddr>,
+    /// The port of the DC's logon service; 0 picks a free one.
+    pub dc_port: u16,
     /// The KDC's port, for TCP and UDP; 0 picks a free one.
     pub kdc_port: u16,
     /// Seeds challenges and secrets, but nothing of TLS: its keys are the operating system's.
@@ -94,17 +98,20 @@ impl Site {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(mut options: Options) -> Result<Self, StartError> {
-        refuse_unsupported(&options.topology, options.address)?;
+        let servers = options.servers.iter().map(SocketAddr::ip);
+        refuse_unsupported(&options.topology, servers.chain([options.address]))?;
         let balancer = options.balancer.clone();
         let balancer = checked(&mut options, balancer)?;
         balancer.adapt(&mut options.topology);
         let settings = settings(&options);
-        let Options { topology, address, controller_address, port, kdc_port, seed, events, .. } = options;
+        let Options { topology, address, controller_address, port, servers, dc_port, kdc_port, seed, events, .. } =
+            options;
         let loopback = if address.is_loopback() { address } else { Ipv4Addr::LOCALHOST.into() };
         let addresses = Addresses { front_end: address, controllers: controller_address.unwrap_or(loopback), loopback };
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::handing_on(Arc::clone(&clock), events);
-        let mut hosts = WireHosts { addresses, port, kdc_port, seed, clock, journal, hosts: Vec::new() };
+        let fixed = Fixed { port, dc_port, kdc_port, servers, ..Fixed::default() };
+        let mut hosts = WireHosts { addresses, fixed, seed, clock, journal, hosts: Vec::new() };
         let site = stickler_site::Site::start(&mut hosts, &topology, balancer, &settings)?;
         let (domains, farm) = (site.domains(), site.farm());
         Ok(Self {
@@ -173,6 +180,8 @@ impl Options {
             address: Ipv4Addr::LOCALHOST.into(),
             controller_address: None,
             port: 0,
+            servers: Vec::new(),
+            dc_port: 0,
             seed: 0,
             check: None,
             check_command: None,

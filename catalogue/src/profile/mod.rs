@@ -109,13 +109,16 @@ pub enum Evidence {
     Documented,
     /// An issue or a pull request.
     Issue,
+    /// An operator's own configuration file, as `stickler check` reads it.
+    Configuration,
     /// Remembered, and not verified.
     Remembered,
 }
 
 impl Evidence {
     /// All kinds, the best first.
-    pub const ALL: [Self; 5] = [Self::Measured, Self::Source, Self::Documented, Self::Issue, Self::Remembered];
+    pub const ALL: [Self; 6] =
+        [Self::Measured, Self::Source, Self::Documented, Self::Issue, Self::Configuration, Self::Remembered];
 
     /// The letter that a profile writes.
     pub const fn letter(self) -> &'static str {
@@ -124,6 +127,7 @@ impl Evidence {
             Self::Source => "S",
             Self::Documented => "D",
             Self::Issue => "I",
+            Self::Configuration => "C",
             Self::Remembered => "R",
         }
     }
@@ -136,18 +140,20 @@ impl fmt::Display for Evidence {
             Self::Source => "its source",
             Self::Documented => "vendor's documentation",
             Self::Issue => "an issue",
+            Self::Configuration => "the configuration",
             Self::Remembered => "remembered, unverified",
         })
     }
 }
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("profiles/nginx.toml", include_str!("../../profiles/nginx.toml")),
     ("profiles/haproxy.toml", include_str!("../../profiles/haproxy.toml")),
     ("profiles/apache.toml", include_str!("../../profiles/apache.toml")),
     ("profiles/proxies.toml", include_str!("../../profiles/proxies.toml")),
     ("profiles/traefik.toml", include_str!("../../profiles/traefik.toml")),
     ("profiles/envoy.toml", include_str!("../../profiles/envoy.toml")),
+    ("profiles/linux.toml", include_str!("../../profiles/linux.toml")),
     ("profiles/skudonet.toml", include_str!("../../profiles/skudonet.toml")),
     ("profiles/google.toml", include_str!("../../profiles/google.toml")),
     ("profiles/aws.toml", include_str!("../../profiles/aws.toml")),

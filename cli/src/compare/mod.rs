@@ -22,7 +22,7 @@ use stickler_wire::InstalledProduct;
 
 use crate::args::{self, Format};
 use crate::jobs::{self, Job};
-use crate::{Failure, balancers};
+use crate::{Failure, balancers, namespace};
 
 /// How many cells exceptions may accept, of a comparison of everything: one of so many.
 const ONE_OF: usize = 50;
@@ -105,6 +105,8 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
     let own = balancers::own_profiles(&arguments.profile)?;
     let profiles: Vec<&Profile> = profiles(arguments, &own)?;
     let cases = jobs::cases(&arguments.scenario)?;
+    let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
+    namespace::enter_for(&specs);
     let mut out = io::stdout().lock();
     let mut comparison = Comparison::default();
     for profile in profiles {
@@ -219,7 +221,7 @@ fn tallies(
     trials: u32,
 ) -> Result<Vec<Tally>, Failure> {
     let jobs = jobs::all(cases, balancer, 0, trials)?;
-    let runs = jobs::perform_on(arm, &jobs, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
+    let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run: Run| Run { trace: None, ..run });
     let mut tallies = vec![Tally::default(); cases.len()];
     for (index, run) in runs.iter().enumerate() {
         tallies[index / trials as usize].add(run);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod kerberos;
+mod live;
 mod ntlm;
 mod served;
 mod tls;
@@ -61,6 +62,13 @@ fn what_cannot_be_is_said_and_ends_it() {
         (&["--account", "alice"], "an account is NAME:PASSWORD"),
         (&["--http2"], "--tls"),
         (&["--ca-file", "authority.pem"], "--tls"),
+        (&["--site", "identity"], "`identity` has 7 scripts"),
+        (&["--site", "crowd", "--iis", "1"], "--iis"),
+        (
+            &["--site", "crowd", "--servers", "127.0.0.1:1,127.0.0.1:2"],
+            "--servers names 2 addresses, and the site's servers are 1",
+        ),
+        (&["--tls", "--servers", "0.0.0.0:0"], "TLS is served on loopback alone, and not on 0.0.0.0"),
         (&["--protection-flag", "proxy"], "--token-checking"),
         (
             &["--token-checking", "allow", "--protection-flag", "none"],

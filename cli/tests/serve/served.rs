@@ -20,19 +20,12 @@ pub(crate) struct Served {
 impl Served {
     /// Starts it with this balancer, so many servers, and more arguments.
     pub(crate) fn start(balancer: &str, servers: u32, more: &[&str]) -> Self {
-        let process = Command::new(env!("CARGO_BIN_EXE_stickler"))
-            .args(["serve", "--balancer", balancer, "--iis", &servers.to_string()])
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        // Whole before anything can fail: dropping it ends the process.
-        let mut served = Self { process, output: None, url: String::new(), servers: Vec::new(), authority: None };
-        let mut output = BufReader::new(served.process.stdout.take().expect("stdout is piped"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
+        command.args(["serve", "--balancer", balancer, "--iis", &servers.to_string()]).args(more);
+        let mut served = Self::of(command);
         let mut line = String::new();
         while !line.starts_with("Ctrl-C") {
-            line.clear();
-            assert_ne!(output.read_line(&mut line).expect("stdout is text"), 0, "serve ended early");
+            line = served.line();
             let url = || line.split_whitespace().last().expect("an address").to_owned();
             if line.starts_with("balancer ") {
                 served.url = url();
@@ -40,8 +33,23 @@ impl Served {
                 served.servers.push(url());
             }
         }
-        served.output = Some(output);
         served
+    }
+
+    /// Starts this command, of whose output nothing is read yet.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the command starts");
+        let output = process.stdout.take().map(BufReader::new);
+        Self { process, output, url: String::new(), servers: Vec::new(), authority: None }
+    }
+
+    /// The next line that it prints, when it does.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        let output = self.output.as_mut().expect("stdout is piped");
+        assert_ne!(output.read_line(&mut line).expect("stdout is text"), 0, "serve ended early");
+        line.truncate(line.trim_end().len());
+        line
     }
 
     /// The same over TLS, with this towards the servers.

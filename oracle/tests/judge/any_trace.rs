@@ -153,6 +153,7 @@ fn promises() -> Promises {
         trusted_header: Some("X-Remote-User".into()),
         out_after_failures: Some(Duration::from_secs(1)),
         services: vec![Service { prefix: String::new(), backends: vec!["iis1".into(), "iis2".into()] }],
+        unknown: false,
     }
 }
 

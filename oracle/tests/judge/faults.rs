@@ -5,7 +5,7 @@ use std::time::Duration;
 use stickler_model::event::Closed;
 use stickler_model::site::SiteSpec;
 use stickler_model::topology::{Acceptor, ControllerSpec, KeepAlive, Rogue};
-use stickler_model::trace::{Checks, Service};
+use stickler_model::trace::{Checks, Promises, Service};
 use stickler_model::{Action, BalancerSpec, Fault, Leg, Name, Payload, RequestId, What};
 use stickler_oracle::Grade::{self, NotExercised, Violated};
 use stickler_oracle::Party;
@@ -42,6 +42,20 @@ fn answered(trace: &mut TraceBuilder, connection: u32, status: u16) -> RequestId
 fn checked(trace: &mut TraceBuilder) {
     let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
     trace.promises.checks = Some(Checks { interval, timeout, rise: 2, fall: 3, user: None });
+}
+
+#[test]
+fn nobody_knows_how_long_an_unknown_balancer_needs_to_notice() {
+    for (promises, expected) in [(Promises::unknown(), EXCUSED), (Promises::default(), VIOLATED)] {
+        let mut trace = site();
+        trace.promises = promises;
+        trace.fault(Fault::Crash("iis1".into()));
+        trace.fault(Fault::Restart("iis1".into()));
+        trace.pass(3_600);
+        answered(&mut trace, 1, 502);
+        let verdict = trace.verdict(Hs1);
+        assert_eq!((verdict.grade, verdict.evidence.first().map(|evidence| evidence.fault)), expected);
+    }
 }
 
 #[test]

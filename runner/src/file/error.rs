@@ -51,12 +51,10 @@ pub enum Problem {
         found: u64,
     },
     /// The file is of an arm that is not there to perform its plan.
-    #[error("the file is of the arm `{found}`, and this build has: {has}")]
+    #[error("the file is of the arm `{found}`, which is not there")]
     Arm {
         /// The arm that the file names.
         found: String,
-        /// The arm that is there.
-        has: &'static str,
     },
     /// The line is not JSON, or has unknown or missing fields.
     #[error("column {}: {}", .0.column(), said(.0))]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use stickler_model::trace::Promises;
 use stickler_model::{Event, Trace};
-use stickler_oracle::Requirement;
+use stickler_oracle::{Grade, Requirement};
 
 use super::{FileError, Problem, Reader, RecordedVerdict, read::Results, write};
 use crate::{Arm, Run, Source};
@@ -27,7 +27,7 @@ pub struct Replay {
 pub enum Comparison {
     /// The file holds a plan alone: there is nothing to compare with.
     PlanAlone,
-    /// The trace and the verdicts are equal.
+    /// The trace and the verdicts are equal; of an arm on which no trace is the same twice, the grades.
     Equal,
     /// They are not; this is the first difference.
     Different(Difference),
@@ -69,16 +69,18 @@ pub struct ChangedPromise {
     pub replayed: Option<String>,
 }
 
-/// Performs the plan of a run file on an arm, and compares what is seen with what is recorded. No script is needed.
+/// Performs the plan of a run file, and compares what is seen with what is recorded. No script is needed. `arm` returns the arm to
+/// perform it on for the name of the one that recorded it.
 ///
 /// # Errors
 /// [`FileError`]: the file cannot be read, makes no sense, is of another arm, or has nothing to perform.
-pub fn replay(path: &Path, arm: &dyn Arm) -> Result<Replay, FileError> {
+pub fn replay<'a>(path: &Path, arm: &dyn Fn(&str) -> Option<&'a dyn Arm>) -> Result<Replay, FileError> {
     let mut reader = Reader::open(path)?;
-    if reader.arm != arm.name() {
+    let Some(arm) = arm(&reader.arm) else {
         let found = reader.arm.chars().take(40).collect();
-        return Err(reader.at(1, Problem::Arm { found, has: arm.name() }));
-    }
+        return Err(reader.at(1, Problem::Arm { found }));
+    };
+    let exact = arm.is_deterministic() && arm.name() == reader.arm;
     let promises = reader.promises.clone();
     let plan_alone = promises.is_none();
     if plan_alone && reader.plan.steps.is_empty() {
@@ -88,7 +90,7 @@ pub fn replay(path: &Path, arm: &dyn Arm) -> Result<Replay, FileError> {
     let source = Source { scenario: recorded.scenario.clone(), path: path.display().to_string() };
     let mut run = Run::of_plan(&reader.plan, source, arm);
     let mut difference = None;
-    if let (Some(trace), Some(promises)) = (&run.trace, &promises) {
+    if let (Some(trace), Some(promises), true) = (&run.trace, &promises, exact) {
         difference = compare_promises(promises, &trace.header.promises);
         if difference.is_none() {
             difference = compare_events(&mut reader, trace)?;
@@ -98,7 +100,8 @@ pub fn replay(path: &Path, arm: &dyn Arm) -> Result<Replay, FileError> {
     let comparison = if plan_alone {
         Comparison::PlanAlone
     } else {
-        let difference = difference.or_else(|| compare_verdicts(&results, &run));
+        let verdicts = if exact { compare_verdicts } else { compare_grades };
+        let difference = difference.or_else(|| verdicts(&results, &run));
         difference.map_or(Comparison::Equal, Comparison::Different)
     };
     run.expected = results.expected;
@@ -147,6 +150,21 @@ fn compare_verdicts(results: &Results, run: &Run) -> Option<Difference> {
             requirement,
             recorded: recorded.cloned().map(Box::new),
             replayed: now.map(Box::new),
+        })
+    })
+}
+
+/// Compares what was violated: how often a requirement was put to the test, and by what, is chance where no trace is the same twice.
+fn compare_grades(results: &Results, run: &Run) -> Option<Difference> {
+    let is_violated = |grade: Grade| grade == Grade::Violated;
+    Requirement::all().find_map(|requirement| {
+        let recorded = results.verdicts.iter().find(|verdict| verdict.requirement == requirement);
+        let now = run.verdicts.iter().find(|verdict| verdict.requirement == requirement);
+        let was = recorded.is_some_and(|verdict| is_violated(verdict.grade));
+        (was != now.is_some_and(|verdict| is_violated(verdict.grade))).then(|| Difference::Verdict {
+            requirement,
+            recorded: recorded.cloned().map(Box::new),
+            replayed: now.map(RecordedVerdict::of).map(Box::new),
         })
     })
 }

@@ -29,7 +29,7 @@ use starlark::codemap::{FileSpanRef, Span};
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension, Module};
 use starlark::eval::{BeforeStmtFunc, Evaluator};
 use starlark::syntax::{AstModule, Dialect};
-use stickler_model::{BalancerSpec, Trace};
+use stickler_model::{BalancerSpec, Topology, Trace, World, WorldError};
 use stickler_runner::{Arm, Diagnostic, End, panics};
 
 use crate::{Scenario, limits};
@@ -91,9 +91,51 @@ pub(crate) fn play(
         let (session, scenario) = (Rc::clone(&session), scenario.clone());
         move || on_out_of_memory(session.finish(Some(out_of_memory(&scenario))))
     };
-    let play = || limits::metered(limits::MEMORY, stopped, || evaluate(scenario, &session).err());
+    let evaluate = || evaluate(scenario, &session).and_then(|()| session.check_asked());
+    let play = || limits::metered(limits::MEMORY, stopped, || evaluate().err());
     let error = panics::caught(play).unwrap_or_else(|panic| Some(panicked(scenario, &panic)));
     session.finish(error)
+}
+
+/// Reads the site that a script describes, on this thread: as it is when the script first does something there, or at its end.
+/// Past the limit on memory, `on_out_of_memory` gets the error, and the thread never goes on.
+///
+/// # Errors
+/// The script's mistake, where it makes one before.
+pub(crate) fn site(
+    scenario: &Scenario,
+    on_out_of_memory: impl FnOnce(Diagnostic) + 'static,
+) -> Result<Topology, Diagnostic> {
+    let session = Session::new(scenario.clone(), BalancerSpec::named("control"), 0, Arc::new(NoWorld));
+    LazyLock::force(&GLOBALS);
+    STATEMENT.set((0, 0));
+    let stopped = {
+        let scenario = scenario.clone();
+        move || on_out_of_memory(out_of_memory(&scenario))
+    };
+    let evaluate = || limits::metered(limits::MEMORY, stopped, || evaluate(scenario, &session).err());
+    let error = panics::caught(evaluate).unwrap_or_else(|panic| Some(panicked(scenario, &panic)));
+    match error {
+        Some(error) if !session.has_begun() => Err(error),
+        _ => Ok(session.site(Topology::clone)),
+    }
+}
+
+/// Builds no world.
+struct NoWorld;
+
+impl Arm for NoWorld {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn build(&self, _: Topology, _: &BalancerSpec, _: u64) -> Result<Box<dyn World>, WorldError> {
+        Err(WorldError::Unsupported("the site alone is read".into()))
+    }
+
+    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
+        self.build(topology, &BalancerSpec::named("control"), seed)
+    }
 }
 
 /// The script on this thread has asked for more than [`limits::MEMORY`].
@@ -132,8 +174,7 @@ fn evaluate(scenario: &Scenario, session: &Session) -> Result<(), Diagnostic> {
         let outcome = eval.eval_module(parsed, &GLOBALS).map(|_| ());
         if eval.get_total_tick_count() > limits::TICKS { Err(ScriptError::TooManySteps.into()) } else { outcome }
     })
-    .map_err(wrong)?;
-    session.check_asked()
+    .map_err(wrong)
 }
 
 /// The bytes of the statement that the script is at.

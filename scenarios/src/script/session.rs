@@ -124,6 +124,11 @@ impl Session {
         read(&self.state.borrow().topology)
     }
 
+    /// Returns whether the script has asked for something to be done at the site.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.state.borrow().stage, Stage::Planned)
+    }
+
     pub(super) fn add_client(&self, spec: ClientSpec) -> Result<(), ScriptError> {
         let (name, user) = (spec.name.clone(), spec.identity.as_ref().map(|identity| identity.principal.clone()));
         self.done(Action::AddClient(spec))?;

@@ -1,6 +1,6 @@
 //! HAProxy.
 //!
-//! Its configuration has an admin socket `{{ folder }}/admin.sock`, and its servers are in the proxy `site`.
+//! Its configuration has an admin socket `{{ folder }}/admin.sock`.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,8 +11,11 @@ use super::{Package, Place, Product, ProductError, Running};
 
 pub(super) struct HaProxy;
 
-/// The proxy that has the servers.
-const PROXY: &str = "site";
+/// Asks for all servers, of all proxies.
+const STATES: &str = "show servers state\n";
+
+/// The longest answer of the admin socket that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// How long the admin socket may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,15 +37,27 @@ impl Product for HaProxy {
     /// The runtime API: <https://docs.haproxy.org/2.6/management.html#9.3-set%20server>.
     fn drain(&self, running: &Running, server: &str, on: bool) -> Result<(), ProductError> {
         let state = if on { "drain" } else { "ready" };
-        let command = format!("set server {PROXY}/{server} state {state}\n");
-        let said = ask(&running.folder().join("admin.sock"), &command);
-        let refused = |why| ProductError::Refused { name: self.name(), what: command.trim().to_owned(), why };
-        match said {
-            Ok(said) if said.trim().is_empty() => Ok(()),
-            Ok(said) => Err(refused(said.trim().to_owned())),
-            Err(error) => Err(refused(error.to_string())),
+        let socket = running.folder().join("admin.sock");
+        let refused = |what: &str, why| ProductError::Refused { name: self.name(), what: what.to_owned(), why };
+        let servers = ask(&socket, STATES).map_err(|error| refused(STATES.trim(), error.to_string()))?;
+        for name in running.port(server).iter().flat_map(|&port| with_port(&servers, port)) {
+            let command = format!("set server {name} state {state}\n");
+            match ask(&socket, &command) {
+                Ok(said) if said.trim().is_empty() => {}
+                Ok(said) => return Err(refused(command.trim(), said.trim().to_owned())),
+                Err(error) => return Err(refused(command.trim(), error.to_string())),
+            }
         }
+        Ok(())
     }
+}
+
+/// The servers that have this port, of whatever proxy, as `PROXY/SERVER`. The columns of a line are those of
+/// <https://docs.haproxy.org/2.6/management.html#9.3-show%20servers%20state>.
+fn with_port(states: &str, port: u16) -> Vec<String> {
+    let port = port.to_string();
+    let lines = states.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    lines.filter(|words| words.get(18) == Some(&&*port)).map(|words| format!("{}/{}", words[1], words[3])).collect()
 }
 
 /// Sends one command to the admin socket, and returns the answer, which is empty where all is well.
@@ -51,6 +66,21 @@ fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(command.as_bytes())?;
     let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer)?;
+    stream.take(LONGEST).read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_found_by_their_ports() {
+        let states = "1\n# be_id be_name srv_id srv_name srv_addr ...\n\
+            3 iis 1 web1 127.0.0.1 2 0 1 1 5 6 3 7 6 0 0 0 - 9001 - 0 0 - - 0\n\
+            3 iis 2 web2 127.0.0.1 2 0 1 1 5 6 3 7 6 0 0 0 - 9002 - 0 0 - - 0\n\
+            4 api 1 first 127.0.0.1 2 0 1 1 5 6 3 7 6 0 0 0 - 9001 - 0 0 - - 0\n\n";
+        assert_eq!(with_port(states, 9001), ["iis/web1", "api/first"]);
+        assert!(with_port(states, 80).is_empty());
+    }
 }

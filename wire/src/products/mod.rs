@@ -6,18 +6,21 @@
 //!
 //! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `host` and
 //! `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for
-//! sockets and temporary files). A line `==> NAME <==` begins a further file of the run's folder.
+//! sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients use TLS). A line `==> NAME <==`
+//! begins a further file of the run's folder.
 //!
-//! A product binds, and contacts, loopback addresses alone; every file of its own lies in the run's folder; it stays in the
-//! foreground and in its process group; and it runs whether or not this process is root's. Its configuration and its arguments
-//! see to that.
+//! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its own lies in the
+//! run's folder; it stays in the foreground and in its process group; and it runs whether or not this process is root's. Its
+//! configuration and its arguments see to that.
 
 mod caddy;
 mod envoy;
+mod exposure;
 mod files;
 mod folder;
 mod haproxy;
 mod httpd;
+mod kernel;
 mod lighttpd;
 mod nginx;
 mod pen;
@@ -78,6 +81,29 @@ pub(crate) trait Product: Sync {
         Vec::new()
     }
 
+    /// What it says of its version; `None` where that cannot be read.
+    fn version(&self, program: &Path) -> Option<String> {
+        version(program, self.version_argument())
+    }
+
+    /// Whether it changes the network namespace that it is in, which then has to be one of Stickler's own.
+    fn needs_own_network(&self) -> bool {
+        false
+    }
+
+    /// Whether there is a process that can crash and hang.
+    fn has_process(&self) -> bool {
+        true
+    }
+
+    /// Whether it takes connections at its address; `None`: a connection finds out.
+    fn is_ready(&self, _address: SocketAddr) -> Option<bool> {
+        None
+    }
+
+    /// Removes what is left where its processes have been ended.
+    fn ended(&self, _address: SocketAddr) {}
+
     /// Takes a server out of service for new sessions, or puts it back, by the product's own means.
     ///
     /// # Errors
@@ -122,7 +148,7 @@ impl fmt::Display for Package {
 }
 
 /// The products that can be started.
-const PRODUCTS: [&dyn Product; 10] = [
+const PRODUCTS: [&dyn Product; 11] = [
     &haproxy::HaProxy,
     &nginx::Nginx,
     &httpd::Httpd,
@@ -133,6 +159,7 @@ const PRODUCTS: [&dyn Product; 10] = [
     &pen::Pen,
     &trafficserver::TrafficServer,
     &envoy::Envoy,
+    &kernel::Kernel,
 ];
 
 /// Where programs are that `PATH` need not name: servers' programs are not for every user.
@@ -170,6 +197,17 @@ pub enum ProductError {
         /// The end of its output.
         said: String,
     },
+    /// It would change a network that is not Stickler's own.
+    #[error("{0} needs a network namespace of its own, with nothing but loopback: `unshare --net` makes one")]
+    SharedNetwork(&'static str),
+    /// It listens beyond loopback, and was ended at once.
+    #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
+    Exposed {
+        /// The product.
+        name: &'static str,
+        /// The addresses.
+        addresses: String,
+    },
     /// It cannot be told what to do.
     #[error("{name} cannot {what}: {why}")]
     Refused {
@@ -188,6 +226,11 @@ pub enum ProductError {
         /// What the system says.
         error: std::io::Error,
     },
+}
+
+/// The product that profiles call so.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Product> {
+    PRODUCTS.into_iter().find(|product| product.name() == name)
 }
 
 fn known() -> String {
@@ -210,11 +253,18 @@ impl Installed {
     /// # Errors
     /// [`ProductError::Unknown`], [`ProductError::Missing`].
     pub(crate) fn find(program: &Program) -> Result<Self, ProductError> {
-        let product = PRODUCTS.into_iter().find(|product| product.name() == program.name);
-        let product = product.ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
+        let product = find(&program.name).ok_or_else(|| ProductError::Unknown(program.name.clone()))?;
         let missing = ProductError::Missing { name: product.name(), package: product.package() };
         let (path, version) = on_this_machine(product).ok_or(missing)?;
+        if product.needs_own_network() && !is_own_network() {
+            return Err(ProductError::SharedNetwork(product.name()));
+        }
         Ok(Self { product, program: path, version, template: program.configuration.clone() })
+    }
+
+    /// Whether its configuration has the site's certificate.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.template.contains(running::CERTIFICATE)
     }
 
     /// The configuration for these addresses.
@@ -280,10 +330,17 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let look = || {
         let path = product.find()?;
-        let version = version(&path, product.version_argument());
+        let version = product.version(&path);
         Some((path, version))
     };
     found.entry(product.name()).or_insert_with(look).clone()
+}
+
+/// Whether there is no interface but loopback, so that the network is nobody else's.
+pub fn is_own_network() -> bool {
+    let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    names.next() == Some("lo") && names.next().is_none()
 }
 
 /// The program of this name in `PATH`, or where servers' programs are.
@@ -353,7 +410,7 @@ mod tests {
         assert_eq!(
             error,
             "there is no product called `bigip` that can be started; there are: haproxy, nginx, httpd, caddy, \
-                             lighttpd, varnish, squid, pen, trafficserver, envoy"
+                             lighttpd, varnish, squid, pen, trafficserver, envoy, kernel"
         );
     }
 }

@@ -14,7 +14,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::Folder;
-use super::{Installed, Place, ProductError, files};
+use super::{Installed, Place, ProductError, exposure, files};
 use crate::{Supervisor, shared_memory};
 
 /// How long a product may take until it listens.
@@ -22,6 +22,9 @@ const START: Duration = Duration::from_secs(10);
 
 /// How often that is tried.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The file of the site's certificate and key (PEM) in the run's folder.
+pub(super) const CERTIFICATE: &str = "site.pem";
 
 /// The most of a product's output that is shown, from its end, in bytes.
 const SHOWN: usize = 2_000;
@@ -45,7 +48,8 @@ struct Group {
 }
 
 impl Running {
-    /// Writes the configuration, starts the product on `address`, and waits until it listens there.
+    /// Writes the configuration, and the site's certificate with its key if there is one, starts the product on `address`, and waits
+    /// until it listens there. It may listen on loopback alone.
     ///
     /// # Errors
     /// [`ProductError`].
@@ -53,10 +57,15 @@ impl Running {
         installed: Installed,
         address: SocketAddr,
         servers: &[Backend],
+        certificate: Option<&str>,
         supervisor: &Supervisor,
     ) -> Result<Self, ProductError> {
         let folder = Folder::new(supervisor).map_err(|error| io("cannot make a folder for the run", error))?;
         let text = installed.configuration(address, servers, folder.path())?;
+        if let Some(pem) = certificate {
+            let file = folder.path().join(CERTIFICATE);
+            fs::write(&file, pem).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+        }
         let (servers, supervisor) = (servers.to_vec(), supervisor.clone());
         let mut running = Self { installed, address, servers, group: None, folder, supervisor };
         let file = running.configuration();
@@ -108,14 +117,25 @@ impl Running {
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let Some(leader) = leader else { return Err(self.ended("ended at once")) };
         self.group = Some(Group { child, leader });
-        self.listens().await
+        self.listens().await?;
+        let exposed = exposure::of_group(leader);
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        self.crash().await;
+        let addresses: Vec<String> = exposed.iter().map(ToString::to_string).collect();
+        Err(ProductError::Exposed { name: self.installed.product.name(), addresses: addresses.join(", ") })
     }
 
     /// Waits until the product listens.
     async fn listens(&mut self) -> Result<(), ProductError> {
         let until = Instant::now() + START;
         loop {
-            if let Ok(Ok(_)) = timeout(START, TokioNet.connect(self.address)).await {
+            let is_ready = match self.installed.product.is_ready(self.address) {
+                Some(is_ready) => is_ready,
+                None => timeout(START, TokioNet.connect(self.address)).await.is_ok_and(|connected| connected.is_ok()),
+            };
+            if is_ready {
                 return Ok(());
             }
             let status = self.group.as_mut().and_then(|group| group.child.try_wait().ok().flatten());
@@ -136,7 +156,13 @@ impl Running {
             group.kill();
             // The child is killed: it is waited for so that no zombie stays.
             let _ = group.child.wait().await;
+            self.installed.product.ended(self.address);
         }
+    }
+
+    /// Whether it has a process that can crash and hang.
+    pub(crate) fn has_process(&self) -> bool {
+        self.installed.product.has_process()
     }
 
     /// Stops the process, which answers nothing any more (SIGSTOP), or lets it go on.
@@ -186,6 +212,14 @@ impl Group {
     fn signal(&self, signal: Signal) {
         // Where nobody is left in the group, there is nothing to do.
         let _ = kill_process_group(self.leader, signal);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.group.take().is_some() {
+            self.installed.product.ended(self.address);
+        }
     }
 }
 

@@ -13,12 +13,24 @@ use std::sync::Arc;
 use stickler_model::{Fault, Name, Outcome, WorldError};
 use stickler_site::BALANCER;
 
-use super::{WireWorld, invalid};
+use super::{WireWorld, invalid, not_ours};
 use crate::gate::Gate;
 use crate::products::Running;
 
 impl WireWorld {
     pub(super) fn fault(&mut self, fault: &Fault) -> Result<Outcome, WorldError> {
+        if let Fault::Crash(name) | Fault::Restart(name) | Fault::Hang(name) | Fault::Resume(name) = fault
+            && self.is_target
+            && name.as_str() == BALANCER
+        {
+            return Err(not_ours("crash, hang or start again"));
+        }
+        if let Fault::Crash(name) | Fault::Restart(name) | Fault::Hang(name) | Fault::Resume(name) = fault
+            && self.product_called(name).is_some_and(|product| !product.has_process())
+        {
+            let message = format!("`{name}` has no process here that could crash, hang or start again");
+            return Err(WorldError::Unsupported(message));
+        }
         match fault {
             Fault::Crash(name) => self.crash(name)?,
             Fault::Restart(name) => self.restart(name)?,
@@ -44,7 +56,7 @@ impl WireWorld {
         let host = self.site.process(name)?;
         match &mut self.product {
             Some(product) if name.as_str() == BALANCER => self.runtime.block_on(product.crash()),
-            _ => self.hosts.switch_off(host),
+            _ => self.hosts.crash(host),
         }
         self.settle();
         Ok(())

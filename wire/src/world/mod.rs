@@ -3,15 +3,13 @@
 //!
 //! * [`WireWorld`]: the [`World`] trait, action by action.
 //! * `faults.rs`: what can be broken here, and how.
-//! * `addresses.rs`: who has which address.
 //!
 //! Time is real, and passes between actions too. What this world cannot do is said as [`WorldError::Unsupported`], and the run is
 //! skipped: connections cannot be lost without a word, and hours are not waited for.
 
-mod addresses;
 mod faults;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +22,16 @@ use stickler_model::{
     Action, BalancerSpec, ClientSpec, Clock, Event, Header, Journal, Name, Outcome, RawSpec, RequestId, Time, TokenId,
     Topology, Trace, What, World, WorldError,
 };
-use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site};
+use stickler_site::{BALANCER, Backends, Balancer, Clients, Hosts as _, NewClient, Settings, Site, SitePki};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use crate::host::HostNet;
-use crate::hosts::{Addresses, WireHosts};
+use crate::hosts::{Addresses, Fixed, WireHosts};
 use crate::products::{Installed, ProductError, Running};
-use crate::{Supervisor, WallClock, settings};
+use crate::{Supervisor, Target, WallClock, addresses, settings};
 
 /// No request takes longer: the client's own time limit is far below.
 const AWAIT_LIMIT: Duration = Duration::from_mins(2);
@@ -59,12 +57,36 @@ const ITERATIONS: u32 = 16;
 /// The mechanism that is the path of a control: bytes are passed between two connections.
 const CONTROL: &str = "l4-splice";
 
+/// Why nothing waits for the health checks of a balancer of which nothing is known.
+const UNKNOWN_CHECKS: &str =
+    "nobody knows when the target's health checks notice something: say what it behaves as, by --balancer or --profile";
+
 /// What stands between the clients and the servers.
 pub(crate) enum Middle {
     /// One of our balancers, in this process.
     Ours(Balancer),
     /// A product, which declares what its profile does.
     Product(Installed, Balancer),
+    /// A balancer that somebody else runs.
+    Target(Arc<Target>, Balancer),
+}
+
+impl Middle {
+    fn balancer(&self) -> &Balancer {
+        let (Self::Ours(balancer) | Self::Product(_, balancer) | Self::Target(_, balancer)) = self;
+        balancer
+    }
+
+    /// Where something is to listen, and what is to stay open.
+    fn fixed(&self) -> Fixed {
+        let Self::Target(target, _) = self else { return Fixed::default() };
+        Fixed {
+            servers: target.servers().to_vec(),
+            target: Some(target.address()),
+            kept: Some(Arc::clone(target.ports())),
+            ..Fixed::default()
+        }
+    }
 }
 
 /// A world on sockets of this machine. It owns its runtime.
@@ -72,12 +94,16 @@ pub struct WireWorld {
     // Declared before the runtime: what holds sockets, or has a process, is dropped before that is.
     clients: Clients<HostNet>,
     product: Option<Running>,
+    /// Whether somebody else runs the balancer.
+    is_target: bool,
     site: Site<usize>,
     hosts: WireHosts,
     journal: Arc<Journal>,
     header: Header,
     clock: Arc<dyn Clock>,
     world: Name,
+    /// What clients call the site.
+    host: String,
     /// Hosts of clients so far.
     seats: usize,
     /// What the balancer of a control knows of the backends; `None`: it finds out by itself.
@@ -86,7 +112,7 @@ pub struct WireWorld {
 }
 
 impl WireWorld {
-    /// Builds the world, and starts its DC, servers and balancer; a product is supervised.
+    /// Builds the world, and starts its DC, servers and balancer; a product is supervised. Clients call the site by `host`.
     ///
     /// # Errors
     /// [`WorldError`]: the topology makes no sense or has what this world has not, a product cannot be started, or a port cannot
@@ -96,31 +122,34 @@ impl WireWorld {
         middle: &Middle,
         seed: u64,
         supervisor: &Supervisor,
+        host: &str,
     ) -> Result<Self, WorldError> {
-        let (Middle::Ours(balancer) | Middle::Product(_, balancer)) = middle;
+        let balancer = middle.balancer();
+        name_services(&mut topology, host);
+        refuse_unsupported(&topology, middle)?;
+        if let Middle::Target(target, _) = middle {
+            target.fit(&mut topology)?;
+            target.prepare()?;
+        }
         balancer.adapt(&mut topology);
         topology.link = LINK;
         topology.check().map_err(invalid)?;
-        if let Middle::Product(installed, _) = middle {
-            refuse_unsupported(&topology, installed)?;
-        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(invalid)?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let journal = Journal::new(Arc::clone(&clock));
         let mut hosts = WireHosts {
             addresses: Addresses::of_loopback(Ipv4Addr::LOCALHOST.into()),
-            port: 0,
-            kdc_port: 0,
+            fixed: middle.fixed(),
             seed,
             clock: Arc::clone(&clock),
             journal: Arc::clone(&journal),
             hosts: Vec::new(),
         };
         let entered = runtime.enter();
-        let site = Site::start(&mut hosts, &topology, balancer.clone(), &own_settings(seed)).map_err(invalid)?;
+        let site = Site::start(&mut hosts, &topology, balancer.clone(), &own_settings(seed, host)).map_err(invalid)?;
         drop(entered);
         let product = match middle {
-            Middle::Ours(_) => None,
+            Middle::Ours(_) | Middle::Target(..) => None,
             Middle::Product(installed, _) => Some(start(&runtime, &site, &hosts, installed, supervisor)?),
         };
         let balancer = match (middle, &product) {
@@ -128,14 +157,33 @@ impl WireWorld {
                 name: installed.product.name().to_owned(),
                 version: installed.version.clone(),
                 configuration: running.configuration_text().map_err(invalid)?,
+                like: Some(Box::new(balancer.spec().clone())),
             },
             _ => balancer.spec().clone(),
         };
+        if let Middle::Target(target, _) = middle {
+            runtime.block_on(target.settle(&topology, &journal))?;
+        }
+        let is_target = matches!(middle, Middle::Target(..));
         let header = Header { seed, balancer, topology, promises: site.promises() };
         let clients = Clients::new(site.front_end());
         let world = Name::from("world");
         let seats = 0;
-        Ok(Self { clients, product, site, hosts, journal, header, clock, world, seats, backends: None, runtime })
+        Ok(Self {
+            clients,
+            product,
+            is_target,
+            site,
+            hosts,
+            journal,
+            header,
+            clock,
+            world,
+            host: host.to_owned(),
+            seats,
+            backends: None,
+            runtime,
+        })
     }
 
     /// Builds the control: the world in which an ideal L4 path is in place of the balancer. It knows of every fault at once.
@@ -145,7 +193,7 @@ impl WireWorld {
     pub(crate) fn control(topology: Topology, seed: u64, supervisor: &Supervisor) -> Result<Self, WorldError> {
         let backends = Backends::new(&topology);
         let path = Balancer::of(&BalancerSpec::named(CONTROL))?;
-        let mut world = Self::new(topology, &Middle::Ours(path), seed, supervisor)?;
+        let mut world = Self::new(topology, &Middle::Ours(path), seed, supervisor, addresses::HOST_HEADER)?;
         world.backends = Some(backends);
         world.inform_balancer();
         Ok(world)
@@ -173,7 +221,8 @@ impl WireWorld {
             }
             Action::Await(id) => self.wait_for(id),
             Action::Advance(time) => self.advance(time),
-            Action::AwaitChecks(_) => self.act(self.hurried(action)),
+            // Every other wait is a time by now.
+            Action::AwaitChecks(_) => Err(WorldError::Unsupported(UNKNOWN_CHECKS.to_owned())),
             Action::Disconnect(name) => {
                 self.clients.client(&name)?.disconnect();
                 self.settle();
@@ -190,17 +239,16 @@ impl WireWorld {
     }
 
     fn add_client(&mut self, spec: ClientSpec) -> Result<Outcome, WorldError> {
-        let host = addresses::HOST_HEADER;
-        self.clients.check(&spec, &self.site, host)?;
+        self.clients.check(&spec, &self.site, &self.host)?;
         let net = if let Some(at) = &spec.at {
             self.clients.net(at)?.clone()
         } else {
-            HostNet::from_address(SocketAddr::new(addresses::client(self.seats)?, 0))
+            HostNet::from_address(Target::source(self.site.front_end(), self.seats)?)
         };
         self.seats += usize::from(spec.at.is_none());
         let own = spec.port.map_or_else(|| net.clone(), |port| net.with_port(port));
         let env = self.hosts.env(&spec.name);
-        self.clients.add(NewClient { spec, env, net, own, host: host.to_owned() }, &self.site);
+        self.clients.add(NewClient { spec, env, net, own, host: self.host.clone() }, &self.site);
         Ok(Outcome::Done)
     }
 
@@ -224,6 +272,9 @@ impl WireWorld {
     fn hurried(&self, action: Action) -> Action {
         let Action::AwaitChecks(wait) = action else { return action };
         let promises = &self.header.promises;
+        if promises.unknown {
+            return action;
+        }
         let exact = CheckWait { extra: Duration::ZERO, otherwise: Duration::ZERO, ..wait };
         let declared = exact.over(promises).max(promises.notice_mended()) + SLACK;
         Action::Advance(wait.over(promises).min(declared))
@@ -252,6 +303,9 @@ impl WireWorld {
     }
 
     fn drain(&mut self, name: &Name, on: bool) -> Result<Outcome, WorldError> {
+        if self.is_target {
+            return Err(not_ours("be told to drain a server"));
+        }
         // Says whether there is such a backend.
         self.site.drain(name, on)?;
         if let Some(product) = &self.product {
@@ -305,9 +359,11 @@ fn start(
 ) -> Result<Running, WorldError> {
     // The site has opened the port, so that nobody else got it: from here on it is the product's.
     hosts.switch_off(site.process(&Name::from(BALANCER))?);
+    let certificate = site.pki().map(SitePki::site_pem).transpose().map_err(invalid)?;
     let mut tries = 1;
     loop {
-        let running = Running::start(installed.clone(), site.front_end(), &site.farm().backends, supervisor);
+        let (servers, certificate) = (&site.farm().backends, certificate.as_deref());
+        let running = Running::start(installed.clone(), site.front_end(), servers, certificate, supervisor);
         match runtime.block_on(running) {
             Ok(running) => return Ok(running),
             Err(ProductError::Ended { said, .. }) if tries < TRIES && said.contains("in use") => tries += 1,
@@ -317,20 +373,43 @@ fn start(
     }
 }
 
-/// Refuses what a product would have to be configured for, and is not.
-fn refuse_unsupported(topology: &Topology, installed: &Installed) -> Result<(), WorldError> {
-    let name = installed.product.name();
+/// Why something is not done to a balancer that somebody else runs.
+fn not_ours(what: &str) -> WorldError {
+    WorldError::Unsupported(format!("the target cannot {what}: it is not Stickler that runs it"))
+}
+
+/// Refuses what a product or a target would have to be configured for, and is not.
+fn refuse_unsupported(topology: &Topology, middle: &Middle) -> Result<(), WorldError> {
+    let name = match middle {
+        Middle::Ours(_) => return Ok(()),
+        Middle::Product(installed, _) => installed.product.name(),
+        Middle::Target(..) => "the target",
+    };
     let lacking = match topology {
-        Topology { tls: Some(_), .. } => "TLS: its configuration here has no certificates",
+        Topology { tls: Some(_), .. } => match middle {
+            Middle::Product(installed, _) if installed.has_certificate() => return Ok(()),
+            _ => "TLS: it has no certificate of the site's authority",
+        },
         Topology { front: Some(_), .. } => "a second balancer in front of it",
         _ => return Ok(()),
     };
     Err(WorldError::Unsupported(format!("on real sockets, {name} has not {lacking}")))
 }
 
+/// Gives whatever service has the site's usual name the one by which clients call it as well, so that they get tickets for it.
+fn name_services(topology: &mut Topology, host: &str) {
+    let usual = format!("HTTP/{}", addresses::HOST_HEADER);
+    for service in topology.domain.services.iter_mut().filter(|service| service.spns.contains(&usual)) {
+        let own = format!("HTTP/{host}");
+        if !service.spns.contains(&own) {
+            service.spns.push(own);
+        }
+    }
+}
+
 /// How the site is assembled. Keys of TLS are the operating system's.
-fn own_settings(seed: u64) -> Settings {
-    let names = vec![addresses::HOST_HEADER.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+fn own_settings(seed: u64, host: &str) -> Settings {
+    let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     Settings { seed, names, iterations: Some(ITERATIONS), tls_random: settings::tls_random(), log: None }
 }
 

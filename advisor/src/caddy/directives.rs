@@ -1,0 +1,198 @@
+//! What a run may have of a Caddyfile, and why not the rest.
+//!
+//! The lists follow <https://caddyserver.com/docs/caddyfile/directives> and its pages on `reverse_proxy`, matchers and global options.
+//! What is in none of them is not known to be safe, and is left out.
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// It stays, with its block.
+    Keep,
+    /// It stays where TLS does, behind Caddy.
+    KeepWithServersTls,
+    /// Its block is looked at line by line.
+    Inside,
+    /// It is left out, for this reason.
+    Leave(&'static str),
+    /// It is left out, for this reason; what is judged may depend on it.
+    LeaveMatters(&'static str),
+}
+
+use Rule::{Inside, Keep, KeepWithServersTls, Leave, LeaveMatters};
+
+pub(super) const CONTACTS: &str = "it contacts another address";
+pub(super) const UNKNOWN: &str = "it is not known to be safe";
+const EXECUTES: &str = "it executes a program, or loads code";
+const LOGS: &str = "the run keeps no logs of requests";
+const CERTIFICATES: &str = "certificates are the run's own";
+const PROCESS: &str = "it is about the process and its files, which are the run's own";
+const ANSWERS: &str = "it answers by itself, and every request is for the servers here";
+const AUTHENTICATES: &str = "clients would be authenticated by somebody whom the run does not have";
+
+/// A line of the global options.
+pub(super) fn option(name: &str) -> Rule {
+    match name {
+        "servers" => Inside,
+        "timeouts" | "max_header_size" => Keep,
+        "admin"
+        | "storage"
+        | "storage_clean_interval"
+        | "persist_config"
+        | "debug"
+        | "grace_period"
+        | "shutdown_delay"
+        | "http_port"
+        | "https_port"
+        | "default_bind"
+        | "order"
+        | "local_certs"
+        | "skip_install_trust"
+        | "auto_https"
+        | "default_sni"
+        | "fallback_sni"
+        | "name"
+        | "metrics"
+        | "pki"
+        | "filesystem"
+        | "protocols"
+        | "listener_wrappers" => Leave(PROCESS),
+        "email" | "acme_ca" | "acme_ca_root" | "acme_dns" | "acme_eab" | "cert_issuer" | "cert_lifetime"
+        | "ocsp_stapling" | "ocsp_interval" | "on_demand_tls" | "preferred_chains" | "key_type" | "renew_interval"
+        | "ech" | "dns" => Leave(CONTACTS),
+        "log" => Leave(LOGS),
+        "events" => Leave(EXECUTES),
+        _ => Leave(UNKNOWN),
+    }
+}
+
+/// A directive of a site.
+pub(super) fn directive(name: &str) -> Rule {
+    match name {
+        "encode" | "request_body" | "header" | "request_header" | "vars" => Keep,
+        "tls" => Leave(CERTIFICATES),
+        "bind" => Leave("listeners are the run's own"),
+        "log" | "skip_log" | "log_skip" | "log_append" | "log_name" => Leave(LOGS),
+        "handle" | "handle_path" | "route" | "reverse_proxy" => {
+            Leave("it is for other requests, and every one goes to the servers that are judged")
+        }
+        "redir" | "respond" | "error" | "abort" | "file_server" | "templates" | "handle_errors" | "metrics"
+        | "root" | "fs" | "try_files" | "push" | "browse" => Leave(ANSWERS),
+        "rewrite" | "uri" | "method" | "map" => Leave("it changes paths, on which nothing depends in the run"),
+        "php_fastcgi" | "exec" | "cgi" => Leave(EXECUTES),
+        "basicauth" | "basic_auth" | "forward_auth" | "authenticate" | "authorize" => LeaveMatters(AUTHENTICATES),
+        "acme_server" | "tracing" => Leave(CONTACTS),
+        "invoke" | "intercept" | "copy_response" | "copy_response_headers" => LeaveMatters(UNKNOWN),
+        _ => LeaveMatters(UNKNOWN),
+    }
+}
+
+/// A line of `reverse_proxy`.
+pub(super) fn proxy(name: &str) -> Rule {
+    match name {
+        "lb_policy"
+        | "lb_retries"
+        | "lb_try_duration"
+        | "lb_try_interval"
+        | "health_uri"
+        | "health_path"
+        | "health_interval"
+        | "health_timeout"
+        | "health_status"
+        | "health_body"
+        | "health_headers"
+        | "health_passes"
+        | "health_fails"
+        | "health_follow_redirects"
+        | "health_method"
+        | "health_request_body"
+        | "fail_duration"
+        | "max_fails"
+        | "unhealthy_status"
+        | "unhealthy_latency"
+        | "unhealthy_request_count"
+        | "flush_interval"
+        | "buffer_requests"
+        | "buffer_responses"
+        | "max_buffer_size"
+        | "request_buffers"
+        | "response_buffers"
+        | "stream_timeout"
+        | "stream_close_delay"
+        | "header_up"
+        | "header_down"
+        | "trusted_proxies" => Keep,
+        "transport" => Inside,
+        "to" => Leave("servers are Stickler's"),
+        "dynamic" => LeaveMatters(CONTACTS),
+        "health_port" | "health_upstream" => Leave("checks go to the servers of the run"),
+        "handle_response" | "replace_status" | "lb_retry_match" | "rewrite" | "method" => {
+            LeaveMatters("requests and answers would pass otherwise than all of the run's do")
+        }
+        _ => LeaveMatters(UNKNOWN),
+    }
+}
+
+/// A line of `transport http`.
+pub(super) fn transport(name: &str) -> Rule {
+    match name {
+        "read_buffer"
+        | "write_buffer"
+        | "max_response_header"
+        | "dial_timeout"
+        | "dial_fallback_delay"
+        | "response_header_timeout"
+        | "expect_continue_timeout"
+        | "read_timeout"
+        | "write_timeout"
+        | "keepalive"
+        | "keepalive_interval"
+        | "keepalive_idle_conns"
+        | "keepalive_idle_conns_per_host"
+        | "versions"
+        | "compression"
+        | "max_conns_per_host" => Keep,
+        "tls_timeout" | "tls_renegotiation" | "tls_except_ports" => KeepWithServersTls,
+        "tls"
+        | "tls_insecure_skip_verify"
+        | "tls_client_auth"
+        | "tls_trusted_ca_certs"
+        | "tls_trust_pool"
+        | "tls_server_name"
+        | "tls_curves" => Leave(CERTIFICATES),
+        "resolvers" => Leave(CONTACTS),
+        "forward_proxy_url" | "network_proxy" => LeaveMatters(CONTACTS),
+        "local_address" => Leave("it names an address of the operator's"),
+        "proxy_protocol" => LeaveMatters("IIS does not read the PROXY protocol"),
+        _ => LeaveMatters(UNKNOWN),
+    }
+}
+
+/// Whether a kind of matcher decides by the request alone.
+pub(super) fn is_safe_matcher(kind: &str) -> bool {
+    let kinds = [
+        "path",
+        "path_regexp",
+        "header",
+        "header_regexp",
+        "host",
+        "method",
+        "not",
+        "protocol",
+        "query",
+        "remote_ip",
+        "client_ip",
+        "vars",
+        "vars_regexp",
+    ];
+    kinds.contains(&kind)
+}
+
+/// Whether these lists have anything to say of a directive of a site.
+pub(super) fn is_known(name: &str) -> bool {
+    directive(name) != LeaveMatters(UNKNOWN)
+}
+
+/// Whether these lists have anything to say of a line of `reverse_proxy`.
+pub(super) fn is_known_in_proxy(name: &str) -> bool {
+    proxy(name) != LeaveMatters(UNKNOWN)
+}

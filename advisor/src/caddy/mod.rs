@@ -1,0 +1,59 @@
+//! Caddy's configuration, as a Caddyfile: <https://caddyserver.com/docs/caddyfile/concepts>.
+//!
+//! * `tokens`, `parse`: the language. Variables of the environment, snippets and imports are followed.
+//! * `site`: which `reverse_proxy` stands in which site.
+//! * `facts`: what the lines say, as values of a profile.
+//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
+//! * `remedy`: what to do.
+
+mod directives;
+mod facts;
+mod parse;
+mod remedy;
+mod sandbox;
+mod site;
+mod tokens;
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+use self::parse::Directive;
+use crate::{Document, Files, Remedy, Sandbox, Site};
+
+/// A configuration that has been read.
+struct Caddy {
+    blocks: Vec<Directive>,
+    sites: Vec<Site>,
+}
+
+/// Reads a file with all that it imports.
+///
+/// # Errors
+/// A file cannot be read, is imported by itself, or there are too many; a quote or a block does not end.
+pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let blocks = parse::read(path, files)?;
+    let sites = site::proxies(&blocks).iter().map(|proxy| facts::site(&blocks, proxy)).collect();
+    Ok(Box::new(Caddy { blocks, sites }))
+}
+
+impl Document for Caddy {
+    fn product(&self) -> &'static str {
+        "caddy"
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    fn sandbox(&self, site: usize) -> Sandbox {
+        let (front, back) = self.sites[site].tls;
+        let proxies = site::proxies(&self.blocks);
+        // TLS towards the servers alone would need clients without.
+        sandbox::sandbox(&self.blocks, &proxies[site], (front, front && back))
+    }
+
+    fn remedies(&self, site: usize) -> Vec<Remedy> {
+        remedy::remedies(&self.sites[site])
+    }
+}

@@ -1,0 +1,246 @@
+//! The blocks of a Caddyfile, after imports.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::tokens::{self, Line, Source, Token, lines, with_environment};
+use crate::Files;
+use crate::draft::Said;
+
+/// How deep imports and blocks may be within each other.
+const MOST_DEPTH: usize = 20;
+const MOST_NESTED: usize = 60;
+
+/// Most files that are imported, and most lines that come of it.
+const MOST_FILES: usize = 5_000;
+const MOST_LINES: usize = 500_000;
+
+/// The longest word after arguments of imports are in their places, in bytes.
+const MOST_TOKEN: usize = 1 << 16;
+
+/// A directive, a site, or the global options.
+#[derive(Debug)]
+pub(super) struct Directive {
+    /// The first token; of the global options empty, of a site its addresses.
+    pub(super) name: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) said: Said,
+    /// What is in its block; `None` without a block.
+    pub(super) body: Option<Vec<Directive>>,
+}
+
+impl Directive {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// The argument at an index; empty beyond the last.
+    pub(super) fn argument(&self, index: usize) -> &str {
+        self.arguments.get(index).map_or("", String::as_str)
+    }
+
+    /// What is in a block; nothing without one.
+    pub(super) fn body(&self) -> &[Self] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    /// The last directive of this name in the block.
+    pub(super) fn inner(&self, name: &str) -> Option<&Self> {
+        self.body().iter().rfind(|directive| directive.is(name))
+    }
+
+    /// The arguments after a matcher, if there is one.
+    pub(super) fn after_matcher(&self) -> &[String] {
+        &self.arguments[usize::from(self.matcher().is_some())..]
+    }
+
+    /// The matcher: `*`, a path, or a name (<https://caddyserver.com/docs/caddyfile/matchers#syntax>).
+    pub(super) fn matcher(&self) -> Option<&str> {
+        self.arguments.first().map(String::as_str).filter(|word| *word == "*" || word.starts_with(['/', '@']))
+    }
+}
+
+type Result_<T> = Result<T, Box<Diagnostic>>;
+
+/// Reads a file: the global options, if there are any, and sites.
+///
+/// # Errors
+/// A file cannot be read, or there are too many; a quote or a block does not end.
+pub(super) fn read(path: &Path, files: &dyn Files) -> Result_<Vec<Directive>> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let source = Arc::new(Source { path: name.into(), text });
+    let mut importer = Importer { files, snippets: BTreeMap::new(), imported: 0, lines: Vec::new() };
+    let own = lines(&source, &with_environment(&source.text, files))?;
+    importer.add(own, &[], 0)?;
+    top(&importer.lines)
+}
+
+/// Puts snippets and files in the places of their imports.
+struct Importer<'a> {
+    files: &'a dyn Files,
+    snippets: BTreeMap<String, Vec<Line>>,
+    imported: usize,
+    lines: Vec<Line>,
+}
+
+impl Importer<'_> {
+    fn add(&mut self, lines: Vec<Line>, arguments: &[String], depth: usize) -> Result_<()> {
+        let mut open = 0_usize;
+        let mut lines = lines.into_iter().peekable();
+        while let Some(mut line) = lines.next() {
+            if self.lines.len() > MOST_LINES {
+                return Err(line.wrong(format!("there are more than {MOST_LINES} lines")));
+            }
+            for token in &mut line.tokens {
+                with_arguments(token, arguments);
+            }
+            if line.tokens.iter().any(|token| token.text.len() > MOST_TOKEN && !arguments.is_empty()) {
+                return Err(line.wrong(format!("a word is longer than {MOST_TOKEN} bytes with its arguments")));
+            }
+            let first = line.tokens.first().map_or("", |token| &token.text);
+            let snippet = first.strip_prefix('(').and_then(|name| name.strip_suffix(')'));
+            if let (Some(name), true, 0) = (snippet, line.opens(), open) {
+                let name = name.to_owned();
+                let mut within = 1_usize;
+                let mut body = Vec::new();
+                loop {
+                    let Some(inner) = lines.next() else {
+                        return Err(line.wrong("the block that begins here does not end".into()));
+                    };
+                    within += usize::from(inner.opens());
+                    within -= usize::from(inner.closes());
+                    if within == 0 {
+                        break;
+                    }
+                    body.push(inner);
+                }
+                self.snippets.insert(name, body);
+            } else if first == "import" && !line.tokens[0].quoted {
+                self.import(&line, depth)?;
+            } else {
+                open += usize::from(line.opens());
+                open = open.saturating_sub(usize::from(line.closes()));
+                self.lines.push(line);
+            }
+        }
+        Ok(())
+    }
+
+    /// `import NAME|PATTERN ARGUMENTS`: a snippet, or files beside the importing one
+    /// (<https://caddyserver.com/docs/caddyfile/directives/import>).
+    fn import(&mut self, line: &Line, depth: usize) -> Result_<()> {
+        if depth >= MOST_DEPTH {
+            return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+        }
+        let words: Vec<String> = line.tokens.iter().skip(1).map(|token| token.text.clone()).collect();
+        let Some((what, arguments)) = words.split_first() else {
+            return Err(line.wrong("`import` needs a name".into()));
+        };
+        self.imported += 1;
+        if self.imported > MOST_FILES {
+            return Err(line.wrong(format!("there are more than {MOST_FILES} imports")));
+        }
+        if let Some(snippet) = self.snippets.get(what).cloned() {
+            return self.add(snippet, arguments, depth + 1);
+        }
+        let folder = Path::new(&*line.source.path).parent().unwrap_or(Path::new(""));
+        let pattern = folder.join(what);
+        let shown = pattern.display().to_string();
+        let found = self.files.matching(&pattern);
+        let found = found.map_err(|error| line.wrong(format!("cannot import {shown}: {error}")))?;
+        for path in found {
+            self.imported += 1;
+            if self.imported > MOST_FILES {
+                return Err(line.wrong(format!("more than {MOST_FILES} files are imported")));
+            }
+            let shown = path.display().to_string();
+            let text = self.files.read(&path);
+            let text = text.map_err(|error| line.wrong(format!("cannot import {shown}: {error}")))?;
+            let source = Arc::new(Source { path: shown.into(), text });
+            let text = with_environment(&source.text, self.files);
+            self.add(lines(&source, &text)?, arguments, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts arguments of an import in the places of `{args.0}`, or `{args[0]}` since 2.7.
+fn with_arguments(token: &mut Token, arguments: &[String]) {
+    if token.text.contains("{args") {
+        for (index, argument) in arguments.iter().enumerate() {
+            token.text = token.text.replace(&format!("{{args.{index}}}"), argument);
+            token.text = token.text.replace(&format!("{{args[{index}]}}"), argument);
+        }
+    }
+}
+
+/// The blocks of a whole file.
+fn top(lines: &[Line]) -> Result_<Vec<Directive>> {
+    let mut blocks = Vec::new();
+    let mut index = 0;
+    while let Some(line) = lines.get(index) {
+        let mut words: Vec<Token> = line.tokens.clone();
+        // A comma continues the addresses.
+        while words.last().is_some_and(|token| token.text.ends_with(',')) {
+            index += 1;
+            let Some(next) = lines.get(index) else { break };
+            words.extend(next.tokens.iter().cloned());
+        }
+        let head = Line { tokens: words, source: Arc::clone(&line.source) };
+        index += 1;
+        if head.closes() {
+            return Err(head.wrong("`}` has no `{` before it".into()));
+        }
+        let body = if head.opens() {
+            directives(lines, &mut index, Some(&head), 0)?
+        } else {
+            // The only site of a file may have no braces.
+            directives(lines, &mut index, None, 0)?
+        };
+        let mut addresses: Vec<&str> = head.tokens.iter().map(|token| &*token.text).collect();
+        if head.opens() {
+            addresses.pop();
+        }
+        let name = addresses.join(" ");
+        blocks.push(Directive { name, arguments: Vec::new(), said: said(&head), body: Some(body) });
+    }
+    Ok(blocks)
+}
+
+/// The directives up to the end of a block, or of the file.
+fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: usize) -> Result_<Vec<Directive>> {
+    let mut found = Vec::new();
+    while let Some(line) = lines.get(*index) {
+        *index += 1;
+        if line.closes() {
+            if opened.is_some() {
+                return Ok(found);
+            }
+            return Err(line.wrong("`}` has no `{` before it".into()));
+        }
+        if depth > MOST_NESTED {
+            return Err(line.wrong(format!("blocks are nested deeper than {MOST_NESTED}")));
+        }
+        let body = if line.opens() { Some(directives(lines, index, Some(line), depth + 1)?) } else { None };
+        let count = line.tokens.len() - usize::from(body.is_some());
+        let mut words = line.tokens.iter().take(count).map(|token: &tokens::Token| token.text.clone());
+        let name = words.next().unwrap_or_default();
+        found.push(Directive { name, arguments: words.collect(), said: said(line), body });
+    }
+    match opened {
+        Some(line) => Err(line.wrong("the block that begins here does not end".into())),
+        None => Ok(found),
+    }
+}
+
+fn said(line: &Line) -> Said {
+    let words: Vec<&str> = line.tokens.iter().filter(|token| token.text != "{").map(|token| &*token.text).collect();
+    let text = if words.is_empty() { "{".to_owned() } else { words.join(" ") };
+    Said { place: line.place(), text: text.split_whitespace().collect::<Vec<_>>().join(" ") }
+}

@@ -1,0 +1,245 @@
+//! A copy of the file for a run: one site, which passes every request on to one farm.
+
+use super::directives::{self, Rule, UNKNOWN};
+use super::parse::Directive;
+use super::site::{Proxy, options};
+use crate::Sandbox;
+use crate::draft::{ALIVE, Draft};
+use crate::template::literal;
+
+/// What every run has in place of the file's own: nothing is asked of anybody, and nothing written outside of the run's folder. HTTP/3
+/// would listen for datagrams.
+const HEAD: &str = "\
+{
+    admin off
+    auto_https off
+    storage file_system {{ folder }}/storage
+    servers {
+        protocols h1 h2";
+
+/// Makes the copy for a proxy. `tls`: whether TLS stays in front of Caddy, and behind it.
+pub(super) fn sandbox(blocks: &[Directive], proxy: &Proxy<'_>, tls: (bool, bool)) -> Sandbox {
+    let mut writer = Writer { proxy, tls, draft: Draft::default(), matchers: Vec::new() };
+    writer.draft.template(HEAD);
+    for line in options(blocks).into_iter().flat_map(Directive::body) {
+        writer.option(line);
+    }
+    writer.draft.template("    }\n}");
+    for site in blocks.iter().filter(|block| !block.name.is_empty() && !std::ptr::eq(*block, proxy.site)) {
+        writer.draft.leave(&site.said, "it is another site", false);
+    }
+    let scheme = if tls.0 { "https" } else { "http" };
+    writer.draft.template(&format!("{scheme}://:{{{{ port }}}} {{\n    bind {{{{ host }}}}"));
+    if tls.0 {
+        writer.draft.template("    tls {{ folder }}/site.pem {{ folder }}/site.pem");
+    }
+    let after = format!("{scheme}://(the address of the run)");
+    writer.draft.change(
+        &proxy.site.said,
+        Some(&after),
+        "every request is for this site, whose certificate is the run's own",
+        false,
+    );
+    for block in proxy.blocks() {
+        writer.block(block);
+    }
+    writer.proxy();
+    writer.draft.template("}");
+    writer.draft.changes.sort_by(|one, other| one.place.cmp(&other.place));
+    writer.draft.finished()
+}
+
+struct Writer<'a> {
+    proxy: &'a Proxy<'a>,
+    tls: (bool, bool),
+    draft: Draft,
+    /// The matchers that are there.
+    matchers: Vec<&'a str>,
+}
+
+impl<'a> Writer<'a> {
+    fn option(&mut self, line: &'a Directive) {
+        match directives::option(&line.name) {
+            // Of one server's options, the others are left alone.
+            Rule::Inside => line.body().iter().for_each(|inner| self.option(inner)),
+            Rule::Keep => self.keep(line, "        "),
+            Rule::KeepWithServersTls => {}
+            Rule::Leave(why) => self.leave(line, why, false),
+            Rule::LeaveMatters(why) => self.leave(line, why, true),
+        }
+    }
+
+    /// The lines of the site, or of a block in it that the proxy stands in.
+    fn block(&mut self, block: &'a Directive) {
+        for line in block.body() {
+            if line.name.starts_with('@') {
+                self.matcher(line);
+                continue;
+            }
+            let is_way = self.proxy.within.iter().any(|within| std::ptr::eq(*within, line));
+            if is_way {
+                self.draft.change(&line.said, Some("(its lines)"), "every request is for these servers", false);
+                continue;
+            }
+            if std::ptr::eq(line, self.proxy.directive) {
+                continue;
+            }
+            match directives::directive(&line.name) {
+                Rule::Keep if !self.has_matcher(line) => self.leave(line, "its matcher is not there", true),
+                Rule::Keep => self.keep(line, "    "),
+                Rule::Leave(why) => self.leave(line, why, false),
+                Rule::LeaveMatters(why) => self.leave(line, why, true),
+                Rule::Inside | Rule::KeepWithServersTls => {}
+            }
+        }
+    }
+
+    /// A matcher of which every part is known.
+    fn matcher(&mut self, line: &'a Directive) {
+        let is_safe = |kind: &str| directives::is_safe_matcher(kind);
+        let is_known = line.arguments.first().is_none_or(|kind| is_safe(kind))
+            && line.body().iter().all(|inner| is_safe(&inner.name));
+        let is_used = self
+            .proxy
+            .blocks()
+            .flat_map(Directive::body)
+            .any(|other| other.matcher() == Some(&line.name) && directives::directive(&other.name) == Rule::Keep);
+        if is_known && is_used {
+            self.matchers.push(&line.name);
+            self.keep(line, "    ");
+        } else {
+            self.leave(line, "nothing of the run needs it", false);
+        }
+    }
+
+    fn has_matcher(&self, line: &Directive) -> bool {
+        line.matcher().is_none_or(|matcher| !matcher.starts_with('@') || self.matchers.contains(&matcher))
+    }
+
+    /// The proxy, with the run's servers.
+    fn proxy(&mut self) {
+        let directive = self.proxy.directive;
+        self.draft.template("    reverse_proxy {% for server in servers %}{{ server.address }} {% endfor %} {");
+        self.draft.change(
+            &directive.said,
+            Some("reverse_proxy (the servers of the run)"),
+            "servers are Stickler's",
+            false,
+        );
+        let mut has_transport = false;
+        for line in directive.body() {
+            if line.name == "transport" {
+                has_transport = true;
+                self.transport(line);
+                continue;
+            }
+            match directives::proxy(&line.name) {
+                Rule::Keep if line.name == "health_status" => {
+                    self.draft.change(&line.said, Some("health_status 4xx"), ALIVE, false)
+                }
+                Rule::Keep => self.keep(line, "        "),
+                Rule::Leave(why) => self.leave(line, why, false),
+                Rule::LeaveMatters(why) => self.leave(line, why, !line.name.starts_with('@')),
+                Rule::Inside | Rule::KeepWithServersTls => {}
+            }
+        }
+        if ["health_uri", "health_path"].iter().any(|name| directive.inner(name).is_some()) {
+            // The one class that can be named is that of 401.
+            self.draft.template("        health_status 4xx");
+        }
+        if !has_transport && self.tls.1 {
+            self.draft
+                .template("        transport http {\n            tls\n            tls_insecure_skip_verify\n        }");
+        }
+        self.draft.template("    }");
+    }
+
+    fn transport(&mut self, line: &'a Directive) {
+        let name = line.argument(0);
+        if !matches!(name, "http" | "http_ntlm") {
+            return self.leave(line, UNKNOWN, true);
+        }
+        self.draft.template(&format!("        transport {name} {{"));
+        if self.tls.1 {
+            self.draft.template("            tls\n            tls_insecure_skip_verify");
+        }
+        for inner in line.body() {
+            match directives::transport(&inner.name) {
+                Rule::Keep => self.keep(inner, "            "),
+                Rule::KeepWithServersTls if self.tls.1 => self.keep(inner, "            "),
+                Rule::KeepWithServersTls | Rule::Inside => self.leave(inner, "the run has no TLS here", false),
+                Rule::Leave(why) => self.leave(inner, why, false),
+                Rule::LeaveMatters(why) => self.leave(inner, why, true),
+            }
+        }
+        self.draft.template("        }");
+    }
+
+    /// Writes a line with its block.
+    fn keep(&mut self, line: &'a Directive, indent: &str) {
+        let mut text = String::new();
+        if written(line, indent, &mut text) {
+            self.draft.template(text.trim_end_matches('\n'));
+        } else {
+            self.leave(line, "a word of it has several lines, or a variable", true);
+        }
+    }
+
+    /// Leaves a line out, and each line of its block, since each of them may say something else.
+    fn leave(&mut self, line: &'a Directive, why: &str, matters: bool) {
+        self.draft.leave(&line.said, why, matters);
+        for inner in line.body() {
+            let contacts =
+                matches!(&*inner.name, "ask" | "issuer" | "dynamic" | "resolvers" | "ca" | "dns" | "on_demand")
+                    || inner.name == "output" && inner.argument(0) == "net";
+            self.leave(inner, if contacts { directives::CONTACTS } else { why }, false);
+        }
+    }
+}
+
+/// Writes a line with its block as a template; `false` where that cannot be done safely.
+fn written(line: &Directive, indent: &str, text: &mut String) -> bool {
+    text.push_str(indent);
+    for (index, word) in std::iter::once(&line.name).chain(&line.arguments).enumerate() {
+        let Some(word) = quoted(word) else { return false };
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(&literal(&word));
+    }
+    if let Some(body) = &line.body {
+        text.push_str(" {\n");
+        let deeper = format!("{indent}    ");
+        if !body.iter().all(|inner| written(inner, &deeper, text)) {
+            return false;
+        }
+        text.push_str(indent);
+        text.push('}');
+    }
+    text.push('\n');
+    true
+}
+
+/// A word as it is written; `None` for what has an end of a line, or would become something else when Caddy reads it.
+fn quoted(word: &str) -> Option<String> {
+    if word.contains(['\n', '\r']) || word.contains("{$") {
+        return None;
+    }
+    let is_plain = !word.is_empty()
+        && !word.starts_with(['#', '"', '`', '<'])
+        && !word.contains(char::is_whitespace)
+        && !word.ends_with('\\')
+        && !matches!(word, "{" | "}")
+        && word != "import";
+    if is_plain {
+        return Some(word.to_owned());
+    }
+    // Only a quote is escaped in quotes, and before one a backslash would escape it.
+    if !word.contains('`') {
+        Some(format!("`{word}`"))
+    } else if !word.contains('\\') {
+        Some(format!("\"{}\"", word.replace('"', "\\\"")))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,136 @@
+//! What is being made of a configuration while its lines are read: a site, and the copy for a run.
+
+use crate::template::literal;
+use crate::{Change, Fact, Place, Sandbox, Site, Unread};
+
+/// Why a check counts 401 as alive where the file does not.
+pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not logged on is not in the file; the run's servers answer 401, \
+                                which counts as alive there";
+
+/// Why persistence by a cookie is not all that there is to know.
+pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+
+/// Something that stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) place: Place,
+    /// The words, with one space between them.
+    pub(crate) text: String,
+}
+
+impl Site {
+    /// Returns a site of which nothing is known yet.
+    pub(crate) fn new(name: String, base: &'static str) -> Self {
+        Self {
+            name,
+            base,
+            config: String::new(),
+            without: Vec::new(),
+            facts: Vec::new(),
+            reasons: Vec::new(),
+            unread: Vec::new(),
+            servers: 0,
+            tls: (false, false),
+            http2: false,
+        }
+    }
+
+    /// Adds a value, written in TOML.
+    pub(crate) fn fact(&mut self, said: &Said, key: &'static str, toml: impl Into<String>) {
+        let (place, says) = (said.place.clone(), said.text.clone());
+        self.facts.push(Fact { key, toml: toml.into(), place, says });
+    }
+
+    /// Adds what may matter, and could not be read; once.
+    pub(crate) fn cannot_read(&mut self, said: &Said, why: &str) {
+        let unread = Unread { place: said.place.clone(), says: said.text.clone(), why: why.to_owned() };
+        if !self.unread.contains(&unread) {
+            self.unread.push(unread);
+        }
+    }
+
+    /// Adds which answers to a check count as alive: these, each the first and the last of a range, and 401, which Stickler's servers
+    /// answer to whoever has not logged on.
+    pub(crate) fn alive(&mut self, said: &Said, statuses: &[(u16, u16)]) {
+        let range =
+            |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("\"{first}-{last}\"") };
+        let mut all: Vec<String> = statuses.iter().map(range).collect();
+        if !statuses.iter().any(|(first, last)| (*first..=*last).contains(&401)) {
+            all.push("401".into());
+            self.cannot_read(said, ALIVE);
+        }
+        self.fact(said, "check.statuses", format!("[{}]", all.join(", ")));
+    }
+
+    /// Adds what decides which mechanism it is.
+    pub(crate) fn reason(&mut self, said: &Said, is: &str) {
+        self.add_config(&said.text);
+        self.reasons.push((Some(said.place.clone()), format!("{}: {is}", said.text)));
+    }
+
+    /// Adds a default that decides which mechanism it is. What stands in brackets says that something is absent.
+    pub(crate) fn default_reason(&mut self, default: &str, is: &str) {
+        if !default.starts_with('(') {
+            self.add_config(default);
+        }
+        self.reasons.push((None, format!("{default} (the default): {is}")));
+    }
+
+    fn add_config(&mut self, text: &str) {
+        let separator = if self.config.is_empty() { "" } else { "; " };
+        self.config.push_str(separator);
+        self.config.push_str(text);
+    }
+
+    /// Makes sure that there is a line of configuration that an operator would know it by.
+    pub(crate) fn finished(mut self) -> Self {
+        if self.config.is_empty() {
+            self.config.clone_from(&self.name);
+        }
+        self
+    }
+}
+
+/// The copy for a run, as far as it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) template: String,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Draft {
+    /// Adds a line of text.
+    pub(crate) fn text(&mut self, line: &str) {
+        self.template(&literal(line));
+    }
+
+    /// Adds lines of a template.
+    pub(crate) fn template(&mut self, lines: &str) {
+        self.template.push_str(lines);
+        self.template.push('\n');
+    }
+
+    /// Notes that something is left out.
+    pub(crate) fn leave(&mut self, said: &Said, why: &str, matters: bool) {
+        self.change(said, None, why, matters);
+    }
+
+    /// Notes that there is something else in a place of something.
+    pub(crate) fn change(&mut self, said: &Said, after: Option<&str>, why: &str, matters: bool) {
+        let change = Change {
+            place: said.place.clone(),
+            before: said.text.clone(),
+            after: after.map(str::to_owned),
+            why: why.to_owned(),
+            matters,
+        };
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    /// Returns the copy.
+    pub(crate) fn finished(self) -> Sandbox {
+        Sandbox { template: self.template, changes: self.changes }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which filter of which listener leads to which cluster.
+
+use super::yaml::Node;
+
+/// A filter that takes requests or connections, and a cluster that it passes them on to.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    pub(super) listener: &'a Node,
+    pub(super) chain: &'a Node,
+    /// `typed_config` of the filter.
+    pub(super) filter: &'a Node,
+    pub(super) kind: Kind,
+    /// The route's virtual host, and the route itself with its match.
+    pub(super) route: Option<(&'a Node, &'a Node)>,
+    pub(super) cluster: &'a Node,
+}
+
+/// What a filter passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Requests: `http_connection_manager`.
+    Http,
+    /// Connections: `tcp_proxy`.
+    Tcp,
+}
+
+/// Finds the ways, in the order in which they stand: the first to each cluster.
+pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
+    let mut ways: Vec<Way<'_>> = Vec::new();
+    let listeners = root.path(&["static_resources", "listeners"]).map_or(&[][..], |(_, listeners)| listeners.items());
+    for listener in listeners {
+        let chains = listener.get("filter_chains").map_or(&[][..], Node::items);
+        for chain in chains.iter().chain(listener.get("default_filter_chain")) {
+            for filter in chain.get("filters").map_or(&[][..], Node::items) {
+                let Some(config) = filter.get("typed_config") else { continue };
+                add(root, listener, chain, config, &mut ways);
+            }
+        }
+    }
+    ways
+}
+
+fn add<'a>(root: &'a Node, listener: &'a Node, chain: &'a Node, filter: &'a Node, ways: &mut Vec<Way<'a>>) {
+    let kind = filter.get("@type").map_or("", Node::text);
+    let mut found: Vec<(Option<(&Node, &Node)>, &str, Kind)> = Vec::new();
+    if kind.ends_with(".HttpConnectionManager") {
+        let hosts = filter.path(&["route_config", "virtual_hosts"]).map_or(&[][..], |(_, hosts)| hosts.items());
+        for host in hosts {
+            for route in host.get("routes").map_or(&[][..], Node::items) {
+                let Some(action) = route.get("route") else { continue };
+                found.extend(clusters(action).into_iter().map(|cluster| (Some((host, route)), cluster, Kind::Http)));
+            }
+        }
+    } else if kind.ends_with(".TcpProxy") {
+        found.extend(clusters(filter).into_iter().map(|cluster| (None, cluster, Kind::Tcp)));
+    }
+    for (route, name, kind) in found {
+        let all = root.path(&["static_resources", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
+        let cluster = all.iter().find(|cluster| cluster.get("name").map_or("", Node::text) == name);
+        let Some(cluster) = cluster else { continue };
+        if !ways.iter().any(|way| std::ptr::eq(way.cluster, cluster)) {
+            ways.push(Way { listener, chain, filter, kind, route, cluster });
+        }
+    }
+}
+
+/// The clusters that an action names.
+fn clusters(action: &Node) -> Vec<&str> {
+    let own = action.get("cluster").map(Node::text);
+    let weighted = action.path(&["weighted_clusters", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
+    own.into_iter().chain(weighted.iter().filter_map(|cluster| cluster.get("name")).map(Node::text)).collect()
+}
+
+impl<'a> Way<'a> {
+    /// What the site is called.
+    pub(super) fn name(&self) -> String {
+        let cluster = self.cluster.get("name").map_or("", Node::text);
+        let listener = self.listener.get("name").map_or("", Node::text);
+        let behind = if listener.is_empty() { String::new() } else { format!(", behind listener {listener}") };
+        format!("cluster {cluster}{behind}")
+    }
+
+    /// What the route does.
+    pub(super) fn action(&self) -> Option<&'a Node> {
+        self.route.and_then(|(_, route)| route.get("route"))
+    }
+
+    /// The endpoints, each with its group.
+    pub(super) fn endpoints(&self) -> Vec<(&'a Node, &'a Node)> {
+        let groups = self.cluster.path(&["load_assignment", "endpoints"]).map_or(&[][..], |(_, groups)| groups.items());
+        let endpoints = |group: &'a Node| group.get("lb_endpoints").map_or(&[][..], Node::items).iter();
+        groups.iter().flat_map(|group| endpoints(group).map(move |endpoint| (group, endpoint))).collect()
+    }
+
+    /// The options of HTTP towards the servers.
+    pub(super) fn http(&self) -> Option<&'a Node> {
+        let options = self.cluster.get("typed_extension_protocol_options")?;
+        let is_it = |key: &Node| key.text() == "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        options.fields().iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
+    }
+
+    /// The context of TLS of a chain or a cluster; empty where its transport is another one.
+    pub(super) fn tls(of: &'a Node) -> Option<&'a Node> {
+        let config = of.path(&["transport_socket", "typed_config"])?.1;
+        config.get("@type").map_or("", Node::text).ends_with("TlsContext").then_some(config)
+    }
+
+    /// Which fields decide what the hash is of.
+    pub(super) fn hash_policies(&self) -> &'a [Node] {
+        let holder = if self.kind == Kind::Tcp { Some(self.filter) } else { self.action() };
+        holder.and_then(|holder| holder.get("hash_policy")).map_or(&[], Node::items)
+    }
+}

@@ -1,0 +1,296 @@
+//! YAML with places.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use stickler_runner::Diagnostic;
+
+use crate::draft::Said;
+use crate::{Files, Place};
+
+/// How deep nodes may be within each other, and how many there may be with aliases in full.
+const MOST_DEPTH: usize = 100;
+const MOST_NODES: usize = 200_000;
+
+/// A file.
+#[derive(Debug)]
+pub(super) struct Yaml {
+    pub(super) path: Arc<str>,
+    pub(super) text: String,
+    pub(super) root: Node,
+    /// Its lines, without their ends.
+    lines: Vec<String>,
+}
+
+/// A value, and where it begins.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// From 1.
+    pub(super) line: usize,
+    /// In characters, from 0.
+    pub(super) column: usize,
+    /// Whether it is in brackets, as in JSON.
+    pub(super) is_flow: bool,
+    pub(super) value: Value,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Scalar {
+        text: String,
+        /// Without quotes.
+        is_plain: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The text of a scalar; empty of what is none.
+    pub(super) fn text(&self) -> &str {
+        match &self.value {
+            Value::Scalar { text, .. } => text,
+            Value::List(_) | Value::Map(_) => "",
+        }
+    }
+
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Scalar { .. } | Value::Map(_) => &[],
+        }
+    }
+
+    pub(super) fn fields(&self) -> &[(Self, Self)] {
+        match &self.value {
+            Value::Map(fields) => fields,
+            Value::Scalar { .. } | Value::List(_) => &[],
+        }
+    }
+
+    /// The key and the value of a field. Envoy takes names as `max_requests` and as `maxRequests`.
+    pub(super) fn field(&self, name: &str) -> Option<(&Self, &Self)> {
+        self.fields().iter().find(|(key, _)| snake(key.text()) == name).map(|(key, value)| (key, value))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        self.field(name).map(|(_, value)| value)
+    }
+
+    /// The key and the value of a field of fields.
+    pub(super) fn path(&self, names: &[&str]) -> Option<(&Self, &Self)> {
+        let (last, outer) = names.split_last()?;
+        outer.iter().try_fold(self, |node, name| node.get(name))?.field(last)
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        self.text() == "true"
+    }
+}
+
+/// `max_requests` of `maxRequests`.
+pub(super) fn snake(name: &str) -> String {
+    let mut result = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !name.contains(['.', '_']) {
+            result.push('_');
+        }
+        result.push(if name.contains('.') { c } else { c.to_ascii_lowercase() });
+    }
+    result
+}
+
+impl Yaml {
+    /// What stands where a node begins.
+    pub(super) fn said(&self, node: &Node) -> Said {
+        let line = self.lines.get(node.line - 1).map_or("", String::as_str);
+        let text = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        Said { place: Place { file: Arc::clone(&self.path), line: node.line }, text }
+    }
+}
+
+/// Reads a file of one document.
+///
+/// # Errors
+/// It cannot be read, is no YAML, or is too large with its aliases in full.
+pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnostic>> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
+    let mut builder = Builder {
+        name: &name,
+        text: &text,
+        lines: &lines,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        root: None,
+    };
+    for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
+        let (event, span) = event.map_err(|error| builder.wrong(error.marker().line(), error.info().to_owned()))?;
+        builder.event(event, span)?;
+    }
+    let root = builder.root.take().ok_or_else(|| builder.wrong(1, "there is nothing in it".into()))?;
+    Ok(Yaml { path: name.as_str().into(), root, lines, text })
+}
+
+struct Builder<'a> {
+    name: &'a str,
+    text: &'a str,
+    lines: &'a [String],
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Node>,
+    nodes: usize,
+    root: Option<Node>,
+}
+
+/// A list or a map that has not ended.
+struct Open {
+    node: Node,
+    anchor: usize,
+    /// Of a map: the key whose value is to come.
+    key: Option<Node>,
+}
+
+impl Builder<'_> {
+    fn wrong(&self, line: usize, message: String) -> Box<Diagnostic> {
+        let begin: usize = self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let length = self.text[begin..].lines().next().unwrap_or_default().len();
+        Box::new(Diagnostic::new(self.name, self.text, begin..begin + length, message, None))
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
+        let line = span.start.line().max(1);
+        let node = |value: Value, is_flow: bool| Node { line, column: span.start.col(), is_flow, value };
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let is_plain = matches!(style, ScalarStyle::Plain);
+                self.put(node(Value::Scalar { text: text.into_owned(), is_plain }, false), anchor, line)?;
+            }
+            Event::Alias(anchor) => {
+                let Some(known) = self.anchors.get(&anchor).cloned() else {
+                    return Err(self.wrong(line, "this alias is of nothing that is whole".into()));
+                };
+                self.nodes += count(&known);
+                // What it says stands where it is used.
+                self.put(Node { line, column: span.start.col(), ..known }, 0, line)?;
+            }
+            Event::SequenceStart(anchor, _) => {
+                let is_flow = self.begins_with(&span, '[');
+                self.open(node(Value::List(Vec::new()), is_flow), anchor, line)?;
+            }
+            Event::MappingStart(anchor, _) => {
+                let is_flow = self.begins_with(&span, '{');
+                self.open(node(Value::Map(Vec::new()), is_flow), anchor, line)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Open { node, anchor, .. }) = self.open.pop() {
+                    self.put(node, anchor, line)?;
+                }
+            }
+            Event::DocumentStart(_) if self.root.is_some() => {
+                return Err(self.wrong(line, "Envoy takes one document".into()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begins_with(&self, span: &Span, bracket: char) -> bool {
+        let line = self.lines.get(span.start.line().saturating_sub(1));
+        line.and_then(|line| line.chars().nth(span.start.col())) == Some(bracket)
+    }
+
+    fn open(&mut self, node: Node, anchor: usize, line: usize) -> Result<(), Box<Diagnostic>> {
+        if self.open.len() >= MOST_DEPTH {
+            return Err(self.wrong(line, format!("it is nested deeper than {MOST_DEPTH}")));
+        }
+        self.open.push(Open { node, anchor, key: None });
+        Ok(())
+    }
+
+    fn put(&mut self, node: Node, anchor: usize, line: usize) -> Result<(), Box<Diagnostic>> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            return Err(self.wrong(line, format!("there are more than {MOST_NODES} values")));
+        }
+        if anchor > 0 {
+            self.nodes += count(&node);
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open { node: Node { value: Value::List(items), .. }, .. }) => items.push(node),
+            Some(Open { node: Node { value: Value::Map(fields), .. }, key, .. }) => match key.take() {
+                None => *key = Some(node),
+                Some(name) => fields.push((name, node)),
+            },
+            Some(Open { node: Node { value: Value::Scalar { .. }, .. }, .. }) => {}
+        }
+        Ok(())
+    }
+}
+
+fn count(node: &Node) -> usize {
+    let items: usize = node.items().iter().map(count).sum();
+    let fields: usize = node.fields().iter().map(|(_, value)| 1 + count(value)).sum();
+    1 + items + fields
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct One(&'static str);
+
+    impl Files for One {
+        fn read(&self, _: &Path) -> io::Result<String> {
+            Ok(self.0.to_owned())
+        }
+
+        fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+            Ok(vec![pattern.to_owned()])
+        }
+
+        fn is_there(&self, _: &Path) -> bool {
+            false
+        }
+
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn read_text(text: &'static str) -> Result<Yaml, Box<Diagnostic>> {
+        read(Path::new("envoy.yaml"), &One(text))
+    }
+
+    #[test]
+    fn values_have_their_places_and_aliases_those_of_their_use() {
+        let yaml = read_text("\u{feff}a: &x { bC: 1s }\r\nd:\r\n- e: \"true\"\r\n- *x\r\n").unwrap();
+        let (key, value) = yaml.root.path(&["a", "b_c"]).unwrap();
+        assert_eq!((key.line, value.text()), (1, "1s"));
+        let items = yaml.root.get("d").unwrap().items();
+        assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [3, 4]);
+        assert!(yaml.root.get("a").unwrap().is_flow && !items[0].is_flow);
+        assert_eq!(yaml.said(&items[0]).text, "- e: \"true\"");
+    }
+
+    #[test]
+    fn what_is_no_yaml_or_grows_without_end_has_its_place() {
+        let error = read_text("a: b\nc: [\n").err().unwrap();
+        assert!(error.line >= 2, "{error}");
+        let laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+                      d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
+        let error = read_text(laughs).err().unwrap();
+        assert!(error.message.contains("values"), "{error}");
+        assert!(read_text("").is_err());
+    }
+}

@@ -1,0 +1,655 @@
+//! What a site's lines say, as values of a profile.
+//!
+//! The numbers of sections are those of HAProxy's configuration manual.
+
+use super::parse::{File, Line, Section};
+use super::site::{Pair, is_server};
+use crate::value::{quoted, time};
+use crate::{Fact, Site, Unread};
+
+/// Fields of a message that authentication on a connection depends on.
+const SENSITIVE: [&str; 6] =
+    ["authorization", "www-authenticate", "proxy-authorization", "proxy-authenticate", "connection", "keep-alive"];
+
+const PROXY_LINE: &str = "the PROXY line makes a server's connection its client's own, which has no model here";
+
+/// Reads a site. `version` is that of the program that is to run it.
+pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
+    let mut reader = Reader { file, pair, site: empty(pair.name(file)) };
+    reader.mechanism();
+    reader.selection(version);
+    reader.servers();
+    reader.checks();
+    reader.persistence();
+    if reader.is_http() {
+        reader.connections();
+    }
+    reader.listener();
+    reader.unread();
+    reader.site
+}
+
+struct Reader<'a> {
+    file: &'a File,
+    pair: Pair,
+    site: Site,
+}
+
+fn empty(name: String) -> Site {
+    Site {
+        name,
+        base: "haproxy-safe",
+        config: String::new(),
+        without: Vec::new(),
+        facts: Vec::new(),
+        reasons: Vec::new(),
+        unread: Vec::new(),
+        servers: 0,
+        tls: (false, false),
+        http2: false,
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Which shipped profile it is like: by its mode, and by who may use a server's idle connection (4.2 `mode`, `http-reuse`, `option
+    /// httpclose`, `option http-server-close`).
+    fn mechanism(&mut self) {
+        let mode = self.file.keyword(self.pair.back, "mode");
+        if mode.is_none_or(|line| line.arguments().next() != Some("http")) {
+            self.site.base = "haproxy-tcp";
+            let is = "connections are passed on whole, so that a server's connection is its client's own";
+            return self.reason(mode, "mode tcp", is);
+        }
+        self.reason(mode, "mode http", "requests are read one by one");
+        if let Some((line, close)) = close_mode(self.file, self.pair) {
+            let (base, is) = match close {
+                Close::Both => {
+                    ("haproxy-httpclose", "both connections close after each answer, so that nobody can log on")
+                }
+                Close::Server => (
+                    "haproxy-server-close",
+                    "the server's connection closes after each answer, so that nobody can log on",
+                ),
+            };
+            self.site.base = base;
+            return self.reason(Some(line), "", is);
+        }
+        if let Some(line) = self.file.keyword(self.pair.back, "max-session-srv-conns")
+            && line.arguments().next() == Some("0")
+        {
+            self.site.base = "haproxy-server-close";
+            return self.reason(Some(line), "", "a client keeps no connection to a server, so that nobody can log on");
+        }
+        let reuse = self.file.keyword(self.pair.back, "http-reuse");
+        let (base, is) = match reuse.and_then(|line| line.arguments().next()) {
+            None | Some("safe") => {
+                ("haproxy-safe", "an idle connection to a server serves others, except their first request")
+            }
+            Some("aggressive") => {
+                ("haproxy-aggressive", "an idle connection that was reused before serves anybody's request")
+            }
+            Some("never") => ("haproxy-never", "an idle connection to a server stays its client's own"),
+            Some(_) => ("haproxy-always", "an idle connection to a server serves anybody's request"),
+        };
+        self.site.base = base;
+        self.reason(reuse, "http-reuse safe", is);
+        self.pool();
+    }
+
+    /// 5.2 `pool-max-conn`, `pool-purge-delay`: whether idle connections are kept for others at all.
+    fn pool(&mut self) {
+        let servers: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
+        let none = |line: &&Line| {
+            self.argument(line, "pool-max-conn") == Some("0")
+                || self.argument(line, "pool-purge-delay").and_then(milliseconds) == Some(0)
+        };
+        let closing: Vec<&Line> = servers.iter().copied().filter(none).collect();
+        let Some(first) = closing.first().copied() else { return };
+        if closing.len() < servers.len() {
+            return self.cannot_read(first, "servers differ in whether idle connections to them are kept");
+        }
+        if self.base_has_shared_pool() {
+            self.site.without.push("pool");
+            let default = self.file.keyword(self.pair.back, "default-server");
+            let says = first.arguments().any(|word| word.starts_with("pool-"));
+            let line = if says { first } else { default.unwrap_or(first) };
+            self.reason(
+                Some(line),
+                "",
+                "an idle connection that is nobody's closes at once, so that nobody gets another's",
+            );
+        }
+    }
+
+    /// 4.2 `balance`, `hash-type`.
+    fn selection(&mut self, version: Option<&str>) {
+        let Some(line) = self.file.keyword(self.pair.back, "balance") else {
+            if is_random_by_default(version) {
+                self.site.unread.push(Unread {
+                    place: self.file.place(&self.file.lines[self.file.sections[self.pair.back].first]),
+                    says: "(no `balance`)".into(),
+                    why: "from 3.3 on the default is `random`; the simulation takes turns".into(),
+                });
+            }
+            return self.reason(None, "balance roundrobin", "servers take turns");
+        };
+        let consistent = self.file.keyword(self.pair.back, "hash-type");
+        let consistent = consistent.is_some_and(|line| line.arguments().next() == Some("consistent"));
+        let hash = if consistent { "consistent-hash" } else { "hash" };
+        let words: Vec<&str> = line.arguments().collect();
+        let algorithm = words.first().copied().unwrap_or_default();
+        let (name, argument) = algorithm.split_once('(').unwrap_or((algorithm, ""));
+        let argument = argument.trim_end_matches(')');
+        let (known, is) = match name {
+            "roundrobin" => (vec![("select.algorithm", quoted("round-robin"))], "servers take turns"),
+            "static-rr" => (vec![("select.algorithm", quoted("weighted-round-robin"))], "servers take turns by weight"),
+            "leastconn" => (
+                vec![("select.algorithm", quoted("least-connections"))],
+                "the server with the fewest connections serves",
+            ),
+            "random" => {
+                let draws = argument.parse::<u8>().unwrap_or(2);
+                let draws = ("select.draws", draws.to_string());
+                (
+                    vec![("select.algorithm", quoted("random")), draws],
+                    "of servers drawn at random the least busy serves",
+                )
+            }
+            "source" => (
+                vec![("select.algorithm", quoted(hash)), ("select.key", quoted("source"))],
+                "a client's address decides which server serves",
+            ),
+            "uri" if !words.iter().any(|word| matches!(*word, "len" | "depth" | "path-only")) => {
+                let key = if words.contains(&"whole") { "uri-and-query" } else { "uri" };
+                (
+                    vec![("select.algorithm", quoted(hash)), ("select.key", quoted(key))],
+                    "the URI decides which server serves",
+                )
+            }
+            "hdr" => (
+                vec![
+                    ("select.algorithm", quoted(hash)),
+                    ("select.key", quoted("header")),
+                    ("select.header", quoted(argument)),
+                ],
+                "a header field decides which server serves",
+            ),
+            _ => {
+                let why = "this way of choosing a server has no model here; the simulation takes turns";
+                return self.cannot_read(line, why);
+            }
+        };
+        if known.len() > 1 || name != "roundrobin" {
+            self.site.without.push("select");
+        }
+        for (key, value) in known {
+            self.fact(line, key, value);
+        }
+        self.reason(Some(line), "", is);
+    }
+
+    /// 5.2: what is said of the servers themselves.
+    fn servers(&mut self) {
+        let lines: Vec<&Line> = self.file.body(self.pair.back).filter(|line| is_server(line)).collect();
+        let count = |line: &&Line| match line.keyword() {
+            "server-template" => template_count(line),
+            "dispatch" => 0,
+            _ => 1,
+        };
+        self.site.servers = lines.iter().map(count).sum();
+        let weights: Vec<Option<u16>> =
+            lines.iter().map(|line| self.argument(line, "weight").and_then(|weight| weight.parse().ok())).collect();
+        if let (Some(line), true) = (lines.first(), weights.iter().any(Option::is_some)) {
+            let weights: Vec<String> = weights.iter().map(|weight| weight.unwrap_or(1).to_string()).collect();
+            self.fact(line, "select.weights", format!("[{}]", weights.join(", ")));
+        }
+        let most: Vec<Option<u32>> = lines
+            .iter()
+            .map(|line| self.argument(line, "maxconn").and_then(|most| most.parse().ok()).filter(|&most| most > 0))
+            .collect();
+        if let Some((line, most)) = lines.iter().zip(&most).find_map(|(line, most)| Some((line, (*most)?))) {
+            self.fact(line, "select.max_connections", most.to_string());
+            if self.is_http() {
+                // `maxqueue` is unlimited by default.
+                self.fact(line, "queue.length", "100000".into());
+            }
+        }
+        for line in &lines {
+            for (word, why) in [
+                ("backup", "a server that serves where all others are down has no model here"),
+                ("disabled", "a server that is disabled has no model here"),
+                ("send-proxy", PROXY_LINE),
+                ("send-proxy-v2", PROXY_LINE),
+                ("usesrc", "each client's address has connections of its own, which has no model here"),
+                ("observe", "failures of live traffic count; the simulation lets checks alone decide"),
+            ] {
+                if line.arguments().skip(2).any(|argument| argument == word) {
+                    self.cannot_read(line, why);
+                }
+            }
+            if line.keyword() == "dispatch" {
+                self.cannot_read(line, "`dispatch` passes connections on without a pool");
+            }
+        }
+        if let Some((line, delay)) =
+            lines.iter().find_map(|line| Some((line, period(self.argument(line, "pool-purge-delay")?)?)))
+            && self.base_has_shared_pool()
+            && !self.site.without.contains(&"pool")
+        {
+            self.fact(line, "pool.idle", quoted(&delay));
+        }
+        let secured = |line: &&Line| self.has_argument(line, "ssl");
+        self.site.tls.1 = lines.iter().any(secured);
+        let http2 = lines.iter().find(|line| {
+            self.argument(line, "proto") == Some("h2")
+                || self.argument(line, "alpn").is_some_and(|protocols| protocols.contains("h2"))
+        });
+        if let Some(line) = http2 {
+            let how = if self.argument(line, "proto") == Some("h2") { "http2" } else { "alpn" };
+            if self.is_http() {
+                self.fact(line, "upstream_http", quoted(how));
+            }
+        }
+    }
+
+    /// 4.2 `option httpchk`, `http-check expect`; 5.2 `check`, `inter`, `rise`, `fall`.
+    fn checks(&mut self) {
+        let Some((back, line)) = self.checked() else {
+            self.site.without.push("check");
+            return self.reason(None, "(no `check`)", "the servers are not checked");
+        };
+        self.site.without.push("check");
+        let http = self.file.option(back, "httpchk");
+        let interval = self.argument(line, "inter").and_then(milliseconds).filter(|&time| time > 0).unwrap_or(2_000);
+        let timeout = self.file.timeout(back, "check").and_then(|(_, value)| milliseconds(value));
+        let timeout = timeout.filter(|&timeout| timeout > 0 && timeout <= interval).unwrap_or(interval);
+        let number = |name: &str, otherwise: &str| self.argument(line, name).unwrap_or(otherwise).to_owned();
+        let (rise, fall) = (number("rise", "2"), number("fall", "3"));
+        for (key, value) in [("check.interval", interval), ("check.timeout", timeout)] {
+            if let Some(value) = time(value) {
+                self.fact(line, key, quoted(&value));
+            }
+        }
+        self.fact(line, "check.rise", rise);
+        self.fact(line, "check.fall", fall);
+        match http {
+            None => self.fact(line, "check.probe", quoted("tcp")),
+            Some(option) => {
+                self.fact(option, "check.probe", quoted("http"));
+                let expected = self
+                    .file
+                    .setting(back, &|line| line.keyword() == "http-check" && line.arguments().next() == Some("expect"));
+                let statuses = expected.map_or(Some("[\"200-399\"]".to_owned()), statuses);
+                match (statuses, expected) {
+                    (Some(statuses), expected) => self.fact(expected.unwrap_or(option), "check.statuses", statuses),
+                    (None, Some(expected)) => {
+                        self.fact(option, "check.statuses", "[\"200-399\"]".into());
+                        self.cannot_read(
+                            expected,
+                            "this expectation has no model here; the simulation takes 2xx and 3xx",
+                        );
+                    }
+                    (None, None) => {}
+                }
+                let pages = check_pages(self.file, back);
+                let is_page = |line: &Line| pages.iter().any(|page| page.line == line.number && page.word.is_some());
+                let uri = option.arguments().skip(1).find(|word| word.starts_with('/'));
+                let uri = if is_page(option) { Some(CHECK_PAGE) } else { uri };
+                let sent = self
+                    .file
+                    .setting(back, &|line| line.keyword() == "http-check" && line.arguments().next() == Some("send"));
+                let sent = sent.and_then(|line| {
+                    let uri = line.arguments().skip_while(|word| *word != "uri").nth(1);
+                    if is_page(line) { Some(CHECK_PAGE) } else { uri }
+                });
+                if let Some(uri) = sent.or(uri) {
+                    self.fact(option, "check.uri", quoted(uri));
+                }
+            }
+        }
+    }
+
+    /// The first server that is checked, with its farm: one of the site's, or one that they track.
+    fn checked(&self) -> Option<(usize, &'a Line)> {
+        let file = self.file;
+        let own = |section: usize| file.body(section).filter(|line| is_server(line));
+        if let Some(line) = own(self.pair.back).find(|line| self.has_argument(line, "check")) {
+            return Some((self.pair.back, line));
+        }
+        let tracked = own(self.pair.back).find_map(|line| self.argument(line, "track"))?;
+        let (farm, server) = tracked.split_once('/').unwrap_or(("", tracked));
+        let is_it = |section: &Section| matches!(&*section.kind, "backend" | "listen") && section.name == farm;
+        let back = if farm.is_empty() { self.pair.back } else { file.sections.iter().position(is_it)? };
+        own(back).find(|line| line.word(1) == server).map(|line| (back, line))
+    }
+
+    /// 4.2 `cookie`, `stick on`, `stick-table`, `persist`, `source`.
+    fn persistence(&mut self) {
+        for (keyword, why) in [
+            ("persist", "a cookie of RDP's decides which server serves, which has no model here"),
+            ("source", "each client's address may have connections of its own, which has no model here"),
+        ] {
+            let line = self.file.keyword(self.pair.back, keyword);
+            if let Some(line) = line.filter(|line| keyword != "source" || line.arguments().any(|word| word == "usesrc"))
+            {
+                self.cannot_read(line, why);
+            }
+        }
+        let cookie = self.file.keyword(self.pair.back, "cookie");
+        let cookie = cookie.filter(|line| !line.is_negated() && self.is_http());
+        if let Some(line) = cookie {
+            let words: Vec<&str> = line.arguments().collect();
+            let name = words.first().copied().unwrap_or_default();
+            if !words.contains(&"insert") || words.contains(&"preserve") {
+                return self.cannot_read(line, "only a cookie that the balancer inserts has a model here");
+            }
+            self.site.without.push("persist");
+            self.fact(line, "persist.by", quoted("cookie"));
+            self.fact(line, "persist.cookie", quoted(name));
+            self.fact(line, "persist.indirect", words.contains(&"indirect").to_string());
+            if let Some(life) = words
+                .iter()
+                .position(|word| *word == "maxlife")
+                .and_then(|at| words.get(at + 1))
+                .and_then(|life| period(life))
+            {
+                self.fact(line, "persist.life", quoted(&life));
+            }
+            return self.reason(Some(line), "", "a cookie brings a client back to its server");
+        }
+        let stick = self.file.body(self.pair.back).find(|line| line.keyword() == "stick");
+        let Some(stick) = stick else { return };
+        let by_source = stick.arguments().nth(1) == Some("src");
+        let table = self.file.keyword(self.pair.back, "stick-table");
+        let (Some(table), true) = (table, by_source && stick.arguments().next() == Some("on")) else {
+            return self.cannot_read(stick, "only `stick on src` with a table of this backend has a model here");
+        };
+        let words: Vec<&str> = table.arguments().collect();
+        let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
+        // Without `expire`, entries stay until the table is full: for longer than any run.
+        let timeout = after("expire").and_then(period).unwrap_or_else(|| "24h".into());
+        self.site.without.push("persist");
+        self.fact(stick, "persist.by", quoted("source"));
+        self.fact(table, "persist.timeout", quoted(&timeout));
+        self.reason(Some(stick), "", "a table of addresses brings a client back to its server");
+    }
+
+    /// Timeouts, retries and header fields.
+    fn connections(&mut self) {
+        if let Some((line, value)) = self.file.timeout(self.pair.back, "server")
+            && let Some(time) = period(value)
+        {
+            self.fact(line, "answer", quoted(&time));
+        }
+        let idle = self
+            .file
+            .timeout(self.pair.front, "http-keep-alive")
+            .or_else(|| self.file.timeout(self.pair.front, "client"));
+        if let Some((line, value)) = idle
+            && let Some(time) = period(value)
+        {
+            self.fact(line, "client_idle", quoted(&time));
+        }
+        if let Some(line) = self.file.keyword(self.pair.back, "retries")
+            && let Some(count) = line.arguments().next().filter(|count| count.parse::<u8>().is_ok())
+        {
+            self.fact(line, "retry.retries", count.to_owned());
+        }
+        if let Some(line) = self.file.keyword(self.pair.back, "retry-on")
+            && line.arguments().any(|word| !matches!(word, "none" | "conn-failure"))
+        {
+            self.cannot_read(
+                line,
+                "requests are sent again after more than a failure to connect, which has no model here",
+            );
+        }
+        if let Some(line) = self.pair.sections().find_map(|section| self.file.option(section, "forwardfor")) {
+            self.fact(line, "forwarded_for", "true".into());
+        }
+    }
+
+    /// 5.1: TLS, and which HTTP clients may speak.
+    fn listener(&mut self) {
+        let binds: Vec<&Line> = self.file.body(self.pair.front).filter(|line| line.keyword() == "bind").collect();
+        let secured = binds.iter().find(|line| line.arguments().any(|word| word == "ssl"));
+        self.site.tls.0 = self.is_http() && secured.is_some();
+        let alpn = secured.and_then(|line| line.arguments().skip_while(|word| *word != "alpn").nth(1));
+        self.site.http2 = alpn.is_some_and(|protocols| protocols.contains("h2"));
+    }
+
+    /// Rules that change what authentication depends on, or that nobody here can read.
+    fn unread(&mut self) {
+        let mut sections: Vec<usize> = self.pair.sections().collect();
+        let mut defaults: Vec<usize> =
+            sections.iter().filter_map(|&section| self.file.sections[section].defaults).collect();
+        defaults.dedup();
+        sections.extend(defaults);
+        for section in sections {
+            for line in self.file.body_and_conditions(section) {
+                if line.is_preprocessed() {
+                    self.condition(line);
+                    continue;
+                }
+                let rule = line.arguments().next().unwrap_or_default();
+                let field = line.arguments().nth(1).unwrap_or_default().to_ascii_lowercase();
+                match line.keyword() {
+                    "http-request" | "http-response" | "http-after-response" if rule.starts_with("lua.") => {
+                        self.cannot_read(line, "a program decides what happens here");
+                    }
+                    "http-request" | "http-response" | "http-after-response" if SENSITIVE.contains(&&*field) => {
+                        if (line.keyword(), rule, &*field) == ("http-request", "del-header", "authorization")
+                            && line.words.len() == 3
+                        {
+                            self.fact(line, "scrub", quoted("Authorization"));
+                        } else {
+                            self.cannot_read(line, "it changes a field that authentication depends on");
+                        }
+                    }
+                    "http-send-name-header" | "use-server" | "force-persist" | "ignore-persist" => {
+                        self.cannot_read(line, "which server serves may depend on it");
+                    }
+                    "filter" if !matches!(rule, "compression" | "trace" | "cache") => {
+                        self.cannot_read(line, "what this filter does has no model here");
+                    }
+                    "option" if matches!(rule, "transparent" | "http_proxy" | "allbackups") && !line.is_negated() => {
+                        self.cannot_read(line, "which server serves may depend on it");
+                    }
+                    keyword if !super::directives::is_known(keyword) => {
+                        self.cannot_read(line, "this directive is not known here");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// A condition whose value is not known here, or is that of this environment.
+    fn condition(&mut self, line: &Line) {
+        if !matches!(line.word(0), ".if" | ".elif") {
+            return;
+        }
+        let of_environment = ["defined(", "$"].iter().any(|what| line.text.contains(what));
+        if self.file.lines.get(line.number).is_some_and(|next| !next.is_known) {
+            self.cannot_read(line, "whether this holds is not known here; it is taken to hold");
+        } else if of_environment {
+            self.cannot_read(line, "this depends on the environment, and was taken from this one");
+        }
+    }
+
+    fn is_http(&self) -> bool {
+        self.site.base != "haproxy-tcp"
+    }
+
+    fn base_has_shared_pool(&self) -> bool {
+        matches!(self.site.base, "haproxy-safe" | "haproxy-aggressive" | "haproxy-always")
+    }
+
+    /// The value of an argument of a server, or of `default-server` for it.
+    fn argument(&self, line: &'a Line, name: &str) -> Option<&'a str> {
+        let value = |line: &'a Line| line.arguments().skip_while(|word| *word != name).nth(1);
+        value(line).or_else(|| self.file.keyword(self.pair.back, "default-server").and_then(value))
+    }
+
+    /// Whether a server has an argument without a value.
+    fn has_argument(&self, line: &Line, name: &str) -> bool {
+        let no = format!("no-{name}");
+        if line.arguments().any(|word| word == no) {
+            return false;
+        }
+        let default = self.file.keyword(self.pair.back, "default-server");
+        [Some(line), default].into_iter().flatten().any(|line| line.arguments().any(|word| word == name))
+    }
+
+    fn fact(&mut self, line: &Line, key: &'static str, toml: String) {
+        self.site.facts.push(Fact { key, toml, place: self.file.place(line), says: line.says() });
+    }
+
+    fn cannot_read(&mut self, line: &Line, why: &str) {
+        let unread = Unread { place: self.file.place(line), says: line.says(), why: why.to_owned() };
+        if !self.site.unread.contains(&unread) {
+            self.site.unread.push(unread);
+        }
+    }
+
+    /// Notes what decides which mechanism it is; `default` is what holds without a line.
+    fn reason(&mut self, line: Option<&Line>, default: &str, is: &str) {
+        let says = line.map_or_else(|| format!("{default} (the default)"), Line::says);
+        let config = line.map_or_else(
+            || default.to_owned(),
+            |line| line.words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" "),
+        );
+        if !config.starts_with('(') {
+            let separator = if self.site.config.is_empty() { "" } else { "; " };
+            self.site.config.push_str(separator);
+            self.site.config.push_str(&config);
+        }
+        self.site.reasons.push((line.map(|line| self.file.place(line)), format!("{says}: {is}")));
+    }
+}
+
+/// A time of HAProxy's (2.5), in milliseconds; `None` for what is none.
+fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let factor = match &text[digits..] {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "us" => return Some(number / 1_000),
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// The same as a profile writes it; `None` for zero as well.
+fn period(text: &str) -> Option<String> {
+    milliseconds(text).and_then(time)
+}
+
+/// The statuses of `http-check expect`; `None` where it expects something else.
+fn statuses(line: &Line) -> Option<String> {
+    let words: Vec<&str> = line.arguments().skip(1).collect();
+    if words.contains(&"!") {
+        return None;
+    }
+    let list = words.iter().position(|word| *word == "status").and_then(|at| words.get(at + 1))?;
+    let each: Vec<String> =
+        list.split(',').map(|range| if range.contains('-') { quoted(range) } else { range.to_owned() }).collect();
+    Some(format!("[{}]", each.join(", ")))
+}
+
+/// How many servers a `server-template` makes: `3`, or `1-3`.
+fn template_count(line: &Line) -> usize {
+    let range = line.arguments().nth(1).unwrap_or_default();
+    let (low, high) = range.split_once('-').unwrap_or(("1", range));
+    let (low, high) = (low.parse::<usize>().unwrap_or(1), high.parse::<usize>().unwrap_or(1));
+    high.saturating_sub(low).saturating_add(1).min(1_000)
+}
+
+/// Whether a program of this version chooses at random where a file does not say how.
+fn is_random_by_default(version: Option<&str>) -> bool {
+    let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (3, 3)
+}
+
+/// Which connections close after each answer.
+pub(super) enum Close {
+    /// The client's and the server's.
+    Both,
+    /// The server's.
+    Server,
+}
+
+/// The line by which connections of a site close after each answer; `None` where they are kept. The options replace each other within a
+/// proxy, and of the two proxies the one that closes more wins (section 4).
+pub(super) fn close_mode(file: &File, pair: Pair) -> Option<(&Line, Close)> {
+    let modes: Vec<&Line> = pair.sections().filter_map(|section| own_close_mode(file, section)).collect();
+    let named = |name: &str| modes.iter().copied().find(|line| line.arguments().next() == Some(name));
+    let both = named("httpclose").or_else(|| named("forceclose"));
+    both.map(|line| (line, Close::Both)).or_else(|| named("http-server-close").map(|line| (line, Close::Server)))
+}
+
+/// The line that says how long a proxy keeps connections: the last of these options that is not undone.
+pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
+    let inherited = file.sections[section].defaults.and_then(|defaults| own_close_mode(file, defaults));
+    file.body(section).filter(|line| line.keyword() == "option").fold(inherited, |mode, line| {
+        let option = line.arguments().next().unwrap_or_default();
+        match option {
+            "httpclose" | "forceclose" | "http-server-close" | "http-keep-alive" | "http-tunnel" => {
+                let undoes = line.is_negated() && mode.is_some_and(|mode| mode.arguments().next() == Some(option));
+                if undoes {
+                    None
+                } else if line.is_negated() {
+                    mode
+                } else {
+                    Some(line)
+                }
+            }
+            _ => mode,
+        }
+    })
+}
+
+/// The page of Stickler's servers that checks ask for, which needs no logon.
+pub(super) const CHECK_PAGE: &str = "/public/health";
+
+/// What a line says of the page that checks ask for.
+pub(super) struct CheckPage {
+    /// The line's number.
+    pub(super) line: usize,
+    /// The index of the word that is the page; `None`: the line expects a text of it.
+    pub(super) word: Option<usize>,
+}
+
+/// The lines of a farm that name a page of the operator's for checks, or expect a text of it. None where a 401 is expected: that page
+/// asks for a logon, as all of Stickler's do. `/` is the site's own page.
+pub(super) fn check_pages(file: &File, section: usize) -> Vec<CheckPage> {
+    let lines = |keyword: &'static str, first: &'static str| {
+        file.setting(section, &move |line| line.keyword() == keyword && line.arguments().next() == Some(first))
+    };
+    let expected = lines("http-check", "expect");
+    if expected.is_some_and(|line| line.arguments().any(|word| word.contains("401") || word == "!")) {
+        return Vec::new();
+    }
+    let is_page = |line: &Line, index: usize| line.word(index).starts_with('/') && line.word(index) != "/";
+    let mut pages = Vec::new();
+    if let Some(line) = file.option(section, "httpchk")
+        && let Some(word) = (2..4).find(|&index| is_page(line, index))
+    {
+        pages.push(CheckPage { line: line.number, word: Some(word) });
+    }
+    if let Some(line) = lines("http-check", "send")
+        && let Some(at) = line.words.iter().position(|word| word.text == "uri")
+        && is_page(line, at + 1)
+    {
+        pages.push(CheckPage { line: line.number, word: Some(at + 1) });
+    }
+    if let Some(line) = expected.filter(|_| !pages.is_empty())
+        && line.arguments().any(|word| matches!(word, "string" | "rstring"))
+    {
+        pages.push(CheckPage { line: line.number, word: None });
+    }
+    pages
+}

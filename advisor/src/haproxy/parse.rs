@@ -1,0 +1,269 @@
+//! The sections of a file, and what holds in a proxy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::conditions::{Conditions, Known};
+use super::words::{self, Word};
+use crate::{Files, Place};
+
+/// A file, in lines.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) path: Arc<str>,
+    pub(super) text: String,
+    /// The lines, whole.
+    pub(super) lines: Vec<Line>,
+    pub(super) sections: Vec<Section>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// As it stands, without its end.
+    pub(super) text: String,
+    pub(super) words: Vec<Word>,
+    /// From 1.
+    pub(super) number: usize,
+    /// The section that it belongs to; `None` before the first.
+    pub(super) section: Option<usize>,
+    /// Whether the conditions of the preprocessor hold for it, and whether that is known.
+    pub(super) holds: bool,
+    pub(super) is_known: bool,
+}
+
+/// A section of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    /// `backend`.
+    pub(super) kind: String,
+    /// Empty where it has none.
+    pub(super) name: String,
+    /// The line that it begins with, as an index.
+    pub(super) first: usize,
+    /// The line after its last.
+    pub(super) end: usize,
+    /// The section of defaults that it takes what it does not say from.
+    pub(super) defaults: Option<usize>,
+}
+
+/// The words that sections begin with, up to HAProxy 3.3.
+const SECTIONS: [&str; 19] = [
+    "global",
+    "defaults",
+    "frontend",
+    "backend",
+    "listen",
+    "peers",
+    "resolvers",
+    "mailers",
+    "program",
+    "userlist",
+    "cache",
+    "ring",
+    "log-forward",
+    "http-errors",
+    "fcgi-app",
+    "crt-store",
+    "traces",
+    "log-profile",
+    "acme",
+];
+
+/// What the preprocessor reads (the manual's section 2.4).
+const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
+
+impl Line {
+    /// What it says, with one space between words.
+    pub(super) fn says(&self) -> String {
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The first word; `no` and `default` in front of it are left out.
+    pub(super) fn keyword(&self) -> &str {
+        self.word(usize::from(self.is_negated()))
+    }
+
+    /// The word at an index; empty beyond the last.
+    pub(super) fn word(&self, index: usize) -> &str {
+        self.words.get(index).map_or("", |word| &word.text)
+    }
+
+    /// The words after the keyword.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().skip(1 + usize::from(self.is_negated())).map(|word| &*word.text)
+    }
+
+    /// Whether it begins with `no` or `default`.
+    pub(super) fn is_negated(&self) -> bool {
+        matches!(self.word(0), "no" | "default") && self.words.len() > 1
+    }
+
+    /// Whether the preprocessor reads it.
+    pub(super) fn is_preprocessed(&self) -> bool {
+        PREPROCESSOR.contains(&self.word(0))
+    }
+}
+
+impl Section {
+    /// Whether it takes connections, or has servers.
+    pub(super) fn is_proxy(&self) -> bool {
+        matches!(&*self.kind, "frontend" | "backend" | "listen")
+    }
+
+    /// What it is called: `backend iis`.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name).trim_end().to_owned()
+    }
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A quote that does not end; a proxy without a name; defaults that are not there.
+    pub(super) fn parse(
+        path: &str,
+        text: String,
+        files: &dyn Files,
+        version: Option<&str>,
+    ) -> Result<Self, Box<Diagnostic>> {
+        let mut lines = Vec::new();
+        let mut conditions = Conditions::default();
+        // What the file itself makes of the environment.
+        let mut variables: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut sections: Vec<Section> = Vec::new();
+        let mut last_defaults = None;
+        let mut begin = 0;
+        for (index, line) in text.split('\n').enumerate() {
+            let at = begin;
+            begin += line.len() + 1;
+            let wrong = |start: usize, end: usize, message: String| {
+                Box::new(Diagnostic::new(path, &text, at + start..at + end, message, None))
+            };
+            let mut words = words::split(line)
+                .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
+            if let Some(at) = line.trim_end_matches('\r').find(|c: char| c.is_ascii_control() && c != '\t') {
+                return Err(wrong(at, at + 1, "a control character has no place in a configuration".into()));
+            }
+            let variable = |name: &str| variables.get(name).cloned().unwrap_or_else(|| files.variable(name));
+            for word in &mut words {
+                word.expand(line, &variable);
+            }
+            conditions.read(&words, &Known { variable: &variable, version });
+            let (holds, is_known) = conditions.hold();
+            if holds {
+                set_variables(&words, &mut variables, files);
+            }
+            let begins = words.first().filter(|word| holds && SECTIONS.contains(&&*word.text));
+            if let Some(kind) = begins {
+                let mut section = Section::begin(kind, &words, index);
+                if let Some(c) = section.name.chars().find(|c| !is_name(*c)) {
+                    let message = format!("a name cannot have {c:?}: it has letters, digits, `-`, `_`, `.` and `:`");
+                    return Err(wrong(kind.start, kind.end, message));
+                }
+                if section.is_proxy() && section.name.is_empty() {
+                    return Err(wrong(kind.start, kind.end, format!("a {} needs a name", kind.text)));
+                }
+                section.defaults = last_defaults.filter(|_| section.is_proxy());
+                if let Some(position) = words.iter().position(|word| word.text == "from") {
+                    let name = words.get(position + 1).map_or("", |word| &word.text);
+                    let is_it = |section: &Section| section.kind == "defaults" && section.name == name;
+                    let found = sections.iter().rposition(is_it);
+                    let from = &words[position];
+                    section.defaults = Some(found.ok_or_else(|| {
+                        wrong(from.start, from.end, format!("there are no defaults called `{name}` above"))
+                    })?);
+                }
+                if section.kind == "defaults" {
+                    last_defaults = Some(sections.len());
+                }
+                if let Some(last) = sections.last_mut() {
+                    last.end = index;
+                }
+                sections.push(section);
+            }
+            let section = sections.len().checked_sub(1);
+            let text = line.trim_end_matches('\r').to_owned();
+            lines.push(Line { text, words, number: index + 1, section, holds, is_known });
+        }
+        if let Some(last) = sections.last_mut() {
+            last.end = lines.len();
+        }
+        Ok(Self { path: path.into(), text, lines, sections })
+    }
+
+    /// Where a line stands.
+    pub(super) fn place(&self, line: &Line) -> Place {
+        Place { file: Arc::clone(&self.path), line: line.number }
+    }
+
+    /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.
+    pub(super) fn body(&self, section: usize) -> impl DoubleEndedIterator<Item = &Line> {
+        let Section { first, end, .. } = self.sections[section];
+        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty() && line.holds && !line.is_preprocessed())
+    }
+
+    /// The same with all lines of the preprocessor.
+    pub(super) fn body_and_conditions(&self, section: usize) -> impl Iterator<Item = &Line> {
+        let Section { first, end, .. } = self.sections[section];
+        self.lines[first + 1..end]
+            .iter()
+            .filter(|line| !line.words.is_empty() && (line.holds || line.is_preprocessed()))
+    }
+
+    /// The line that sets a keyword in a proxy: the last of its own, else the last of its defaults.
+    pub(super) fn setting(&self, section: usize, is_it: &dyn Fn(&Line) -> bool) -> Option<&Line> {
+        self.body(section)
+            .rev()
+            .find(|line| is_it(line))
+            .or_else(|| self.setting(self.sections[section].defaults?, is_it))
+    }
+
+    /// The line that sets a keyword by its name.
+    pub(super) fn keyword(&self, section: usize, keyword: &str) -> Option<&Line> {
+        self.setting(section, &|line| line.keyword() == keyword)
+    }
+
+    /// The line that turns an option on in a proxy; `None` where it is off, or unset.
+    pub(super) fn option(&self, section: usize, option: &str) -> Option<&Line> {
+        let line =
+            self.setting(section, &|line| line.keyword() == "option" && line.arguments().next() == Some(option))?;
+        (!line.is_negated()).then_some(line)
+    }
+
+    /// The value of a timeout.
+    pub(super) fn timeout(&self, section: usize, name: &str) -> Option<(&Line, &str)> {
+        let line =
+            self.setting(section, &|line| line.keyword() == "timeout" && line.arguments().next() == Some(name))?;
+        Some((line, line.arguments().nth(1)?))
+    }
+}
+
+/// Whether names of proxies and servers may have a character (`invalid_char` in src/tools.c).
+pub(super) fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.:".contains(c)
+}
+
+/// Notes what a line makes of the environment (3.1 `setenv`, `presetenv`, `unsetenv`, `resetenv`).
+fn set_variables(words: &[Word], variables: &mut BTreeMap<String, Option<String>>, files: &dyn Files) {
+    let text = |index: usize| words.get(index).map(|word| word.text.clone());
+    let (Some(keyword), Some(name)) = (text(0), text(1)) else { return };
+    let is_set = variables.get(&name).map_or_else(|| files.variable(&name).is_some(), Option::is_some);
+    match (&*keyword, text(2)) {
+        ("setenv", Some(value)) => drop(variables.insert(name, Some(value))),
+        ("presetenv", Some(value)) if !is_set => drop(variables.insert(name, Some(value))),
+        ("unsetenv", _) => words[1..].iter().for_each(|word| drop(variables.insert(word.text.clone(), None))),
+        _ => {}
+    }
+}
+
+impl Section {
+    fn begin(kind: &Word, words: &[Word], index: usize) -> Self {
+        let named = words.get(1).filter(|word| word.text != "from");
+        let name = named.map_or_else(String::new, |word| word.text.clone());
+        Self { kind: kind.text.clone(), name, first: index, end: index + 1, defaults: None }
+    }
+}

@@ -1,0 +1,92 @@
+//! What to change where users are mixed up, or cannot log on.
+//!
+//! A server's connection that stays its client's own (`http-reuse never`) keeps NTLM working, since it lives as long as the client's
+//! connection does: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
+
+use super::facts::own_close_mode;
+use super::parse::File;
+use super::site::Pair;
+use crate::Remedy;
+
+/// The remedies for a site, the best first.
+pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
+    let mode = file.keyword(pair.back, "mode").and_then(|line| line.arguments().next());
+    if mode != Some("http") {
+        return Vec::new();
+    }
+    let mut edit = Edit { lines: file.lines.iter().map(|line| vec![line.text.clone()]).collect() };
+    let mut done = Vec::new();
+    for section in pair.sections() {
+        edit.keep_alive(file, section, &mut done);
+    }
+    edit.reuse_never(file, pair.back, &mut done);
+    let mut remedies = Vec::new();
+    if !done.is_empty() {
+        let after = edit.text(&file.text);
+        let title = done.join(", and ");
+        let (before, path) = (file.text.clone(), file.path.to_string());
+        remedies.push(Remedy::Edit { title, file: path, before, after });
+    }
+    let choice = format!(
+        "`mode tcp` for {}: connections are passed on whole, so that nobody's is shared; nothing that reads requests works there then",
+        pair.name(file)
+    );
+    remedies.push(Remedy::Choice(choice));
+    remedies
+}
+
+/// The lines of a file, each with what stands in its place.
+struct Edit {
+    lines: Vec<Vec<String>>,
+}
+
+impl Edit {
+    /// Keeps connections that a proxy closes after each answer.
+    fn keep_alive(&mut self, file: &File, section: usize, done: &mut Vec<String>) {
+        let Some(line) = own_close_mode(file, section) else { return };
+        let option = line.arguments().next().unwrap_or_default();
+        if matches!(option, "http-keep-alive" | "http-tunnel") {
+            return;
+        }
+        if line.section == Some(section) {
+            let indent = indent(&line.text);
+            self.lines[line.number - 1] = vec![format!("{indent}option http-keep-alive")];
+        } else {
+            // The defaults are others' as well.
+            self.insert(file, section, "option http-keep-alive");
+        }
+        done.push(format!("`option http-keep-alive` in place of `{option}` in {}", file.sections[section].title()));
+    }
+
+    /// Keeps a server's connections their clients' own.
+    fn reuse_never(&mut self, file: &File, section: usize, done: &mut Vec<String>) {
+        let line = file.keyword(section, "http-reuse");
+        if line.is_some_and(|line| line.arguments().next() == Some("never")) {
+            return;
+        }
+        match line.filter(|line| line.section == Some(section)) {
+            Some(line) => self.lines[line.number - 1] = vec![format!("{}http-reuse never", indent(&line.text))],
+            None => self.insert(file, section, "http-reuse never"),
+        }
+        done.push(format!("`http-reuse never` in {}", file.sections[section].title()));
+    }
+
+    /// Inserts a line at the beginning of a section, with the indentation of the one after it.
+    fn insert(&mut self, file: &File, section: usize, text: &str) {
+        let first = file.sections[section].first;
+        let next = file.body(section).next().map_or("    ", |line| indent(&line.text));
+        let next = if next.is_empty() { "    " } else { next };
+        self.lines[first].push(format!("{next}{text}"));
+    }
+
+    /// The text, with the ends of lines that the file has.
+    fn text(&self, original: &str) -> String {
+        let end = if original.contains("\r\n") { "\r\n" } else { "\n" };
+        let text = self.lines.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(end);
+        text
+    }
+}
+
+fn indent(line: &str) -> &str {
+    &line[..line.len() - line.trim_start().len()]
+}

@@ -1,0 +1,356 @@
+//! A copy of the file for a run: Stickler's servers in place of the farm's, addresses of the run in place of the listeners', and nothing
+//! that is not known to be safe.
+//!
+//! Each line has one line in the copy, so that what HAProxy says of a line is about the line of the same number.
+
+use std::collections::BTreeMap;
+
+use super::directives::{self, Argument, CONTACTS, Rule, Treatment, UNKNOWN};
+use super::facts::{CHECK_PAGE, check_pages};
+use super::parse::{File, Line, is_name};
+use super::site::{Pair, is_server};
+use super::words::written;
+use crate::template::literal;
+use crate::{Change, Sandbox};
+
+/// The end of the copy: the socket by which servers are drained.
+const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin\n";
+
+/// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
+pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
+    let mut writer = Writer {
+        file,
+        pair,
+        tls,
+        template: String::new(),
+        changes: Vec::new(),
+        servers: 0,
+        sockets: 0,
+        last: BTreeMap::new(),
+        farm: None,
+        routed: false,
+    };
+    for line in &file.lines {
+        writer.line(line);
+    }
+    writer.template.push_str(OWN);
+    Sandbox { template: writer.template, changes: writer.changes }
+}
+
+struct Writer<'a> {
+    file: &'a File,
+    pair: Pair,
+    tls: (bool, bool),
+    template: String,
+    changes: Vec<Change>,
+    /// Servers of the section at hand so far.
+    servers: usize,
+    /// Unix sockets so far.
+    sockets: usize,
+    /// The line of the last server, by section.
+    last: BTreeMap<usize, usize>,
+    /// The section whose servers are counted.
+    farm: Option<usize>,
+    /// Whether a line that leads to the farm has been written.
+    routed: bool,
+}
+
+/// Words that are left out, why, and whether what is judged may depend on them.
+type Left = (String, &'static str, bool);
+
+/// What a line becomes.
+enum Become {
+    Same,
+    Template(String),
+    Nothing,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, line: &Line) {
+        // A comment says nothing to the product.
+        let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
+        match became {
+            Become::Same => self.template.push_str(&literal(&afresh(line, &|_, word| written(word)))),
+            Become::Template(text) => self.template.push_str(&text),
+            Become::Nothing => {}
+        }
+        self.template.push('\n');
+    }
+
+    fn treated(&mut self, line: &Line) -> Become {
+        // What holds is decided: nothing is left for the product to decide.
+        if line.is_preprocessed() || !line.holds {
+            return Become::Nothing;
+        }
+        let Some(section) = line.section else { return self.leave(line, UNKNOWN, true) };
+        let kind = &*self.file.sections[section].kind;
+        if let Some(why) = directives::section(kind) {
+            return self.leave(line, why, false);
+        }
+        let is_first = self.file.sections[section].first + 1 == line.number;
+        if is_first && matches!(kind, "frontend" | "listen") && self.is_bound_in_its_first_line(line) {
+            return self.replace(
+                line,
+                literal(&format!("{kind} {}", line.word(1))),
+                "its listener is the run's own",
+                false,
+            );
+        }
+        if is_first && kind == "peers" {
+            let text = literal(&afresh(line, &|_, word| written(word)));
+            return self.replace(line, text, "its peers are left out, and its tables stay", false);
+        }
+        if is_first {
+            return Become::Same;
+        }
+        if section == self.pair.front
+            && matches!(line.keyword(), "use_backend" | "default_backend")
+            && self.leads_elsewhere(line)
+        {
+            return self.route(line);
+        }
+        let rule = match kind {
+            "global" => directives::global(line.keyword()),
+            "peers" => directives::peers(line.keyword()),
+            "defaults" | "frontend" | "backend" | "listen" => {
+                directives::proxy(line.keyword(), &line.arguments().collect::<Vec<_>>())
+            }
+            kind => directives::other(kind, line.keyword()),
+        };
+        match rule {
+            Rule::Leave(why) => self.leave(line, why, false),
+            Rule::LeaveMatters(why) => self.leave(line, why, true),
+            Rule::Keep if matches!(kind, "global" | "peers") => Become::Same,
+            Rule::Keep => self.kept(section, line),
+        }
+    }
+
+    /// A line of a proxy that stays, at least in part.
+    fn kept(&mut self, section: usize, line: &Line) -> Become {
+        match line.keyword() {
+            "bind" => self.listener(section, line),
+            _ if is_server(line) => self.server(section, line),
+            "default-server" => {
+                let (arguments, left) = self.arguments(line, 1, directives::server, self.tls.1);
+                self.with_left(line, format!("    default-server {arguments}"), &left, "")
+            }
+            "stick-table" if line.arguments().any(|word| word == "peers") => {
+                let kept = without_values(line, &["peers"]);
+                self.replace(line, literal(&format!("    {kept}")), CONTACTS, false)
+            }
+            "http-check" | "tcp-check" if line.arguments().next() == Some("connect") => {
+                let kept = without_values(line, &["addr", "port", "sni", "alpn", "via-socks4", "ssl", "send-proxy"]);
+                self.replace(line, literal(&format!("    {kept}")), "checks go to the servers of the run", false)
+            }
+            "option" if line.arguments().next() == Some("httpchk") => self.check_page(section, line),
+            "http-check" if matches!(line.arguments().next(), Some("send" | "expect")) => {
+                self.check_page(section, line)
+            }
+            _ => Become::Same,
+        }
+    }
+
+    /// A line that says what checks ask for, or expect. Stickler's servers have a page for them that needs no logon, as the operator's
+    /// page will; one that is expected to ask for a logon is asked for as it is.
+    fn check_page(&mut self, section: usize, line: &Line) -> Become {
+        const WHY: &str = "checks ask for the page of the run that needs no logon";
+        let pages = check_pages(self.file, section);
+        let Some(page) = pages.iter().find(|page| page.line == line.number) else { return Become::Same };
+        let text = match page.word {
+            Some(index) => afresh(line, &|at, word| if at == index { CHECK_PAGE.to_owned() } else { written(word) }),
+            None => "    http-check expect status 200".to_owned(),
+        };
+        self.replace(line, literal(&text), WHY, false)
+    }
+
+    /// A line that leads elsewhere: the first of them leads to the farm that is judged, unless another line does.
+    fn route(&mut self, line: &Line) -> Become {
+        const WHY: &str = "requests go to the farm that is judged";
+        let is_routed = self.pair.front == self.pair.back
+            || self
+                .file
+                .body(self.pair.front)
+                .any(|line| line.keyword() == "default_backend" && !self.leads_elsewhere(line));
+        if is_routed || std::mem::replace(&mut self.routed, true) {
+            return self.leave(line, WHY, false);
+        }
+        let farm = &self.file.sections[self.pair.back].name;
+        self.replace(line, literal(&format!("    default_backend {farm}")), WHY, false)
+    }
+
+    /// Whether requests would go to another farm by this line.
+    fn leads_elsewhere(&self, line: &Line) -> bool {
+        let is_own = self.pair.front == self.pair.back;
+        let name = line.arguments().next().unwrap_or_default();
+        // A rule with a condition that leads to this very farm would leave out the others.
+        let to_farm = name == self.file.sections[self.pair.back].name && !is_own;
+        !(to_farm && line.keyword() == "default_backend")
+    }
+
+    fn listener(&mut self, section: usize, line: &Line) -> Become {
+        let is_main = section == self.pair.front && self.main_listener().is_some_and(|main| main.number == line.number);
+        let address = if is_main {
+            "{{ address }}".to_owned()
+        } else {
+            if line.word(1).starts_with("quic") {
+                return self.leave(line, "the run has no QUIC", false);
+            }
+            self.sockets += 1;
+            format!("unix@{{{{ folder }}}}/listener-{}.sock", self.sockets)
+        };
+        let (arguments, left) = self.arguments(line, 2, directives::bind, self.tls.0);
+        let certificate =
+            if self.tls.0 && line.arguments().any(|word| word == "ssl") { " crt {{ folder }}/site.pem" } else { "" };
+        let text = format!("    bind {address} {arguments}{certificate}");
+        self.with_left(line, text, &left, "listeners are the run's own")
+    }
+
+    /// The listener that clients connect to: the first with TLS, where TLS stays, else the first.
+    fn main_listener(&self) -> Option<&Line> {
+        let binds = || {
+            self.file.body(self.pair.front).filter(|line| line.keyword() == "bind" && !line.word(1).starts_with("quic"))
+        };
+        let secured = binds().find(|line| line.arguments().any(|word| word == "ssl"));
+        secured.filter(|_| self.tls.0).or_else(|| binds().next())
+    }
+
+    /// A server: one of the run's, if the run has so many. After the last of a farm come those that the run has beyond.
+    fn server(&mut self, section: usize, line: &Line) -> Become {
+        if self.farm != Some(section) {
+            (self.farm, self.servers) = (Some(section), 0);
+        }
+        let index = self.servers;
+        self.servers += 1;
+        let is_last = self.last_server(section) == line.number;
+        let (skip, name) = match line.keyword() {
+            "server" => (3, line.word(1).to_owned()),
+            "server-template" => (4, format!("{}{}", line.word(1), index + 1)),
+            _ => {
+                let text = "    dispatch {{ servers[0].address }}".to_owned();
+                return self.replace(line, text, "servers are Stickler's", false);
+            }
+        };
+        if name.is_empty() || !name.chars().all(is_name) {
+            return self.leave(line, "its name has characters that names cannot have", true);
+        }
+        let (arguments, left) = self.arguments(line, skip, directives::server, self.tls.1);
+        let secured = if self.tls.1 && self.is_secured(section, line) { " verify none" } else { "" };
+        let rest = format!("{arguments}{secured}");
+        let mut text = format!(
+            "{{% if servers|length > {index} %}}    server {} {{{{ servers[{index}].address }}}} {rest}{{% else %}}    # not in this run{{% endif %}} ",
+            literal(&name)
+        );
+        if is_last {
+            // Their cookies have to be their own.
+            let more = rest.replace(&format!("cookie {}", self.cookie(line)), "cookie {{ server.name }}");
+            text = format!(
+                "{text}\n{{% for server in servers[{}:] %}}\n    server stickler-{{{{ server.name }}}} {{{{ server.address }}}} {more}\n{{% endfor %}}",
+                index + 1
+            );
+        }
+        self.with_left(line, text, &left, "servers are Stickler's")
+    }
+
+    /// The line of the last server of a farm.
+    fn last_server(&mut self, section: usize) -> usize {
+        let file = self.file;
+        let last = || file.body(section).filter(|line| is_server(line)).last().map_or(0, |line| line.number);
+        *self.last.entry(section).or_insert_with(last)
+    }
+
+    fn cookie<'l>(&self, line: &'l Line) -> &'l str {
+        line.arguments().skip_while(|word| *word != "cookie").nth(1).unwrap_or("\0")
+    }
+
+    fn is_secured(&self, section: usize, line: &Line) -> bool {
+        let default = self.file.keyword(section, "default-server");
+        [Some(line), default].into_iter().flatten().any(|line| line.arguments().any(|word| word == "ssl"))
+    }
+
+    /// The arguments that stay, as a template, and those that do not with the reason.
+    fn arguments(
+        &self,
+        line: &Line,
+        skip: usize,
+        known: fn(&str) -> Option<Argument>,
+        tls: bool,
+    ) -> (String, Vec<Left>) {
+        let mut kept = Vec::new();
+        let mut left = Vec::new();
+        let raw = |index: usize| line.words.get(index).map(|word| written(&word.text));
+        let mut index = skip;
+        while let Some(word) = line.words.get(index) {
+            let argument = known(&word.text).unwrap_or(Argument { values: 0, treatment: Treatment::Leave(UNKNOWN) });
+            let all: Vec<String> = (index..=index + argument.values).filter_map(raw).collect();
+            index += 1 + argument.values;
+            match argument.treatment {
+                Treatment::Keep => kept.push(literal(&all.join(" "))),
+                Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
+                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
+                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
+                Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
+                Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
+            }
+        }
+        (kept.join(" "), left)
+    }
+
+    /// Whether a front end has its address in its first line, as HAProxy took it before 1.7.
+    fn is_bound_in_its_first_line(&self, line: &Line) -> bool {
+        line.words.len() > 2 && line.word(2) != "from"
+    }
+
+    fn with_left(&mut self, line: &Line, text: String, left: &[Left], why: &str) -> Become {
+        let matters = left.iter().any(|(_, _, matters)| *matters);
+        let left: Vec<String> = left.iter().map(|(words, why, _)| format!("`{words}` is left out: {why}")).collect();
+        let why = std::iter::once(why.to_owned()).filter(|why| !why.is_empty()).chain(left.iter().cloned());
+        let why = why.collect::<Vec<_>>().join("; ");
+        if why.is_empty() { Become::Same } else { self.replace(line, text, &why, matters) }
+    }
+
+    fn replace(&mut self, line: &Line, template: String, why: &str, matters: bool) -> Become {
+        let after = template.lines().next().unwrap_or_default().trim().to_owned();
+        let after = after.replace("{% else %}    # not in this run{% endif %}", "");
+        let after = match after.strip_prefix("{% if ").and_then(|rest| rest.split_once("%}")) {
+            Some((_, rest)) => rest.trim().to_owned(),
+            None => after,
+        };
+        self.change(line, Some(after.replace("{{ '{' }}", "{")), why, matters);
+        Become::Template(template)
+    }
+
+    fn leave(&mut self, line: &Line, why: &str, matters: bool) -> Become {
+        self.change(line, None, why, matters);
+        Become::Nothing
+    }
+
+    fn change(&mut self, line: &Line, after: Option<String>, why: &str, matters: bool) {
+        let place = self.file.place(line);
+        self.changes.push(Change { place, before: line.says(), after, why: why.to_owned(), matters });
+    }
+}
+
+/// A line anew, from what its words mean, so that HAProxy reads what was read here. `word` writes a word of that index.
+fn afresh(line: &Line, word: &dyn Fn(usize, &str) -> String) -> String {
+    let indent = if line.text.starts_with([' ', '\t']) { "    " } else { "" };
+    let words = line.words.iter().enumerate().map(|(index, one)| word(index, &one.text));
+    format!("{indent}{}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// The line without these words and the value of each of them, where it has one.
+fn without_values(line: &Line, names: &[&str]) -> String {
+    const FLAGS: [&str; 3] = ["ssl", "send-proxy", "via-socks4"];
+    let mut kept = Vec::new();
+    let mut skip = false;
+    for word in &line.words {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        if names.contains(&&*word.text) {
+            skip = !FLAGS.contains(&&*word.text);
+        } else {
+            kept.push(written(&word.text));
+        }
+    }
+    kept.join(" ")
+}

@@ -1,0 +1,361 @@
+//! What a run may have of httpd's configuration, and why not the rest.
+//!
+//! The lists follow <https://httpd.apache.org/docs/2.4/mod/directives.html>. What is in none of them is not known to be safe, and is
+//! left out. Names are in lower case.
+
+/// What becomes of a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// It stays.
+    Keep,
+    /// It stays where TLS does, in front of httpd.
+    KeepWithTls,
+    /// It stays where TLS does, behind httpd.
+    KeepWithServersTls,
+    /// It is left out, for this reason.
+    Leave(&'static str),
+    /// It is left out, for this reason; what is judged may depend on it.
+    LeaveMatters(&'static str),
+    /// It is about farms and where requests go, and is treated elsewhere.
+    Routing,
+}
+
+use Rule::{Keep, KeepWithServersTls, KeepWithTls, Leave, LeaveMatters, Routing};
+
+pub(super) const EXECUTES: &str = "it executes a program, or loads code";
+pub(super) const CONTACTS: &str = "it contacts, or listens to, another address";
+pub(super) const UNKNOWN: &str = "it is not known to be safe";
+const LOGS: &str = "logs are the run's own";
+const PROCESS: &str = "it is about the process and its files, which are the run's own";
+const CERTIFICATES: &str = "certificates are the run's own";
+const FILES: &str = "no files are served here, and requests are passed on";
+const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
+
+/// What becomes of a directive that is no section.
+pub(super) fn rule(name: &str, rest: &str) -> Rule {
+    match name {
+        // A log that a program gets.
+        "errorlog" | "customlog" | "transferlog" | "forensiclog" | "globallog" | "sslcustomlog" => {
+            if rest.trim_start_matches('"').starts_with('|') { Leave(EXECUTES) } else { Leave(LOGS) }
+        }
+        "logformat" | "loglevel" | "errorlogformat" | "bufferedlogs" | "logiotrackttfb" => Leave(LOGS),
+        "keepalive"
+        | "keepalivetimeout"
+        | "maxkeepaliverequests"
+        | "timeout"
+        | "proxytimeout"
+        | "proxypreservehost"
+        | "proxyvia"
+        | "proxyerroroverride"
+        | "proxyiobuffersize"
+        | "proxyreceivebuffersize"
+        | "proxyaddheaders"
+        | "proxybadheader"
+        | "proxymaxforwards"
+        | "proxystatus"
+        | "proxyhcexpr"
+        | "proxyhctemplate"
+        | "proxyhctpsize"
+        | "balancergrowth"
+        | "balancerinherit"
+        | "setenv"
+        | "unsetenv"
+        | "setenvif"
+        | "setenvifnocase"
+        | "browsermatch"
+        | "browsermatchnocase"
+        | "protocols"
+        | "protocolshonororder"
+        | "limitrequestbody"
+        | "limitrequestfields"
+        | "limitrequestfieldsize"
+        | "limitrequestline"
+        | "requestreadtimeout"
+        | "servertokens"
+        | "serversignature"
+        | "usecanonicalname"
+        | "usecanonicalphysicalport"
+        | "traceenable"
+        | "allowencodedslashes"
+        | "mergeslashes"
+        | "httpprotocoloptions"
+        | "adddefaultcharset"
+        | "fileetag"
+        | "proxy100continue"
+        | "proxyfcgibackendtype"
+        | "h2direct"
+        | "h2upgrade"
+        | "h2maxsessionstreams"
+        | "h2windowsize"
+        | "h2push"
+        | "h2moderntlsonly"
+        | "h2maxworkers"
+        | "h2minworkers"
+        | "h2maxworkeridleseconds"
+        | "h2streammaxmemsize"
+        | "h2serializeheaders"
+        | "deflatecompressionlevel"
+        | "deflatebuffersize"
+        | "deflatememlevel"
+        | "deflatewindowsize"
+        | "flushmaxthreshold"
+        | "acceptpathinfo"
+        | "contentdigest"
+        | "expiresactive"
+        | "expiresdefault"
+        | "expiresbytype" => Keep,
+        // The value may be a file's content.
+        "header" | "requestheader" if !rest.contains("file(") && !rest.contains("%{file") => Keep,
+        "header" | "requestheader" => LeaveMatters(UNKNOWN),
+        "require" if !rest.trim().eq_ignore_ascii_case("all granted") => {
+            Leave("whom it lets in, the run's clients may not be")
+        }
+        "require" => Keep,
+        "sslengine" => KeepWithTls,
+        "sslprotocol"
+        | "sslciphersuite"
+        | "sslhonorcipherorder"
+        | "sslcompression"
+        | "sslsessiontickets"
+        | "ssloptions"
+        | "sslinsecurerenegotiation" => KeepWithTls,
+        "sslproxyengine" | "sslproxyprotocol" | "sslproxyciphersuite" => KeepWithServersTls,
+        "sslverifyclient" if !rest.trim().eq_ignore_ascii_case("none") => {
+            LeaveMatters("the run's clients have no certificates")
+        }
+        "sslpassphrasedialog" | "sslcryptodevice" => Leave(EXECUTES),
+        "sslrandomseed" if rest.contains("exec:") => Leave(EXECUTES),
+        name if name.starts_with("sslocsp") || name.starts_with("sslstapling") || name == "sslusestapling" => {
+            Leave(CONTACTS)
+        }
+        name if name.starts_with("ssl") => Leave(CERTIFICATES),
+        name if name.starts_with("md") || name == "managedomain" => Leave(CONTACTS),
+        "rewritemap" if rest.contains("prg:") => Leave(EXECUTES),
+        "rewritemap" if rest.contains("dbd:") => Leave(CONTACTS),
+        "proxypass"
+        | "proxypassmatch"
+        | "rewriterule"
+        | "rewritecond"
+        | "rewriteengine"
+        | "rewriteoptions"
+        | "rewritemap"
+        | "rewritebase"
+        | "balancermember"
+        | "proxyset"
+        | "proxypassreverse"
+        | "proxypassreversecookiedomain"
+        | "proxypassreversecookiepath"
+        | "proxypassinterpolateenv"
+        | "proxypassinherit" => Routing,
+        "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" | "errordocument" => {
+            Leave("it answers by itself, and no request goes to a server")
+        }
+        "proxyremote" | "proxyremotematch" => LeaveMatters(CONTACTS),
+        "heartbeatlisten" | "heartbeataddress" | "heartbeatstorage" | "hostnamelookups" | "extendedstatus" => {
+            Leave(CONTACTS)
+        }
+        "proxyrequests" | "allowconnect" | "proxyblock" | "noproxy" | "proxydomain" | "proxysourceaddress" => {
+            Leave(CONTACTS)
+        }
+        "loadfile" | "scriptalias" | "scriptaliasmatch" | "action" | "script" | "scriptsock" | "scriptlog"
+        | "cgidscripttimeout" | "cgipassauth" | "cgivar" | "extfilterdefine" | "extfilteroptions" | "addhandler"
+        | "sethandler" | "removehandler" | "passenv" | "suexecusergroup" => Leave(EXECUTES),
+        name if name.starts_with("lua") => LeaveMatters(EXECUTES),
+        "authtype" | "authname" | "authmerging" => LeaveMatters(AUTHENTICATES),
+        name if name.starts_with("auth")
+            || name.starts_with("gssapi")
+            || name.starts_with("ldap")
+            || name.starts_with("krb")
+            || name.starts_with("session") =>
+        {
+            LeaveMatters(AUTHENTICATES)
+        }
+        "order" | "allow" | "deny" | "satisfy" => Leave("whom it lets in, the run's clients may not be"),
+        "documentroot"
+        | "directoryindex"
+        | "directoryslash"
+        | "options"
+        | "allowoverride"
+        | "allowoverridelist"
+        | "alias"
+        | "aliasmatch"
+        | "accessfilename"
+        | "typesconfig"
+        | "addtype"
+        | "addencoding"
+        | "addlanguage"
+        | "addcharset"
+        | "addoutputfilter"
+        | "addoutputfilterbytype"
+        | "setoutputfilter"
+        | "setinputfilter"
+        | "languagepriority"
+        | "forcelanguagepriority"
+        | "forcetype"
+        | "defaulttype"
+        | "indexoptions"
+        | "indexignore"
+        | "addicon"
+        | "addiconbyencoding"
+        | "addiconbytype"
+        | "defaulticon"
+        | "readmename"
+        | "headername"
+        | "mimemagicfile"
+        | "userdir"
+        | "enablemmap"
+        | "enablesendfile"
+        | "fallbackresource"
+        | "adddescription"
+        | "virtualdocumentroot"
+        | "deflatefilternote" => Leave(FILES),
+        "serverroot"
+        | "servername"
+        | "serveralias"
+        | "serverpath"
+        | "serveradmin"
+        | "listen"
+        | "pidfile"
+        | "user"
+        | "group"
+        | "mutex"
+        | "defaultruntimedir"
+        | "scoreboardfile"
+        | "coredumpdirectory"
+        | "chrootdir"
+        | "startservers"
+        | "serverlimit"
+        | "threadsperchild"
+        | "threadlimit"
+        | "maxrequestworkers"
+        | "maxclients"
+        | "minsparethreads"
+        | "maxsparethreads"
+        | "minspareservers"
+        | "maxspareservers"
+        | "maxconnectionsperchild"
+        | "maxrequestsperchild"
+        | "asyncrequestworkerfactor"
+        | "listenbacklog"
+        | "listencoresbucketsratio"
+        | "receivebuffersize"
+        | "sendbuffersize"
+        | "acceptfilter"
+        | "gracefulshutdowntimeout"
+        | "maxmemfree"
+        | "namevirtualhost"
+        | "balancerpersist"
+        | "rlimitcpu"
+        | "rlimitmem"
+        | "rlimitnproc"
+        | "exceptionhook"
+        | "enableexceptionhook"
+        | "threadstacksize"
+        | "seerequesttail"
+        | "stricthostcheck"
+        | "regexdefaultoptions"
+        | "remoteipheader"
+        | "remoteipinternalproxy"
+        | "remoteiptrustedproxy"
+        | "remoteipproxyprotocol" => Leave(PROCESS),
+        _ => LeaveMatters(UNKNOWN),
+    }
+}
+
+/// Whether this list has anything to say of a directive.
+pub(super) fn is_known(name: &str) -> bool {
+    name == "loadmodule" || rule(name, "") != LeaveMatters(UNKNOWN)
+}
+
+/// Where Debian has httpd's own modules.
+pub(super) const MODULES: &str = "/usr/lib/apache2/modules";
+
+/// Of httpd's own modules (`ssl_module`), those that do nothing but what directives on the list above say.
+pub(super) fn is_safe_module(identifier: &str) -> bool {
+    const SAFE: [&str; 33] = [
+        "authz_core",
+        "authz_host",
+        "authn_core",
+        "access_compat",
+        "alias",
+        "deflate",
+        "dir",
+        "env",
+        "expires",
+        "filter",
+        "headers",
+        "http2",
+        "lbmethod_bybusyness",
+        "lbmethod_byrequests",
+        "lbmethod_bytraffic",
+        "mime",
+        "mpm_event",
+        "mpm_prefork",
+        "mpm_worker",
+        "negotiation",
+        "proxy",
+        "proxy_balancer",
+        "proxy_hcheck",
+        "proxy_http",
+        "proxy_http2",
+        "proxy_wstunnel",
+        "reqtimeout",
+        "request",
+        "rewrite",
+        "setenvif",
+        "slotmem_shm",
+        "socache_shmcb",
+        "ssl",
+    ];
+    identifier.strip_suffix("_module").is_some_and(|name| SAFE.contains(&name))
+}
+
+/// Parameters of servers that stay. What is not here is left out.
+pub(super) const MEMBER: [&str; 31] = [
+    "acquire",
+    "connectiontimeout",
+    "disablereuse",
+    "enablereuse",
+    "flushpackets",
+    "flushwait",
+    "iobuffersize",
+    "responsefieldsize",
+    "keepalive",
+    "lbset",
+    "ping",
+    "loadfactor",
+    "max",
+    "min",
+    "smax",
+    "retry",
+    "route",
+    "status",
+    "timeout",
+    "ttl",
+    "hcmethod",
+    "hcpasses",
+    "hcfails",
+    "hcinterval",
+    "hcuri",
+    "hctemplate",
+    "hcexpr",
+    "receivebuffersize",
+    "redirect",
+    "upgrade",
+    "addressttl",
+];
+
+/// Parameters of balancers that stay.
+pub(super) const BALANCER: [&str; 11] = [
+    "lbmethod",
+    "maxattempts",
+    "nofailover",
+    "stickysession",
+    "stickysessionsep",
+    "scolonpathdelim",
+    "timeout",
+    "failonstatus",
+    "failontimeout",
+    "forcerecovery",
+    "growth",
+];

@@ -1,0 +1,60 @@
+//! Apache httpd's configuration: <https://httpd.apache.org/docs/2.4/configuring.html>.
+//!
+//! * `lines`, `parse`: the language. Includes, variables, conditions and macros are followed; what is left is a tree of directives.
+//! * `route`: which directive leads to which farm, and what holds there.
+//! * `facts`: what the directives say, as values of a profile.
+//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
+//! * `remedy`: what to do.
+
+mod directives;
+mod facts;
+mod lines;
+mod parse;
+mod remedy;
+mod route;
+mod sandbox;
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+use self::parse::Configuration;
+use crate::{Document, Files, Remedy, Sandbox, Site};
+
+/// A configuration that has been read.
+struct Httpd {
+    configuration: Configuration,
+    sites: Vec<Site>,
+}
+
+/// Reads a file with all that it includes.
+///
+/// # Errors
+/// A file cannot be read, is included by itself, or there are too many; a section or a macro does not end.
+pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let configuration = parse::read(path, files, version)?;
+    let routes = route::routes(&configuration);
+    let sites = routes.iter().map(|route| facts::site(&configuration, route)).collect();
+    Ok(Box::new(Httpd { configuration, sites }))
+}
+
+impl Document for Httpd {
+    fn product(&self) -> &'static str {
+        "httpd"
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    fn sandbox(&self, site: usize) -> Sandbox {
+        let (front, back) = self.sites[site].tls;
+        let routes = route::routes(&self.configuration);
+        // TLS towards the servers alone would need clients without.
+        sandbox::sandbox(&self.configuration, &routes[site], (front, front && back))
+    }
+
+    fn remedies(&self, site: usize) -> Vec<Remedy> {
+        remedy::remedies(&self.sites[site])
+    }
+}

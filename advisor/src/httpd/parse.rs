@@ -1,0 +1,417 @@
+//! The directives of a configuration, after includes, variables, conditions and macros.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::lines::{Line, Source, lines, words};
+use crate::Files;
+use crate::draft::Said;
+
+/// How deep includes, macros and sections may be within each other. Includes: `AP_MAX_INCLUDE_DEPTH` is 20.
+const MOST_DEPTH: usize = 20;
+const MOST_NESTED: usize = 60;
+
+/// Most files, and most directives, that a configuration consists of.
+const MOST_FILES: usize = 5_000;
+const MOST_DIRECTIVES: usize = 500_000;
+
+/// The longest line after variables have their values, in bytes.
+const MOST_LINE: usize = 1 << 16;
+
+/// Modules that Debian's program has without loading them.
+const BUILT_IN: [&str; 16] = [
+    "core",
+    "core.c",
+    "so_module",
+    "mod_so.c",
+    "http_module",
+    "http_core.c",
+    "log_config_module",
+    "mod_log_config.c",
+    "logio_module",
+    "mod_logio.c",
+    "version_module",
+    "mod_version.c",
+    "watchdog_module",
+    "mod_watchdog.c",
+    "unixd_module",
+    "mod_unixd.c",
+];
+
+/// A configuration.
+#[derive(Debug)]
+pub(super) struct Configuration {
+    pub(super) directives: Vec<Directive>,
+    /// Conditions that could not be decided; why.
+    pub(super) undecided: Vec<(Said, &'static str)>,
+}
+
+/// A directive.
+#[derive(Debug)]
+pub(super) struct Directive {
+    /// As it is written; of a section without `<`.
+    pub(super) name: String,
+    /// What follows the name.
+    pub(super) rest: String,
+    /// The words of that.
+    pub(super) arguments: Vec<String>,
+    pub(super) said: Said,
+    /// The directives within a section; `None` for what is no section.
+    pub(super) body: Option<Vec<Directive>>,
+}
+
+impl Directive {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The argument at an index; empty beyond the last.
+    pub(super) fn argument(&self, index: usize) -> &str {
+        self.arguments.get(index).map_or("", String::as_str)
+    }
+
+    /// What is in a section; nothing in what is none.
+    pub(super) fn body(&self) -> &[Self] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    fn new(name: &str, rest: &str, line: &Line, body: Option<Vec<Self>>) -> Self {
+        let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = Said { place: line.place(), text };
+        Self { name: name.to_owned(), rest: rest.to_owned(), arguments: words(rest), said, body }
+    }
+}
+
+/// Reads a configuration. `version` is that of the program that is to run it.
+///
+/// # Errors
+/// A file cannot be read, or there are too many; a section does not end.
+pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let source = Arc::new(Source { path: name.into(), text });
+    let mut reader = Reader {
+        files,
+        version,
+        root: PathBuf::from("/etc/apache2"),
+        defines: BTreeMap::new(),
+        modules: BUILT_IN.map(str::to_owned).into(),
+        macros: BTreeMap::new(),
+        included: 0,
+        directives: 0,
+        depth: 0,
+        nested: 0,
+        undecided: Vec::new(),
+    };
+    let mut directives = Vec::new();
+    reader.add(&lines(&source), &mut directives)?;
+    Ok(Configuration { directives, undecided: reader.undecided })
+}
+
+struct Reader<'a> {
+    files: &'a dyn Files,
+    version: Option<&'a str>,
+    /// `ServerRoot`, with which relative paths begin; Debian's until it is set.
+    root: PathBuf,
+    defines: BTreeMap<String, String>,
+    modules: Vec<String>,
+    /// The parameters and lines of macros, by their names in lower case.
+    macros: BTreeMap<String, (Vec<String>, Vec<Line>)>,
+    included: usize,
+    directives: usize,
+    depth: usize,
+    nested: usize,
+    undecided: Vec<(Said, &'static str)>,
+}
+
+type Result_<T> = Result<T, Box<Diagnostic>>;
+
+impl Reader<'_> {
+    /// Reads lines, and adds their directives.
+    fn add(&mut self, lines: &[Line], out: &mut Vec<Directive>) -> Result_<()> {
+        let mut index = 0;
+        while let Some(line) = lines.get(index) {
+            self.directives += 1;
+            if self.directives > MOST_DIRECTIVES {
+                return Err(line.wrong(format!("there are more than {MOST_DIRECTIVES} directives")));
+            }
+            let mut line = line.clone();
+            line.text = self.expand(&line)?;
+            index += 1;
+            if let Some(name) = line.text.strip_prefix("</") {
+                let name = name.trim_end_matches('>');
+                return Err(line.wrong(format!("`</{name}>` has no `<{name}>` before it")));
+            }
+            match line.text.strip_prefix('<') {
+                Some(head) => {
+                    let head = head.trim_end();
+                    let Some(head) = head.strip_suffix('>') else {
+                        return Err(line.wrong("a section's first line ends with `>`".into()));
+                    };
+                    let (name, rest) = head.split_once(char::is_whitespace).unwrap_or((head, ""));
+                    let end = end_of(name, &lines[index..])
+                        .ok_or_else(|| line.wrong(format!("`<{name}>` is not closed by `</{name}>`")))?;
+                    let inner = &lines[index..index + end];
+                    index += end + 1;
+                    self.section(name, rest.trim(), &line, inner, out)?;
+                }
+                None => {
+                    let (name, rest) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
+                    self.directive(&Directive::new(name, rest.trim(), &line, None), &line, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn section(
+        &mut self,
+        name: &str,
+        rest: &str,
+        line: &Line,
+        inner: &[Line],
+        out: &mut Vec<Directive>,
+    ) -> Result_<()> {
+        self.nested += 1;
+        if self.nested > MOST_NESTED {
+            return Err(line.wrong(format!("sections are nested deeper than {MOST_NESTED}")));
+        }
+        let head = Directive::new(name, rest, line, None);
+        match &*name.to_ascii_lowercase() {
+            "ifdefine" | "ifmodule" | "ifversion" => {
+                if self.holds(&head) {
+                    self.add(inner, out)?;
+                }
+            }
+            "iffile" | "ifdirective" | "ifsection" => {
+                self.undecided.push((head.said, "this condition is not decided here, and its lines are left out"));
+            }
+            "macro" => {
+                let mut words = words(rest).into_iter();
+                let name = words.next().unwrap_or_default().to_ascii_lowercase();
+                self.macros.insert(name, (words.collect(), inner.to_vec()));
+            }
+            _ => {
+                let mut body = Vec::new();
+                self.add(inner, &mut body)?;
+                out.push(Directive { body: Some(body), ..head });
+            }
+        }
+        self.nested -= 1;
+        Ok(())
+    }
+
+    fn directive(&mut self, directive: &Directive, line: &Line, out: &mut Vec<Directive>) -> Result_<()> {
+        match &*directive.name.to_ascii_lowercase() {
+            "define" => {
+                self.defines.insert(directive.argument(0).to_owned(), directive.argument(1).to_owned());
+            }
+            "undefine" => {
+                self.defines.remove(directive.argument(0));
+            }
+            "include" => self.include(directive, line, true, out)?,
+            "includeoptional" => self.include(directive, line, false, out)?,
+            "use" => self.use_macro(directive, line, out)?,
+            "undefmacro" => {
+                self.macros.remove(&directive.argument(0).to_ascii_lowercase());
+            }
+            "error" => return Err(line.wrong(format!("the file says: {}", directive.rest))),
+            name => {
+                if name == "serverroot" {
+                    self.root = PathBuf::from(directive.argument(0));
+                }
+                if name == "loadmodule" {
+                    self.modules.push(directive.argument(0).to_owned());
+                    self.modules.push(source_of(directive.argument(1)));
+                }
+                out.push(Directive::new(&directive.name, &directive.rest, line, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of `Include`, in order: of a pattern, and of a folder with all that is in it.
+    fn include(
+        &mut self,
+        directive: &Directive,
+        line: &Line,
+        is_needed: bool,
+        out: &mut Vec<Directive>,
+    ) -> Result_<()> {
+        let path = self.root.join(directive.argument(0));
+        let shown = path.display().to_string();
+        let wrong = |error: &dyn std::fmt::Display| line.wrong(format!("cannot include {shown}: {error}"));
+        let found = self.files.matching(&path).map_err(|error| wrong(&error))?;
+        if found.is_empty() && is_needed {
+            return Err(line.wrong(format!("cannot include {shown}: there is no such file")));
+        }
+        for path in found {
+            self.included += 1;
+            if self.included > MOST_FILES {
+                return Err(line.wrong(format!("more than {MOST_FILES} files are included")));
+            }
+            let text = match self.files.read(&path) {
+                Ok(text) => text,
+                Err(error) => {
+                    let inside = self.files.matching(&path.join("*")).unwrap_or_default();
+                    if inside.is_empty() && is_needed {
+                        return Err(wrong(&error));
+                    }
+                    for file in inside {
+                        let rest = format!("\"{}\"", file.display());
+                        let one = Directive::new("Include", &rest, line, None);
+                        self.deeper(line, |reader| reader.include(&one, line, true, out))?;
+                    }
+                    continue;
+                }
+            };
+            let source = Arc::new(Source { path: path.display().to_string().into(), text });
+            self.deeper(line, |reader| reader.add(&lines(&source), out))?;
+        }
+        Ok(())
+    }
+
+    /// The lines of a macro with its arguments in them. What they say stands where the macro is used, as in messages of httpd's.
+    fn use_macro(&mut self, directive: &Directive, line: &Line, out: &mut Vec<Directive>) -> Result_<()> {
+        let name = directive.argument(0);
+        let Some((parameters, body)) = self.macros.get(&name.to_ascii_lowercase()).cloned() else {
+            return Err(line.wrong(format!("there is no macro called `{name}` above")));
+        };
+        let values = &directive.arguments[1..];
+        if values.len() != parameters.len() {
+            let message = format!("`{name}` takes {} arguments, and has {}", parameters.len(), values.len());
+            return Err(line.wrong(message));
+        }
+        // The longest name first, so that none is taken for the beginning of another.
+        let mut pairs: Vec<(&String, &String)> = parameters.iter().zip(values).collect();
+        pairs.sort_by_key(|(parameter, _)| std::cmp::Reverse(parameter.len()));
+        let mut lines = Vec::with_capacity(body.len());
+        for one in &body {
+            let mut text = one.text.clone();
+            for (parameter, value) in pairs.iter().filter(|(parameter, _)| !parameter.is_empty()) {
+                text = text.replace(parameter.as_str(), value);
+                if text.len() > MOST_LINE {
+                    return Err(line.wrong(format!("a line of the macro is longer than {MOST_LINE} bytes")));
+                }
+            }
+            lines.push(Line { text, ..line.clone() });
+        }
+        self.deeper(line, |reader| reader.add(&lines, out))
+    }
+
+    fn deeper(&mut self, line: &Line, read: impl FnOnce(&mut Self) -> Result_<()>) -> Result_<()> {
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return Err(
+                line.wrong(format!("includes or macros are nested deeper than {MOST_DEPTH}: they lead to themselves"))
+            );
+        }
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Whether a condition holds that is decided when httpd starts.
+    fn holds(&mut self, head: &Directive) -> bool {
+        let (negated, what) = head.rest.strip_prefix('!').map_or((false, &*head.rest), |rest| (true, rest));
+        let what = what.trim().trim_matches('"');
+        let holds = match &*head.name.to_ascii_lowercase() {
+            "ifdefine" => self.defines.contains_key(what),
+            "ifmodule" => self.modules.iter().any(|module| module == what),
+            _ => {
+                let holds = is_version(self.version.unwrap_or("2.4"), what);
+                let is_exact = what.matches('.').count() > 1 || what.contains(['~', '/']);
+                if holds.is_none() || (self.version.is_none() && is_exact) {
+                    self.undecided.push((head.said.clone(), "which version it is meant for is not decided here"));
+                }
+                holds.unwrap_or(false)
+            }
+        };
+        holds != negated
+    }
+
+    /// Puts the values of variables in their places. Those without a value stand as they are written, as with httpd.
+    fn expand(&self, line: &Line) -> Result_<String> {
+        let mut result = String::with_capacity(line.text.len());
+        let mut rest = &*line.text;
+        while let Some((before, from)) = rest.split_once("${") {
+            result.push_str(before);
+            let value = from.split_once('}').filter(|(name, _)| !name.contains(':')).and_then(|(name, after)| {
+                let value = self.defines.get(name).cloned().or_else(|| self.files.variable(name))?;
+                Some((value, after))
+            });
+            match value {
+                // A value with an end of a line would begin another directive.
+                Some((value, after)) => {
+                    result.push_str(&value.replace(['\n', '\r'], " "));
+                    rest = after;
+                }
+                None => {
+                    result.push_str("${");
+                    rest = from;
+                }
+            }
+            if result.len() > MOST_LINE {
+                return Err(line.wrong(format!("it is longer than {MOST_LINE} bytes with its variables")));
+            }
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+}
+
+/// The index of the line that closes a section.
+fn end_of(name: &str, lines: &[Line]) -> Option<usize> {
+    let mut open = 1_usize;
+    lines.iter().position(|line| {
+        let is = |rest: &str| {
+            let found = rest.split(|c: char| c.is_whitespace() || c == '>').next().unwrap_or_default();
+            found.eq_ignore_ascii_case(name)
+        };
+        match line.text.strip_prefix("</") {
+            Some(rest) if is(rest) => open -= 1,
+            Some(_) => {}
+            None => open += usize::from(line.text.strip_prefix('<').is_some_and(is)),
+        }
+        open == 0
+    })
+}
+
+/// The source file by which `IfModule` knows the module of a file: `mod_ssl.c` of `.../mod_ssl.so`.
+fn source_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    match file.strip_suffix(".so").unwrap_or(file) {
+        "mod_mpm_event" => "event.c".into(),
+        "mod_mpm_worker" => "worker.c".into(),
+        "mod_mpm_prefork" => "prefork.c".into(),
+        stem => format!("{stem}.c"),
+    }
+}
+
+/// Whether a version is as `<IfVersion>` says; `None` for a regular expression.
+fn is_version(version: &str, condition: &str) -> Option<bool> {
+    let (operator, wanted) = condition.split_once(char::is_whitespace).unwrap_or(("=", condition));
+    let numbers = |text: &str| -> Vec<u32> {
+        let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let digits = digits.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+        digits.split('.').map(|number| number.parse().unwrap_or_default()).collect()
+    };
+    let (is, mut wanted) = (numbers(version), numbers(wanted.trim().trim_matches('"')));
+    // `= 2.4` is about all of 2.4, and `>= 2.4` about 2.4.0 and what follows.
+    let is_prefix = is.starts_with(&wanted);
+    wanted.resize(3, 0);
+    let is: Vec<u32> = is.into_iter().chain([0, 0, 0]).take(3).collect();
+    match operator {
+        "=" | "==" if !condition.contains(['/', '~']) => Some(is_prefix || is == wanted),
+        ">" => Some(is > wanted),
+        ">=" => Some(is >= wanted),
+        "<" => Some(is < wanted),
+        "<=" => Some(is <= wanted),
+        _ => None,
+    }
+}

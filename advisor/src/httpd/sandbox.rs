@@ -1,0 +1,385 @@
+//! A copy of the configuration for a run: one virtual host, which passes every request on to one farm.
+//!
+//! It is written anew, with the directives that hold for the site and are known to be safe; includes, conditions and macros are done.
+//! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
+//! shares, as clients of a busy process do.
+
+use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
+use super::parse::{Configuration, Directive};
+use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
+use crate::Sandbox;
+use crate::draft::Draft;
+use crate::template::literal;
+
+/// What every run has in place of the file's own.
+const HEAD: &str = "\
+ServerRoot {{ folder }}
+ServerName localhost
+DefaultRuntimeDir {{ folder }}
+PidFile {{ folder }}/httpd.pid
+ErrorLog {{ folder }}/error.log
+User #65534
+Group #65534
+Listen {{ address }}";
+
+/// The run's one process, where processes have threads.
+const ONE_PROCESS: &str = "\
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 64
+MaxRequestWorkers 64";
+
+/// The farm's name, where a run has more servers than a file that names one without a balancer.
+const FARM: &str = "balancer://stickler";
+
+/// Makes the copy for a route. `tls`: whether TLS stays in front of httpd, and behind it.
+pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
+    let farm = route.farm(configuration);
+    let mut writer = Writer { configuration, route, farm, tls, draft: Draft::default() };
+    writer.draft.template(HEAD);
+    writer.modules();
+    writer.scope(&configuration.directives, "");
+    // Members name templates of checks that stand before them.
+    writer.farm();
+    writer.draft.template("<VirtualHost _default_:*>");
+    if let Some(host) = route.host {
+        writer.draft.change(&host.said, Some("<VirtualHost _default_:*>"), "every request is for this site", false);
+        writer.scope(host.body(), "    ");
+    }
+    writer.certificates();
+    writer.pass();
+    writer.draft.template("</VirtualHost>");
+    writer.draft.changes.sort_by(|one, other| one.place.cmp(&other.place));
+    writer.draft.finished()
+}
+
+struct Writer<'a> {
+    configuration: &'a Configuration,
+    route: &'a Route<'a>,
+    farm: Farm<'a>,
+    tls: (bool, bool),
+    draft: Draft,
+}
+
+impl<'a> Writer<'a> {
+    /// The modules of the file that are httpd's own and known, from Debian's folder.
+    fn modules(&mut self) {
+        let mut loaded: Vec<&str> = Vec::new();
+        let mut mpm = None;
+        for directive in self.configuration.directives.iter().filter(|directive| directive.is("LoadModule")) {
+            let (identifier, path) = (directive.argument(0), directive.argument(1));
+            let name = identifier.strip_suffix("_module").unwrap_or_default();
+            let file = format!("{MODULES}/mod_{name}.so");
+            if !directives::is_safe_module(identifier) || !path.ends_with(&format!("/mod_{name}.so")) {
+                let matters = !matches!(name, "status" | "autoindex" | "cgi" | "cgid" | "macro" | "unique_id" | "info");
+                self.draft.leave(&directive.said, EXECUTES, matters);
+                continue;
+            }
+            if loaded.contains(&identifier) {
+                continue;
+            }
+            if path != file {
+                let why = "modules are those of Debian's httpd";
+                self.draft.change(&directive.said, Some(&format!("LoadModule {identifier} {file}")), why, false);
+            }
+            if name.starts_with("mpm_") {
+                mpm = Some(name);
+            }
+            loaded.push(identifier);
+        }
+        // Without it httpd starts no balancer, whatever its method (AH02432 of proxy_util.c; its own check does not say so).
+        let default = "lbmethod_byrequests_module";
+        if loaded.contains(&"proxy_balancer_module") && !loaded.contains(&default) {
+            loaded.push(default);
+        }
+        let mut lines: Vec<String> = loaded.iter().map(|identifier| load(identifier)).collect();
+        if mpm.is_none() {
+            lines.push(load("mpm_event_module"));
+        }
+        if mpm != Some("mpm_prefork") {
+            lines.push(ONE_PROCESS.to_owned());
+        }
+        for line in lines {
+            self.draft.template(&line);
+        }
+        // One server of the file may be several of the run.
+        if self.farm.balancer.is_none() {
+            let needed = ["slotmem_shm_module", "proxy_balancer_module", "lbmethod_byrequests_module"];
+            let missing: Vec<String> =
+                needed.iter().filter(|needed| !loaded.contains(*needed)).map(|needed| load(needed)).collect();
+            if !missing.is_empty() {
+                self.draft.template(&several(&missing.join("\n")));
+            }
+        }
+    }
+
+    /// The farm, with the run's servers in place of the file's.
+    fn farm(&mut self) {
+        let members = std::mem::take(&mut self.farm.members);
+        let mut section = format!("<Proxy {}>\n", self.farm_name());
+        for (index, member) in members.iter().enumerate() {
+            let kept = self.parameters(member, true) + self.single_use(member);
+            let scheme = self.scheme(member);
+            let line = format!("    BalancerMember {scheme}://{{{{ servers[{index}].address }}}}{kept}");
+            if self.farm.balancer.is_some() {
+                let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
+                self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
+                section.push_str(&format!("{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n"));
+            } else {
+                section.push_str(&format!("{line}\n"));
+            }
+        }
+        if let Some(last) = members.last() {
+            let (scheme, count) = (self.scheme(last), members.len());
+            let mut kept = self.parameters(last, false) + self.single_use(last);
+            // Routes are each server's own.
+            if last.parameter("route").is_some() {
+                kept.push_str(" route=stickler{{ loop.index }}");
+            }
+            section.push_str(&format!(
+                "{{% for server in servers[{count}:] %}}\n    BalancerMember {scheme}://{{{{ server.address }}}}{kept}\n{{% endfor %}}\n"
+            ));
+        }
+        let mut set = String::new();
+        for parameter in &self.farm.parameters {
+            let key = parameter.key.to_ascii_lowercase();
+            if BALANCER.contains(&&*key) && is_plain(parameter.value) {
+                set.push_str(&literal(&format!(" {key}={}", parameter.value)));
+            } else {
+                self.draft.leave(parameter.said, &format!("`{key}`: {UNKNOWN}"), false);
+            }
+        }
+        if !set.is_empty() {
+            section.push_str(&format!("    ProxySet{set}\n"));
+        }
+        section.push_str("</Proxy>");
+        if members.iter().any(|member| self.is_checked(member)) {
+            // A status of 401 is alive, whatever the file says.
+            self.draft.text("ProxyHCExpr stickler {%{REQUEST_STATUS} =~ /^[234]/}");
+        }
+        if self.farm.balancer.is_some() {
+            self.draft.template(&section);
+        } else {
+            self.draft.template(&several(&section));
+        }
+        self.farm.members = members;
+    }
+
+    /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
+    fn is_checked(&self, member: &Member<'_>) -> bool {
+        let is = |value: &str| !matches!(&*value.to_ascii_lowercase(), "none" | "tcp");
+        let template = member.parameter("hctemplate").and_then(|named| {
+            let templates = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
+            templates.rev().find(|template| template.argument(0) == named.value)
+        });
+        let of_template = template.and_then(|template| {
+            template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
+        });
+        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
+    }
+
+    /// What a balancer's members need to close their connections as a server does that an expression leads to.
+    fn single_use(&self, member: &Member<'_>) -> &'static str {
+        let reused =
+            member.parameter("enablereuse").is_some_and(|parameter| parameter.value.eq_ignore_ascii_case("on"));
+        if self.farm.balancer.is_some() || self.route.kind == Kind::Worker || reused { "" } else { " disablereuse=on" }
+    }
+
+    /// A balancer's name of which nothing can be more than a name.
+    fn farm_name(&self) -> String {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name = self.farm.balancer.and_then(|name| name.split_once("://")).map_or("", |(_, name)| name);
+        if !name.is_empty() && name.chars().all(is_name) { format!("balancer://{name}") } else { FARM.to_owned() }
+    }
+
+    fn scheme(&self, member: &Member<'_>) -> &'static str {
+        let is_http2 = ["h2://", "h2c://"].iter().any(|scheme| member.url.starts_with(scheme));
+        match (self.tls.1, is_http2) {
+            (true, true) => "h2",
+            (true, false) => "https",
+            (false, true) => "h2c",
+            (false, false) => "http",
+        }
+    }
+
+    /// The parameters of a server that stay, each with a space before it.
+    fn parameters(&mut self, member: &Member<'_>, with_route: bool) -> String {
+        let mut kept = String::new();
+        let mut last: Vec<Parameter<'_>> = Vec::new();
+        for parameter in &member.parameters {
+            last.retain(|earlier| !earlier.key.eq_ignore_ascii_case(parameter.key));
+            last.push(*parameter);
+        }
+        if self.is_checked(member) {
+            kept.push_str(" hcexpr=stickler");
+            last.retain(|parameter| !parameter.key.eq_ignore_ascii_case("hcexpr"));
+        }
+        for parameter in last {
+            let key = parameter.key.to_ascii_lowercase();
+            if key == "route" && !with_route {
+                continue;
+            }
+            if MEMBER.contains(&&*key) && is_plain(parameter.value) {
+                kept.push_str(&literal(&format!(" {key}={}", parameter.value)));
+            } else if with_route {
+                self.draft.leave(parameter.said, &format!("`{key}`: {UNKNOWN}"), false);
+            }
+        }
+        kept
+    }
+
+    /// The directives of the main server, or of the virtual host.
+    fn scope(&mut self, directives: &'a [Directive], indent: &str) {
+        for directive in directives {
+            if directive.body.is_some() {
+                self.section(directive, indent);
+            } else {
+                self.directive(directive, indent);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &'a Directive, indent: &str) {
+        let is_own = |other: Option<&Directive>| other.is_some_and(|other| std::ptr::eq(other, section));
+        if is_host(section) {
+            if !is_own(self.route.host) {
+                self.draft.leave(&section.said, "it is another site", false);
+            }
+        } else if is_location(section) {
+            let covering = self.route.covering(std::slice::from_ref(section)).next().is_some();
+            if is_own(self.route.location) || covering {
+                if path_of(section) != "/" {
+                    self.draft.change(&section.said, Some("<Location />"), "every request is for this site", false);
+                }
+                self.draft.text(&format!("{indent}<Location />"));
+                self.scope(section.body(), &format!("{indent}    "));
+                self.draft.text(&format!("{indent}</Location>"));
+            } else {
+                self.draft.leave(
+                    &section.said,
+                    "it is for other requests than the site's",
+                    section.is("LocationMatch"),
+                );
+            }
+        } else if section.is("Proxy") || section.is("ProxyMatch") {
+            // Members and parameters are in the farm.
+            if section.argument(0) == "*" {
+                self.draft.text(&format!("{indent}<Proxy *>"));
+                self.scope(section.body(), &format!("{indent}    "));
+                self.draft.text(&format!("{indent}</Proxy>"));
+            }
+        } else if matches!(&*section.name.to_ascii_lowercase(), "directory" | "directorymatch" | "files" | "filesmatch")
+        {
+            self.draft.leave(&section.said, "no files are served here, and requests are passed on", false);
+        } else if matches!(&*section.name.to_ascii_lowercase(), "if" | "elseif" | "else" | "limit" | "limitexcept") {
+            self.draft.leave(&section.said, "it is decided for each request", true);
+        } else if matches!(&*section.name.to_ascii_lowercase(), "requireall" | "requireany" | "requirenone") {
+            self.draft.leave(&section.said, "whom it lets in, the run's clients may not be", false);
+        } else {
+            self.draft.leave(&section.said, UNKNOWN, true);
+        }
+    }
+
+    fn directive(&mut self, directive: &Directive, indent: &str) {
+        let name = directive.name.to_ascii_lowercase();
+        let said = &directive.said;
+        if name == "loadmodule" {
+            return;
+        }
+        let keep = match directives::rule(&name, &directive.rest) {
+            Rule::Keep => Ok(()),
+            Rule::KeepWithTls if self.tls.0 => Ok(()),
+            Rule::KeepWithServersTls if self.tls.1 => Ok(()),
+            Rule::KeepWithTls | Rule::KeepWithServersTls => Err(("the run has no TLS here", false)),
+            Rule::Leave(why) => Err((why, false)),
+            Rule::LeaveMatters(why) => Err((why, true)),
+            Rule::Routing => return self.routing(directive, &name),
+        };
+        match keep {
+            // A variable that is left would get a value of the environment's.
+            Ok(()) if directive.rest.contains("${") => self.draft.leave(said, "its variable has no value here", true),
+            Ok(()) => self.draft.text(&format!("{indent}{} {}", directive.name, directive.rest)),
+            Err((why, matters)) => self.draft.leave(said, why, matters),
+        }
+    }
+
+    /// Where requests go is decided by one directive.
+    fn routing(&mut self, directive: &Directive, name: &str) {
+        let said = &directive.said;
+        let is_own = std::ptr::eq(directive, self.route.directive);
+        match name {
+            "proxypass" | "proxypassmatch" if !is_own => {
+                self.draft.leave(said, "every request goes to the farm that is judged", false);
+            }
+            "rewriterule" | "rewritecond" if !is_own => {
+                let is_redirect = directive.argument(2).to_ascii_uppercase().contains('R');
+                let matters = name == "rewriterule" && !is_redirect;
+                self.draft.leave(said, "every request goes to the farm that is judged", matters);
+            }
+            "proxypassreverse" | "proxypassreversecookiedomain" | "proxypassreversecookiepath" => {
+                self.draft.leave(said, "it names addresses of the file", false);
+            }
+            "rewritemap" => self.draft.leave(said, "it names a file of the operator's", false),
+            _ => {}
+        }
+    }
+
+    fn certificates(&mut self) {
+        if self.tls.0 {
+            self.draft.template("    SSLEngine on\n    SSLCertificateFile {{ folder }}/site.pem");
+        }
+        if self.tls.1 {
+            self.draft.template(
+                "    SSLProxyEngine on\n    SSLProxyVerify none\n    SSLProxyCheckPeerName off\n    SSLProxyCheckPeerExpire off",
+            );
+        }
+    }
+
+    /// The directive that passes requests on.
+    fn pass(&mut self) {
+        let said = &self.route.directive.said;
+        let name = self.farm_name();
+        let to_farm = match self.route.kind {
+            Kind::Worker => format!("    ProxyPass / {name}/"),
+            Kind::Matching => format!("    ProxyPassMatch ^/(.*)$ {name}/$1"),
+            Kind::Rewrite => format!("    RewriteEngine On\n    RewriteRule ^/(.*)$ {name}/$1 [P,L]"),
+        };
+        if self.farm.balancer.is_some() {
+            self.draft.template(&to_farm);
+            return self.draft.change(
+                said,
+                Some(to_farm.trim()),
+                "every request goes to the farm that is judged",
+                false,
+            );
+        }
+        let Some(member) = self.farm.members.first().cloned() else { return };
+        let (scheme, kept) = (self.scheme(&member), self.parameters(&member, false));
+        let server = format!("{scheme}://{{{{ servers[0].address }}}}");
+        let alone = match self.route.kind {
+            Kind::Worker => format!("    ProxyPass / {server}/{kept}"),
+            Kind::Matching => format!("    ProxyPassMatch ^/(.*)$ {server}/$1{kept}"),
+            Kind::Rewrite => format!("    RewriteEngine On\n    RewriteRule ^/(.*)$ {server}/$1 [P,L]"),
+        };
+        let to_farm = format!("    ProxyPass / {name}/");
+        self.draft.template(&format!("{{% if servers|length > 1 %}}\n{to_farm}\n{{% else %}}\n{alone}\n{{% endif %}}"));
+        let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
+        self.draft.change(said, Some(&after), "the server is Stickler's", false);
+    }
+}
+
+/// Lines for runs with several servers.
+fn several(lines: &str) -> String {
+    format!("{{% if servers|length > 1 %}}\n{lines}\n{{% endif %}}")
+}
+
+fn load(identifier: &str) -> String {
+    format!("LoadModule {identifier} {MODULES}/mod_{}.so", identifier.trim_end_matches("_module"))
+}
+
+/// Whether a value is one word without quotes.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty()
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/|:;,%$".contains(c))
+        && !value.contains("${")
+}

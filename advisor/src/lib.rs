@@ -1,0 +1,124 @@
+//! Reads a product's configuration: which mechanism it is and why, line by line; a copy that is safe to run on the operator's
+//! own host; and what to change.
+//!
+//! ```text
+//! file ──▶ Document ──▶ Site ──▶ profile (facts with their lines) ──▶ the simulation
+//!             │  └────▶ Sandbox (a template, and what was changed) ──▶ the real product
+//!             └───────▶ Remedy (a changed file, as a unified diff) ──▶ both of them again
+//! ```
+//!
+//! * [`read()`]: reads a file with all that it includes. A [`Document`] is what came of it, whatever the product.
+//! * [`Site`]: a front end with its farm. Its [`Fact`]s become values of a profile ([`Site::profile`]).
+//! * [`Sandbox`]: the configuration for a run, in which nothing is left that executes a program, loads code, writes outside of the
+//!   run's folder or contacts another address. What is not known to be safe is left out, and said.
+//! * [`Remedy`]: what cures a site that mixes users up, and keeps them logged on.
+//! * [`haproxy`], [`nginx`], [`httpd`], [`caddy`], [`envoy`], [`varnish`]: the
+//!   products, each with its language, its facts, its list of what is allowed and its remedies.
+//!
+//! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
+
+pub mod caddy;
+mod diff;
+mod document;
+mod draft;
+pub mod envoy;
+mod files;
+pub mod haproxy;
+pub mod httpd;
+pub mod nginx;
+mod place;
+mod profile;
+mod template;
+mod value;
+pub mod varnish;
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+pub use diff::unified;
+pub use document::{Change, Document, Fact, Remedy, Sandbox, Site, Unread};
+pub use files::{Disk, Files, Instead};
+pub use place::Place;
+pub use profile::EVIDENCE;
+
+/// The products whose configuration is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// HAProxy's `haproxy.cfg`.
+    HaProxy,
+    /// nginx's `nginx.conf`.
+    Nginx,
+    /// Apache httpd's `httpd.conf`, or Debian's `apache2.conf`.
+    Httpd,
+    /// Caddy's `Caddyfile`.
+    Caddy,
+    /// Envoy's `envoy.yaml`.
+    Envoy,
+    /// Varnish's VCL.
+    Varnish,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::HaProxy, Self::Nginx, Self::Httpd, Self::Caddy, Self::Envoy, Self::Varnish];
+
+    /// What profiles call the product: `haproxy`.
+    pub const fn product(self) -> &'static str {
+        match self {
+            Self::HaProxy => "haproxy",
+            Self::Nginx => "nginx",
+            Self::Httpd => "httpd",
+            Self::Caddy => "caddy",
+            Self::Envoy => "envoy",
+            Self::Varnish => "varnish",
+        }
+    }
+
+    /// The language that a product of this name is configured in.
+    pub fn of_product(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.product() == name)
+    }
+
+    /// Guesses the language of a text: by the words that its lines begin with. `None` where none of them is typical.
+    pub fn guess(text: &str) -> Option<Self> {
+        let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim_start().starts_with('#'));
+        lines.find_map(|line| match line.split_whitespace().next().unwrap_or_default() {
+            "global" | "defaults" | "frontend" | "backend" | "listen" => Some(Self::HaProxy),
+            "http" | "events" | "stream" | "server" | "upstream" | "http{" | "events{" | "stream{" => Some(Self::Nginx),
+            "ServerRoot" | "LoadModule" | "Define" | "DefaultRuntimeDir" | "Listen" | "ServerName" | "Mutex"
+            | "PidFile" | "ProxyPass" => Some(Self::Httpd),
+            word if word.starts_with("<IfModule") || word.starts_with("<VirtualHost") || word.starts_with("<Proxy") => {
+                Some(Self::Httpd)
+            }
+            "vcl" | "sub" => Some(Self::Varnish),
+            "static_resources:" | "admin:" | "node:" | "dynamic_resources:" => Some(Self::Envoy),
+            "reverse_proxy" | "{" => Some(Self::Caddy),
+            // A snippet, or a site: what has a dot or a colon, and a block.
+            word if line.trim_end().ends_with('{') && (word.starts_with('(') || word.contains(['.', ':'])) => {
+                Some(Self::Caddy)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Reads a configuration. `version` is that of the product which is to run it, where defaults depend on it.
+///
+/// # Errors
+/// A file cannot be read, or is none of this language: with its place.
+pub fn read(
+    language: Language,
+    path: &Path,
+    files: &dyn Files,
+    version: Option<&str>,
+) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    match language {
+        Language::HaProxy => haproxy::read(path, files, version),
+        Language::Nginx => nginx::read(path, files, version),
+        Language::Httpd => httpd::read(path, files, version),
+        Language::Caddy => caddy::read(path, files, version),
+        Language::Envoy => envoy::read(path, files, version),
+        Language::Varnish => varnish::read(path, files, version),
+    }
+}

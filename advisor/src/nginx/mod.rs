@@ -1,0 +1,73 @@
+//! nginx's configuration: <https://nginx.org/en/docs/>.
+//!
+//! * `words`, `tree`: the language. A configuration is directives in blocks, with all that is included.
+//! * `site`: which server and location lead to which upstream.
+//! * `facts`: what the directives say, as values of a profile.
+//! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
+//! * `remedy`: what to change.
+
+mod directives;
+mod facts;
+mod remedy;
+mod sandbox;
+mod site;
+mod tree;
+mod words;
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+use self::tree::Directive;
+use crate::{Document, Files, Remedy, Sandbox, Site};
+
+/// Where packages have the module of `stream {}`; where none of them is, nginx has it built in.
+const MODULES: [&str; 3] = [
+    "/usr/lib/nginx/modules/ngx_stream_module.so",
+    "/usr/lib64/nginx/modules/ngx_stream_module.so",
+    "/etc/nginx/modules/ngx_stream_module.so",
+];
+
+/// A configuration that has been read.
+struct Nginx {
+    main: String,
+    text: String,
+    tree: Vec<Directive>,
+    sites: Vec<Site>,
+    stream: Option<&'static str>,
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// A file cannot be read, includes itself, or is none of nginx's.
+pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let main = path.display().to_string();
+    let tree = tree::read(path, files)?;
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&main, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let sites = site::all(&tree).iter().map(|found| facts::site(&tree, found, version)).collect();
+    let stream = MODULES.into_iter().find(|module| files.is_there(Path::new(module)));
+    Ok(Box::new(Nginx { main, text, tree, sites, stream }))
+}
+
+impl Document for Nginx {
+    fn product(&self) -> &'static str {
+        "nginx"
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    fn sandbox(&self, site: usize) -> Sandbox {
+        let (front, back) = self.sites[site].tls;
+        // TLS towards the servers alone would need clients without.
+        sandbox::sandbox(&self.tree, &site::all(&self.tree)[site], (front, front && back), self.stream)
+    }
+
+    fn remedies(&self, site: usize) -> Vec<Remedy> {
+        remedy::remedies(&self.tree, &site::all(&self.tree)[site], &self.main, &self.text)
+    }
+}

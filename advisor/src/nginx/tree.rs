@@ -1,0 +1,278 @@
+//! Directives, in the blocks that they stand in, with all files that are included.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::words::{Token, Tokens, Unquoted, Word, written};
+use crate::{Files, Place};
+
+/// How deep files may include each other, and blocks stand in each other.
+const DEPTH: usize = 32;
+
+/// Most directives of all files.
+const MOST: usize = 200_000;
+
+/// A directive.
+#[derive(Debug, Clone)]
+pub(super) struct Directive {
+    pub(super) name: String,
+    /// The name as it stands: in a `map`, it is a value, and may have quotes.
+    raw: String,
+    pub(super) arguments: Vec<Word>,
+    /// What stands in its braces; `None` where it has none.
+    pub(super) block: Option<Vec<Directive>>,
+    pub(super) place: Place,
+    /// Where it stands in its file, in bytes, from its name to its semicolon or brace.
+    pub(super) span: (usize, usize),
+}
+
+/// Why a file cannot be read.
+type Wrong = Box<Diagnostic>;
+
+impl Directive {
+    /// The meaning of an argument; empty beyond the last.
+    pub(super) fn argument(&self, index: usize) -> &str {
+        self.arguments.get(index).map_or("", |word| &word.text)
+    }
+
+    /// The meanings of all arguments.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.arguments.iter().map(|word| &*word.text)
+    }
+
+    /// The directives in its braces.
+    pub(super) fn inner(&self) -> &[Self] {
+        self.block.as_deref().unwrap_or_default()
+    }
+
+    /// The directives of this name in its braces.
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a Self> {
+        named(self.inner(), name)
+    }
+
+    /// The same anew, from what its words mean, so that nginx reads what was read here.
+    pub(super) fn afresh(&self) -> String {
+        let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
+        words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What it says, without what stands in its braces.
+    pub(super) fn says(&self) -> String {
+        let words = std::iter::once(&*self.raw).chain(self.arguments.iter().map(|word| &*word.raw));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The directives of this name.
+pub(super) fn named<'a>(directives: &'a [Directive], name: &'a str) -> impl DoubleEndedIterator<Item = &'a Directive> {
+    directives.iter().filter(move |directive| directive.name == name)
+}
+
+/// Reads a file with all that it includes.
+///
+/// # Errors
+/// A file cannot be read, or is none of nginx's.
+pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Vec<Directive>, Wrong> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    // Includes are relative to the folder of the main file (ngx_conf_full_name).
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut reader = Reader { files, folder, including: vec![path.to_owned()], count: 0 };
+    let mut file = File::new(&name, &text);
+    reader.block(&mut file, 0, false)
+}
+
+struct Reader<'a> {
+    files: &'a dyn Files,
+    folder: PathBuf,
+    /// The files that include each other at the moment.
+    including: Vec<PathBuf>,
+    /// Directives so far.
+    count: usize,
+}
+
+/// A file that is being read.
+struct File<'a> {
+    path: Arc<str>,
+    text: &'a str,
+    /// Where its lines end, in bytes.
+    lines: Vec<usize>,
+    tokens: Tokens<'a>,
+}
+
+impl<'a> File<'a> {
+    fn new(path: &str, text: &'a str) -> Self {
+        let lines = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { path: path.into(), text, lines, tokens: Tokens::new(text) }
+    }
+
+    fn wrong(&self, start: usize, end: usize, message: impl Into<String>) -> Wrong {
+        Box::new(Diagnostic::new(&self.path, self.text, start..end, message.into(), None))
+    }
+
+    fn place(&self, at: usize) -> Place {
+        let before = self.lines.partition_point(|&newline| newline < at);
+        Place { file: Arc::clone(&self.path), line: before + 1 }
+    }
+
+    fn next(&mut self) -> Result<Option<(usize, Token)>, Wrong> {
+        self.tokens.next().map_err(|Unquoted(start)| {
+            self.wrong(start, start + 1, "the quote that begins here does not end, or something follows it at once")
+        })
+    }
+}
+
+impl Reader<'_> {
+    /// Reads directives up to the brace that ends their block, or to the end of the file.
+    fn block(&mut self, file: &mut File<'_>, depth: usize, in_braces: bool) -> Result<Vec<Directive>, Wrong> {
+        let mut directives = Vec::new();
+        loop {
+            let Some((start, token)) = file.next()? else {
+                let end = file.text.len();
+                return if in_braces { Err(file.wrong(end, end, "a `}` is missing")) } else { Ok(directives) };
+            };
+            match token {
+                Token::Word(name) => self.directive(file, (start, name), depth, &mut directives)?,
+                Token::Close if in_braces => return Ok(directives),
+                Token::Close => return Err(file.wrong(start, start + 1, "this `}` ends no block")),
+                Token::Open => return Err(file.wrong(start, start + 1, "a block needs a name")),
+                Token::End => return Err(file.wrong(start, start + 1, "a directive needs a name")),
+            }
+        }
+    }
+
+    fn directive(
+        &mut self,
+        file: &mut File<'_>,
+        (start, name): (usize, Word),
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Wrong> {
+        self.count += 1;
+        let is_control = |word: &Word| word.text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c));
+        if depth >= DEPTH || self.count > MOST {
+            return Err(file.wrong(
+                start,
+                file.tokens.at,
+                format!("there are more than {MOST} directives, or blocks {DEPTH} deep"),
+            ));
+        }
+        let mut arguments = Vec::new();
+        let block = loop {
+            let end = file.tokens.at;
+            match file.next()? {
+                Some((_, Token::Word(word))) => arguments.push(word),
+                Some((_, Token::End)) => break None,
+                Some((_, Token::Open)) if name.text.ends_with("_by_lua_block") => {
+                    file.tokens.skip_block();
+                    break Some(Vec::new());
+                }
+                Some((_, Token::Open)) => break Some(self.block(file, depth + 1, true)?),
+                Some((at, Token::Close)) => {
+                    return Err(file.wrong(at, at + 1, format!("`{}` has no `;` before this", name.text)));
+                }
+                None => return Err(file.wrong(start, end, format!("`{}` has no `;`", name.text))),
+            }
+        };
+        let span = (start, file.tokens.at);
+        if is_control(&name) || arguments.iter().any(is_control) {
+            return Err(file.wrong(start, span.1, "a control character has no place in a configuration"));
+        }
+        if name.text == "include" && block.is_none() {
+            return self.include(file, span, &arguments, depth, into);
+        }
+        into.push(Directive { name: name.text, raw: name.raw, arguments, block, place: file.place(start), span });
+        Ok(())
+    }
+
+    fn include(
+        &mut self,
+        file: &File<'_>,
+        (start, end): (usize, usize),
+        arguments: &[Word],
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Wrong> {
+        let [pattern] = arguments else { return Err(file.wrong(start, end, "`include` has one argument")) };
+        let wrong = |message: String| file.wrong(start, end, message);
+        let pattern = self.folder.join(&pattern.text);
+        let found = self.files.matching(&pattern).map_err(|error| wrong(format!("{}: {error}", pattern.display())))?;
+        for path in found {
+            if self.including.contains(&path) {
+                return Err(wrong(format!("{} is including itself", path.display())));
+            }
+            if self.including.len() >= DEPTH {
+                return Err(wrong(format!("files include each other more than {DEPTH} deep")));
+            }
+            let text = self.files.read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+            let name = path.display().to_string();
+            self.including.push(path);
+            let mut inner = File::new(&name, &text);
+            into.extend(self.block(&mut inner, depth + 1, false)?);
+            self.including.pop();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io;
+
+    use super::*;
+
+    struct Texts(BTreeMap<&'static str, &'static str>);
+
+    impl Files for Texts {
+        fn read(&self, path: &Path) -> io::Result<String> {
+            let text = path.to_str().and_then(|path| self.0.get(path));
+            text.map(ToString::to_string).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        }
+
+        fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+            Ok(vec![pattern.to_owned()])
+        }
+
+        fn is_there(&self, path: &Path) -> bool {
+            self.read(path).is_ok()
+        }
+
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn read_all(files: &[(&'static str, &'static str)]) -> Result<Vec<Directive>, String> {
+        read(Path::new("/etc/main"), &Texts(files.iter().copied().collect())).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn includes_stand_where_they_are_included_and_know_their_place() {
+        let tree =
+            read_all(&[("/etc/main", "http {\n include a;\n}\n"), ("/etc/a", "\nserver { listen 80; }\n")]).unwrap();
+        let server = &tree[0].inner()[0];
+        assert_eq!(server.place.to_string(), "/etc/a:2");
+        assert_eq!(server.inner()[0].says(), "listen 80");
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place() {
+        for (main, error) in [
+            ("a\n}", "/etc/main:2:1: `a` has no `;` before this"),
+            ("a {\n", "/etc/main:2:1: a `}` is missing"),
+            ("}", "/etc/main:1:1: this `}` ends no block"),
+            ("a 'b;", "/etc/main:1:3: the quote that begins here"),
+            ("x;\ninclude main;", "/etc/main:2:1: /etc/main is including itself"),
+            ("include missing;", "/etc/main:1:1: /etc/missing: entity not found"),
+            ("a", "/etc/main:1:1: `a` has no `;`"),
+        ] {
+            let said = read_all(&[("/etc/main", main)]).unwrap_err();
+            assert!(said.starts_with(error), "{said}");
+        }
+    }
+}

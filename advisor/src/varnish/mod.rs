@@ -1,0 +1,55 @@
+//! Varnish's configuration, as VCL: <https://varnish-cache.org/docs/7.1/reference/vcl.html>.
+//!
+//! * `tokens`, `parse`: the language. Includes are followed; what conditions decide is not.
+//! * `site`: which backend, or which director, requests go to.
+//! * `facts`: what the statements say, as values of a profile.
+//! * `sandbox`: the copy for a run. What is in it is written anew from what is known; nothing else of the file is left.
+//! * `remedy`: what to change.
+
+mod facts;
+mod parse;
+mod remedy;
+mod sandbox;
+mod site;
+mod tokens;
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+use self::parse::Program;
+use crate::{Document, Files, Remedy, Sandbox, Site};
+
+/// A configuration that has been read.
+struct Varnish {
+    program: Program,
+    sites: Vec<Site>,
+}
+
+/// Reads a file with all that it includes.
+///
+/// # Errors
+/// A file cannot be read, is included by itself, or there are too many; a text, a comment or a block does not end.
+pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let program = parse::read(path, files)?;
+    let sites = site::farms(&program).iter().map(|farm| facts::site(&program, farm)).collect();
+    Ok(Box::new(Varnish { program, sites }))
+}
+
+impl Document for Varnish {
+    fn product(&self) -> &'static str {
+        "varnish"
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    fn sandbox(&self, site: usize) -> Sandbox {
+        sandbox::sandbox(&self.program, &site::farms(&self.program)[site])
+    }
+
+    fn remedies(&self, site: usize) -> Vec<Remedy> {
+        remedy::remedies(&self.program, &site::farms(&self.program)[site])
+    }
+}

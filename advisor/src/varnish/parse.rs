@@ -1,0 +1,223 @@
+//! Declarations and statements, after includes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stickler_runner::Diagnostic;
+
+use super::tokens::{Kind, Source, Token, tokens};
+use crate::Files;
+use crate::draft::Said;
+
+/// How deep includes and blocks may be within each other, and how many files there may be.
+const MOST_DEPTH: usize = 20;
+const MOST_NESTED: usize = 60;
+const MOST_FILES: usize = 5_000;
+
+/// Where files are sought that are named without a folder (varnishd: `vcl_path`).
+const FOLDERS: [&str; 2] = ["/etc/varnish", "/usr/share/varnish/vcl"];
+
+/// A configuration.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// `backend`, `probe`, `sub` and what else stands outside of blocks, in order.
+    pub(super) declarations: Vec<Statement>,
+    /// The file itself.
+    pub(super) source: Arc<Source>,
+}
+
+/// A statement, or a declaration, with its block.
+#[derive(Debug)]
+pub(super) struct Statement {
+    /// Without its block, and without `;`.
+    pub(super) tokens: Vec<Token>,
+    pub(super) said: Said,
+    pub(super) body: Option<Vec<Statement>>,
+    /// The line in which it ends.
+    pub(super) last: usize,
+}
+
+impl Statement {
+    /// The word at an index; empty beyond the last.
+    pub(super) fn word(&self, index: usize) -> &str {
+        self.tokens.get(index).map_or("", |token| &token.text)
+    }
+
+    pub(super) fn is_code(&self) -> bool {
+        matches!(&self.tokens[..], [token] if token.kind == Kind::Code)
+    }
+
+    pub(super) fn body(&self) -> &[Self] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is `if (...)` for whatever comes: one of its alternatives holds for every request.
+    pub(super) fn always_holds(&self) -> bool {
+        if self.word(0) != "if" || self.tokens.iter().any(|token| token.is("&&") || token.is("!")) {
+            return false;
+        }
+        let inside = self.tokens.get(2..self.tokens.len().saturating_sub(1)).unwrap_or_default();
+        inside.split(|token| token.is("||")).any(|part| {
+            let words: Vec<&str> = part.iter().map(|token| &*token.text).collect();
+            matches!(&words[..], ["true"] | ["req.url", "~", "^/" | "^" | "." | ".*" | "/"])
+        })
+    }
+}
+
+impl Program {
+    /// The statements of a subroutine that are performed whatever comes, and the conditions in it, in order.
+    pub(super) fn statements(&self, sub: &str) -> Vec<&Statement> {
+        let mut found = Vec::new();
+        let is_it = |declaration: &&Statement| declaration.word(0) == "sub" && declaration.word(1) == sub;
+        for declaration in self.declarations.iter().filter(is_it) {
+            flatten(declaration.body(), &mut found);
+        }
+        found
+    }
+
+    pub(super) fn named(&self, kind: &str, name: &str) -> Option<&Statement> {
+        self.declarations.iter().find(|declaration| declaration.word(0) == kind && declaration.word(1) == name)
+    }
+}
+
+fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
+    for statement in statements {
+        if statement.always_holds() {
+            flatten(statement.body(), found);
+        } else {
+            found.push(statement);
+        }
+    }
+}
+
+/// Reads a file with all that it includes.
+///
+/// # Errors
+/// A file cannot be read, or there are too many; something does not end.
+pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let source = Arc::new(Source { path: name.into(), text });
+    let mut reader = Reader { files, included: 0, all: Vec::new() };
+    reader.add(tokens(&source)?, 0)?;
+    let mut index = 0;
+    let declarations = block(&reader.all, &mut index, 0)?;
+    if let Some(token) = reader.all.get(index) {
+        return Err(token.wrong("`}` has no `{` before it".into()));
+    }
+    Ok(Program { declarations, source })
+}
+
+struct Reader<'a> {
+    files: &'a dyn Files,
+    included: usize,
+    all: Vec<Token>,
+}
+
+impl Reader<'_> {
+    /// Adds tokens, with those of files in the places of `include`.
+    fn add(&mut self, tokens: Vec<Token>, depth: usize) -> Result<(), Box<Diagnostic>> {
+        let mut tokens = tokens.into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            let is_first =
+                self.all.last().is_none_or(|last| matches!(&*last.text, ";" | "}" | "{") || last.kind == Kind::Code);
+            if !token.is("include") || !is_first {
+                self.all.push(token);
+                continue;
+            }
+            let mut is_pattern = false;
+            while let Some(flag) = tokens.next_if(|next| next.kind == Kind::Word && !next.is(";")) {
+                is_pattern |= flag.is("glob");
+            }
+            let Some(name) = tokens.next_if(|next| next.kind == Kind::Text) else {
+                return Err(token.wrong("`include` needs the name of a file".into()));
+            };
+            tokens.next_if(|next| next.is(";"));
+            self.include(&token, &name.text, is_pattern, depth)?;
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, at: &Token, name: &str, is_pattern: bool, depth: usize) -> Result<(), Box<Diagnostic>> {
+        if depth >= MOST_DEPTH {
+            return Err(at.wrong(format!("includes are nested deeper than {MOST_DEPTH}: they lead to themselves")));
+        }
+        let path = if name.starts_with("./") {
+            Path::new(&*at.source.path).parent().unwrap_or(Path::new("")).join(name.trim_start_matches("./"))
+        } else if name.starts_with('/') {
+            PathBuf::from(name)
+        } else {
+            let mut places = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+            places.find(|path| self.files.is_there(path)).unwrap_or_else(|| Path::new(FOLDERS[0]).join(name))
+        };
+        let shown = path.display().to_string();
+        let found = if is_pattern {
+            self.files.matching(&path).map_err(|error| at.wrong(format!("cannot include {shown}: {error}")))?
+        } else {
+            vec![path]
+        };
+        for path in found {
+            self.included += 1;
+            if self.included > MOST_FILES {
+                return Err(at.wrong(format!("more than {MOST_FILES} files are included")));
+            }
+            let shown = path.display().to_string();
+            let text = self.files.read(&path).map_err(|error| at.wrong(format!("cannot include {shown}: {error}")))?;
+            let source = Arc::new(Source { path: shown.into(), text });
+            self.add(tokens(&source)?, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// The statements up to the `}` of a block, or to the end.
+fn block(tokens: &[Token], index: &mut usize, depth: usize) -> Result<Vec<Statement>, Box<Diagnostic>> {
+    let mut statements = Vec::new();
+    let mut open: Vec<Token> = Vec::new();
+    while let Some(token) = tokens.get(*index) {
+        if depth > MOST_NESTED {
+            return Err(token.wrong(format!("blocks are nested deeper than {MOST_NESTED}")));
+        }
+        if token.is("}") && open.is_empty() {
+            return Ok(statements);
+        }
+        *index += 1;
+        if token.is("{") {
+            let body = block(tokens, index, depth + 1)?;
+            let Some(end) = tokens.get(*index) else {
+                return Err(token.wrong("the block that begins here does not end".into()));
+            };
+            *index += 1;
+            let is_value = open.last().is_some_and(|last| last.is("="));
+            statements.push(statement(std::mem::take(&mut open), token, Some(body), end.line));
+            // `.probe = { ... }` may end with `;`.
+            if is_value && tokens.get(*index).is_some_and(|next| next.is(";")) {
+                *index += 1;
+            }
+        } else if token.is(";") {
+            statements.push(statement(std::mem::take(&mut open), token, None, token.line));
+        } else if token.kind == Kind::Code && open.is_empty() {
+            statements.push(statement(vec![token.clone()], token, None, token.line));
+        } else {
+            open.push(token.clone());
+        }
+    }
+    match open.first() {
+        Some(first) => Err(first.wrong("the statement that begins here does not end".into())),
+        None => Ok(statements),
+    }
+}
+
+fn statement(tokens: Vec<Token>, at: &Token, body: Option<Vec<Statement>>, last: usize) -> Statement {
+    let first = tokens.first().unwrap_or(at);
+    let words = tokens.iter().map(|token| match token.kind {
+        Kind::Word => token.text.clone(),
+        Kind::Text => format!("{:?}", token.text),
+        Kind::Code => "C{ ... }C".into(),
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    let text = if text.chars().count() > 200 { text.chars().take(200).collect::<String>() + " ..." } else { text };
+    Statement { said: Said { place: first.place(), text }, tokens, body, last }
+}

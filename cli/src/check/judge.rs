@@ -1,0 +1,183 @@
+//! One balancer over the scenarios of a check.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use stickler_model::BalancerSpec;
+use stickler_model::event::What;
+use stickler_oracle::{Grade, Requirement, Severity};
+use stickler_runner::confidence::{Conclusion, Confidence};
+use stickler_runner::{Arm, End, Run};
+use stickler_scenarios::Case;
+
+use crate::Failure;
+use crate::jobs::{self, Job};
+
+/// What is checked: that users are kept apart, can log on, stay with their server and survive its death. What takes minutes of real
+/// time is not among it.
+const SCENARIOS: [&str; 20] = [
+    "user-after-user",
+    "anonymous-after-user",
+    "address-reused",
+    "closes-with-logon",
+    "leaves-in-turn",
+    "re-authentication",
+    "one-shot",
+    "persisted",
+    "lone-one-backend",
+    "lone-two-backends",
+    "interleaved",
+    "parity",
+    "many-at-once",
+    "mixed",
+    "post-curl",
+    "post-browser",
+    "wrong-password",
+    "negotiate-with-ntlm",
+    "same-backend",
+    "all-down",
+];
+
+/// Crowds: each seed is another order of requests.
+const CROWDS: [&str; 2] = ["crowd", "crowd-with-tickets"];
+
+/// Seeds of each crowd on real sockets: enough requests for a verdict of clean.
+const SEEDS: u32 = 6;
+
+/// What the scenarios of a check showed of one balancer.
+pub(super) struct Judged {
+    runs: Vec<Run>,
+    pub(super) confidence: Confidence,
+}
+
+/// How often a requirement was put to the test, and violated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) tested: u32,
+    pub(super) violated: u32,
+}
+
+/// What may be said of a balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It violates what it has to keep.
+    Violated,
+    /// It does not, and was asked often enough.
+    Clean,
+    /// It does not, in few requests.
+    Inconclusive,
+    /// Nothing could be judged; why.
+    Nothing(String),
+}
+
+/// The scenarios of a check.
+pub(super) fn cases() -> Result<Vec<Case>, Failure> {
+    jobs::cases(&SCENARIOS.iter().chain(&CROWDS).map(ToString::to_string).collect::<Vec<_>>())
+}
+
+impl Judged {
+    /// Performs the scenarios over a balancer. One that is violated on real sockets is violated; what a busy machine has made of
+    /// another run is judged by the control, as always.
+    pub(super) fn new(
+        cases: &[Case],
+        balancer: &BalancerSpec,
+        arm: &Arc<dyn Arm>,
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self, Failure> {
+        let balancer = std::slice::from_ref(balancer);
+        let (crowds, single): (Vec<Case>, Vec<Case>) =
+            cases.iter().cloned().partition(|case| CROWDS.contains(&case.scenario.name()));
+        let mut jobs: Vec<Job<'_>> = jobs::all(&single, balancer, 0, 1)?;
+        jobs.extend(jobs::all(&crowds, balancer, 0, SEEDS)?);
+        let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run| run);
+        let mut confidence = Confidence::default();
+        for run in &runs {
+            confidence.add(Confidence::of(run));
+        }
+        Ok(Self { runs, confidence })
+    }
+
+    /// Every requirement that was put to the test, with its number of runs.
+    pub(super) fn counts(&self) -> BTreeMap<Requirement, Count> {
+        let mut counts: BTreeMap<Requirement, Count> = BTreeMap::new();
+        for verdict in self.complete().flat_map(|run| &run.verdicts) {
+            let is_tested = matches!(verdict.grade, Grade::Ok | Grade::Violated | Grade::NonStrict);
+            let count = counts.entry(verdict.requirement).or_default();
+            count.tested += u32::from(is_tested);
+            count.violated += u32::from(verdict.grade == Grade::Violated);
+        }
+        counts.retain(|_, count| count.tested > 0);
+        counts
+    }
+
+    /// The requirements that were violated.
+    pub(super) fn violated(&self) -> Vec<Requirement> {
+        let counts = self.counts().into_iter();
+        counts.filter(|(id, count)| count.violated > 0 && id.severity() == Severity::Must).map(|(id, _)| id).collect()
+    }
+
+    /// The first run that violates a requirement.
+    pub(super) fn example(&self, requirement: Requirement) -> Option<&Run> {
+        self.complete().find(|run| run.grade(requirement) == Grade::Violated)
+    }
+
+    /// What may be said of all of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        if let Some(why) = self.unreached() {
+            return Outcome::Nothing(why);
+        }
+        match self.confidence.conclusion() {
+            _ if !self.violated().is_empty() => Outcome::Violated,
+            Conclusion::Leaks => Outcome::Violated,
+            Conclusion::Clean => Outcome::Clean,
+            Conclusion::Inconclusive => Outcome::Inconclusive,
+        }
+    }
+
+    /// Why runs were not performed to their end, each reason with its scenarios.
+    pub(super) fn not_performed(&self) -> BTreeMap<String, Vec<&str>> {
+        let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for run in &self.runs {
+            let reason = match &run.end {
+                End::Complete => continue,
+                End::Skipped(reason) => reason.clone(),
+                End::Failed(diagnostic) => diagnostic.message.clone(),
+            };
+            let names = reasons.entry(reason).or_default();
+            if !names.contains(&&*run.source.scenario) {
+                names.push(&run.source.scenario);
+            }
+        }
+        reasons
+    }
+
+    /// How many runs were performed to their end.
+    pub(super) fn performed(&self) -> usize {
+        self.complete().count()
+    }
+
+    /// Why no run can be judged: no request that a client sent has reached a server. `None` where one has.
+    pub(super) fn unreached(&self) -> Option<String> {
+        let mut statuses: BTreeMap<u16, u32> = BTreeMap::new();
+        for run in self.complete() {
+            let Some(trace) = &run.trace else { continue };
+            for event in &trace.events {
+                match &event.what {
+                    What::ServerReceived { request: Some(_), .. } => return None,
+                    What::ClientReceived { status, .. } => *statuses.entry(*status).or_default() += 1,
+                    _ => {}
+                }
+            }
+        }
+        let most = statuses.into_iter().max_by_key(|&(_, count)| count);
+        let answer = most.map_or("nothing".into(), |(status, _)| format!("status {status}"));
+        Some(format!(
+            "no request reached a server, and clients were answered {answer}: does the configuration want another name of the site (--host NAME)?"
+        ))
+    }
+
+    fn complete(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.end == End::Complete)
+    }
+}

@@ -1,0 +1,126 @@
+//! The site that is served: the standard one, set up as the arguments say, or that of a script.
+
+use stickler_model::topology::{
+    AppPool, Checking, ControllerSpec, ProtectionSpec, Provider, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
+    UpstreamTls, UserSpec,
+};
+use stickler_model::{Topology, standard};
+
+use crate::args::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
+use crate::{Failure, jobs};
+
+/// The account that the servers share.
+const SERVICE: &str = "svc-web";
+const SERVICE_PASSWORD: &str = "Svc-web-Pa55word";
+
+/// The names that clients know the balancer by.
+const SPNS: [&str; 2] = ["HTTP/localhost", "HTTP/www.corp.example"];
+
+/// Servers where nobody says how many.
+const USUAL_SERVERS: u32 = 2;
+
+/// The site that the arguments mean.
+pub(super) fn topology(arguments: &Serve) -> Result<Topology, Failure> {
+    let topology = match &arguments.site {
+        Some(script) => of_script(script)?,
+        None => standard_site(arguments)?,
+    };
+    let (servers, named) = (topology.servers.len(), arguments.servers.len());
+    if named > servers {
+        return Err(Failure::Wrong(format!("--servers names {named} addresses, and the site's servers are {servers}")));
+    }
+    Ok(topology)
+}
+
+/// The site of a script, or of a shipped scenario.
+fn of_script(name: &str) -> Result<Topology, Failure> {
+    let cases = jobs::cases(&[name.to_owned()])?;
+    let [case] = &cases[..] else {
+        return Err(Failure::Wrong(format!("`{name}` has {} scripts: --site takes the site of one", cases.len())));
+    };
+    stickler_scenarios::site(&case.scenario).map_err(|error| Failure::Wrong(error.to_string()))
+}
+
+/// The standard site, set up as the arguments say.
+fn standard_site(arguments: &Serve) -> Result<Topology, Failure> {
+    let named = u32::try_from(arguments.servers.len()).unwrap_or(u32::MAX);
+    let servers = arguments.iis.unwrap_or(if named == 0 { USUAL_SERVERS } else { named });
+    let mut topology = standard::site(servers);
+    let kerberos = &arguments.kerberos;
+    let (pool, account) = match kerberos.pool_identity {
+        PoolIdentity::Machine => (AppPool::Machine, topology.servers.first().map(|server| format!("{}$", server.name))),
+        PoolIdentity::Service => (AppPool::Service(SERVICE.into()), Some(SERVICE.into())),
+    };
+    let names: Vec<String> = SPNS.into_iter().map(str::to_owned).chain(kerberos.spn.iter().cloned()).collect();
+    topology.domain.users.push(UserSpec::new(SERVICE, SERVICE_PASSWORD));
+    topology.domain.services.extend(account.map(|account| ServiceSpec {
+        account,
+        spns: names.clone(),
+        trusted_for_delegation: false,
+    }));
+    for server in &mut topology.servers {
+        server.providers.clone_from(&arguments.provider);
+        if server.providers.is_empty() {
+            server.providers = vec![Provider::Negotiate, Provider::Ntlm];
+        }
+        server.site = SiteSpec {
+            pool: pool.clone(),
+            kernel_mode: kerberos.kernel_mode.is_on(),
+            app_pool_credentials: kerberos.app_pool_credentials.is_on(),
+            persist_non_ntlm: kerberos.persist_non_ntlm.is_on(),
+            protection: protection(&arguments.protection, &names),
+            ..SiteSpec::default()
+        };
+    }
+    topology.controllers = vec![ControllerSpec {
+        requires_checksum: kerberos.kdc_requires_checksum.is_on(),
+        ..ControllerSpec::new("dc".into())
+    }];
+    add_accounts(&mut topology, &arguments.accounts)?;
+    topology.tls = tls(&arguments.tls);
+    Ok(topology)
+}
+
+/// Gives the servers accounts of their own.
+fn add_accounts(topology: &mut Topology, arguments: &LocalAccounts) -> Result<(), Failure> {
+    let users = topology.domain.users.iter().filter(|user| user.name != SERVICE);
+    let users: Vec<UserSpec> = users.filter(|_| arguments.workgroup).cloned().collect();
+    for server in &mut topology.servers {
+        server.workgroup = arguments.workgroup;
+        server.accounts.clone_from(&users);
+    }
+    for LocalAccount { server, name, password } in &arguments.account {
+        let meant = |spec: &ServerSpec| server.as_ref().is_none_or(|server| spec.name.as_str() == server);
+        if !topology.servers.iter().any(meant) {
+            let server = server.as_deref().unwrap_or_default();
+            let known: Vec<&str> = topology.servers.iter().map(|server| server.name.as_str()).collect();
+            return Err(Failure::Wrong(format!("there is no server `{server}`; there are: {}", known.join(", "))));
+        }
+        for spec in topology.servers.iter_mut().filter(|spec| meant(spec)) {
+            spec.accounts.retain(|user| !user.name.eq_ignore_ascii_case(name));
+            spec.accounts.push(UserSpec::new(name, password));
+        }
+    }
+    Ok(())
+}
+
+/// Extended protection, with the site's names in its list as an administrator enters them: a server knows its own alone.
+fn protection(arguments: &Protection, names: &[String]) -> ProtectionSpec {
+    let checking = match arguments.token_checking {
+        None => return ProtectionSpec::default(),
+        Some(TokenChecking::None) => Checking::None,
+        Some(TokenChecking::Allow) => Checking::Allow,
+        Some(TokenChecking::Require) => Checking::Require,
+    };
+    let flags = arguments.protection_flag.iter().fold(0, |flags, flag| flags | flag);
+    ProtectionSpec { checking, flags, service_names: names.to_vec() }
+}
+
+fn tls(arguments: &Tls) -> Option<TlsSpec> {
+    let upstream = match arguments.upstream? {
+        Upstream::Own => UpstreamTls::Own,
+        Upstream::Same => UpstreamTls::Same,
+        Upstream::Plain => UpstreamTls::Plain,
+    };
+    Some(TlsSpec { upstream, http2: arguments.http2, ..TlsSpec::default() })
+}

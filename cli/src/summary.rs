@@ -1,0 +1,135 @@
+//! What all runs over one balancer say of the identity of its users, where nothing else is expected of it.
+
+use stickler_model::BalancerSpec;
+use stickler_runner::{Conclusion, Confidence, Run};
+use stickler_scenarios::Case;
+
+use crate::Failure;
+
+/// The group of scenarios that ask whether users are kept apart.
+const IDENTITY: &str = "identity";
+
+/// What runs say, and whether somebody asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Summary {
+    pub(crate) confidence: Confidence,
+    /// Whether a scenario of the group that is about identity, or a script of the user's own that puts it to the test, was
+    /// performed.
+    asked: bool,
+}
+
+impl Summary {
+    /// What one run of a case says.
+    pub(crate) fn of(case: &Case, run: &Run) -> Self {
+        let confidence = Confidence::of(run);
+        // Only a shipped group has a title.
+        let is_about_identity = case.group.name == IDENTITY || case.group.title.is_empty();
+        Self { confidence, asked: is_about_identity && confidence.requests > 0 }
+    }
+
+    /// Adds what other runs say.
+    fn join(&mut self, other: Self) {
+        self.confidence.add(other.confidence);
+        self.asked |= other.asked;
+    }
+
+    /// What may be said, and what more it takes, after so many repetitions.
+    pub(crate) fn sentence(&self, repeat: u32) -> String {
+        let mut text = self.confidence.to_string();
+        if self.confidence.conclusion() == Conclusion::Inconclusive {
+            text.push_str(&match self.confidence.times_needed() {
+                Some(times) => format!(": --repeat {}", times.saturating_mul(repeat.into())),
+                None => ": the scenario crowd has them, with --repeat 10".to_owned(),
+            });
+        }
+        text
+    }
+
+    fn is_open(&self) -> bool {
+        self.asked && self.confidence.conclusion() == Conclusion::Inconclusive
+    }
+}
+
+/// The summaries of balancers of which nothing is expected but what every balancer has to do, by name, in the order of the runs.
+#[derive(Debug, Default)]
+pub(crate) struct Summaries(Vec<(String, Summary)>);
+
+impl Summaries {
+    /// Adds what a run says. A balancer that the tables of expected outcomes know is measured by these.
+    pub(crate) fn add(&mut self, balancer: &BalancerSpec, summary: Summary) {
+        let unexpected = match balancer {
+            BalancerSpec::Target { .. } => true,
+            BalancerSpec::Profile { name, .. } => {
+                !stickler_catalogue::profiles().iter().any(|known| known.name == *name)
+            }
+            _ => false,
+        };
+        if !unexpected {
+            return;
+        }
+        let name = balancer.to_string();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => all.join(summary),
+            None => self.0.push((name, summary)),
+        }
+    }
+
+    /// By the balancers' names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Summary)> {
+        self.0.iter().map(|(name, summary)| (name.as_str(), summary))
+    }
+
+    /// What they mean for the exit code, where nothing else went wrong.
+    pub(crate) fn outcome(&self) -> Result<(), Failure> {
+        if self.0.iter().any(|(_, summary)| summary.is_open()) { Err(Failure::Inconclusive(None)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(requests: u64, clients: usize) -> Summary {
+        Summary { confidence: Confidence { requests, clients, leaking: 0 }, asked: true }
+    }
+
+    fn target() -> BalancerSpec {
+        BalancerSpec::Target { address: ([127, 0, 0, 1], 80).into(), like: None }
+    }
+
+    #[test]
+    fn what_more_it_takes_is_said_with_the_finding() {
+        assert!(of(100, 7).sentence(2).ends_with(": --repeat 6"));
+        assert!(of(100, 2).sentence(2).ends_with(": the scenario crowd has them, with --repeat 10"));
+        assert!(!of(300, 6).sentence(2).contains("--repeat"));
+    }
+
+    #[test]
+    fn few_requests_are_inconclusive_where_somebody_asked_and_nothing_was_expected() {
+        let outcome = |balancer: &BalancerSpec, summary| {
+            let mut summaries = Summaries::default();
+            summaries.add(balancer, summary);
+            summaries.outcome().is_ok()
+        };
+        assert!(!outcome(&target(), of(100, 7)) && outcome(&target(), of(300, 7)));
+        assert!(outcome(&target(), Summary { asked: false, ..of(100, 7) }), "nobody asked");
+        let profile =
+            |name: &str| BalancerSpec::Profile { name: name.into(), toml: String::new(), defects: Vec::new() };
+        assert!(!outcome(&profile("ours"), of(100, 7)), "a profile of the user's own");
+        assert!(outcome(&profile("haproxy-safe"), of(100, 7)), "one whose outcome is expected");
+        assert!(outcome(&BalancerSpec::named("l4-nat"), of(100, 7)));
+    }
+
+    #[test]
+    fn the_runs_of_one_balancer_add_up() {
+        let mut summaries = Summaries::default();
+        for _ in 0..3 {
+            summaries.add(&target(), of(100, 7));
+        }
+        assert!(summaries.outcome().is_ok());
+        assert_eq!(
+            summaries.iter().map(|(name, summary)| (name, summary.confidence.requests)).collect::<Vec<_>>(),
+            [("127.0.0.1:80", 300)]
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! `stickler explain`: profiles, mechanisms, requirements, defects and scenarios.
+
+use std::process::{Command, Output};
+
+use stickler_catalogue::{defects, explanations, profiles};
+use stickler_oracle::Requirement;
+use stickler_scenarios::catches;
+
+fn explain(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stickler")).arg("explain").args(arguments).output().expect("the command starts")
+}
+
+/// What is said of a name that means something.
+fn told(name: &str) -> String {
+    let output = explain(&[name]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{name}: {errors}");
+    String::from_utf8(output.stdout).expect("what is said is UTF-8")
+}
+
+/// What is said of arguments that are wrong.
+fn refused(arguments: &[&str]) -> String {
+    let output = explain(arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn each_requirement_has_one_explanation_and_nothing_else_has_one() {
+    let explained: Vec<&str> = explanations().iter().map(|it| it.id.as_str()).collect();
+    let requirements: Vec<&str> = Requirement::all().map(Requirement::id).collect();
+    assert_eq!(explained, requirements);
+}
+
+#[test]
+fn a_requirement_is_explained_with_its_log_and_its_cures_in_whatever_case() {
+    let text = told("ID-1");
+    let demand = "ID-1, a requirement (MUST): No request is processed under another principal than that of the client";
+    assert!(text.starts_with(demand), "{text}");
+    let parts = ["\nWhat goes wrong\n", "\nIn the logs of IIS", "cs-username CORP\\alice", "\nWhat cures it\n"];
+    for part in
+        parts.into_iter().chain(["  HAProxy: `http-reuse never`", "#4.2-http-reuse]", "  whatever the product: "])
+    {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert!(text.contains("B1: a pre-emptive Kerberos request"), "{text}");
+    let over = text.lines().find(|line| line.contains("shared-pool (")).expect("mechanisms violate it");
+    assert!(over.contains(", pin-on-401 (") && !over.contains("l4-nat"), "{over}");
+    assert_eq!(told("id-1"), text);
+    assert!(told("ST-2").contains("(SHOULD)"));
+    assert!(told("HS-2").contains("401 1 2148074248 (0x80090308, SEC_E_INVALID_TOKEN)"));
+}
+
+#[test]
+fn a_defect_is_explained_by_the_requirement_that_catches_it() {
+    let text = told("b6");
+    assert!(text.starts_with("B6 (host-not-pinned), a defect: the client has connections of its own, but"), "{text}");
+    for part in [
+        "It violates HS-2: stickler run lone-two-backends --balancer pin-on-401+B6\n",
+        "It violates TL-1: stickler run epa-require-same-certificate --balancer pin-on-401+B6\n",
+        "\nHS-2, which it violates (MUST): All legs of one handshake reach one upstream connection.",
+        "2148074248",
+        "\nTL-1, which it violates (MUST): ",
+        "2148074310",
+    ] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert_eq!(told("host-not-pinned"), text);
+    for defect in defects() {
+        assert!(!catches(defect.id).is_empty(), "nothing catches {}", defect.id);
+    }
+}
+
+#[test]
+fn a_scenario_is_explained_with_what_is_expected_in_it() {
+    let text = told("one-shot");
+    assert!(text.starts_with("one-shot, a scenario of kerberos ("), "{text}");
+    assert!(text.contains("\nstickler run one-shot --balancer NAME"), "{text}");
+    let line = text.lines().find(|line| line.starts_with("  ID-1: ")).expect("ID-1 is violated in it");
+    assert!(line.contains("pin-on-401") && !line.contains("l4-nat"), "{line}");
+    assert!(
+        text.contains("It catches the defect B1 by ID-1: stickler run one-shot --balancer pin-on-authorization+B1"),
+        "{text}"
+    );
+    assert_eq!(told("kerberos/one-shot"), text);
+    assert!(!text.contains("need not be the balancer's doing"), "{text}");
+    // The site believes a header, and layer 4 reads none.
+    let header = told("identity-header");
+    assert!(header.contains("l4-nat") && header.contains("need not be the balancer's doing"), "{header}");
+}
+
+#[test]
+fn a_name_of_two_kinds_says_so() {
+    let text = told("keep-alive-race");
+    assert!(text.starts_with("B16 (keep-alive-race), a defect: "), "{text}");
+    let also = "There is a scenario of that name as well: stickler explain failover/keep-alive-race\n";
+    assert!(text.ends_with(also), "{text}");
+    assert!(told("failover/keep-alive-race").starts_with("keep-alive-race, a scenario of failover ("));
+    assert!(!told("B16").contains("of that name as well"), "that is one thing alone");
+}
+
+#[test]
+fn a_mechanism_is_explained_as_before_with_what_it_violates() {
+    let text = told("pin-on-401");
+    assert!(text.starts_with("pin-on-401 (M12): "), "{text}");
+    let line = text.lines().find(|line| line.starts_with("  ID-1: ")).expect("it violates ID-1");
+    assert!(line.contains("one-shot"), "{line}");
+    assert!(text.contains("\n`stickler explain REQUIREMENT` says how"), "{text}");
+    assert_eq!(told("m12"), text);
+    let broken = told("pin-on-401+B6");
+    assert!(broken.starts_with("pin-on-401+B6 (M12): "), "{broken}");
+    assert!(broken.contains("\nwith the defect B6 (host-not-pinned): "), "{broken}");
+    assert!(
+        broken.contains("\nIt violates HS-2: stickler run lone-two-backends --balancer pin-on-401+B6\n"),
+        "{broken}"
+    );
+}
+
+#[test]
+fn a_profile_is_explained_as_before_in_whatever_case() {
+    let profile = profiles().iter().find(|profile| profile.name == "haproxy-safe").expect("it is shipped");
+    assert_eq!(told("HAProxy-Safe").trim_end(), profile.explain().trim_end());
+    let toml = explain(&["haproxy-safe", "--format", "toml"]);
+    assert_eq!(String::from_utf8_lossy(&toml.stdout).trim_end(), profile.toml().trim_end());
+}
+
+#[test]
+fn only_profiles_and_mechanisms_are_told_as_toml() {
+    for (name, what) in [("ID-1", "requirement"), ("B6", "defect"), ("drain", "scenario")] {
+        let error = refused(&[name, "--format", "toml"]);
+        assert!(error.contains(&format!("is a {what}: as TOML there are profiles and mechanisms alone")), "{error}");
+    }
+    let mechanism = explain(&["pin-on-401", "--format", "toml"]);
+    assert!(String::from_utf8_lossy(&mechanism.stdout).contains("[[profile]]"));
+}
+
+#[test]
+fn an_unknown_name_gets_the_nearest_of_all_kinds_and_controls_are_escaped() {
+    for (name, nearest) in [
+        ("ID-9", "ID-"),
+        ("one-shott", "one-shot"),
+        ("haproxy-save", "haproxy-safe"),
+        ("host-not-pined", "host-not-pinned"),
+    ] {
+        let error = refused(&[name]);
+        assert!(error.contains(&format!("called `{name}`, and no file; did you mean `{nearest}")), "{error}");
+    }
+    let error = refused(&["\u{1b}[31mzzz"]);
+    assert!(!error.contains('\u{1b}'), "{error:?}");
+    assert!(refused(&["pin-on-401+B99"]).contains("there is no defect called `B99`"));
+}

@@ -1,0 +1,220 @@
+//! A balancer that runs already: `stickler run --target`. HAProxy is started here by hand, as a user's own would be, and left out
+//! where it is not installed, unless `STICKLER_REQUIRE_PEERS=1`.
+#![cfg(unix)]
+#![expect(clippy::disallowed_methods, reason = "a real balancer is started, and waited for")]
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Options of a server whose return is noticed within half a second.
+const CHECKED: &str = "check inter 200ms";
+
+/// A HAProxy with one listener.
+struct HaProxy {
+    process: Child,
+    address: SocketAddr,
+    servers: Vec<SocketAddr>,
+    folder: TempDir,
+}
+
+impl HaProxy {
+    /// Starts it in front of as many servers, where it is installed. `options` are those of a server.
+    fn start(servers: usize, options: &str) -> Option<Self> {
+        let installed =
+            ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"].into_iter().find(|file| Path::new(file).exists());
+        let required = env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
+        assert!(installed.is_some() || !required, "haproxy is not installed, and STICKLER_REQUIRE_PEERS=1");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("haproxy.cfg");
+        let mut free = free(servers + 1);
+        let address = free.remove(0);
+        let mut text = format!(
+            "global\n    nbthread 1\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    \
+             timeout server 30s\nlisten site\n    bind {address}\n"
+        );
+        for (index, server) in free.iter().enumerate() {
+            text += &format!("    server s{index} {server} {options}\n");
+        }
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(installed?);
+        let process = command.arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let haproxy = Self { process, address, servers: free, folder };
+        while TcpStream::connect(address).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Some(haproxy)
+    }
+
+    /// Runs scenarios over it.
+    fn run(&self, more: &[&str]) -> Output {
+        let servers: Vec<String> = self.servers.iter().map(SocketAddr::to_string).collect();
+        run(self.address, &servers.join(","), more)
+    }
+}
+
+impl Drop for HaProxy {
+    fn drop(&mut self) {
+        // Already ended, or ended now.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Addresses that nobody listens on.
+fn free(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
+/// Runs scenarios over whatever listens at the address.
+fn run(address: SocketAddr, servers: &str, more: &[&str]) -> Output {
+    let target = format!("http://{address}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
+    command.args(["run", "--arm", "wire", "--target", &target, "--servers", servers]).args(more);
+    command.env("NO_COLOR", "1").output().unwrap()
+}
+
+/// The requirements that a run violated.
+fn violated(output: &Output) -> Vec<String> {
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let verdicts = document["runs"][0]["verdicts"].as_array().unwrap();
+    assert!(!verdicts.is_empty(), "it was not skipped: {}", said(output));
+    let violated = verdicts.iter().filter(|verdict| verdict["grade"] == "violated");
+    violated.map(|verdict| verdict["requirement"].as_str().unwrap().to_owned()).collect()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+/// What a scenario over a fresh HAProxy violates: how many idle connections one keeps depends on how many it had before.
+fn over_target(scenario: &str) -> Option<Vec<String>> {
+    Some(violated(&HaProxy::start(1, "")?.run(&[scenario, "--format", "json"])))
+}
+
+fn over_product(scenario: &str) -> Vec<String> {
+    let arguments = ["run", scenario, "--arm", "wire", "--balancer", "haproxy-safe", "--format", "json"];
+    violated(&Command::new(env!("CARGO_BIN_EXE_stickler")).args(arguments).output().unwrap())
+}
+
+#[test]
+fn a_haproxy_that_runs_gets_the_verdicts_of_one_that_is_started() {
+    for (scenario, expected) in
+        [("user-after-user", &[][..]), ("anonymous-after-user", &[]), ("interleaved", &[]), ("one-shot", &["ID-1"])]
+    {
+        let Some(mut seen) = over_target(scenario) else { return };
+        // Time is real: what differs has to differ again.
+        if seen != expected {
+            seen = over_target(scenario).unwrap();
+        }
+        assert_eq!(seen, expected, "{scenario}");
+        if over_product(scenario) != seen {
+            assert_eq!(over_product(scenario), seen, "{scenario}");
+        }
+    }
+}
+
+#[test]
+fn clean_is_a_statement_with_a_number() {
+    let Some(haproxy) = HaProxy::start(1, "") else { return };
+    let few = haproxy.run(&["user-after-user"]);
+    assert_eq!(few.status.code(), Some(4), "{}", said(&few));
+    assert!(said(&few).contains("inconclusive: no identity leak in 3 requests of 2 clients"), "{}", said(&few));
+    let document: Value =
+        serde_json::from_slice(&haproxy.run(&["user-after-user", "--format", "json"]).stdout).unwrap();
+    assert_eq!(document["identity"][0]["conclusion"], "inconclusive", "{document}");
+    let many = haproxy.run(&["crowd", "--repeat", "10"]);
+    assert_eq!(many.status.code(), Some(0), "{}", said(&many));
+    assert!(said(&many).contains(": clean: no identity leak in "), "{}", said(&many));
+    assert!(said(&many).contains("(a leak of 1% per request would be missed with p = 0.0"), "{}", said(&many));
+    let leak = haproxy.run(&["crowd-with-tickets", "--repeat", "3"]);
+    assert!(said(&leak).contains(": users are mixed up, in "), "{}", said(&leak));
+    assert_eq!(leak.status.code(), Some(1), "one leak is one: {}", said(&leak));
+}
+
+#[test]
+fn servers_fail_and_come_back_behind_a_target_and_the_target_is_left_alone() {
+    let Some(haproxy) = HaProxy::start(2, CHECKED) else { return };
+    // A server crashes, which HAProxy has to notice; the next scenario finds both servers in use again.
+    let output = haproxy.run(&["blame", "lone-two-backends", "user-after-user", "--format", "json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for run in document["runs"].as_array().unwrap() {
+        assert!(run.get("skipped").is_none() && run.get("error").is_none(), "{run}");
+    }
+    let script = haproxy.folder.path().join("crash.star");
+    fs::write(&script, "alice = browser(\"alice\")\nalice.get(\"/\")\ncrash(\"lb\")\n").unwrap();
+    for (scenario, why) in [
+        (script.to_str().unwrap(), "the target cannot crash, hang or start again: it is not Stickler that runs it"),
+        ("drain", "the target cannot be told to drain a server"),
+        ("backend-crash", "nobody knows when the target's health checks notice something"),
+        ("offloaded", "the target has not TLS"),
+    ] {
+        let output = haproxy.run(&[scenario]);
+        assert!(said(&output).contains(why), "{scenario}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(3), "{scenario}: nothing was judged");
+    }
+}
+
+#[test]
+fn a_target_that_does_not_come_back_to_a_server_makes_the_next_scenario_skipped() {
+    let Some(haproxy) = HaProxy::start(2, "check inter 300ms fall 1 rise 100") else { return };
+    let script = haproxy.folder.path().join("crash.star");
+    fs::write(&script, "alice = browser(\"alice\")\nalice.get(\"/\")\ncrash(\"iis2\")\nadvance(2)\n").unwrap();
+    let output = haproxy.run(&[script.to_str().unwrap(), "user-after-user", "--settle", "2"]);
+    let expected = format!("has not reached {} again within 2 s after the scenario before", haproxy.servers[1]);
+    assert!(said(&output).contains("1 skipped") && said(&output).contains(&expected), "{}", said(&output));
+}
+
+#[test]
+fn what_a_target_is_said_to_behave_as_is_held_against_it() {
+    let Some(haproxy) = HaProxy::start(2, CHECKED) else { return };
+    let unknown = haproxy.run(&["lone-two-backends"]);
+    assert!(said(&unknown).contains("not applicable: ID-4 ST-1 ST-3"), "{}", said(&unknown));
+    let known = haproxy.run(&["lone-two-backends", "--balancer", "haproxy-safe"]);
+    assert!(!said(&known).contains("not applicable"), "{}", said(&known));
+    let several = haproxy.run(&["lone-two-backends", "--balancer", "haproxy-safe", "--balancer", "l4-nat"]);
+    assert_eq!(several.status.code(), Some(2));
+    assert!(said(&several).contains("behaves as one of these at most: haproxy-safe, l4-nat"), "{}", said(&several));
+}
+
+#[test]
+fn a_target_that_reaches_no_server_is_asked_about() {
+    let nobody = free(2);
+    let output = run(nobody[0], &nobody[1].to_string(), &["user-after-user", "--settle", "0.5"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("answers nothing: Connection refused") && said(&output).contains("is it running?"),
+        "{}",
+        said(&output)
+    );
+    let Some(haproxy) = HaProxy::start(1, CHECKED) else { return };
+    let elsewhere = free(1)[0];
+    let output = run(haproxy.address, &elsewhere.to_string(), &["user-after-user", "--settle", "1"]);
+    let asked = format!("within 1 s: is it configured to send to {elsewhere}?");
+    assert!(said(&output).contains("answers 503") && said(&output).contains(&asked), "{}", said(&output));
+    let output =
+        run(haproxy.address, &format!("{},{elsewhere}", haproxy.servers[0]), &["user-after-user", "--settle", "1"]);
+    assert!(said(&output).contains(&format!("has not even connected to {elsewhere}")), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn what_is_no_target_is_refused() {
+    for (arguments, why) in [
+        (&["--target", "https://127.0.0.1", "--servers", "127.0.0.1:1", "--arm", "wire"][..], "without TLS"),
+        (&["--target", "http://127.0.0.1", "--arm", "wire"], "--servers"),
+        (&["--target", "http://127.0.0.1", "--servers", "127.0.0.1:1"], "a target is on real sockets: --arm wire"),
+        (&["--target", "http://127.0.0.1", "--servers", "127.0.0.1:1", "--arm", "wire", "-j", "2"], "--jobs"),
+        (&["--servers", "127.0.0.1:1"], "--target"),
+        (&["--settle", "1d"], "a number of seconds"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_stickler")).arg("run").args(arguments).output().unwrap();
+        assert!(output.status.code() == Some(2) && said(&output).contains(why), "{arguments:?}: {}", said(&output));
+    }
+}

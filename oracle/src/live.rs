@@ -1,0 +1,466 @@
+//! ID-1 and ID-2 while events come, by what servers see alone.
+//!
+//! Real clients carry no request ids, so that nobody knows who sent what, and a trace that never ends cannot be judged whole.
+//! [`Live`] knows a sender in one way: by the name that it gives itself ([`What::SenderNamed`]). A request is served as another
+//! user if a server takes it for a user (as in `identity`) who is not the one named, because of what its connection was before, and
+//! not because of a proof of its own. Each answer is judged when it is given, from the state of its connection, so that nothing
+//! is missed, however long ago the connection was authenticated, and nothing is kept of a connection that is gone.
+//!
+//! Nobody is accused by mistake:
+//! * A request that says nothing of its sender is not judged: it may be the next one of whoever authenticated the connection.
+//! * A sender that has logged on as somebody else than it says is not believed from then on ([`Noticed::Misnamed`]).
+//! * A logon on a connection that another user has authenticated is noted ([`Noticed::Shared`]), and proves nothing: a client may
+//!   have two users.
+//! * Servers that take the user from a header, or look at more than the connection, are not judged: a proof that the balancer
+//!   was given is not seen here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stickler_model::{Event, Leg, Name, Principal, Topology, What};
+
+use crate::requests::is_proof;
+use crate::requirement::Requirement;
+
+/// How a sender says that it has no credentials.
+pub const NOBODY: &str = "-";
+
+/// The most requests of a connection that wait for their answers; HTTP/2 allows some hundred.
+const MOST_WAITING: usize = 1_000;
+
+/// The most names, or pairs of them, that are remembered. Whoever makes up more of them is judged all the same.
+pub const MOST_NAMES: usize = 10_000;
+
+/// Judges events as they come.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// The servers that tie users to connections.
+    judged: BTreeSet<Name>,
+    /// The connections that are open, by server and number.
+    connections: BTreeMap<(Name, u32), Connection>,
+    /// Senders that were seen to be somebody else than they say, with who they were.
+    misnamed: BTreeSet<(String, String)>,
+    /// Who logged on where another user had, as it was noted: the server and both users.
+    shared: BTreeSet<(Name, String, String)>,
+    /// By server: who has logged on.
+    logged_on: BTreeMap<Name, Vec<Principal>>,
+    seen: Seen,
+}
+
+/// What was seen so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests that servers answered.
+    pub answered: u64,
+    /// Those of them that said who sent them.
+    pub named: u64,
+    /// Those of these that could have been served as another user: one had logged on at the server before.
+    pub tried: u64,
+    /// The senders of these.
+    pub senders: BTreeSet<String>,
+    /// How many of the requests were served as another user.
+    pub leaked: u64,
+    /// By sender and user: how often the one was served as the other, of the first [`MOST_NAMES`] pairs.
+    pub leaks: BTreeMap<(String, String), u64>,
+}
+
+impl Seen {
+    fn leak(&mut self, sender: &str, user: &Principal) {
+        self.leaked += 1;
+        let pair = (sender.to_owned(), user.as_str().to_owned());
+        if self.leaks.len() < MOST_NAMES || self.leaks.contains_key(&pair) {
+            *self.leaks.entry(pair).or_default() += 1;
+        }
+    }
+}
+
+/// What an event means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noticed {
+    /// A request was served as another user.
+    Leak(Box<Leak>),
+    /// Whoever calls itself by this name has logged on as this user.
+    Misnamed {
+        /// The name.
+        sender: String,
+        /// The user.
+        user: Principal,
+    },
+    /// A user logged on on a connection that another one had authenticated.
+    Shared {
+        /// The server.
+        server: Name,
+        /// Its number of the connection.
+        connection: u32,
+        /// Who had authenticated it.
+        before: Principal,
+        /// Who does now.
+        now: Principal,
+    },
+}
+
+/// A request that was served as another user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leak {
+    /// ID-1, or ID-2 where the sender says that it has no credentials.
+    pub requirement: Requirement,
+    /// Who sent it, by its own word.
+    pub sender: String,
+    /// Whom the server took it for.
+    pub served_as: Principal,
+    /// The server.
+    pub server: Name,
+    /// Its number of the connection.
+    pub connection: u32,
+    /// The request's number on it.
+    pub number: u32,
+    /// What proves it: the connection's beginning and the logon that authenticated it, where these were seen, and the request,
+    /// its sender and its answer.
+    pub events: Vec<Event>,
+}
+
+/// A server's connection.
+#[derive(Debug, Default)]
+struct Connection {
+    accepted: Option<Event>,
+    /// The answer that gave it its identity, and whose.
+    identity: Option<(Event, Principal)>,
+    /// Requests without an answer, by their numbers.
+    waiting: BTreeMap<u32, Waiting>,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    received: Event,
+    named: Option<(Event, String)>,
+}
+
+impl Live {
+    /// Judges the servers of a site, and the names of their users by its settings.
+    pub fn new(topology: &Topology) -> Self {
+        let ties = topology.servers.iter().filter(|server| server.acceptor.is_connection());
+        Self { judged: ties.map(|server| server.name.clone()).collect(), ..Self::default() }
+    }
+
+    /// What was seen so far.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Takes an event into account, and returns what it means. The events of one connection have to come in their order.
+    pub fn see(&mut self, event: &Event) -> Option<Noticed> {
+        if !self.judged.contains(&event.by) {
+            return None;
+        }
+        let at = |connection: u32| (event.by.clone(), connection);
+        match &event.what {
+            What::ServerAccepted { connection, .. } => {
+                let accepted = Some(event.clone());
+                self.connections.insert(at(*connection), Connection { accepted, ..Connection::default() });
+            }
+            What::ServerReceived { connection, number, .. } => {
+                let waiting = &mut self.connections.entry(at(*connection)).or_default().waiting;
+                if waiting.len() == MOST_WAITING {
+                    waiting.pop_first();
+                }
+                waiting.insert(*number, Waiting { received: event.clone(), named: None });
+            }
+            What::SenderNamed { connection, number, name } => {
+                let connection = self.connections.get_mut(&at(*connection));
+                if let Some(waiting) = connection.and_then(|connection| connection.waiting.get_mut(number)) {
+                    waiting.named = Some((event.clone(), name.clone()));
+                }
+            }
+            What::ServerAnswered { connection, number, leg, substatus, user, processed, .. } => {
+                let waiting = self.connections.entry(at(*connection)).or_default().waiting.remove(number);
+                // As in `Answered::taken_for`.
+                let taken = user.as_ref().filter(|_| *processed || *substatus == 3);
+                return self.answered(event, (*connection, *number), *leg, taken, waiting);
+            }
+            What::ServerClosed { connection, .. } => _ = self.connections.remove(&at(*connection)),
+            _ => {}
+        }
+        None
+    }
+
+    fn answered(
+        &mut self,
+        event: &Event,
+        at: (u32, u32),
+        leg: Leg,
+        taken: Option<&Principal>,
+        waiting: Option<Waiting>,
+    ) -> Option<Noticed> {
+        let named = waiting.as_ref().and_then(|waiting| waiting.named.as_ref()).map(|(_, name)| name.clone());
+        self.count(&event.by, named.as_deref());
+        let user = taken?;
+        if is_proof(leg) {
+            return self.logged_on(event, at.0, user, named);
+        }
+        let name = named.filter(|name| !is_name_of(name, user, &event.by))?;
+        if self.misnamed.contains(&(folded(&name), folded(user.as_str()))) {
+            return None;
+        }
+        self.seen.leak(&name, user);
+        let connection = self.connections.get(&(event.by.clone(), at.0));
+        let accepted = connection.and_then(|connection| connection.accepted.clone());
+        let logon = connection.and_then(|connection| connection.identity.clone()).filter(|(_, owner)| owner == user);
+        let request =
+            waiting.into_iter().flat_map(|waiting| [Some(waiting.received), waiting.named.map(|(event, _)| event)]);
+        let events = [accepted, logon.map(|(event, _)| event)].into_iter().chain(request).flatten();
+        Some(Noticed::Leak(Box::new(Leak {
+            requirement: if name == NOBODY { Requirement::Id2 } else { Requirement::Id1 },
+            sender: name,
+            served_as: user.clone(),
+            server: event.by.clone(),
+            connection: at.0,
+            number: at.1,
+            events: events.chain([event.clone()]).collect(),
+        })))
+    }
+
+    /// A server has accepted a proof that came with the request.
+    fn logged_on(
+        &mut self,
+        event: &Event,
+        connection: u32,
+        user: &Principal,
+        named: Option<String>,
+    ) -> Option<Noticed> {
+        let users = self.logged_on.entry(event.by.clone()).or_default();
+        if !users.contains(user) {
+            users.push(user.clone());
+        }
+        let state = self.connections.entry((event.by.clone(), connection)).or_default();
+        let before = state.identity.replace((event.clone(), user.clone())).map(|(_, before)| before);
+        if let Some(sender) = named.filter(|name| !is_name_of(name, user, &event.by)) {
+            let new = remember(&mut self.misnamed, (folded(&sender), folded(user.as_str())));
+            return new.then(|| Noticed::Misnamed { sender, user: user.clone() });
+        }
+        let before = before.filter(|before| before != user)?;
+        let server = event.by.clone();
+        let new = remember(&mut self.shared, (server.clone(), folded(before.as_str()), folded(user.as_str())));
+        new.then(|| Noticed::Shared { server, connection, before, now: user.clone() })
+    }
+
+    /// Counts an answer.
+    fn count(&mut self, server: &Name, named: Option<&str>) {
+        self.seen.answered += 1;
+        let Some(name) = named else { return };
+        self.seen.named += 1;
+        let mut others = self.logged_on.get(server).into_iter().flatten();
+        if others.any(|user| !is_name_of(name, user, server)) {
+            self.seen.tried += 1;
+            remember(&mut self.seen.senders, folded(name));
+        }
+    }
+}
+
+/// Whether a name means this user of a server: `bob`, `CORP\bob` or `bob@corp.example`. What stands behind the @ is not compared, nor
+/// is the domain where the user is the server's own, as each server names that by itself.
+fn is_name_of(name: &str, user: &Principal, server: &Name) -> bool {
+    if name.contains('\\') && !user.domain().eq_ignore_ascii_case(server.as_str()) {
+        return name.eq_ignore_ascii_case(user.as_str());
+    }
+    let short = name.rsplit('\\').next().unwrap_or_default();
+    let short = short.split('@').next().unwrap_or_default();
+    short.eq_ignore_ascii_case(user.user())
+}
+
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// Keeps something unless there is too much already; returns whether it is new.
+fn remember<T: Ord>(set: &mut BTreeSet<T>, value: T) -> bool {
+    if set.contains(&value) {
+        return false;
+    }
+    if set.len() < MOST_NAMES {
+        set.insert(value);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use stickler_model::event::Closed;
+    use stickler_model::topology::Acceptor;
+    use stickler_model::{Payload, Time, standard};
+
+    use super::*;
+
+    /// A site with one server, and what is noticed of its events.
+    struct Bench {
+        live: Live,
+        time: u64,
+        numbers: BTreeMap<u32, u32>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { live: Live::new(&standard::site(1)), time: 0, numbers: BTreeMap::new() }
+        }
+
+        fn see(&mut self, what: What) -> Option<Noticed> {
+            self.time += 1;
+            self.live.see(&Event { at: Time(self.time), by: "iis1".into(), what })
+        }
+
+        fn accept(&mut self, connection: u32) {
+            let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+            assert_eq!(self.see(What::ServerAccepted { connection, peer }), None);
+        }
+
+        /// A request that the server takes for this user, and answers.
+        fn ask(&mut self, connection: u32, named: Option<&str>, leg: Leg, user: Option<&str>) -> Option<Noticed> {
+            let number = *self.numbers.entry(connection).and_modify(|number| *number += 1).or_insert(1);
+            assert_eq!(self.see(What::ServerReceived { connection, number, request: None, leg }), None);
+            if let Some(name) = named {
+                assert_eq!(self.see(What::SenderNamed { connection, number, name: name.into() }), None);
+            }
+            self.see(What::ServerAnswered {
+                connection,
+                number,
+                request: None,
+                leg,
+                status: if user.is_some() { 200 } else { 401 },
+                substatus: 0,
+                win32: 0,
+                user: user.map(|user| Principal::new("CORP", user)),
+                processed: user.is_some(),
+                length: 0,
+                digest: Payload::Empty.digest(),
+            })
+        }
+
+        /// Alice logs on on connection 1, by three legs.
+        fn with_alice() -> Self {
+            let mut bench = Self::new();
+            bench.accept(1);
+            for (leg, user) in [(Leg::Anonymous, None), (Leg::Negotiate, None), (Leg::Authenticate, Some("alice"))] {
+                assert_eq!(bench.ask(1, None, leg, user), None);
+            }
+            bench
+        }
+    }
+
+    fn leak(noticed: Option<Noticed>) -> Leak {
+        match noticed {
+            Some(Noticed::Leak(leak)) => *leak,
+            other => panic!("{other:?} is no leak"),
+        }
+    }
+
+    #[test]
+    fn who_is_served_as_another_user_is_told_at_once_with_the_evidence() {
+        let mut bench = Bench::with_alice();
+        let leak = leak(bench.ask(1, Some("bob"), Leg::Anonymous, Some("alice")));
+        assert_eq!((leak.requirement, leak.sender.as_str(), leak.served_as.user()), (Requirement::Id1, "bob", "alice"));
+        assert_eq!((leak.server.as_str(), leak.connection, leak.number), ("iis1", 1, 4));
+        // The connection is accepted, alice's logon is answered, the request is received and named and answered.
+        let times: Vec<u64> = leak.events.iter().map(|event| event.at.0).collect();
+        assert_eq!(times, [1, 7, 8, 9, 10]);
+        assert_eq!(bench.live.seen().leaks, BTreeMap::from([(("bob".into(), "CORP\\alice".into()), 1)]));
+    }
+
+    #[test]
+    fn who_has_no_credentials_is_nobody() {
+        let mut bench = Bench::with_alice();
+        assert_eq!(leak(bench.ask(1, Some("-"), Leg::Anonymous, Some("alice"))).requirement, Requirement::Id2);
+        assert_eq!(bench.ask(1, Some("-"), Leg::Anonymous, None), None, "whoever is asked to log on is not served");
+    }
+
+    #[test]
+    fn nobody_is_accused_of_what_the_sender_may_have_done() {
+        let mut bench = Bench::with_alice();
+        assert_eq!(bench.ask(1, None, Leg::Anonymous, Some("alice")), None, "it may be alice");
+        for name in ["alice", "ALICE", "CORP\\alice", "alice@corp.example"] {
+            assert_eq!(bench.ask(1, Some(name), Leg::Anonymous, Some("alice")), None, "{name} is alice");
+        }
+        assert!(bench.ask(1, Some("PARTNER\\alice"), Leg::Anonymous, Some("alice")).is_some(), "of another domain");
+    }
+
+    #[test]
+    fn a_servers_own_account_is_the_users_whatever_the_server_calls_it() {
+        let local = Principal::new("IIS1", "alice");
+        for (name, server, same) in [
+            ("CORP\\alice", "iis1", true),
+            ("CORP\\bob", "iis1", false),
+            ("alice", "iis1", true),
+            ("CORP\\alice", "iis2", false),
+        ] {
+            assert_eq!(is_name_of(name, &local, &server.into()), same, "{name} at {server}");
+        }
+    }
+
+    #[test]
+    fn a_proof_of_its_own_is_no_leak_and_shows_who_is_not_to_be_believed() {
+        let mut bench = Bench::with_alice();
+        let noticed = bench.ask(1, Some("bob"), Leg::Authenticate, Some("alice"));
+        let user = Principal::new("CORP", "alice");
+        assert_eq!(noticed, Some(Noticed::Misnamed { sender: "bob".into(), user }));
+        assert_eq!(bench.ask(1, Some("bob"), Leg::Anonymous, Some("alice")), None, "it is alice, whatever it says");
+        assert_eq!(bench.ask(1, Some("bob"), Leg::Ticket, Some("alice")), None, "that is said once");
+        assert!(bench.ask(1, Some("carol"), Leg::Anonymous, Some("alice")).is_some(), "of carol nothing is known");
+    }
+
+    #[test]
+    fn two_users_of_one_connection_are_noted_and_prove_nothing() {
+        let mut bench = Bench::with_alice();
+        let noticed = bench.ask(1, None, Leg::Authenticate, Some("bob"));
+        let (before, now) = (Principal::new("CORP", "alice"), Principal::new("CORP", "bob"));
+        assert_eq!(noticed, Some(Noticed::Shared { server: "iis1".into(), connection: 1, before, now }));
+        assert_eq!(bench.ask(1, None, Leg::Anonymous, Some("bob")), None);
+        assert!(bench.live.seen().leaks.is_empty());
+        // From here on the connection is bob's.
+        assert_eq!(leak(bench.ask(1, Some("alice"), Leg::Anonymous, Some("bob"))).served_as.user(), "bob");
+    }
+
+    #[test]
+    fn a_number_that_comes_again_after_the_end_is_another_connection() {
+        let mut bench = Bench::with_alice();
+        bench.see(What::ServerClosed { connection: 1, how: Closed::ByPeer });
+        assert!(bench.live.connections.is_empty(), "nothing is kept of it");
+        bench.numbers.clear();
+        bench.accept(1);
+        let leak = leak(bench.ask(1, Some("bob"), Leg::Anonymous, Some("alice")));
+        assert_eq!(leak.events.len(), 4, "nobody has seen why it is alice's: {leak:?}");
+    }
+
+    #[test]
+    fn requests_count_once_they_could_have_been_served_as_others() {
+        let mut bench = Bench::new();
+        bench.accept(1);
+        bench.ask(1, Some("bob"), Leg::Anonymous, None);
+        bench.ask(1, Some("alice"), Leg::Authenticate, Some("alice"));
+        bench.ask(1, Some("alice"), Leg::Anonymous, Some("alice"));
+        bench.ask(1, None, Leg::Anonymous, None);
+        let seen = bench.live.seen().clone();
+        assert_eq!((seen.answered, seen.named, seen.tried), (4, 3, 0), "nobody else had logged on");
+        bench.ask(1, Some("bob"), Leg::Anonymous, None);
+        bench.ask(1, Some("-"), Leg::Anonymous, None);
+        let seen = bench.live.seen();
+        assert_eq!((seen.tried, seen.senders.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_connection_is_bounded() {
+        let mut bench = Bench::new();
+        for number in 1..=MOST_WAITING as u32 + 10 {
+            bench.see(What::ServerReceived { connection: 1, number, request: None, leg: Leg::Anonymous });
+        }
+        assert_eq!(bench.live.connections[&("iis1".into(), 1)].waiting.len(), MOST_WAITING);
+    }
+
+    #[test]
+    fn a_server_that_believes_a_header_is_not_judged() {
+        let mut topology = standard::site(1);
+        topology.servers[0].acceptor = Acceptor::TrustedHeader("X-User".into());
+        let mut bench = Bench { live: Live::new(&topology), ..Bench::new() };
+        assert_eq!(bench.ask(1, Some("bob"), Leg::Anonymous, Some("alice")), None);
+        assert_eq!(bench.live.seen(), &Seen::default());
+    }
+}
