@@ -1,7 +1,8 @@
 //! Shared memory that a product would leave behind.
 //!
 //! A product that is killed cannot remove the POSIX shared memory that it has made, and its name is not always known: APR hashes a
-//! path. So whoever kills a process group removes first what its processes have mapped.
+//! path. So whoever kills a process group removes first what its processes have mapped. A product that ends by itself leaves
+//! nothing to look at: where its shared memory is called after the run's folder ([`name`]), it goes with the folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,22 @@ pub(crate) fn remove(group: Pid) {
             // Another process of the group may have had it, too.
             let _ = fs::remove_file(file);
         }
+    }
+}
+
+/// What a product is to call its shared memory whose folder this is: letters and digits alone.
+pub(crate) fn name(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// Removes the shared memory that is called after a run's folder.
+pub(crate) fn remove_with(folder: &Path) {
+    let name = name(folder);
+    let files = fs::read_dir(FOLDER).into_iter().flatten().filter_map(Result::ok);
+    for file in files.filter(|file| !name.is_empty() && file.file_name().to_string_lossy().starts_with(&name)) {
+        // Whoever keeps the folder may have removed it, too.
+        let _ = fs::remove_file(file.path());
     }
 }
 
@@ -63,6 +80,22 @@ mod tests {
             files,
             ["/dev/shm/ShM.195351d8H4ab1afc2", "/dev/shm/stickler0123-cf__queues.shm"].map(PathBuf::from)
         );
+    }
+
+    #[test]
+    fn what_is_called_after_a_folder_goes_with_it() {
+        assert_eq!(name(Path::new("/tmp/stickler-00ff")), "stickler00ff");
+        if !Path::new(FOLDER).is_dir() {
+            return;
+        }
+        let (own, other) = ("/dev/shm/sticklertest1-cf__queues.shm", "/dev/shm/sticklertest2-cf__queues.shm");
+        for file in [own, other] {
+            fs::write(file, "").unwrap();
+        }
+        remove_with(Path::new("/tmp/stickler-test1"));
+        assert!(!Path::new(own).exists() && Path::new(other).exists());
+        remove_with(Path::new("/tmp/stickler-test2"));
+        assert!(!Path::new(other).exists());
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub fn keep(folder: &Path) -> io::Result<()> {
         // A program that is being killed may write for a moment yet.
         for _ in 0..REMOVALS {
             let _ = std::fs::remove_dir_all(folder);
+            crate::shared_memory::remove_with(folder);
             tokio::time::sleep(BETWEEN_REMOVALS).await;
             if !folder.exists() {
                 break;

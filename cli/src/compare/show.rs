@@ -67,7 +67,7 @@ pub(super) fn json(out: &mut impl io::Write, comparison: &Comparison<'_>) -> Res
     let Comparison { compared, missing } = comparison;
     let missing = missing.iter().map(|(profile, why)| Missing { profile, why });
     let document =
-        Document { format: 1, comparisons: compared.iter().map(Profile::of).collect(), missing: missing.collect() };
+        Document { format: 1, comparisons: compared.iter().map(Pair::of).collect(), missing: missing.collect() };
     serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
@@ -75,7 +75,7 @@ pub(super) fn json(out: &mut impl io::Write, comparison: &Comparison<'_>) -> Res
 #[derive(Serialize)]
 struct Document<'a> {
     format: u32,
-    comparisons: Vec<Profile<'a>>,
+    comparisons: Vec<Pair<'a>>,
     missing: Vec<Missing<'a>>,
 }
 
@@ -86,7 +86,7 @@ struct Missing<'a> {
 }
 
 #[derive(Serialize)]
-struct Profile<'a> {
+struct Pair<'a> {
     profile: &'a str,
     product: &'a str,
     version: Option<&'a str>,
@@ -94,7 +94,7 @@ struct Profile<'a> {
     scenarios: Vec<One<'a>>,
 }
 
-impl<'a> Profile<'a> {
+impl<'a> Pair<'a> {
     fn of(compared: &'a Compared<'_>) -> Self {
         let Compared { profile, product, scenarios, took } = compared;
         let scenarios = scenarios.iter().map(One::of).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONNECTION};
-use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown, Rules};
+use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown, PreferLast, Rules};
 use stickler_lb_core::policy::per_connection::{FlowRules, FlowsOnDown, NoneLeft as FlowsLeft, PerConnection};
 use stickler_lb_core::policy::persist::{Mask, PersistRule, SourceRule};
 use stickler_lb_core::policy::pin::{Covers, PinRule};
@@ -130,7 +130,8 @@ fn clients_of_a_backend_that_goes_down_move_and_one_in_the_middle_of_a_request_a
 #[test]
 fn clients_of_a_backend_that_is_drained_stay_unless_the_drain_moves_them() {
     for (drain_moves, route) in [(false, Route::Pinned(UpstreamId(1))), (true, Route::Open(1))] {
-        let mut front = Front::new(Rules { pin: Some(PinRule::ON_401), drain_moves, ..POOL }, 2);
+        let prefer_last = PreferLast::AfterChallenge;
+        let mut front = Front::new(Rules { pin: Some(PinRule::ON_401), prefer_last, drain_moves, ..POOL }, 2);
         ask(&mut front, 1, &NTLM, true);
         front.set_state(0, BackendState::Drain);
         assert_eq!(front.request(1, &NTLM).verdict, route);

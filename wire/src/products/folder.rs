@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use crate::Supervisor;
+use crate::{Supervisor, shared_memory};
 
 /// A folder of a run. A process of its own makes it, and removes it when this one has dropped it, or has gone.
 pub(crate) struct Folder {
@@ -46,5 +46,6 @@ impl Drop for Folder {
         let _ = self.keeper.wait();
         // Should somebody have killed the keeper. What is gone already cannot be removed.
         let _ = fs::remove_dir_all(&self.path);
+        shared_memory::remove_with(&self.path);
     }
 }

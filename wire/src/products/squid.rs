@@ -4,6 +4,7 @@
 //! [`crate::shared_memory`] removes it.
 
 use super::{Package, Place, Product, ProductError, Running};
+use crate::shared_memory;
 
 pub(super) struct Squid;
 
@@ -17,9 +18,7 @@ impl Product for Squid {
     }
 
     fn arguments(&self, place: &Place<'_>) -> Vec<String> {
-        let name = place.folder.file_name().unwrap_or_default().to_string_lossy();
-        // A service's name has letters and digits alone.
-        let service: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let service = shared_memory::name(place.folder);
         let configuration = place.configuration.display().to_string();
         ["-N", "-n", &service, "-f", &configuration].map(str::to_owned).into()
     }

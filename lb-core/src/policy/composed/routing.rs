@@ -292,7 +292,8 @@ impl Composed {
                 let dedicated = self.wants_dedicated(downstream, head);
                 self.owned_for(downstream, &self.key(downstream, backend, head), dedicated).is_some()
             };
-            let kept = || backends.state(backend) != BackendState::Down && owned();
+            let stays = backends.state(backend) != BackendState::Down && !self.rules.drain_moves;
+            let kept = || stays && owned();
             failed != Some(backend) && self.serves(service, backend) && (backends.takes_new(backend) || kept())
         };
         last.filter(usable).or_else(|| self.pick(self.worker(downstream), service, head, failed))
