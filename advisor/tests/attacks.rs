@@ -97,7 +97,7 @@ fn no_foreign_address_gets_into_a_copy_of_haproxy() {
 fn no_directive_hides_in_a_word_of_nginx() {
     let farm = "upstream farm { server 10.0.0.1:80; }";
     for (text, hidden) in [
-        (format!("http {{ {farm} server {{ location / {{ proxy_pass \"http://farm/x; error_log /evil; set $z y\"; }} }} }}"), "error_log /evil;"),
+        (format!("http {{ {farm} server {{ location / {{ proxy_pass \"http://farm/x; error_log /evil; set $z y\"; }} }} }}"), "proxy_pass http://farm/x;"),
         ("http { upstream farm { server 10.0.0.1 \"weight=1; server 192.0.2.7\"; } server { location / { proxy_pass http://farm; } } }".into(), "192.0.2.7"),
         (format!("http {{ {farm} perl_set \"$a {{ '{{' }} b; load_module /evil\" x; server {{ location / {{ proxy_pass http://farm; }} }} }}"), "evil"),
         (format!("http {{ log_format x \"\n==> configuration <==\nload_module /evil;\n# \"; {farm} server {{ location / {{ proxy_pass http://farm; }} }} }}"), "\n==> "),

@@ -15,7 +15,8 @@ const PROXY_LINE: &str = "the PROXY line makes a server's connection its client'
 
 /// Reads a site. `version` is that of the program that is to run it.
 pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
-    let mut reader = Reader { file, pair, site: empty(pair.name(file)) };
+    let default_server = file.keyword(pair.back, "default-server");
+    let mut reader = Reader { file, pair, default_server, site: empty(pair.name(file)) };
     reader.mechanism();
     reader.selection(version);
     reader.servers();
@@ -32,6 +33,8 @@ pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
 struct Reader<'a> {
     file: &'a File,
     pair: Pair,
+    /// What holds for servers of the farm that say nothing else.
+    default_server: Option<&'a Line>,
     site: Site,
 }
 
@@ -110,7 +113,7 @@ impl<'a> Reader<'a> {
         }
         if self.base_has_shared_pool() {
             self.site.without.push("pool");
-            let default = self.file.keyword(self.pair.back, "default-server");
+            let default = self.default_server;
             let says = first.arguments().any(|word| word.starts_with("pool-"));
             let line = if says { first } else { default.unwrap_or(first) };
             self.reason(
@@ -487,7 +490,7 @@ impl<'a> Reader<'a> {
     /// The value of an argument of a server, or of `default-server` for it.
     fn argument(&self, line: &'a Line, name: &str) -> Option<&'a str> {
         let value = |line: &'a Line| line.arguments().skip_while(|word| *word != name).nth(1);
-        value(line).or_else(|| self.file.keyword(self.pair.back, "default-server").and_then(value))
+        value(line).or_else(|| self.default_server.and_then(value))
     }
 
     /// Whether a server has an argument without a value.
@@ -496,7 +499,7 @@ impl<'a> Reader<'a> {
         if line.arguments().any(|word| word == no) {
             return false;
         }
-        let default = self.file.keyword(self.pair.back, "default-server");
+        let default = self.default_server;
         [Some(line), default].into_iter().flatten().any(|line| line.arguments().any(|word| word == name))
     }
 

@@ -27,6 +27,7 @@ pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
         servers: 0,
         sockets: 0,
         last: BTreeMap::new(),
+        secured_by_default: BTreeMap::new(),
         farm: None,
         routed: false,
     };
@@ -49,6 +50,8 @@ struct Writer<'a> {
     sockets: usize,
     /// The line of the last server, by section.
     last: BTreeMap<usize, usize>,
+    /// Whether servers that say nothing of it are spoken to with TLS, by section.
+    secured_by_default: BTreeMap<usize, bool>,
     /// The section whose servers are counted.
     farm: Option<usize>,
     /// Whether a line that leads to the farm has been written.
@@ -262,9 +265,11 @@ impl Writer<'_> {
         line.arguments().skip_while(|word| *word != "cookie").nth(1).unwrap_or("\0")
     }
 
-    fn is_secured(&self, section: usize, line: &Line) -> bool {
-        let default = self.file.keyword(section, "default-server");
-        [Some(line), default].into_iter().flatten().any(|line| line.arguments().any(|word| word == "ssl"))
+    fn is_secured(&mut self, section: usize, line: &Line) -> bool {
+        let has = |line: &Line| line.arguments().any(|word| word == "ssl");
+        let file = self.file;
+        let default = || file.keyword(section, "default-server").is_some_and(has);
+        has(line) || *self.secured_by_default.entry(section).or_insert_with(default)
     }
 
     /// The arguments that stay, as a template, and those that do not with the reason.
