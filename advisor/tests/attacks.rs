@@ -110,14 +110,19 @@ fn no_directive_hides_in_a_word_of_nginx() {
     }
 }
 
+/// The text of each number, one after the other.
+fn repeated(numbers: std::ops::Range<u32>, text: impl Fn(u32) -> String) -> String {
+    numbers.map(text).collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn long_files_are_read_in_little_time() {
     // A quadratic reader would take minutes.
-    let servers: String = (0..20_000).map(|number| format!("    server s{number} 10.0.0.1:80\n")).collect();
+    let servers = repeated(0..20_000, |number| format!("    server s{number} 10.0.0.1:80\n"));
     assert!(copy(Language::HaProxy, &format!("listen www\n    bind :80\n{servers}")).is_some());
-    let rules: String = (0..100_000).map(|number| format!("    acl a{number} path /{number}\n")).collect();
+    let rules = repeated(0..100_000, |number| format!("    acl a{number} path /{number}\n"));
     assert!(copy(Language::HaProxy, &format!("listen www\n    bind :80\n    server s 10.0.0.1:80\n{rules}")).is_some());
-    let locations: String = (0..50_000).map(|number| format!("location /{number} {{ return 200; }}\n")).collect();
+    let locations = repeated(0..50_000, |number| format!("location /{number} {{ return 200; }}\n"));
     let text = format!(
         "http {{ upstream u {{ server 10.0.0.1:80; }}\nserver {{ location / {{ proxy_pass http://u; }}\n{locations} }} }}"
     );

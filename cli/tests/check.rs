@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -226,11 +227,8 @@ fn a_product_that_refuses_the_file_is_quoted() {
 fn a_file_of_thousands_of_lines_is_read() {
     let mut text = HAPROXY.to_owned();
     for number in 0..2_000 {
-        text += &format!(
-            "backend farm{number}\n    balance leastconn\n    server s 10.1.{}.{}:80\n",
-            number / 250,
-            number % 250
-        );
+        let (high, low) = (number / 250, number % 250);
+        writeln!(text, "backend farm{number}\n    balance leastconn\n    server s 10.1.{high}.{low}:80").unwrap();
     }
     let (document, code) = Place::new("haproxy.cfg", &text).json(&["--static"]);
     assert_eq!((code, document["sites"].as_array().unwrap().len()), (1, 1));

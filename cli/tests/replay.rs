@@ -98,8 +98,8 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
         (content.replacen("{\"step\"", "{\"stop\"", 1), ":2: column 7: unknown variant `stop`"),
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
         (
-            content.replacen("\"arm\":\"sim\"", "\"arm\":\"wire\"", 1),
-            ":1: the file is of the arm `wire`, and this build has: sim",
+            content.replacen("\"arm\":\"sim\"", "\"arm\":\"lab\"", 1),
+            ":1: the file is of the arm `lab`, which is not there",
         ),
         (
             content.replacen("\"name\":\"iis1\"", "\"name\":\"lb\"", 1),

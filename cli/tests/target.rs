@@ -37,7 +37,10 @@ impl HaProxy {
         let ports: Vec<_> = (0..servers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let servers: Vec<_> = ports.iter().map(|port| port.local_addr().unwrap()).collect();
         let each = servers.iter().enumerate();
-        let lines: String = each.map(|(index, server)| format!("    server s{index} {server} {options}\n")).collect();
+        let lines = each
+            .map(|(index, server)| format!("    server s{index} {server} {options}\n"))
+            .collect::<Vec<_>>()
+            .concat();
         let text = format!(
             "global\n    nbthread 1\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    \
              timeout server 30s\nlisten site\n    bind {address}\n{lines}"

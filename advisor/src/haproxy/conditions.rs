@@ -155,7 +155,9 @@ mod tests {
         let mut all = Vec::new();
         for line in text.lines() {
             let mut words = words::split(line).unwrap();
-            words.iter_mut().for_each(|word| word.expand(line, &variable));
+            for word in &mut words {
+                word.expand(line, &variable);
+            }
             conditions.read(&words, &KNOWN);
             if !line.trim_start().starts_with('.') {
                 all.push((line.trim().to_owned(), conditions.hold()));

@@ -55,6 +55,7 @@ pub(super) fn other(kind: &str, keyword: &str) -> Rule {
 }
 
 /// Section 3: what `global` may say.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn global(keyword: &str) -> Rule {
     const KEEP: [&str; 40] = [
         "busy-polling",
@@ -154,6 +155,7 @@ pub(super) fn global(keyword: &str) -> Rule {
 }
 
 /// Section 4: what a proxy may say. Listeners, servers and what has arguments that need a look are treated elsewhere.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
     const KEEP: [&str; 54] = [
         "acl",
@@ -218,8 +220,8 @@ pub(super) fn proxy(keyword: &str, arguments: &[&str]) -> Rule {
             rule(first, arguments)
         }
         "stats" if matches!(first, "socket" | "bind-process") => Rule::Leave(PROCESS),
-        "stats" | "bind" | "server" | "server-template" | "default-server" | "dispatch" | "stick-table" => Rule::Keep,
-        "http-check" | "tcp-check" => Rule::Keep,
+        "stats" | "bind" | "server" | "server-template" | "default-server" | "dispatch" | "stick-table"
+        | "http-check" | "tcp-check" => Rule::Keep,
         "option" => option(first),
         "log" | "log-steps" => Rule::Leave(LOGS),
         "external-check" => Rule::Leave(EXECUTES),
@@ -378,8 +380,7 @@ pub(super) fn server(name: &str) -> Option<Argument> {
         | "ssl-min-ver" | "ssl-max-ver" | "curves" | "sigalgs" | "client-sigalgs" | "ech" | "renegotiate" => {
             (1, Certificates)
         }
-        "agent-check" => (0, Leave(CONTACTS)),
-        "check-send-proxy" | "check-via-socks4" => (0, Leave(CONTACTS)),
+        "agent-check" | "check-send-proxy" | "check-via-socks4" => (0, Leave(CONTACTS)),
         "addr"
         | "port"
         | "agent-addr"
@@ -408,11 +409,11 @@ pub(super) fn bind(name: &str) -> Option<Argument> {
     let (values, treatment) = match name {
         "defer-accept" | "tfo" => (0, Keep),
         "maxconn" | "backlog" | "nice" | "id" | "name" | "proto" | "thread" | "shards" | "tcp-ut" => (1, Keep),
-        "ssl" => (0, KeepWithTls),
         "alpn" | "npn" | "ciphers" | "ciphersuites" | "curves" | "ssl-min-ver" | "ssl-max-ver" | "sigalgs" => {
             (1, KeepWithTls)
         }
-        "no-sslv3"
+        "ssl"
+        | "no-sslv3"
         | "no-tlsv10"
         | "no-tlsv11"
         | "no-tlsv12"

@@ -3,7 +3,7 @@
 //! * `words`, `parse`, `conditions`: the language. A file is lines, sections, and what holds in a proxy by its defaults, as far as the
 //!   preprocessor's conditions hold.
 //! * `site`: which front end leads to which farm.
-//! * `facts`: what the lines say, as values of a profile.
+//! * `facts`: what the lines say, as values of a profile. `settings`: what several of them say together.
 //! * `directives`: what a run may have, and why not the rest. `sandbox`: the copy for a run.
 //! * `remedy`: what to change.
 
@@ -13,6 +13,7 @@ mod facts;
 mod parse;
 mod remedy;
 mod sandbox;
+mod settings;
 mod site;
 mod words;
 

@@ -3,8 +3,8 @@
 //! A server's connection that stays its client's own (`http-reuse never`) keeps NTLM working, since it lives as long as the client's
 //! connection does: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
 
-use super::facts::own_close_mode;
 use super::parse::File;
+use super::settings::own_close_mode;
 use super::site::Pair;
 use crate::Remedy;
 
@@ -82,8 +82,7 @@ impl Edit {
     /// The text, with the ends of lines that the file has.
     fn text(&self, original: &str) -> String {
         let end = if original.contains("\r\n") { "\r\n" } else { "\n" };
-        let text = self.lines.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(end);
-        text
+        self.lines.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(end)
     }
 }
 

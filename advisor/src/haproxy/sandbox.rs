@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::directives::{self, Argument, CONTACTS, Rule, Treatment, UNKNOWN};
-use super::facts::{CHECK_PAGE, check_pages};
 use super::parse::{File, Line, is_name};
+use super::settings::{CHECK_PAGE, check_pages};
 use super::site::{Pair, is_server};
 use super::words::written;
 use crate::template::literal;
@@ -91,7 +91,7 @@ impl Writer<'_> {
             return self.leave(line, why, false);
         }
         let is_first = self.file.sections[section].first + 1 == line.number;
-        if is_first && matches!(kind, "frontend" | "listen") && self.is_bound_in_its_first_line(line) {
+        if is_first && matches!(kind, "frontend" | "listen") && is_bound_in_its_first_line(line) {
             return self.replace(
                 line,
                 literal(&format!("{kind} {}", line.word(1))),
@@ -134,7 +134,7 @@ impl Writer<'_> {
             "bind" => self.listener(section, line),
             _ if is_server(line) => self.server(section, line),
             "default-server" => {
-                let (arguments, left) = self.arguments(line, 1, directives::server, self.tls.1);
+                let (arguments, left) = arguments(line, 1, directives::server, self.tls.1);
                 self.with_left(line, format!("    default-server {arguments}"), &left, "")
             }
             "stick-table" if line.arguments().any(|word| word == "peers") => {
@@ -201,7 +201,7 @@ impl Writer<'_> {
             self.sockets += 1;
             format!("unix@{{{{ folder }}}}/listener-{}.sock", self.sockets)
         };
-        let (arguments, left) = self.arguments(line, 2, directives::bind, self.tls.0);
+        let (arguments, left) = arguments(line, 2, directives::bind, self.tls.0);
         let certificate =
             if self.tls.0 && line.arguments().any(|word| word == "ssl") { " crt {{ folder }}/site.pem" } else { "" };
         let text = format!("    bind {address} {arguments}{certificate}");
@@ -236,7 +236,7 @@ impl Writer<'_> {
         if name.is_empty() || !name.chars().all(is_name) {
             return self.leave(line, "its name has characters that names cannot have", true);
         }
-        let (arguments, left) = self.arguments(line, skip, directives::server, self.tls.1);
+        let (arguments, left) = arguments(line, skip, directives::server, self.tls.1);
         let secured = if self.tls.1 && self.is_secured(section, line) { " verify none" } else { "" };
         let rest = format!("{arguments}{secured}");
         let mut text = format!(
@@ -245,7 +245,7 @@ impl Writer<'_> {
         );
         if is_last {
             // Their cookies have to be their own.
-            let more = rest.replace(&format!("cookie {}", self.cookie(line)), "cookie {{ server.name }}");
+            let more = rest.replace(&format!("cookie {}", cookie(line)), "cookie {{ server.name }}");
             text = format!(
                 "{text}\n{{% for server in servers[{}:] %}}\n    server stickler-{{{{ server.name }}}} {{{{ server.address }}}} {more}\n{{% endfor %}}",
                 index + 1
@@ -257,12 +257,8 @@ impl Writer<'_> {
     /// The line of the last server of a farm.
     fn last_server(&mut self, section: usize) -> usize {
         let file = self.file;
-        let last = || file.body(section).filter(|line| is_server(line)).last().map_or(0, |line| line.number);
+        let last = || file.body(section).rfind(|line| is_server(line)).map_or(0, |line| line.number);
         *self.last.entry(section).or_insert_with(last)
-    }
-
-    fn cookie<'l>(&self, line: &'l Line) -> &'l str {
-        line.arguments().skip_while(|word| *word != "cookie").nth(1).unwrap_or("\0")
     }
 
     fn is_secured(&mut self, section: usize, line: &Line) -> bool {
@@ -270,39 +266,6 @@ impl Writer<'_> {
         let file = self.file;
         let default = || file.keyword(section, "default-server").is_some_and(has);
         has(line) || *self.secured_by_default.entry(section).or_insert_with(default)
-    }
-
-    /// The arguments that stay, as a template, and those that do not with the reason.
-    fn arguments(
-        &self,
-        line: &Line,
-        skip: usize,
-        known: fn(&str) -> Option<Argument>,
-        tls: bool,
-    ) -> (String, Vec<Left>) {
-        let mut kept = Vec::new();
-        let mut left = Vec::new();
-        let raw = |index: usize| line.words.get(index).map(|word| written(&word.text));
-        let mut index = skip;
-        while let Some(word) = line.words.get(index) {
-            let argument = known(&word.text).unwrap_or(Argument { values: 0, treatment: Treatment::Leave(UNKNOWN) });
-            let all: Vec<String> = (index..=index + argument.values).filter_map(raw).collect();
-            index += 1 + argument.values;
-            match argument.treatment {
-                Treatment::Keep => kept.push(literal(&all.join(" "))),
-                Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
-                Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
-                Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
-                Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
-                Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
-            }
-        }
-        (kept.join(" "), left)
-    }
-
-    /// Whether a front end has its address in its first line, as HAProxy took it before 1.7.
-    fn is_bound_in_its_first_line(&self, line: &Line) -> bool {
-        line.words.len() > 2 && line.word(2) != "from"
     }
 
     fn with_left(&mut self, line: &Line, text: String, left: &[Left], why: &str) -> Become {
@@ -358,4 +321,36 @@ fn without_values(line: &Line, names: &[&str]) -> String {
         }
     }
     kept.join(" ")
+}
+
+/// The arguments that stay, as a template, and those that do not with the reason.
+fn arguments(line: &Line, skip: usize, known: fn(&str) -> Option<Argument>, tls: bool) -> (String, Vec<Left>) {
+    let mut kept = Vec::new();
+    let mut left = Vec::new();
+    let raw = |index: usize| line.words.get(index).map(|word| written(&word.text));
+    let mut index = skip;
+    while let Some(word) = line.words.get(index) {
+        let argument = known(&word.text).unwrap_or(Argument { values: 0, treatment: Treatment::Leave(UNKNOWN) });
+        let all: Vec<String> = (index..=index + argument.values).filter_map(raw).collect();
+        index += 1 + argument.values;
+        match argument.treatment {
+            Treatment::Keep => kept.push(literal(&all.join(" "))),
+            Treatment::KeepWithTls if tls => kept.push(literal(&all.join(" "))),
+            Treatment::KeepWithTls => left.push((all.join(" "), "the run has no TLS here", false)),
+            Treatment::Certificates => left.push((all.join(" "), "certificates are the run's own", false)),
+            Treatment::Leave(why) => left.push((all.join(" "), why, why == UNKNOWN)),
+            Treatment::LeaveMatters(why) => left.push((all.join(" "), why, true)),
+        }
+    }
+    (kept.join(" "), left)
+}
+
+/// The value of a server's cookie; what no line has where there is none.
+fn cookie(line: &Line) -> &str {
+    line.arguments().skip_while(|word| *word != "cookie").nth(1).unwrap_or("\0")
+}
+
+/// Whether a front end has its address in its first line, as HAProxy took it before 1.7.
+fn is_bound_in_its_first_line(line: &Line) -> bool {
+    line.words.len() > 2 && line.word(2) != "from"
 }

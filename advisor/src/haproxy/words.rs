@@ -1,5 +1,7 @@
 //! The words of a line (HAProxy's manual, section 2.2, "Quoting and escaping").
 
+use std::fmt::Write as _;
+
 /// A word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
@@ -110,7 +112,10 @@ pub(super) fn written(text: &str) -> String {
             '\r' => result.push_str("\\r"),
             '\t' => result.push_str("\\t"),
             '\\' | '"' | '$' => result.extend(['\\', c]),
-            c if c.is_ascii_control() => result.push_str(&format!("\\x{:02x}", c as u32)),
+            c if c.is_ascii_control() => {
+                // A string takes all that is written.
+                let _ = write!(result, "\\x{:02x}", c as u32);
+            }
             c => result.push(c),
         }
     }

@@ -23,6 +23,7 @@ const LOGS: &str = "it writes or sends log lines elsewhere";
 const PROCESS: &str = "it is about the process and its files, which are the run's own";
 
 /// What becomes of a directive of this name.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn rule(name: &str) -> Rule {
     match name {
         name if KEEP.contains(&name) || KEEP_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => Rule::Keep,
@@ -76,7 +77,8 @@ pub(super) fn rule(name: &str) -> Rule {
         | "ssl"
         | "ssl_early_data" => Rule::Leave(CERTIFICATES),
         name if name.starts_with("proxy_ssl_") => Rule::Leave(CERTIFICATES),
-        "ssl_stapling"
+        "mail"
+        | "ssl_stapling"
         | "ssl_stapling_file"
         | "ssl_stapling_responder"
         | "ssl_stapling_verify"
@@ -89,7 +91,6 @@ pub(super) fn rule(name: &str) -> Rule {
         | "otel_exporter"
         | "otel_trace"
         | "proxy_bind" => Rule::Leave(CONTACTS),
-        "mail" => Rule::Leave(CONTACTS),
         "fastcgi_pass" | "uwsgi_pass" | "scgi_pass" | "grpc_pass" | "memcached_pass" | "tunnel_pass" => {
             Rule::LeaveMatters(CONTACTS)
         }

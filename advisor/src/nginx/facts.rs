@@ -98,7 +98,7 @@ impl Reader<'_, '_> {
             let is = "the server's connection closes after each answer, so that nobody can log on";
             return self.reason(keepalive.or(Some(upstream)), is);
         }
-        let method = upstream.inner().iter().rposition(|line| is_method(line));
+        let method = upstream.inner().iter().rposition(is_method);
         let place = upstream.inner().iter().rposition(|line| line.name == "keepalive");
         if let (Some(method), Some(place)) = (method, place)
             && place < method
@@ -152,16 +152,17 @@ impl Reader<'_, '_> {
         let value = match value.strip_prefix('$') {
             None => value.to_owned(),
             Some("http_connection") => "keep-alive".to_owned(),
-            Some(variable) => match self.mapped(variable) {
-                Some(value) => value,
-                None => {
+            Some(variable) => {
+                if let Some(value) = self.mapped(variable) {
+                    value
+                } else {
                     self.cannot_read(
                         line,
                         "a variable decides whether the server's connection is kept; it is taken to be",
                     );
                     String::new()
                 }
-            },
+            }
         };
         let value = value.to_ascii_lowercase();
         let says = |what: &str| value.split(',').any(|word| word.trim() == what);

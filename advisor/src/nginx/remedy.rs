@@ -3,6 +3,8 @@
 //! nginx without a commercial or third-party module has no connection that is a client's own in `http {}`. In `stream {}` each client's
 //! connection has one to a server: <https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html>.
 
+use std::fmt::Write as _;
+
 use super::facts::is_method;
 use super::site::{Found, target};
 use super::tree::Directive;
@@ -116,9 +118,11 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
         match &*line.name {
             // stream has no `ip_hash`; this is what comes nearest.
             "ip_hash" => text.push_str("        hash $remote_addr consistent;\n"),
-            "server" => text.push_str(&format!("        {};\n", line.says())),
+            "server" => {
+                let _ = writeln!(text, "        {};", line.says());
+            }
             _ if is_method(line) && !line.texts().any(is_of_requests) => {
-                text.push_str(&format!("        {};\n", line.says()));
+                let _ = writeln!(text, "        {};", line.says());
             }
             _ => {}
         }
@@ -134,15 +138,15 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
             .iter()
             .filter(|word| !matches!(&*word.text, "http2" | "default_server" | "default" | "deferred"));
         let words: Vec<&str> = words.map(|word| &*word.raw).collect();
-        text.push_str(&format!("        listen {};\n", words.join(" ")));
+        let _ = writeln!(text, "        listen {};", words.join(" "));
     }
     for line in server.inner().iter().filter(|line| line.name.starts_with("ssl_")) {
-        text.push_str(&format!("        {};\n", line.says()));
+        let _ = writeln!(text, "        {};", line.says());
     }
     if secured_behind {
         text.push_str("        proxy_ssl on;\n");
     }
-    text.push_str(&format!("        proxy_pass {name};\n    }}\n}}\n"));
+    let _ = writeln!(text, "        proxy_pass {name};\n    }}\n}}");
     text
 }
 

@@ -1,6 +1,8 @@
 //! A copy of the configuration for a run, in one file: Stickler's servers in place of the farm's, addresses of the run in place of the
 //! listeners', and nothing that is not known to be safe.
 
+use std::fmt::Write as _;
+
 use super::directives::{self, CERTIFICATES, Rule};
 use super::site::{Found, is_root, target};
 use super::tree::Directive;
@@ -26,7 +28,7 @@ pub(super) fn sandbox(tree: &[Directive], found: &Found<'_>, tls: (bool, bool), 
     let mut writer = Writer { found, tls, template: String::new(), changes: Vec::new(), sockets: 0, files: 0 };
     let has = |name: &str| tree.iter().any(|directive| directive.name == name);
     if let Some(module) = stream.filter(|_| has("stream")) {
-        writer.template.push_str(&format!("load_module {};\n", literal(module)));
+        let _ = writeln!(writer.template, "load_module {};", literal(module));
     }
     writer.template.push_str(OWN);
     if !has("events") {
@@ -172,11 +174,11 @@ impl Writer<'_, '_> {
         }
         let parameters = literal(&parameters);
         let line = format!("server {{{{ servers[{index}].address }}}}{parameters};");
-        self.template.push_str(&format!("{{% if servers|length > {index} %}}\n"));
+        let _ = writeln!(self.template, "{{% if servers|length > {index} %}}");
         self.line(within, &line);
         self.template.push_str("{% endif %}\n");
         if index + 1 == servers.len() {
-            self.template.push_str(&format!("{{% for server in servers[{}:] %}}\n", index + 1));
+            let _ = writeln!(self.template, "{{% for server in servers[{}:] %}}", index + 1);
             self.line(within, &format!("server {{{{ server.address }}}}{parameters};"));
             self.template.push_str("{% endfor %}\n");
         }

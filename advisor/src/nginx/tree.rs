@@ -110,6 +110,7 @@ impl<'a> File<'a> {
         Self { path: path.into(), text, lines, tokens: Tokens::new(text) }
     }
 
+    #[expect(clippy::unnecessary_box_returns, reason = "it is an error, which is boxed everywhere")]
     fn wrong(&self, start: usize, end: usize, message: impl Into<String>) -> Wrong {
         Box::new(Diagnostic::new(&self.path, self.text, start..end, message.into(), None))
     }

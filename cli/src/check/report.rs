@@ -61,7 +61,8 @@ struct Reason {
 struct Value {
     at: String,
     key: &'static str,
-    value: String,
+    #[serde(rename = "value")]
+    toml: String,
     says: String,
 }
 
@@ -184,7 +185,7 @@ impl SiteReport {
         let facts = site.facts.iter().map(|fact| Value {
             at: fact.place.to_string(),
             key: fact.key,
-            value: fact.toml.clone(),
+            toml: fact.toml.clone(),
             says: fact.says.clone(),
         });
         let unread = site.unread.iter().map(|unread| NotRead {

@@ -97,7 +97,7 @@ fn other(arguments: &Explain) -> Result<String, Failure> {
     };
     for also in meant {
         let (kind, name) = (also.kind(), also.unique_name());
-        text.push_str(&format!("\nThere is a {kind} of that name as well: stickler explain {name}\n"));
+        text += &["\nThere is a ", kind, " of that name as well: stickler explain ", &name, "\n"].concat();
     }
     Ok(escape::lines(&text).into_owned())
 }
@@ -137,10 +137,18 @@ fn meant<'a>(name: &str, cases: &'a [Case]) -> Vec<Meant<'a>> {
 fn unknown(name: &str, cases: &[Case]) -> String {
     let mut known: Vec<&str> = Vec::new();
     // Some of these live as long as the program, and others do not.
-    names().into_iter().for_each(|name| known.push(name));
-    Requirement::all().for_each(|requirement| known.push(requirement.id()));
-    defects().iter().for_each(|defect| known.extend_from_slice(&[defect.id, defect.name]));
-    cases.iter().for_each(|case| known.push(case.scenario.name()));
+    for name in names() {
+        known.push(name);
+    }
+    for requirement in Requirement::all() {
+        known.push(requirement.id());
+    }
+    for defect in defects() {
+        known.extend_from_slice(&[defect.id, defect.name]);
+    }
+    for case in cases {
+        known.push(case.scenario.name());
+    }
     let start: String = name.chars().take(64).collect();
     let hint = nearest(name, &known).map(|it| format!("; did you mean `{it}`?")).unwrap_or_default();
     format!(

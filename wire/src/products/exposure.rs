@@ -61,6 +61,7 @@ fn ephemeral_ports() -> std::ops::RangeInclusive<u16> {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "what listens beyond loopback is no socket of a Net")]
 mod tests {
     use std::net::TcpListener;
 
