@@ -32,11 +32,13 @@ const FILES: &str = "no files are served here, and requests are passed on";
 const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
 
 /// What becomes of a directive that is no section.
-pub(super) fn rule(name: &str, rest: &str) -> Rule {
+pub(super) fn rule(name: &str, arguments: &[String]) -> Rule {
+    let first = arguments.first().map_or("", String::as_str);
+    let has = |text: &str| arguments.iter().any(|word| word.contains(text));
     match name {
         // A log that a program gets.
         "errorlog" | "customlog" | "transferlog" | "forensiclog" | "globallog" | "sslcustomlog" => {
-            if rest.trim_start_matches('"').starts_with('|') { Leave(EXECUTES) } else { Leave(LOGS) }
+            if first.starts_with('|') { Leave(EXECUTES) } else { Leave(LOGS) }
         }
         "logformat" | "loglevel" | "errorlogformat" | "bufferedlogs" | "logiotrackttfb" => Leave(LOGS),
         "keepalive"
@@ -53,7 +55,6 @@ pub(super) fn rule(name: &str, rest: &str) -> Rule {
         | "proxybadheader"
         | "proxymaxforwards"
         | "proxystatus"
-        | "proxyhcexpr"
         | "proxyhctemplate"
         | "proxyhctpsize"
         | "balancergrowth"
@@ -104,13 +105,14 @@ pub(super) fn rule(name: &str, rest: &str) -> Rule {
         | "expiresactive"
         | "expiresdefault"
         | "expiresbytype" => Keep,
-        // The value may be a file's content.
-        "header" | "requestheader" if !rest.contains("file(") && !rest.contains("%{file") => Keep,
-        "header" | "requestheader" => LeaveMatters(UNKNOWN),
-        "require" if !rest.trim().eq_ignore_ascii_case("all granted") => {
-            Leave("whom it lets in, the run's clients may not be")
+        // An expression can read files, and ask for other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
+        "header" | "requestheader" if arguments.iter().any(|word| word.to_ascii_lowercase().starts_with("expr=")) => {
+            LeaveMatters(UNKNOWN)
         }
-        "require" => Keep,
+        "header" | "requestheader" => Keep,
+        "proxyhcexpr" => Leave("which answers count as alive is the run's own, and 401 is among them"),
+        "require" if arguments.iter().map(|word| word.to_ascii_lowercase()).eq(["all", "granted"]) => Keep,
+        "require" => Leave("whom it lets in, the run's clients may not be"),
         "sslengine" => KeepWithTls,
         "sslprotocol"
         | "sslciphersuite"
@@ -120,18 +122,18 @@ pub(super) fn rule(name: &str, rest: &str) -> Rule {
         | "ssloptions"
         | "sslinsecurerenegotiation" => KeepWithTls,
         "sslproxyengine" | "sslproxyprotocol" | "sslproxyciphersuite" => KeepWithServersTls,
-        "sslverifyclient" if !rest.trim().eq_ignore_ascii_case("none") => {
+        "sslverifyclient" if !first.eq_ignore_ascii_case("none") => {
             LeaveMatters("the run's clients have no certificates")
         }
         "sslpassphrasedialog" | "sslcryptodevice" => Leave(EXECUTES),
-        "sslrandomseed" if rest.contains("exec:") => Leave(EXECUTES),
+        "sslrandomseed" if has("exec:") => Leave(EXECUTES),
         name if name.starts_with("sslocsp") || name.starts_with("sslstapling") || name == "sslusestapling" => {
             Leave(CONTACTS)
         }
         name if name.starts_with("ssl") => Leave(CERTIFICATES),
         name if name.starts_with("md") || name == "managedomain" => Leave(CONTACTS),
-        "rewritemap" if rest.contains("prg:") => Leave(EXECUTES),
-        "rewritemap" if rest.contains("dbd:") => Leave(CONTACTS),
+        "rewritemap" if has("prg:") => Leave(EXECUTES),
+        "rewritemap" if has("dbd:") => Leave(CONTACTS),
         "proxypass"
         | "proxypassmatch"
         | "rewriterule"
@@ -264,7 +266,7 @@ pub(super) fn rule(name: &str, rest: &str) -> Rule {
 
 /// Whether this list has anything to say of a directive.
 pub(super) fn is_known(name: &str) -> bool {
-    name == "loadmodule" || rule(name, "") != LeaveMatters(UNKNOWN)
+    name == "loadmodule" || rule(name, &[]) != LeaveMatters(UNKNOWN)
 }
 
 /// Where Debian has httpd's own modules.
@@ -311,7 +313,7 @@ pub(super) fn is_safe_module(identifier: &str) -> bool {
 }
 
 /// Parameters of servers that stay. What is not here is left out.
-pub(super) const MEMBER: [&str; 31] = [
+pub(super) const MEMBER: [&str; 30] = [
     "acquire",
     "connectiontimeout",
     "disablereuse",
@@ -338,12 +340,14 @@ pub(super) const MEMBER: [&str; 31] = [
     "hcinterval",
     "hcuri",
     "hctemplate",
-    "hcexpr",
     "receivebuffersize",
     "redirect",
     "upgrade",
     "addressttl",
 ];
+
+/// Parameters of templates of checks that stay: which answers count as alive is the run's own.
+pub(super) const CHECK: [&str; 5] = ["hcmethod", "hcpasses", "hcfails", "hcinterval", "hcuri"];
 
 /// Parameters of balancers that stay.
 pub(super) const BALANCER: [&str; 11] = [

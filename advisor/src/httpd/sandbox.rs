@@ -4,7 +4,8 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
-use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
+use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
+use super::lines::written;
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
 use crate::Sandbox;
@@ -286,7 +287,7 @@ impl<'a> Writer<'a> {
         if name == "loadmodule" {
             return;
         }
-        let keep = match directives::rule(&name, &directive.rest) {
+        let keep = match directives::rule(&name, &directive.arguments) {
             Rule::Keep => Ok(()),
             Rule::KeepWithTls if self.tls.0 => Ok(()),
             Rule::KeepWithServersTls if self.tls.1 => Ok(()),
@@ -296,9 +297,17 @@ impl<'a> Writer<'a> {
             Rule::Routing => return self.routing(directive, &name),
         };
         match keep {
-            // A variable that is left would get a value of the environment's.
-            Ok(()) if directive.rest.contains("${") => self.draft.leave(said, "its variable has no value here", true),
-            Ok(()) => self.draft.text(&format!("{indent}{} {}", directive.name, directive.rest)),
+            Ok(()) => match copy(directive, &name) {
+                Some(line) => {
+                    if name == "proxyhctemplate" && directive.arguments.len() + 1 > line.split(' ').count() {
+                        self.draft.change(said, Some(&line), "which answers count as alive is the run's own", false);
+                    }
+                    self.draft.text(&format!("{indent}{line}"));
+                }
+                None => {
+                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true)
+                }
+            },
             Err((why, matters)) => self.draft.leave(said, why, matters),
         }
     }
@@ -366,6 +375,30 @@ impl<'a> Writer<'a> {
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
         self.draft.change(said, Some(&after), "the server is Stickler's", false);
     }
+}
+
+/// A directive that stays, written anew from its words. None of them can begin another directive, whatever httpd makes of what stood in
+/// the file.
+fn copy(directive: &Directive, name: &str) -> Option<String> {
+    let words = match name {
+        // Its words are no words of others': quotes would be of them.
+        "require" => return Some("Require all granted".into()),
+        "proxyhctemplate" => {
+            let (template, parameters) = directive.arguments.split_first()?;
+            let is_kept = |word: &&String| {
+                let (key, value) = word.split_once('=').unwrap_or((word, ""));
+                CHECK.contains(&&*key.to_ascii_lowercase()) && is_plain(value)
+            };
+            if !is_plain(template) {
+                return None;
+            }
+            std::iter::once(template).chain(parameters.iter().filter(is_kept)).collect()
+        }
+        _ => directive.arguments.iter().collect::<Vec<_>>(),
+    };
+    let words: Option<Vec<String>> = words.into_iter().map(|word| written(word)).collect();
+    let line = format!("{} {}", directive.name, words?.join(" "));
+    Some(line.trim_end().to_owned())
 }
 
 /// Lines for runs with several servers.
