@@ -4,6 +4,8 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
+use std::collections::HashMap;
+
 use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
 use super::lines::written;
 use super::parse::{Configuration, Directive};
@@ -36,7 +38,8 @@ const FARM: &str = "balancer://stickler";
 /// Makes the copy for a route. `tls`: whether TLS stays in front of httpd, and behind it.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
-    let mut writer = Writer { configuration, route, farm, tls, draft: Draft::default() };
+    let mut writer =
+        Writer { configuration, route, farm, templates: templates(configuration), tls, draft: Draft::default() };
     writer.draft.template(HEAD);
     writer.modules();
     writer.scope(&configuration.directives, "");
@@ -58,6 +61,8 @@ struct Writer<'a> {
     configuration: &'a Configuration,
     route: &'a Route<'a>,
     farm: Farm<'a>,
+    /// The templates of checks: whether each makes requests.
+    templates: HashMap<&'a str, bool>,
     tls: (bool, bool),
     draft: Draft,
 }
@@ -168,15 +173,8 @@ impl<'a> Writer<'a> {
 
     /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
     fn is_checked(&self, member: &Member<'_>) -> bool {
-        let is = |value: &str| !matches!(&*value.to_ascii_lowercase(), "none" | "tcp");
-        let template = member.parameter("hctemplate").and_then(|named| {
-            let templates = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
-            templates.rev().find(|template| template.argument(0) == named.value)
-        });
-        let of_template = template.and_then(|template| {
-            template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
-        });
-        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
+        let of_template = member.parameter("hctemplate").and_then(|named| self.templates.get(named.value).copied());
+        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
     /// What a balancer's members need to close their connections as a server does that an expression leads to.
@@ -399,6 +397,20 @@ fn copy(directive: &Directive, name: &str) -> Option<String> {
     let words: Option<Vec<String>> = words.into_iter().map(|word| written(word)).collect();
     let line = format!("{} {}", directive.name, words?.join(" "));
     Some(line.trim_end().to_owned())
+}
+
+/// Whether a method of checks is a request.
+fn is_http(method: &str) -> bool {
+    !matches!(&*method.to_ascii_lowercase(), "none" | "tcp")
+}
+
+/// The templates of checks that have a method, by their names: whether it is a request. The last of a name counts.
+fn templates(configuration: &Configuration) -> HashMap<&str, bool> {
+    let all = configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
+    let method = |template: &Directive| {
+        template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is_http))
+    };
+    all.map(|template| (template.argument(0), method(template).unwrap_or(false))).collect()
 }
 
 /// Lines for runs with several servers.
