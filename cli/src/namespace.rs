@@ -22,7 +22,7 @@ pub(crate) enum Network {
 /// Makes this program, from its beginning, run in an empty network namespace. Returns where it runs: inside, or else here because there
 /// is no way in.
 pub(crate) fn enter(wanted: bool) -> Network {
-    if env::var_os(INSIDE).is_some() {
+    if env::var_os(INSIDE).is_some() && stickler_wire::is_own_network() {
         return Network::Own;
     }
     if !wanted {

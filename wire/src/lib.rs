@@ -38,7 +38,7 @@ pub use error::StartError;
 pub use hosts::ListenError;
 pub use kdc::{Kdc, krb5_conf};
 #[cfg(unix)]
-pub use products::{Package, ProductError};
+pub use products::{Package, ProductError, is_own_network};
 pub use site::{Options, Site, SiteTls};
 pub use supervisor::Supervisor;
 #[cfg(unix)]

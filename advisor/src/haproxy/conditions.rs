@@ -1,11 +1,16 @@
 //! Conditions of the preprocessor (the manual's section 2.4): `.if`, `.elif`, `.else`, `.endif`.
 
 use super::words::Word;
-use crate::Files;
+
+/// The longest condition that is read, in characters. HAProxy's own lines have 2,048 at most.
+const LONGEST: usize = 2_048;
+
+/// How deep conditions, and what is in parentheses or negated, may be.
+const DEPTH: usize = 64;
 
 /// What conditions are about.
 pub(super) struct Known<'a> {
-    pub(super) files: &'a dyn Files,
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// The version of the program that is to read the file.
     pub(super) version: Option<&'a str>,
 }
@@ -19,27 +24,33 @@ pub(super) struct Conditions {
 #[derive(Debug, Clone, Copy)]
 struct Branch {
     /// Whether its lines hold.
-    holds: Option<bool>,
-    /// Whether a branch before it did.
-    before: Option<bool>,
+    holds: bool,
+    /// Whether it, or a branch before it, does.
+    taken: bool,
+    /// Whether that follows from what is known.
+    known: bool,
 }
 
 impl Conditions {
-    /// Reads a line of the preprocessor. Any other line changes nothing.
-    pub(super) fn read(&mut self, words: &[Word], line: &str, known: &Known<'_>) {
+    /// Reads a line of the preprocessor. Any other line changes nothing. A condition whose value is not known is taken to hold.
+    pub(super) fn read(&mut self, words: &[Word], known: &Known<'_>) {
         let Some(first) = words.first() else { return };
         let condition = || {
-            let texts: Vec<&str> = words[1..].iter().map(|word| &*word.text).collect();
-            // Quotes and spaces are those of the line.
-            if line.contains('"') { value(&texts.concat(), known) } else { value(&texts.join(""), known) }
+            let text: String = words[1..].iter().map(|word| &*word.text).collect();
+            if text.chars().count() > LONGEST { None } else { value(&text, known, DEPTH) }
         };
         match &*first.text {
-            ".if" => self.open.push(Branch { holds: condition(), before: Some(false) }),
+            ".if" => {
+                let value = condition();
+                let holds = value.unwrap_or(true);
+                self.open.push(Branch { holds, taken: holds, known: value.is_some() });
+            }
             ".elif" | ".else" => {
-                let holds = if first.text == ".else" { Some(true) } else { condition() };
+                let value = if first.text == ".else" { Some(true) } else { condition() };
                 if let Some(branch) = self.open.last_mut() {
-                    branch.before = or(branch.before, branch.holds);
-                    branch.holds = and(branch.before.map(|before| !before), holds);
+                    branch.holds = !branch.taken && value.unwrap_or(true);
+                    branch.known &= value.is_some();
+                    branch.taken |= branch.holds;
                 }
             }
             ".endif" => {
@@ -49,9 +60,9 @@ impl Conditions {
         }
     }
 
-    /// Whether what stands here holds; `None` where that cannot be said.
-    pub(super) fn hold(&self) -> Option<bool> {
-        self.open.iter().fold(Some(true), |holds, branch| and(holds, branch.holds))
+    /// Whether what stands here holds, and whether that is known.
+    pub(super) fn hold(&self) -> (bool, bool) {
+        (self.open.iter().all(|branch| branch.holds), self.open.iter().all(|branch| branch.known))
     }
 }
 
@@ -68,18 +79,19 @@ fn or(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 /// The value of an expression without spaces; `None` where it asks for what is not known here.
-fn value(text: &str, known: &Known<'_>) -> Option<bool> {
+fn value(text: &str, known: &Known<'_>, depth: usize) -> Option<bool> {
+    let depth = depth.checked_sub(1)?;
     if let Some((one, other)) = split(text, "||") {
-        return or(value(one, known), value(other, known));
+        return or(value(one, known, depth), value(other, known, depth));
     }
     if let Some((one, other)) = split(text, "&&") {
-        return and(value(one, known), value(other, known));
+        return and(value(one, known, depth), value(other, known, depth));
     }
     if let Some(rest) = text.strip_prefix('!') {
-        return value(rest, known).map(|value| !value);
+        return value(rest, known, depth).map(|value| !value);
     }
     if let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
-        return value(inner, known);
+        return value(inner, known, depth);
     }
     if text.is_empty() {
         return Some(false);
@@ -90,7 +102,9 @@ fn value(text: &str, known: &Known<'_>) -> Option<bool> {
     let (name, rest) = text.split_once('(')?;
     let arguments: Vec<&str> = rest.strip_suffix(')')?.split(',').collect();
     match (name, &arguments[..]) {
-        ("defined", [variable]) => Some(known.files.variable(variable).is_some()),
+        // HAProxy sets some variables itself.
+        ("defined", [variable]) if variable.starts_with("HAPROXY_") || variable.starts_with('.') => None,
+        ("defined", [variable]) => Some((known.variable)(variable).is_some()),
         ("streq", [one, other]) => Some(one == other),
         ("strneq", [one, other]) => Some(one != other),
         ("strstr", [text, part]) => Some(text.contains(part)),
@@ -126,40 +140,23 @@ fn numbers(version: &str) -> (Vec<u32>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::path::{Path, PathBuf};
-
     use super::super::words;
     use super::*;
 
-    struct Set;
-
-    impl Files for Set {
-        fn read(&self, _: &Path) -> io::Result<String> {
-            Err(io::ErrorKind::NotFound.into())
-        }
-
-        fn matching(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-            Ok(Vec::new())
-        }
-
-        fn is_there(&self, _: &Path) -> bool {
-            false
-        }
-
-        fn variable(&self, name: &str) -> Option<String> {
-            (name == "SET").then(|| "yes".into())
-        }
+    fn variable(name: &str) -> Option<String> {
+        (name == "SET").then(|| "yes".into())
     }
 
+    const KNOWN: Known<'_> = Known { variable: &variable, version: Some("2.6.12") };
+
     /// Which of these lines hold.
-    fn holding(text: &str) -> Vec<(String, Option<bool>)> {
+    fn holding(text: &str) -> Vec<(String, (bool, bool))> {
         let mut conditions = Conditions::default();
         let mut all = Vec::new();
         for line in text.lines() {
             let mut words = words::split(line).unwrap();
-            words.iter_mut().for_each(|word| word.expand(line, &Set));
-            conditions.read(&words, line, &Known { files: &Set, version: Some("2.6.12") });
+            words.iter_mut().for_each(|word| word.expand(line, &variable));
+            conditions.read(&words, &KNOWN);
             if !line.trim_start().starts_with('.') {
                 all.push((line.trim().to_owned(), conditions.hold()));
             }
@@ -172,15 +169,15 @@ mod tests {
         let text = ".if defined(SET) && version_atleast(2.6)\na\n.elif 1\nb\n.else\nc\n.endif\nd\n\
             .if streq(\"${SET}\",no)\ne\n .if 1\n f\n .endif\n.else\ng\n.endif\n.if feature(OPENSSL)\nh\n.else\ni\n.endif";
         let expected = [
-            ("a", Some(true)),
-            ("b", Some(false)),
-            ("c", Some(false)),
-            ("d", Some(true)),
-            ("e", Some(false)),
-            ("f", Some(false)),
-            ("g", Some(true)),
-            ("h", None),
-            ("i", None),
+            ("a", (true, true)),
+            ("b", (false, true)),
+            ("c", (false, true)),
+            ("d", (true, true)),
+            ("e", (false, true)),
+            ("f", (false, true)),
+            ("g", (true, true)),
+            ("h", (true, false)),
+            ("i", (false, false)),
         ];
         assert_eq!(holding(text), expected.map(|(line, holds)| (line.to_owned(), holds)));
     }
@@ -196,8 +193,16 @@ mod tests {
             ("feature(X)&&0", Some(false)),
             ("feature(X)||0", None),
             ("", Some(false)),
+            ("defined(HAPROXY_LOCALPEER)", None),
         ] {
-            assert_eq!(value(text, &Known { files: &Set, version: Some("2.6.12") }), expected, "{text}");
+            assert_eq!(value(text, &KNOWN, DEPTH), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_without_end_is_not_known() {
+        for text in ["!".repeat(1_000) + "1", "(".repeat(1_000) + "1" + &")".repeat(1_000), "0||".repeat(500) + "0"] {
+            assert_eq!(value(&text, &KNOWN, DEPTH), None);
         }
     }
 }

@@ -42,6 +42,18 @@ pub(super) fn peers(keyword: &str) -> Rule {
     if keyword == "table" { Rule::Keep } else { Rule::Leave(CONTACTS) }
 }
 
+/// Sections 3.4, 3.8 and 6: what `userlist`, `http-errors` and `cache` may say.
+pub(super) fn other(kind: &str, keyword: &str) -> Rule {
+    match (kind, keyword) {
+        ("userlist", "user" | "group")
+        | ("http-errors", "errorfile")
+        | ("cache", "total-max-size" | "max-object-size" | "max-age" | "process-vary" | "max-secondary-entries") => {
+            Rule::Keep
+        }
+        _ => Rule::Leave(UNKNOWN),
+    }
+}
+
 /// Section 3: what `global` may say.
 pub(super) fn global(keyword: &str) -> Rule {
     const KEEP: [&str; 40] = [

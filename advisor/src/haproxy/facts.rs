@@ -291,11 +291,17 @@ impl<'a> Reader<'a> {
                     }
                     (None, None) => {}
                 }
+                let pages = check_pages(self.file, back);
+                let is_page = |line: &Line| pages.iter().any(|page| page.line == line.number && page.word.is_some());
                 let uri = option.arguments().skip(1).find(|word| word.starts_with('/'));
+                let uri = if is_page(option) { Some(CHECK_PAGE) } else { uri };
                 let sent = self
                     .file
                     .setting(back, &|line| line.keyword() == "http-check" && line.arguments().next() == Some("send"));
-                let sent = sent.and_then(|line| line.arguments().skip_while(|word| *word != "uri").nth(1));
+                let sent = sent.and_then(|line| {
+                    let uri = line.arguments().skip_while(|word| *word != "uri").nth(1);
+                    if is_page(line) { Some(CHECK_PAGE) } else { uri }
+                });
                 if let Some(uri) = sent.or(uri) {
                     self.fact(option, "check.uri", quoted(uri));
                 }
@@ -419,7 +425,7 @@ impl<'a> Reader<'a> {
         defaults.dedup();
         sections.extend(defaults);
         for section in sections {
-            for line in self.file.body(section) {
+            for line in self.file.body_and_conditions(section) {
                 if line.is_preprocessed() {
                     self.condition(line);
                     continue;
@@ -463,7 +469,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let of_environment = ["defined(", "$"].iter().any(|what| line.text.contains(what));
-        if self.file.lines.get(line.number).is_some_and(|next| next.holds.is_none()) {
+        if self.file.lines.get(line.number).is_some_and(|next| !next.is_known) {
             self.cannot_read(line, "whether this holds is not known here; it is taken to hold");
         } else if of_environment {
             self.cannot_read(line, "this depends on the environment, and was taken from this one");
@@ -604,4 +610,46 @@ pub(super) fn own_close_mode(file: &File, section: usize) -> Option<&Line> {
             _ => mode,
         }
     })
+}
+
+/// The page of Stickler's servers that checks ask for, which needs no logon.
+pub(super) const CHECK_PAGE: &str = "/public/health";
+
+/// What a line says of the page that checks ask for.
+pub(super) struct CheckPage {
+    /// The line's number.
+    pub(super) line: usize,
+    /// The index of the word that is the page; `None`: the line expects a text of it.
+    pub(super) word: Option<usize>,
+}
+
+/// The lines of a farm that name a page of the operator's for checks, or expect a text of it. None where a 401 is expected: that page
+/// asks for a logon, as all of Stickler's do. `/` is the site's own page.
+pub(super) fn check_pages(file: &File, section: usize) -> Vec<CheckPage> {
+    let lines = |keyword: &'static str, first: &'static str| {
+        file.setting(section, &move |line| line.keyword() == keyword && line.arguments().next() == Some(first))
+    };
+    let expected = lines("http-check", "expect");
+    if expected.is_some_and(|line| line.arguments().any(|word| word.contains("401") || word == "!")) {
+        return Vec::new();
+    }
+    let is_page = |line: &Line, index: usize| line.word(index).starts_with('/') && line.word(index) != "/";
+    let mut pages = Vec::new();
+    if let Some(line) = file.option(section, "httpchk")
+        && let Some(word) = (2..4).find(|&index| is_page(line, index))
+    {
+        pages.push(CheckPage { line: line.number, word: Some(word) });
+    }
+    if let Some(line) = lines("http-check", "send")
+        && let Some(at) = line.words.iter().position(|word| word.text == "uri")
+        && is_page(line, at + 1)
+    {
+        pages.push(CheckPage { line: line.number, word: Some(at + 1) });
+    }
+    if let Some(line) = expected.filter(|_| !pages.is_empty())
+        && line.arguments().any(|word| matches!(word, "string" | "rstring"))
+    {
+        pages.push(CheckPage { line: line.number, word: None });
+    }
+    pages
 }

@@ -1,5 +1,6 @@
 //! The sections of a file, and what holds in a proxy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
@@ -28,8 +29,9 @@ pub(super) struct Line {
     pub(super) number: usize,
     /// The section that it belongs to; `None` before the first.
     pub(super) section: Option<usize>,
-    /// Whether a condition of the preprocessor holds for it; `None` where that cannot be said.
-    pub(super) holds: Option<bool>,
+    /// Whether the conditions of the preprocessor hold for it, and whether that is known.
+    pub(super) holds: bool,
+    pub(super) is_known: bool,
 }
 
 /// A section of a file.
@@ -130,6 +132,8 @@ impl File {
     ) -> Result<Self, Box<Diagnostic>> {
         let mut lines = Vec::new();
         let mut conditions = Conditions::default();
+        // What the file itself makes of the environment.
+        let mut variables: BTreeMap<String, Option<String>> = BTreeMap::new();
         let mut sections: Vec<Section> = Vec::new();
         let mut last_defaults = None;
         let mut begin = 0;
@@ -141,14 +145,25 @@ impl File {
             };
             let mut words = words::split(line)
                 .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
-            for word in &mut words {
-                word.expand(line, files);
+            if let Some(at) = line.trim_end_matches('\r').find(|c: char| c.is_ascii_control() && c != '\t') {
+                return Err(wrong(at, at + 1, "a control character has no place in a configuration".into()));
             }
-            conditions.read(&words, line, &Known { files, version });
-            let holds = conditions.hold();
-            let begins = words.first().filter(|word| holds != Some(false) && SECTIONS.contains(&&*word.text));
+            let variable = |name: &str| variables.get(name).cloned().unwrap_or_else(|| files.variable(name));
+            for word in &mut words {
+                word.expand(line, &variable);
+            }
+            conditions.read(&words, &Known { variable: &variable, version });
+            let (holds, is_known) = conditions.hold();
+            if holds {
+                set_variables(&words, &mut variables, files);
+            }
+            let begins = words.first().filter(|word| holds && SECTIONS.contains(&&*word.text));
             if let Some(kind) = begins {
                 let mut section = Section::begin(kind, &words, index);
+                if let Some(c) = section.name.chars().find(|c| !is_name(*c)) {
+                    let message = format!("a name cannot have {c:?}: it has letters, digits, `-`, `_`, `.` and `:`");
+                    return Err(wrong(kind.start, kind.end, message));
+                }
                 if section.is_proxy() && section.name.is_empty() {
                     return Err(wrong(kind.start, kind.end, format!("a {} needs a name", kind.text)));
                 }
@@ -172,7 +187,7 @@ impl File {
             }
             let section = sections.len().checked_sub(1);
             let text = line.trim_end_matches('\r').to_owned();
-            lines.push(Line { text, words, number: index + 1, section, holds });
+            lines.push(Line { text, words, number: index + 1, section, holds, is_known });
         }
         if let Some(last) = sections.last_mut() {
             last.end = lines.len();
@@ -188,7 +203,15 @@ impl File {
     /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.
     pub(super) fn body(&self, section: usize) -> impl DoubleEndedIterator<Item = &Line> {
         let Section { first, end, .. } = self.sections[section];
-        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty() && line.holds != Some(false))
+        self.lines[first + 1..end].iter().filter(|line| !line.words.is_empty() && line.holds && !line.is_preprocessed())
+    }
+
+    /// The same with all lines of the preprocessor.
+    pub(super) fn body_and_conditions(&self, section: usize) -> impl Iterator<Item = &Line> {
+        let Section { first, end, .. } = self.sections[section];
+        self.lines[first + 1..end]
+            .iter()
+            .filter(|line| !line.words.is_empty() && (line.holds || line.is_preprocessed()))
     }
 
     /// The line that sets a keyword in a proxy: the last of its own, else the last of its defaults.
@@ -216,6 +239,24 @@ impl File {
         let line =
             self.setting(section, &|line| line.keyword() == "timeout" && line.arguments().next() == Some(name))?;
         Some((line, line.arguments().nth(1)?))
+    }
+}
+
+/// Whether names of proxies and servers may have a character (`invalid_char` in src/tools.c).
+pub(super) fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.:".contains(c)
+}
+
+/// Notes what a line makes of the environment (3.1 `setenv`, `presetenv`, `unsetenv`, `resetenv`).
+fn set_variables(words: &[Word], variables: &mut BTreeMap<String, Option<String>>, files: &dyn Files) {
+    let text = |index: usize| words.get(index).map(|word| word.text.clone());
+    let (Some(keyword), Some(name)) = (text(0), text(1)) else { return };
+    let is_set = variables.get(&name).map_or_else(|| files.variable(&name).is_some(), Option::is_some);
+    match (&*keyword, text(2)) {
+        ("setenv", Some(value)) => drop(variables.insert(name, Some(value))),
+        ("presetenv", Some(value)) if !is_set => drop(variables.insert(name, Some(value))),
+        ("unsetenv", _) => words[1..].iter().for_each(|word| drop(variables.insert(word.text.clone(), None))),
+        _ => {}
     }
 }
 

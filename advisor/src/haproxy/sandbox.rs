@@ -3,9 +3,13 @@
 //!
 //! Each line has one line in the copy, so that what HAProxy says of a line is about the line of the same number.
 
+use std::collections::BTreeMap;
+
 use super::directives::{self, Argument, CONTACTS, Rule, Treatment, UNKNOWN};
-use super::parse::{File, Line};
+use super::facts::{CHECK_PAGE, check_pages};
+use super::parse::{File, Line, is_name};
 use super::site::{Pair, is_server};
+use super::words::written;
 use crate::template::literal;
 use crate::{Change, Sandbox};
 
@@ -22,6 +26,7 @@ pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
         changes: Vec::new(),
         servers: 0,
         sockets: 0,
+        last: BTreeMap::new(),
         farm: None,
         routed: false,
     };
@@ -42,6 +47,8 @@ struct Writer<'a> {
     servers: usize,
     /// Unix sockets so far.
     sockets: usize,
+    /// The line of the last server, by section.
+    last: BTreeMap<usize, usize>,
     /// The section whose servers are counted.
     farm: Option<usize>,
     /// Whether a line that leads to the farm has been written.
@@ -63,7 +70,7 @@ impl Writer<'_> {
         // A comment says nothing to the product.
         let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
-            Become::Same => self.template.push_str(&literal(&line.text)),
+            Become::Same => self.template.push_str(&literal(&afresh(line, &|_, word| written(word)))),
             Become::Template(text) => self.template.push_str(&text),
             Become::Nothing => {}
         }
@@ -71,9 +78,11 @@ impl Writer<'_> {
     }
 
     fn treated(&mut self, line: &Line) -> Become {
-        let Some(section) = line.section else {
-            return if line.is_preprocessed() { Become::Same } else { self.leave(line, UNKNOWN, true) };
-        };
+        // What holds is decided: nothing is left for the product to decide.
+        if line.is_preprocessed() || !line.holds {
+            return Become::Nothing;
+        }
+        let Some(section) = line.section else { return self.leave(line, UNKNOWN, true) };
         let kind = &*self.file.sections[section].kind;
         if let Some(why) = directives::section(kind) {
             return self.leave(line, why, false);
@@ -88,9 +97,10 @@ impl Writer<'_> {
             );
         }
         if is_first && kind == "peers" {
-            return self.replace(line, literal(&line.text), "its peers are left out, and its tables stay", false);
+            let text = literal(&afresh(line, &|_, word| written(word)));
+            return self.replace(line, text, "its peers are left out, and its tables stay", false);
         }
-        if is_first || line.is_preprocessed() {
+        if is_first {
             return Become::Same;
         }
         if section == self.pair.front
@@ -105,7 +115,7 @@ impl Writer<'_> {
             "defaults" | "frontend" | "backend" | "listen" => {
                 directives::proxy(line.keyword(), &line.arguments().collect::<Vec<_>>())
             }
-            _ => Rule::Keep,
+            kind => directives::other(kind, line.keyword()),
         };
         match rule {
             Rule::Leave(why) => self.leave(line, why, false),
@@ -132,8 +142,25 @@ impl Writer<'_> {
                 let kept = without_values(line, &["addr", "port", "sni", "alpn", "via-socks4", "ssl", "send-proxy"]);
                 self.replace(line, literal(&format!("    {kept}")), "checks go to the servers of the run", false)
             }
+            "option" if line.arguments().next() == Some("httpchk") => self.check_page(section, line),
+            "http-check" if matches!(line.arguments().next(), Some("send" | "expect")) => {
+                self.check_page(section, line)
+            }
             _ => Become::Same,
         }
+    }
+
+    /// A line that says what checks ask for, or expect. Stickler's servers have a page for them that needs no logon, as the operator's
+    /// page will; one that is expected to ask for a logon is asked for as it is.
+    fn check_page(&mut self, section: usize, line: &Line) -> Become {
+        const WHY: &str = "checks ask for the page of the run that needs no logon";
+        let pages = check_pages(self.file, section);
+        let Some(page) = pages.iter().find(|page| page.line == line.number) else { return Become::Same };
+        let text = match page.word {
+            Some(index) => afresh(line, &|at, word| if at == index { CHECK_PAGE.to_owned() } else { written(word) }),
+            None => "    http-check expect status 200".to_owned(),
+        };
+        self.replace(line, literal(&text), WHY, false)
     }
 
     /// A line that leads elsewhere: the first of them leads to the farm that is judged, unless another line does.
@@ -194,12 +221,18 @@ impl Writer<'_> {
         }
         let index = self.servers;
         self.servers += 1;
-        let is_last = !self.file.body(section).any(|later| is_server(later) && later.number > line.number);
+        let is_last = self.last_server(section) == line.number;
         let (skip, name) = match line.keyword() {
             "server" => (3, line.word(1).to_owned()),
             "server-template" => (4, format!("{}{}", line.word(1), index + 1)),
-            _ => (2, "dispatch".to_owned()),
+            _ => {
+                let text = "    dispatch {{ servers[0].address }}".to_owned();
+                return self.replace(line, text, "servers are Stickler's", false);
+            }
         };
+        if name.is_empty() || !name.chars().all(is_name) {
+            return self.leave(line, "its name has characters that names cannot have", true);
+        }
         let (arguments, left) = self.arguments(line, skip, directives::server, self.tls.1);
         let secured = if self.tls.1 && self.is_secured(section, line) { " verify none" } else { "" };
         let rest = format!("{arguments}{secured}");
@@ -216,6 +249,13 @@ impl Writer<'_> {
             );
         }
         self.with_left(line, text, &left, "servers are Stickler's")
+    }
+
+    /// The line of the last server of a farm.
+    fn last_server(&mut self, section: usize) -> usize {
+        let file = self.file;
+        let last = || file.body(section).filter(|line| is_server(line)).last().map_or(0, |line| line.number);
+        *self.last.entry(section).or_insert_with(last)
     }
 
     fn cookie<'l>(&self, line: &'l Line) -> &'l str {
@@ -237,11 +277,11 @@ impl Writer<'_> {
     ) -> (String, Vec<Left>) {
         let mut kept = Vec::new();
         let mut left = Vec::new();
-        let raw = |index: usize| line.words.get(index).map(|word| &line.text[word.start..word.end]);
+        let raw = |index: usize| line.words.get(index).map(|word| written(&word.text));
         let mut index = skip;
         while let Some(word) = line.words.get(index) {
             let argument = known(&word.text).unwrap_or(Argument { values: 0, treatment: Treatment::Leave(UNKNOWN) });
-            let all: Vec<&str> = (index..=index + argument.values).filter_map(raw).collect();
+            let all: Vec<String> = (index..=index + argument.values).filter_map(raw).collect();
             index += 1 + argument.values;
             match argument.treatment {
                 Treatment::Keep => kept.push(literal(&all.join(" "))),
@@ -290,6 +330,13 @@ impl Writer<'_> {
     }
 }
 
+/// A line anew, from what its words mean, so that HAProxy reads what was read here. `word` writes a word of that index.
+fn afresh(line: &Line, word: &dyn Fn(usize, &str) -> String) -> String {
+    let indent = if line.text.starts_with([' ', '\t']) { "    " } else { "" };
+    let words = line.words.iter().enumerate().map(|(index, one)| word(index, &one.text));
+    format!("{indent}{}", words.collect::<Vec<_>>().join(" "))
+}
+
 /// The line without these words and the value of each of them, where it has one.
 fn without_values(line: &Line, names: &[&str]) -> String {
     const FLAGS: [&str; 3] = ["ssl", "send-proxy", "via-socks4"];
@@ -302,7 +349,7 @@ fn without_values(line: &Line, names: &[&str]) -> String {
         if names.contains(&&*word.text) {
             skip = !FLAGS.contains(&&*word.text);
         } else {
-            kept.push(&line.text[word.start..word.end]);
+            kept.push(written(&word.text));
         }
     }
     kept.join(" ")

@@ -1,7 +1,5 @@
 //! The words of a line (HAProxy's manual, section 2.2, "Quoting and escaping").
 
-use crate::Files;
-
 /// A word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
@@ -15,15 +13,15 @@ pub(super) struct Word {
 
 impl Word {
     /// Puts values in place of variables of the environment, which count between double quotes (section 2.3).
-    pub(super) fn expand(&mut self, line: &str, files: &dyn Files) {
+    pub(super) fn expand(&mut self, line: &str, variable: &dyn Fn(&str) -> Option<String>) {
         if line[self.start..self.end].contains('"') && self.text.contains('$') {
-            self.text = expanded(&self.text, files);
+            self.text = expanded(&self.text, variable);
         }
     }
 }
 
 /// The text with the values of `$NAME`, `${NAME}` and `${NAME-otherwise}`; a variable that is not set is empty.
-fn expanded(text: &str, files: &dyn Files) -> String {
+fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     let mut result = String::new();
     let mut rest = text;
@@ -38,7 +36,7 @@ fn expanded(text: &str, files: &dyn Files) -> String {
             result.push('$');
             continue;
         }
-        result.push_str(&files.variable(name).unwrap_or_else(|| otherwise.to_owned()));
+        result.push_str(&variable(name).unwrap_or_else(|| otherwise.to_owned()));
         rest = after;
     }
     result + rest
@@ -58,27 +56,20 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
         let is_open = |mark: char| quote.is_some_and(|(open, _)| open == mark);
         match c {
             '#' if quote.is_none() => break,
-            ' ' | '\t' | '\r' if quote.is_none() => words.extend(word.take()),
+            ' ' | '\t' | '\r' | '\x0b' | '\x0c' if quote.is_none() => words.extend(word.take()),
             '\'' | '"' if quote.is_none() || is_open(c) => {
                 quote = if quote.is_none() { Some((c, at)) } else { None };
                 word.get_or_insert_with(|| Word { text: String::new(), start: at, end: at }).end = at + 1;
             }
             _ => {
-                let (meant, end) = match (c, chars.peek().copied()) {
-                    ('\\', Some((_, next))) if !is_open('\'') => {
-                        let meant = escaped(next, quote.is_some());
-                        chars.next();
-                        let end = at + 1 + next.len_utf8();
-                        (meant, end)
-                    }
-                    _ => (Some(c), at + c.len_utf8()),
-                };
-                let word = word.get_or_insert_with(|| Word { text: String::new(), start: at, end });
-                if meant.is_none() {
-                    word.text.push('\\');
+                let escape = (c == '\\' && !is_open('\'')).then(|| escaped(&line[at + 1..])).flatten();
+                let (meant, length) = escape.map_or((c, c.len_utf8()), |(meant, length)| (meant, 1 + length));
+                for _ in line[at + c.len_utf8()..at + length].chars() {
+                    chars.next();
                 }
-                word.text.extend(meant.or_else(|| line[at + 1..].chars().next()));
-                word.end = end;
+                let word = word.get_or_insert_with(|| Word { text: String::new(), start: at, end: at });
+                word.text.push(meant);
+                word.end = at + length;
             }
         }
     }
@@ -89,16 +80,42 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
     Ok(words)
 }
 
-/// What a character after a backslash means; `None`: the backslash stays.
-fn escaped(c: char, quoted: bool) -> Option<char> {
+/// What stands after a backslash means, and how many bytes of it belong to that; `None`: the backslash is meant as it stands
+/// (`parse_line` in src/tools.c).
+fn escaped(rest: &str) -> Option<(char, usize)> {
+    let c = rest.chars().next()?;
     match c {
-        'n' => Some('\n'),
-        'r' => Some('\r'),
-        't' => Some('\t'),
-        ' ' | '#' | '\\' | '"' | '\'' | '$' => Some(c),
-        _ if quoted => None,
-        c => Some(c),
+        'n' => Some(('\n', 1)),
+        'r' => Some(('\r', 1)),
+        't' => Some(('\t', 1)),
+        'x' => {
+            let digits = rest.get(1..3)?;
+            u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii).map(|byte| (byte as char, 3))
+        }
+        ' ' | '#' | '\\' | '"' | '\'' | '$' => Some((c, 1)),
+        _ => None,
     }
+}
+
+/// Writes a word so that HAProxy reads this text and nothing else: no variable, escape or space is left to its reading.
+pub(super) fn written(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/,@%+=*()[]{}<>!|^~?&;".contains(c) || !c.is_ascii();
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    let mut result = String::from('"');
+    for c in text.chars() {
+        match c {
+            '\n' => result.push_str("\\n"),
+            '\r' => result.push_str("\\r"),
+            '\t' => result.push_str("\\t"),
+            '\\' | '"' | '$' => result.extend(['\\', c]),
+            c if c.is_ascii_control() => result.push_str(&format!("\\x{:02x}", c as u32)),
+            c => result.push(c),
+        }
+    }
+    result.push('"');
+    result
 }
 
 #[cfg(test)]
@@ -117,7 +134,9 @@ mod tests {
             (r#"http-request set-header X "a b # c""#, vec!["http-request", "set-header", "X", "a b # c"]),
             (r"http-request set-header X a\ b\#c", vec!["http-request", "set-header", "X", "a b#c"]),
             (r"acl x path_reg '^/a\.b$'", vec!["acl", "x", "path_reg", r"^/a\.b$"]),
-            (r#"x "a\.b" "a'b" 'a"b'"#, vec!["x", r"a\.b", "a'b", "a\"b"]),
+            (r#"x "a\.b" "a'b" 'a"b' a\.b"#, vec!["x", r"a\.b", "a'b", "a\"b", r"a\.b"]),
+            (r"\x67lobal a\x20b", vec!["global", "a b"]),
+            ("global\x0bx\x0cy", vec!["global", "x", "y"]),
             (r#"bind "$ADDR":80 "${X}""#, vec!["bind", "$ADDR:80", "${X}"]),
             ("# only a comment", vec![]),
             ("", vec![]),
@@ -125,6 +144,27 @@ mod tests {
             ("listen caf\u{e9}\r", vec!["listen", "caf\u{e9}"]),
         ] {
             assert_eq!(texts(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_word() {
+        for text in [
+            "plain",
+            "",
+            "a b",
+            "a#b",
+            "$HOME",
+            "a\"b'c",
+            "a\\b",
+            "a\nb\rc\td",
+            "\x0b\x01",
+            "%[hdr(host),lower]",
+            "caf\u{e9}",
+        ] {
+            let line = format!("x {} y", written(text));
+            assert!(!line.contains('\n'), "{line:?}");
+            assert_eq!(texts(&line), ["x", text, "y"], "{line}");
         }
     }
 
@@ -137,6 +177,11 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_word_is_written_so_that_it_is_read_again(text in "[\\x00-\\x7f\u{e9}]{0,20}") {
+            proptest::prop_assert_eq!(texts(&written(&text)), vec![text]);
+        }
+
         #[test]
         fn any_line_has_words_within_it(line in "\\PC{0,60}") {
             if let Ok(words) = split(&line) {

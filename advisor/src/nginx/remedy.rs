@@ -116,8 +116,8 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
         match &*line.name {
             // stream has no `ip_hash`; this is what comes nearest.
             "ip_hash" => text.push_str("        hash $remote_addr consistent;\n"),
-            "server" | "zone" => text.push_str(&format!("        {};\n", line.says())),
-            _ if is_method(line) && !line.texts().any(|word| word.starts_with("$request") || word == "$uri") => {
+            "server" => text.push_str(&format!("        {};\n", line.says())),
+            _ if is_method(line) && !line.texts().any(is_of_requests) => {
                 text.push_str(&format!("        {};\n", line.says()));
             }
             _ => {}
@@ -144,4 +144,19 @@ fn stream(server: &Directive, upstream: &Directive, secured_behind: bool) -> Str
     }
     text.push_str(&format!("        proxy_pass {name};\n    }}\n}}\n"));
     text
+}
+
+/// Whether a word names a variable that there is only where requests are read.
+fn is_of_requests(word: &str) -> bool {
+    const CONNECTIONS: [&str; 8] = [
+        "$remote_addr",
+        "$binary_remote_addr",
+        "$remote_port",
+        "$server_addr",
+        "$server_port",
+        "$hostname",
+        "$ssl_preread_server_name",
+        "$proxy_protocol_addr",
+    ];
+    word.contains('$') && !CONNECTIONS.contains(&word)
 }

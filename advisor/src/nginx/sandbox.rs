@@ -4,6 +4,7 @@
 use super::directives::{self, CERTIFICATES, Rule};
 use super::site::{Found, is_root, target};
 use super::tree::Directive;
+use super::words::{inner, written};
 use crate::template::literal;
 use crate::{Change, Sandbox};
 
@@ -72,9 +73,9 @@ impl Writer<'_, '_> {
         let name = directive.argument(0);
         let sets =
             directive.name.ends_with("_set") || directive.name.starts_with("set_by_") || directive.name == "js_var";
-        if sets && name.starts_with('$') && within.len() == 1 {
+        if sets && is_variable(name) && within.len() == 1 {
             self.line(within, &literal(&format!("map \"\" {name} {{ default \"\"; }}")));
-        } else if sets && name.starts_with('$') {
+        } else if sets && is_variable(name) {
             self.line(within, &literal(&format!("set {name} \"\";")));
         }
     }
@@ -91,16 +92,16 @@ impl Writer<'_, '_> {
             }
             ("location", _) => self.location(directive, within),
             ("server", "http" | "stream") => self.virtual_server(directive, within),
-            _ if directive.block.is_some() => self.block(directive, within, &directive.says()),
+            _ if directive.block.is_some() => self.block(directive, within, &directive.afresh()),
             _ => self.plain(directive, within),
         }
     }
 
     fn plain(&mut self, directive: &Directive, within: &[&Directive]) {
         if directive.block.is_some() {
-            return self.block(directive, within, &directive.says());
+            return self.block(directive, within, &directive.afresh());
         }
-        self.line(within, &literal(&format!("{};", directive.says())));
+        self.line(within, &literal(&format!("{};", directive.afresh())));
     }
 
     fn block(&mut self, directive: &Directive, within: &[&Directive], head: &str) {
@@ -160,8 +161,9 @@ impl Writer<'_, '_> {
         let servers: Vec<&Directive> = upstream.named("server").collect();
         let index = servers.iter().position(|one| std::ptr::eq(*one, server)).unwrap_or_default();
         let known = |word: &&str| {
-            let name = word.split('=').next().unwrap_or_default();
-            matches!(name, "weight" | "max_fails" | "fail_timeout" | "max_conns" | "backup" | "down")
+            let (name, value) = word.split_once('=').unwrap_or((word, "1"));
+            let is_value = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric());
+            is_value && matches!(name, "weight" | "max_fails" | "fail_timeout" | "max_conns" | "backup" | "down")
         };
         let mut parameters = String::new();
         for word in server.texts().skip(1).filter(known) {
@@ -191,22 +193,22 @@ impl Writer<'_, '_> {
         // A page below a location that stands for all is asked for as it is.
         let rest = if is_ours && !is_root(&self.found.locations) { "" } else { rest };
         let scheme = match (scheme, self.tls.1) {
-            ("https", false) => "http",
-            (scheme, _) => scheme,
+            ("https", true) => "https://",
+            ("", _) => "",
+            _ => "http://",
         };
-        let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
         let (host, matters) = if is_upstream {
-            (literal(host), false)
+            (literal(&inner(host)), false)
         } else {
             ("{{ servers[0].address }}".to_owned(), host.contains('$'))
         };
-        let text = format!("proxy_pass {scheme}{host}{};", literal(rest));
+        let text = format!("proxy_pass \"{scheme}{host}{}\";", literal(&inner(rest)));
         if scheme == "https://" {
             self.line(within, "proxy_ssl_verify off;");
         }
         self.line(within, &text);
-        let same = literal(&format!("{};", pass.says()));
-        if text != same {
+        let is_same = is_upstream && rest == target(pass.argument(0)).2 && pass.argument(0).starts_with(scheme);
+        if !is_same {
             let why = if matters {
                 "a variable decides where requests go; in the run they go to its first server"
             } else {
@@ -228,7 +230,7 @@ impl Writer<'_, '_> {
         if is_of_main && !is_root_already && is_root(&[location]) {
             return self.leave(location, "the location that is judged stands for it", false);
         }
-        self.block(location, within, &location.says());
+        self.block(location, within, &location.afresh());
     }
 
     /// What is written to is in the run's folder.
@@ -237,7 +239,7 @@ impl Writer<'_, '_> {
         let mut text = format!("{} {{{{ folder }}}}/moved-{}", directive.name, self.files);
         for word in directive.arguments.iter().skip(1) {
             text.push(' ');
-            text.push_str(&literal(&word.raw));
+            text.push_str(&literal(&written(&word.text)));
         }
         text.push(';');
         self.line(within, &text);
@@ -271,4 +273,10 @@ impl Writer<'_, '_> {
         let (place, before) = (directive.place.clone(), directive.says());
         self.changes.push(Change { place, before, after, why: why.to_owned(), matters });
     }
+}
+
+/// Whether this is a variable, and nothing else.
+fn is_variable(text: &str) -> bool {
+    text.strip_prefix('$')
+        .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
 
-use super::words::{Token, Tokens, Unquoted, Word};
+use super::words::{Token, Tokens, Unquoted, Word, written};
 use crate::{Files, Place};
 
 /// How deep files may include each other, and blocks stand in each other.
@@ -52,6 +52,12 @@ impl Directive {
         named(self.inner(), name)
     }
 
+    /// The same anew, from what its words mean, so that nginx reads what was read here.
+    pub(super) fn afresh(&self) -> String {
+        let words = std::iter::once(&self.name).chain(self.arguments.iter().map(|word| &word.text));
+        words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
+    }
+
     /// What it says, without what stands in its braces.
     pub(super) fn says(&self) -> String {
         let words = std::iter::once(&*self.raw).chain(self.arguments.iter().map(|word| &*word.raw));
@@ -76,7 +82,7 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Vec<Directive>, Wro
     // Includes are relative to the folder of the main file (ngx_conf_full_name).
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut reader = Reader { files, folder, including: vec![path.to_owned()], count: 0 };
-    let mut file = File { path: name.as_str().into(), tokens: Tokens::new(&text), text: &text };
+    let mut file = File::new(&name, &text);
     reader.block(&mut file, 0, false)
 }
 
@@ -93,16 +99,24 @@ struct Reader<'a> {
 struct File<'a> {
     path: Arc<str>,
     text: &'a str,
+    /// Where its lines end, in bytes.
+    lines: Vec<usize>,
     tokens: Tokens<'a>,
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    fn new(path: &str, text: &'a str) -> Self {
+        let lines = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { path: path.into(), text, lines, tokens: Tokens::new(text) }
+    }
+
     fn wrong(&self, start: usize, end: usize, message: impl Into<String>) -> Wrong {
         Box::new(Diagnostic::new(&self.path, self.text, start..end, message.into(), None))
     }
 
     fn place(&self, at: usize) -> Place {
-        Place { file: Arc::clone(&self.path), line: self.text[..at].matches('\n').count() + 1 }
+        let before = self.lines.partition_point(|&newline| newline < at);
+        Place { file: Arc::clone(&self.path), line: before + 1 }
     }
 
     fn next(&mut self) -> Result<Option<(usize, Token)>, Wrong> {
@@ -139,6 +153,7 @@ impl Reader<'_> {
         into: &mut Vec<Directive>,
     ) -> Result<(), Wrong> {
         self.count += 1;
+        let is_control = |word: &Word| word.text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c));
         if depth >= DEPTH || self.count > MOST {
             return Err(file.wrong(
                 start,
@@ -164,6 +179,9 @@ impl Reader<'_> {
             }
         };
         let span = (start, file.tokens.at);
+        if is_control(&name) || arguments.iter().any(is_control) {
+            return Err(file.wrong(start, span.1, "a control character has no place in a configuration"));
+        }
         if name.text == "include" && block.is_none() {
             return self.include(file, span, &arguments, depth, into);
         }
@@ -193,7 +211,7 @@ impl Reader<'_> {
             let text = self.files.read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
             let name = path.display().to_string();
             self.including.push(path);
-            let mut inner = File { path: name.as_str().into(), tokens: Tokens::new(&text), text: &text };
+            let mut inner = File::new(&name, &text);
             into.extend(self.block(&mut inner, depth + 1, false)?);
             self.including.pop();
         }

@@ -145,6 +145,30 @@ fn unescaped(raw: &str) -> String {
     text
 }
 
+/// Writes a word so that nginx reads this text and nothing else. Variables in it stay variables.
+pub(super) fn written(text: &str) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !";{}\"'\\#".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("\"{}\"", inner(text))
+}
+
+/// The same between quotes.
+pub(super) fn inner(text: &str) -> String {
+    let mut result = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' => result.push_str("\\n"),
+            '\r' => result.push_str("\\r"),
+            '\t' => result.push_str("\\t"),
+            '\\' | '"' => result.extend(['\\', c]),
+            c => result.push(c),
+        }
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +205,13 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_word_is_written_so_that_it_is_read_again(text in "[ -~\n\t\r\u{e9}]{0,20}") {
+            let line = written(&text);
+            proptest::prop_assert!(!line.contains('\n'));
+            proptest::prop_assert_eq!(texts(&line), vec![text]);
+        }
+
         #[test]
         fn any_text_comes_to_its_end(text in "\\PC{0,80}") {
             let mut tokens = Tokens::new(&text);

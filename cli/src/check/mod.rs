@@ -1,13 +1,16 @@
 //! `stickler check FILE`: an operator's own configuration, judged.
 //!
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
+//! * `prepared`: sites with a page that health checks may ask for.
 //! * `remedy`: changes to the file, each tried as the file itself was.
 //! * `report`: what came of it, in words and as JSON.
 
 mod judge;
+mod prepared;
 mod remedy;
 mod report;
 
+use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ use stickler_sim::SimArm;
 use stickler_wire::{ProductError, WireArm};
 
 use self::judge::{Judged, Outcome};
+use self::prepared::Prepared;
 use self::report::{Report, SiteReport};
 use crate::args::{self, Format};
 use crate::{Failure, namespace, supervisor};
@@ -33,7 +37,12 @@ struct Check<'a> {
     cases: Vec<Case>,
     /// The product's version, where it is installed.
     version: Option<String>,
+    /// The file with the changes that have cured sites so far.
+    cured: RefCell<Option<String>>,
 }
+
+/// Most sites that are checked at a time.
+const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     let path = arguments.file.display().to_string();
@@ -52,7 +61,11 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         Err(_) => None,
     };
     let document = read(language, arguments, &Disk, version.as_deref())?;
-    let check = Check { arguments, cases: judge::cases()?, version };
+    if let Some(target) = arguments.write.as_ref().filter(|target| target.exists()) {
+        let message = format!("{} is there already, and nothing is written over it", target.display());
+        return Err(Failure::Wrong(message));
+    }
+    let check = Check { arguments, cases: judge::cases()?, version, cured: RefCell::new(None) };
     let mut report = Report::new(path, language.product(), check.version.clone(), network.as_ref());
     let mut failure = None;
     for index in chosen(document.sites(), arguments)? {
@@ -65,6 +78,9 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     }
     if arguments.format == Format::Json {
         writeln!(io::stdout(), "{}", report.json())?;
+    }
+    if let (Some(target), Some(text)) = (&arguments.write, check.cured.take()) {
+        remedy::write(target, &text)?;
     }
     failure.map_or(Ok(()), Err)
 }
@@ -95,6 +111,15 @@ fn chosen(sites: &[Site], arguments: &args::Check) -> Result<Vec<usize>, Failure
         let message = format!("{path}: no site is called so; there are: {}", names.join("; "));
         return Err(Failure::Nothing(message));
     }
+    if chosen.len() > MOST_SITES {
+        let names: Vec<&str> = chosen.iter().take(MOST_SITES).map(|&index| &*sites[index].name).collect();
+        let message = format!(
+            "{path}: it has {} sites, and {MOST_SITES} are checked at a time: choose with --site NAME; the first are {}",
+            chosen.len(),
+            names.join("; ")
+        );
+        return Err(Failure::Wrong(message));
+    }
     Ok(chosen)
 }
 
@@ -104,7 +129,7 @@ impl Check<'_> {
         let site = &document.sites()[index];
         let sandbox = document.sandbox(index);
         let profile = profile(document, site, &sandbox.template)?;
-        let simulated = self.simulated(&profile)?;
+        let simulated = self.simulated(document, site)?;
         let mut report = SiteReport::new(site, &sandbox, &profile, &simulated);
         if self.arguments.is_static {
             return Ok(report);
@@ -117,15 +142,17 @@ impl Check<'_> {
         Ok(report)
     }
 
-    fn simulated(&self, profile: &Profile) -> Result<Judged, Failure> {
-        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    /// Judges what was read of the file. The simulation has no use for the copy.
+    fn simulated(&self, document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
+        let profile = profile(document, site, "")?;
+        let arm: Arc<dyn Arm> = Arc::new(Prepared(Arc::new(SimArm)));
         Judged::new(&self.cases, &profile.spec(), &arm, None)
     }
 
     /// Judges the real product on the copy of the file.
     fn real(&self, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
-        let arm: Arc<dyn Arm> =
-            Arc::new(WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone()));
+        let arm = WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone());
+        let arm: Arc<dyn Arm> = Arc::new(Prepared(Arc::new(arm)));
         let judged = Judged::new(&self.cases, &profile.spec(), &arm, self.arguments.jobs)?;
         if judged.performed() > 0 {
             return Ok(judged);
@@ -159,6 +186,11 @@ fn tls(site: &Site) -> Option<TlsSpec> {
 
 /// The profile of a site.
 fn profile(document: &dyn Document, site: &Site, template: &str) -> Result<Profile, Failure> {
+    // A line of this kind would begin another file of the run's folder.
+    if template.lines().any(|line| line.starts_with("==> ")) {
+        let message = format!("{}: a line that begins with `==> ` cannot be part of a copy", site.name);
+        return Err(Failure::Wrong(message));
+    }
     let toml = site.profile(document, NAME, template);
     let profiles = Profile::parse(&toml, "the profile of this site");
     let profiles = profiles.map_err(|error| {

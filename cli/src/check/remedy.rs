@@ -21,26 +21,41 @@ pub(super) fn try_all(
 ) -> Result<Vec<Tried>, Failure> {
     let mut tried = Vec::new();
     let mut is_cured = false;
+    // What has cured another site of the file stays.
+    let cured = check.cured.borrow().clone();
+    let cured = cured.map(|text| {
+        let files = Instead { files: &Disk, path: check.arguments.file.clone(), text };
+        read(language, check.arguments, &files, check.version.as_deref())
+    });
+    let cured = cured.transpose()?;
+    let name = &document.sites()[index].name;
+    let (document, index) = match &cured {
+        Some(cured) => (&**cured, cured.sites().iter().position(|site| site.name == *name).unwrap_or(index)),
+        None => (document, index),
+    };
     for remedy in document.remedies(index) {
         match remedy {
-            Remedy::Choice(title) => {
-                tried.push(Tried { title, diff: None, outcome: None, cures: false, cost: Vec::new() })
-            }
+            Remedy::Choice(title) => tried.push(Tried { title, ..Tried::default() }),
             Remedy::Edit { .. } if is_cured => {}
             Remedy::Edit { title, file, before: old, after } => {
-                let diff = unified(&file, &old, &after);
+                let diff = Some(unified(&file, &old, &after));
                 let path = PathBuf::from(&file);
-                let changed = judge(check, language, &document.sites()[index].name, &path, &after)?;
-                let violated = changed.violated();
-                let cost: Vec<String> = {
-                    let before = before.violated();
-                    violated.iter().filter(|id| !before.contains(id)).map(ToString::to_string).collect()
+                let one = match judge(check, language, &document.sites()[index].name, &path, &after) {
+                    Ok(changed) => {
+                        is_cured = changed.outcome() == Outcome::Clean;
+                        let known = before.violated();
+                        let new = changed.violated().into_iter().filter(|id| !known.contains(id));
+                        let cost = new.map(|id| id.to_string()).collect();
+                        Tried { title, diff, outcome: Some(changed.outcome()), cures: is_cured, cost, refused: None }
+                    }
+                    // A change that the product does not take is no cure; what was seen of the file itself stands.
+                    Err(Failure::Wrong(why)) => Tried { title, diff, refused: Some(why), ..Tried::default() },
+                    Err(failure) => return Err(failure),
                 };
-                is_cured = changed.outcome() == Outcome::Clean;
-                if is_cured && let Some(target) = &check.arguments.write {
-                    write(target, &after)?;
+                if is_cured && check.arguments.write.is_some() {
+                    check.cured.replace(Some(after));
                 }
-                tried.push(Tried { title, diff: Some(diff), outcome: Some(changed.outcome()), cures: is_cured, cost });
+                tried.push(one);
             }
         }
     }
@@ -60,7 +75,7 @@ fn judge(check: &Check<'_>, language: Language, name: &str, path: &Path, text: &
 }
 
 /// Writes the changed file, where there is none yet.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let file = File::options().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", path.display())))

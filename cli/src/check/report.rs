@@ -113,7 +113,7 @@ struct NotPerformed {
 }
 
 /// A remedy, and what came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Tried {
     pub(super) title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +124,9 @@ pub(super) struct Tried {
     pub(super) cures: bool,
     /// Requirements that the changed file violates, and the file itself did not.
     pub(super) cost: Vec<String>,
+    /// What the product said where it did not take the changed file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<String>,
 }
 
 impl Report {
@@ -232,6 +235,11 @@ impl SiteReport {
         let judgement = self.real.as_ref().unwrap_or(&self.simulated);
         let name = &self.name;
         match &judgement.is {
+            Outcome::Violated if self.real.is_some() && self.is_partial() => {
+                let lines: Vec<&str> = self.changes.iter().filter(|one| one.matters).map(|one| &*one.at).collect();
+                let message = format!("{name}: the verdict is that of the file without {}", lines.join(", "));
+                Some(Failure::Inconclusive(Some(message)))
+            }
             Outcome::Violated => Some(Failure::NotAsExpected),
             Outcome::Nothing(why) => Some(Failure::Nothing(format!("{name}: {why}"))),
             Outcome::Inconclusive if self.real.is_some() => {
@@ -243,6 +251,11 @@ impl SiteReport {
             }
             _ => None,
         }
+    }
+
+    /// Whether something was left out that the verdict may depend on.
+    fn is_partial(&self) -> bool {
+        self.changes.iter().any(|change| change.matters)
     }
 
     fn show(&self, out: &mut impl Write, ran: bool) -> io::Result<()> {
@@ -263,7 +276,8 @@ impl SiteReport {
         }
         match &self.real {
             Some(real) => {
-                real.show(out, "The real product")?;
+                let without = if self.is_partial() { ", without what was left out" } else { "" };
+                real.show(out, &format!("The real product{without}"))?;
                 if !matches!(real.is, Outcome::Nothing(_)) {
                     self.beside(out)?;
                 }
@@ -347,6 +361,9 @@ impl Tried {
         writeln!(out, "  What to change: {}", self.title)?;
         for line in diff.lines() {
             writeln!(out, "    {line}")?;
+        }
+        if let Some(refused) = &self.refused {
+            return writeln!(out, "    The product does not take that: {refused}");
         }
         let outcome = self.outcome.as_ref().map_or("not tried", Outcome::word);
         let cost = if self.cost.is_empty() { String::new() } else { format!("; it costs {}", self.cost.join(", ")) };

@@ -113,9 +113,10 @@ fn mechanism(name: &str) -> Result<Option<Mechanism>, Failure> {
     if let Some(mechanism) = mechanisms().iter().find(numbered) {
         return Ok(Some(mechanism.clone()));
     }
-    match stickler_catalogue::find(&name.to_ascii_lowercase()) {
+    let (base, defects) = name.split_at(name.find('+').unwrap_or(name.len()));
+    match stickler_catalogue::find(&(base.to_ascii_lowercase() + defects)) {
         Ok(mechanism) => Ok(Some(mechanism)),
-        // What else could it be? The error says what is wrong with the base or the defects.
+        // The error says what is wrong with the base or the defects.
         Err(error) if name.contains('+') => Err(Failure::Wrong(error.to_string())),
         Err(_) => Ok(None),
     }

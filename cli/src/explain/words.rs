@@ -3,7 +3,7 @@
 //! What is expected to be violated comes from the tables of expected outcomes, which are about mechanisms.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
 use stickler_catalogue::explanation::{Cure, Explanation, Statement};
 use stickler_catalogue::{Defect, Mechanism, defect, defects, explanation, mechanisms};
@@ -26,7 +26,7 @@ pub(super) fn mechanism(mechanism: &Mechanism, cases: &[Case]) -> String {
     }
     if mechanism.defects.is_empty() && mechanisms().iter().any(|known| known.name == mechanism.name) {
         let mut expected: BTreeMap<Requirement, Vec<String>> = BTreeMap::new();
-        for case in cases {
+        for case in conforming(cases) {
             for (requirement, certain) in violated(case, &mechanism.name) {
                 expected.entry(requirement).or_default().push(marked(case.scenario.name(), certain));
             }
@@ -46,18 +46,16 @@ pub(super) fn requirement(requirement: Requirement, cases: &[Case]) -> String {
         section(&mut text, "What goes wrong", &told.means);
         log_and_cures(&mut text, told);
     }
-    let mut shown: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for case in cases {
-        let over = mechanisms().iter().filter_map(|mechanism| {
-            let certain = *violated(case, &mechanism.name).get(&requirement)?;
-            Some(marked(&mechanism.name, certain))
-        });
-        let over: Vec<String> = over.collect();
-        if !over.is_empty() {
-            shown.insert(case.scenario.name(), over);
-        }
+    let over = mechanisms().iter().filter_map(|mechanism| {
+        let violates = |case: &&Case| violated(case, &mechanism.name).contains_key(&requirement);
+        let count = conforming(cases).filter(violates).count();
+        (count > 0).then(|| format!("{} ({count})", mechanism.name))
+    });
+    let over: Vec<String> = over.collect();
+    if !over.is_empty() {
+        text.push_str("\nExpected to be violated by these mechanisms, in so many scenarios (`stickler explain MECHANISM` names them)\n");
+        let _ = writeln!(text, "  {}", over.join(", "));
     }
-    list(&mut text, "Expected to be violated, by scenario, over the mechanisms", &shown, Some(mechanisms().len()));
     let broken = defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)));
     let broken: Vec<_> = broken.filter(|(_, catch)| catch.requirement == requirement).collect();
     if !broken.is_empty() {
@@ -101,6 +99,9 @@ pub(super) fn scenario(case: &Case) -> String {
     }
     let title = "Expected to be violated, by requirement, over the mechanisms";
     list(&mut text, title, &expected, Some(mechanisms().len()));
+    if !expected.is_empty() && !group.conformance {
+        text.push_str("\nWhat goes wrong in this scenario need not be the balancer's doing.\n");
+    }
     text.push_str(if expected.is_empty() { "\nNo mechanism is expected to violate anything in it.\n" } else { MORE });
     let caught = defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch)));
     for (Defect { id, .. }, catch) in caught.filter(|(_, catch)| catch.scenario == name) {
@@ -146,6 +147,12 @@ fn command(Catch { on, scenario, .. }: &Catch, defect: &str) -> String {
     format!("stickler run {scenario} --balancer {on}+{defect}")
 }
 
+/// The scenarios in which what goes wrong is the balancer's doing. In others a sound balancer may have to violate a requirement: a site
+/// that believes a header, say, is open to everybody over whatever does not know that header.
+fn conforming(cases: &[Case]) -> impl Iterator<Item = &Case> {
+    cases.iter().filter(|case| case.group.conformance)
+}
+
 /// The requirements that a mechanism is expected to violate in a scenario, and whether it does whatever the seed is.
 fn violated(case: &Case, mechanism: &str) -> BTreeMap<Requirement, bool> {
     let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
@@ -158,15 +165,15 @@ fn marked(name: &str, certain: bool) -> String {
     if certain { name.to_owned() } else { format!("{name} (in some runs)") }
 }
 
-/// Lists by key, if there are any. A list of `all` names that are certain is not spelt out.
-fn list(text: &mut String, title: &str, lists: &BTreeMap<impl Display, Vec<String>>, all: Option<usize>) {
+/// Lists by requirement, if there are any. A list of `all` names that are certain is not spelt out.
+fn list(text: &mut String, title: &str, lists: &BTreeMap<Requirement, Vec<String>>, all: Option<usize>) {
     if lists.is_empty() {
         return;
     }
     let _ = writeln!(text, "\n{title}");
-    for (key, names) in lists {
+    for (requirement, names) in lists {
         let every = all == Some(names.len()) && names.iter().all(|name| !name.ends_with(')'));
         let names = if every { "all of them".to_owned() } else { names.join(", ") };
-        let _ = writeln!(text, "  {key}: {names}");
+        let _ = writeln!(text, "  {requirement}: {names}");
     }
 }

@@ -337,7 +337,7 @@ fn on_this_machine(product: &dyn Product) -> Option<Found> {
 }
 
 /// Whether there is no interface but loopback, so that the network is nobody else's.
-fn is_own_network() -> bool {
+pub fn is_own_network() -> bool {
     let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
     names.next() == Some("lo") && names.next().is_none()
