@@ -134,6 +134,18 @@ fn httpd_words_are_written_anew() {
     keeps(Language::Httpd, &httpd("SetEnvIf Request_URI '\\.gif$' img=1"), "SetEnvIf Request_URI \"\\\\.gif$\" img=1");
     keeps(Language::Httpd, &httpd("<Location />\nRequire  ALL granted\n</Location>"), "Require all granted");
     keeps(Language::Httpd, &httpd("SetEnv X \"\""), "SetEnv X \"\"");
+    if Path::new("/usr/sbin/apache2").exists() {
+        let text = httpd(
+            "SetEnv X a\\\\\n\nHeader set X \"a \\\"b\\\" c\"\nSetEnvIf Request_URI '\\.(gif|png)$' img=1 !x y=\"a b\"\nBrowserMatch \"M S\" z\n\
+             RequestHeader edit Cookie \"a b; *(.)\" '$1\"'\nHeader echo ^TS\nSetEnv Y \"\"\n<Location />\nRequire all granted\n</Location>",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("httpd.conf");
+        std::fs::write(&file, copy(Language::Httpd, &text).replace("/run/folder", folder.path().to_str().unwrap()))
+            .unwrap();
+        let output = Command::new("/usr/sbin/apache2").arg("-t").arg("-f").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

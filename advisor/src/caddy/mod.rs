@@ -35,7 +35,8 @@ struct Caddy {
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let blocks = parse::read(path, files)?;
     let proxies = site::proxies(&blocks);
-    let work = proxies.iter().flat_map(|proxy| proxy.blocks()).map(|block| 1 + block.body().len()).sum();
+    let work =
+        proxies.iter().flat_map(|proxy| proxy.blocks()).map(|block| 1 + block.name.len() + block.body().len()).sum();
     check_work(path, work)?;
     let sites = proxies.iter().map(|proxy| facts::site(&blocks, proxy)).collect();
     Ok(Box::new(Caddy { blocks, sites }))

@@ -22,6 +22,9 @@ const MOST_LINES: usize = 500_000;
 /// The longest word after arguments of imports are in their places, in bytes.
 const MOST_TOKEN: usize = 1 << 16;
 
+/// How many characters of a line are said of it.
+const MOST_SAID: usize = 400;
+
 /// A directive, a site, or the global options.
 #[derive(Debug)]
 pub(super) struct Directive {
@@ -218,7 +221,7 @@ fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
         }
     }
     result.push_str(rest);
-    Some(result)
+    (result.len() <= MOST_TOKEN).then_some(result)
 }
 
 /// The blocks of a whole file.
@@ -283,5 +286,6 @@ fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: u
 fn said(line: &Line) -> Said {
     let words: Vec<&str> = line.tokens.iter().filter(|token| token.text != "{").map(|token| &*token.text).collect();
     let text = if words.is_empty() { "{".to_owned() } else { words.join(" ") };
-    Said { place: line.place(), text: text.split_whitespace().collect::<Vec<_>>().join(" ") }
+    let end = text.char_indices().nth(MOST_SAID).map_or(text.len(), |(at, _)| at);
+    Said { place: line.place(), text: text[..end].split_whitespace().collect::<Vec<_>>().join(" ") }
 }

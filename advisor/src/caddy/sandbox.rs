@@ -253,13 +253,39 @@ fn quoted(word: &str) -> Option<String> {
 }
 
 fn has_safe_placeholders(word: &str) -> bool {
+    // Caddy seeks the end of a variable in the lines that follow as well, before it reads any of them.
+    if word.contains("{$") {
+        return false;
+    }
     let mut rest = word;
     while let Some((_, from)) = rest.split_once('{') {
-        let Some((inside, after)) = from.split_once('}') else { return !from.starts_with('$') };
+        let Some((inside, after)) = from.split_once('}') else { return true };
         if !directives::is_safe_placeholder(inside) {
             return false;
         }
         rest = after;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::tokens::{Source, lines};
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same_word(word in "[ -~]{0,12}") {
+            if let Some(written) = quoted(&word) {
+                let text = format!("header {written} end\nnext");
+                let source = Arc::new(Source { path: "x".into(), text: text.clone() });
+                let lines = lines(&source, &text).unwrap();
+                let words: Vec<&str> = lines[0].tokens.iter().map(|token| &*token.text).collect();
+                proptest::prop_assert_eq!(words, ["header", &word, "end"]);
+                proptest::prop_assert_eq!(lines.len(), 2);
+            }
+        }
+    }
 }

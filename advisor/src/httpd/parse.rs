@@ -19,7 +19,7 @@ const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line after variables have their values, in bytes.
+/// The longest line, and the longest one after variables have their values, in bytes.
 const MOST_LINE: usize = 1 << 16;
 
 /// Modules that Debian's program has without loading them.
@@ -372,6 +372,9 @@ impl Reader<'_> {
             }
         }
         result.push_str(rest);
+        if result.len() > MOST_LINE {
+            return Err(line.wrong(format!("it is longer than {MOST_LINE} bytes")));
+        }
         Ok(result)
     }
 }
