@@ -141,10 +141,10 @@ fn httpd_words_are_written_anew() {
         );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("httpd.conf");
-        std::fs::write(&file, copy(Language::Httpd, &text).replace("/run/folder", folder.path().to_str().unwrap()))
-            .unwrap();
+        let copy = copy(Language::Httpd, &text).replace("/run/folder", folder.path().to_str().unwrap());
+        std::fs::write(&file, &copy).unwrap();
         let output = Command::new("/usr/sbin/apache2").arg("-t").arg("-f").arg(&file).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}\n{copy}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -415,6 +415,21 @@ fn many_lines_are_read_or_refused_soon() {
     assert!(refusal(Language::Envoy, &aliases).message.contains("longer"), "aliases");
     let macros = format!("<Macro m X>\nSetEnv A {}\n</Macro>\nUse m {}\n", "X".repeat(60_000), "y".repeat(60_000));
     assert!(refusal(Language::Httpd, &macros).message.contains("longer"), "macros");
+    // A name, or a line, that is said of each of many sites.
+    let name = format!("{} {{\n{}}}\n", "a ".repeat(500_000), "reverse_proxy b\n".repeat(100));
+    assert!(refusal(Language::Caddy, &name).message.contains("too many sites"), "name");
+    let long = httpd(&format!("SetEnv X {}", "x".repeat(1 << 17)));
+    assert!(refusal(Language::Httpd, &long).message.contains("longer"), "line");
+    for (language, open) in [
+        (Language::Envoy, "["),
+        (Language::Envoy, "{a: "),
+        (Language::Httpd, "<Location />\n"),
+        (Language::Httpd, "<IfDefine !X>\n"),
+        (Language::Caddy, "a {\n"),
+        (Language::Varnish, "if (a) {\n"),
+    ] {
+        refusal(language, &open.repeat(10_000));
+    }
     let arguments =
         format!("(s) {{\n\theader X {}\n}}\n:80 {{\n\timport s {}\n}}\n", "{args.0}".repeat(8_000), "y".repeat(60_000));
     assert!(refusal(Language::Caddy, &arguments).message.contains("longer"), "arguments");
