@@ -1,5 +1,7 @@
 //! What is being made of a configuration while its lines are read: a site, and the copy for a run.
 
+use std::collections::HashSet;
+
 use crate::template::literal;
 use crate::{Change, Fact, Place, Sandbox, Site, Unread};
 
@@ -9,6 +11,9 @@ pub(crate) const ALIVE: &str = "whether the servers answer so to whoever has not
 
 /// Why persistence by a cookie is not all that there is to know.
 pub(crate) const COOKIES: &str = "whether clients keep cookies is not in the file";
+
+/// Most that is said to be unread of a site.
+const MOST_UNREAD: usize = 1_000;
 
 /// Something that stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +46,10 @@ impl Site {
         self.facts.push(Fact { key, toml: toml.into(), place, says });
     }
 
-    /// Adds what may matter, and could not be read; once.
+    /// Adds what may matter, and could not be read; once, and no more than anybody reads.
     pub(crate) fn cannot_read(&mut self, said: &Said, why: &str) {
         let unread = Unread { place: said.place.clone(), says: said.text.clone(), why: why.to_owned() };
-        if !self.unread.contains(&unread) {
+        if self.unread.len() < MOST_UNREAD && !self.unread.contains(&unread) {
             self.unread.push(unread);
         }
     }
@@ -96,6 +101,8 @@ impl Site {
 pub(crate) struct Draft {
     pub(crate) template: String,
     pub(crate) changes: Vec<Change>,
+    /// The changes once more, so that each is noted once.
+    known: HashSet<Change>,
 }
 
 impl Draft {
@@ -124,7 +131,7 @@ impl Draft {
             why: why.to_owned(),
             matters,
         };
-        if !self.changes.contains(&change) {
+        if self.known.insert(change.clone()) {
             self.changes.push(change);
         }
     }

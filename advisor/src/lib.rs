@@ -17,6 +17,7 @@
 //!
 //! Nothing here starts a program. Files are read through [`Files`], regular ones of bounded length alone.
 
+mod bounds;
 pub mod caddy;
 mod diff;
 mod document;

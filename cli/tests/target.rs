@@ -198,8 +198,9 @@ fn a_target_that_reaches_no_server_is_asked_about() {
     );
     let Some(haproxy) = HaProxy::start(1, CHECKED) else { return };
     let elsewhere = free(1)[0];
-    let output = run(haproxy.address, &elsewhere.to_string(), &["user-after-user", "--settle", "1"]);
-    let asked = format!("within 1 s: is it configured to send to {elsewhere}?");
+    // Until its checks have failed, the balancer tries for three seconds.
+    let output = run(haproxy.address, &elsewhere.to_string(), &["user-after-user", "--settle", "6"]);
+    let asked = format!("within 6 s: is it configured to send to {elsewhere}?");
     assert!(said(&output).contains("answers 503") && said(&output).contains(&asked), "{}", said(&output));
     let output =
         run(haproxy.address, &format!("{},{elsewhere}", haproxy.servers[0]), &["user-after-user", "--settle", "1"]);

@@ -3,6 +3,8 @@
 //! The lists follow <https://caddyserver.com/docs/caddyfile/directives> and its pages on `reverse_proxy`, matchers and global options.
 //! What is in none of them is not known to be safe, and is left out.
 
+use super::parse::Directive;
+
 /// What becomes of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -166,8 +168,61 @@ pub(super) fn transport(name: &str) -> Rule {
     }
 }
 
-/// Whether a kind of matcher decides by the request alone.
-pub(super) fn is_safe_matcher(kind: &str) -> bool {
+/// Whether a matcher decides by the request alone: one kind with its arguments, or each line of a block.
+pub(super) fn is_safe_matcher(arguments: &[String], body: Option<&[Directive]>) -> bool {
+    let of_line = |line: &Directive| {
+        let words: Vec<String> = std::iter::once(&line.name).chain(&line.arguments).cloned().collect();
+        is_safe_matcher(&words, line.body.as_deref())
+    };
+    match (arguments.split_first(), body) {
+        (None, body) => body.unwrap_or_default().iter().all(of_line),
+        // What is not to match is a matcher itself, and may be a block of them.
+        (Some((kind, more)), body) if kind == "not" => is_safe_matcher(more, body),
+        (Some((kind, _)), body) => is_safe_kind(kind) && body.is_none(),
+    }
+}
+
+/// Whether a line that stays may have a block: one whose lines are settings or fields by their names.
+pub(super) fn has_block(name: &str) -> bool {
+    let known = ["encode", "request_body", "header", "vars", "timeouts", "health_headers"].contains(&name);
+    known || name.starts_with('@')
+}
+
+/// Whether a placeholder says something of a request, or of its server: not what a file or the environment holds
+/// (<https://caddyserver.com/docs/caddyfile/concepts#placeholders>). What has digits alone is a regular expression's.
+pub(super) fn is_safe_placeholder(inside: &str) -> bool {
+    const GROUPS: [&str; 11] =
+        ["http", "header", "cookie", "query", "path", "re", "vars", "rp", "err", "labels", "time"];
+    const WHOLE: [&str; 20] = [
+        "dir",
+        "file",
+        "host",
+        "hostport",
+        "port",
+        "method",
+        "path",
+        "query",
+        "remote",
+        "remote_host",
+        "remote_port",
+        "client_ip",
+        "scheme",
+        "uri",
+        "tls_cipher",
+        "tls_version",
+        "tls_client_subject",
+        "tls_client_issuer",
+        "tls_client_serial",
+        "upstream_hostport",
+    ];
+    let is_name = inside.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let group = inside.split_once('.').map(|(group, _)| group);
+    inside.chars().all(|c| c.is_ascii_digit() || c == ',')
+        || WHOLE.contains(&inside)
+        || (is_name && group.is_some_and(|group| GROUPS.contains(&group)))
+}
+
+fn is_safe_kind(kind: &str) -> bool {
     let kinds = [
         "path",
         "path_regexp",
@@ -175,7 +230,6 @@ pub(super) fn is_safe_matcher(kind: &str) -> bool {
         "header_regexp",
         "host",
         "method",
-        "not",
         "protocol",
         "query",
         "remote_ip",

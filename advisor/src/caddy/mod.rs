@@ -19,6 +19,7 @@ use std::path::Path;
 use stickler_runner::Diagnostic;
 
 use self::parse::Directive;
+use crate::bounds::check_work;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// A configuration that has been read.
@@ -33,7 +34,11 @@ struct Caddy {
 /// A file cannot be read, is imported by itself, or there are too many; a quote or a block does not end.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let blocks = parse::read(path, files)?;
-    let sites = site::proxies(&blocks).iter().map(|proxy| facts::site(&blocks, proxy)).collect();
+    let proxies = site::proxies(&blocks);
+    let work =
+        proxies.iter().flat_map(|proxy| proxy.blocks()).map(|block| 1 + block.name.len() + block.body().len()).sum();
+    check_work(path, work)?;
+    let sites = proxies.iter().map(|proxy| facts::site(&blocks, proxy)).collect();
     Ok(Box::new(Caddy { blocks, sites }))
 }
 

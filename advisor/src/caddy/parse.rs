@@ -8,6 +8,7 @@ use stickler_runner::Diagnostic;
 
 use super::tokens::{self, Line, Source, Token, lines, with_environment};
 use crate::Files;
+use crate::bounds::{Budget, check_characters};
 use crate::draft::Said;
 
 /// How deep imports and blocks may be within each other.
@@ -20,6 +21,9 @@ const MOST_LINES: usize = 500_000;
 
 /// The longest word after arguments of imports are in their places, in bytes.
 const MOST_TOKEN: usize = 1 << 16;
+
+/// How many characters of a line are said of it.
+const MOST_SAID: usize = 400;
 
 /// A directive, a site, or the global options.
 #[derive(Debug)]
@@ -74,9 +78,11 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result_<Vec<Directive>> {
     let text = files
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    check_characters(&name, &text)?;
     let source = Arc::new(Source { path: name.into(), text });
-    let mut importer = Importer { files, snippets: BTreeMap::new(), imported: 0, lines: Vec::new() };
-    let own = lines(&source, &with_environment(&source.text, files))?;
+    let (snippets, budget) = (BTreeMap::new(), Budget::new());
+    let mut importer = Importer { files, snippets, imported: 0, seen: 0, budget, lines: Vec::new() };
+    let own = lines(&source, &with_environment(&source, files)?)?;
     importer.add(own, &[], 0)?;
     top(&importer.lines)
 }
@@ -86,6 +92,9 @@ struct Importer<'a> {
     files: &'a dyn Files,
     snippets: BTreeMap<String, Vec<Line>>,
     imported: usize,
+    /// How many lines there have been, those of snippets as often as they are imported.
+    seen: usize,
+    budget: Budget,
     lines: Vec<Line>,
 }
 
@@ -94,14 +103,23 @@ impl Importer<'_> {
         let mut open = 0_usize;
         let mut lines = lines.into_iter().peekable();
         while let Some(mut line) = lines.next() {
-            if self.lines.len() > MOST_LINES {
+            self.seen += 1;
+            if self.seen > MOST_LINES {
                 return Err(line.wrong(format!("there are more than {MOST_LINES} lines")));
             }
-            for token in &mut line.tokens {
-                with_arguments(token, arguments);
+            for index in 0..line.tokens.len() {
+                let text = with_arguments(&line.tokens[index].text, arguments);
+                let text = text.ok_or_else(|| {
+                    line.wrong(format!("a word is longer than {MOST_TOKEN} bytes with its arguments"))
+                })?;
+                self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
+                line.tokens[index].text = text;
             }
-            if line.tokens.iter().any(|token| token.text.len() > MOST_TOKEN && !arguments.is_empty()) {
-                return Err(line.wrong(format!("a word is longer than {MOST_TOKEN} bytes with its arguments")));
+            // It is a block's in some versions, and a word in others.
+            if line.tokens.iter().any(|token| token.quoted && matches!(&*token.text, "{" | "}")) {
+                return Err(line.wrong(
+                    "a brace alone in quotes is not taken here, as versions of Caddy read it in different ways".into(),
+                ));
             }
             let first = line.tokens.first().map_or("", |token| &token.text);
             let snippet = first.strip_prefix('(').and_then(|name| name.strip_suffix(')'));
@@ -113,6 +131,7 @@ impl Importer<'_> {
                     let Some(inner) = lines.next() else {
                         return Err(line.wrong("the block that begins here does not end".into()));
                     };
+                    self.seen += 1;
                     within += usize::from(inner.opens());
                     within -= usize::from(inner.closes());
                     if within == 0 {
@@ -121,7 +140,7 @@ impl Importer<'_> {
                     body.push(inner);
                 }
                 self.snippets.insert(name, body);
-            } else if first == "import" && !line.tokens[0].quoted {
+            } else if first == "import" {
                 self.import(&line, depth)?;
             } else {
                 open += usize::from(line.opens());
@@ -146,7 +165,11 @@ impl Importer<'_> {
         if self.imported > MOST_FILES {
             return Err(line.wrong(format!("there are more than {MOST_FILES} imports")));
         }
-        if let Some(snippet) = self.snippets.get(what).cloned() {
+        if let Some(snippet) = self.snippets.get(what) {
+            if self.seen + snippet.len() > MOST_LINES {
+                return Err(line.wrong(format!("there are more than {MOST_LINES} lines")));
+            }
+            let snippet = snippet.clone();
             return self.add(snippet, arguments, depth + 1);
         }
         let folder = Path::new(&*line.source.path).parent().unwrap_or(Path::new(""));
@@ -162,22 +185,43 @@ impl Importer<'_> {
             let shown = path.display().to_string();
             let text = self.files.read(&path);
             let text = text.map_err(|error| line.wrong(format!("cannot import {shown}: {error}")))?;
+            check_characters(&shown, &text)?;
+            self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
             let source = Arc::new(Source { path: shown.into(), text });
-            let text = with_environment(&source.text, self.files);
+            let text = with_environment(&source, self.files)?;
             self.add(lines(&source, &text)?, arguments, depth + 1)?;
         }
         Ok(())
     }
 }
 
-/// Puts arguments of an import in the places of `{args.0}`, or `{args[0]}` since 2.7.
-fn with_arguments(token: &mut Token, arguments: &[String]) {
-    if token.text.contains("{args") {
-        for (index, argument) in arguments.iter().enumerate() {
-            token.text = token.text.replace(&format!("{{args.{index}}}"), argument);
-            token.text = token.text.replace(&format!("{{args[{index}]}}"), argument);
+/// Puts arguments of an import in the places of `{args.0}`, or `{args[0]}` since 2.7; `None` where it becomes too long.
+fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("{args") {
+        result.push_str(before);
+        let value = from.split_once('}').and_then(|(inside, after)| {
+            let bracketed = inside.strip_prefix('[').and_then(|inside| inside.strip_suffix(']'));
+            let index: usize = inside.strip_prefix('.').or(bracketed)?.parse().ok()?;
+            Some((arguments.get(index)?, after))
+        });
+        match value {
+            Some((value, after)) => {
+                result.push_str(value);
+                rest = after;
+            }
+            None => {
+                result.push_str("{args");
+                rest = from;
+            }
+        }
+        if result.len() > MOST_TOKEN {
+            return None;
         }
     }
+    result.push_str(rest);
+    (result.len() <= MOST_TOKEN).then_some(result)
 }
 
 /// The blocks of a whole file.
@@ -242,5 +286,6 @@ fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: u
 fn said(line: &Line) -> Said {
     let words: Vec<&str> = line.tokens.iter().filter(|token| token.text != "{").map(|token| &*token.text).collect();
     let text = if words.is_empty() { "{".to_owned() } else { words.join(" ") };
-    Said { place: line.place(), text: text.split_whitespace().collect::<Vec<_>>().join(" ") }
+    let end = text.char_indices().nth(MOST_SAID).map_or(text.len(), |(at, _)| at);
+    Said { place: line.place(), text: text[..end].split_whitespace().collect::<Vec<_>>().join(" ") }
 }

@@ -96,9 +96,7 @@ impl<'a> Writer<'a> {
 
     /// A matcher of which every part is known.
     fn matcher(&mut self, line: &'a Directive) {
-        let is_safe = |kind: &str| directives::is_safe_matcher(kind);
-        let is_known = line.arguments.first().is_none_or(|kind| is_safe(kind))
-            && line.body().iter().all(|inner| is_safe(&inner.name));
+        let is_known = directives::is_safe_matcher(&line.arguments, line.body.as_deref());
         let is_used = self
             .proxy
             .blocks()
@@ -178,10 +176,10 @@ impl<'a> Writer<'a> {
     /// Writes a line with its block.
     fn keep(&mut self, line: &'a Directive, indent: &str) {
         let mut text = String::new();
-        if written(line, indent, &mut text) {
+        if written(line, indent, directives::has_block(&line.name), &mut text) {
             self.draft.template(text.trim_end_matches('\n'));
         } else {
-            self.leave(line, "a word of it has several lines, or a variable", true);
+            self.leave(line, UNREADABLE, true);
         }
     }
 
@@ -197,8 +195,15 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Why a line that might stay does not.
+const UNREADABLE: &str = "a word of it has several lines, a brace or a variable, or it has a block of its own";
+
 /// Writes a line with its block as a template; `false` where that cannot be done safely.
-fn written(line: &Directive, indent: &str, text: &mut String) -> bool {
+fn written(line: &Directive, indent: &str, may_have_block: bool, text: &mut String) -> bool {
+    // Caddy imports whatever line begins with this word, in quotes as well.
+    if line.name == "import" {
+        return false;
+    }
     text.push_str(indent);
     for (index, word) in std::iter::once(&line.name).chain(&line.arguments).enumerate() {
         let Some(word) = quoted(word) else { return false };
@@ -208,9 +213,14 @@ fn written(line: &Directive, indent: &str, text: &mut String) -> bool {
         text.push_str(&literal(&word));
     }
     if let Some(body) = &line.body {
+        if !may_have_block {
+            return false;
+        }
+        // A matcher's block may have that of `not`, and `encode` that of `match`.
+        let deeper_may = line.name.starts_with('@') || matches!(&*line.name, "not" | "encode");
         text.push_str(" {\n");
         let deeper = format!("{indent}    ");
-        if !body.iter().all(|inner| written(inner, &deeper, text)) {
+        if !body.iter().all(|inner| written(inner, &deeper, deeper_may, text)) {
             return false;
         }
         text.push_str(indent);
@@ -220,18 +230,16 @@ fn written(line: &Directive, indent: &str, text: &mut String) -> bool {
     true
 }
 
-/// A word as it is written; `None` for what has an end of a line, or would become something else when Caddy reads it.
+/// A word as it is written, so that Caddy reads just it. `None` for what has an end of a line or another control character; for a lone
+/// brace, which begins or ends a block in quotes as well (2.6: caddyconfig/caddyfile/parse.go); and for a variable or a placeholder of
+/// anything but the request.
 fn quoted(word: &str) -> Option<String> {
-    if word.contains(['\n', '\r']) || word.contains("{$") {
+    if word.contains(char::is_control) || matches!(word, "{" | "}") || !has_safe_placeholders(word) {
         return None;
     }
-    let is_plain = !word.is_empty()
-        && !word.starts_with(['#', '"', '`', '<'])
-        && !word.contains(char::is_whitespace)
-        && !word.ends_with('\\')
-        && !matches!(word, "{" | "}")
-        && word != "import";
-    if is_plain {
+    // Outside of quotes a backslash is kept, and has a meaning for what follows.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:%+,=~@*!?-^$()[]|;&{}<>'".contains(c);
+    if !word.is_empty() && !word.starts_with('<') && word.chars().all(is_plain) {
         return Some(word.to_owned());
     }
     // Only a quote is escaped in quotes, and before one a backslash would escape it.
@@ -241,5 +249,43 @@ fn quoted(word: &str) -> Option<String> {
         Some(format!("\"{}\"", word.replace('"', "\\\"")))
     } else {
         None
+    }
+}
+
+fn has_safe_placeholders(word: &str) -> bool {
+    // Caddy seeks the end of a variable in the lines that follow as well, before it reads any of them.
+    if word.contains("{$") {
+        return false;
+    }
+    let mut rest = word;
+    while let Some((_, from)) = rest.split_once('{') {
+        let Some((inside, after)) = from.split_once('}') else { return true };
+        if !directives::is_safe_placeholder(inside) {
+            return false;
+        }
+        rest = after;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::tokens::{Source, lines};
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same_word(word in "[ -~]{0,12}") {
+            if let Some(written) = quoted(&word) {
+                let text = format!("header {written} end\nnext");
+                let source = Arc::new(Source { path: "x".into(), text: text.clone() });
+                let lines = lines(&source, &text).unwrap();
+                let words: Vec<&str> = lines[0].tokens.iter().map(|token| &*token.text).collect();
+                proptest::prop_assert_eq!(words, ["header", &word, "end"]);
+                proptest::prop_assert_eq!(lines.len(), 2);
+            }
+        }
     }
 }

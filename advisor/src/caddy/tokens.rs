@@ -66,8 +66,15 @@ pub(super) fn wrong(source: &Source, number: usize, message: String) -> Box<Diag
     Box::new(Diagnostic::new(&source.path, &source.text, begin..start + line.trim_end().len(), message, None))
 }
 
+/// The longest file after variables have their values, in bytes.
+const MOST_TEXT: usize = 64 << 20;
+
 /// Puts the values of `{$NAME}` and `{$NAME:default}` in their places, as is done before anything is read; empty without a value.
-pub(super) fn with_environment(text: &str, files: &dyn Files) -> String {
+///
+/// # Errors
+/// It becomes too long.
+pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<String, Box<Diagnostic>> {
+    let text = &*source.text;
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, from)) = rest.split_once("{$") {
@@ -77,13 +84,21 @@ pub(super) fn with_environment(text: &str, files: &dyn Files) -> String {
             rest = from;
             continue;
         };
+        if inside.is_empty() {
+            result.push_str("{$}");
+            rest = after;
+            continue;
+        }
         let (name, default) = inside.split_once(':').unwrap_or((inside, ""));
         let value = files.variable(name).filter(|value| !value.is_empty());
         result.push_str(value.as_deref().unwrap_or(default));
+        if result.len() > MOST_TEXT {
+            return Err(wrong(source, 1, format!("it is longer than {MOST_TEXT} bytes with its variables")));
+        }
         rest = after;
     }
     result.push_str(rest);
-    result
+    Ok(result)
 }
 
 /// Splits a text, whose variables have their values, into lines of tokens.
@@ -104,10 +119,18 @@ pub(super) fn lines(source: &Arc<Source>, text: &str) -> Result<Vec<Line>, Box<D
             let next = chars.peek().copied();
             let Some(word) = token.as_mut() else { continue };
             match c {
-                '\\' if open == '"' && next == Some('"') => {
-                    word.text.push('"');
-                    chars.next();
-                }
+                // A backslash escapes a quote, and takes another one's meaning away.
+                '\\' if open == '"' => match next {
+                    Some('"') => {
+                        word.text.push('"');
+                        chars.next();
+                    }
+                    Some('\\') => {
+                        word.text.push_str("\\\\");
+                        chars.next();
+                    }
+                    _ => word.text.push('\\'),
+                },
                 c if c == open => {
                     quote = None;
                     lexer.tokens.extend(token.take());

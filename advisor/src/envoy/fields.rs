@@ -300,12 +300,45 @@ pub(super) fn check(name: &str) -> Rule {
 pub(super) fn is_safe_filter(config: &str) -> bool {
     ["stateful_session.v3.StatefulSession", "buffer.v3.Buffer", "cors.v3.Cors"]
         .iter()
-        .any(|kind| config.ends_with(kind))
+        .any(|kind| is_type(config, &format!("filters.http.{kind}")))
+}
+
+/// Whether a `@type` is that of an extension of Envoy's.
+pub(super) fn is_type(url: &str, name: &str) -> bool {
+    let own = url.rsplit_once('/').map_or(url, |(_, own)| own);
+    own.strip_prefix("envoy.extensions.") == Some(name)
+}
+
+/// What may be said of a request and of its connections in a field
+/// (<https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter>): not what a file, a secret or the
+/// environment holds.
+fn has_safe_operators(text: &str) -> bool {
+    const SAFE: [&str; 15] = [
+        "BYTES",
+        "CONNECTION",
+        "DOWNSTREAM",
+        "DURATION",
+        "HOSTNAME",
+        "PROTOCOL",
+        "REQ",
+        "REQUESTED",
+        "RESP",
+        "RESPONSE",
+        "ROUTE",
+        "START",
+        "STREAM",
+        "TRAILER",
+        "UPSTREAM",
+    ];
+    text.split('%').skip(1).all(|after| {
+        let name = after.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap_or_default();
+        name.is_empty() || SAFE.contains(&name.split('_').next().unwrap_or_default())
+    })
 }
 
 /// Whether a value is data alone: neither an extension, nor a file, nor an address is in it.
 pub(super) fn is_plain(node: &Node) -> bool {
-    const MORE: [&str; 19] = [
+    const MORE: [&str; 27] = [
         "@type",
         "typed_config",
         "grpc_service",
@@ -325,7 +358,19 @@ pub(super) fn is_plain(node: &Node) -> bool {
         "config_discovery",
         "event_log_path",
         "filters",
+        "config",
+        "type_url",
+        "ads",
+        "monitors",
+        "internal_listener",
+        "server_listener_name",
+        "envoy_internal_address",
+        "trusted_ca",
     ];
-    node.items().iter().all(is_plain)
-        && node.fields().iter().all(|(key, value)| !MORE.contains(&&*snake(key.text())) && is_plain(value))
+    let is_more = |name: &str| {
+        MORE.contains(&name) || ["_path", "_file", "_service", "_config_source"].iter().any(|end| name.ends_with(end))
+    };
+    has_safe_operators(node.text())
+        && node.items().iter().all(is_plain)
+        && node.fields().iter().all(|(key, value)| !is_more(&snake(key.text())) && is_plain(value))
 }

@@ -18,6 +18,7 @@ use std::path::Path;
 use stickler_runner::Diagnostic;
 
 use self::yaml::Yaml;
+use crate::bounds::check_work;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// A configuration that has been read.
@@ -32,7 +33,9 @@ struct Envoy {
 /// It cannot be read, or is no YAML.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let yaml = yaml::read(path, files)?;
-    let sites = site::ways(&yaml.root).iter().map(|way| facts::site(&yaml, way)).collect();
+    let ways = site::ways(&yaml.root);
+    check_work(path, ways.iter().map(|way| way.name().len()).sum())?;
+    let sites = ways.iter().map(|way| facts::site(&yaml, way)).collect();
     Ok(Box::new(Envoy { yaml, sites }))
 }
 

@@ -1,6 +1,10 @@
 //! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
 
+<<<<<<< HEAD
 use std::fmt::Write as _;
+=======
+use std::collections::HashSet;
+>>>>>>> harden
 
 use super::fields::{self, CONTACTS, Rule, UNKNOWN, is_plain};
 use super::site::{Kind, Way};
@@ -132,9 +136,12 @@ impl Writer<'_> {
 
     /// Writes the fields of a message that stay, each on a line.
     fn kept(&mut self, holder: &Node, rule: fn(&str) -> Rule, indent: &str) {
+        let mut known = HashSet::new();
         for (key, value) in holder.fields() {
             let name = snake(key.text());
             match rule(&name) {
+                // It stands there in two spellings.
+                _ if !known.insert(name.clone()) => self.left(key, value, Rule::LeaveMatters(UNKNOWN)),
                 Rule::Keep if is_plain(value) => {
                     self.draft.text(&format!("{indent}{name}: {}", json(value)));
                 }
@@ -179,7 +186,7 @@ impl Writer<'_> {
         for filter in self.way.filter.get("http_filters").map_or(&[][..], Node::items) {
             let config = filter.get("typed_config");
             let kind = config.and_then(|config| config.get("@type")).map_or("", Node::text);
-            if kind.ends_with("router.v3.Router") {
+            if fields::is_type(kind, "filters.http.router.v3.Router") {
                 continue;
             }
             if let Some(config) = config.filter(|config| fields::is_safe_filter(kind) && is_known(config)) {
@@ -255,9 +262,11 @@ impl Writer<'_> {
         self.draft.template("    health_checks:");
         for check in checks {
             let mut fields: Vec<String> = Vec::new();
+            let mut known = HashSet::new();
             for (key, value) in check.fields() {
                 let name = snake(key.text());
                 match fields::check(&name) {
+                    _ if !known.insert(name.clone()) => self.left(key, value, Rule::LeaveMatters(UNKNOWN)),
                     Rule::Keep if is_plain(value) => fields.push(format!("{name}: {}", json(value))),
                     Rule::Own => {
                         let path = value.get("path").map_or("/", Node::text);
@@ -327,13 +336,16 @@ fn options(name: &str) -> Rule {
     }
 }
 
+/// The state of a session that a cookie has.
+const SESSION: &str = "http.stateful_session.cookie.v3.CookieBasedSessionState";
+
 /// Whether the extensions in a filter's configuration are known: those of a session in a cookie.
 fn is_known(config: &Node) -> bool {
     config.fields().iter().all(|(key, value)| match &*snake(key.text()) {
         "@type" => true,
         "session_state" | "typed_config" => {
             let kind = value.get("@type").map_or("", Node::text);
-            (kind.is_empty() || kind.ends_with("cookie.v3.CookieBasedSessionState")) && is_known(value)
+            (kind.is_empty() || fields::is_type(kind, SESSION)) && is_known(value)
         }
         _ => is_plain(value),
     })

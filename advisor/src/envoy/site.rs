@@ -1,5 +1,7 @@
 //! Which filter of which listener leads to which cluster.
 
+use std::collections::{HashMap, HashSet};
+
 use super::yaml::Node;
 
 /// A filter that takes requests or connections, and a cluster that it passes them on to.
@@ -27,20 +29,32 @@ pub(super) enum Kind {
 /// Finds the ways, in the order in which they stand: the first to each cluster.
 pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
     let mut ways: Vec<Way<'_>> = Vec::new();
+    let all = root.path(&["static_resources", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
+    // The first of a name counts.
+    let mut clusters: HashMap<&str, &Node> = HashMap::new();
+    for cluster in all {
+        clusters.entry(cluster.get("name").map_or("", Node::text)).or_insert(cluster);
+    }
+    let mut known = HashSet::new();
     let listeners = root.path(&["static_resources", "listeners"]).map_or(&[][..], |(_, listeners)| listeners.items());
     for listener in listeners {
         let chains = listener.get("filter_chains").map_or(&[][..], Node::items);
         for chain in chains.iter().chain(listener.get("default_filter_chain")) {
             for filter in chain.get("filters").map_or(&[][..], Node::items) {
                 let Some(config) = filter.get("typed_config") else { continue };
-                add(root, listener, chain, config, &mut ways);
+                for (route, name, kind) in targets(config) {
+                    if let Some(cluster) = clusters.get(name).copied().filter(|_| known.insert(name)) {
+                        ways.push(Way { listener, chain, filter: config, kind, route, cluster });
+                    }
+                }
             }
         }
     }
     ways
 }
 
-fn add<'a>(root: &'a Node, listener: &'a Node, chain: &'a Node, filter: &'a Node, ways: &mut Vec<Way<'a>>) {
+/// The names of the clusters that a filter passes on to, each with its route.
+fn targets(filter: &Node) -> Vec<(Option<(&Node, &Node)>, &str, Kind)> {
     let kind = filter.get("@type").map_or("", Node::text);
     let mut found = Vec::new();
     if kind.ends_with(".HttpConnectionManager") {
@@ -54,14 +68,7 @@ fn add<'a>(root: &'a Node, listener: &'a Node, chain: &'a Node, filter: &'a Node
     } else if kind.ends_with(".TcpProxy") {
         found.extend(clusters(filter).into_iter().map(|cluster| (None, cluster, Kind::Tcp)));
     }
-    for (route, name, kind) in found {
-        let all = root.path(&["static_resources", "clusters"]).map_or(&[][..], |(_, clusters)| clusters.items());
-        let cluster = all.iter().find(|cluster| cluster.get("name").map_or("", Node::text) == name);
-        let Some(cluster) = cluster else { continue };
-        if !ways.iter().any(|way| std::ptr::eq(way.cluster, cluster)) {
-            ways.push(Way { listener, chain, filter, kind, route, cluster });
-        }
-    }
+    found
 }
 
 /// The clusters that an action names.

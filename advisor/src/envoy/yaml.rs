@@ -1,18 +1,22 @@
 //! YAML with places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use stickler_runner::Diagnostic;
 
+use crate::bounds::{Budget, check_characters};
 use crate::draft::Said;
 use crate::{Files, Place};
 
 /// How deep nodes may be within each other, and how many there may be with aliases in full.
 const MOST_DEPTH: usize = 100;
 const MOST_NODES: usize = 200_000;
+
+/// How many characters of a line are said of it: a whole file may be one line.
+const MOST_SAID: usize = 400;
 
 /// A file.
 #[derive(Debug)]
@@ -106,7 +110,8 @@ impl Yaml {
     /// What stands where a node begins.
     pub(super) fn said(&self, node: &Node) -> Said {
         let line = self.lines.get(node.line - 1).map_or("", String::as_str);
-        let text = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let end = line.char_indices().nth(MOST_SAID).map_or(line.len(), |(at, _)| at);
+        let text = line[..end].split_whitespace().collect::<Vec<_>>().join(" ");
         Said { place: Place { file: Arc::clone(&self.path), line: node.line }, text }
     }
 }
@@ -120,6 +125,7 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnosti
     let text = files
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    check_characters(&name, &text)?;
     let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
     let mut builder = Builder {
         name: &name,
@@ -128,6 +134,8 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnosti
         open: Vec::new(),
         anchors: BTreeMap::new(),
         nodes: 0,
+        budget: Budget::new(),
+        cursor: (0, 0, 0),
         root: None,
     };
     for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
@@ -145,6 +153,9 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    budget: Budget,
+    /// The last place whose character was asked for: its line, its column, and where it is in its line, in bytes.
+    cursor: (usize, usize, usize),
     root: Option<Node>,
 }
 
@@ -152,8 +163,9 @@ struct Builder<'a> {
 struct Open {
     node: Node,
     anchor: usize,
-    /// Of a map: the key whose value is to come.
+    /// Of a map: the key whose value is to come, and those that there are.
     key: Option<Node>,
+    keys: BTreeSet<String>,
 }
 
 impl Builder<'_> {
@@ -173,10 +185,12 @@ impl Builder<'_> {
                 self.put(node(Value::Scalar { text: text.into_owned(), is_plain }, false), anchor, line)?;
             }
             Event::Alias(anchor) => {
-                let Some(known) = self.anchors.get(&anchor).cloned() else {
+                let Some(known) = self.anchors.get(&anchor) else {
                     return Err(self.wrong(line, "this alias is of nothing that is whole".into()));
                 };
-                self.nodes += count(&known);
+                let (nodes, bytes) = size(known);
+                self.grow(nodes, bytes, line)?;
+                let Some(known) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
                 // What it says stands where it is used.
                 self.put(Node { line, column: span.start.col(), ..known }, 0, line)?;
             }
@@ -201,27 +215,50 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn begins_with(&self, span: &Span, bracket: char) -> bool {
-        let line = self.lines.get(span.start.line().saturating_sub(1));
-        line.and_then(|line| line.chars().nth(span.start.col())) == Some(bracket)
+    /// Whether this bracket is where a span begins. Spans come in their order, so that no line is gone through again and again.
+    fn begins_with(&mut self, span: &Span, bracket: char) -> bool {
+        let (number, column) = (span.start.line().saturating_sub(1), span.start.col());
+        let Some(line) = self.lines.get(number) else { return false };
+        let (known, from, begin) = self.cursor;
+        let (from, begin) = if known == number && from <= column { (from, begin) } else { (0, 0) };
+        let found = line[begin..].char_indices().nth(column - from);
+        if let Some((at, _)) = found {
+            self.cursor = (number, column, begin + at);
+        }
+        found.is_some_and(|(_, c)| c == bracket)
+    }
+
+    fn grow(&mut self, nodes: usize, bytes: usize, line: usize) -> Result<(), Box<Diagnostic>> {
+        self.nodes += nodes;
+        if self.nodes > MOST_NODES {
+            return Err(self.wrong(line, format!("there are more than {MOST_NODES} values")));
+        }
+        self.budget.take(bytes).map_err(|message| self.wrong(line, message))
     }
 
     fn open(&mut self, node: Node, anchor: usize, line: usize) -> Result<(), Box<Diagnostic>> {
         if self.open.len() >= MOST_DEPTH {
             return Err(self.wrong(line, format!("it is nested deeper than {MOST_DEPTH}")));
         }
-        self.open.push(Open { node, anchor, key: None });
+        self.open.push(Open { node, anchor, key: None, keys: BTreeSet::new() });
         Ok(())
     }
 
     fn put(&mut self, node: Node, anchor: usize, line: usize) -> Result<(), Box<Diagnostic>> {
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
-            return Err(self.wrong(line, format!("there are more than {MOST_NODES} values")));
-        }
+        self.grow(1, node.text().len(), line)?;
         if anchor > 0 {
-            self.nodes += count(&node);
+            let (nodes, bytes) = size(&node);
+            self.grow(nodes, bytes, line)?;
             self.anchors.insert(anchor, node.clone());
+        }
+        // Of two values under one name Envoy takes one, and what is looked at here may be the other.
+        if let Some(Open { node: Node { value: Value::Map(_), .. }, key: None, keys, .. }) = self.open.last_mut() {
+            if !matches!(node.value, Value::Scalar { .. }) {
+                return Err(self.wrong(line, "the name of a field is a list or a map".into()));
+            }
+            if !keys.insert(node.text().to_owned()) {
+                return Err(self.wrong(line, format!("`{}` stands here twice", node.text())));
+            }
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
@@ -236,10 +273,11 @@ impl Builder<'_> {
     }
 }
 
-fn count(node: &Node) -> usize {
-    let items: usize = node.items().iter().map(count).sum();
-    let fields: usize = node.fields().iter().map(|(_, value)| 1 + count(value)).sum();
-    1 + items + fields
+/// How many values there are in one, and how long their texts are together.
+fn size(node: &Node) -> (usize, usize) {
+    let fields = node.fields().iter().flat_map(|(key, value)| [key, value]);
+    let inside = node.items().iter().chain(fields).map(size);
+    inside.fold((1, node.text().len()), |(nodes, bytes), (more, longer)| (nodes + more, bytes + longer))
 }
 
 #[cfg(test)]

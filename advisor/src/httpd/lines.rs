@@ -66,7 +66,7 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
     }
     lines.extend(open);
     for line in &mut lines {
-        line.text = line.text.trim().to_owned();
+        line.text = line.text.trim_matches([' ', '\t']).to_owned();
     }
     lines.retain(|line| !line.text.is_empty() && !line.text.starts_with('#'));
     lines
@@ -75,14 +75,14 @@ pub(super) fn lines(source: &Arc<Source>) -> Vec<Line> {
 /// The words of a line, without quotes. A quote that does not end, ends with the line.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = text.trim_start();
+    let mut rest = text.trim_start_matches([' ', '\t']);
     while let Some(first) = rest.chars().next() {
         let quote = Some(first).filter(|c| matches!(c, '"' | '\''));
         let mut word = String::new();
         let mut chars = rest.char_indices().skip(usize::from(quote.is_some())).peekable();
         let mut end = rest.len();
         while let Some((at, c)) = chars.next() {
-            if quote.map_or_else(|| c.is_whitespace(), |quote| c == quote) {
+            if quote.map_or_else(|| matches!(c, ' ' | '\t'), |quote| c == quote) {
                 end = at + c.len_utf8();
                 break;
             }
@@ -95,9 +95,22 @@ pub(super) fn words(text: &str) -> Vec<String> {
             }
         }
         words.push(word);
-        rest = rest[end..].trim_start();
+        rest = rest[end..].trim_start_matches([' ', '\t']);
     }
     words
+}
+
+/// A word as it is written, so that [`words`] and httpd read just it: in quotes where it is not plain. `None` for what no quotes can hold:
+/// control characters, and what httpd would put a variable's value in the place of.
+pub(super) fn written(word: &str) -> Option<String> {
+    if word.contains(char::is_control) || word.contains("${") {
+        return None;
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:%+,=~@*!?-^$()[]|;&".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Some(word.to_owned());
+    }
+    Some(format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
 #[cfg(test)]
@@ -126,6 +139,13 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same_word(word in "[ -~]{0,20}") {
+            if let Some(written) = written(&word) {
+                proptest::prop_assert_eq!(words(&written), [word]);
+            }
+        }
+
         #[test]
         fn any_line_has_words(line in "\\PC{0,60}") {
             words(&line);

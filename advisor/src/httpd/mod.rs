@@ -19,6 +19,7 @@ use std::path::Path;
 use stickler_runner::Diagnostic;
 
 use self::parse::Configuration;
+use crate::bounds::check_work;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// A configuration that has been read.
@@ -34,6 +35,7 @@ struct Httpd {
 pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let configuration = parse::read(path, files, version)?;
     let routes = route::routes(&configuration);
+    check_work(path, route::work(&configuration, &routes))?;
     let sites = routes.iter().map(|route| facts::site(&configuration, route)).collect();
     Ok(Box::new(Httpd { configuration, sites }))
 }

@@ -8,6 +8,7 @@ use stickler_runner::Diagnostic;
 
 use super::lines::{Line, Source, lines, words};
 use crate::Files;
+use crate::bounds::{Budget, check_characters};
 use crate::draft::Said;
 
 /// How deep includes, macros and sections may be within each other. Includes: `AP_MAX_INCLUDE_DEPTH` is 20.
@@ -18,7 +19,7 @@ const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
 const MOST_DIRECTIVES: usize = 500_000;
 
-/// The longest line after variables have their values, in bytes.
+/// The longest line, and the longest one after variables have their values, in bytes.
 const MOST_LINE: usize = 1 << 16;
 
 /// Modules that Debian's program has without loading them.
@@ -54,9 +55,9 @@ pub(super) struct Configuration {
 pub(super) struct Directive {
     /// As it is written; of a section without `<`.
     pub(super) name: String,
-    /// What follows the name.
+    /// What follows the name, as it is written. Only the words of it get into a copy.
     pub(super) rest: String,
-    /// The words of that.
+    /// The words of that, without their quotes.
     pub(super) arguments: Vec<String>,
     pub(super) said: Said,
     /// The directives within a section; `None` for what is no section.
@@ -94,6 +95,7 @@ pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Res
     let text = files
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    check_characters(&name, &text)?;
     let source = Arc::new(Source { path: name.into(), text });
     let mut reader = Reader {
         files,
@@ -103,6 +105,7 @@ pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Res
         modules: BUILT_IN.map(str::to_owned).into(),
         macros: BTreeMap::new(),
         included: 0,
+        budget: Budget::new(),
         directives: 0,
         depth: 0,
         nested: 0,
@@ -123,6 +126,7 @@ struct Reader<'a> {
     /// The parameters and lines of macros, by their names in lower case.
     macros: BTreeMap<String, (Vec<String>, Vec<Line>)>,
     included: usize,
+    budget: Budget,
     directives: usize,
     depth: usize,
     nested: usize,
@@ -142,11 +146,13 @@ impl Reader<'_> {
             }
             let mut line = line.clone();
             line.text = self.expand(&line)?;
+            self.budget.take(line.text.len()).map_err(|message| line.wrong(message))?;
             index += 1;
             if let Some(name) = line.text.strip_prefix("</") {
                 let name = name.trim_end_matches('>');
                 return Err(line.wrong(format!("`</{name}>` has no `<{name}>` before it")));
             }
+<<<<<<< HEAD
             let Some(head) = line.text.strip_prefix('<') else {
                 let (name, rest) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
                 self.directive(&Directive::new(name, rest.trim(), &line, None), &line, out)?;
@@ -161,6 +167,26 @@ impl Reader<'_> {
             let inner = &lines[index..index + end];
             index += end + 1;
             self.section(name, rest.trim(), &line, inner, out)?;
+=======
+            match line.text.strip_prefix('<') {
+                Some(head) => {
+                    let head = head.trim_end();
+                    let Some(head) = head.strip_suffix('>') else {
+                        return Err(line.wrong("a section's first line ends with `>`".into()));
+                    };
+                    let (name, rest) = head.split_once([' ', '\t']).unwrap_or((head, ""));
+                    let end = end_of(name, &lines[index..])
+                        .ok_or_else(|| line.wrong(format!("`<{name}>` is not closed by `</{name}>`")))?;
+                    let inner = &lines[index..index + end];
+                    index += end + 1;
+                    self.section(name, rest.trim(), &line, inner, out)?;
+                }
+                None => {
+                    let (name, rest) = line.text.split_once([' ', '\t']).unwrap_or((&line.text, ""));
+                    self.directive(&Directive::new(name, rest.trim(), &line, None), &line, out)?;
+                }
+            }
+>>>>>>> harden
         }
         Ok(())
     }
@@ -266,7 +292,10 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let source = Arc::new(Source { path: path.display().to_string().into(), text });
+            self.budget.take(text.len()).map_err(|message| line.wrong(message))?;
+            let path = path.display().to_string();
+            check_characters(&path, &text)?;
+            let source = Arc::new(Source { path: path.into(), text });
             self.deeper(line, |reader| reader.add(&lines(&source), out))?;
         }
         Ok(())
@@ -278,7 +307,7 @@ impl Reader<'_> {
         let Some((parameters, body)) = self.macros.get(&name.to_ascii_lowercase()).cloned() else {
             return Err(line.wrong(format!("there is no macro called `{name}` above")));
         };
-        let values = &directive.arguments[1..];
+        let values = directive.arguments.get(1..).unwrap_or_default();
         if values.len() != parameters.len() {
             let message = format!("`{name}` takes {} arguments, and has {}", parameters.len(), values.len());
             return Err(line.wrong(message));
@@ -286,14 +315,17 @@ impl Reader<'_> {
         // The longest name first, so that none is taken for the beginning of another.
         let mut pairs: Vec<(&String, &String)> = parameters.iter().zip(values).collect();
         pairs.sort_by_key(|(parameter, _)| std::cmp::Reverse(parameter.len()));
+        let whole: usize = body.iter().map(|one| one.text.len()).sum();
+        self.budget.take(whole).map_err(|message| line.wrong(message))?;
         let mut lines = Vec::with_capacity(body.len());
         for one in &body {
             let mut text = one.text.clone();
             for (parameter, value) in pairs.iter().filter(|(parameter, _)| !parameter.is_empty()) {
-                text = text.replace(parameter.as_str(), value);
-                if text.len() > MOST_LINE {
+                let length = text.len().saturating_add(text.matches(parameter.as_str()).count() * value.len());
+                if length > 2 * MOST_LINE {
                     return Err(line.wrong(format!("a line of the macro is longer than {MOST_LINE} bytes")));
                 }
+                text = text.replace(parameter.as_str(), value);
             }
             lines.push(Line { text, ..line.clone() });
         }
@@ -343,17 +375,31 @@ impl Reader<'_> {
             });
             if let Some((value, after)) = value {
                 // A value with an end of a line would begin another directive.
+<<<<<<< HEAD
                 result.push_str(&value.replace(['\n', '\r'], " "));
                 rest = after;
             } else {
                 result.push_str("${");
                 rest = from;
+=======
+                Some((value, after)) => {
+                    result.push_str(&value.replace(|c: char| c.is_control(), " "));
+                    rest = after;
+                }
+                None => {
+                    result.push_str("${");
+                    rest = from;
+                }
+>>>>>>> harden
             }
             if result.len() > MOST_LINE {
                 return Err(line.wrong(format!("it is longer than {MOST_LINE} bytes with its variables")));
             }
         }
         result.push_str(rest);
+        if result.len() > MOST_LINE {
+            return Err(line.wrong(format!("it is longer than {MOST_LINE} bytes")));
+        }
         Ok(result)
     }
 }

@@ -1,6 +1,9 @@
 //! Which directive leads to which farm, and what holds for the requests that it leads there.
 
+use std::collections::{HashMap, HashSet};
+
 use super::parse::{Configuration, Directive};
+use crate::Place;
 use crate::draft::Said;
 
 /// A directive that passes requests on to servers.
@@ -62,14 +65,19 @@ pub(super) fn routes(configuration: &Configuration) -> Vec<Route<'_>> {
         add(Some(host), None, host.body(), &mut routes);
     }
     add(None, None, &configuration.directives, &mut routes);
-    let mut known: Vec<(Option<&Said>, &str)> = Vec::new();
+    let mut known: HashSet<(Option<&Place>, Option<&str>, &str)> = HashSet::new();
     routes.retain(|route| {
-        let key = (route.host.map(|host| &host.said), route.target.trim_end_matches('/'));
-        let is_new = !known.contains(&key);
-        known.push(key);
-        is_new
+        let host = route.host.map(|host| &host.said);
+        known.insert((host.map(|said| &said.place), host.map(|said| &*said.text), route.target.trim_end_matches('/')))
     });
     routes
+}
+
+/// How many directives have to be looked at for the settings of all routes.
+pub(super) fn work(configuration: &Configuration, routes: &[Route<'_>]) -> usize {
+    let whole = |directives: &[Directive]| -> usize { directives.iter().map(|inner| 1 + inner.body().len()).sum() };
+    let main = whole(&configuration.directives);
+    routes.iter().map(|route| main + route.host.map_or(0, |host| whole(host.body()))).sum()
 }
 
 fn add<'a>(
@@ -193,8 +201,9 @@ impl<'a> Route<'a> {
             if self.kind == Kind::Rewrite { Vec::new() } else { parameters(&words[skip..], &self.directive.said) };
         let scopes = [Some(&configuration.directives[..]), self.host.map(Directive::body)];
         let directives = || scopes.into_iter().flatten().flatten();
+        let sections = section_parameters(directives());
         if !is_balancer(self.target) {
-            let mut parameters = section_parameters(directives(), self.target);
+            let mut parameters = sections.get(&address(self.target)).cloned().unwrap_or_default();
             parameters.extend(own);
             let member = Member { url: self.target, parameters, said: &self.directive.said };
             return Farm { balancer: None, members: vec![member], parameters: Vec::new() };
@@ -220,7 +229,7 @@ impl<'a> Route<'a> {
         }
         farm.parameters.extend(own);
         for member in &mut farm.members {
-            let mut all = section_parameters(directives(), member.url);
+            let mut all = sections.get(&address(member.url)).cloned().unwrap_or_default();
             all.append(&mut member.parameters);
             member.parameters = all;
         }
@@ -256,22 +265,26 @@ fn parameters<'a>(words: &'a [String], said: &'a Said) -> Vec<Parameter<'a>> {
     pairs.map(|(key, value)| Parameter { key, value, said }).collect()
 }
 
-/// What `<Proxy URL>` and `ProxySet URL` say of a server.
-fn section_parameters<'a>(directives: impl Iterator<Item = &'a Directive>, url: &str) -> Vec<Parameter<'a>> {
-    let mut found = Vec::new();
+/// What `<Proxy URL>` and `ProxySet URL` say of servers, by their addresses.
+fn section_parameters<'a>(directives: impl Iterator<Item = &'a Directive>) -> HashMap<String, Vec<Parameter<'a>>> {
+    let mut found: HashMap<String, Vec<Parameter<'a>>> = HashMap::new();
     for directive in directives {
-        if !same(directive.argument(0).trim_end_matches('/'), url.trim_end_matches('/')) {
-            continue;
-        }
-        if directive.is("Proxy") {
-            for inner in directive.body().iter().filter(|inner| inner.is("ProxySet")) {
-                found.extend(parameters(&inner.arguments, &inner.said));
-            }
+        let more: Vec<Parameter<'a>> = if directive.is("Proxy") {
+            let sets = directive.body().iter().filter(|inner| inner.is("ProxySet"));
+            sets.flat_map(|inner| parameters(&inner.arguments, &inner.said)).collect()
         } else if directive.is("ProxySet") {
-            found.extend(parameters(&directive.arguments[1..], &directive.said));
-        }
+            parameters(directive.arguments.get(1..).unwrap_or_default(), &directive.said)
+        } else {
+            continue;
+        };
+        found.entry(address(directive.argument(0))).or_default().extend(more);
     }
     found
+}
+
+/// An address as it is compared with others.
+fn address(url: &str) -> String {
+    url.trim_end_matches('/').to_ascii_lowercase()
 }
 
 pub(super) fn is_balancer(target: &str) -> bool {

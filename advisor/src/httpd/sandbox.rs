@@ -4,9 +4,16 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
+<<<<<<< HEAD
 use std::fmt::Write as _;
 
 use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
+=======
+use std::collections::HashMap;
+
+use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
+use super::lines::written;
+>>>>>>> harden
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
 use crate::Sandbox;
@@ -37,7 +44,8 @@ const FARM: &str = "balancer://stickler";
 /// Makes the copy for a route. `tls`: whether TLS stays in front of httpd, and behind it.
 pub(super) fn sandbox(configuration: &Configuration, route: &Route<'_>, tls: (bool, bool)) -> Sandbox {
     let farm = route.farm(configuration);
-    let mut writer = Writer { configuration, route, farm, tls, draft: Draft::default() };
+    let mut writer =
+        Writer { configuration, route, farm, templates: templates(configuration), tls, draft: Draft::default() };
     writer.draft.template(HEAD);
     writer.modules();
     writer.scope(&configuration.directives, "");
@@ -59,6 +67,8 @@ struct Writer<'a> {
     configuration: &'a Configuration,
     route: &'a Route<'a>,
     farm: Farm<'a>,
+    /// The templates of checks: whether each makes requests.
+    templates: HashMap<&'a str, bool>,
     tls: (bool, bool),
     draft: Draft,
 }
@@ -170,15 +180,8 @@ impl<'a> Writer<'a> {
 
     /// Whether checks by HTTP decide that a server is alive; which answers do is the run's own then.
     fn is_checked(&self, member: &Member<'_>) -> bool {
-        let is = |value: &str| !matches!(&*value.to_ascii_lowercase(), "none" | "tcp");
-        let template = member.parameter("hctemplate").and_then(|named| {
-            let templates = self.configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
-            templates.rev().find(|template| template.argument(0) == named.value)
-        });
-        let of_template = template.and_then(|template| {
-            template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is))
-        });
-        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is(method.value))
+        let of_template = member.parameter("hctemplate").and_then(|named| self.templates.get(named.value).copied());
+        member.parameter("hcmethod").map_or_else(|| of_template.unwrap_or(false), |method| is_http(method.value))
     }
 
     /// What a balancer's members need to close their connections as a server does that an expression leads to.
@@ -289,7 +292,7 @@ impl<'a> Writer<'a> {
         if name == "loadmodule" {
             return;
         }
-        let keep = match directives::rule(&name, &directive.rest) {
+        let keep = match directives::rule(&name, &directive.arguments) {
             Rule::Keep => Ok(()),
             Rule::KeepWithTls if self.tls.0 => Ok(()),
             Rule::KeepWithServersTls if self.tls.1 => Ok(()),
@@ -299,9 +302,17 @@ impl<'a> Writer<'a> {
             Rule::Routing => return self.routing(directive, &name),
         };
         match keep {
-            // A variable that is left would get a value of the environment's.
-            Ok(()) if directive.rest.contains("${") => self.draft.leave(said, "its variable has no value here", true),
-            Ok(()) => self.draft.text(&format!("{indent}{} {}", directive.name, directive.rest)),
+            Ok(()) => match copy(directive, &name) {
+                Some(line) => {
+                    if name == "proxyhctemplate" && directive.arguments.len() + 1 > line.split(' ').count() {
+                        self.draft.change(said, Some(&line), "which answers count as alive is the run's own", false);
+                    }
+                    self.draft.text(&format!("{indent}{line}"));
+                }
+                None => {
+                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true)
+                }
+            },
             Err((why, matters)) => self.draft.leave(said, why, matters),
         }
     }
@@ -369,6 +380,44 @@ impl<'a> Writer<'a> {
         let after = alone.trim().replace("{{ servers[0].address }}", "(the server of the run)");
         self.draft.change(said, Some(&after), "the server is Stickler's", false);
     }
+}
+
+/// A directive that stays, written anew from its words. None of them can begin another directive, whatever httpd makes of what stood in
+/// the file.
+fn copy(directive: &Directive, name: &str) -> Option<String> {
+    let words = match name {
+        // Its words are no words of others': quotes would be of them.
+        "require" => return Some("Require all granted".into()),
+        "proxyhctemplate" => {
+            let (template, parameters) = directive.arguments.split_first()?;
+            let is_kept = |word: &&String| {
+                let (key, value) = word.split_once('=').unwrap_or((word, ""));
+                CHECK.contains(&&*key.to_ascii_lowercase()) && is_plain(value)
+            };
+            if !is_plain(template) {
+                return None;
+            }
+            std::iter::once(template).chain(parameters.iter().filter(is_kept)).collect()
+        }
+        _ => directive.arguments.iter().collect::<Vec<_>>(),
+    };
+    let words: Option<Vec<String>> = words.into_iter().map(|word| written(word)).collect();
+    let line = format!("{} {}", directive.name, words?.join(" "));
+    Some(line.trim_end().to_owned())
+}
+
+/// Whether a method of checks is a request.
+fn is_http(method: &str) -> bool {
+    !matches!(&*method.to_ascii_lowercase(), "none" | "tcp")
+}
+
+/// The templates of checks that have a method, by their names: whether it is a request. The last of a name counts.
+fn templates(configuration: &Configuration) -> HashMap<&str, bool> {
+    let all = configuration.directives.iter().filter(|directive| directive.is("ProxyHCTemplate"));
+    let method = |template: &Directive| {
+        template.arguments.iter().find_map(|word| word.to_ascii_lowercase().strip_prefix("hcmethod=").map(is_http))
+    };
+    all.map(|template| (template.argument(0), method(template).unwrap_or(false))).collect()
 }
 
 /// Lines for runs with several servers.

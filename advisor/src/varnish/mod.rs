@@ -18,6 +18,7 @@ use std::path::Path;
 use stickler_runner::Diagnostic;
 
 use self::parse::Program;
+use crate::bounds::check_work;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// A configuration that has been read.
@@ -32,6 +33,7 @@ struct Varnish {
 /// A file cannot be read, is included by itself, or there are too many; a text, a comment or a block does not end.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let program = parse::read(path, files)?;
+    check_work(path, site::work(&program))?;
     let sites = site::farms(&program).iter().map(|farm| facts::site(&program, farm)).collect();
     Ok(Box::new(Varnish { program, sites }))
 }

@@ -1,5 +1,6 @@
 //! Declarations and statements, after includes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use stickler_runner::Diagnostic;
 
 use super::tokens::{Kind, Source, Token, tokens};
 use crate::Files;
+use crate::bounds::{Budget, check_characters};
 use crate::draft::Said;
 
 /// How deep includes and blocks may be within each other, and how many files there may be.
 const MOST_DEPTH: usize = 20;
 const MOST_NESTED: usize = 60;
 const MOST_FILES: usize = 5_000;
+
+/// Most tokens of all files.
+const MOST_TOKENS: usize = 2_000_000;
 
 /// Where files are sought that are named without a folder (varnishd: `vcl_path`).
 const FOLDERS: [&str; 2] = ["/etc/varnish", "/usr/share/varnish/vcl"];
@@ -22,6 +27,8 @@ const FOLDERS: [&str; 2] = ["/etc/varnish", "/usr/share/varnish/vcl"];
 pub(super) struct Program {
     /// `backend`, `probe`, `sub` and what else stands outside of blocks, in order.
     pub(super) declarations: Vec<Statement>,
+    /// Where declarations are among them, by their kinds and names: the first of each.
+    named: HashMap<(String, String), usize>,
     /// The file itself.
     pub(super) source: Arc<Source>,
 }
@@ -87,7 +94,7 @@ impl Program {
     }
 
     pub(super) fn named(&self, kind: &str, name: &str) -> Option<&Statement> {
-        self.declarations.iter().find(|declaration| declaration.word(0) == kind && declaration.word(1) == name)
+        self.declarations.get(*self.named.get(&(kind.to_owned(), name.to_owned()))?)
     }
 }
 
@@ -110,20 +117,27 @@ pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagno
     let text = files
         .read(path)
         .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    check_characters(&name, &text)?;
     let source = Arc::new(Source { path: name.into(), text });
-    let mut reader = Reader { files, included: 0, all: Vec::new() };
+    let mut reader = Reader { files, included: 0, budget: Budget::new(), all: Vec::new() };
     reader.add(tokens(&source)?, 0)?;
     let mut index = 0;
     let declarations = block(&reader.all, &mut index, 0)?;
     if let Some(token) = reader.all.get(index) {
         return Err(token.wrong("`}` has no `{` before it".into()));
     }
-    Ok(Program { declarations, source })
+    let mut named = HashMap::new();
+    for (index, declaration) in declarations.iter().enumerate() {
+        let key = (declaration.word(0).to_owned(), declaration.word(1).to_owned());
+        named.entry(key).or_insert(index);
+    }
+    Ok(Program { declarations, named, source })
 }
 
 struct Reader<'a> {
     files: &'a dyn Files,
     included: usize,
+    budget: Budget,
     all: Vec<Token>,
 }
 
@@ -134,6 +148,9 @@ impl Reader<'_> {
         while let Some(token) = tokens.next() {
             let is_first =
                 self.all.last().is_none_or(|last| matches!(&*last.text, ";" | "}" | "{") || last.kind == Kind::Code);
+            if self.all.len() > MOST_TOKENS {
+                return Err(token.wrong(format!("there are more than {MOST_TOKENS} words")));
+            }
             if !token.is("include") || !is_first {
                 self.all.push(token);
                 continue;
@@ -176,6 +193,8 @@ impl Reader<'_> {
             }
             let shown = path.display().to_string();
             let text = self.files.read(&path).map_err(|error| at.wrong(format!("cannot include {shown}: {error}")))?;
+            self.budget.take(text.len()).map_err(|message| at.wrong(message))?;
+            check_characters(&shown, &text)?;
             let source = Arc::new(Source { path: shown.into(), text });
             self.add(tokens(&source)?, depth + 1)?;
         }

@@ -166,7 +166,7 @@ impl Writer<'_> {
         let weights: Vec<String> = additions
             .iter()
             .map(|addition| addition.word(4))
-            .map(|weight| if is_number(weight) { weight } else { "1.0" }.to_owned())
+            .map(|weight| if is_decimal(weight) { weight } else { "1.0" }.to_owned())
             .collect();
         let weight = match (weighted, weights.is_empty()) {
             (false, _) => String::new(),
@@ -264,16 +264,25 @@ fn value(token: &Token) -> Option<String> {
 /// A text, or a number, as it is written; `None` where it cannot be on one line without anything that has a meaning.
 fn written(token: &Token) -> Option<String> {
     match token.kind {
-        Kind::Text if !token.text.contains(['"', '\n', '\r']) => Some(format!("\"{}\"", token.text)),
+        Kind::Text if !token.text.contains(|c: char| c == '"' || c.is_control()) => Some(format!("\"{}\"", token.text)),
         Kind::Word if is_number(&token.text) => Some(token.text.clone()),
         _ => None,
     }
 }
 
+/// Whether it is a number, with a unit or without.
 fn is_number(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    is_decimal(&text[..digits]) && matches!(&text[digits..], "" | "ms" | "s" | "m" | "h" | "d" | "w" | "y")
+}
+
+/// Whether it is a number that a template takes for one as well.
+fn is_decimal(text: &str) -> bool {
+    let is_digits = |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    is_digits(whole) && is_digits(part)
 }
 
 fn is_name(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    !text.ends_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }

@@ -14,6 +14,16 @@ pub(super) struct Farm<'a> {
     pub(super) is_conditional: bool,
 }
 
+/// How many statements have to be looked at for all farms.
+pub(super) fn work(program: &Program) -> usize {
+    let mut hints = Vec::new();
+    let statements: usize = program.declarations.iter().map(|declaration| 1 + declaration.body().len()).sum();
+    for statement in program.statements("vcl_recv") {
+        within(statement, &mut hints);
+    }
+    (hints.len() + 1).saturating_mul(statements)
+}
+
 /// Finds the farms: that of requests that no condition is about first.
 pub(super) fn farms(program: &Program) -> Vec<Farm<'_>> {
     let statements = program.statements("vcl_recv");

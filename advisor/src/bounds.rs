@@ -1,0 +1,109 @@
+//! What every text of a configuration has to keep to: no control characters, and a bounded length with all that is included.
+
+use std::path::Path;
+
+use stickler_runner::Diagnostic;
+
+/// Most bytes of all files together, each as often as it is included, with what stands in the places of names.
+const MOST_BYTES: usize = 64 << 20;
+
+/// How much more may be read.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    pub(crate) const fn new() -> Self {
+        Self { left: MOST_BYTES }
+    }
+
+    /// Takes so many bytes.
+    ///
+    /// # Errors
+    /// There are no more; says so.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), String> {
+        self.left = self
+            .left
+            .checked_sub(bytes)
+            .ok_or_else(|| format!("the configuration is longer than {MOST_BYTES} bytes with all that it includes"))?;
+        Ok(())
+    }
+}
+
+/// The most work for all sites of a configuration: how many directives are looked at, for each site anew.
+const MOST_WORK: usize = 20_000_000;
+
+/// Refuses a configuration with so many sites that each of them, read with all that holds for it, would take very long.
+///
+/// # Errors
+/// It is one.
+pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>> {
+    if work <= MOST_WORK {
+        return Ok(());
+    }
+    let message =
+        format!("there are too many sites with too many lines: {work} would have to be read, and {MOST_WORK} may be");
+    Err(Box::new(Diagnostic::new(&path.display().to_string(), "", 0..0, message, None)))
+}
+
+/// Refuses control characters other than tabs and ends of lines, and byte order marks that are not at the beginning: products take them
+/// for spaces, for ends of lines, for the end of the file, or for letters, each in a way of its own.
+///
+/// # Errors
+/// There is one: with its place.
+pub(crate) fn check_characters(path: &str, text: &str) -> Result<(), Box<Diagnostic>> {
+    let mut previous: Option<(usize, char)> = None;
+    for (at, c) in text.char_indices() {
+        if let Some((before, '\r')) = previous
+            && c != '\n'
+        {
+            return Err(refused(path, text, before, '\r'));
+        }
+        let is_mark = c == '\u{feff}' && at > 0;
+        if is_mark || (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
+            return Err(refused(path, text, at, c));
+        }
+        previous = Some((at, c));
+    }
+    match previous {
+        Some((at, '\r')) => Err(refused(path, text, at, '\r')),
+        _ => Ok(()),
+    }
+}
+
+fn refused(path: &str, text: &str, at: usize, c: char) -> Box<Diagnostic> {
+    let message = format!("the character U+{:04X} is not taken here, as products read it in different ways", c as u32);
+    Box::new(Diagnostic::new(path, text, at..at + c.len_utf8(), message, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_have_their_place() {
+        for (text, line, column) in [
+            ("a\nb\u{b}c", 2, 2),
+            ("a\u{c}", 1, 2),
+            ("\0", 1, 1),
+            ("a\rb\n", 1, 2),
+            ("a\n\u{feff}b", 2, 1),
+            ("\u{feff}\u{feff}a", 1, 2),
+            ("a\u{85}b", 1, 2),
+            ("a\u{7f}", 1, 2),
+            ("a\r", 1, 2),
+        ] {
+            let error = check_characters("f", text).unwrap_err();
+            assert_eq!((error.line, error.column), (line, column), "{text:?}");
+        }
+        check_characters("f", "\u{feff}a\tä\u{a0}\r\nb\n").unwrap();
+    }
+
+    #[test]
+    fn a_budget_ends() {
+        let mut budget = Budget::new();
+        budget.take(MOST_BYTES).unwrap();
+        budget.take(1).unwrap_err();
+    }
+}
