@@ -1,10 +1,6 @@
 //! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
 
-<<<<<<< HEAD
-use std::fmt::Write as _;
-=======
 use std::collections::HashSet;
->>>>>>> harden
 
 use super::fields::{self, CONTACTS, Rule, UNKNOWN, is_plain};
 use super::site::{Kind, Way};
@@ -126,7 +122,7 @@ impl Writer<'_> {
                     );
                 }
                 "filter_chain_match" => {
-                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"));
+                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"))
                 }
                 "name" => {}
                 _ => self.left(key, value, Rule::Leave(UNKNOWN)),
@@ -383,7 +379,7 @@ fn string(text: &str) -> String {
                 result.push(c);
             }
             c if (c as u32) < 0x20 || matches!(c, '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}') => {
-                let _ = write!(result, "\\u{:04x}", c as u32);
+                result.push_str(&format!("\\u{:04x}", c as u32));
             }
             c => result.push(c),
         }

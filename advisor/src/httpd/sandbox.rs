@@ -4,16 +4,10 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
-<<<<<<< HEAD
-use std::fmt::Write as _;
-
-use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
-=======
 use std::collections::HashMap;
 
 use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
 use super::lines::written;
->>>>>>> harden
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
 use crate::Sandbox;
@@ -136,9 +130,9 @@ impl<'a> Writer<'a> {
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
                 self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
-                let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
+                section.push_str(&format!("{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n"));
             } else {
-                let _ = writeln!(section, "{line}");
+                section.push_str(&format!("{line}\n"));
             }
         }
         if let Some(last) = members.last() {
@@ -148,10 +142,9 @@ impl<'a> Writer<'a> {
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
             }
-            let _ = write!(
-                section,
+            section.push_str(&format!(
                 "{{% for server in servers[{count}:] %}}\n    BalancerMember {scheme}://{{{{ server.address }}}}{kept}\n{{% endfor %}}\n"
-            );
+            ));
         }
         let mut set = String::new();
         for parameter in &self.farm.parameters {
@@ -163,7 +156,7 @@ impl<'a> Writer<'a> {
             }
         }
         if !set.is_empty() {
-            let _ = writeln!(section, "    ProxySet{set}");
+            section.push_str(&format!("    ProxySet{set}\n"));
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {
