@@ -72,6 +72,7 @@ pub(crate) fn check_characters(path: &str, text: &str) -> Result<(), Box<Diagnos
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "it is an error, which is boxed everywhere")]
 fn refused(path: &str, text: &str, at: usize, c: char) -> Box<Diagnostic> {
     let message = format!("the character U+{:04X} is not taken here, as products read it in different ways", c as u32);
     Box::new(Diagnostic::new(path, text, at..at + c.len_utf8(), message, None))

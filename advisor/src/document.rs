@@ -82,7 +82,7 @@ pub struct Sandbox {
 }
 
 /// What a configuration for a run has in place of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// Where it stands.
     pub place: Place,

@@ -1,6 +1,6 @@
 //! What is being made of a configuration while its lines are read: a site, and the copy for a run.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::template::literal;
 use crate::{Change, Fact, Place, Sandbox, Site, Unread};
@@ -102,7 +102,7 @@ pub(crate) struct Draft {
     pub(crate) template: String,
     pub(crate) changes: Vec<Change>,
     /// The changes once more, so that each is noted once.
-    known: HashSet<Change>,
+    known: BTreeSet<Change>,
 }
 
 impl Draft {

@@ -39,6 +39,7 @@ fn document(language: Language, text: &str) -> Box<dyn Document> {
     try_read(language, text).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "it is the error as it came")]
 fn refusal(language: Language, text: &str) -> Box<Diagnostic> {
     try_read(language, text).err().unwrap_or_else(|| panic!("it is not refused: {text}"))
 }
@@ -79,7 +80,8 @@ fn keeps(language: Language, text: &str, line: &str) {
 
 fn httpd(lines: &str) -> String {
     let modules = ["proxy", "proxy_http", "headers", "setenvif", "env", "authz_core", "proxy_hcheck", "proxy_balancer"];
-    let modules: String = modules.iter().map(|name| format!("LoadModule {name}_module /m/mod_{name}.so\n")).collect();
+    let modules = modules.iter().map(|name| format!("LoadModule {name}_module /m/mod_{name}.so\n"));
+    let modules = modules.collect::<Vec<_>>().concat();
     format!("{modules}{lines}\nProxyPass / http://a/\n")
 }
 

@@ -49,7 +49,8 @@ fn a_dc_that_is_too_slow_is_the_sites_set_up() {
 fn a_server_that_closes_with_its_challenge_is_the_sites_set_up() {
     let closes = "site(backends = 1, authentication = windows_authentication(keep_alive = 'closed-by-challenge'))\n\
                   alice = curl('alice')\nalice.get('/')\n";
-    check_balancer_is_cleared(closes, Requirement::Hs1, Party::SiteSetUp, &SOUND);
+    // HAProxy keeps its client's connection when the server's has gone, and sends the next leg elsewhere: that is HS-2, and measured.
+    check_balancer_is_cleared(closes, Requirement::Hs1, Party::SiteSetUp, &SOUND[..3]);
 }
 
 #[test]

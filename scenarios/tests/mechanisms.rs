@@ -49,8 +49,7 @@ p.wait().expect(status = 200, user = "CORP\\alice")
 }
 
 /// Those that close a client's connection with the upstream connection that it is pinned to.
-const COUPLED: [&str; 6] =
-    ["pin-coupled", "pin-on-authorization", "pin-on-401", "pin-by-address", "haproxy-safe", "squid"];
+const COUPLED: [&str; 5] = ["pin-coupled", "pin-on-authorization", "pin-on-401", "pin-by-address", "squid"];
 
 /// The pinned connection ends while the Authenticate leg is on its way to the balancer, which has both at one time.
 fn crash_between_legs(alice: &str, jitter: u32) -> String {

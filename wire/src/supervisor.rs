@@ -124,7 +124,7 @@ pub fn keep(folder: &Path) -> io::Result<()> {
 
 /// How often a folder is removed that is there again, and the time in between.
 #[cfg(unix)]
-const REMOVALS: u32 = 20;
+const REMOVALS: u32 = 500;
 #[cfg(unix)]
 const BETWEEN_REMOVALS: std::time::Duration = std::time::Duration::from_millis(10);
 

@@ -36,7 +36,7 @@ pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn D
     let blocks = parse::read(path, files)?;
     let proxies = site::proxies(&blocks);
     let work =
-        proxies.iter().flat_map(|proxy| proxy.blocks()).map(|block| 1 + block.name.len() + block.body().len()).sum();
+        proxies.iter().flat_map(site::Proxy::blocks).map(|block| 1 + block.name.len() + block.body().len()).sum();
     check_work(path, work)?;
     let sites = proxies.iter().map(|proxy| facts::site(&blocks, proxy)).collect();
     Ok(Box::new(Caddy { blocks, sites }))

@@ -206,15 +206,12 @@ fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
             let index: usize = inside.strip_prefix('.').or(bracketed)?.parse().ok()?;
             Some((arguments.get(index)?, after))
         });
-        match value {
-            Some((value, after)) => {
-                result.push_str(value);
-                rest = after;
-            }
-            None => {
-                result.push_str("{args");
-                rest = from;
-            }
+        if let Some((value, after)) = value {
+            result.push_str(value);
+            rest = after;
+        } else {
+            result.push_str("{args");
+            rest = from;
         }
         if result.len() > MOST_TOKEN {
             return None;

@@ -1,6 +1,7 @@
 //! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use super::fields::{self, CONTACTS, Rule, UNKNOWN, is_plain};
 use super::site::{Kind, Way};
@@ -122,7 +123,7 @@ impl Writer<'_> {
                     );
                 }
                 "filter_chain_match" => {
-                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"))
+                    self.left(key, value, Rule::Leave("every connection is for the farm that is judged"));
                 }
                 "name" => {}
                 _ => self.left(key, value, Rule::Leave(UNKNOWN)),
@@ -132,7 +133,7 @@ impl Writer<'_> {
 
     /// Writes the fields of a message that stay, each on a line.
     fn kept(&mut self, holder: &Node, rule: fn(&str) -> Rule, indent: &str) {
-        let mut known = HashSet::new();
+        let mut known = BTreeSet::new();
         for (key, value) in holder.fields() {
             let name = snake(key.text());
             match rule(&name) {
@@ -258,7 +259,7 @@ impl Writer<'_> {
         self.draft.template("    health_checks:");
         for check in checks {
             let mut fields: Vec<String> = Vec::new();
-            let mut known = HashSet::new();
+            let mut known = BTreeSet::new();
             for (key, value) in check.fields() {
                 let name = snake(key.text());
                 match fields::check(&name) {
@@ -379,7 +380,7 @@ fn string(text: &str) -> String {
                 result.push(c);
             }
             c if (c as u32) < 0x20 || matches!(c, '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}') => {
-                result.push_str(&format!("\\u{:04x}", c as u32));
+                let _ = write!(result, "\\u{:04x}", c as u32);
             }
             c => result.push(c),
         }

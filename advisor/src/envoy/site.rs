@@ -1,6 +1,6 @@
 //! Which filter of which listener leads to which cluster.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::yaml::Node;
 
@@ -35,7 +35,7 @@ pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
     for cluster in all {
         clusters.entry(cluster.get("name").map_or("", Node::text)).or_insert(cluster);
     }
-    let mut known = HashSet::new();
+    let mut known = BTreeSet::new();
     let listeners = root.path(&["static_resources", "listeners"]).map_or(&[][..], |(_, listeners)| listeners.items());
     for listener in listeners {
         let chains = listener.get("filter_chains").map_or(&[][..], Node::items);
@@ -54,6 +54,7 @@ pub(super) fn ways(root: &Node) -> Vec<Way<'_>> {
 }
 
 /// The names of the clusters that a filter passes on to, each with its route.
+#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
 fn targets(filter: &Node) -> Vec<(Option<(&Node, &Node)>, &str, Kind)> {
     let kind = filter.get("@type").map_or("", Node::text);
     let mut found = Vec::new();

@@ -32,6 +32,7 @@ const FILES: &str = "no files are served here, and requests are passed on";
 const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
 
 /// What becomes of a directive that is no section.
+#[expect(clippy::too_many_lines, clippy::match_same_arms, reason = "it is a table, whose arms have an order")]
 pub(super) fn rule(name: &str, arguments: &[String]) -> Rule {
     let first = arguments.first().map_or("", String::as_str);
     let has = |text: &str| arguments.iter().any(|word| word.contains(text));

@@ -1,6 +1,6 @@
 //! Which directive leads to which farm, and what holds for the requests that it leads there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::parse::{Configuration, Directive};
 use crate::Place;
@@ -65,7 +65,7 @@ pub(super) fn routes(configuration: &Configuration) -> Vec<Route<'_>> {
         add(Some(host), None, host.body(), &mut routes);
     }
     add(None, None, &configuration.directives, &mut routes);
-    let mut known: HashSet<(Option<&Place>, Option<&str>, &str)> = HashSet::new();
+    let mut known: BTreeSet<(Option<&Place>, Option<&str>, &str)> = BTreeSet::new();
     routes.retain(|route| {
         let host = route.host.map(|host| &host.said);
         known.insert((host.map(|said| &said.place), host.map(|said| &*said.text), route.target.trim_end_matches('/')))

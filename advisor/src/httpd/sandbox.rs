@@ -5,6 +5,7 @@
 //! shares, as clients of a busy process do.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
 use super::lines::written;
@@ -130,9 +131,9 @@ impl<'a> Writer<'a> {
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
                 self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
-                section.push_str(&format!("{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n"));
+                let _ = write!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n");
             } else {
-                section.push_str(&format!("{line}\n"));
+                let _ = writeln!(section, "{line}");
             }
         }
         if let Some(last) = members.last() {
@@ -142,9 +143,10 @@ impl<'a> Writer<'a> {
             if last.parameter("route").is_some() {
                 kept.push_str(" route=stickler{{ loop.index }}");
             }
-            section.push_str(&format!(
+            let _ = write!(
+                section,
                 "{{% for server in servers[{count}:] %}}\n    BalancerMember {scheme}://{{{{ server.address }}}}{kept}\n{{% endfor %}}\n"
-            ));
+            );
         }
         let mut set = String::new();
         for parameter in &self.farm.parameters {
@@ -156,7 +158,7 @@ impl<'a> Writer<'a> {
             }
         }
         if !set.is_empty() {
-            section.push_str(&format!("    ProxySet{set}\n"));
+            let _ = writeln!(section, "    ProxySet{set}");
         }
         section.push_str("</Proxy>");
         if members.iter().any(|member| self.is_checked(member)) {
@@ -303,7 +305,7 @@ impl<'a> Writer<'a> {
                     self.draft.text(&format!("{indent}{line}"));
                 }
                 None => {
-                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true)
+                    self.draft.leave(said, "a word of it has a variable without a value, or a control character", true);
                 }
             },
             Err((why, matters)) => self.draft.leave(said, why, matters),
