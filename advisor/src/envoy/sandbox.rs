@@ -1,10 +1,7 @@
 //! A copy of the file for a run: one listener, one filter that passes everything on to one cluster, and nothing else.
 
-<<<<<<< HEAD
-use std::fmt::Write as _;
-=======
 use std::collections::HashSet;
->>>>>>> harden
+use std::fmt::Write as _;
 
 use super::fields::{self, CONTACTS, Rule, UNKNOWN, is_plain};
 use super::site::{Kind, Way};

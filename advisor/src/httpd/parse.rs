@@ -152,41 +152,20 @@ impl Reader<'_> {
                 let name = name.trim_end_matches('>');
                 return Err(line.wrong(format!("`</{name}>` has no `<{name}>` before it")));
             }
-<<<<<<< HEAD
             let Some(head) = line.text.strip_prefix('<') else {
-                let (name, rest) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
+                let (name, rest) = line.text.split_once([' ', '\t']).unwrap_or((&line.text, ""));
                 self.directive(&Directive::new(name, rest.trim(), &line, None), &line, out)?;
                 continue;
             };
             let Some(head) = head.trim_end().strip_suffix('>') else {
                 return Err(line.wrong("a section's first line ends with `>`".into()));
             };
-            let (name, rest) = head.split_once(char::is_whitespace).unwrap_or((head, ""));
+            let (name, rest) = head.split_once([' ', '\t']).unwrap_or((head, ""));
             let end = end_of(name, &lines[index..])
                 .ok_or_else(|| line.wrong(format!("`<{name}>` is not closed by `</{name}>`")))?;
             let inner = &lines[index..index + end];
             index += end + 1;
             self.section(name, rest.trim(), &line, inner, out)?;
-=======
-            match line.text.strip_prefix('<') {
-                Some(head) => {
-                    let head = head.trim_end();
-                    let Some(head) = head.strip_suffix('>') else {
-                        return Err(line.wrong("a section's first line ends with `>`".into()));
-                    };
-                    let (name, rest) = head.split_once([' ', '\t']).unwrap_or((head, ""));
-                    let end = end_of(name, &lines[index..])
-                        .ok_or_else(|| line.wrong(format!("`<{name}>` is not closed by `</{name}>`")))?;
-                    let inner = &lines[index..index + end];
-                    index += end + 1;
-                    self.section(name, rest.trim(), &line, inner, out)?;
-                }
-                None => {
-                    let (name, rest) = line.text.split_once([' ', '\t']).unwrap_or((&line.text, ""));
-                    self.directive(&Directive::new(name, rest.trim(), &line, None), &line, out)?;
-                }
-            }
->>>>>>> harden
         }
         Ok(())
     }
@@ -375,22 +354,11 @@ impl Reader<'_> {
             });
             if let Some((value, after)) = value {
                 // A value with an end of a line would begin another directive.
-<<<<<<< HEAD
-                result.push_str(&value.replace(['\n', '\r'], " "));
+                result.push_str(&value.replace(|c: char| c.is_control(), " "));
                 rest = after;
             } else {
                 result.push_str("${");
                 rest = from;
-=======
-                Some((value, after)) => {
-                    result.push_str(&value.replace(|c: char| c.is_control(), " "));
-                    rest = after;
-                }
-                None => {
-                    result.push_str("${");
-                    rest = from;
-                }
->>>>>>> harden
             }
             if result.len() > MOST_LINE {
                 return Err(line.wrong(format!("it is longer than {MOST_LINE} bytes with its variables")));

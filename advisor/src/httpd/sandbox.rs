@@ -4,16 +4,11 @@
 //! With the MPMs that have threads there is one process: every process has a pool of its own, and with one of them everybody
 //! shares, as clients of a busy process do.
 
-<<<<<<< HEAD
-use std::fmt::Write as _;
-
-use super::directives::{self, BALANCER, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
-=======
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::directives::{self, BALANCER, CHECK, EXECUTES, MEMBER, MODULES, Rule, UNKNOWN};
 use super::lines::written;
->>>>>>> harden
 use super::parse::{Configuration, Directive};
 use super::route::{Farm, Kind, Member, Parameter, Route, is_host, is_location, path_of};
 use crate::Sandbox;
