@@ -31,238 +31,304 @@ const CERTIFICATES: &str = "certificates are the run's own";
 const FILES: &str = "no files are served here, and requests are passed on";
 const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
 
+/// What becomes of directives, whatever they say.
+const LISTS: [(Rule, &[&str]); 14] = [
+    (Leave("which answers count as alive is the run's own, and 401 is among them"), &["proxyhcexpr"]),
+    (Leave(LOGS), &["logformat", "loglevel", "errorlogformat", "bufferedlogs", "logiotrackttfb"]),
+    (
+        Keep,
+        &[
+            "keepalive",
+            "keepalivetimeout",
+            "maxkeepaliverequests",
+            "timeout",
+            "proxytimeout",
+            "proxypreservehost",
+            "proxyvia",
+            "proxyerroroverride",
+            "proxyiobuffersize",
+            "proxyreceivebuffersize",
+            "proxyaddheaders",
+            "proxybadheader",
+            "proxymaxforwards",
+            "proxystatus",
+            "proxyhctemplate",
+            "proxyhctpsize",
+            "balancergrowth",
+            "balancerinherit",
+            "setenv",
+            "unsetenv",
+            "setenvif",
+            "setenvifnocase",
+            "browsermatch",
+            "browsermatchnocase",
+            "protocols",
+            "protocolshonororder",
+            "limitrequestbody",
+            "limitrequestfields",
+            "limitrequestfieldsize",
+            "limitrequestline",
+            "requestreadtimeout",
+            "servertokens",
+            "serversignature",
+            "usecanonicalname",
+            "usecanonicalphysicalport",
+            "traceenable",
+            "allowencodedslashes",
+            "mergeslashes",
+            "httpprotocoloptions",
+            "adddefaultcharset",
+            "fileetag",
+            "proxy100continue",
+            "proxyfcgibackendtype",
+            "h2direct",
+            "h2upgrade",
+            "h2maxsessionstreams",
+            "h2windowsize",
+            "h2push",
+            "h2moderntlsonly",
+            "h2maxworkers",
+            "h2minworkers",
+            "h2maxworkeridleseconds",
+            "h2streammaxmemsize",
+            "h2serializeheaders",
+            "deflatecompressionlevel",
+            "deflatebuffersize",
+            "deflatememlevel",
+            "deflatewindowsize",
+            "flushmaxthreshold",
+            "acceptpathinfo",
+            "contentdigest",
+            "expiresactive",
+            "expiresdefault",
+            "expiresbytype",
+        ],
+    ),
+    (
+        KeepWithTls,
+        &[
+            "sslengine",
+            "sslprotocol",
+            "sslciphersuite",
+            "sslhonorcipherorder",
+            "sslcompression",
+            "sslsessiontickets",
+            "ssloptions",
+            "sslinsecurerenegotiation",
+        ],
+    ),
+    (KeepWithServersTls, &["sslproxyengine", "sslproxyprotocol", "sslproxyciphersuite"]),
+    (
+        Leave(EXECUTES),
+        &[
+            "sslpassphrasedialog",
+            "sslcryptodevice",
+            "loadfile",
+            "scriptalias",
+            "scriptaliasmatch",
+            "action",
+            "script",
+            "scriptsock",
+            "scriptlog",
+            "cgidscripttimeout",
+            "cgipassauth",
+            "cgivar",
+            "extfilterdefine",
+            "extfilteroptions",
+            "addhandler",
+            "sethandler",
+            "removehandler",
+            "passenv",
+            "suexecusergroup",
+        ],
+    ),
+    (
+        Leave(CONTACTS),
+        &[
+            "sslusestapling",
+            "managedomain",
+            "heartbeatlisten",
+            "heartbeataddress",
+            "heartbeatstorage",
+            "hostnamelookups",
+            "extendedstatus",
+            "proxyrequests",
+            "allowconnect",
+            "proxyblock",
+            "noproxy",
+            "proxydomain",
+            "proxysourceaddress",
+        ],
+    ),
+    (
+        Routing,
+        &[
+            "proxypass",
+            "proxypassmatch",
+            "rewriterule",
+            "rewritecond",
+            "rewriteengine",
+            "rewriteoptions",
+            "rewritemap",
+            "rewritebase",
+            "balancermember",
+            "proxyset",
+            "proxypassreverse",
+            "proxypassreversecookiedomain",
+            "proxypassreversecookiepath",
+            "proxypassinterpolateenv",
+            "proxypassinherit",
+        ],
+    ),
+    (
+        Leave("it answers by itself, and no request goes to a server"),
+        &["redirect", "redirectmatch", "redirectpermanent", "redirecttemp", "errordocument"],
+    ),
+    (LeaveMatters(CONTACTS), &["proxyremote", "proxyremotematch"]),
+    (LeaveMatters(AUTHENTICATES), &["authtype", "authname", "authmerging"]),
+    (Leave("whom it lets in, the run's clients may not be"), &["order", "allow", "deny", "satisfy"]),
+    (
+        Leave(FILES),
+        &[
+            "documentroot",
+            "directoryindex",
+            "directoryslash",
+            "options",
+            "allowoverride",
+            "allowoverridelist",
+            "alias",
+            "aliasmatch",
+            "accessfilename",
+            "typesconfig",
+            "addtype",
+            "addencoding",
+            "addlanguage",
+            "addcharset",
+            "addoutputfilter",
+            "addoutputfilterbytype",
+            "setoutputfilter",
+            "setinputfilter",
+            "languagepriority",
+            "forcelanguagepriority",
+            "forcetype",
+            "defaulttype",
+            "indexoptions",
+            "indexignore",
+            "addicon",
+            "addiconbyencoding",
+            "addiconbytype",
+            "defaulticon",
+            "readmename",
+            "headername",
+            "mimemagicfile",
+            "userdir",
+            "enablemmap",
+            "enablesendfile",
+            "fallbackresource",
+            "adddescription",
+            "virtualdocumentroot",
+            "deflatefilternote",
+        ],
+    ),
+    (
+        Leave(PROCESS),
+        &[
+            "serverroot",
+            "servername",
+            "serveralias",
+            "serverpath",
+            "serveradmin",
+            "listen",
+            "pidfile",
+            "user",
+            "group",
+            "mutex",
+            "defaultruntimedir",
+            "scoreboardfile",
+            "coredumpdirectory",
+            "chrootdir",
+            "startservers",
+            "serverlimit",
+            "threadsperchild",
+            "threadlimit",
+            "maxrequestworkers",
+            "maxclients",
+            "minsparethreads",
+            "maxsparethreads",
+            "minspareservers",
+            "maxspareservers",
+            "maxconnectionsperchild",
+            "maxrequestsperchild",
+            "asyncrequestworkerfactor",
+            "listenbacklog",
+            "listencoresbucketsratio",
+            "receivebuffersize",
+            "sendbuffersize",
+            "acceptfilter",
+            "gracefulshutdowntimeout",
+            "maxmemfree",
+            "namevirtualhost",
+            "balancerpersist",
+            "rlimitcpu",
+            "rlimitmem",
+            "rlimitnproc",
+            "exceptionhook",
+            "enableexceptionhook",
+            "threadstacksize",
+            "seerequesttail",
+            "stricthostcheck",
+            "regexdefaultoptions",
+            "remoteipheader",
+            "remoteipinternalproxy",
+            "remoteiptrustedproxy",
+            "remoteipproxyprotocol",
+        ],
+    ),
+];
+
 /// What becomes of a directive that is no section.
-#[expect(clippy::too_many_lines, clippy::match_same_arms, reason = "it is a table, whose arms have an order")]
 pub(super) fn rule(name: &str, arguments: &[String]) -> Rule {
+    let listed = || LISTS.iter().find(|(_, names)| names.contains(&name)).map(|(rule, _)| *rule);
+    by_argument(name, arguments).or_else(listed).or_else(|| by_prefix(name)).unwrap_or(LeaveMatters(UNKNOWN))
+}
+
+/// What becomes of a directive for what it says.
+fn by_argument(name: &str, arguments: &[String]) -> Option<Rule> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |text: &str| arguments.iter().any(|word| word.contains(text));
-    match name {
+    let rule = match name {
         // A log that a program gets.
         "errorlog" | "customlog" | "transferlog" | "forensiclog" | "globallog" | "sslcustomlog" => {
-            if first.starts_with('|') { Leave(EXECUTES) } else { Leave(LOGS) }
+            Leave(if first.starts_with('|') { EXECUTES } else { LOGS })
         }
-        "logformat" | "loglevel" | "errorlogformat" | "bufferedlogs" | "logiotrackttfb" => Leave(LOGS),
-        "keepalive"
-        | "keepalivetimeout"
-        | "maxkeepaliverequests"
-        | "timeout"
-        | "proxytimeout"
-        | "proxypreservehost"
-        | "proxyvia"
-        | "proxyerroroverride"
-        | "proxyiobuffersize"
-        | "proxyreceivebuffersize"
-        | "proxyaddheaders"
-        | "proxybadheader"
-        | "proxymaxforwards"
-        | "proxystatus"
-        | "proxyhctemplate"
-        | "proxyhctpsize"
-        | "balancergrowth"
-        | "balancerinherit"
-        | "setenv"
-        | "unsetenv"
-        | "setenvif"
-        | "setenvifnocase"
-        | "browsermatch"
-        | "browsermatchnocase"
-        | "protocols"
-        | "protocolshonororder"
-        | "limitrequestbody"
-        | "limitrequestfields"
-        | "limitrequestfieldsize"
-        | "limitrequestline"
-        | "requestreadtimeout"
-        | "servertokens"
-        | "serversignature"
-        | "usecanonicalname"
-        | "usecanonicalphysicalport"
-        | "traceenable"
-        | "allowencodedslashes"
-        | "mergeslashes"
-        | "httpprotocoloptions"
-        | "adddefaultcharset"
-        | "fileetag"
-        | "proxy100continue"
-        | "proxyfcgibackendtype"
-        | "h2direct"
-        | "h2upgrade"
-        | "h2maxsessionstreams"
-        | "h2windowsize"
-        | "h2push"
-        | "h2moderntlsonly"
-        | "h2maxworkers"
-        | "h2minworkers"
-        | "h2maxworkeridleseconds"
-        | "h2streammaxmemsize"
-        | "h2serializeheaders"
-        | "deflatecompressionlevel"
-        | "deflatebuffersize"
-        | "deflatememlevel"
-        | "deflatewindowsize"
-        | "flushmaxthreshold"
-        | "acceptpathinfo"
-        | "contentdigest"
-        | "expiresactive"
-        | "expiresdefault"
-        | "expiresbytype" => Keep,
         // An expression can read files, and ask for other URLs (<https://httpd.apache.org/docs/2.4/expr.html>).
         "header" | "requestheader" if arguments.iter().any(|word| word.to_ascii_lowercase().starts_with("expr=")) => {
             LeaveMatters(UNKNOWN)
         }
         "header" | "requestheader" => Keep,
-        "proxyhcexpr" => Leave("which answers count as alive is the run's own, and 401 is among them"),
         "require" if arguments.iter().map(|word| word.to_ascii_lowercase()).eq(["all", "granted"]) => Keep,
         "require" => Leave("whom it lets in, the run's clients may not be"),
-        "sslengine" => KeepWithTls,
-        "sslprotocol"
-        | "sslciphersuite"
-        | "sslhonorcipherorder"
-        | "sslcompression"
-        | "sslsessiontickets"
-        | "ssloptions"
-        | "sslinsecurerenegotiation" => KeepWithTls,
-        "sslproxyengine" | "sslproxyprotocol" | "sslproxyciphersuite" => KeepWithServersTls,
         "sslverifyclient" if !first.eq_ignore_ascii_case("none") => {
             LeaveMatters("the run's clients have no certificates")
         }
-        "sslpassphrasedialog" | "sslcryptodevice" => Leave(EXECUTES),
         "sslrandomseed" if has("exec:") => Leave(EXECUTES),
-        name if name.starts_with("sslocsp") || name.starts_with("sslstapling") || name == "sslusestapling" => {
-            Leave(CONTACTS)
-        }
-        name if name.starts_with("ssl") => Leave(CERTIFICATES),
-        name if name.starts_with("md") || name == "managedomain" => Leave(CONTACTS),
         "rewritemap" if has("prg:") => Leave(EXECUTES),
         "rewritemap" if has("dbd:") => Leave(CONTACTS),
-        "proxypass"
-        | "proxypassmatch"
-        | "rewriterule"
-        | "rewritecond"
-        | "rewriteengine"
-        | "rewriteoptions"
-        | "rewritemap"
-        | "rewritebase"
-        | "balancermember"
-        | "proxyset"
-        | "proxypassreverse"
-        | "proxypassreversecookiedomain"
-        | "proxypassreversecookiepath"
-        | "proxypassinterpolateenv"
-        | "proxypassinherit" => Routing,
-        "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" | "errordocument" => {
-            Leave("it answers by itself, and no request goes to a server")
-        }
-        "proxyremote" | "proxyremotematch" => LeaveMatters(CONTACTS),
-        "heartbeatlisten" | "heartbeataddress" | "heartbeatstorage" | "hostnamelookups" | "extendedstatus" => {
-            Leave(CONTACTS)
-        }
-        "proxyrequests" | "allowconnect" | "proxyblock" | "noproxy" | "proxydomain" | "proxysourceaddress" => {
-            Leave(CONTACTS)
-        }
-        "loadfile" | "scriptalias" | "scriptaliasmatch" | "action" | "script" | "scriptsock" | "scriptlog"
-        | "cgidscripttimeout" | "cgipassauth" | "cgivar" | "extfilterdefine" | "extfilteroptions" | "addhandler"
-        | "sethandler" | "removehandler" | "passenv" | "suexecusergroup" => Leave(EXECUTES),
-        name if name.starts_with("lua") => LeaveMatters(EXECUTES),
-        "authtype" | "authname" | "authmerging" => LeaveMatters(AUTHENTICATES),
-        name if name.starts_with("auth")
-            || name.starts_with("gssapi")
-            || name.starts_with("ldap")
-            || name.starts_with("krb")
-            || name.starts_with("session") =>
-        {
-            LeaveMatters(AUTHENTICATES)
-        }
-        "order" | "allow" | "deny" | "satisfy" => Leave("whom it lets in, the run's clients may not be"),
-        "documentroot"
-        | "directoryindex"
-        | "directoryslash"
-        | "options"
-        | "allowoverride"
-        | "allowoverridelist"
-        | "alias"
-        | "aliasmatch"
-        | "accessfilename"
-        | "typesconfig"
-        | "addtype"
-        | "addencoding"
-        | "addlanguage"
-        | "addcharset"
-        | "addoutputfilter"
-        | "addoutputfilterbytype"
-        | "setoutputfilter"
-        | "setinputfilter"
-        | "languagepriority"
-        | "forcelanguagepriority"
-        | "forcetype"
-        | "defaulttype"
-        | "indexoptions"
-        | "indexignore"
-        | "addicon"
-        | "addiconbyencoding"
-        | "addiconbytype"
-        | "defaulticon"
-        | "readmename"
-        | "headername"
-        | "mimemagicfile"
-        | "userdir"
-        | "enablemmap"
-        | "enablesendfile"
-        | "fallbackresource"
-        | "adddescription"
-        | "virtualdocumentroot"
-        | "deflatefilternote" => Leave(FILES),
-        "serverroot"
-        | "servername"
-        | "serveralias"
-        | "serverpath"
-        | "serveradmin"
-        | "listen"
-        | "pidfile"
-        | "user"
-        | "group"
-        | "mutex"
-        | "defaultruntimedir"
-        | "scoreboardfile"
-        | "coredumpdirectory"
-        | "chrootdir"
-        | "startservers"
-        | "serverlimit"
-        | "threadsperchild"
-        | "threadlimit"
-        | "maxrequestworkers"
-        | "maxclients"
-        | "minsparethreads"
-        | "maxsparethreads"
-        | "minspareservers"
-        | "maxspareservers"
-        | "maxconnectionsperchild"
-        | "maxrequestsperchild"
-        | "asyncrequestworkerfactor"
-        | "listenbacklog"
-        | "listencoresbucketsratio"
-        | "receivebuffersize"
-        | "sendbuffersize"
-        | "acceptfilter"
-        | "gracefulshutdowntimeout"
-        | "maxmemfree"
-        | "namevirtualhost"
-        | "balancerpersist"
-        | "rlimitcpu"
-        | "rlimitmem"
-        | "rlimitnproc"
-        | "exceptionhook"
-        | "enableexceptionhook"
-        | "threadstacksize"
-        | "seerequesttail"
-        | "stricthostcheck"
-        | "regexdefaultoptions"
-        | "remoteipheader"
-        | "remoteipinternalproxy"
-        | "remoteiptrustedproxy"
-        | "remoteipproxyprotocol" => Leave(PROCESS),
-        _ => LeaveMatters(UNKNOWN),
-    }
+        _ => return None,
+    };
+    Some(rule)
+}
+
+/// What becomes of the directives of whole modules.
+fn by_prefix(name: &str) -> Option<Rule> {
+    let rules = [
+        (Leave(CONTACTS), &["sslocsp", "sslstapling", "sslusestapling", "md", "managedomain"][..]),
+        (Leave(CERTIFICATES), &["ssl"]),
+        (LeaveMatters(EXECUTES), &["lua"]),
+        (LeaveMatters(AUTHENTICATES), &["auth", "gssapi", "ldap", "krb", "session"]),
+    ];
+    let found = rules.into_iter().find(|(_, prefixes)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    found.map(|(rule, _)| rule)
 }
 
 /// Whether this list has anything to say of a directive.

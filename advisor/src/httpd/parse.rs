@@ -352,8 +352,8 @@ impl Reader<'_> {
                 let value = self.defines.get(name).cloned().or_else(|| self.files.variable(name))?;
                 Some((value, after))
             });
-            // A value with an end of a line would begin another directive.
             if let Some((value, after)) = value {
+                // A value with an end of a line would begin another directive.
                 result.push_str(&value.replace(|c: char| c.is_control(), " "));
                 rest = after;
             } else {

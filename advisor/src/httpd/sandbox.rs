@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
             if self.farm.balancer.is_some() {
                 let after = format!("BalancerMember {scheme}://(a server of the run){kept}");
                 self.draft.change(member.said, Some(&after), "servers are Stickler's", false);
-                let _ = write!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}\n");
+                let _ = writeln!(section, "{{% if servers|length > {index} %}}\n{line}\n{{% endif %}}");
             } else {
                 let _ = writeln!(section, "{line}");
             }
