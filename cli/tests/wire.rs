@@ -165,6 +165,19 @@ fn shared_memory() -> Vec<String> {
 }
 
 #[test]
+fn the_kernels_nat_keeps_users_apart_in_a_network_of_its_own() {
+    // Where no namespace can be made, there is no network to change.
+    let namespace =
+        Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).stderr(Stdio::null()).status();
+    if has("nft") && namespace.is_ok_and(|status| status.success()) {
+        for profile in ["linux-dnat", "linux-snat", "linux-dnat-source"] {
+            assert_violates(profile, "user-after-user", &[]);
+            assert_violates(profile, "one-shot", &[]);
+        }
+    }
+}
+
+#[test]
 fn our_own_balancers_do_on_real_sockets_what_they_do_in_the_simulation() {
     assert_violates("pin-on-401", "user-after-user", &[]);
     assert_violates("shared-pool", "user-after-user", &["ID-1", "ID-3"]);
