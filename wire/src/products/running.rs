@@ -111,7 +111,8 @@ impl Running {
         let mut command = self.supervisor.command(program);
         let (configuration, folder) = (self.configuration(), self.folder.path());
         let place = Place { address: self.address, folder, configuration: &configuration };
-        command.args(product.arguments(&place)).envs(product.environment(folder));
+        // Whatever it starts writes its temporary files there as well: Varnish has a compiler.
+        command.args(product.arguments(&place)).env("TMPDIR", folder).envs(product.environment(folder));
         command.stdout(out).stderr(error).current_dir(self.folder.path()).kill_on_drop(true);
         let child = command.spawn().map_err(|error| io(&format!("cannot start {}", program.display()), error))?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
