@@ -225,7 +225,12 @@ impl Builder<'_> {
         if let Some((at, _)) = found {
             self.cursor = (number, column, begin + at);
         }
-        found.is_some_and(|(_, c)| c == bracket)
+        // An anchor or a tag may stand in front of it.
+        let mut rest = found.map_or("", |(at, _)| &line[begin + at..]);
+        while rest.starts_with(['&', '!']) {
+            rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
+        }
+        rest.starts_with(bracket)
     }
 
     fn grow(&mut self, nodes: usize, bytes: usize, line: usize) -> Result<(), Box<Diagnostic>> {
