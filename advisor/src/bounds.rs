@@ -4,10 +4,12 @@ use std::path::Path;
 
 use stickler_runner::Diagnostic;
 
+use crate::Files;
+
 /// Most bytes of all files together, each as often as it is included, with what stands in the places of names.
 const MOST_BYTES: usize = 64 << 20;
 
-/// How much more may be read.
+/// The number of bytes that may still be read.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -21,7 +23,7 @@ impl Budget {
     /// Takes so many bytes.
     ///
     /// # Errors
-    /// There are no more; says so.
+    /// Fewer bytes are left.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), String> {
         self.left = self
             .left
@@ -31,13 +33,26 @@ impl Budget {
     }
 }
 
+/// Reads the file that a configuration begins with, and returns the file's name and text.
+///
+/// # Errors
+/// The file cannot be read, or has a character that [`check_characters`] refuses.
+pub(crate) fn read_first(path: &Path, files: &dyn Files) -> Result<(String, String), Box<Diagnostic>> {
+    let name = path.display().to_string();
+    let text = files
+        .read(path)
+        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    check_characters(&name, &text)?;
+    Ok((name, text))
+}
+
 /// The most work for all sites of a configuration: how many directives are looked at, for each site anew.
 const MOST_WORK: usize = 20_000_000;
 
 /// Refuses a configuration with so many sites that each of them, read with all that holds for it, would take very long.
 ///
 /// # Errors
-/// It is one.
+/// The work is more than that.
 pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>> {
     if work <= MOST_WORK {
         return Ok(());
@@ -51,7 +66,7 @@ pub(crate) fn check_work(path: &Path, work: usize) -> Result<(), Box<Diagnostic>
 /// for spaces, for ends of lines, for the end of the file, or for letters, each in a way of its own.
 ///
 /// # Errors
-/// There is one: with its place.
+/// The text has such a character, at this place.
 pub(crate) fn check_characters(path: &str, text: &str) -> Result<(), Box<Diagnostic>> {
     let mut previous: Option<(usize, char)> = None;
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! What came of reading a configuration, whatever the product.
+//! A configuration that has been read: its sites, what each of them says, and what can be done with it.
 
 use crate::Place;
 
@@ -55,7 +55,7 @@ pub struct Fact {
     pub key: &'static str,
     /// The value, as TOML.
     pub toml: String,
-    /// Where it stands.
+    /// The line that this is about.
     pub place: Place,
     /// What stands there: `http-reuse always`.
     pub says: String,
@@ -64,7 +64,7 @@ pub struct Fact {
 /// Something that may matter for authentication, and that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// Where it stands.
+    /// The line that this is about.
     pub place: Place,
     /// What stands there.
     pub says: String,
@@ -84,7 +84,7 @@ pub struct Sandbox {
 /// What a configuration for a run has in place of a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// Where it stands.
+    /// The line that this is about.
     pub place: Place,
     /// What stood there.
     pub before: String,

@@ -29,6 +29,7 @@ pub mod httpd;
 pub mod nginx;
 mod place;
 mod profile;
+mod reasons;
 mod template;
 mod value;
 pub mod varnish;
@@ -39,9 +40,8 @@ use stickler_runner::Diagnostic;
 
 pub use diff::unified;
 pub use document::{Change, Document, Fact, Remedy, Sandbox, Site, Unread};
-pub use files::{Disk, Files, Instead};
+pub use files::{Disk, Files, Instead, Texts};
 pub use place::Place;
-pub use profile::EVIDENCE;
 
 /// The products whose configuration is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stickler_catalogue::profile::Evidence;
 use stickler_catalogue::profiles;
 
 use crate::{Document, Site};
-
-/// The letter of values that were read in a configuration file.
-pub const EVIDENCE: &str = "C";
 
 impl Site {
     /// Returns the site as a file with one profile, which says what the configuration says, and is like the base in the rest. The
@@ -36,11 +34,12 @@ impl Site {
         let is_last = |&(index, key): &(usize, &str)| !self.facts[index + 1..].iter().any(|later| later.key == key);
         let keys = self.facts.iter().map(|fact| fact.key).enumerate().filter(is_last);
         let mut sections: Vec<(&str, Vec<String>)> = vec![("", Vec::new())];
+        let evidence = Evidence::Configuration.letter();
         for (index, key) in keys {
             let fact = &self.facts[index];
             let (section, key) = key.split_once('.').unwrap_or(("", key));
             let source = toml::Value::from(format!("{}: {}", fact.place, fact.says));
-            let value = format!("{key} = {{ is = {}, source = {source}, evidence = \"{EVIDENCE}\" }}", fact.toml);
+            let value = format!("{key} = {{ is = {}, source = {source}, evidence = \"{evidence}\" }}", fact.toml);
             match sections.iter_mut().find(|(name, _)| *name == section) {
                 Some((_, lines)) => lines.push(value),
                 None => sections.push((section, vec![value])),

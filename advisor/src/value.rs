@@ -12,6 +12,31 @@ pub(crate) fn time(milliseconds: u64) -> Option<String> {
     (milliseconds > 0).then(|| format!("{}{unit}", milliseconds / length))
 }
 
+/// Reads a time as Caddy and Varnish write it (`3.5s`, `1m30s`, `1d`), in milliseconds; `None` for zero and for what is no time.
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0_f64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit = &rest[digits..];
+        let end = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        total += number
+            * match &unit[..end] {
+                "ms" => 1.0,
+                "s" => 1_000.0,
+                "m" => 60_000.0,
+                "h" => 3_600_000.0,
+                "d" => 86_400_000.0,
+                _ => return None,
+            };
+        rest = &unit[end..];
+    }
+    // Whole numbers of this size have no error.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within these bounds")]
+    (1.0..1e15).contains(&total).then_some(total.round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

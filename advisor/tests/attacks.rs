@@ -1,34 +1,12 @@
 //! Configurations that were written to get past the copy: what they hide is not in it, or they are refused with a place.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use stickler_advisor::{Files, Language};
-
-/// One file, in an environment without variables.
-struct One(&'static str, String);
-
-impl Files for One {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        if path == Path::new(self.0) { Ok(self.1.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
-    fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(vec![pattern.to_owned()])
-    }
-
-    fn is_there(&self, _: &Path) -> bool {
-        false
-    }
-
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-}
+use stickler_advisor::{Language, Texts};
 
 /// The copy of the first site; `None` where the file is refused.
 fn copy(language: Language, text: &str) -> Option<String> {
-    let file = One("/x/file", text.to_owned());
+    let file = Texts::new(&[("/x/file", text)]);
     let document = stickler_advisor::read(language, Path::new("/x/file"), &file, None);
     match document {
         Ok(document) => Some(document.sandbox(0).template),

@@ -1,38 +1,19 @@
 //! What would be another thing to the product than it is to its reader here must not get into a copy: words, quotes, variables, templates,
 //! and what stands in a block. And what takes very long to read.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, context};
-use stickler_advisor::{Document, Files, Language, read};
+use stickler_advisor::{Document, Language, Texts, read};
 use stickler_runner::Diagnostic;
 
-/// One file, in an environment that has a home and the name of an evil.
-struct One(String);
-
-impl Files for One {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        if path == Path::new("/c") { Ok(self.0.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
-    fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(vec![pattern.to_owned()])
-    }
-
-    fn is_there(&self, path: &Path) -> bool {
-        path == Path::new("/c")
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        matches!(name, "HOME" | "EVIL").then(|| format!("/{}", name.to_ascii_lowercase()))
-    }
-}
-
 fn try_read(language: Language, text: &str) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    read(language, Path::new("/c"), &One(text.to_owned()), None)
+    // In an environment that has a home, and the name of an evil.
+    let variables = [("HOME", "/home"), ("EVIL", "/evil")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let files = Texts { variables: variables.into(), ..Texts::new(&[("/c", text)]) };
+    read(language, Path::new("/c"), &files, None)
 }
 
 fn document(language: Language, text: &str) -> Box<dyn Document> {

@@ -1,52 +1,12 @@
 //! What is broken, leads to itself, grows without end, or must not run: in httpd's, Caddy's, Envoy's and Varnish's languages.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use stickler_advisor::{Document, Files, Language, Remedy, Site, read};
-
-/// Files of memory, and an environment.
-#[derive(Default)]
-struct Memory {
-    files: BTreeMap<PathBuf, String>,
-    variables: BTreeMap<&'static str, String>,
-}
-
-impl Memory {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
-        Self { files, variables: BTreeMap::new() }
-    }
-}
-
-impl Files for Memory {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        self.files.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not there"))
-    }
-
-    fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        let text = pattern.to_string_lossy();
-        let Some((before, after)) = text.split_once('*') else { return Ok(vec![pattern.to_owned()]) };
-        let is_like = |path: &&PathBuf| {
-            let path = path.to_string_lossy();
-            path.starts_with(before) && path.ends_with(after)
-        };
-        Ok(self.files.keys().filter(is_like).cloned().collect())
-    }
-
-    fn is_there(&self, path: &Path) -> bool {
-        self.files.contains_key(path)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
-    }
-}
+use stickler_advisor::{Document, Language, Remedy, Site, Texts, read};
 
 fn document(language: Language, text: &str) -> Box<dyn Document> {
-    read(language, Path::new("/c"), &Memory::new(&[("/c", text)]), None).unwrap_or_else(|error| panic!("{error}"))
+    read(language, Path::new("/c"), &Texts::new(&[("/c", text)]), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn site(language: Language, text: &str) -> Site {
@@ -54,7 +14,7 @@ fn site(language: Language, text: &str) -> Site {
 }
 
 /// The line and the message of what is wrong.
-fn refusal(language: Language, files: &Memory) -> (String, usize, String) {
+fn refusal(language: Language, files: &Texts) -> (String, usize, String) {
     let error = read(language, Path::new("/c"), files, None).err().expect("it is refused");
     (error.file, error.line, error.message)
 }
@@ -82,7 +42,7 @@ fn includes_that_lead_to_themselves_are_refused_at_their_place() {
         (Language::Caddy, ":80 {\n\timport /c\n}\n"),
         (Language::Varnish, "vcl 4.1;\ninclude \"/c\";\n"),
     ] {
-        let (file, line, message) = refusal(language, &Memory::new(&[("/c", text)]));
+        let (file, line, message) = refusal(language, &Texts::new(&[("/c", text)]));
         assert_eq!((&*file, line), ("/c", 2), "{language:?}: {message}");
         assert!(message.contains("deeper"), "{message}");
     }
@@ -96,7 +56,7 @@ fn files_that_are_missing_are_refused_at_their_place() {
         (Language::Caddy, ":80 {\n\timport nowhere\n}\n"),
         (Language::Varnish, "vcl 4.1;\ninclude \"/nowhere.vcl\";\n"),
     ] {
-        let (file, line, message) = refusal(language, &Memory::new(&[("/c", text)]));
+        let (file, line, message) = refusal(language, &Texts::new(&[("/c", text)]));
         assert_eq!((&*file, line), ("/c", 2), "{language:?}");
         assert!(message.contains("nowhere"), "{message}");
     }
@@ -118,7 +78,7 @@ fn what_does_not_end_is_refused_at_its_place() {
         (Language::Varnish, "vcl 4.1;\nsub vcl_recv {\n", 2),
         (Language::Varnish, "vcl 4.1;\n}\n", 2),
     ] {
-        let (_, found, message) = refusal(language, &Memory::new(&[("/c", text)]));
+        let (_, found, message) = refusal(language, &Texts::new(&[("/c", text)]));
         assert!(found >= line && found <= line + 1, "{language:?} {text:?}: {found}: {message}");
     }
 }
@@ -130,7 +90,7 @@ fn what_grows_without_end_is_refused() {
         let before = index - 1;
         let _ = writeln!(doubled, "Define A{index} ${{A{before}}}${{A{before}}}");
     }
-    let (_, _, message) = refusal(Language::Httpd, &Memory::new(&[("/c", &doubled)]));
+    let (_, _, message) = refusal(Language::Httpd, &Texts::new(&[("/c", &doubled)]));
     assert!(message.contains("longer"), "{message}");
     let mut snippets = String::from("(a0) {\n\theader X {args.0}\n}\n");
     for index in 1..30 {
@@ -141,9 +101,9 @@ fn what_grows_without_end_is_refused() {
         );
     }
     snippets.push_str(":80 {\n\timport a18 xxxxxxxxxxxxxxxx\n}\n");
-    refusal(Language::Caddy, &Memory::new(&[("/c", &snippets)]));
+    refusal(Language::Caddy, &Texts::new(&[("/c", &snippets)]));
     let deep = format!("{}{}", "<If true>\n".repeat(100), "</If>\n".repeat(100));
-    let (_, _, message) = refusal(Language::Httpd, &Memory::new(&[("/c", &deep)]));
+    let (_, _, message) = refusal(Language::Httpd, &Texts::new(&[("/c", &deep)]));
     assert!(message.contains("nested"), "{message}");
 }
 
@@ -154,8 +114,8 @@ fn httpd_conditions_are_decided_where_they_can_be() {
          ProxyPass / http://${{HOST}}/ ttl=30\n</IfVersion>\n</IfModule>\n<IfModule !proxy_http_module>\nKeepAlive Off\n</IfModule>\n\
          <IfFile /etc/x>\nKeepAlive Off\n</IfFile>\n"
     );
-    let mut files = Memory::new(&[("/c", &text)]);
-    files.variables.insert("HOST", "yes".into());
+    let mut files = Texts::new(&[("/c", &text)]);
+    files.variables.insert("HOST".into(), "yes".into());
     let document = read(Language::Httpd, Path::new("/c"), &files, None).unwrap_or_else(|error| panic!("{error}"));
     let site = &document.sites()[0];
     assert_eq!((&*site.name, document.sites().len()), ("http://yes/", 1));

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
+mod peers;
+
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -105,10 +107,7 @@ fn said(output: &Output) -> String {
 
 /// Whether a product is there; fails where it has to be.
 fn has(program: &str) -> bool {
-    let there = Path::new("/usr/sbin").join(program).exists();
-    let required = env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(there || !required, "{program} is not installed, and STICKLER_REQUIRE_PEERS=1");
-    there
+    peers::needed(program).is_some()
 }
 
 /// The requirements that a judgement says are violated.

@@ -3,8 +3,9 @@
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "a real balancer is started, and waited for")]
 
+mod peers;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -26,10 +27,7 @@ struct HaProxy {
 impl HaProxy {
     /// Starts it in front of as many servers, where it is installed. `options` are those of a server.
     fn start(servers: usize, options: &str) -> Option<Self> {
-        let installed =
-            ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"].into_iter().find(|file| Path::new(file).exists());
-        let required = env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
-        assert!(installed.is_some() || !required, "haproxy is not installed, and STICKLER_REQUIRE_PEERS=1");
+        let installed = peers::needed("haproxy");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
         let address = free(1)[0];

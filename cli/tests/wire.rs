@@ -3,10 +3,14 @@
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "real processes are started and looked for")]
 
-use std::path::{Path, PathBuf};
+mod peers;
+
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
+
+use tempfile::TempDir;
 
 /// The command, with a folder for temporary files of its own.
 fn stickler(folder: &Path, arguments: &[&str]) -> Command {
@@ -23,19 +27,18 @@ fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Whether a file is in a folder of programs.
-fn is_in_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from);
-    env::split_paths(&path).chain(folders).any(|folder| folder.join(program).exists())
-}
-
 /// Whether a product is there; fails where it has to be.
 fn has(program: &str) -> bool {
-    let there = is_in_path(program);
-    let required = env::var_os("STICKLER_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(there || !required, "{program} is not installed, and STICKLER_REQUIRE_PEERS=1");
-    there
+    peers::needed(program).is_some()
+}
+
+/// Writes a profile into a file of a folder of its own.
+fn own_profile(text: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ours.toml");
+    fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    (folder, path)
 }
 
 /// The requirements that a run over a balancer violates.
@@ -136,7 +139,7 @@ fn nobody_logs_on_through_a_real_traffic_server_unless_it_shares_what_was_authen
 /// No package of Debian has Envoy, so that it is not required where the others are.
 #[test]
 fn a_real_envoy_serves_one_user_as_another_unless_each_client_has_a_pool() {
-    if is_in_path("envoy") {
+    if peers::find("envoy").is_some() {
         user_after_user("envoy", &[("envoy", LEAKS), ("envoy-per-downstream", SOUND)]);
     }
 }
@@ -222,8 +225,6 @@ fn a_profile_that_is_wrong_of_its_product_is_found_out() {
     if !has("haproxy") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let profile = folder.path().join("ours.toml");
     // The profile says `never`, and the product's configuration does not.
     let text = r#"
         [[profile]]
@@ -245,8 +246,8 @@ listen site
 {% endfor %}
 """
     "#;
-    fs::write(&profile, text).unwrap();
-    let arguments = ["compare", "--profile", profile.to_str().unwrap(), "--scenario", "user-after-user"];
+    let (_folder, profile) = own_profile(text);
+    let arguments = ["compare", "--profile", &profile, "--scenario", "user-after-user"];
     let output = run(&[&arguments[..], &["--trials", "2", "--seeds", "2"]].concat());
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -290,8 +291,6 @@ fn a_product_that_refuses_its_configuration_is_quoted() {
     if !has("haproxy") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let profile = folder.path().join("ours.toml");
     let text = r#"
         [[profile]]
         name = "ours"
@@ -299,8 +298,8 @@ fn a_product_that_refuses_its_configuration_is_quoted() {
         program = "haproxy"
         configuration = "listen site\n    bind {{ address }}\n    http-reuse sometimes\n"
     "#;
-    fs::write(&profile, text).unwrap();
-    let output = run(&["run", "user-after-user", "--arm", "wire", "--profile", profile.to_str().unwrap()]);
+    let (_folder, profile) = own_profile(text);
+    let output = run(&["run", "user-after-user", "--arm", "wire", "--profile", &profile]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("haproxy ended before it listened") && said.contains("only supports"), "{said}");

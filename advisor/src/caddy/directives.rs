@@ -4,30 +4,26 @@
 //! What is in none of them is not known to be safe, and is left out.
 
 use super::parse::Directive;
+pub(super) use crate::reasons::{CERTIFICATES, CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 
-/// What becomes of a line.
+/// Whether a line is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays, with its block.
+    /// The line stays, with its block.
     Keep,
-    /// It stays where TLS does, behind Caddy.
+    /// The line stays if Caddy speaks TLS to the servers of the run.
     KeepWithServersTls,
-    /// Its block is looked at line by line.
+    /// Each line of the block has a rule of its own.
     Inside,
-    /// It is left out, for this reason.
+    /// The line is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The line is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
 }
 
 use Rule::{Inside, Keep, KeepWithServersTls, Leave, LeaveMatters};
 
-pub(super) const CONTACTS: &str = "it contacts another address";
-pub(super) const UNKNOWN: &str = "it is not known to be safe";
-const EXECUTES: &str = "it executes a program, or loads code";
 const LOGS: &str = "the run keeps no logs of requests";
-const CERTIFICATES: &str = "certificates are the run's own";
-const PROCESS: &str = "it is about the process and its files, which are the run's own";
 const ANSWERS: &str = "it answers by itself, and every request is for the servers here";
 const AUTHENTICATES: &str = "clients would be authenticated by somebody whom the run does not have";
 

@@ -7,7 +7,7 @@ use super::parse::Directive;
 use super::site::{Proxy, options};
 use crate::Site;
 use crate::draft::COOKIES;
-use crate::value::quoted;
+use crate::value::{milliseconds, quoted};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -315,31 +315,6 @@ impl Reader<'_> {
             self.site.cannot_read(&line.said, "it changes a field that authentication depends on");
         }
     }
-}
-
-/// A time of Caddy's (`1m30s`, `1d`), in milliseconds; `None` for zero and for what is none.
-fn milliseconds(text: &str) -> Option<u64> {
-    let mut rest = text;
-    let mut total = 0_f64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit = &rest[digits..];
-        let end = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
-        total += number
-            * match &unit[..end] {
-                "ms" => 1.0,
-                "s" => 1_000.0,
-                "m" => 60_000.0,
-                "h" => 3_600_000.0,
-                "d" => 86_400_000.0,
-                _ => return None,
-            };
-        rest = &unit[end..];
-    }
-    // Whole numbers of this size have no error.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within these bounds")]
-    (1.0..1e15).contains(&total).then_some(total.round() as u64)
 }
 
 /// A time as a profile writes it.

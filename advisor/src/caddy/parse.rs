@@ -8,7 +8,7 @@ use stickler_runner::Diagnostic;
 
 use super::tokens::{self, Line, Source, Token, lines, with_environment};
 use crate::Files;
-use crate::bounds::{Budget, check_characters};
+use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
 /// How deep imports and blocks may be within each other.
@@ -67,18 +67,14 @@ impl Directive {
     }
 }
 
-type Result_<T> = Result<T, Box<Diagnostic>>;
+type Read<T> = Result<T, Box<Diagnostic>>;
 
 /// Reads a file: the global options, if there are any, and sites.
 ///
 /// # Errors
 /// A file cannot be read, or there are too many; a quote or a block does not end.
-pub(super) fn read(path: &Path, files: &dyn Files) -> Result_<Vec<Directive>> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    check_characters(&name, &text)?;
+pub(super) fn read(path: &Path, files: &dyn Files) -> Read<Vec<Directive>> {
+    let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
     let (snippets, budget) = (BTreeMap::new(), Budget::new());
     let mut importer = Importer { files, snippets, imported: 0, seen: 0, budget, lines: Vec::new() };
@@ -99,7 +95,7 @@ struct Importer<'a> {
 }
 
 impl Importer<'_> {
-    fn add(&mut self, lines: Vec<Line>, arguments: &[String], depth: usize) -> Result_<()> {
+    fn add(&mut self, lines: Vec<Line>, arguments: &[String], depth: usize) -> Read<()> {
         let mut open = 0_usize;
         let mut lines = lines.into_iter().peekable();
         while let Some(mut line) = lines.next() {
@@ -153,7 +149,7 @@ impl Importer<'_> {
 
     /// `import NAME|PATTERN ARGUMENTS`: a snippet, or files beside the importing one
     /// (<https://caddyserver.com/docs/caddyfile/directives/import>).
-    fn import(&mut self, line: &Line, depth: usize) -> Result_<()> {
+    fn import(&mut self, line: &Line, depth: usize) -> Read<()> {
         if depth >= MOST_DEPTH {
             return Err(line.wrong(format!("imports are nested deeper than {MOST_DEPTH}: they lead to themselves")));
         }
@@ -222,7 +218,7 @@ fn with_arguments(text: &str, arguments: &[String]) -> Option<String> {
 }
 
 /// The blocks of a whole file.
-fn top(lines: &[Line]) -> Result_<Vec<Directive>> {
+fn top(lines: &[Line]) -> Read<Vec<Directive>> {
     let mut blocks = Vec::new();
     let mut index = 0;
     while let Some(line) = lines.get(index) {
@@ -255,7 +251,7 @@ fn top(lines: &[Line]) -> Result_<Vec<Directive>> {
 }
 
 /// The directives up to the end of a block, or of the file.
-fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: usize) -> Result_<Vec<Directive>> {
+fn directives(lines: &[Line], index: &mut usize, opened: Option<&Line>, depth: usize) -> Read<Vec<Directive>> {
     let mut found = Vec::new();
     while let Some(line) = lines.get(*index) {
         *index += 1;

@@ -72,7 +72,7 @@ const MOST_TEXT: usize = 64 << 20;
 /// Puts the values of `{$NAME}` and `{$NAME:default}` in their places, as is done before anything is read; empty without a value.
 ///
 /// # Errors
-/// It becomes too long.
+/// The text would become too long.
 pub(super) fn with_environment(source: &Source, files: &dyn Files) -> Result<String, Box<Diagnostic>> {
     let text = &*source.text;
     let mut result = String::with_capacity(text.len());

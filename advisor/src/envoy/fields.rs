@@ -4,27 +4,24 @@
 //! out; what is kept is data alone ([`is_plain`]).
 
 use super::yaml::{Node, snake};
+pub(super) use crate::reasons::{CONTACTS, EXECUTES, PROCESS, UNKNOWN};
 
-/// What becomes of a field.
+/// Whether a field is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays.
+    /// The field stays.
     Keep,
-    /// The run has one of its own.
+    /// The run has a field of its own in place of it.
     Own,
-    /// It is left out, for this reason.
+    /// The field is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The field is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
 }
 
 use Rule::{Keep, Leave, LeaveMatters, Own};
 
-pub(super) const CONTACTS: &str = "it contacts another address";
-pub(super) const UNKNOWN: &str = "it is not known to be safe";
-pub(super) const EXECUTES: &str = "it executes a program, or loads code";
 const LOGS: &str = "the run keeps no logs and no statistics of requests";
-const PROCESS: &str = "it is about the process and its files, which are the run's own";
 
 /// A field of the whole.
 pub(super) fn bootstrap(name: &str) -> Rule {

@@ -30,7 +30,7 @@ struct Envoy {
 /// Reads a file.
 ///
 /// # Errors
-/// It cannot be read, or is no YAML.
+/// The file cannot be read, or is no YAML.
 pub fn read(path: &Path, files: &dyn Files, _: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let yaml = yaml::read(path, files)?;
     let ways = site::ways(&yaml.root);

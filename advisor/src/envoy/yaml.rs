@@ -7,7 +7,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use stickler_runner::Diagnostic;
 
-use crate::bounds::{Budget, check_characters};
+use crate::bounds::{Budget, read_first};
 use crate::draft::Said;
 use crate::{Files, Place};
 
@@ -119,13 +119,9 @@ impl Yaml {
 /// Reads a file of one document.
 ///
 /// # Errors
-/// It cannot be read, is no YAML, or is too large with its aliases in full.
+/// The file cannot be read, is no YAML, or is too large once each alias is replaced by what it stands for.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Yaml, Box<Diagnostic>> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    check_characters(&name, &text)?;
+    let (name, text) = read_first(path, files)?;
     let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
     let mut builder = Builder {
         name: &name,
@@ -287,33 +283,11 @@ fn size(node: &Node) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::path::PathBuf;
-
     use super::*;
+    use crate::Texts;
 
-    struct One(&'static str);
-
-    impl Files for One {
-        fn read(&self, _: &Path) -> io::Result<String> {
-            Ok(self.0.to_owned())
-        }
-
-        fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-            Ok(vec![pattern.to_owned()])
-        }
-
-        fn is_there(&self, _: &Path) -> bool {
-            false
-        }
-
-        fn variable(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
-
-    fn read_text(text: &'static str) -> Result<Yaml, Box<Diagnostic>> {
-        read(Path::new("envoy.yaml"), &One(text))
+    fn read_text(text: &str) -> Result<Yaml, Box<Diagnostic>> {
+        read(Path::new("envoy.yaml"), &Texts::new(&[("envoy.yaml", text)]))
     }
 
     #[test]

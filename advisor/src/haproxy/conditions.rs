@@ -149,7 +149,7 @@ mod tests {
 
     const KNOWN: Known<'_> = Known { variable: &variable, version: Some("2.6.12") };
 
-    /// Which of these lines hold.
+    /// Returns each line that is no condition, with whether it holds and whether that is known.
     fn holding(text: &str) -> Vec<(String, (bool, bool))> {
         let mut conditions = Conditions::default();
         let mut all = Vec::new();

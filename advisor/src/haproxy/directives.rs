@@ -3,23 +3,21 @@
 //! The lists follow the configuration manuals of 2.6 to 3.3: <https://docs.haproxy.org/3.3/configuration.html>. What is in none of
 //! them is not known to be safe, and is left out.
 
-/// What becomes of a line.
+pub(super) use crate::reasons::{CONTACTS, EXECUTES, PROCESS, UNKNOWN};
+
+/// Whether a line is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays.
+    /// The line stays.
     Keep,
-    /// It is left out, for this reason.
+    /// The line is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The line is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
 }
 
-pub(super) const EXECUTES: &str = "it executes a program, or loads code";
-pub(super) const CONTACTS: &str = "it contacts another address";
 const ADDRESS: &str = "it names an address, or a network, of the operator's";
 const LOGS: &str = "it sends log lines elsewhere";
-const PROCESS: &str = "it is about the process and its files, which are the run's own";
-pub(super) const UNKNOWN: &str = "it is not known to be safe";
 
 /// Sections that stay; what else begins a section is left out whole.
 const SECTIONS: [&str; 9] =
@@ -332,7 +330,7 @@ pub(super) fn is_known(keyword: &str) -> bool {
     proxy(keyword, &[]) != Rule::LeaveMatters(UNKNOWN) || keyword == "option"
 }
 
-/// How many values an argument of `server` or `bind` has, and what becomes of it.
+/// How many values an argument of `server` or `bind` has, and whether it is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Argument {
     /// Its values.
@@ -340,18 +338,18 @@ pub(super) struct Argument {
     pub(super) treatment: Treatment,
 }
 
-/// What becomes of an argument.
+/// Whether an argument is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// It stays.
+    /// The argument stays.
     Keep,
-    /// It stays where TLS does.
+    /// The argument stays if the run has TLS there.
     KeepWithTls,
-    /// It is left out: it is about TLS, whose certificates are the run's own.
+    /// The argument is left out, since the certificates of TLS are the run's own.
     Certificates,
-    /// It is left out, for this reason.
+    /// The argument is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The argument is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
 }
 

@@ -7,8 +7,9 @@ use super::settings::{
     CHECK_PAGE, Close, check_pages, close_mode, is_random_by_default, milliseconds, period, statuses, template_count,
 };
 use super::site::{Pair, is_server};
+use crate::Site;
+use crate::draft::Said;
 use crate::value::{quoted, time};
-use crate::{Fact, Site, Unread};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -19,7 +20,7 @@ const PROXY_LINE: &str = "the PROXY line makes a server's connection its client'
 /// Reads a site. `version` is that of the program that is to run it.
 pub(super) fn site(file: &File, pair: Pair, version: Option<&str>) -> Site {
     let default_server = file.keyword(pair.back, "default-server");
-    let mut reader = Reader { file, pair, default_server, site: empty(pair.name(file)) };
+    let mut reader = Reader { file, pair, default_server, site: Site::new(pair.name(file), "haproxy-safe") };
     reader.mechanism();
     reader.selection(version);
     reader.servers();
@@ -39,21 +40,6 @@ struct Reader<'a> {
     /// What holds for servers of the farm that say nothing else.
     default_server: Option<&'a Line>,
     site: Site,
-}
-
-fn empty(name: String) -> Site {
-    Site {
-        name,
-        base: "haproxy-safe",
-        config: String::new(),
-        without: Vec::new(),
-        facts: Vec::new(),
-        reasons: Vec::new(),
-        unread: Vec::new(),
-        servers: 0,
-        tls: (false, false),
-        http2: false,
-    }
 }
 
 impl<'a> Reader<'a> {
@@ -131,11 +117,9 @@ impl<'a> Reader<'a> {
     fn selection(&mut self, version: Option<&str>) {
         let Some(line) = self.file.keyword(self.pair.back, "balance") else {
             if is_random_by_default(version) {
-                self.site.unread.push(Unread {
-                    place: self.file.place(&self.file.lines[self.file.sections[self.pair.back].first]),
-                    says: "(no `balance`)".into(),
-                    why: "from 3.3 on the default is `random`; the simulation takes turns".into(),
-                });
+                let first = &self.file.lines[self.file.sections[self.pair.back].first];
+                let said = Said { text: "(no `balance`)".into(), ..self.file.said(first) };
+                self.site.cannot_read(&said, "from 3.3 on the default is `random`; the simulation takes turns");
             }
             return self.reason(None, "balance roundrobin", "servers take turns");
         };
@@ -507,28 +491,18 @@ impl<'a> Reader<'a> {
     }
 
     fn fact(&mut self, line: &Line, key: &'static str, toml: String) {
-        self.site.facts.push(Fact { key, toml, place: self.file.place(line), says: line.says() });
+        self.site.fact(&self.file.said(line), key, toml);
     }
 
     fn cannot_read(&mut self, line: &Line, why: &str) {
-        let unread = Unread { place: self.file.place(line), says: line.says(), why: why.to_owned() };
-        if !self.site.unread.contains(&unread) {
-            self.site.unread.push(unread);
-        }
+        self.site.cannot_read(&self.file.said(line), why);
     }
 
     /// Notes what decides which mechanism it is; `default` is what holds without a line.
     fn reason(&mut self, line: Option<&Line>, default: &str, is: &str) {
-        let says = line.map_or_else(|| format!("{default} (the default)"), Line::says);
-        let config = line.map_or_else(
-            || default.to_owned(),
-            |line| line.words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" "),
-        );
-        if !config.starts_with('(') {
-            let separator = if self.site.config.is_empty() { "" } else { "; " };
-            self.site.config.push_str(separator);
-            self.site.config.push_str(&config);
+        match line {
+            Some(line) => self.site.reason(&self.file.said(line), is),
+            None => self.site.default_reason(default, is),
         }
-        self.site.reasons.push((line.map(|line| self.file.place(line)), format!("{says}: {is}")));
     }
 }

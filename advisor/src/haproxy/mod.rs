@@ -23,6 +23,7 @@ use stickler_runner::Diagnostic;
 
 use self::parse::File;
 use self::site::Pair;
+use crate::bounds::read_first;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// A file that has been read.
@@ -37,10 +38,7 @@ struct HaProxy {
 /// # Errors
 /// It cannot be read, a quote does not end, a proxy has no name, or has defaults that are not there.
 pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+    let (name, text) = read_first(path, files)?;
     let file = File::parse(&name, text, files, version)?;
     let pairs = site::pairs(&file);
     let sites = pairs.iter().map(|&pair| facts::site(&file, pair, version)).collect();

@@ -7,6 +7,7 @@ use stickler_runner::Diagnostic;
 
 use super::conditions::{Conditions, Known};
 use super::words::{self, Word};
+use crate::draft::Said;
 use crate::{Files, Place};
 
 /// A file, in lines.
@@ -76,11 +77,6 @@ const SECTIONS: [&str; 19] = [
 const PREPROCESSOR: [&str; 8] = [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
 
 impl Line {
-    /// What it says, with one space between words.
-    pub(super) fn says(&self) -> String {
-        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
     /// The first word; `no` and `default` in front of it are left out.
     pub(super) fn keyword(&self) -> &str {
         self.word(usize::from(self.is_negated()))
@@ -145,9 +141,6 @@ impl File {
             };
             let mut words = words::split(line)
                 .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
-            if let Some(at) = line.trim_end_matches('\r').find(|c: char| c.is_ascii_control() && c != '\t') {
-                return Err(wrong(at, at + 1, "a control character has no place in a configuration".into()));
-            }
             let variable = |name: &str| variables.get(name).cloned().unwrap_or_else(|| files.variable(name));
             for word in &mut words {
                 word.expand(line, &variable);
@@ -195,9 +188,10 @@ impl File {
         Ok(Self { path: path.into(), text, lines, sections })
     }
 
-    /// Where a line stands.
-    pub(super) fn place(&self, line: &Line) -> Place {
-        Place { file: Arc::clone(&self.path), line: line.number }
+    /// What a line says, and where.
+    pub(super) fn said(&self, line: &Line) -> Said {
+        let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Said { place: Place { file: Arc::clone(&self.path), line: line.number }, text }
     }
 
     /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.

@@ -10,11 +10,12 @@ use super::parse::{File, Line, is_name};
 use super::settings::{CHECK_PAGE, check_pages};
 use super::site::{Pair, is_server};
 use super::words::written;
+use crate::Sandbox;
+use crate::draft::Draft;
 use crate::template::literal;
-use crate::{Change, Sandbox};
 
 /// The end of the copy: the socket by which servers are drained.
-const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin\n";
+const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin";
 
 /// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
@@ -22,8 +23,7 @@ pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
         file,
         pair,
         tls,
-        template: String::new(),
-        changes: Vec::new(),
+        draft: Draft::default(),
         servers: 0,
         sockets: 0,
         last: BTreeMap::new(),
@@ -34,16 +34,15 @@ pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
     for line in &file.lines {
         writer.line(line);
     }
-    writer.template.push_str(OWN);
-    Sandbox { template: writer.template, changes: writer.changes }
+    writer.draft.template(OWN);
+    writer.draft.finished()
 }
 
 struct Writer<'a> {
     file: &'a File,
     pair: Pair,
     tls: (bool, bool),
-    template: String,
-    changes: Vec<Change>,
+    draft: Draft,
     /// Servers of the section at hand so far.
     servers: usize,
     /// Unix sockets so far.
@@ -73,11 +72,10 @@ impl Writer<'_> {
         // A comment says nothing to the product.
         let became = if line.words.is_empty() { Become::Nothing } else { self.treated(line) };
         match became {
-            Become::Same => self.template.push_str(&literal(&afresh(line, &|_, word| written(word)))),
-            Become::Template(text) => self.template.push_str(&text),
-            Become::Nothing => {}
+            Become::Same => self.draft.text(&afresh(line, &|_, word| written(word))),
+            Become::Template(text) => self.draft.template(&text),
+            Become::Nothing => self.draft.text(""),
         }
-        self.template.push('\n');
     }
 
     fn treated(&mut self, line: &Line) -> Become {
@@ -283,18 +281,13 @@ impl Writer<'_> {
             Some((_, rest)) => rest.trim().to_owned(),
             None => after,
         };
-        self.change(line, Some(after.replace("{{ '{' }}", "{")), why, matters);
+        self.draft.change(&self.file.said(line), Some(&after.replace("{{ '{' }}", "{")), why, matters);
         Become::Template(template)
     }
 
     fn leave(&mut self, line: &Line, why: &str, matters: bool) -> Become {
-        self.change(line, None, why, matters);
+        self.draft.leave(&self.file.said(line), why, matters);
         Become::Nothing
-    }
-
-    fn change(&mut self, line: &Line, after: Option<String>, why: &str, matters: bool) {
-        let place = self.file.place(line);
-        self.changes.push(Change { place, before: line.says(), after, why: why.to_owned(), matters });
     }
 }
 

@@ -3,31 +3,29 @@
 //! The lists follow <https://httpd.apache.org/docs/2.4/mod/directives.html>. What is in none of them is not known to be safe, and is
 //! left out. Names are in lower case.
 
-/// What becomes of a directive.
+pub(super) use crate::reasons::{CERTIFICATES, EXECUTES, PROCESS, UNKNOWN};
+
+/// Whether a directive is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays.
+    /// The directive stays.
     Keep,
-    /// It stays where TLS does, in front of httpd.
+    /// The directive stays if the clients of the run speak TLS to httpd.
     KeepWithTls,
-    /// It stays where TLS does, behind httpd.
+    /// The directive stays if httpd speaks TLS to the servers of the run.
     KeepWithServersTls,
-    /// It is left out, for this reason.
+    /// The directive is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The directive is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
-    /// It is about farms and where requests go, and is treated elsewhere.
+    /// The directive says where requests go, and `sandbox` writes one for the run.
     Routing,
 }
 
 use Rule::{Keep, KeepWithServersTls, KeepWithTls, Leave, LeaveMatters, Routing};
 
-pub(super) const EXECUTES: &str = "it executes a program, or loads code";
 pub(super) const CONTACTS: &str = "it contacts, or listens to, another address";
-pub(super) const UNKNOWN: &str = "it is not known to be safe";
 const LOGS: &str = "logs are the run's own";
-const PROCESS: &str = "it is about the process and its files, which are the run's own";
-const CERTIFICATES: &str = "certificates are the run's own";
 const FILES: &str = "no files are served here, and requests are passed on";
 const AUTHENTICATES: &str = "httpd itself would authenticate clients, whom the run's users are unknown to";
 

@@ -8,7 +8,7 @@ use stickler_runner::Diagnostic;
 
 use super::lines::{Line, Source, lines, words};
 use crate::Files;
-use crate::bounds::{Budget, check_characters};
+use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
 /// How deep includes, macros and sections may be within each other. Includes: `AP_MAX_INCLUDE_DEPTH` is 20.
@@ -91,11 +91,7 @@ impl Directive {
 /// # Errors
 /// A file cannot be read, or there are too many; a section does not end.
 pub(super) fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Configuration, Box<Diagnostic>> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    check_characters(&name, &text)?;
+    let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
     let mut reader = Reader {
         files,

@@ -2,25 +2,22 @@
 //!
 //! The lists follow <https://nginx.org/en/docs/dirindex.html>. What is in none of them is not known to be safe, and is left out.
 
-/// What becomes of a directive.
+pub(super) use crate::reasons::{CERTIFICATES, CONTACTS, EXECUTES, PROCESS, UNKNOWN};
+
+/// Whether a directive is in the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// It stays, with what is in its braces as far as that may stay.
+    /// The directive stays, with those in its braces that may stay.
     Keep,
-    /// It is left out, for this reason.
+    /// The directive is left out for this reason.
     Leave(&'static str),
-    /// It is left out, for this reason; what is judged may depend on it.
+    /// The directive is left out for this reason, and the verdict may depend on it.
     LeaveMatters(&'static str),
-    /// It names a file or folder to write into, which is moved.
+    /// The directive names a file or a folder to write into, which becomes one of the run's folder.
     Moved,
 }
 
-pub(super) const EXECUTES: &str = "it executes a program, or loads code";
-pub(super) const CONTACTS: &str = "it contacts another address";
-pub(super) const UNKNOWN: &str = "it is not known to be safe";
-pub(super) const CERTIFICATES: &str = "certificates are the run's own";
 const LOGS: &str = "it writes or sends log lines elsewhere";
-const PROCESS: &str = "it is about the process and its files, which are the run's own";
 
 /// What becomes of a directive of this name.
 #[expect(clippy::too_many_lines, reason = "it is a table")]

@@ -4,12 +4,17 @@
 
 use super::site::{Found, is_root, target};
 use super::tree::{Directive, named};
+use crate::Site;
 use crate::value::{quoted, time};
-use crate::{Fact, Site, Unread};
 
 /// Reads a site. `version` is that of the program that is to run it.
 pub(super) fn site(tree: &[Directive], found: &Found<'_>, version: Option<&str>) -> Site {
-    let mut reader = Reader { tree, found, keeps_by_default: keeps_by_default(version), site: empty(found.name()) };
+    let mut reader = Reader {
+        tree,
+        found,
+        keeps_by_default: keeps_by_default(version),
+        site: Site::new(found.name(), "nginx-1.22"),
+    };
     reader.site.servers = found.servers().len().max(1);
     reader.upstream_target();
     if found.part.name == "stream" {
@@ -37,21 +42,6 @@ struct Reader<'t, 'a> {
     /// Whether this version keeps connections to an upstream unless it is told not to: from 1.29.7 on.
     keeps_by_default: bool,
     site: Site,
-}
-
-fn empty(name: String) -> Site {
-    Site {
-        name,
-        base: "nginx-1.22",
-        config: String::new(),
-        without: Vec::new(),
-        facts: Vec::new(),
-        reasons: Vec::new(),
-        unread: Vec::new(),
-        servers: 0,
-        tls: (false, false),
-        http2: false,
-    }
 }
 
 /// What becomes of the connection to a server after an answer.
@@ -403,24 +393,19 @@ impl Reader<'_, '_> {
     }
 
     fn fact(&mut self, line: &Directive, key: &'static str, toml: String) {
-        self.site.facts.push(Fact { key, toml, place: line.place.clone(), says: line.says() });
+        self.site.fact(&line.said(), key, toml);
     }
 
     fn cannot_read(&mut self, line: &Directive, why: &str) {
-        let unread = Unread { place: line.place.clone(), says: line.says(), why: why.to_owned() };
-        if !self.site.unread.contains(&unread) {
-            self.site.unread.push(unread);
-        }
+        self.site.cannot_read(&line.said(), why);
     }
 
-    /// Notes what decides which mechanism it is.
+    /// Notes what decides which mechanism it is: a line, or the product's default.
     fn reason(&mut self, line: Option<&Directive>, is: &str) {
-        let says = line.map_or_else(String::new, Directive::says);
-        if !self.site.config.is_empty() {
-            self.site.config.push_str("; ");
+        match line {
+            Some(line) => self.site.reason(&line.said(), is),
+            None => self.site.default_reason("keepalive 32", is),
         }
-        self.site.config.push_str(&says);
-        self.site.reasons.push((line.map(|line| line.place.clone()), format!("{says}: {is}")));
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use stickler_runner::Diagnostic;
 
-use self::tree::Directive;
+use self::tree::Tree;
 use crate::{Document, Files, Remedy, Sandbox, Site};
 
 /// Where packages have the module of `stream {}`; where none of them is, nginx has it built in.
@@ -30,9 +30,7 @@ const MODULES: [&str; 3] = [
 
 /// A configuration that has been read.
 struct Nginx {
-    main: String,
-    text: String,
-    tree: Vec<Directive>,
+    tree: Tree,
     sites: Vec<Site>,
     stream: Option<&'static str>,
 }
@@ -42,14 +40,11 @@ struct Nginx {
 /// # Errors
 /// A file cannot be read, includes itself, or is none of nginx's.
 pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    let main = path.display().to_string();
     let tree = tree::read(path, files)?;
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&main, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    let sites = site::all(&tree).iter().map(|found| facts::site(&tree, found, version)).collect();
+    let sites = site::all(&tree.directives);
+    let sites = sites.iter().map(|found| facts::site(&tree.directives, found, version)).collect();
     let stream = MODULES.into_iter().find(|module| files.is_there(Path::new(module)));
-    Ok(Box::new(Nginx { main, text, tree, sites, stream }))
+    Ok(Box::new(Nginx { tree, sites, stream }))
 }
 
 impl Document for Nginx {
@@ -64,10 +59,15 @@ impl Document for Nginx {
     fn sandbox(&self, site: usize) -> Sandbox {
         let (front, back) = self.sites[site].tls;
         // TLS towards the servers alone would need clients without.
-        sandbox::sandbox(&self.tree, &site::all(&self.tree)[site], (front, front && back), self.stream)
+        sandbox::sandbox(
+            &self.tree.directives,
+            &site::all(&self.tree.directives)[site],
+            (front, front && back),
+            self.stream,
+        )
     }
 
     fn remedies(&self, site: usize) -> Vec<Remedy> {
-        remedy::remedies(&self.tree, &site::all(&self.tree)[site], &self.main, &self.text)
+        remedy::remedies(&self.tree, &site::all(&self.tree.directives)[site])
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::facts::is_method;
 use super::site::{Found, target};
-use super::tree::Directive;
+use super::tree::{Directive, Tree};
 use crate::Remedy;
 
 /// The module of `stream {}`, as packages of distributions have it.
@@ -29,12 +29,12 @@ const HARMLESS: [&str; 12] = [
     "server_tokens",
 ];
 
-/// The remedies for a site, the best first. `main` is the path of the main file, `text` what it has.
-pub(super) fn remedies(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> Vec<Remedy> {
+/// Returns the remedies for a site, the best first.
+pub(super) fn remedies(tree: &Tree, found: &Found<'_>) -> Vec<Remedy> {
     if found.part.name == "stream" {
         return Vec::new();
     }
-    let mut remedies: Vec<Remedy> = to_stream(tree, found, main, text).into_iter().collect();
+    let mut remedies: Vec<Remedy> = to_stream(tree, found).into_iter().collect();
     if remedies.is_empty() {
         let choice = "a server of `stream {}` in its place (ngx_stream_module), which passes connections on whole; it has no locations and changes no header fields";
         remedies.push(Remedy::Choice(choice.into()));
@@ -45,9 +45,10 @@ pub(super) fn remedies(tree: &[Directive], found: &Found<'_>, main: &str, text: 
 }
 
 /// The main file with the site as a server of `stream {}`. `None` where that would lose anything.
-fn to_stream(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> Option<Remedy> {
+fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
+    let Tree { path, text, directives } = tree;
     let (server, upstream) = (found.server, found.upstream?);
-    let is_of_main = |directive: &Directive| &*directive.place.file == main;
+    let is_of_main = |directive: &Directive| *directive.place.file == **path;
     let [location] = found.locations[..] else { return None };
     let is_simple = found.chosen.is_none()
         && super::site::is_root(&found.locations)
@@ -55,7 +56,7 @@ fn to_stream(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> O
         && is_of_main(upstream)
         && server.inner().iter().all(|line| HARMLESS.contains(&&*line.name) || std::ptr::eq(line, location))
         && location.inner().iter().all(|line| line.block.is_none() && line.name.starts_with("proxy_"))
-        && tree.iter().all(|directive| directive.name != "stream")
+        && directives.iter().all(|directive| directive.name != "stream")
         && !upstream.inner().iter().any(|line| matches!(&*line.name, "ntlm" | "sticky"));
     if !is_simple {
         return None;
@@ -71,7 +72,7 @@ fn to_stream(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> O
         after.push('\n');
     }
     after.push_str(&stream(server, upstream, target(found.pass.argument(0)).0 == "https"));
-    let loads = tree.iter().any(|line| line.name == "load_module" && line.argument(0).contains("stream"));
+    let loads = directives.iter().any(|line| line.name == "load_module" && line.argument(0).contains("stream"));
     if !loads {
         after = format!("{MODULE}\n{after}");
     }
@@ -80,8 +81,8 @@ fn to_stream(tree: &[Directive], found: &Found<'_>, main: &str, text: &str) -> O
             "pass the connections of {} on whole, by `stream {{}}` (Debian: libnginx-mod-stream)",
             found.name()
         ),
-        file: main.to_owned(),
-        before: text.to_owned(),
+        file: path.clone(),
+        before: text.clone(),
         after,
     })
 }

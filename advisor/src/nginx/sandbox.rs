@@ -1,17 +1,16 @@
 //! A copy of the configuration for a run, in one file: Stickler's servers in place of the farm's, addresses of the run in place of the
 //! listeners', and nothing that is not known to be safe.
 
-use std::fmt::Write as _;
-
 use super::directives::{self, CERTIFICATES, Rule};
 use super::site::{Found, is_root, target};
 use super::tree::Directive;
 use super::words::{inner, written};
+use crate::Sandbox;
+use crate::draft::Draft;
 use crate::template::literal;
-use crate::{Change, Sandbox};
 
 /// What the copy has of its own, outside of blocks.
-const OWN: &str = "pid {{ folder }}/nginx.pid;\nerror_log {{ folder }}/error.log;\n";
+const OWN: &str = "pid {{ folder }}/nginx.pid;\nerror_log {{ folder }}/error.log;";
 
 /// What the copy has of its own in `http {}`.
 const OWN_HTTP: &str = "    access_log off;
@@ -19,32 +18,30 @@ const OWN_HTTP: &str = "    access_log off;
     proxy_temp_path {{ folder }}/proxy;
     fastcgi_temp_path {{ folder }}/fastcgi;
     uwsgi_temp_path {{ folder }}/uwsgi;
-    scgi_temp_path {{ folder }}/scgi;
-";
+    scgi_temp_path {{ folder }}/scgi;";
 
 /// Makes the copy for a site. `tls`: whether TLS stays in front of nginx, and behind it. `stream`: the file of the module for
 /// `stream {}`, where nginx has to load it.
 pub(super) fn sandbox(tree: &[Directive], found: &Found<'_>, tls: (bool, bool), stream: Option<&str>) -> Sandbox {
-    let mut writer = Writer { found, tls, template: String::new(), changes: Vec::new(), sockets: 0, files: 0 };
+    let mut writer = Writer { found, tls, draft: Draft::default(), sockets: 0, files: 0 };
     let has = |name: &str| tree.iter().any(|directive| directive.name == name);
     if let Some(module) = stream.filter(|_| has("stream")) {
-        let _ = writeln!(writer.template, "load_module {};", literal(module));
+        writer.draft.text(&format!("load_module {module};"));
     }
-    writer.template.push_str(OWN);
+    writer.draft.template(OWN);
     if !has("events") {
-        writer.template.push_str("events {}\n");
+        writer.draft.text("events {}");
     }
     for directive in tree {
         writer.directive(directive, &[]);
     }
-    Sandbox { template: writer.template, changes: writer.changes }
+    writer.draft.finished()
 }
 
 struct Writer<'a, 't> {
     found: &'a Found<'t>,
     tls: (bool, bool),
-    template: String,
-    changes: Vec<Change>,
+    draft: Draft,
     /// Unix sockets so far.
     sockets: usize,
     /// Files and folders that were moved so far.
@@ -109,7 +106,7 @@ impl Writer<'_, '_> {
     fn block(&mut self, directive: &Directive, within: &[&Directive], head: &str) {
         self.line(within, &literal(&format!("{head} {{")));
         if directive.name == "http" {
-            self.template.push_str(OWN_HTTP);
+            self.draft.template(OWN_HTTP);
         }
         let within: Vec<&Directive> = within.iter().copied().chain([directive]).collect();
         for inner in directive.inner() {
@@ -174,13 +171,13 @@ impl Writer<'_, '_> {
         }
         let parameters = literal(&parameters);
         let line = format!("server {{{{ servers[{index}].address }}}}{parameters};");
-        let _ = writeln!(self.template, "{{% if servers|length > {index} %}}");
+        self.draft.template(&format!("{{% if servers|length > {index} %}}"));
         self.line(within, &line);
-        self.template.push_str("{% endif %}\n");
+        self.draft.template("{% endif %}");
         if index + 1 == servers.len() {
-            let _ = writeln!(self.template, "{{% for server in servers[{}:] %}}", index + 1);
+            self.draft.template(&format!("{{% for server in servers[{}:] %}}", index + 1));
             self.line(within, &format!("server {{{{ server.address }}}}{parameters};"));
-            self.template.push_str("{% endfor %}\n");
+            self.draft.template("{% endfor %}");
         }
         self.changed(server, Some(&line), "servers are Stickler's", false);
     }
@@ -254,9 +251,7 @@ impl Writer<'_, '_> {
     }
 
     fn line(&mut self, within: &[&Directive], text: &str) {
-        self.template.push_str(&"    ".repeat(within.len()));
-        self.template.push_str(text);
-        self.template.push('\n');
+        self.draft.template(&format!("{}{text}", "    ".repeat(within.len())));
     }
 
     fn leave(&mut self, directive: &Directive, why: &str, matters: bool) {
@@ -272,8 +267,7 @@ impl Writer<'_, '_> {
 
     fn changed(&mut self, directive: &Directive, after: Option<&str>, why: &str, matters: bool) {
         let after = after.map(|text| text.trim_end_matches(';').replace("{{ '{' }}", "{"));
-        let (place, before) = (directive.place.clone(), directive.says());
-        self.changes.push(Change { place, before, after, why: why.to_owned(), matters });
+        self.draft.change(&directive.said(), after.as_deref(), why, matters);
     }
 }
 

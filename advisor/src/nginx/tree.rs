@@ -6,6 +6,8 @@ use std::sync::Arc;
 use stickler_runner::Diagnostic;
 
 use super::words::{Token, Tokens, Unquoted, Word, written};
+use crate::bounds::{Budget, check_characters, read_first};
+use crate::draft::Said;
 use crate::{Files, Place};
 
 /// How deep files may include each other, and blocks stand in each other.
@@ -24,7 +26,7 @@ pub(super) struct Directive {
     /// What stands in its braces; `None` where it has none.
     pub(super) block: Option<Vec<Directive>>,
     pub(super) place: Place,
-    /// Where it stands in its file, in bytes, from its name to its semicolon or brace.
+    /// The bytes of its file that it takes, from its name to its semicolon or brace.
     pub(super) span: (usize, usize),
 }
 
@@ -58,6 +60,11 @@ impl Directive {
         words.map(|text| written(text)).collect::<Vec<_>>().join(" ")
     }
 
+    /// What it says, and where.
+    pub(super) fn said(&self) -> Said {
+        Said { place: self.place.clone(), text: self.says() }
+    }
+
     /// What it says, without what stands in its braces.
     pub(super) fn says(&self) -> String {
         let words = std::iter::once(&*self.raw).chain(self.arguments.iter().map(|word| &*word.raw));
@@ -70,20 +77,25 @@ pub(super) fn named<'a>(directives: &'a [Directive], name: &'a str) -> impl Doub
     directives.iter().filter(move |directive| directive.name == name)
 }
 
+/// A configuration as it stands in its first file, and as a tree with all that the file includes.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) path: String,
+    pub(super) text: String,
+    pub(super) directives: Vec<Directive>,
+}
+
 /// Reads a file with all that it includes.
 ///
 /// # Errors
 /// A file cannot be read, or is none of nginx's.
-pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Vec<Directive>, Wrong> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
+pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Tree, Wrong> {
+    let (name, text) = read_first(path, files)?;
     // Includes are relative to the folder of the main file (ngx_conf_full_name).
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut reader = Reader { files, folder, including: vec![path.to_owned()], count: 0 };
-    let mut file = File::new(&name, &text);
-    reader.block(&mut file, 0, false)
+    let mut reader = Reader { files, folder, including: vec![path.to_owned()], count: 0, budget: Budget::new() };
+    let directives = reader.block(&mut File::new(&name, &text), 0, false)?;
+    Ok(Tree { path: name, text, directives })
 }
 
 struct Reader<'a> {
@@ -93,6 +105,8 @@ struct Reader<'a> {
     including: Vec<PathBuf>,
     /// Directives so far.
     count: usize,
+    /// What may still be included.
+    budget: Budget,
 }
 
 /// A file that is being read.
@@ -154,7 +168,6 @@ impl Reader<'_> {
         into: &mut Vec<Directive>,
     ) -> Result<(), Wrong> {
         self.count += 1;
-        let is_control = |word: &Word| word.text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c));
         if depth >= DEPTH || self.count > MOST {
             return Err(file.wrong(
                 start,
@@ -180,9 +193,6 @@ impl Reader<'_> {
             }
         };
         let span = (start, file.tokens.at);
-        if is_control(&name) || arguments.iter().any(is_control) {
-            return Err(file.wrong(start, span.1, "a control character has no place in a configuration"));
-        }
         if name.text == "include" && block.is_none() {
             return self.include(file, span, &arguments, depth, into);
         }
@@ -210,7 +220,9 @@ impl Reader<'_> {
                 return Err(wrong(format!("files include each other more than {DEPTH} deep")));
             }
             let text = self.files.read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+            self.budget.take(text.len()).map_err(wrong)?;
             let name = path.display().to_string();
+            check_characters(&name, &text)?;
             self.including.push(path);
             let mut inner = File::new(&name, &text);
             into.extend(self.block(&mut inner, depth + 1, false)?);
@@ -222,34 +234,12 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::io;
-
     use super::*;
+    use crate::Texts;
 
-    struct Texts(BTreeMap<&'static str, &'static str>);
-
-    impl Files for Texts {
-        fn read(&self, path: &Path) -> io::Result<String> {
-            let text = path.to_str().and_then(|path| self.0.get(path));
-            text.map(ToString::to_string).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-        }
-
-        fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-            Ok(vec![pattern.to_owned()])
-        }
-
-        fn is_there(&self, path: &Path) -> bool {
-            self.read(path).is_ok()
-        }
-
-        fn variable(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
-
-    fn read_all(files: &[(&'static str, &'static str)]) -> Result<Vec<Directive>, String> {
-        read(Path::new("/etc/main"), &Texts(files.iter().copied().collect())).map_err(|wrong| wrong.to_string())
+    fn read_all(files: &[(&str, &str)]) -> Result<Vec<Directive>, String> {
+        let tree = read(Path::new("/etc/main"), &Texts::new(files));
+        tree.map(|tree| tree.directives).map_err(|wrong| wrong.to_string())
     }
 
     #[test]

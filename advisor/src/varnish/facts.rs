@@ -7,7 +7,7 @@
 use super::parse::{Program, Statement};
 use super::site::{Farm, field};
 use crate::Site;
-use crate::value::quoted;
+use crate::value::{milliseconds, quoted};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -240,24 +240,6 @@ impl Reader<'_> {
             _ => {}
         }
     }
-}
-
-/// A duration of VCL's (`3.5s`, `10m`), in milliseconds; `None` for zero and for what is none.
-fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let number: f64 = text[..digits].parse().ok()?;
-    let factor = match &text[digits..] {
-        "ms" => 1.0,
-        "s" => 1_000.0,
-        "m" => 60_000.0,
-        "h" => 3_600_000.0,
-        "d" => 86_400_000.0,
-        _ => return None,
-    };
-    let length = number * factor;
-    // Whole numbers of this size have no error.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within these bounds")]
-    (1.0..1e15).contains(&length).then_some(length.round() as u64)
 }
 
 /// A duration as a profile writes it.

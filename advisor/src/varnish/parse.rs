@@ -8,7 +8,7 @@ use stickler_runner::Diagnostic;
 
 use super::tokens::{Kind, Source, Token, tokens};
 use crate::Files;
-use crate::bounds::{Budget, check_characters};
+use crate::bounds::{Budget, check_characters, read_first};
 use crate::draft::Said;
 
 /// How deep includes and blocks may be within each other, and how many files there may be.
@@ -113,11 +113,7 @@ fn flatten<'a>(statements: &'a [Statement], found: &mut Vec<&'a Statement>) {
 /// # Errors
 /// A file cannot be read, or there are too many; something does not end.
 pub(super) fn read(path: &Path, files: &dyn Files) -> Result<Program, Box<Diagnostic>> {
-    let name = path.display().to_string();
-    let text = files
-        .read(path)
-        .map_err(|error| Box::new(Diagnostic::new(&name, "", 0..0, format!("cannot be read: {error}"), None)))?;
-    check_characters(&name, &text)?;
+    let (name, text) = read_first(path, files)?;
     let source = Arc::new(Source { path: name.into(), text });
     let mut reader = Reader { files, included: 0, budget: Budget::new(), all: Vec::new() };
     reader.add(tokens(&source)?, 0)?;

@@ -11,11 +11,8 @@ use super::site::{Farm, field};
 use super::tokens::{Kind, Token};
 use crate::Sandbox;
 use crate::draft::{ALIVE, Draft};
+use crate::reasons::{CONTACTS, EXECUTES, UNKNOWN};
 use crate::template::literal;
-
-const EXECUTES: &str = "it executes a program, or loads code";
-const CONTACTS: &str = "it contacts another address";
-const UNKNOWN: &str = "it is not known to be safe";
 
 /// Fields of a backend that stay.
 const BACKEND: [&str; 4] = [".connect_timeout", ".first_byte_timeout", ".between_bytes_timeout", ".max_connections"];
