@@ -14,6 +14,7 @@
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
 //! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
+//! * [`declared`]: what balancers are declared to violate, by the tables, for hunts.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -86,6 +87,8 @@
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
 pub mod catches;
+#[cfg(feature = "scripts")]
+pub mod declared;
 pub mod expected;
 pub mod group;
 pub mod limits;

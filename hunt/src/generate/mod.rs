@@ -7,20 +7,25 @@
 //! * `features.rs`: what a plan may contain.
 //! * `site.rs`: the servers, and how they authenticate.
 //! * `people.rs`: the clients, and who sits at them.
-//! * `steps.rs`: what happens, step by step.
+//! * `steps.rs`: what happens, step by step. `situation.rs`: which step makes sense after others.
+//! * `mutate.rs`: changes a plan a little.
 
 mod draw;
 mod features;
+mod mutate;
 mod people;
 mod site;
+mod situation;
 mod steps;
 
 use stickler_model::{BalancerSpec, Plan};
 
-use draw::Draw;
 use steps::Steps;
 
+pub(crate) use draw::Draw;
 pub use features::Features;
+pub(crate) use mutate::mutate;
+pub(crate) use situation::Situation;
 
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
