@@ -1,5 +1,7 @@
 //! The command line.
 
+mod hunt;
+
 #[cfg(unix)]
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stickler_model::Name;
 use stickler_model::topology::{ProtectionSpec, Provider};
+
+pub(crate) use hunt::{Hunt, Merge, Shard};
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
 #[derive(Debug, Parser)]
@@ -41,6 +45,11 @@ pub(crate) enum Command {
     /// of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
+    /// Look for what nobody has scripted: random plans, changed where they reach something new, judged, and shrunk to the shortest
+    /// that shows the same.
+    Hunt(Hunt),
+    /// Put the shards of a hunt together.
+    Merge(Merge),
     /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
     /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),

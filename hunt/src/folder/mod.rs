@@ -31,7 +31,7 @@ use crate::judge::Kind;
 use crate::search::Place;
 
 pub use read::{corpus, read};
-pub use write::Folder;
+pub use write::{Folder, finding_folder};
 
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
@@ -64,7 +64,7 @@ pub struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<u64>,
     /// Whether what is declared is left out.
-    pub surprises_only: bool,
+    pub undeclared_only: bool,
     /// The digest (SHA-256, in hexadecimal) of the plans that it began with; `None`: with none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,

@@ -57,14 +57,19 @@ impl Unit {
     fn next(&self, hunt: &Hunt<'_>) -> Plan {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
-        if hunt.guidance && !self.corpus.is_empty() && draw.chance(50) {
+        if hunt.guidance && hunt.simulation.is_none() && !self.corpus.is_empty() && draw.chance(50) {
             // What was reached last has been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
             let (_, parent) = draw.one_of(&self.corpus[from..]);
             Plan { seed, ..generate::mutate(parent, &draw) }
         } else {
-            generate::generate(seed, hunt.balancer(self.number).clone())
+            let balancer = hunt.balancer(self.number).clone();
+            if hunt.simulation.is_some() {
+                generate::in_real_time(seed, balancer)
+            } else {
+                generate::generate(seed, balancer)
+            }
         }
     }
 
@@ -84,6 +89,9 @@ impl Unit {
                 self.corpus.push((self.runs, plan.clone()));
             }
         }
+        if let Some(simulation) = hunt.simulation {
+            judged.shown.extend(judge::differences(&plan, &judged, arm, simulation));
+        }
         self.keep(hunt, &plan, judged, watch);
         self.runs += 1;
         watch.ran(self.coverage.len());
@@ -98,7 +106,7 @@ impl Unit {
         let declared = (hunt.declared)(plan);
         for (kind, summary) in shown {
             let declared = kind.requirement().is_some_and(|requirement| declared.contains(&requirement));
-            if declared && hunt.surprises_only {
+            if declared && hunt.undeclared_only {
                 continue;
             }
             let place = Place { unit: self.number, run: self.runs };
