@@ -96,7 +96,9 @@ mod run;
 pub mod scenario;
 #[cfg(feature = "scripts")]
 mod script;
+mod site;
 pub mod suite;
+pub mod write;
 
 pub use catches::{Catch, catches};
 pub use expected::{Expectations, FileError};
@@ -105,3 +107,4 @@ pub use group::Group;
 pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};
+pub use write::{Story, Unwritable, canonical, write_script};
