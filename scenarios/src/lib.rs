@@ -14,6 +14,8 @@
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
 //! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
+//! * `site`: what a script says of its site, as data, and back: what it has to say for a topology.
+//! * [`mod@write`]: a plan as a script, with clients called by their names, a docstring and expectations.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -107,4 +109,4 @@ pub use group::Group;
 pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};
-pub use write::{Story, Unwritable, canonical, write_script};
+pub use write::{Finding, Story, Unwritable, canonical, named_after_users, write_script};

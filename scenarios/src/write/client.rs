@@ -28,7 +28,15 @@ pub(super) fn client(spec: &ClientSpec, at: Option<&str>, topology: &Topology) -
 }
 
 /// Adds what differs from a client of its kind.
-fn options(call: Call, spec: &ClientSpec, at: Option<&str>, topology: &Topology) -> Result<Call, Inexpressible> {
+///
+/// # Errors
+/// What of it scripts cannot say.
+pub(super) fn options(
+    call: Call,
+    spec: &ClientSpec,
+    at: Option<&str>,
+    topology: &Topology,
+) -> Result<Call, Inexpressible> {
     let ClientSpec {
         name,
         profile,
@@ -81,6 +89,12 @@ pub(super) struct User {
 }
 
 impl User {
+    /// Returns whether the user of the client's own name sits at it, so that nothing has to be said.
+    pub(super) fn is_namesake(client: &ClientSpec, topology: &Topology) -> bool {
+        let user = client.identity.as_ref().and_then(|identity| Self::of(identity, topology).ok());
+        user.is_some_and(|user| user.name == client.name.as_str() && user.password.is_none())
+    }
+
     /// Returns what a script says to mean these credentials.
     ///
     /// # Errors

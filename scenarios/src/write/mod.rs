@@ -1,7 +1,8 @@
 //! Writes a plan as a script: what the hunt hands over as a finding, as a person would have written it.
 //!
 //! * this module: the script as a whole, and its docstring.
-//! * `canonical.rs`: the form of a plan that reading a script gives.
+//! * `story.rs`: what a docstring says of a finding.
+//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients called by their users.
 //! * `site.rs`: `site()` and its parts.
 //! * `steps.rs`: what happens, step by step. `client.rs`: who sits at which client.
 //! * `expectations.rs`: what has to hold of the answers.
@@ -15,9 +16,11 @@
 mod canonical;
 mod client;
 mod expectations;
+mod named;
 mod names;
 mod site;
 mod steps;
+mod story;
 mod text;
 
 use stickler_model::plan::PlanError;
@@ -29,6 +32,7 @@ use crate::scenario::MAX_SOURCE;
 use steps::Steps;
 
 pub use canonical::canonical;
+pub use named::named_after_users;
 #[cfg(all(test, feature = "scripts"))]
 pub(crate) use names::RESERVED;
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use stickler_model::action::{CheckWait, CrowdSpec, TokenId};
+use stickler_model::agent::Agent;
 use stickler_model::topology::ServerSpec;
 use stickler_model::{
-    Action, ClientSpec, Fault, Name, Payload, Piece, Plan, RawSpec, RequestId, RequestSpec, Topology,
+    Action, ClientSpec, Fault, Name, Payload, Piece, Plan, RawSpec, RequestId, RequestSpec, Topology, standard,
 };
 use stickler_oracle::Cited;
 
-use super::client::{User, client};
+use super::client::{self, User};
 use super::expectations::Expectations;
 use super::names::Names;
 use super::text::{self, Call, Expression, dictionary, milliseconds, seconds, statement, string};
@@ -32,13 +33,18 @@ pub(super) struct Steps<'p> {
     clients: BTreeMap<Name, String>,
     requests: BTreeMap<RequestId, String>,
     tokens: BTreeMap<TokenId, String>,
+    /// The crowds that are not waited for at once, with their variables.
+    crowds: Vec<(String, Vec<RequestId>)>,
+    /// The names of the clients so far.
+    added: BTreeSet<Name>,
     lines: Vec<String>,
 }
 
 /// What later steps refer to.
 #[derive(Default)]
 struct Uses<'p> {
-    clients: BTreeSet<&'p Name>,
+    /// How many steps.
+    clients: BTreeMap<&'p Name, usize>,
     requests: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
     /// How many requests are waited for apart from their start, and how many tokens are made.
@@ -62,11 +68,10 @@ impl<'p> Steps<'p> {
             clients: BTreeMap::new(),
             requests: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            crowds: Vec::new(),
+            added: BTreeSet::new(),
             lines: Vec::new(),
         };
-        for name in &steps.uses.clients {
-            steps.clients.insert((*name).clone(), steps.names.fresh(name.as_str()));
-        }
         let mut step = 0;
         while step < plan.steps.len() {
             steps.begin_paragraph(step);
@@ -78,16 +83,18 @@ impl<'p> Steps<'p> {
         }))
     }
 
-    /// Leaves a line empty between the clients and what they do, and where some time has passed.
+    /// Leaves a line empty behind the first clients, before later ones, and where some time has passed.
     fn begin_paragraph(&mut self, step: usize) {
-        let is_client = |step: usize| matches!(self.plan.steps.get(step), Some(Action::AddClient(_)));
-        let Some(before) = step.checked_sub(1) else { return };
-        let long = match &self.plan.steps[before] {
+        let is_client = |step: &Action| matches!(step, Action::AddClient(_));
+        let (before, rest) = self.plan.steps.split_at(step);
+        let (Some(last), Some(next)) = (before.last(), rest.first()) else { return };
+        let time_has_passed = match last {
             Action::Advance(time) => time.as_secs() > 0,
             Action::AwaitChecks(_) => true,
             _ => false,
         };
-        if long || is_client(step) != is_client(before) {
+        let are_clients = before.iter().all(is_client);
+        if time_has_passed || (is_client(next) && !is_client(last)) || (are_clients && !is_client(next)) {
             self.lines.push(String::new());
         }
     }
@@ -96,10 +103,14 @@ impl<'p> Steps<'p> {
     fn step(&mut self, step: usize) -> Result<usize, Inexpressible> {
         let plan = self.plan;
         let call = match &plan.steps[step] {
-            Action::AddClient(spec) => return self.add_client(spec).map(|()| 1),
+            Action::AddClient(spec) => return self.add_client(step, spec),
             Action::Start { id, request } => return self.start(step, *id, request),
             Action::Await(_) => return Ok(self.wait(step)),
-            Action::Crowd(crowd) => return self.crowd(step, crowd),
+            Action::Crowd(crowd) => {
+                let clients = crowd.clients.iter().filter_map(|name| self.variable_of(Some(name)));
+                let who = Call::new("crowd").with(text::list(clients.map(str::to_owned)));
+                return self.crowd(step, crowd, who);
+            }
             Action::SendRaw(raw) => return self.send_raw(step, raw).map(|()| 1),
             Action::MakeToken { id, client } => {
                 let variable = self.uses.tokens.contains(id).then(|| self.token_variable(*id));
@@ -135,12 +146,23 @@ impl<'p> Steps<'p> {
         Call::new(format!("{variable}.{method}"))
     }
 
-    fn add_client(&mut self, spec: &ClientSpec) -> Result<(), Inexpressible> {
-        let at = spec.at.as_ref().and_then(|at| self.clients.get(at)).map(String::as_str);
-        let call = client(spec, at, &self.topology)?;
-        let variable = self.clients.get(&spec.name).cloned();
+    /// What stands for a client in the script.
+    fn variable_of(&self, client: Option<&Name>) -> Option<&str> {
+        client.and_then(|client| self.clients.get(client)).map(String::as_str)
+    }
+
+    fn add_client(&mut self, step: usize, spec: &ClientSpec) -> Result<usize, Inexpressible> {
+        if let Some(count) = self.new_crowd(step, spec)? {
+            return Ok(count);
+        }
+        self.added.insert(spec.name.clone());
+        let call = client::client(spec, self.variable_of(spec.at.as_ref()), &self.topology)?;
+        let variable = self.uses.clients.contains_key(&spec.name).then(|| self.names.fresh(spec.name.as_str()));
         self.say(variable.as_deref(), &[call]);
-        Ok(())
+        if let Some(variable) = variable {
+            self.clients.insert(spec.name.clone(), variable);
+        }
+        Ok(1)
     }
 
     /// Writes a request, and the wait for it if that is next.
@@ -194,72 +216,102 @@ impl<'p> Steps<'p> {
             .and_any("limit_rate", sending.limit_rate.map(|rate| rate.to_string())))
     }
 
-    /// Writes the waits that stand side by side. Returns how many there are.
+    /// Writes waits that stand side by side: all for one crowd, or those for other requests. Returns how many there are.
     fn wait(&mut self, step: usize) -> usize {
         let waited = self.plan.steps[step..].iter().map_while(|step| match step {
             Action::Await(id) => Some(*id),
             _ => None,
         });
-        let ids: Vec<RequestId> = waited.collect();
-        let variable = |steps: &Self, id: &RequestId| steps.requests.get(id).cloned().unwrap_or_else(|| id.to_string());
-        if ids.len() > 1 && ids.iter().all(|id| self.expectations.call(*id).is_none()) {
-            let requests = text::list(ids.iter().map(|id| variable(self, id)));
-            self.say(None, &[Call::new("wait_all").with(requests)]);
-            return ids.len();
+        let mut ids: Vec<RequestId> = waited.collect();
+        if let Some((variable, crowd)) = self.crowds.iter().find(|(_, crowd)| ids.starts_with(crowd)) {
+            let count = crowd.len();
+            let expects = self.expectations.are_of_one_user(crowd.iter().copied());
+            let expectation = if expects { ".expect(user = [member.user, None])" } else { "" };
+            let body = format!("    for request in member.requests:\n        request.wait(){expectation}");
+            self.lines.push(format!("for member in {variable}:\n{body}"));
+            return count;
         }
-        for id in &ids {
-            let wait = Call::new(format!("{}.wait", variable(self, id)));
-            let calls: Vec<Call> = std::iter::once(wait).chain(self.expectations.call(*id)).collect();
-            self.say(None, &calls);
-        }
+        let of_crowd = |id: &RequestId| self.crowds.iter().any(|(_, crowd)| crowd.first() == Some(id));
+        ids.truncate(1 + ids[1..].iter().take_while(|id| !of_crowd(id)).count());
+        let variable = |id: &RequestId| self.requests.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let waits: Vec<Vec<Call>> = if ids.len() > 1 && ids.iter().all(|id| self.expectations.call(*id).is_none()) {
+            vec![vec![Call::new("wait_all").with(text::list(ids.iter().map(variable)))]]
+        } else {
+            let wait = |id: &RequestId| std::iter::once(Call::new(format!("{}.wait", variable(id))));
+            ids.iter().map(|id| wait(id).chain(self.expectations.call(*id)).collect()).collect()
+        };
+        waits.iter().for_each(|calls| self.say(None, calls));
         ids.len()
     }
 
-    /// Writes a crowd, and the waits for its requests if these are next.
-    fn crowd(&mut self, step: usize, crowd: &CrowdSpec) -> Result<usize, Inexpressible> {
-        let clients = text::list(crowd.clients.iter().map(|name| self.clients.get(name).cloned().unwrap_or_default()));
-        let think = milliseconds(crowd.think)?;
-        let call = |name: &str| {
-            Call::new(name)
-                .with(clients.clone())
-                .and_any("requests", (crowd.requests != 1).then(|| crowd.requests.to_string()))
-                .and_any("think_ms", (think != "0").then(|| think.clone()))
-                .and_any("path", (crowd.path != "/").then(|| string(&crowd.path)))
+    /// Writes a crowd of clients that come into being for it, beginning with the first of them, and the waits for its requests
+    /// if these are next. Returns how many steps it has; `None` where the step does not begin such a crowd.
+    fn new_crowd(&mut self, step: usize, first: &ClientSpec) -> Result<Option<usize>, Inexpressible> {
+        let plan = self.plan;
+        let members = plan.steps[step..].iter().map_while(|step| match step {
+            Action::AddClient(spec) => Some(spec),
+            _ => None,
+        });
+        let members: Vec<&ClientSpec> = members.collect();
+        let Some(Action::Crowd(crowd)) = plan.steps.get(step + members.len()) else { return Ok(None) };
+        let vacant = (1..).map(standard::numbered).map(Name::from).filter(|name| !self.added.contains(name));
+        let is_alike = |spec: &ClientSpec| {
+            let alike = ClientSpec { name: spec.name.clone(), identity: spec.identity.clone(), ..first.clone() };
+            alike == *spec && User::is_namesake(spec, &self.topology)
         };
+        let is_new = crowd.clients.iter().eq(members.iter().map(|spec| &spec.name))
+            && crowd.clients.iter().cloned().eq(vacant.take(members.len()))
+            && first.port.is_none()
+            && members.iter().all(|spec| is_alike(spec));
+        if !is_new {
+            return Ok(None);
+        }
+        let who = Call::new("crowd").with(members.len().to_string());
+        let who = who.and_any("kind", name_of(first.profile.agent, Agent::ALL).map(string));
+        let who = client::options(who, first, self.variable_of(first.at.as_ref()), &self.topology)?;
+        let waits = self.crowd(step + members.len(), crowd, who)?;
+        self.added.extend(crowd.clients.iter().cloned());
+        Ok(Some(members.len() + waits))
+    }
+
+    /// Writes a crowd, and the waits for its requests if these are next. `who` has the clients. Returns how many steps that is.
+    fn crowd(&mut self, step: usize, crowd: &CrowdSpec, who: Call) -> Result<usize, Inexpressible> {
+        let think = milliseconds(crowd.think)?;
+        let call = who
+            .and_any("requests", (crowd.requests != 1).then(|| crowd.requests.to_string()))
+            .and_any("think_ms", (think != "0").then_some(think))
+            .and_any("path", (crowd.path != "/").then(|| string(&crowd.path)));
         let ids: Vec<RequestId> = crowd.ids().collect();
         let (members, requests) = (crowd.clients.len(), crowd.requests as usize);
-        let next = &self.plan.steps[step + 1..];
-        let awaited = |place: fn(usize, usize, usize) -> usize| {
-            let waits = (0..ids.len()).map(|number| Action::Await(ids[place(number, members, requests)]));
-            next.len() >= ids.len() && next.iter().zip(waits).all(|(next, wait)| *next == wait)
-        };
-        let in_turns = awaited(|number, members, requests| number % members * requests + number / members);
-        let in_order = awaited(|number, _, _| number);
+        let in_turns = (0..ids.len()).map(|number| ids[number % members * requests + number / members]);
+        let waits = in_turns.map(Action::Await).collect::<Vec<_>>();
+        let is_awaited = self.plan.steps[step + 1..].starts_with(&waits);
         let expects = self.expectations.are_of_one_user(ids.iter().copied());
-        if in_turns && !expects {
-            self.say(None, &[call("crowd")]);
-        } else if in_turns {
-            let crowd = call("crowd").on_one_line();
-            let expectation = "answer.expect(user = [member.user, None])";
-            self.lines
-                .push(format!("for member in {crowd}:\n    for answer in member.answers:\n        {expectation}"));
-        } else {
-            let variable = self.names.fresh("members");
-            self.say(Some(&variable), &[call("start_crowd")]);
-            if in_order {
-                let expectation = if expects { ".expect(user = [member.user, None])" } else { "" };
-                self.lines.push(format!(
-                    "for member in {variable}:\n    for request in member.requests:\n        request.wait(){expectation}"
-                ));
-            } else {
-                for (place, id) in ids.iter().enumerate() {
-                    let request = format!("{variable}[{}].requests[{}]", place / requests, place % requests);
-                    self.requests.insert(*id, request);
-                }
-                return Ok(1);
-            }
+        // Clients that came with the crowd have no variables of their own.
+        let later = crowd.clients.iter().any(|name| !self.added.contains(name) && self.uses.clients[name] > 1);
+        if is_awaited && !expects && !later {
+            self.say(None, &[call]);
+            return Ok(1 + ids.len());
         }
-        Ok(1 + ids.len())
+        let variable = self.names.fresh("members");
+        for (place, name) in crowd.clients.iter().enumerate().filter(|(_, name)| !self.added.contains(*name)) {
+            self.clients.insert(name.clone(), format!("{variable}[{place}].client"));
+        }
+        if is_awaited {
+            self.say(Some(&variable), &[call]);
+            if expects {
+                let body = "    for answer in member.answers:\n        answer.expect(user = [member.user, None])";
+                self.lines.push(format!("for member in {variable}:\n{body}"));
+            }
+            return Ok(1 + ids.len());
+        }
+        self.say(Some(&variable), &[call.called("start_crowd")]);
+        for (place, id) in ids.iter().enumerate() {
+            let request = format!("{variable}[{}].requests[{}]", place / requests, place % requests);
+            self.requests.insert(*id, request);
+        }
+        self.crowds.push((variable, ids));
+        Ok(1)
     }
 
     fn send_raw(&mut self, step: usize, raw: &RawSpec) -> Result<(), Inexpressible> {
@@ -315,26 +367,26 @@ impl<'p> Uses<'p> {
         let mut before: Option<&Action> = None;
         for step in &plan.steps {
             match step {
-                Action::AddClient(spec) => uses.clients.extend(&spec.at),
-                Action::Start { request, .. } => _ = uses.clients.insert(&request.client),
+                Action::AddClient(spec) => spec.at.iter().for_each(|at| uses.client(at)),
+                Action::Start { request, .. } => uses.client(&request.client),
                 Action::Await(id) => {
                     uses.requests.insert(*id);
                     uses.waits +=
                         usize::from(!matches!(before, Some(Action::Start { id: started, .. }) if started == id));
                 }
-                Action::Crowd(crowd) => uses.clients.extend(&crowd.clients),
+                Action::Crowd(crowd) => crowd.clients.iter().for_each(|name| uses.client(name)),
                 Action::SendRaw(raw) => {
-                    uses.clients.insert(&raw.client);
+                    uses.client(&raw.client);
                     uses.tokens.extend(raw.bytes.iter().filter_map(|piece| match piece {
                         Piece::Token(id) => Some(*id),
                         Piece::Text(_) | Piece::Bytes(_) => None,
                     }));
                 }
                 Action::MakeToken { client, .. } => {
-                    uses.clients.insert(client);
+                    uses.client(client);
                     uses.made += 1;
                 }
-                Action::Disconnect(client) | Action::SwitchUser(client, _) => _ = uses.clients.insert(client),
+                Action::Disconnect(client) | Action::SwitchUser(client, _) => uses.client(client),
                 Action::Advance(_)
                 | Action::AwaitChecks(_)
                 | Action::Drain(_)
@@ -345,6 +397,10 @@ impl<'p> Uses<'p> {
             before = Some(step);
         }
         uses
+    }
+
+    fn client(&mut self, name: &'p Name) {
+        *self.clients.entry(name).or_default() += 1;
     }
 }
 

@@ -85,6 +85,11 @@ impl Call {
         self.and_any(name, value.map(truth))
     }
 
+    /// The call of another function with these arguments.
+    pub(super) fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     pub(super) fn has_arguments(&self) -> bool {
         !self.arguments.is_empty()
     }
