@@ -130,7 +130,7 @@ fn asks(action: &Action) -> bool {
 fn docstring(story: &Story) -> String {
     let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
         let (summary, text) = (&evidence.summary, requirement.text());
-        format!("What must not be, and is: {summary}. {text} ({}, {}).", requirement.id(), requirement.source())
+        format!("What must not be, and is: {summary}. {text} ({}).", requirement.id())
     });
     let paragraphs = story.text.split("\n\n").map(str::to_owned).chain(found);
     let mut paragraphs = paragraphs.map(|text| wrapped(&text)).filter(|text| !text.is_empty()).peekable();
@@ -163,9 +163,14 @@ fn wrapped(text: &str) -> String {
 
 /// Escapes what would end a docstring, or be something else in it.
 fn in_docstring(text: &str) -> String {
-    let text = escape::lines(text).replace('\\', "\\\\").replace("\"\"", "\\\"\\\"");
-    match text.strip_suffix('"') {
-        Some(start) if !start.ends_with('\\') => format!("{start}\\\""),
-        _ => text,
+    let text = escape::lines(text);
+    let (mut escaped, mut chars) = (String::new(), text.chars().peekable());
+    while let Some(c) = chars.next() {
+        let ends = c == '"' && chars.peek().is_none_or(|next| *next == '"');
+        if ends || c == '\\' {
+            escaped.push('\\');
+        }
+        escaped.push(c);
     }
+    escaped
 }

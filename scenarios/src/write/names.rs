@@ -30,9 +30,12 @@ impl Names {
         if name.starts_with(|c: char| c.is_ascii_digit()) || name.chars().all(|c| c == '_') {
             name.insert_str(0, "client_");
         }
+        if RESERVED.contains(&name.as_str()) {
+            name.push_str("_client");
+        }
         let base = name.clone();
         let mut number = 1;
-        while RESERVED.contains(&name.as_str()) || !self.taken.insert(name.clone()) {
+        while !self.taken.insert(name.clone()) {
             number += 1;
             name = format!("{base}_{number}");
         }

@@ -8,7 +8,7 @@ use stickler_model::topology::{
 };
 
 use super::Inexpressible;
-use super::text::{self, Call, dictionary, list, milliseconds, seconds, string, strings};
+use super::text::{self, Call, Expression, dictionary, list, milliseconds, seconds, string, strings};
 use crate::site::names::{
     BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, FLAGS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS,
     name_of,
@@ -26,7 +26,7 @@ pub(super) fn site(topology: &Topology) -> Result<String, Inexpressible> {
     let call = services(call, &site)?;
     let call = servers(link(call, &site)?, &site)?;
     let call = front(call, &site)?;
-    Ok(text::statement("", None, &[domains(call, &site)?]))
+    Ok(text::statement(None, &[domains(call, &site)?]))
 }
 
 /// Writes `configure(...)`: what makes the one server the other.
@@ -48,11 +48,11 @@ fn directory(call: Call, site: &Site) -> Result<Call, Inexpressible> {
         return Err(Inexpressible("accounts are locked out after 1 to 999 failed logons, or never"));
     }
     let users = passwords(&site.users)?;
-    let groups: Vec<_> = site.groups.iter().map(|(name, count)| (name, count.to_string())).collect();
+    let groups = site.groups.iter().map(|(name, count)| (name, count.to_string()));
     Ok(call
         .and_any("users", users)
         .and_any("forbidden", names(&site.forbidden))
-        .and_any("groups", entries(&groups)?)
+        .and_any("groups", entries(groups)?)
         .and_any("lockout", site.lockout.map(|count| count.to_string())))
 }
 
@@ -71,15 +71,16 @@ fn link(call: Call, site: &Site) -> Result<Call, Inexpressible> {
 }
 
 fn services(call: Call, site: &Site) -> Result<Call, Inexpressible> {
-    let lists = |lists: &[(String, Vec<String>)]| -> Vec<(String, String)> {
-        lists.iter().map(|(name, list)| (name.clone(), strings(list))).collect()
-    };
     Ok(call
         .and_any("providers", site.providers.as_deref().map(providers).transpose()?)
         .and_any("iis", version(site.version)?)
-        .and_any("services", entries(&lists(&site.services))?)
+        .and_any("services", lists(&site.services)?)
         .and_any("delegation", names(&site.delegation))
-        .and_any("files", entries(&lists(&site.files))?))
+        .and_any("files", lists(&site.files)?))
+}
+
+fn lists(lists: &[(String, Vec<String>)]) -> Result<Option<Expression>, Inexpressible> {
+    entries(lists.iter().map(|(name, list)| (name, strings(list))))
 }
 
 fn version(version: stickler_model::topology::IisVersion) -> Result<Option<String>, Inexpressible> {
@@ -98,11 +99,11 @@ fn servers(call: Call, site: &Site) -> Result<Call, Inexpressible> {
         .and_any("authentication", settings)
         .and_any("acceptor", acceptor)
         .and_truth("workgroup", site.workgroup.then_some(true))
-        .and_any("accounts", accounts.map(|accounts| accounts.unwrap_or_else(|| "{}".to_owned())));
+        .and_any("accounts", accounts.map(|accounts| accounts.unwrap_or_else(|| "{}".into())));
     let call = parts(call, &site.change)?;
     let differ = site.servers.iter().map(|(name, change)| Ok((name, server_call(change)?)));
-    let differ: Vec<(&String, String)> = differ.collect::<Result<_, Inexpressible>>()?;
-    Ok(call.and_any("servers", entries(&differ)?))
+    let differ: Vec<(&String, Call)> = differ.collect::<Result<_, Inexpressible>>()?;
+    Ok(call.and_any("servers", entries(differ)?))
 }
 
 fn front(call: Call, site: &Site) -> Result<Call, Inexpressible> {
@@ -130,7 +131,7 @@ fn domains(call: Call, site: &Site) -> Result<Call, Inexpressible> {
         .and_any("broken", site.broken.as_deref().map(string)))
 }
 
-fn controller(controller: &ControllerSpec) -> Result<String, Inexpressible> {
+fn controller(controller: &ControllerSpec) -> Result<Call, Inexpressible> {
     let ControllerSpec { name, slow, lacks, outdated, max_concurrent_api, requires_checksum } = controller;
     let call = Call::new("controller")
         .with(string(name.as_str()))
@@ -139,20 +140,20 @@ fn controller(controller: &ControllerSpec) -> Result<String, Inexpressible> {
         .and_any("outdated", names(outdated))
         .and_any("max_concurrent_api", max_concurrent_api.map(|calls| calls.to_string()))
         .and_truth("requires_checksum", requires_checksum.then_some(true));
-    Ok(call.on_one_line())
+    Ok(call)
 }
 
-fn partner(partner: &Partner) -> Result<String, Inexpressible> {
+fn partner(partner: &Partner) -> Result<Call, Inexpressible> {
     let trust = (partner.trust != Trust::Holds).then_some(partner.trust);
     let call = Call::new("partner")
         .with(strings(&partner.users))
         .and_any("trust", trust.map(|trust| named(trust, &TRUSTS)).transpose()?.map(string))
         .and_any("claims", partner.claims.as_deref().map(string));
-    Ok(call.on_one_line())
+    Ok(call)
 }
 
 /// `windows_authentication(...)`
-fn authentication(site: &SiteSpec) -> Result<String, Inexpressible> {
+fn authentication(site: &SiteSpec) -> Result<Call, Inexpressible> {
     let default = SiteSpec::default();
     let differs = |value: bool, default: bool| (value != default).then_some(value);
     let name = match &site.pool {
@@ -174,10 +175,10 @@ fn authentication(site: &SiteSpec) -> Result<String, Inexpressible> {
         .and_any("protection_flags", flags(site.protection.flags)?)
         .and_any("service_names", names(&site.protection.service_names))
         .and_any("max_concurrent_api", site.max_concurrent_api.map(|calls| calls.to_string()));
-    Ok(call.on_one_line())
+    Ok(call)
 }
 
-fn flags(flags: u32) -> Result<Option<String>, Inexpressible> {
+fn flags(flags: u32) -> Result<Option<Expression>, Inexpressible> {
     let given: Vec<&(&str, u32)> = FLAGS.iter().filter(|(_, flag)| flags & flag != 0).collect();
     if given.iter().map(|(_, flag)| flag).sum::<u32>() != flags {
         return Err(Inexpressible("a flag of extended protection has no name"));
@@ -186,7 +187,7 @@ fn flags(flags: u32) -> Result<Option<String>, Inexpressible> {
 }
 
 /// What differs at one server: `server(...)`, or what may stand in its place.
-fn server_call(change: &ServerChange) -> Result<String, Inexpressible> {
+fn server_call(change: &ServerChange) -> Result<Call, Inexpressible> {
     let settings = change.authentication.as_ref().map(authentication).transpose()?;
     let acceptor = change.acceptor.as_ref().map(acceptor).transpose()?;
     let alone = |part: ServerChange| part == *change;
@@ -211,10 +212,9 @@ fn server_call(change: &ServerChange) -> Result<String, Inexpressible> {
         .and_any("iis", change.version.map(|version| named(version, &VERSIONS)).transpose()?.map(string))
         .and_any("certificate", change.certificate.map(|name| named(name, &CERTIFICATES)).transpose()?.map(string))
         .and_any("clock_skew", change.clock_skew.map(|skew| skew.to_string()));
-    let call = parts(call, &change.site)?
-        .and_truth("workgroup", change.workgroup)
-        .and_any("accounts", entries(&accounts.collect::<Vec<_>>())?);
-    Ok(call.on_one_line())
+    let call =
+        parts(call, &change.site)?.and_truth("workgroup", change.workgroup).and_any("accounts", entries(accounts)?);
+    Ok(call)
 }
 
 /// What differs of a site beside authentication.
@@ -228,7 +228,7 @@ fn parts(call: Call, change: &SiteChange) -> Result<Call, Inexpressible> {
         .and_truth("anonymous_windows_too", change.anonymous_windows_too))
 }
 
-fn acceptor(acceptor: &Acceptor) -> Result<String, Inexpressible> {
+fn acceptor(acceptor: &Acceptor) -> Result<Call, Inexpressible> {
     let call = match acceptor {
         Acceptor::Connection => {
             return Err(Inexpressible("there is no way to say of one server that it is IIS after all"));
@@ -245,25 +245,28 @@ fn acceptor(acceptor: &Acceptor) -> Result<String, Inexpressible> {
             Call::new("tracked").and_any("header", header).and_any("check", check)
         }
     };
-    Ok(call.on_one_line())
+    Ok(call)
 }
 
-fn providers(providers: &[Provider]) -> Result<String, Inexpressible> {
+fn providers(providers: &[Provider]) -> Result<Expression, Inexpressible> {
     let names = providers.iter().map(|provider| Ok(string(named(*provider, &PROVIDERS)?)));
     Ok(list(names.collect::<Result<Vec<_>, Inexpressible>>()?))
 }
 
-fn passwords(users: &[(String, String)]) -> Result<Option<String>, Inexpressible> {
-    entries(&users.iter().map(|(name, password)| (name, string(password))).collect::<Vec<_>>())
+fn passwords(users: &[(String, String)]) -> Result<Option<Expression>, Inexpressible> {
+    entries(users.iter().map(|(name, password)| (name, string(password))))
 }
 
 /// A dictionary, if it is not empty.
-fn entries<K: AsRef<str>>(entries: &[(K, String)]) -> Result<Option<String>, Inexpressible> {
-    (!entries.is_empty()).then(|| dictionary(entries)).transpose()
+fn entries<'k, T: Into<Expression>>(
+    entries: impl IntoIterator<Item = (&'k String, T)>,
+) -> Result<Option<Expression>, Inexpressible> {
+    let mut entries = entries.into_iter().map(|(key, value)| (key, value.into())).peekable();
+    if entries.peek().is_none() { Ok(None) } else { dictionary(entries).map(Some) }
 }
 
 /// A list of names, if it is not empty.
-fn names<T: AsRef<str>>(names: &[T]) -> Option<String> {
+fn names<T: AsRef<str>>(names: &[T]) -> Option<Expression> {
     (!names.is_empty()).then(|| strings(names))
 }
 

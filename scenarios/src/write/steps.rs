@@ -47,7 +47,7 @@ struct Uses<'p> {
     clients: BTreeMap<&'p Name, usize>,
     requests: BTreeSet<RequestId>,
     tokens: BTreeSet<TokenId>,
-    /// How many requests are waited for apart from their start, and how many tokens are made.
+    /// How many requests that are not a crowd's are waited for apart from their start, and how many tokens are made.
     waits: usize,
     made: usize,
 }
@@ -137,7 +137,7 @@ impl<'p> Steps<'p> {
     }
 
     fn say(&mut self, variable: Option<&str>, calls: &[Call]) {
-        self.lines.push(statement("", variable, calls));
+        self.lines.push(statement(variable, calls));
     }
 
     /// A method of a client.
@@ -206,9 +206,8 @@ impl<'p> Steps<'p> {
         if sending.limit_rate.is_some_and(|rate| i64::try_from(rate).is_err()) {
             return Err(Inexpressible("`limit_rate` is higher than any number of a script"));
         }
-        let fields: Vec<(&String, String)> =
-            headers.iter().map(|(name, value)| (name, Expression::text(value).on_one_line())).collect();
-        let fields = (!fields.is_empty()).then(|| dictionary(&fields)).transpose()?;
+        let fields = headers.iter().map(|(name, value)| (name, Expression::text(value)));
+        let fields = (!headers.is_empty()).then(|| dictionary(fields)).transpose()?;
         Ok(call
             .and_any("headers", fields)
             .and_truth("chunked", sending.chunked.then_some(true))
@@ -231,8 +230,8 @@ impl<'p> Steps<'p> {
             self.lines.push(format!("for member in {variable}:\n{body}"));
             return count;
         }
-        let of_crowd = |id: &RequestId| self.crowds.iter().any(|(_, crowd)| crowd.first() == Some(id));
-        ids.truncate(1 + ids[1..].iter().take_while(|id| !of_crowd(id)).count());
+        let is_crowd = |place: &usize| self.crowds.iter().any(|(_, crowd)| ids[*place..].starts_with(crowd));
+        ids.truncate((1..ids.len()).find(is_crowd).unwrap_or(ids.len()));
         let variable = |id: &RequestId| self.requests.get(id).cloned().unwrap_or_else(|| id.to_string());
         let waits: Vec<Vec<Call>> = if ids.len() > 1 && ids.iter().all(|id| self.expectations.call(*id).is_none()) {
             vec![vec![Call::new("wait_all").with(text::list(ids.iter().map(variable)))]]
@@ -328,7 +327,7 @@ impl<'p> Steps<'p> {
             parts.push(string(""));
         }
         let patience = milliseconds(raw.patience)?;
-        let call = self.of(&raw.client, "send_raw").with(Expression::joined(parts));
+        let call = self.of(&raw.client, "send_raw").with(Expression::Sum(parts));
         let call = call.and_any("patience_ms", (patience != RAW_PATIENCE).then_some(patience));
         self.say(None, &[call]);
         Ok(())
@@ -364,15 +363,18 @@ impl<'p> Steps<'p> {
 impl<'p> Uses<'p> {
     fn of(plan: &'p Plan) -> Self {
         let mut uses = Self::default();
-        let mut before: Option<&Action> = None;
+        let (mut started, mut before): (BTreeSet<RequestId>, Option<&Action>) = Default::default();
         for step in &plan.steps {
             match step {
                 Action::AddClient(spec) => spec.at.iter().for_each(|at| uses.client(at)),
-                Action::Start { request, .. } => uses.client(&request.client),
+                Action::Start { id, request } => {
+                    started.insert(*id);
+                    uses.client(&request.client);
+                }
                 Action::Await(id) => {
                     uses.requests.insert(*id);
-                    uses.waits +=
-                        usize::from(!matches!(before, Some(Action::Start { id: started, .. }) if started == id));
+                    let at_once = matches!(before, Some(Action::Start { id: started, .. }) if started == id);
+                    uses.waits += usize::from(started.contains(id) && !at_once);
                 }
                 Action::Crowd(crowd) => crowd.clients.iter().for_each(|name| uses.client(name)),
                 Action::SendRaw(raw) => {

@@ -64,18 +64,18 @@ fn people(plan: &Plan) -> String {
     if count > people.len() {
         people.push(format!("{} more", count - people.len()));
     }
-    let (ask, requests) = match (count, requests) {
-        (1, 1) => ("asks", "once".to_owned()),
-        (1, _) => ("asks", format!("{requests} times")),
-        (_, 1) => ("are there, and one of them asks", "once".to_owned()),
-        (_, _) => ("ask", format!("{requests} times in all")),
-    };
     let servers = match plan.topology.servers.len() {
         1 => "one server".to_owned(),
-        count => format!("{count} servers"),
+        servers => format!("{servers} servers"),
     };
-    let raw = if raw { ", and raw bytes are sent" } else { "" };
-    format!("{} {ask} {requests} at a site of {servers}{raw}.", listed(&people))
+    let requests = match requests {
+        0 => None,
+        1 => Some("one request".to_owned()),
+        requests => Some(format!("{requests} requests")),
+    };
+    let asked: Vec<String> = requests.into_iter().chain(raw.then(|| "raw bytes".to_owned())).collect();
+    let uses = if count == 1 { "uses" } else { "use" };
+    format!("{} {uses} a site of {servers}: {}.", listed(&people), listed(&asked))
 }
 
 /// What else happens, in order.

@@ -1,5 +1,6 @@
 //! How values and calls are written.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -10,65 +11,115 @@ use super::Inexpressible;
 /// The longest line that is not broken, in characters.
 const WIDTH: usize = 120;
 
+/// How much further inner lines are indented.
+const INDENT: usize = 4;
+
 /// Text of more bytes than this is searched for repetitions.
 const LONG: usize = 200;
 
 /// The longest part of a text that is searched for as a repetition, in bytes.
 const LONGEST_UNIT: usize = 64;
 
-/// An expression, in parts that are joined by `+`.
-pub(super) struct Expression(Vec<String>);
+/// What stands for a value.
+pub(super) enum Expression {
+    /// As it is: a literal, a variable.
+    Plain(String),
+    /// Parts that are joined by `+`.
+    Sum(Vec<String>),
+    /// A call, a list or a dictionary.
+    Bracketed(Bracketed),
+}
+
+/// Something in brackets. Whatever is too long for a line has each item on a line of its own.
+pub(super) struct Bracketed {
+    open: String,
+    /// Each with what stands before it: `name = `, `"key": `.
+    items: Vec<(String, Expression)>,
+    close: char,
+}
 
 /// A call with its arguments: `alice.get("/")`, or of a method of what came before, `.expect(user = None)`.
-pub(super) struct Call {
-    name: String,
-    arguments: Vec<Expression>,
-}
+pub(super) struct Call(Bracketed);
 
 impl Expression {
-    /// Parts that are joined; there has to be one.
-    pub(super) fn joined(parts: Vec<String>) -> Self {
-        Self(parts)
-    }
-
     /// What stands for a text.
     pub(super) fn text(text: &str) -> Self {
-        Self(text_parts(text))
+        Self::Sum(text_parts(text))
     }
 
-    fn named(self, name: &str) -> Self {
-        let Self(mut parts) = self;
-        if let Some(first) = parts.first_mut() {
-            first.insert_str(0, &format!("{name} = "));
+    fn on_one_line(&self) -> String {
+        match self {
+            Self::Plain(text) => text.clone(),
+            Self::Sum(parts) => parts.join(" + "),
+            Self::Bracketed(bracketed) => bracketed.on_one_line(),
         }
-        Self(parts)
     }
 
-    pub(super) fn on_one_line(&self) -> String {
-        self.0.join(" + ")
+    /// The expression behind `before`, on one line if it fits, and else on several that are indented by this.
+    fn laid_out(&self, indent: usize, before: &str) -> String {
+        let line = self.on_one_line();
+        if before.chars().count() + line.chars().count() < WIDTH {
+            return format!("{before}{line}");
+        }
+        match self {
+            Self::Plain(text) => format!("{before}{text}"),
+            Self::Sum(parts) => format!("{before}{}", parts.join(&format!(" +\n{}", " ".repeat(indent)))),
+            Self::Bracketed(bracketed) => format!("{before}{}", bracketed.on_lines(indent)),
+        }
     }
 }
 
-impl<T: Into<String>> From<T> for Expression {
-    fn from(text: T) -> Self {
-        Self(vec![text.into()])
+impl Bracketed {
+    fn on_one_line(&self) -> String {
+        let Self { open, items, close } = self;
+        let items: Vec<String> = items.iter().map(|(before, item)| format!("{before}{}", item.on_one_line())).collect();
+        format!("{open}{}{close}", items.join(", "))
+    }
+
+    fn on_lines(&self, indent: usize) -> String {
+        let Self { open, items, close } = self;
+        if items.is_empty() {
+            return self.on_one_line();
+        }
+        let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + INDENT));
+        let items = items.iter().map(|(before, item)| item.laid_out(indent + INDENT, &format!("{inner}{before}")));
+        let items: String = items.map(|item| format!("\n{item},")).collect();
+        format!("{open}{items}\n{outer}{close}")
+    }
+}
+
+impl From<String> for Expression {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+impl From<&str> for Expression {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+impl From<Call> for Expression {
+    fn from(Call(call): Call) -> Self {
+        Self::Bracketed(call)
     }
 }
 
 impl Call {
-    pub(super) fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), arguments: Vec::new() }
+    pub(super) fn new(function: impl Into<String>) -> Self {
+        Self(Bracketed { open: function.into() + "(", items: Vec::new(), close: ')' })
     }
 
     /// Adds an argument by position.
     pub(super) fn with(mut self, argument: impl Into<Expression>) -> Self {
-        self.arguments.push(argument.into());
+        self.0.items.push((String::new(), argument.into()));
         self
     }
 
     /// Adds an argument by name.
     pub(super) fn and(mut self, name: &str, value: impl Into<Expression>) -> Self {
-        self.arguments.push(value.into().named(name));
+        self.0.items.push((format!("{name} = "), value.into()));
         self
     }
 
@@ -82,51 +133,24 @@ impl Call {
 
     /// Adds the argument `name = True` or `name = False`, if there is one.
     pub(super) fn and_truth(self, name: &str, value: Option<bool>) -> Self {
-        self.and_any(name, value.map(truth))
+        self.and_any(name, value.map(|value| if value { "True" } else { "False" }))
     }
 
     /// The call of another function with these arguments.
-    pub(super) fn called(self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self }
-    }
-
-    pub(super) fn has_arguments(&self) -> bool {
-        !self.arguments.is_empty()
-    }
-
-    /// The call in one line.
-    pub(super) fn on_one_line(&self) -> String {
-        let arguments: Vec<String> = self.arguments.iter().map(Expression::on_one_line).collect();
-        format!("{}({})", self.name, arguments.join(", "))
-    }
-
-    /// The call with each argument on a line of its own.
-    fn on_lines(&self, indent: &str) -> String {
-        let mut text = format!("{}(", self.name);
-        for argument in &self.arguments {
-            let _ = write!(text, "\n{indent}    {},", argument.0.join(&format!(" +\n{indent}    ")));
-        }
-        let _ = write!(text, "\n{indent})");
-        text
+    pub(super) fn called(mut self, function: &str) -> Self {
+        self.0.open = format!("{function}(");
+        self
     }
 }
 
 /// A statement: calls one after the other, behind `name = ` if there is one. The first of them is broken into lines if
 /// the statement is too long for one.
-pub(super) fn statement(indent: &str, variable: Option<&str>, calls: &[Call]) -> String {
-    let start = variable.map(|variable| format!("{indent}{variable} = ")).unwrap_or_else(|| indent.to_owned());
-    let short: String = calls.iter().map(Call::on_one_line).collect::<Vec<_>>().join(".");
-    let Some((first, rest)) = calls.split_first() else { return start };
-    if start.chars().count() + short.chars().count() <= WIDTH || !first.has_arguments() {
-        return start + &short;
-    }
-    let rest: String = rest.iter().map(|call| format!(".{}", call.on_one_line())).collect();
-    format!("{start}{}{rest}", first.on_lines(indent))
-}
-
-/// `True` or `False`.
-pub(super) fn truth(value: bool) -> &'static str {
-    if value { "True" } else { "False" }
+pub(super) fn statement(variable: Option<&str>, calls: &[Call]) -> String {
+    let start = variable.map(|variable| format!("{variable} = ")).unwrap_or_default();
+    let Some((Call(first), rest)) = calls.split_first() else { return start };
+    let rest: String = rest.iter().map(|Call(call)| format!(".{}", call.on_one_line())).collect();
+    let line = format!("{start}{}{rest}", first.on_one_line());
+    if line.chars().count() <= WIDTH { line } else { format!("{start}{}{rest}", first.on_lines(0)) }
 }
 
 /// A string in quotes. What cannot be shown is escaped.
@@ -155,27 +179,31 @@ pub(super) fn string(text: &str) -> String {
 }
 
 /// `["a", "b"]`
-pub(super) fn strings<T: AsRef<str>>(texts: &[T]) -> String {
+pub(super) fn strings<T: AsRef<str>>(texts: &[T]) -> Expression {
     list(texts.iter().map(|text| string(text.as_ref())))
 }
 
 /// `[a, b]`
-pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
-    format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
+pub(super) fn list<T: Into<Expression>>(items: impl IntoIterator<Item = T>) -> Expression {
+    let items = items.into_iter().map(|item| (String::new(), item.into())).collect();
+    Expression::Bracketed(Bracketed { open: "[".to_owned(), items, close: ']' })
 }
 
 /// `{"a": b}`
 ///
 /// # Errors
 /// A key is there twice.
-pub(super) fn dictionary<K: AsRef<str>>(entries: &[(K, String)]) -> Result<String, Inexpressible> {
-    let mut keys = std::collections::BTreeSet::new();
-    if !entries.iter().all(|(key, _)| keys.insert(key.as_ref())) {
-        return Err(Inexpressible("a name is there twice, and a dictionary has each key once"));
+pub(super) fn dictionary<'k>(
+    entries: impl IntoIterator<Item = (&'k String, Expression)>,
+) -> Result<Expression, Inexpressible> {
+    let (mut keys, mut items) = (BTreeSet::new(), Vec::new());
+    for (key, value) in entries {
+        if !keys.insert(key) {
+            return Err(Inexpressible("a name is there twice, and a dictionary has each key once"));
+        }
+        items.push((format!("{}: ", string(key)), value));
     }
-    let entries: Vec<String> =
-        entries.iter().map(|(key, value)| format!("{}: {value}", string(key.as_ref()))).collect();
-    Ok(format!("{{{}}}", entries.join(", ")))
+    Ok(Expression::Bracketed(Bracketed { open: "{".to_owned(), items, close: '}' }))
 }
 
 /// A number of seconds.
@@ -227,6 +255,11 @@ pub(super) fn text_parts(text: &str) -> Vec<String> {
             at += text[at..].chars().next().map_or(1, char::len_utf8);
             continue;
         };
+        // Lines repeat as lines.
+        if let Some(end) = unit.rfind('\n').filter(|end| end + 1 < unit.len()) {
+            at += end + 1;
+            continue;
+        }
         if start < at {
             parts.extend(lines(&text[start..at]));
         }
