@@ -232,9 +232,10 @@ are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen
 )]
 pub(crate) struct Check {
     /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and
-    /// what it includes as well.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// what it includes as well. Of HAProxy, there may be several, and folders with files `*.cfg`, in the order in which HAProxy gets
+    /// them (`-f`).
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
     /// The product, where the file does not tell.
     #[arg(long, value_name = "NAME", value_parser = language)]
     pub(crate) product: Option<stickler_advisor::Language>,
@@ -247,7 +248,7 @@ pub(crate) struct Check {
     /// Only read the file, and say what the simulation makes of it. Nothing is started.
     #[arg(long = "static", conflicts_with = "write")]
     pub(crate) is_static: bool,
-    /// Write the changed configuration to this file, where the changes were seen to cure it. No file is ever overwritten.
+    /// Write the changed file to this one, where the changes were seen to cure it. No file is ever overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Do not enter an empty network namespace before the product is started.
