@@ -125,6 +125,7 @@ fn hunt(seed: u64, balancer: &BalancerSpec, requirement: Requirement, guidance: 
         corpus: Vec::new(),
         declared: &|_| BTreeSet::new(),
         undeclared_only: false,
+        simulation: None,
     };
     let until = Until { requirement, found: Mutex::new(None), over: AtomicBool::new(false), runs: Mutex::new(0) };
     let began = Instant::now();

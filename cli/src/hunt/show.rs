@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use stickler_hunt::folder::{Folder, Record};
 use stickler_hunt::search::Found;
+use stickler_hunt::shrink::SEEDS;
 use stickler_model::escape;
 
 use super::watch::Progress;
@@ -61,13 +62,24 @@ fn write_finding(out: &mut impl io::Write, record: &Record, path: &str) -> io::R
     writeln!(out, "  {}", escape::line(summary))?;
     match &record.short {
         Some(short) => {
-            let seeds =
-                if short.shows == 0 { String::new() } else { format!(", on {} of {} seeds", short.shows, short.of) };
+            let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
             let s = if short.actions == 1 { "" } else { "s" };
-            writeln!(out, "  {} action{s}{seeds}; stickler replay {path}/short.jsonl --transcript\n", short.actions)
+            let again = if short.script { run_command(record, path) } else { replay_command(path, "short") };
+            writeln!(out, "  {} action{s}{seeds}; {again}\n", short.actions)
         }
-        None => writeln!(out, "  not shrunk; stickler replay {path}/found.jsonl --transcript\n"),
+        None => writeln!(out, "  not shrunk; {}\n", replay_command(path, "found")),
     }
+}
+
+/// The command that runs the script of a finding.
+fn run_command(record: &Record, path: &str) -> String {
+    let seed = record.short.as_ref().map_or(0, |short| short.seed);
+    format!("stickler run {path}/finding.star --balancer {} --seed {seed}", record.balancer)
+}
+
+/// The command that performs a plan again.
+fn replay_command(path: &str, name: &str) -> String {
+    format!("stickler replay {path}/{name}.jsonl --transcript")
 }
 
 fn summary(out: &Path, found: &Found, progress: &Progress, findings: usize) -> String {

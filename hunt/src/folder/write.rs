@@ -10,7 +10,6 @@ use super::read::{self, State};
 use super::{Description, FolderError, Problem, Record, Short};
 use crate::judge::Kind;
 use crate::search::{Finding, Found, Key, Place};
-use crate::shrink::{self, Shrunk};
 
 /// The folder of a hunt that is going on. Nobody else can hunt in it.
 pub struct Folder {
@@ -97,14 +96,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes what shrinking left of a finding: the bytes of the run file, and the script where there is one.
+    /// Writes what shrinking left of a finding: what is said of it, the bytes of the run file, and the script where there is one.
     ///
     /// # Errors
     /// [`FolderError`]: it cannot be written.
     pub fn keep_short(
         &mut self,
         finding: &Finding,
-        shrunk: &Shrunk,
+        short: Short,
         run: &[u8],
         script: Option<&str>,
     ) -> Result<(), FolderError> {
@@ -114,13 +113,7 @@ impl Folder {
         if let Some(script) = script {
             files::replace(&folder.join("finding.star"), |out| io::Write::write_all(out, script.as_bytes()))?;
         }
-        record.short = Some(Short {
-            summary: shrunk.summary.clone(),
-            actions: shrink::actions(&shrunk.plan),
-            shows: shrunk.shows,
-            of: shrink::SEEDS,
-            runs: shrunk.runs,
-        });
+        record.short = Some(short);
         files::write_json(&folder.join("finding.json"), record)
     }
 
