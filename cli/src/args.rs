@@ -157,6 +157,13 @@ pub(crate) struct Replay {
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
+    /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
+    /// into --out, as KIND.star and KIND.jsonl.
+    #[arg(long, conflicts_with = "transcript")]
+    pub(crate) shrink: bool,
+    /// The folder for what --shrink writes. No file is ever overwritten.
+    #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

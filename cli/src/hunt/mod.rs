@@ -3,11 +3,12 @@
 //! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
 //! * `finish.rs`: shrinks findings, and writes their scripts.
 //! * `show.rs`: what was found.
-//! * `merge.rs`: puts the shards of a hunt together.
+//! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
 
 mod finish;
 mod merge;
 mod show;
+mod shrink_files;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use crate::args::{self, Shard};
 use crate::{Failure, balancers, interrupt, jobs};
 
 pub(crate) use merge::merge;
+pub(crate) use shrink_files::shrink_files;
 use watch::Keeper;
 
 /// The runs of a hunt that nobody has limited.

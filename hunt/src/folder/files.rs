@@ -34,7 +34,6 @@ pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
         Reader::new(BufReader::new(file), &path.display().to_string()).map_err(|error| wrong(error.to_string()))?;
     let plan = reader.plan.clone();
     reader.finish().map_err(|error| wrong(error.to_string()))?;
-    plan.check().map_err(|error| wrong(error.to_string()))?;
     Ok(plan)
 }
 

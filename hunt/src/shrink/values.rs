@@ -34,6 +34,7 @@ fn simpler(step: &Action) -> Vec<Action> {
             let round = ROUND.into_iter().map(Duration::from_millis).filter(|round| round < time);
             round.map(Action::Advance).collect()
         }
+        Action::AwaitChecks(_) => ROUND.into_iter().map(Duration::from_millis).map(Action::Advance).collect(),
         Action::Start { id, request } => {
             simpler_requests(request).into_iter().map(|request| Action::Start { id: *id, request }).collect()
         }
