@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stickler_catalogue::defects;
-use stickler_hunt::search::MAX_UNIT;
+use stickler_hunt::search::{Limits, MAX_UNIT};
 use stickler_hunt::shrink::actions;
 use stickler_hunt::{Finding, Hunt, Watch, search, shrink};
 use stickler_model::{Action, BalancerSpec, ClientSpec, Plan, Profile, RequestId, RequestSpec, standard};
@@ -120,6 +120,7 @@ fn hunt(seed: u64, balancer: &BalancerSpec, requirement: Requirement, guidance: 
     let hunt = Hunt {
         seed,
         balancers: vec![balancer.clone()],
+        limits: Limits::default(),
         guidance,
         unit: MAX_UNIT,
         corpus: Vec::new(),

@@ -21,7 +21,7 @@ pub mod judge;
 pub mod search;
 pub mod shrink;
 
-pub use generate::{Features, generate};
+pub use generate::{Features, Limits, generate, generate_within};
 pub use judge::{Judged, Kind};
 pub use search::{Finding, Found, Hunt, Unit, Watch, search};
 pub use shrink::{Shrunk, shrink};

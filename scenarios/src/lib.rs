@@ -17,6 +17,7 @@
 //! * [`declared`]: what balancers are declared to violate, by the tables, for hunts.
 //! * `site`: what a script says of its site, as data, and back: what it has to say for a topology.
 //! * [`mod@write`]: a plan as a script, with clients called by their names, a docstring and expectations.
+//! * `shortened`: a finding of a hunt as people read it.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -101,6 +102,7 @@ mod run;
 pub mod scenario;
 #[cfg(feature = "scripts")]
 mod script;
+mod shortened;
 mod site;
 pub mod suite;
 pub mod write;
@@ -111,5 +113,6 @@ pub use group::Group;
 #[cfg(feature = "scripts")]
 pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
+pub use shortened::Shortened;
 pub use suite::{Case, SuiteError, select, shipped};
 pub use write::{Finding, Story, Unwritable, canonical, named_after_users, write_script};

@@ -51,6 +51,9 @@ pub(crate) struct Hunt {
     /// not show.
     #[arg(long)]
     pub(crate) undeclared: bool,
+    /// Leave a feature out of all plans (http2, kerberos, server-faults ...); may be given more than once.
+    #[arg(long, value_name = "FEATURE")]
+    pub(crate) without: Vec<String>,
     /// Draw every plan afresh, in place of changing those that reach something new.
     #[arg(long)]
     pub(crate) no_guidance: bool,

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use stickler_hunt::folder::{self, Description, FORMAT, Folder, FolderError, GENERATOR};
 use stickler_hunt::search::Found;
-use stickler_hunt::{Hunt, search};
+use stickler_hunt::{Hunt, Limits, search};
 use stickler_model::Plan;
 use stickler_oracle::Requirement;
 use stickler_runner::Arm;
@@ -55,8 +55,10 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         None => (Vec::new(), None),
     };
     let runs = runs(arguments);
+    let limits = if arguments.arm == args::Arm::Wire { Limits::of_real_time() } else { Limits::default() };
     let hunt = Hunt {
         seed: arguments.seed,
+        limits: limits.without(&arguments.without).map_err(Failure::Wrong)?,
         guidance: !arguments.no_guidance,
         unit: Hunt::unit_for(runs.unwrap_or(u64::MAX), balancers.len()),
         balancers,
@@ -102,6 +104,7 @@ fn description(hunt: &Hunt<'_>, arm: &dyn Arm, runs: Option<u64>, corpus: Option
         seed: hunt.seed,
         arm: arm.name().to_owned(),
         balancers: hunt.balancers.clone(),
+        without: hunt.limits.left_out().map(str::to_owned).collect(),
         guidance: hunt.guidance,
         unit: hunt.unit,
         runs,

@@ -10,8 +10,8 @@ use stickler_hunt::shrink::SEEDS;
 use stickler_model::escape;
 use stickler_runner::file::Reader;
 use stickler_runner::{Arm, text_file};
+use stickler_scenarios::Shortened;
 
-use super::finish::Shortened;
 use crate::Failure;
 
 /// Shrinks each kind of failure that the plan of each file shows, on the arm that `arm` finds for the one that is recorded, and

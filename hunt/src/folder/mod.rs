@@ -56,6 +56,9 @@ pub struct Description {
     pub arm: String,
     /// The balancers.
     pub balancers: Vec<BalancerSpec>,
+    /// The features that no plan uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// Whether plans are steered by what they reach.
     pub guidance: bool,
     /// The runs of a unit.

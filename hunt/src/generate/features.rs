@@ -1,6 +1,61 @@
 //! What a plan may contain.
 
+use std::collections::BTreeSet;
+
 use super::draw::Draw;
+
+/// What plans may not contain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The names of features that no plan uses, of [`Features::NAMES`].
+    without: BTreeSet<&'static str>,
+}
+
+/// The features that a real product cannot be asked for, or that take long in real time.
+const NOT_IN_REAL_TIME: [&str; 10] = [
+    "tls",
+    "http2",
+    "jitter",
+    "shared_port",
+    "server_faults",
+    "held_links",
+    "resets",
+    "drains",
+    "dc_faults",
+    "long_times",
+];
+
+impl Limits {
+    /// Nothing that a real product cannot be asked for, and that takes long in real time.
+    pub fn of_real_time() -> Self {
+        Self { without: NOT_IN_REAL_TIME.into() }
+    }
+
+    /// Leaves these features out as well.
+    ///
+    /// # Errors
+    /// No feature has one of these names: a message with the names that there are.
+    pub fn without(mut self, names: &[impl AsRef<str>]) -> Result<Self, String> {
+        for name in names {
+            let name = name.as_ref();
+            let known = Features::NAMES.iter().find(|known| **known == name.replace('-', "_"));
+            self.without.insert(known.ok_or_else(|| {
+                format!("there is no feature `{name}` to leave out; there are: {}", Features::NAMES.join(", "))
+            })?);
+        }
+        Ok(self)
+    }
+
+    /// The names of the features that are left out, in order.
+    pub fn left_out(&self) -> impl Iterator<Item = &'static str> {
+        self.without.iter().copied()
+    }
+
+    /// Draws which of the other features a plan may use.
+    pub(super) fn draw(&self, draw: &Draw) -> Features {
+        Features::draw(draw).without(&self.without)
+    }
+}
 
 /// Defines the features: a field for each, with its name.
 macro_rules! features {
@@ -20,21 +75,10 @@ macro_rules! features {
                 Self { $($name: draw.chance(50)),+ }
             }
 
-            /// Returns these features without those that a real product cannot be asked for, or that take long in real time.
-            pub(super) fn in_real_time(self) -> Self {
-                Self {
-                    tls: false,
-                    http2: false,
-                    jitter: false,
-                    shared_port: false,
-                    server_faults: false,
-                    held_links: false,
-                    resets: false,
-                    drains: false,
-                    dc_faults: false,
-                    long_times: false,
-                    ..self
-                }
+            /// Returns these features without those of these names.
+            fn without(mut self, names: &BTreeSet<&'static str>) -> Self {
+                $(self.$name &= !names.contains(stringify!($name));)+
+                self
             }
 
             /// Returns whether the feature at this place of [`NAMES`](Self::NAMES) may be used.

@@ -23,25 +23,21 @@ use stickler_model::{BalancerSpec, Plan};
 use steps::Steps;
 
 pub(crate) use draw::Draw;
-pub use features::Features;
+pub use features::{Features, Limits};
 pub(crate) use mutate::mutate;
 pub(crate) use situation::Situation;
 
-/// Draws a plan that real sockets and real products can perform within seconds: nothing breaks, and no time passes for long.
-pub(crate) fn in_real_time(seed: u64, balancer: BalancerSpec) -> Plan {
-    draw_plan(seed, balancer, Features::in_real_time)
-}
-
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
-/// All faults are mended at the end, and then every client asks once more, after a time in which any balancer has noticed.
+/// All faults are mended at the end, and then every client asks once more, after a time in which the balancer has noticed.
 pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
-    draw_plan(seed, balancer, |features| features)
+    generate_within(&Limits::default(), seed, balancer)
 }
 
-fn draw_plan(seed: u64, balancer: BalancerSpec, limit: impl FnOnce(Features) -> Features) -> Plan {
+/// Draws a plan that is within limits, as [`generate()`] does.
+pub fn generate_within(limits: &Limits, seed: u64, balancer: BalancerSpec) -> Plan {
     let draw = Draw::new(seed);
-    let features = limit(Features::draw(&draw));
+    let features = limits.draw(&draw);
     let topology = site::draw(&draw, &features);
     let people = people::draw(&draw, &features, &topology);
     let steps = Steps::draw(&draw, &features, &topology, people);

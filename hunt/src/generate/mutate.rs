@@ -4,7 +4,7 @@ use stickler_model::{Action, Plan};
 
 use super::situation::Situation;
 use super::steps::Steps;
-use super::{Draw, Features};
+use super::{Draw, Features, Limits};
 
 /// How a plan is changed.
 #[derive(Clone, Copy)]
@@ -20,11 +20,9 @@ enum Change {
 }
 
 /// Returns another plan that begins with the people and the site of this one. What no longer makes sense is left out.
-pub(crate) fn mutate(parent: &Plan, draw: &Draw) -> Plan {
-    let features = Features {
-        kerberos: parent.topology.servers.iter().any(|server| server.takes_tickets()),
-        ..Features::draw(draw)
-    };
+pub(crate) fn mutate(limits: &Limits, parent: &Plan, draw: &Draw) -> Plan {
+    let takes_tickets = parent.topology.servers.iter().any(|server| server.takes_tickets());
+    let features = Features { kerberos: takes_tickets, ..limits.draw(draw) };
     let people = parent.steps.iter().take_while(|action| matches!(action, Action::AddClient(_))).count();
     let somewhere = || draw.between(people as u64, parent.steps.len() as u64) as usize;
     let mut steps = parent.steps.clone();

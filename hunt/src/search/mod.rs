@@ -18,6 +18,7 @@ use stickler_model::{BalancerSpec, Plan};
 use stickler_oracle::Requirement;
 use stickler_runner::Arm;
 
+pub use crate::generate::Limits;
 pub use found::{Finding, Found, Key, Place};
 pub use threads::{Watch, search};
 pub use unit::Unit;
@@ -31,6 +32,8 @@ pub struct Hunt<'a> {
     pub seed: u64,
     /// The balancers; unit after unit takes the next one.
     pub balancers: Vec<BalancerSpec>,
+    /// What plans may not contain.
+    pub limits: Limits,
     /// Whether plans that reach something new are changed, in place of drawing each afresh.
     pub guidance: bool,
     /// The runs of a unit, 1 to [`MAX_UNIT`].
@@ -41,8 +44,8 @@ pub struct Hunt<'a> {
     pub declared: &'a (dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync),
     /// Whether a violation that is declared is left out.
     pub undeclared_only: bool,
-    /// Where the arm plays in real time: the arm that simulates the same balancers. Then plans are such as real sockets allow,
-    /// and what one of the arms violates and the other does not is a finding as well.
+    /// Where the arm plays in real time: the arm that simulates the same balancers. Then what one of the arms violates and the other
+    /// does not is a finding as well.
     pub simulation: Option<&'a dyn Arm>,
 }
 

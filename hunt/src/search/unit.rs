@@ -57,19 +57,14 @@ impl Unit {
     fn next(&self, hunt: &Hunt<'_>) -> Plan {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
-        if hunt.guidance && hunt.simulation.is_none() && !self.corpus.is_empty() && draw.chance(50) {
+        if hunt.guidance && !self.corpus.is_empty() && draw.chance(50) {
             // What was reached last has been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
             let (_, parent) = draw.one_of(&self.corpus[from..]);
-            Plan { seed, ..generate::mutate(parent, &draw) }
+            Plan { seed, ..generate::mutate(&hunt.limits, parent, &draw) }
         } else {
-            let balancer = hunt.balancer(self.number).clone();
-            if hunt.simulation.is_some() {
-                generate::in_real_time(seed, balancer)
-            } else {
-                generate::generate(seed, balancer)
-            }
+            generate::generate_within(&hunt.limits, seed, hunt.balancer(self.number).clone())
         }
     }
 
