@@ -12,9 +12,9 @@ use stickler_model::topology::Http2;
 use stickler_model::{ClientSpec, Identity, Name, Profile, Topology};
 
 use super::errors::ScriptError;
-use super::globals::{in_range, timer};
+use super::globals::{in_range, one_of, timer};
 use super::values::Client;
-use crate::site::names::{HTTP2, one_of};
+use crate::site::names::HTTP2;
 use crate::site::{Unknown, identity};
 
 /// The options of a client: those that were not given are as its kind has them.

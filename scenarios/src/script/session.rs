@@ -159,7 +159,7 @@ impl Session {
             if !planned {
                 return Err(ScriptError::NoAccountForCrowd(name.to_string()));
             }
-            site::add_account(&mut state.topology, name);
+            add_account(&mut state.topology, name);
         }
         Ok(())
     }
@@ -397,6 +397,15 @@ impl fmt::Debug for Session {
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
+}
+
+/// Adds an account with a password like everybody's: to the domain, and to the servers that are in none.
+fn add_account(topology: &mut Topology, name: &Name) {
+    let account = standard::account(name.to_string());
+    for server in topology.servers.iter_mut().filter(|server| server.workgroup) {
+        server.accounts.push(account.clone());
+    }
+    topology.domain.users.push(account);
 }
 
 fn wrong_outcome(outcome: &Outcome) -> ScriptError {

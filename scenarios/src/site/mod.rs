@@ -18,7 +18,6 @@ use stickler_model::topology::{
 use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, escape, standard};
 
 pub(crate) use error::{SiteError, Unknown};
-use names::{FLAGS, one_of};
 pub(crate) use server::{ServerChange, SiteChange};
 
 /// Longest reason for `site(broken=)`, in characters.
@@ -215,26 +214,12 @@ pub(crate) fn identity(topology: &Topology, user: &str, password: Option<String>
     }
 }
 
-/// Adds an account with a password like everybody's: to the domain, and to the servers that are in none.
-pub(crate) fn add_account(topology: &mut Topology, name: &Name) {
-    let account = standard::account(name.to_string());
-    for server in topology.servers.iter_mut().filter(|server| server.workgroup) {
-        server.accounts.push(account.clone());
-    }
-    topology.domain.users.push(account);
-}
-
 /// The password of a server's own account: of the server that the user names, or else of the first that has it.
 fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
     let named = |server: &&ServerSpec| server.machine().eq_ignore_ascii_case(user.domain());
     let servers = topology.servers.iter().filter(named).chain(&topology.servers);
     let mut accounts = servers.flat_map(|server| &server.accounts);
     accounts.find(|account| account.name.eq_ignore_ascii_case(user.user())).map(|account| account.password.clone())
-}
-
-/// The flags of extended protection.
-pub(crate) fn flags(given: &[String]) -> Result<u32, Unknown> {
-    given.iter().try_fold(0, |flags, name| Ok(flags | one_of("flag of extended protection", name, &FLAGS)?))
 }
 
 /// Whether a script can say that a site is broken for this reason: a line that fits a report.

@@ -6,7 +6,7 @@ use stickler_model::topology::{
     UpstreamTls,
 };
 
-use super::{Trust, Unknown};
+use super::Trust;
 
 pub(crate) const PROVIDERS: [(&str, Provider); 4] = [
     ("NTLM", Provider::Ntlm),
@@ -56,16 +56,6 @@ pub(crate) const ROGUES: [(&str, Rogue); 7] = [
 ];
 /// The changes that health checks notice.
 pub(crate) const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
-
-/// What a name stands for.
-pub(crate) fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, Unknown> {
-    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
-    found.ok_or_else(|| Unknown {
-        kind,
-        given: given.into(),
-        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
-    })
-}
 
 /// What a value is called; `None` if it has no name.
 pub(crate) fn name_of<T: PartialEq>(value: T, known: &[(&'static str, T)]) -> Option<&'static str> {

@@ -12,8 +12,8 @@ use super::super::client_options::ClientOptions;
 use super::super::errors::ScriptError;
 use super::super::session::Session;
 use super::super::values::Client;
+use super::one_of;
 use crate::site::check_name;
-use crate::site::names::one_of;
 
 /// What a user agent is called in a script.
 const KIND: &str = "kind of client";

@@ -32,7 +32,8 @@ use stickler_oracle::Cost;
 use super::errors::ScriptError;
 use super::session::Session;
 use super::values::{Body, Pending, Response, server_change};
-use crate::site::names::{CHECK_CHANGES, one_of};
+use crate::site::Unknown;
+use crate::site::names::CHECK_CHANGES;
 
 pub(super) use clients::clients;
 pub(super) use crowds::crowds;
@@ -286,4 +287,14 @@ fn time(argument: &'static str, seconds: f64) -> Result<Duration, ScriptError> {
 pub(super) fn in_range(argument: &'static str, given: i64, low: u64, high: u64) -> Result<u64, ScriptError> {
     let number = u64::try_from(given).ok().filter(|number| (low..=high).contains(number));
     number.ok_or_else(|| ScriptError::OutOfRange { argument, given: given.to_string(), low, high })
+}
+
+/// What a name stands for.
+pub(super) fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, Unknown> {
+    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
+    found.ok_or_else(|| Unknown {
+        kind,
+        given: given.into(),
+        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
+    })
 }

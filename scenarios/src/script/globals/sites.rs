@@ -28,11 +28,11 @@ use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATEN
 use super::super::errors::ScriptError;
 use super::super::session::Session;
 use super::super::values::{Acceptor, Controller, Partner, Server, Settings, server_change};
-use super::{in_range, timer};
+use super::{in_range, one_of, timer};
 use crate::site::names::{
-    BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS, one_of,
+    BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, FLAGS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS,
 };
-use crate::site::{self, ServerChange, Site, SiteChange, Unknown, check_name, flags, is_reason, pool};
+use crate::site::{self, ServerChange, Site, SiteChange, Unknown, check_name, is_reason, pool};
 
 #[starlark_module]
 pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
@@ -314,4 +314,9 @@ fn microseconds(argument: &'static str, given: i64) -> Result<Duration, ScriptEr
 
 fn calls(given: i64) -> Result<u16, ScriptError> {
     in_range("max_concurrent_api", given, 1, MAX_CONCURRENT_API.into()).map(|calls| calls as u16)
+}
+
+/// The flags of extended protection.
+fn flags(given: &[String]) -> Result<u32, Unknown> {
+    given.iter().try_fold(0, |flags, name| Ok(flags | one_of("flag of extended protection", name, &FLAGS)?))
 }
