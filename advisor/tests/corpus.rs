@@ -251,8 +251,7 @@ fn rendered(template: &str, servers: usize) -> Result<String, minijinja::Error> 
     let mut environment = Environment::new();
     environment
         .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
-    let values =
-        context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder" };
+    let values = context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder", nobody => 65_534 };
     environment.render_str(template, values)
 }
 

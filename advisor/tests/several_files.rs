@@ -40,6 +40,14 @@ fn a_line_of_the_copy_stands_for_one_of_a_file() {
     assert_eq!((document.place(0), document.place(1_000)), (None, None));
 }
 
+/// HAProxy becomes nobody where it is root's, whatever user the file names, and only where it can.
+#[test]
+fn a_copy_has_no_user_of_the_files_and_one_without_rights() {
+    let copy = configuration(&["global\n    user evil\n    group evil\n", SITE, FARM]).unwrap().sandbox(0).template;
+    assert!(!copy.contains("evil"), "{copy}");
+    assert!(copy.contains("{% if nobody %}\n    uid {{ nobody }}\n    gid {{ nobody }}\n{% endif %}"), "{copy}");
+}
+
 #[test]
 fn a_remedy_changes_the_files_that_have_to_change_alone() {
     let remedies = configuration(&[DEFAULTS, SITE, FARM]).unwrap().remedies(0);
