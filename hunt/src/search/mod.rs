@@ -18,11 +18,15 @@ use stickler_model::{BalancerSpec, Plan};
 use stickler_oracle::Requirement;
 
 pub use found::{Finding, Found, Key, Place};
+pub(crate) use threads::distribute;
 pub use threads::{Watch, search};
 pub use unit::Unit;
 
 /// The most runs of a unit.
 pub const MAX_UNIT: u64 = 500;
+
+/// Says what is known of the balancer of a plan: a violation of these is no surprise.
+pub type Declared<'a> = dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync + 'a;
 
 /// What is hunted for, and how.
 pub struct Hunt<'a> {
@@ -37,7 +41,7 @@ pub struct Hunt<'a> {
     /// Plans of earlier hunts to begin with.
     pub corpus: Vec<Plan>,
     /// What is known of the balancer of a plan: a violation of these is no surprise.
-    pub declared: &'a (dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync),
+    pub declared: &'a Declared<'a>,
     /// Whether a violation that is declared is left out.
     pub surprises_only: bool,
 }
