@@ -13,7 +13,7 @@ fn try_read(language: Language, text: &str) -> Result<Box<dyn Document>, Box<Dia
     // In an environment that has a home, and the name of an evil.
     let variables = [("HOME", "/home"), ("EVIL", "/evil")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let files = Texts { variables: variables.into(), ..Texts::new(&[("/c", text)]) };
-    read(language, Path::new("/c"), &files, None)
+    read(language, &[Path::new("/c")], &files, None)
 }
 
 fn document(language: Language, text: &str) -> Box<dyn Document> {

@@ -124,7 +124,8 @@ fn hunt(seed: u64, balancer: &BalancerSpec, requirement: Requirement, guidance: 
         unit: MAX_UNIT,
         corpus: Vec::new(),
         declared: &|_| BTreeSet::new(),
-        surprises_only: false,
+        undeclared_only: false,
+        simulation: None,
     };
     let until = Until { requirement, found: Mutex::new(None), over: AtomicBool::new(false), runs: Mutex::new(0) };
     let began = Instant::now();

@@ -15,6 +15,8 @@
 //! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
 //! * [`declared`]: what balancers are declared to violate, by the tables, for hunts.
+//! * `site`: what a script says of its site, as data, and back: what it has to say for a topology.
+//! * [`mod@write`]: a plan as a script, with clients called by their names, a docstring and expectations.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -99,7 +101,9 @@ mod run;
 pub mod scenario;
 #[cfg(feature = "scripts")]
 mod script;
+mod site;
 pub mod suite;
+pub mod write;
 
 pub use catches::{Catch, catches};
 pub use expected::{Expectations, FileError};
@@ -108,3 +112,4 @@ pub use group::Group;
 pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
 pub use suite::{Case, SuiteError, select, shipped};
+pub use write::{Finding, Story, Unwritable, canonical, named_after_users, write_script};

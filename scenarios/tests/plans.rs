@@ -2,14 +2,15 @@
 //!
 //! `STICKLER_BLESS=1 cargo test -p stickler-scenarios --test plans` writes them anew.
 
+mod recorder;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::{env, fs};
 
 use stickler_catalogue::names;
-use stickler_model::trace::Promises;
-use stickler_model::{Action, BalancerSpec, Event, Outcome, Plan, Time, Topology, Trace, World, WorldError};
+use stickler_model::{BalancerSpec, Plan};
 use stickler_runner::file::write_plan;
 use stickler_runner::{Arm, Source};
 use stickler_scenarios::{Case, shipped};
@@ -35,64 +36,10 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The simulator, which keeps the actions as a script asks for them: a trace has a wait for checks as a time.
-#[derive(Default)]
-struct Recorder {
-    plan: Arc<Mutex<Option<Plan>>>,
-}
-
-struct Recording {
-    world: Box<dyn World>,
-    plan: Arc<Mutex<Option<Plan>>>,
-}
-
-impl Arm for Recorder {
-    fn name(&self) -> &'static str {
-        SimArm.name()
-    }
-
-    fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        let plan = Plan { seed, balancer: balancer.clone(), topology: topology.clone(), steps: Vec::new() };
-        *self.plan.lock().unwrap() = Some(plan);
-        let world = SimArm.build(topology, balancer, seed)?;
-        Ok(Box::new(Recording { world, plan: Arc::clone(&self.plan) }))
-    }
-
-    fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        SimArm.build_control(topology, seed)
-    }
-}
-
-impl World for Recording {
-    fn perform(&mut self, action: Action) -> Result<Outcome, WorldError> {
-        let outcome = self.world.perform(action.clone())?;
-        self.plan.lock().unwrap().as_mut().unwrap().steps.push(action);
-        Ok(outcome)
-    }
-
-    fn now(&self) -> Time {
-        self.world.now()
-    }
-
-    fn promises(&self) -> Promises {
-        self.world.promises()
-    }
-
-    fn visit(&self, see: &mut dyn FnMut(&Event)) {
-        self.world.visit(see);
-    }
-
-    fn finish(self: Box<Self>) -> Trace {
-        self.world.finish()
-    }
-}
-
 /// What the script asks for over the first balancer, if it asks for the same over the others.
 fn steps_of_the_script(case: &Case) -> Option<Plan> {
     let mut plans = BALANCERS.iter().map(|name| {
-        let recorder = Recorder::default();
-        let plan = Arc::clone(&recorder.plan);
-        let arm: Arc<dyn Arm> = Arc::new(recorder);
+        let (arm, plan) = recorder::over(Arc::new(SimArm));
         let run = case.run(&BalancerSpec::named(name), 0, &arm);
         let plan = plan.lock().unwrap().take();
         plan.unwrap_or_else(|| panic!("{} over {name} has no plan: {:?}", case.scenario.name(), run.end))

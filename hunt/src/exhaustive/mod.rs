@@ -44,22 +44,22 @@ pub struct Scope<'a> {
     /// The world of each block of words, as an index, and what its words begin with.
     blocks: Vec<(usize, Vec<Letter>)>,
     declared: &'a search::Declared<'a>,
-    surprises_only: bool,
+    undeclared_only: bool,
 }
 
 impl<'a> Scope<'a> {
     /// Every plan of at most `steps` letters, [`MAX_STEPS`] at the most, in each of these worlds over each of these balancers.
     ///
     /// `declared` says what is known of the balancer of a plan: a violation of these is no surprise, and is left out if
-    /// `surprises_only`.
+    /// `undeclared_only`.
     pub fn new(
         steps: usize,
         worlds: Vec<World>,
         balancers: Vec<BalancerSpec>,
         declared: &'a search::Declared<'a>,
-        surprises_only: bool,
+        undeclared_only: bool,
     ) -> Self {
-        Self::of_words(steps, worlds, balancers, declared, surprises_only, true)
+        Self::of_words(steps, worlds, balancers, declared, undeclared_only, true)
     }
 
     /// As [`new`](Self::new), with the plans of which another one shows the same. Tests compare what both find.
@@ -78,14 +78,14 @@ impl<'a> Scope<'a> {
         sites: Vec<World>,
         balancers: Vec<BalancerSpec>,
         declared: &'a search::Declared<'a>,
-        surprises_only: bool,
+        undeclared_only: bool,
         pruned: bool,
     ) -> Self {
         let words = |site: &World| Words::new(site, steps.min(MAX_STEPS), pruned);
         let worlds: Vec<Words> = sites.iter().map(words).collect();
         let of = |(index, words): (usize, &Words)| words.blocks().into_iter().map(move |block| (index, block));
         let blocks = worlds.iter().enumerate().flat_map(of).collect();
-        Self { worlds, sites, balancers, blocks, declared, surprises_only }
+        Self { worlds, sites, balancers, blocks, declared, undeclared_only }
     }
 
     /// The number of units. Their numbers are 0 and up, and shard I of N is every unit whose number is I modulo N.
@@ -119,7 +119,7 @@ impl<'a> Scope<'a> {
             }
             let plan = self.sites[*world].plan(&word, balancer.clone());
             let judged = judge::judge(&plan, arm);
-            unit.keep((self.declared, self.surprises_only), &plan, judged, watch);
+            unit.keep((self.declared, self.undeclared_only), &plan, judged, watch);
             unit.runs += 1;
             watch.ran(0);
             ControlFlow::Continue(())

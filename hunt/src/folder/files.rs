@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stickler_model::{BalancerSpec, Plan};
+use stickler_model::Plan;
 use stickler_runner::file::{Reader, write_plan};
 use stickler_runner::{Source, text_file};
 
@@ -34,7 +34,6 @@ pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
         Reader::new(BufReader::new(file), &path.display().to_string()).map_err(|error| wrong(error.to_string()))?;
     let plan = reader.plan.clone();
     reader.finish().map_err(|error| wrong(error.to_string()))?;
-    plan.check().map_err(|error| wrong(error.to_string()))?;
     Ok(plan)
 }
 
@@ -60,7 +59,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let new = path.with_extension("new");
         let mut file = File::create(&new)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        file.write_all(&bytes).inspect_err(|_| {
             // A file that is cut off helps nobody; what was there stays.
             let _ = fs::remove_file(&new);
         })?;
@@ -74,9 +73,4 @@ pub(super) fn part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_+".contains(c) { c } else { '_' };
     let part: String = name.chars().map(plain).take(100).collect();
     if part.is_empty() { "_".to_owned() } else { part }
-}
-
-/// The name of a balancer as a part of a path.
-pub(super) fn balancer_part(balancer: &BalancerSpec) -> String {
-    part(&balancer.to_string())
 }

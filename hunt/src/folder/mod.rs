@@ -31,7 +31,7 @@ use crate::judge::Kind;
 use crate::search::Place;
 
 pub use read::{corpus, read};
-pub use write::Folder;
+pub use write::{Folder, finding_folder};
 
 /// The format that this version writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
@@ -64,7 +64,7 @@ pub struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<u64>,
     /// Whether what is declared is left out.
-    pub surprises_only: bool,
+    pub undeclared_only: bool,
     /// The digest (SHA-256, in hexadecimal) of the plans that it began with; `None`: with none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
@@ -112,14 +112,17 @@ pub struct Record {
 pub struct Short {
     /// What happens in the shrunk plan, in one sentence.
     pub summary: String,
+    /// The seed of the plan.
+    pub seed: u64,
     /// How many actions the plan has, clients not counted.
     pub actions: usize,
-    /// On how many seeds it shows the finding.
-    pub shows: u64,
-    /// Of how many.
-    pub of: u64,
+    /// On how many of [`SEEDS`](crate::shrink::SEEDS) seeds it shows the finding; `None` on an arm that no seed repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<u64>,
     /// How many runs the shrinking took.
     pub runs: u64,
+    /// Whether there is a script of it: scripts cannot say everything that plans can.
+    pub script: bool,
 }
 
 /// Something is wrong with a folder.

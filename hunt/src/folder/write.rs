@@ -5,11 +5,11 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, at, balancer_part};
+use super::files::{self, at};
 use super::read::{self, State};
 use super::{Description, FolderError, Problem, Record, Short};
+use crate::judge::Kind;
 use crate::search::{Finding, Found, Key, Place};
-use crate::shrink::{self, Shrunk};
 
 /// The folder of a hunt that is going on. Nobody else can hunt in it.
 pub struct Folder {
@@ -96,14 +96,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes what shrinking left of a finding: the bytes of the run file, and the script where there is one.
+    /// Writes what shrinking left of a finding: what is said of it, the bytes of the run file, and the script where there is one.
     ///
     /// # Errors
     /// [`FolderError`]: it cannot be written.
     pub fn keep_short(
         &mut self,
         finding: &Finding,
-        shrunk: &Shrunk,
+        short: Short,
         run: &[u8],
         script: Option<&str>,
     ) -> Result<(), FolderError> {
@@ -113,14 +113,28 @@ impl Folder {
         if let Some(script) = script {
             files::replace(&folder.join("finding.star"), |out| io::Write::write_all(out, script.as_bytes()))?;
         }
-        record.short = Some(Short {
-            summary: shrunk.summary.clone(),
-            actions: shrink::actions(&shrunk.plan),
-            shows: shrunk.shows,
-            of: shrink::SEEDS,
-            runs: shrunk.runs,
-        });
+        record.short = Some(short);
         files::write_json(&folder.join("finding.json"), record)
+    }
+
+    /// Takes over what shrinking left of a finding in the folder of another shard.
+    ///
+    /// # Errors
+    /// [`FolderError`]: it cannot be read or written.
+    pub fn take_short(&mut self, finding: &Finding, from: &Path) -> Result<(), FolderError> {
+        let folder = self.folder_of(finding);
+        for name in ["short.jsonl", "finding.star"] {
+            let (from, to) = (from.join(name), folder.join(name));
+            match fs::read(&from) {
+                Ok(bytes) => files::replace(&to, |out| io::Write::write_all(out, &bytes))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&from)(error)),
+            }
+        }
+        let record: Record = files::json(&from.join("finding.json"))?;
+        files::write_json(&folder.join("finding.json"), &record)?;
+        self.records.insert(finding.key(), record);
+        Ok(())
     }
 
     /// Returns the record of a finding that is written.
@@ -130,13 +144,17 @@ impl Folder {
 
     /// Returns the folder of a finding.
     pub fn folder_of(&self, finding: &Finding) -> PathBuf {
-        let balancer = balancer_part(&finding.plan.balancer);
-        self.path.join("findings").join(balancer).join(finding.kind.file_name())
+        finding_folder(&self.path, &finding.plan.balancer.to_string(), &finding.kind)
     }
 
     fn plan_path(&self, place: Place) -> PathBuf {
         self.path.join("corpus").join(format!("{:06}-{:03}.jsonl", place.unit, place.run))
     }
+}
+
+/// Returns the folder of a finding in that of a hunt.
+pub fn finding_folder(hunt: &Path, balancer: &str, kind: &Kind) -> PathBuf {
+    hunt.join("findings").join(files::part(balancer)).join(kind.file_name())
 }
 
 /// Locks a folder until the file is dropped, or the process ends in any way.

@@ -20,6 +20,23 @@ macro_rules! features {
                 Self { $($name: draw.chance(50)),+ }
             }
 
+            /// Returns these features without those that a real product cannot be asked for, or that take long in real time.
+            pub(super) fn in_real_time(self) -> Self {
+                Self {
+                    tls: false,
+                    http2: false,
+                    jitter: false,
+                    shared_port: false,
+                    server_faults: false,
+                    held_links: false,
+                    resets: false,
+                    drains: false,
+                    dc_faults: false,
+                    long_times: false,
+                    ..self
+                }
+            }
+
             /// Returns whether the feature at this place of [`NAMES`](Self::NAMES) may be used.
             pub fn has(&self, index: usize) -> bool {
                 [$(self.$name),+][index]

@@ -27,12 +27,21 @@ pub use features::Features;
 pub(crate) use mutate::mutate;
 pub(crate) use situation::Situation;
 
+/// Draws a plan that real sockets and real products can perform within seconds: nothing breaks, and no time passes for long.
+pub(crate) fn in_real_time(seed: u64, balancer: BalancerSpec) -> Plan {
+    draw_plan(seed, balancer, Features::in_real_time)
+}
+
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
 /// All faults are mended at the end, and then every client asks once more, after a time in which any balancer has noticed.
 pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
+    draw_plan(seed, balancer, |features| features)
+}
+
+fn draw_plan(seed: u64, balancer: BalancerSpec, limit: impl FnOnce(Features) -> Features) -> Plan {
     let draw = Draw::new(seed);
-    let features = Features::draw(&draw);
+    let features = limit(Features::draw(&draw));
     let topology = site::draw(&draw, &features);
     let people = people::draw(&draw, &features, &topology);
     let steps = Steps::draw(&draw, &features, &topology, people);

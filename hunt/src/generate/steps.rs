@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stickler_model::action::{CheckChange, CheckWait};
 use stickler_model::{
     Action, ClientSpec, Fault, Name, Payload, Piece, RawSpec, RequestId, RequestSpec, TokenId, Topology, standard,
 };
@@ -40,9 +41,10 @@ const SHORT: [u64; 8] = [100, 400, 600, 1_000, 2_000, 2_500, 5_000, 50_000];
 /// balancers do.
 const LONG: [u64; 7] = [1_000, 5_000, 31_000, 61_000, 70_000, 119_999, 121_000];
 
-/// A time in which every balancer has noticed that everything works again, and every server and client has given up on what
-/// it waits for.
-const SETTLED: Duration = Duration::from_mins(10);
+/// A wait in which the balancer has noticed that everything works again, and every server and client has given up on what it
+/// waits for: IIS keeps an idle connection for 120 s, and clients wait for 30 s.
+const SETTLED: CheckWait =
+    CheckWait { change: CheckChange::Up, extra: Duration::from_secs(130), otherwise: Duration::from_secs(130) };
 
 /// The way in which a server breaks that tells everybody who has a connection to it.
 const CRASH: u64 = 0;
@@ -346,8 +348,8 @@ impl<'a> Steps<'a> {
         }
         self.mend_dc();
         self.await_all();
-        if self.now.something_broke || self.draw.chance(25) {
-            self.advance(SETTLED);
+        if self.now.something_broke || (self.features.long_times && self.draw.chance(50)) {
+            self.push(Action::AwaitChecks(SETTLED));
         }
     }
 

@@ -2,14 +2,17 @@
 //!
 //! * `kind.rs`: when two findings are the same.
 //! * `coverage.rs`: what a run has reached, as numbers.
+//! * `difference.rs`: what one arm violates and another does not.
 
 mod coverage;
+mod difference;
 mod kind;
 
 use stickler_model::{Plan, Trace};
 use stickler_runner::{Arm, End, Run, Source, panics};
 
 pub use coverage::{Coverage, Point};
+pub use difference::differences;
 pub use kind::{Kind, Sender, ServedAs};
 
 /// What a plan shows.

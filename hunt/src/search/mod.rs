@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 
 use stickler_model::{BalancerSpec, Plan};
 use stickler_oracle::Requirement;
+use stickler_runner::Arm;
 
 pub use found::{Finding, Found, Key, Place};
 pub(crate) use threads::distribute;
@@ -43,7 +44,10 @@ pub struct Hunt<'a> {
     /// What is known of the balancer of a plan: a violation of these is no surprise.
     pub declared: &'a Declared<'a>,
     /// Whether a violation that is declared is left out.
-    pub surprises_only: bool,
+    pub undeclared_only: bool,
+    /// Where the arm plays in real time: the arm that simulates the same balancers. Then plans are such as real sockets allow,
+    /// and what one of the arms violates and the other does not is a finding as well.
+    pub simulation: Option<&'a dyn Arm>,
 }
 
 impl Hunt<'_> {

@@ -62,14 +62,19 @@ impl Unit {
     fn next(&self, hunt: &Hunt<'_>) -> Plan {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
-        if hunt.guidance && !self.corpus.is_empty() && draw.chance(50) {
+        if hunt.guidance && hunt.simulation.is_none() && !self.corpus.is_empty() && draw.chance(50) {
             // What was reached last has been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
             let (_, parent) = draw.one_of(&self.corpus[from..]);
             Plan { seed, ..generate::mutate(parent, &draw) }
         } else {
-            generate::generate(seed, hunt.balancer(self.number).clone())
+            let balancer = hunt.balancer(self.number).clone();
+            if hunt.simulation.is_some() {
+                generate::in_real_time(seed, balancer)
+            } else {
+                generate::generate(seed, balancer)
+            }
         }
     }
 
@@ -89,14 +94,17 @@ impl Unit {
                 self.corpus.push((self.runs, plan.clone()));
             }
         }
-        self.keep((hunt.declared, hunt.surprises_only), &plan, judged, watch);
+        if let Some(simulation) = hunt.simulation {
+            judged.shown.extend(judge::differences(&plan, &judged, arm, simulation));
+        }
+        self.keep((hunt.declared, hunt.undeclared_only), &plan, judged, watch);
         self.runs += 1;
         watch.ran(self.coverage.len());
     }
 
     /// Keeps what the next run shows first in this unit. `known` is what is declared, and whether that is left out.
     pub(crate) fn keep(&mut self, known: (&Declared<'_>, bool), plan: &Plan, judged: Judged, watch: &dyn Watch) {
-        let (declared, surprises_only) = known;
+        let (declared, undeclared_only) = known;
         let new = |shown: &(Kind, String)| !self.findings.iter().any(|finding| finding.kind == shown.0);
         let shown: Vec<(Kind, String)> = judged.shown.into_iter().filter(new).collect();
         if shown.is_empty() {
@@ -105,7 +113,7 @@ impl Unit {
         let declared = declared(plan);
         for (kind, summary) in shown {
             let declared = kind.requirement().is_some_and(|requirement| declared.contains(&requirement));
-            if declared && surprises_only {
+            if declared && undeclared_only {
                 continue;
             }
             let place = Place { unit: self.number, run: self.runs };

@@ -21,7 +21,7 @@ use crate::judge::{self, Kind};
 /// Other seeds that each candidate is played with.
 const OTHER_SEEDS: u64 = 3;
 
-/// Seeds that the result is played with.
+/// Seeds that a result is played with.
 pub const SEEDS: u64 = 100;
 
 /// A plan that was shrunk.
@@ -29,10 +29,6 @@ pub const SEEDS: u64 = 100;
 pub struct Shrunk {
     /// The plan.
     pub plan: Plan,
-    /// What happens, in one sentence.
-    pub summary: String,
-    /// On how many of the [`SEEDS`] seeds from the plan's own on it shows the finding.
-    pub shows: u64,
     /// How many runs that took.
     pub runs: u64,
 }
@@ -51,15 +47,11 @@ pub fn shrink(plan: &Plan, kind: &Kind, arm: &dyn Arm, most: u64) -> Option<Shru
             break;
         }
     }
-    values::name_clients(&mut shrinking);
-    let Shrinking { plan, runs, .. } = shrinking;
-    let summary = judge::judge(&plan, arm).summary(kind)?.to_owned();
-    let shows = if arm.is_deterministic() { count(&plan, kind, arm) } else { 0 };
-    Some(Shrunk { plan, summary, shows, runs })
+    Some(Shrunk { plan: shrinking.plan, runs: shrinking.runs })
 }
 
 /// Returns on how many of the [`SEEDS`] seeds, from the plan's own on, a plan shows a finding.
-pub fn count(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> u64 {
+pub fn seeds_that_show(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> u64 {
     (0..SEEDS).filter(|&offset| shows(plan, offset, kind, arm)).count() as u64
 }
 

@@ -73,6 +73,7 @@ fn plain_clients(shrinking: &mut Shrinking<'_>) {
         &|spec| ClientSpec { http2: stickler_model::topology::Http2::Never, ..spec.clone() },
         &|spec| ClientSpec { profile: Profile::BROWSER, ..spec.clone() },
     ];
+    seat_users(shrinking);
     for index in 0..shrinking.plan.steps.len() {
         for change in changes {
             let Some(Action::AddClient(spec)) = shrinking.plan.steps.get(index) else { break };
@@ -80,5 +81,25 @@ fn plain_clients(shrinking: &mut Shrinking<'_>) {
             steps[index] = Action::AddClient(change(spec));
             shrinking.take(Plan { steps, ..shrinking.plan.clone() });
         }
+    }
+}
+
+/// Lets users sit at their clients from the start, in place of those who leave the seat to them.
+fn seat_users(shrinking: &mut Shrinking<'_>) {
+    let switches = |steps: &[Action]| steps.iter().rposition(|step| matches!(step, Action::SwitchUser(..)));
+    let mut end = shrinking.plan.steps.len();
+    while let Some(at) = switches(&shrinking.plan.steps[..end.min(shrinking.plan.steps.len())]) {
+        let mut steps = shrinking.plan.steps.clone();
+        if let Action::SwitchUser(client, identity) = steps.remove(at) {
+            let added = steps.iter_mut().find_map(|step| match step {
+                Action::AddClient(spec) if spec.name == client => Some(spec),
+                _ => None,
+            });
+            if let Some(spec) = added {
+                spec.identity = Some(identity);
+                shrinking.take_steps(steps);
+            }
+        }
+        end = at;
     }
 }

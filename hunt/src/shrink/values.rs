@@ -1,10 +1,9 @@
-//! Simpler values: times, requests, bytes, names.
+//! Simpler values: times, requests, bytes.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use stickler_model::action::BodySending;
-use stickler_model::{Action, ClientSpec, Name, Payload, Piece, Plan, RequestSpec};
+use stickler_model::{Action, Payload, Piece, RawSpec, RequestSpec};
 
 use super::Shrinking;
 
@@ -35,12 +34,13 @@ fn simpler(step: &Action) -> Vec<Action> {
             let round = ROUND.into_iter().map(Duration::from_millis).filter(|round| round < time);
             round.map(Action::Advance).collect()
         }
+        Action::AwaitChecks(_) => ROUND.into_iter().map(Duration::from_millis).map(Action::Advance).collect(),
         Action::Start { id, request } => {
             simpler_requests(request).into_iter().map(|request| Action::Start { id: *id, request }).collect()
         }
         Action::SendRaw(raw) => {
             let pieces = (0..raw.bytes.len()).flat_map(|index| fewer_requests(&raw.bytes, index));
-            pieces.map(|bytes| Action::SendRaw(stickler_model::RawSpec { bytes, ..raw.clone() })).collect()
+            pieces.map(|bytes| Action::SendRaw(RawSpec { bytes, ..raw.clone() })).collect()
         }
         _ => Vec::new(),
     }
@@ -75,65 +75,4 @@ fn fewer_requests(bytes: &[Piece], index: usize) -> Vec<Vec<Piece>> {
         pieces
     };
     (0..requests.len()).map(without).collect()
-}
-
-/// Calls clients as their users are called, where nobody else is called so; and those without a user mallory.
-pub(super) fn name_clients(shrinking: &mut Shrinking<'_>) {
-    let clients: Vec<ClientSpec> = shrinking.plan.steps.iter().filter_map(added).cloned().collect();
-    let mut taken: BTreeSet<Name> = clients.iter().map(|spec| spec.name.clone()).collect();
-    for spec in clients {
-        let user = spec.identity.as_ref().map_or("mallory", |identity| identity.principal.user());
-        let name = Name::from(user.to_lowercase());
-        if Name::is_plain(name.as_str()) && !taken.contains(&name) {
-            let steps = shrinking.plan.steps.iter().map(|step| renamed(step, &spec.name, &name)).collect();
-            if shrinking.take(Plan { steps, ..shrinking.plan.clone() }) {
-                taken.insert(name);
-            }
-        }
-    }
-}
-
-fn added(step: &Action) -> Option<&ClientSpec> {
-    match step {
-        Action::AddClient(spec) => Some(spec),
-        _ => None,
-    }
-}
-
-/// The step with a client called otherwise.
-fn renamed(step: &Action, from: &Name, to: &Name) -> Action {
-    let mut step = step.clone();
-    let rename = |name: &mut Name| {
-        if name == from {
-            *name = to.clone();
-        }
-    };
-    match &mut step {
-        Action::AddClient(spec) => {
-            rename(&mut spec.name);
-            spec.at.iter_mut().for_each(rename);
-        }
-        Action::Start { request, .. } => rename(&mut request.client),
-        Action::Crowd(crowd) => crowd.clients.iter_mut().for_each(rename),
-        Action::SendRaw(raw) => rename(&mut raw.client),
-        Action::MakeToken { client, .. } | Action::Disconnect(client) | Action::SwitchUser(client, _) => rename(client),
-        Action::Fault(fault) => {
-            use stickler_model::Fault;
-            match fault {
-                Fault::Crash(host)
-                | Fault::PowerLoss(host)
-                | Fault::Restart(host)
-                | Fault::Hang(host)
-                | Fault::Resume(host) => rename(host),
-                Fault::Hold(a, b) | Fault::Release(a, b) | Fault::Reset(a, b) => [a, b].into_iter().for_each(rename),
-            }
-        }
-        Action::Await(_)
-        | Action::Advance(_)
-        | Action::AwaitChecks(_)
-        | Action::Drain(_)
-        | Action::Undrain(_)
-        | Action::Configure(_) => {}
-    }
-    step
 }

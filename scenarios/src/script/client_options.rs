@@ -13,8 +13,9 @@ use stickler_model::{ClientSpec, Identity, Name, Profile, Topology};
 
 use super::errors::ScriptError;
 use super::globals::{in_range, timer};
-use super::site::{HTTP2, identity, one_of};
 use super::values::Client;
+use crate::site::names::{HTTP2, one_of};
+use crate::site::{Unknown, identity};
 
 /// The options of a client: those that were not given are as its kind has them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl ClientOptions {
             User::Nobody => return Ok(None),
             User::Named(user) => user,
         };
-        identity(topology, user, self.password.clone()).map(Some)
+        Ok(Some(identity(topology, user, self.password.clone())?))
     }
 
     /// Returns the client of this name, at which somebody sits.
@@ -153,7 +154,7 @@ impl ClientOptions {
 
 fn unknown(name: &str) -> ScriptError {
     let known = ClientOptions::NAMES.map(str::to_owned).to_vec();
-    ScriptError::Unknown { kind: "option of a client called", given: name.to_owned(), known }
+    Unknown { kind: "option of a client called", given: name.to_owned(), known }.into()
 }
 
 fn truth(value: Value<'_>) -> Result<bool, ScriptError> {

@@ -2,7 +2,6 @@
 //!
 //! * [`session`]: the state behind a script: the world, built when first needed, and what failed.
 //! * [`globals`]: the functions that a script calls (`curl`, `advance`, `crash` ...).
-//! * [`site`]: what `site()` was given.
 //! * [`client_options`]: what a script says of a client.
 //! * [`values`]: clients, requests under way, and answers, as a script sees them.
 //! * [`errors`]: Starlark's errors as [`Diagnostic`]s.
@@ -15,9 +14,7 @@ mod client_options;
 mod errors;
 mod globals;
 mod nesting;
-mod server;
 mod session;
-mod site;
 mod values;
 
 use std::cell::Cell;
@@ -185,4 +182,17 @@ fn statement() -> Range<usize> {
 
 fn bytes(span: Span) -> Range<usize> {
     span.begin().get() as usize..span.end().get() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write::RESERVED;
+
+    #[test]
+    fn no_variable_of_a_written_script_hides_a_function() {
+        let missing: Vec<String> =
+            GLOBALS.names().map(|name| name.to_string()).filter(|name| !RESERVED.contains(&name.as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "Starlark's derives expand to `unsafe impl`; nothing here is written unsafe")]
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -24,8 +25,7 @@ use stickler_runner::{Arm, Diagnostic, End};
 
 use super::Played;
 use super::errors::ScriptError;
-use super::server::{self, ServerChange};
-use super::site;
+use crate::site::{self, ServerChange, server};
 use crate::{Scenario, limits};
 
 /// One run of a script. The evaluator carries it as its extra value.
@@ -425,10 +425,11 @@ fn pieces(text: &str, tokens: &BTreeMap<TokenId, String>) -> Vec<Piece> {
     pieces
 }
 
-/// The token that comes first in the text: where, which, and its text.
+/// The token that comes first in the text: where, which, and its text. A client that begins with NTLM makes the same token
+/// each time: of those that are the same, it is the latest one.
 fn first_token<'t>(text: &str, tokens: &'t BTreeMap<TokenId, String>) -> Option<(usize, TokenId, &'t str)> {
     let found = tokens.iter().filter_map(|(id, token)| Some((text.find(token.as_str())?, *id, token.as_str())));
-    found.min_by_key(|(at, ..)| *at)
+    found.min_by_key(|(at, id, token)| (*at, Reverse(token.len()), Reverse(*id)))
 }
 
 #[cfg(test)]
@@ -446,5 +447,16 @@ mod tests {
             pieces("a Negotiate BBB=b Negotiate AAA=Negotiate AAA=", &tokens),
             [text("a "), Piece::Token(TokenId(2)), text("b "), Piece::Token(TokenId(1)), Piece::Token(TokenId(1)),]
         );
+    }
+
+    #[test]
+    fn of_equal_tokens_the_latest_is_meant_and_of_two_that_begin_alike_the_longer() {
+        let tokens = |texts: [&str; 2]| BTreeMap::from([(TokenId(1), texts[0].into()), (TokenId(2), texts[1].into())]);
+        let found = |text: &str, texts: [&str; 2]| pieces(text, &tokens(texts));
+        assert_eq!(found("NTLM AAA", ["NTLM AAA", "NTLM AAA"]), [Piece::Token(TokenId(2))]);
+        for texts in [["NTLM AAA", "NTLM AAAA"], ["NTLM AAAA", "NTLM AAA"]] {
+            let longer = TokenId(if texts[0].len() > texts[1].len() { 1 } else { 2 });
+            assert_eq!(found("NTLM AAAA", texts), [Piece::Token(longer)]);
+        }
     }
 }

@@ -28,8 +28,8 @@ use stickler_model::bounds::MAX_PATIENCE;
 use stickler_model::{Answer, BodySending, Name, Payload, Principal, RequestId, RequestSpec, topology};
 
 use super::errors::ScriptError;
-use super::server::ServerChange;
 use super::session::Session;
+use crate::site::{self, ServerChange, Unknown};
 
 /// A client: `alice = curl("alice")`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Trace, Allocative)]
@@ -98,7 +98,7 @@ pub(super) struct Controller(
 pub(super) struct Partner(
     #[trace(unsafe_ignore)]
     #[allocative(skip)]
-    pub(super) super::site::Partner,
+    pub(super) site::Partner,
 );
 
 methods_static!(CLIENT_METHODS = client_methods);
@@ -253,7 +253,7 @@ fn client_methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let session = Session::of(eval);
-        let identity = session.site(|topology| super::site::identity(topology, user, password))?;
+        let identity = session.site(|topology| site::identity(topology, user, password))?;
         session.switch_user(this.name.clone(), identity)?;
         Ok(NoneType)
     }
@@ -445,11 +445,12 @@ fn is_wanted<'v>(actual: Value<'v>, wanted: Value<'v>) -> starlark::Result<bool>
 }
 
 fn unknown_attribute(name: &str) -> ScriptError {
-    ScriptError::Unknown {
+    Unknown {
         kind: "attribute of a response called",
         given: name.into(),
         known: ATTRIBUTES.map(str::to_owned).to_vec(),
     }
+    .into()
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -490,6 +491,22 @@ fn argument_length(text: &str) -> usize {
         }
     }
     text.trim_end().len()
+}
+
+/// What a value stands for: `server()`, `windows_authentication()`, or a server that is not IIS.
+pub(super) fn server_change(value: Value<'_>) -> Result<ServerChange, ScriptError> {
+    use starlark::values::ValueLike as _;
+    if let Some(server) = value.downcast_ref::<Server>() {
+        return Ok(server.0.clone());
+    }
+    if let Some(settings) = value.downcast_ref::<Settings>() {
+        return Ok(ServerChange { authentication: Some(settings.0.clone()), ..ServerChange::default() });
+    }
+    if let Some(acceptor) = value.downcast_ref::<Acceptor>() {
+        return Ok(ServerChange { acceptor: Some(acceptor.0.clone()), ..ServerChange::default() });
+    }
+    let expected = "server(...), windows_authentication(...), tracked(), trusted_header() or rogue()";
+    Err(ScriptError::Type { expected, found: value.to_repr() })
 }
 
 macro_rules! allocated_and_shown {

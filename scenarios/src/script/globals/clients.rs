@@ -11,8 +11,9 @@ use stickler_model::agent::Agent;
 use super::super::client_options::ClientOptions;
 use super::super::errors::ScriptError;
 use super::super::session::Session;
-use super::super::site::{check_name, one_of};
 use super::super::values::Client;
+use crate::site::check_name;
+use crate::site::names::one_of;
 
 /// What a user agent is called in a script.
 const KIND: &str = "kind of client";
@@ -59,7 +60,7 @@ pub(in super::super) fn clients(builder: &mut GlobalsBuilder) {
 
 /// The user agent that a name stands for, or the function that adds such a client: `"browser"`, `browser`.
 pub(super) fn agent(kind: Value<'_>) -> Result<Agent, ScriptError> {
-    one_of(KIND, &kind.to_str(), Agent::ALL)
+    Ok(one_of(KIND, &kind.to_str(), Agent::ALL)?)
 }
 
 fn add_client(

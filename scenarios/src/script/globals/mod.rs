@@ -23,24 +23,20 @@ use starlark::values::list::AllocList;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::NoneType;
 use starlark::values::structs::AllocStruct;
-use stickler_model::action::{CheckChange, CheckWait, Fault};
+use stickler_model::action::{CheckWait, Fault};
 use stickler_model::bounds::{MAX_BODY, MAX_TIME, MIN_TIMER};
 use stickler_model::trace::{NoneLeft, SpreadUnit};
 use stickler_model::{Event, Name, Principal, What};
 use stickler_oracle::Cost;
 
 use super::errors::ScriptError;
-use super::server::ServerChange;
 use super::session::Session;
-use super::site::one_of;
-use super::values::{Body, Pending, Response};
+use super::values::{Body, Pending, Response, server_change};
+use crate::site::names::{CHECK_CHANGES, one_of};
 
 pub(super) use clients::clients;
 pub(super) use crowds::crowds;
-pub(super) use sites::{MAX_REASON, sites};
-
-/// The changes that health checks notice, as a script names them.
-const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
+pub(super) use sites::sites;
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
@@ -230,7 +226,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Sets a server up anew, as `site(servers=)` would, over what it has now, and starts IIS again (`iisreset`): its
     /// connections end.
     fn configure<'v>(host: &str, server: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
-        Session::of(eval).configure(host, &ServerChange::of(server)?)?;
+        Session::of(eval).configure(host, &server_change(server)?)?;
         Ok(NoneType)
     }
 

@@ -17,26 +17,22 @@ use starlark::values::dict::UnpackDictEntries;
 use starlark::values::float::UnpackFloat;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
+use stickler_model::Name;
 use stickler_model::bounds::{MAX_TIME, MAX_TIMER};
 use stickler_model::standard::MAX_BACKENDS;
 use stickler_model::topology::{
     self, ControllerSpec, LinkSpec, ProtectionSpec, Provider, SiteSpec, TlsSpec, Tracked, TrackedBy,
 };
 use stickler_model::topology_problem::{MAX_CONCURRENT_API, MAX_GROUPS, MAX_LATENCY, MAX_SLOW};
-use stickler_model::{Name, escape};
 
 use super::super::errors::ScriptError;
-use super::super::server::{ServerChange, SiteChange};
 use super::super::session::Session;
-use super::super::site::{
-    self, BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, KEEP_ALIVES, PROVIDERS, ROGUES, Site, TRUSTS, UPSTREAMS, VERSIONS,
-    check_name, flags, one_of, pool,
-};
-use super::super::values::{Acceptor, Controller, Partner, Server, Settings};
+use super::super::values::{Acceptor, Controller, Partner, Server, Settings, server_change};
 use super::{in_range, timer};
-
-/// Longest reason for `site(broken=)`, in characters.
-pub(in super::super) const MAX_REASON: usize = 200;
+use crate::site::names::{
+    BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS, one_of,
+};
+use crate::site::{self, ServerChange, Site, SiteChange, Unknown, check_name, flags, is_reason, pool};
 
 #[starlark_module]
 pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
@@ -119,7 +115,7 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
                 .map(|servers| servers.entries)
                 .unwrap_or_default()
                 .into_iter()
-                .map(|(name, value)| Ok((name, ServerChange::of(value)?)))
+                .map(|(name, value)| Ok((name, server_change(value)?)))
                 .collect::<Result<_, ScriptError>>()?,
             change: SiteChange {
                 connection_timeout: timeout(connection_timeout)?,
@@ -288,10 +284,9 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// Why a site is broken: a line that fits a report.
+/// Why a site is broken.
 fn reason(given: String) -> Result<String, ScriptError> {
-    let fits = (1..=MAX_REASON).contains(&given.chars().count()) && escape::line(&given) == given;
-    if fits && !given.trim().is_empty() { Ok(given) } else { Err(ScriptError::BadReason) }
+    if is_reason(&given) { Ok(given) } else { Err(ScriptError::BadReason) }
 }
 
 /// Dictionaries of lists, as plain ones.
@@ -309,7 +304,7 @@ fn bytes(argument: &'static str, given: Option<i64>, range: RangeInclusive<u32>)
     given.map(|given| Ok(in_range(argument, given, least.into(), most.into())? as u32)).transpose()
 }
 
-fn providers(names: Option<UnpackListOrTuple<String>>) -> Result<Option<Vec<Provider>>, ScriptError> {
+fn providers(names: Option<UnpackListOrTuple<String>>) -> Result<Option<Vec<Provider>>, Unknown> {
     names.map(|names| names.items.iter().map(|name| one_of("provider", name, &PROVIDERS)).collect()).transpose()
 }
 

@@ -1,55 +1,70 @@
-//! What `site()` and its parts were given, checked one by one.
+//! What a script says of its site: what `site()` and its parts were given, and the topology that follows from it.
+//!
+//! * this module: the site, its domains, and who somebody is there.
+//! * `server.rs`: what differs at one server.
+//! * `names.rs`: what values are called in scripts.
+//! * `inverse.rs`: what a script has to say for a topology.
+//! * `error.rs`: what is wrong with a name.
+
+mod error;
+mod inverse;
+pub(crate) mod names;
+pub(crate) mod server;
 
 use stickler_model::topology::{
-    self, AppPool, BetweenTls, CertificateSpec, Checking, ControllerSpec, DomainSpec, FileSpec, Http2, IisVersion,
-    KeepAlive, LinkSpec, PartnerSpec, ProtectionSpec, Provider, Rogue, ServerSpec, ServiceSpec, SiteSpec, TlsSpec,
-    TrackedCheck, UpstreamTls, UserSpec,
+    self, AppPool, ControllerSpec, DomainSpec, FileSpec, IisVersion, LinkSpec, PartnerSpec, Provider, ServerSpec,
+    ServiceSpec, SiteSpec, TlsSpec, UserSpec,
 };
-use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, standard};
+use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, escape, standard};
 
-use super::errors::ScriptError;
-use super::server::{self, ServerChange, SiteChange};
+pub(crate) use error::{SiteError, Unknown};
+use names::{FLAGS, one_of};
+pub(crate) use server::{ServerChange, SiteChange};
+
+/// Longest reason for `site(broken=)`, in characters.
+pub(crate) const MAX_REASON: usize = 200;
 
 /// What `site()` was given.
-pub(super) struct Site {
-    pub(super) backends: u32,
-    pub(super) users: Vec<(String, String)>,
-    pub(super) forbidden: Vec<String>,
-    pub(super) groups: Vec<(String, u16)>,
-    pub(super) services: Vec<(String, Vec<String>)>,
-    pub(super) delegation: Vec<String>,
-    pub(super) lockout: Option<u32>,
-    pub(super) link: LinkSpec,
-    pub(super) providers: Option<Vec<Provider>>,
-    pub(super) version: IisVersion,
-    pub(super) settings: SiteSpec,
-    pub(super) files: Vec<(String, Vec<String>)>,
-    pub(super) acceptor: topology::Acceptor,
-    pub(super) servers: Vec<(String, ServerChange)>,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Site {
+    pub(crate) backends: u32,
+    pub(crate) users: Vec<(String, String)>,
+    pub(crate) forbidden: Vec<String>,
+    pub(crate) groups: Vec<(String, u16)>,
+    pub(crate) services: Vec<(String, Vec<String>)>,
+    pub(crate) delegation: Vec<String>,
+    pub(crate) lockout: Option<u32>,
+    pub(crate) link: LinkSpec,
+    pub(crate) providers: Option<Vec<Provider>>,
+    pub(crate) version: IisVersion,
+    pub(crate) settings: SiteSpec,
+    pub(crate) files: Vec<(String, Vec<String>)>,
+    pub(crate) acceptor: topology::Acceptor,
+    pub(crate) servers: Vec<(String, ServerChange)>,
     /// What of the site differs from IIS's defaults, beside authentication.
-    pub(super) change: SiteChange,
-    pub(super) workgroup: bool,
+    pub(crate) change: SiteChange,
+    pub(crate) workgroup: bool,
     /// Accounts that each server has; `None`: in a workgroup those of the directory, else none.
-    pub(super) accounts: Option<Vec<(String, String)>>,
-    pub(super) front: Option<String>,
-    pub(super) tls: Option<TlsSpec>,
-    pub(super) controllers: Vec<ControllerSpec>,
-    pub(super) partner: Option<Partner>,
-    pub(super) broken: Option<String>,
+    pub(crate) accounts: Option<Vec<(String, String)>>,
+    pub(crate) front: Option<String>,
+    pub(crate) tls: Option<TlsSpec>,
+    pub(crate) controllers: Vec<ControllerSpec>,
+    pub(crate) partner: Option<Partner>,
+    pub(crate) broken: Option<String>,
 }
 
 /// What `partner()` was given.
-#[derive(Debug, Clone)]
-pub(super) struct Partner {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Partner {
     /// The names of its users.
-    pub(super) users: Vec<String>,
-    pub(super) trust: Trust,
-    pub(super) claims: Option<String>,
+    pub(crate) users: Vec<String>,
+    pub(crate) trust: Trust,
+    pub(crate) claims: Option<String>,
 }
 
 /// A trust between two domains.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Trust {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
     /// Both sides have the same password for it.
     Holds,
     /// They do not.
@@ -59,8 +74,15 @@ pub(super) enum Trust {
 }
 
 impl Site {
+    /// Returns the topology of a script that says this of its site.
+    pub(crate) fn topology(self) -> Result<Topology, SiteError> {
+        let mut topology = standard::site(2);
+        self.apply(&mut topology)?;
+        Ok(topology)
+    }
+
     /// Describes the topology anew.
-    pub(super) fn apply(mut self, topology: &mut Topology) -> Result<(), ScriptError> {
+    pub(crate) fn apply(mut self, topology: &mut Topology) -> Result<(), SiteError> {
         self.fill_directory(topology)?;
         let netbios = topology.domain.netbios.clone();
         self.settings.files = std::mem::take(&mut self.files)
@@ -100,7 +122,7 @@ impl Site {
         Ok(())
     }
 
-    fn fill_directory(&mut self, topology: &mut Topology) -> Result<(), ScriptError> {
+    fn fill_directory(&mut self, topology: &mut Topology) -> Result<(), SiteError> {
         let users = &mut topology.domain.users;
         for (name, password) in std::mem::take(&mut self.users) {
             check_name(&name)?;
@@ -128,18 +150,18 @@ impl Site {
         let services = &topology.domain.services;
         match self.delegation.iter().find(|name| services.iter().all(|service| service.account != **name)) {
             None => Ok(()),
-            Some(name) => Err(ScriptError::Unknown {
+            Some(name) => Err(SiteError::Unknown(Unknown {
                 kind: "service",
                 given: name.clone(),
                 known: services.iter().map(|service| service.account.clone()).collect(),
-            }),
+            })),
         }
     }
 }
 
 impl Partner {
     /// The domain `PARTNER`, `partner.example`, with what there is of a trust on both sides.
-    fn spec(self, domain: &mut DomainSpec) -> Result<PartnerSpec, ScriptError> {
+    fn spec(self, domain: &mut DomainSpec) -> Result<PartnerSpec, SiteError> {
         self.users.iter().try_for_each(|name| check_name(name))?;
         let own = DomainSpec {
             netbios: "PARTNER".into(),
@@ -163,14 +185,14 @@ impl Partner {
     }
 }
 
-fn local((name, password): &(String, String)) -> Result<UserSpec, ScriptError> {
+fn local((name, password): &(String, String)) -> Result<UserSpec, SiteError> {
     check_name(name)?;
     Ok(UserSpec::new(name, password))
 }
 
 /// Credentials for `alice`, `CORP\alice` or a name that the directory lacks, with a password. Where no server is in a domain,
 /// alice is `.\alice`: an account of whichever server is asked.
-pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, ScriptError> {
+pub(crate) fn identity(topology: &Topology, user: &str, password: Option<String>) -> Result<Identity, SiteError> {
     let joined = topology.servers.iter().any(|server| !server.workgroup);
     let principal = member(if joined { &topology.domain.netbios } else { "." }, user);
     let domain = match &topology.partner {
@@ -185,16 +207,16 @@ pub(super) fn identity(topology: &Topology, user: &str, password: Option<String>
     };
     match password.or_else(known) {
         Some(password) => Ok(Identity { principal, password }),
-        None if joined => Err(ScriptError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
+        None if joined => Err(SiteError::NoSuchUser { user: user.to_owned(), known: names(&domain.users) }),
         None => {
             let known = topology.servers.first().map(|server| names(&server.accounts)).unwrap_or_default();
-            Err(ScriptError::NoSuchUser { user: user.to_owned(), known })
+            Err(SiteError::NoSuchUser { user: user.to_owned(), known })
         }
     }
 }
 
 /// Adds an account with a password like everybody's: to the domain, and to the servers that are in none.
-pub(super) fn add_account(topology: &mut Topology, name: &Name) {
+pub(crate) fn add_account(topology: &mut Topology, name: &Name) {
     let account = standard::account(name.to_string());
     for server in topology.servers.iter_mut().filter(|server| server.workgroup) {
         server.accounts.push(account.clone());
@@ -211,86 +233,34 @@ fn local_password(topology: &Topology, user: &Principal) -> Option<String> {
 }
 
 /// The flags of extended protection.
-pub(super) fn flags(given: &[String]) -> Result<u32, ScriptError> {
+pub(crate) fn flags(given: &[String]) -> Result<u32, Unknown> {
     given.iter().try_fold(0, |flags, name| Ok(flags | one_of("flag of extended protection", name, &FLAGS)?))
 }
 
+/// Whether a script can say that a site is broken for this reason: a line that fits a report.
+pub(crate) fn is_reason(text: &str) -> bool {
+    (1..=MAX_REASON).contains(&text.chars().count()) && escape::line(text) == text && !text.trim().is_empty()
+}
+
 /// The pool's identity: `machine`, or an account.
-pub(super) fn pool(name: &str) -> AppPool {
+pub(crate) fn pool(name: &str) -> AppPool {
     if name == "machine" { AppPool::Machine } else { AppPool::Service(name.to_owned()) }
 }
 
-pub(super) fn check_name(name: &str) -> Result<(), ScriptError> {
-    if Name::is_plain(name) { Ok(()) } else { Err(ScriptError::BadName(name.chars().take(40).collect())) }
+pub(crate) fn check_name(name: &str) -> Result<(), SiteError> {
+    if Name::is_plain(name) { Ok(()) } else { Err(SiteError::BadName(name.chars().take(40).collect())) }
 }
 
 fn member(netbios: &str, user: &str) -> Principal {
     Principal::parse(user).unwrap_or_else(|| Principal::new(netbios, user))
 }
 
-fn known_user(users: &mut [UserSpec], name: String) -> Result<&mut UserSpec, ScriptError> {
+fn known_user(users: &mut [UserSpec], name: String) -> Result<&mut UserSpec, SiteError> {
     let known = names(users);
     let user = users.iter_mut().find(|user| user.name.eq_ignore_ascii_case(&name));
-    user.ok_or(ScriptError::Unknown { kind: "user", given: name, known })
+    user.ok_or(SiteError::Unknown(Unknown { kind: "user", given: name, known }))
 }
 
 fn names(users: &[UserSpec]) -> Vec<String> {
     users.iter().map(|user| user.name.clone()).collect()
-}
-
-pub(super) const PROVIDERS: [(&str, Provider); 4] = [
-    ("NTLM", Provider::Ntlm),
-    ("Negotiate", Provider::Negotiate),
-    ("Negotiate:Kerberos", Provider::NegotiateKerberos),
-    ("Nego2", Provider::Nego2),
-];
-pub(super) const VERSIONS: [(&str, IisVersion); 2] = [("iis6", IisVersion::Iis6), ("iis10", IisVersion::Iis10)];
-pub(super) const KEEP_ALIVES: [(&str, KeepAlive); 4] = [
-    ("always", KeepAlive::Always),
-    ("never", KeepAlive::Never),
-    ("closed-by-failure", KeepAlive::ClosedByFailure),
-    ("closed-by-challenge", KeepAlive::ClosedByChallenge),
-];
-pub(super) const CERTIFICATES: [(&str, CertificateSpec); 5] = [
-    ("as-site", CertificateSpec::AsSite),
-    ("own", CertificateSpec::Own),
-    ("same", CertificateSpec::Same),
-    ("expired", CertificateSpec::Expired),
-    ("other-name", CertificateSpec::OtherName),
-];
-pub(super) const CHECKINGS: [(&str, Checking); 3] =
-    [("none", Checking::None), ("allow", Checking::Allow), ("require", Checking::Require)];
-const FLAGS: [(&str, u32); 4] = [
-    ("Proxy", ProtectionSpec::PROXY),
-    ("NoServiceNameCheck", ProtectionSpec::NO_SERVICE_NAME_CHECK),
-    ("AllowDotlessSpn", ProtectionSpec::ALLOW_DOTLESS_SPN),
-    ("ProxyCohosting", ProtectionSpec::PROXY_COHOSTING),
-];
-pub(super) const UPSTREAMS: [(&str, UpstreamTls); 3] =
-    [("own", UpstreamTls::Own), ("same", UpstreamTls::Same), ("plain", UpstreamTls::Plain)];
-pub(super) const BETWEEN: [(&str, BetweenTls); 2] = [("again", BetweenTls::Again), ("plain", BetweenTls::Plain)];
-pub(super) const HTTP2: [(&str, Http2); 3] =
-    [("never", Http2::Never), ("until-challenged", Http2::UntilChallenged), ("always", Http2::Always)];
-pub(super) const TRUSTS: [(&str, Trust); 3] =
-    [("holds", Trust::Holds), ("broken", Trust::Broken), ("none", Trust::None)];
-pub(super) const CHECKS: [(&str, TrackedCheck); 3] =
-    [("nothing", TrackedCheck::Nothing), ("address", TrackedCheck::ClientAddress), ("token", TrackedCheck::Token)];
-pub(super) const ROGUES: [(&str, Rogue); 7] = [
-    ("garbage", Rogue::Garbage),
-    ("half-head", Rogue::HalfHead),
-    ("half-body", Rogue::HalfBody),
-    ("wrong-length", Rogue::WrongLength),
-    ("header-flood", Rogue::HeaderFlood),
-    ("silent", Rogue::Silent),
-    ("closes", Rogue::Closes),
-];
-
-/// What a name stands for.
-pub(super) fn one_of<T: Copy>(kind: &'static str, given: &str, known: &[(&str, T)]) -> Result<T, ScriptError> {
-    let found = known.iter().find(|(name, _)| *name == given).map(|&(_, value)| value);
-    found.ok_or_else(|| ScriptError::Unknown {
-        kind,
-        given: given.into(),
-        known: known.iter().map(|&(name, _)| name.to_owned()).collect(),
-    })
 }

@@ -1,0 +1,34 @@
+//! What is wrong with what a script says of its site.
+
+use crate::nearest::nearest;
+
+/// A name that stands for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {kind} `{given}`{}", hint(.given, .known))]
+pub(crate) struct Unknown {
+    pub(crate) kind: &'static str,
+    pub(crate) given: String,
+    /// The names that there are.
+    pub(crate) known: Vec<String>,
+}
+
+/// No topology follows from what a script says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SiteError {
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    #[error("there is no user `{user}` in the directory{}; give password= to try the name all the same, or user = None for nobody", hint(.user, .known))]
+    NoSuchUser { user: String, known: Vec<String> },
+    #[error("`{0}` is not a name: use letters, digits, - and _, at most 32")]
+    BadName(String),
+    #[error("a server shows a certificate only over TLS: give tls= to site(), or leave certificate= out")]
+    CertificateWithoutTls,
+    #[error("`{0}` is not the path of an anonymous part: it begins with /")]
+    AnonymousPath(String),
+}
+
+/// `; did you mean ...? There are: ...`
+fn hint(given: &str, known: &[String]) -> String {
+    let near = nearest(given, known.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+    near.unwrap_or_else(|| format!("; there are: {}", known.join(", ")))
+}

@@ -1,0 +1,176 @@
+//! Writes a plan as a script: what the hunt hands over as a finding, as a person would have written it.
+//!
+//! * this module: the script as a whole, and its docstring.
+//! * `story.rs`: what a docstring says of a finding.
+//! * `canonical.rs`: the form of a plan that reading a script gives. `named.rs`: the plan with clients called by their users.
+//! * `site.rs`: `site()` and its parts.
+//! * `steps.rs`: what happens, step by step. `client.rs`: who sits at which client.
+//! * `expectations.rs`: what has to hold of the answers.
+//! * `text.rs`: how values and calls are written. `names.rs`: what variables are called.
+//!
+//! The property that all of this has to keep: over the same balancer with the same seed, the script that is written asks for
+//! exactly the canonical plan, site and steps. Where scripts cannot say something, nothing is written ([`Unwritable`]).
+//! There is one exception. A script has the text of a token, not its number: where a client makes the same token twice, as by
+//! NTLM, and the first one is sent after the second was made, the script asks for the second one, which is the same text.
+
+mod canonical;
+mod client;
+mod expectations;
+mod named;
+mod names;
+mod site;
+mod steps;
+mod story;
+mod text;
+
+use stickler_model::plan::PlanError;
+use stickler_model::{Action, Plan, escape};
+use stickler_oracle::{Evidence, Requirement};
+
+use crate::limits;
+use crate::scenario::MAX_SOURCE;
+use steps::Steps;
+
+pub use canonical::canonical;
+pub use named::named_after_users;
+#[cfg(all(test, feature = "scripts"))]
+pub(crate) use names::RESERVED;
+
+/// The longest line of a docstring, in characters.
+const WIDTH: usize = 118;
+
+/// What a script tells people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Story {
+    /// What it is about, in one line: the first of the docstring.
+    pub title: String,
+    /// What happens: paragraphs with an empty line in between.
+    pub text: String,
+    /// What must not happen, and did.
+    pub finding: Option<Finding>,
+}
+
+/// A violation that a plan shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The requirement that is violated.
+    pub requirement: Requirement,
+    /// The proof. Its requests are those of the [`canonical`] plan.
+    pub evidence: Evidence,
+}
+
+/// Why a plan cannot be written as a script.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unwritable {
+    /// The plan makes no sense.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Scripts cannot describe the site.
+    #[error("scripts cannot say this of a site: {0}")]
+    Site(&'static str),
+    /// Scripts cannot ask for a step.
+    #[error("scripts cannot ask for step {step}: {why}")]
+    Step {
+        /// The index of the step, from 0.
+        step: usize,
+        /// What of it cannot be said.
+        why: &'static str,
+    },
+    /// The plan asks nobody for anything, and a script has to.
+    #[error("the plan has no request and sends no bytes: a script has to ask for something")]
+    AsksNothing,
+    /// The plan has more steps than a script may perform.
+    #[error("the plan has {0} steps, and a script may perform {limit}", limit = limits::ACTIONS)]
+    TooManySteps(usize),
+    /// The script is longer than a script may be.
+    #[error("the script has {0} bytes, and a script may have {MAX_SOURCE}")]
+    TooLong(usize),
+}
+
+/// What cannot be said in a script, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Inexpressible(&'static str);
+
+/// Writes a plan as a script, which asks for the [`canonical`] plan. The balancer and the seed are not part of it: whoever runs
+/// it gives both.
+///
+/// A violated MUST makes the run of such a script end otherwise than expected, whatever the script expects itself. Of a finding about
+/// identity, it also expects that each answer is for the client's own user.
+///
+/// # Errors
+/// [`Unwritable`]: the plan makes no sense, or asks for what scripts cannot say.
+pub fn write_script(plan: &Plan, story: &Story) -> Result<String, Unwritable> {
+    plan.check()?;
+    let plan = canonical(plan);
+    if !plan.steps.iter().any(asks) {
+        return Err(Unwritable::AsksNothing);
+    }
+    if plan.steps.len() > limits::ACTIONS as usize {
+        return Err(Unwritable::TooManySteps(plan.steps.len()));
+    }
+    let site = site::site(&plan.topology).map_err(|Inexpressible(why)| Unwritable::Site(why))?;
+    let steps = Steps::written(&plan, story.finding.as_ref())?;
+    let script = format!("{}\n{site}\n\n{steps}", docstring(story));
+    if script.len() as u64 > MAX_SOURCE {
+        return Err(Unwritable::TooLong(script.len()));
+    }
+    Ok(script)
+}
+
+/// Whether a step asks for something, so that a script may consist of it.
+fn asks(action: &Action) -> bool {
+    match action {
+        Action::Start { .. } | Action::Crowd(_) => true,
+        Action::SendRaw(raw) => !raw.bytes.is_empty(),
+        _ => false,
+    }
+}
+
+/// The docstring, with the line end behind it; empty where there is nothing to say.
+fn docstring(story: &Story) -> String {
+    let found = story.finding.as_ref().map(|Finding { requirement, evidence }| {
+        let (summary, text) = (&evidence.summary, requirement.text());
+        format!("What must not be, and is: {summary}. {text} ({}).", requirement.id())
+    });
+    let paragraphs = story.text.split("\n\n").map(str::to_owned).chain(found);
+    let mut paragraphs = paragraphs.map(|text| wrapped(&text)).filter(|text| !text.is_empty()).peekable();
+    let title = story.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title = if title.is_empty() { "A plan.".to_owned() } else { title };
+    if paragraphs.peek().is_none() {
+        return format!("\"\"\"{}\"\"\"\n", in_docstring(&title));
+    }
+    let text = paragraphs.collect::<Vec<_>>().join("\n\n");
+    format!("\"\"\"{}\n\n{}\n\"\"\"\n", in_docstring(&title), in_docstring(&text))
+}
+
+/// Breaks a paragraph into lines.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut length) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let count = word.chars().count();
+        if length > 0 && length + 1 + count > WIDTH {
+            lines.push('\n');
+            length = 0;
+        } else if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += count;
+    }
+    lines
+}
+
+/// Escapes what would end a docstring, or be something else in it.
+fn in_docstring(text: &str) -> String {
+    let text = escape::lines(text);
+    let (mut escaped, mut chars) = (String::new(), text.chars().peekable());
+    while let Some(c) = chars.next() {
+        let ends = c == '"' && chars.peek().is_none_or(|next| *next == '"');
+        if ends || c == '\\' {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

@@ -1,0 +1,91 @@
+//! Clients called by the names of their users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stickler_model::bounds::MAX_NAME;
+use stickler_model::{Action, ClientSpec, Fault, Name, Plan};
+
+/// What somebody is called who has no credentials.
+const NOBODY: &str = "mallory";
+
+/// Returns the plan with each client called by the name of the user that sits at it first, `alice`, `alice2`, and `mallory`
+/// where that is nobody. A client keeps its name where its user's is none for a client.
+///
+/// The names of clients are part of what a seed decides. The plan that is returned is another plan, which need not show what
+/// the first one does: play it before you say so.
+#[must_use]
+pub fn named_after_users(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    let names = names(&plan);
+    plan.steps.iter_mut().for_each(|step| rename(step, &names));
+    plan
+}
+
+/// The new name of each client.
+fn names(plan: &Plan) -> BTreeMap<Name, Name> {
+    let clients: Vec<&ClientSpec> = plan.steps.iter().filter_map(client).collect();
+    let hosts = plan.topology.servers.iter().map(|server| &server.name);
+    let hosts = hosts.chain(plan.topology.controllers.iter().map(|controller| &controller.name));
+    let mut taken: BTreeSet<Name> = hosts.cloned().chain(["lb", "front", "dc", "dc-partner"].map(Name::from)).collect();
+    taken.extend(clients.iter().filter(|client| user(client).is_none()).map(|client| client.name.clone()));
+    let mut names = BTreeMap::new();
+    for client in clients {
+        let Some(user) = user(client) else { continue };
+        let numbered = (2..).map(|number: u32| Name::from(format!("{user}{number}")));
+        let mut wanted = std::iter::once(Name::from(user)).chain(numbered);
+        let name = wanted.find(|name| taken.insert(name.clone())).unwrap_or_else(|| client.name.clone());
+        names.insert(client.name.clone(), name);
+    }
+    names
+}
+
+fn client(step: &Action) -> Option<&ClientSpec> {
+    match step {
+        Action::AddClient(client) => Some(client),
+        _ => None,
+    }
+}
+
+/// The name of the user at a client; `None` where no client can be called so, with a number behind it.
+fn user(client: &ClientSpec) -> Option<&str> {
+    let user = client.identity.as_ref().map_or(NOBODY, |identity| identity.principal.user());
+    (Name::is_plain(user) && user.len() + 5 <= MAX_NAME).then_some(user)
+}
+
+fn rename(step: &mut Action, names: &BTreeMap<Name, Name>) {
+    let new = |name: &mut Name| {
+        if let Some(new) = names.get(name) {
+            name.clone_from(new);
+        }
+    };
+    match step {
+        Action::AddClient(client) => {
+            new(&mut client.name);
+            client.at.iter_mut().for_each(new);
+        }
+        Action::Start { request, .. } => new(&mut request.client),
+        Action::Crowd(crowd) => crowd.clients.iter_mut().for_each(new),
+        Action::SendRaw(raw) => new(&mut raw.client),
+        Action::MakeToken { client, .. } | Action::Disconnect(client) | Action::SwitchUser(client, _) => new(client),
+        // Hosts of clients are called as the clients are.
+        Action::Fault(fault) => match fault {
+            Fault::Crash(host)
+            | Fault::PowerLoss(host)
+            | Fault::Restart(host)
+            | Fault::Hang(host)
+            | Fault::Resume(host) => {
+                new(host);
+            }
+            Fault::Hold(one, other) | Fault::Release(one, other) | Fault::Reset(one, other) => {
+                new(one);
+                new(other);
+            }
+        },
+        Action::Await(_)
+        | Action::Advance(_)
+        | Action::AwaitChecks(_)
+        | Action::Drain(_)
+        | Action::Undrain(_)
+        | Action::Configure(_) => {}
+    }
+}

@@ -1,0 +1,305 @@
+//! How values and calls are written.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use stickler_model::escape;
+
+use super::Inexpressible;
+
+/// The longest line that is not broken, in characters.
+const WIDTH: usize = 120;
+
+/// How much further inner lines are indented.
+const INDENT: usize = 4;
+
+/// Text of more bytes than this is searched for repetitions.
+const LONG: usize = 200;
+
+/// The longest part of a text that is searched for as a repetition, in bytes.
+const LONGEST_UNIT: usize = 64;
+
+/// What stands for a value.
+pub(super) enum Expression {
+    /// As it is: a literal, a variable.
+    Plain(String),
+    /// Parts that are joined by `+`.
+    Sum(Vec<String>),
+    /// A call, a list or a dictionary.
+    Bracketed(Bracketed),
+}
+
+/// Something in brackets. Whatever is too long for a line has each item on a line of its own.
+pub(super) struct Bracketed {
+    open: String,
+    /// Each with what stands before it: `name = `, `"key": `.
+    items: Vec<(String, Expression)>,
+    close: char,
+}
+
+/// A call with its arguments: `alice.get("/")`, or of a method of what came before, `.expect(user = None)`.
+pub(super) struct Call(Bracketed);
+
+impl Expression {
+    /// What stands for a text.
+    pub(super) fn text(text: &str) -> Self {
+        Self::Sum(text_parts(text))
+    }
+
+    fn on_one_line(&self) -> String {
+        match self {
+            Self::Plain(text) => text.clone(),
+            Self::Sum(parts) => parts.join(" + "),
+            Self::Bracketed(bracketed) => bracketed.on_one_line(),
+        }
+    }
+
+    /// The expression behind `before`, on one line if it fits, and else on several that are indented by this.
+    fn laid_out(&self, indent: usize, before: &str) -> String {
+        let line = self.on_one_line();
+        if before.chars().count() + line.chars().count() < WIDTH {
+            return format!("{before}{line}");
+        }
+        match self {
+            Self::Plain(text) => format!("{before}{text}"),
+            Self::Sum(parts) => format!("{before}{}", parts.join(&format!(" +\n{}", " ".repeat(indent)))),
+            Self::Bracketed(bracketed) => format!("{before}{}", bracketed.on_lines(indent)),
+        }
+    }
+}
+
+impl Bracketed {
+    fn on_one_line(&self) -> String {
+        let Self { open, items, close } = self;
+        let items: Vec<String> = items.iter().map(|(before, item)| format!("{before}{}", item.on_one_line())).collect();
+        format!("{open}{}{close}", items.join(", "))
+    }
+
+    fn on_lines(&self, indent: usize) -> String {
+        let Self { open, items, close } = self;
+        if items.is_empty() {
+            return self.on_one_line();
+        }
+        let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + INDENT));
+        let items = items.iter().map(|(before, item)| item.laid_out(indent + INDENT, &format!("{inner}{before}")));
+        let items: String = items.map(|item| format!("\n{item},")).collect();
+        format!("{open}{items}\n{outer}{close}")
+    }
+}
+
+impl From<String> for Expression {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+impl From<&str> for Expression {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+impl From<Call> for Expression {
+    fn from(Call(call): Call) -> Self {
+        Self::Bracketed(call)
+    }
+}
+
+impl Call {
+    pub(super) fn new(function: impl Into<String>) -> Self {
+        Self(Bracketed { open: function.into() + "(", items: Vec::new(), close: ')' })
+    }
+
+    /// Adds an argument by position.
+    pub(super) fn with(mut self, argument: impl Into<Expression>) -> Self {
+        self.0.items.push((String::new(), argument.into()));
+        self
+    }
+
+    /// Adds an argument by name.
+    pub(super) fn and(mut self, name: &str, value: impl Into<Expression>) -> Self {
+        self.0.items.push((format!("{name} = "), value.into()));
+        self
+    }
+
+    /// Adds an argument by name, if there is one.
+    pub(super) fn and_any<T: Into<Expression>>(self, name: &str, value: Option<T>) -> Self {
+        match value {
+            Some(value) => self.and(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds the argument `name = True` or `name = False`, if there is one.
+    pub(super) fn and_truth(self, name: &str, value: Option<bool>) -> Self {
+        self.and_any(name, value.map(|value| if value { "True" } else { "False" }))
+    }
+
+    /// The call of another function with these arguments.
+    pub(super) fn called(mut self, function: &str) -> Self {
+        self.0.open = format!("{function}(");
+        self
+    }
+}
+
+/// A statement: calls one after the other, behind `name = ` if there is one. The first of them is broken into lines if
+/// the statement is too long for one.
+pub(super) fn statement(variable: Option<&str>, calls: &[Call]) -> String {
+    let start = variable.map(|variable| format!("{variable} = ")).unwrap_or_default();
+    let Some((Call(first), rest)) = calls.split_first() else { return start };
+    let rest: String = rest.iter().map(|Call(call)| format!(".{}", call.on_one_line())).collect();
+    let line = format!("{start}{}{rest}", first.on_one_line());
+    if line.chars().count() <= WIDTH { line } else { format!("{start}{}{rest}", first.on_lines(0)) }
+}
+
+/// A string in quotes. What cannot be shown is escaped.
+pub(super) fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            _ if escape::line(c.encode_utf8(&mut [0; 4])).chars().eq([c]) => quoted.push(c),
+            '\0'..='\x7f' => {
+                let _ = write!(quoted, "\\x{:02x}", u32::from(c));
+            }
+            '\u{80}'..='\u{ffff}' => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            _ => {
+                let _ = write!(quoted, "\\U{:08x}", u32::from(c));
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `["a", "b"]`
+pub(super) fn strings<T: AsRef<str>>(texts: &[T]) -> Expression {
+    list(texts.iter().map(|text| string(text.as_ref())))
+}
+
+/// `[a, b]`
+pub(super) fn list<T: Into<Expression>>(items: impl IntoIterator<Item = T>) -> Expression {
+    let items = items.into_iter().map(|item| (String::new(), item.into())).collect();
+    Expression::Bracketed(Bracketed { open: "[".to_owned(), items, close: ']' })
+}
+
+/// `{"a": b}`
+///
+/// # Errors
+/// A key is there twice.
+pub(super) fn dictionary<'k>(
+    entries: impl IntoIterator<Item = (&'k String, Expression)>,
+) -> Result<Expression, Inexpressible> {
+    let (mut keys, mut items) = (BTreeSet::new(), Vec::new());
+    for (key, value) in entries {
+        if !keys.insert(key) {
+            return Err(Inexpressible("a name is there twice, and a dictionary has each key once"));
+        }
+        items.push((format!("{}: ", string(key)), value));
+    }
+    Ok(Expression::Bracketed(Bracketed { open: "{".to_owned(), items, close: '}' }))
+}
+
+/// A number of seconds.
+///
+/// # Errors
+/// No number that a script can write is exactly this time.
+pub(super) fn seconds(time: Duration) -> Result<String, Inexpressible> {
+    let seconds = time.as_secs_f64();
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(read) if read == time => Ok(seconds.to_string()),
+        _ => Err(Inexpressible("the time is too long to be exact to a nanosecond")),
+    }
+}
+
+/// The arguments of `advance()`: seconds, or less than one in milliseconds.
+///
+/// # Errors
+/// No number that a script can write is exactly this time.
+pub(super) fn advance(time: Duration) -> Result<Call, Inexpressible> {
+    let milliseconds = time.as_nanos() as f64 / 1_000_000.0;
+    let is_exact = Duration::try_from_secs_f64(milliseconds / 1_000.0) == Ok(time);
+    if is_exact && !time.is_zero() && time < Duration::from_secs(1) {
+        return Ok(Call::new("advance").and("ms", milliseconds.to_string()));
+    }
+    Ok(Call::new("advance").with(seconds(time)?))
+}
+
+/// A whole number of milliseconds.
+///
+/// # Errors
+/// It is none.
+pub(super) fn milliseconds(time: Duration) -> Result<String, Inexpressible> {
+    let milliseconds = time.as_millis();
+    if Duration::from_millis(milliseconds as u64) == time {
+        Ok(milliseconds.to_string())
+    } else {
+        Err(Inexpressible("the time is no whole number of milliseconds"))
+    }
+}
+
+/// The parts of a text. A long one is cut behind the ends of lines, and what repeats in it stands there once.
+pub(super) fn text_parts(text: &str) -> Vec<String> {
+    if text.len() <= LONG {
+        return lines(text);
+    }
+    let (mut parts, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < text.len() {
+        let Some((unit, count)) = repetition(&text[at..]) else {
+            at += text[at..].chars().next().map_or(1, char::len_utf8);
+            continue;
+        };
+        // Lines repeat as lines.
+        if let Some(end) = unit.rfind('\n').filter(|end| end + 1 < unit.len()) {
+            at += end + 1;
+            continue;
+        }
+        if start < at {
+            parts.extend(lines(&text[start..at]));
+        }
+        parts.push(format!("{} * {count}", string(unit)));
+        at += unit.len() * count;
+        start = at;
+    }
+    if start < text.len() {
+        parts.extend(lines(&text[start..]));
+    }
+    parts
+}
+
+/// A text cut behind the ends of its lines, where it is too long for one line of a script.
+fn lines(text: &str) -> Vec<String> {
+    const MOST: usize = WIDTH - 20;
+    let whole = string(text);
+    if whole.len() <= MOST {
+        return vec![whole];
+    }
+    let mut parts: Vec<String> = Vec::new();
+    let mut part = String::new();
+    for line in text.split_inclusive('\n') {
+        // A message ends with an empty line.
+        if part.ends_with("\r\n\r\n") || (!part.is_empty() && string(&part).len() + string(line).len() > MOST + 2) {
+            parts.push(string(&std::mem::take(&mut part)));
+        }
+        part.push_str(line);
+    }
+    parts.push(string(&part));
+    parts
+}
+
+/// What a text begins with several times in a row, and how often, if that is worth saying: the shortest way.
+fn repetition(text: &str) -> Option<(&str, usize)> {
+    let bytes = text.as_bytes();
+    let repeats = |length: usize| {
+        let unit = &bytes[..length];
+        let count = bytes.chunks_exact(length).take_while(|chunk| *chunk == unit).count();
+        (length * count >= 64 && count >= 4 && text.is_char_boundary(length)).then_some((&text[..length], count))
+    };
+    (1..=LONGEST_UNIT.min(text.len())).find_map(repeats)
+}
