@@ -10,11 +10,13 @@
 //! * [`judge`](mod@judge): plays a plan, and says what it shows. The oracle alone decides: a plan has no expectations of its own.
 //! * [`search`](mod@search): plan after plan, on many threads.
 //! * [`shrink`](mod@shrink): the shortest plan that shows the same.
+//! * [`exhaustive`]: every plan of a few steps, in place of random ones.
 //! * [`folder`]: what a hunt leaves on disk.
 //!
 //! Plans are valid by construction. An action that the world rejects is a defect of the generator. This crate returns plans
 //! and findings: it knows neither scripts, nor reports, nor which arm it is that plays them.
 
+pub mod exhaustive;
 pub mod folder;
 mod generate;
 pub mod judge;

@@ -20,11 +20,15 @@ use stickler_runner::Arm;
 
 pub use crate::generate::Limits;
 pub use found::{Finding, Found, Key, Place};
+pub(crate) use threads::distribute;
 pub use threads::{Watch, search};
 pub use unit::Unit;
 
 /// The most runs of a unit.
 pub const MAX_UNIT: u64 = 500;
+
+/// Says what is known of the balancer of a plan: a violation of these is no surprise.
+pub type Declared<'a> = dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync + 'a;
 
 /// What is hunted for, and how.
 pub struct Hunt<'a> {
@@ -41,7 +45,7 @@ pub struct Hunt<'a> {
     /// Plans of earlier hunts to begin with.
     pub corpus: Vec<Plan>,
     /// What is known of the balancer of a plan: a violation of these is no surprise.
-    pub declared: &'a (dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync),
+    pub declared: &'a Declared<'a>,
     /// Whether a violation that is declared is left out.
     pub undeclared_only: bool,
     /// Where the arm plays in real time: the arm that simulates the same balancers. Then what one of the arms violates and the other

@@ -40,12 +40,22 @@ pub fn search(
     arm: &dyn Arm,
     watch: &dyn Watch,
 ) {
+    distribute(units, threads, watch, |(number, runs)| Unit::run(hunt, number, runs, arm, watch));
+}
+
+/// Makes units on `threads` threads, and hands each to [`Watch::done`], until there are no more or [`Watch::is_over`].
+pub(crate) fn distribute<T>(
+    units: impl Iterator<Item = T> + Send,
+    threads: NonZeroUsize,
+    watch: &dyn Watch,
+    make: impl Fn(T) -> Unit + Sync,
+) {
     let units = Mutex::new(units);
     let next = || units.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
     let work = || {
         while !watch.is_over() {
-            let Some((number, runs)) = next() else { break };
-            watch.done(&Unit::run(hunt, number, runs, arm, watch));
+            let Some(unit) = next() else { break };
+            watch.done(&make(unit));
         }
     };
     thread::scope(|scope| {

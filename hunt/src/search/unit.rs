@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stickler_model::{Plan, Trace};
+use stickler_model::{BalancerSpec, Plan, Trace};
 use stickler_runner::Arm;
 
-use super::{Finding, Hunt, Place, Watch};
+use super::{Declared, Finding, Hunt, Place, Watch};
 use crate::generate::{self, Draw};
 use crate::judge::{self, Judged, Kind, Point};
 
@@ -33,14 +33,7 @@ impl Unit {
     /// Makes the runs of a unit, `runs` at the most, on this thread. The same hunt, number and arm give the same unit.
     pub(super) fn run(hunt: &Hunt<'_>, number: u64, runs: u64, arm: &dyn Arm, watch: &dyn Watch) -> Self {
         let balancer = hunt.balancer(number);
-        let mut unit = Self {
-            number,
-            balancer: balancer.to_string(),
-            runs: 0,
-            coverage: BTreeMap::new(),
-            findings: Vec::new(),
-            corpus: Vec::new(),
-        };
+        let mut unit = Self::new(number, balancer);
         // Plans of earlier hunts are tried as they are first: what they reach is known then, and they can be changed.
         let mut old = hunt.corpus.iter();
         while unit.runs < runs && !watch.is_over() {
@@ -51,6 +44,18 @@ impl Unit {
             unit.play(hunt, plan, arm, watch);
         }
         unit
+    }
+
+    /// A unit before its first run.
+    pub(crate) fn new(number: u64, balancer: &BalancerSpec) -> Self {
+        Self {
+            number,
+            balancer: balancer.to_string(),
+            runs: 0,
+            coverage: BTreeMap::new(),
+            findings: Vec::new(),
+            corpus: Vec::new(),
+        }
     }
 
     /// Returns the plan of the next run.
@@ -87,21 +92,23 @@ impl Unit {
         if let Some(simulation) = hunt.simulation {
             judged.shown.extend(judge::differences(&plan, &judged, arm, simulation));
         }
-        self.keep(hunt, &plan, judged, watch);
+        self.keep((hunt.declared, hunt.undeclared_only), &plan, judged, watch);
         self.runs += 1;
         watch.ran(self.coverage.len());
     }
 
-    fn keep(&mut self, hunt: &Hunt<'_>, plan: &Plan, judged: Judged, watch: &dyn Watch) {
+    /// Keeps what the next run shows first in this unit. `known` is what is declared, and whether that is left out.
+    pub(crate) fn keep(&mut self, known: (&Declared<'_>, bool), plan: &Plan, judged: Judged, watch: &dyn Watch) {
+        let (declared, undeclared_only) = known;
         let new = |shown: &(Kind, String)| !self.findings.iter().any(|finding| finding.kind == shown.0);
         let shown: Vec<(Kind, String)> = judged.shown.into_iter().filter(new).collect();
         if shown.is_empty() {
             return;
         }
-        let declared = (hunt.declared)(plan);
+        let declared = declared(plan);
         for (kind, summary) in shown {
             let declared = kind.requirement().is_some_and(|requirement| declared.contains(&requirement));
-            if declared && hunt.undeclared_only {
+            if declared && undeclared_only {
                 continue;
             }
             let place = Place { unit: self.number, run: self.runs };
