@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use stickler_hunt::exhaustive::MAX_STEPS;
 
 use super::{Arm, Format};
 
@@ -13,6 +14,7 @@ use super::{Arm, Format};
 #[command(
     after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 a product is missing.\n\n\
 Examples:\n  stickler hunt --balancer haproxy-safe --runs 2000\n  stickler hunt --for 10m --undeclared\n  \
+stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
 stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
 )]
 pub(crate) struct Hunt {
@@ -33,6 +35,13 @@ pub(crate) struct Hunt {
     /// Make so many runs, in all shards together; 20,000 by default, and 200 on real sockets.
     #[arg(long, value_name = "N")]
     pub(crate) runs: Option<NonZeroU64>,
+    /// In place of random plans, play every plan of at most --steps steps: each step is a letter of an alphabet that is printed, in
+    /// six worlds. Nothing that is found is random, and what is not found has no example that is so small.
+    #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
+    pub(crate) exhaustive: bool,
+    /// How many steps a plan has at the most, 1 to 8: each more takes about ten times as long.
+    #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
+    pub(crate) steps: Option<u8>,
     /// The seed that all plans follow from: the same seed finds the same.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -56,5 +56,8 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
         finish::shrink_all(&mut folder, &whole, &*arm, threads(arguments.jobs, Arm::Sim), &over)?;
     }
     let progress = Progress { runs: whole.runs(), time: Duration::ZERO, interrupted: false };
-    show::show(&arguments.out, &folder, &whole, &progress, arguments.format)
+    let steps = description.exhaustive;
+    let clean =
+        steps.map(|steps| format!("no violation in the plans of {steps} steps that these folders have, seed 0"));
+    show::show(&arguments.out, &folder, &whole, &progress, arguments.format, clean.as_deref())
 }

@@ -1,10 +1,12 @@
 //! Hunts: plans that nobody has scripted, what they show, and the shortest that show the same.
 //!
+//! * `exhaustive.rs`: every plan of a few steps, in place of random ones.
 //! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
 //! * `finish.rs`: shrinks findings, and writes their scripts.
 //! * `show.rs`: what was found.
 //! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
 
+mod exhaustive;
 mod finish;
 mod merge;
 mod show;
@@ -67,19 +69,25 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         undeclared_only: arguments.undeclared,
         simulation: (arguments.arm == args::Arm::Wire).then_some(&*simulation),
     };
-    let description = description(&hunt, &*arm, runs, digest);
+    let description = description(&hunt, &*arm, runs, digest, arguments.steps);
     let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
     let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
     let threads = threads(arguments.jobs, arguments.arm);
-    let units = units(&found, hunt.unit, runs, arguments.shard);
-    let deadline = arguments.time.and_then(|time| Instant::now().checked_add(time));
-    let keeper = Keeper::new(folder, found, Arc::clone(&over), deadline, units_left(&units));
-    search(&hunt, units.into_iter(), threads, &*arm, &keeper);
+    let keeper = if let Some(steps) = arguments.steps {
+        exhaustive::play(&hunt, steps, (folder, found, &over), (arguments.shard, threads), &*arm)?
+    } else {
+        let units = units(&found, hunt.unit, runs, arguments.shard);
+        let deadline = arguments.time.and_then(|time| Instant::now().checked_add(time));
+        let keeper = Keeper::new(folder, found, Arc::clone(&over), deadline, units_left(&units));
+        search(&hunt, units.into_iter(), threads, &*arm, &keeper);
+        keeper
+    };
     let (mut folder, found, progress) = keeper.end()?;
     if !arguments.no_shrink {
         finish::shrink_all(&mut folder, &found, &*arm, threads, &over)?;
     }
-    show::show(&arguments.out, &folder, &found, &progress, arguments.format)
+    let clean = arguments.steps.map(|steps| exhaustive::clean(steps, arguments.shard));
+    show::show(&arguments.out, &folder, &found, &progress, arguments.format, clean.as_deref())
 }
 
 /// What is wrong with a folder.
@@ -96,7 +104,13 @@ fn runs(arguments: &args::Hunt) -> Option<u64> {
     }
 }
 
-fn description(hunt: &Hunt<'_>, arm: &dyn Arm, runs: Option<u64>, corpus: Option<String>) -> Description {
+fn description(
+    hunt: &Hunt<'_>,
+    arm: &dyn Arm,
+    runs: Option<u64>,
+    corpus: Option<String>,
+    exhaustive: Option<u8>,
+) -> Description {
     Description {
         format: FORMAT,
         generator: GENERATOR,
@@ -106,8 +120,9 @@ fn description(hunt: &Hunt<'_>, arm: &dyn Arm, runs: Option<u64>, corpus: Option
         balancers: hunt.balancers.clone(),
         without: hunt.limits.left_out().map(str::to_owned).collect(),
         guidance: hunt.guidance,
-        unit: hunt.unit,
-        runs,
+        unit: if exhaustive.is_some() { 0 } else { hunt.unit },
+        exhaustive,
+        runs: runs.filter(|_| exhaustive.is_none()),
         undeclared_only: hunt.undeclared_only,
         corpus,
     }

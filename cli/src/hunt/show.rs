@@ -23,13 +23,14 @@ struct Document<'a> {
     findings: Vec<&'a Record>,
 }
 
-/// Shows what is in the folder of a hunt. It is a failure if there is a finding.
+/// Shows what is in the folder of a hunt. It is a failure if there is a finding. `clean` is what may be said where there is none.
 pub(super) fn show(
     out: &Path,
     folder: &Folder,
     found: &Found,
     progress: &Progress,
     format: Format,
+    clean: Option<&str>,
 ) -> Result<(), Failure> {
     let findings: Vec<(&Record, String)> = found
         .findings
@@ -51,6 +52,9 @@ pub(super) fn show(
             write_finding(&mut stdout, record, path)?;
         }
         writeln!(stdout, "{}", summary(out, found, progress, findings.len()))?;
+        if let Some(clean) = clean.filter(|_| findings.is_empty() && !progress.interrupted) {
+            writeln!(stdout, "{clean}")?;
+        }
     }
     if findings.is_empty() { Ok(()) } else { Err(Failure::NotAsExpected) }
 }

@@ -37,6 +37,8 @@ pub(super) struct Keeper {
     began: Instant,
     runs: AtomicU64,
     bar: ProgressBar,
+    /// Whether a unit that may have been ended in its middle is not done.
+    whole_units: bool,
 }
 
 struct State {
@@ -59,7 +61,12 @@ impl Keeper {
         let began = Instant::now();
         let state = State { folder, found, saved: began, told: began, error: None };
         let bar = bar(runs);
-        Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar }
+        Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
+    }
+
+    /// Notes units as done only where nothing has ended them: nobody knows how long they are.
+    pub(super) fn of_whole_units(self) -> Self {
+        Self { whole_units: true, ..self }
     }
 
     /// Writes what is not written yet, and returns everything.
@@ -118,6 +125,9 @@ impl Watch for Keeper {
 
     fn done(&self, unit: &Unit) {
         let mut state = self.state();
+        if self.whole_units && self.is_over() {
+            return;
+        }
         state.found.add(unit.clone());
         if state.saved.elapsed() >= SAVED {
             let State { folder, found, .. } = &mut *state;

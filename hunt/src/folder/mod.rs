@@ -56,12 +56,15 @@ pub struct Description {
     pub arm: String,
     /// The balancers.
     pub balancers: Vec<BalancerSpec>,
+    /// The steps of plans, where every plan of so many is played; `None`: plans are random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhaustive: Option<u8>,
     /// The features that no plan uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
     /// Whether plans are steered by what they reach.
     pub guidance: bool,
-    /// The runs of a unit.
+    /// The runs of a unit; 0 where units differ.
     pub unit: u64,
     /// The runs of all shards together; `None`: as many as there is time for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use stickler_model::Plan;
 use super::files::{self, at};
 use super::{Description, FORMAT, FolderError, GENERATOR, Problem, Record};
 use crate::judge::Point;
-use crate::search::{Finding, Found, Key, MAX_UNIT, Place};
+use crate::search::{Finding, Found, Key, Place};
 
 /// The most plans that a corpus has.
 const MAX_CORPUS: usize = 1_000_000;
@@ -40,10 +40,11 @@ impl State {
     }
 
     /// Returns the units with their runs.
-    fn units(&self) -> Result<BTreeMap<u64, u64>, Problem> {
+    fn units(&self, description: &Description) -> Result<BTreeMap<u64, u64>, Problem> {
+        let most = if description.exhaustive.is_some() { u64::MAX } else { description.unit };
         let mut units = BTreeMap::new();
         for &(first, last, runs) in &self.units {
-            if last < first || last - first > u64::from(u32::MAX) || runs > MAX_UNIT {
+            if last < first || last - first > u64::from(u32::MAX) || runs > most {
                 return Err(Problem::Wrong(format!("no hunt has units {first} to {last} with {runs} runs each")));
             }
             units.extend((first..=last).map(|unit| (unit, runs)));
@@ -65,7 +66,7 @@ pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>)
     let mut found = Found::default();
     if exists(&path) {
         let state: State = files::json(&path)?;
-        found.units = state.units().map_err(at(&path))?;
+        found.units = state.units(&description).map_err(at(&path))?;
         found.coverage = state.coverage;
     }
     for (place, plan) in plans(&folder.join("corpus"))? {
