@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The server that is struck.
+pub(super) const STRUCK: &str = "iis1";
+
 /// One step of a plan, of which one or a few actions follow. Each makes sense after any others that
 /// [`Now::allows`](super::plans::Now::allows) has let pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,14 +23,15 @@ pub enum Letter {
     Disconnect(Person),
     /// Sends three requests in a row as raw bytes, the first with the token that the person would begin with.
     Pipeline(Person),
-    /// Resets every connection between the balancer and a server.
-    Reset(Server),
-    /// The server crashes; or, where it is down, starts again.
-    Crash(Server),
-    /// The server crashes, and starts again at once.
-    Restart(Server),
-    /// The balancer drains the server; or, where it is drained, takes it into use again.
-    Drain(Server),
+    /// Resets every connection between the balancer and the first server. Servers are alike, so whatever strikes one strikes this
+    /// one.
+    Reset,
+    /// The first server crashes; or, where it is down, starts again.
+    Crash,
+    /// The first server crashes, and starts again at once.
+    Restart,
+    /// The balancer drains the first server; or, where it is drained, takes it into use again.
+    Drain,
     /// Time passes.
     Wait(Time),
 }
@@ -42,10 +46,6 @@ pub enum Person {
     /// A client without credentials.
     Mallory,
 }
-
-/// A server, by its number from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Server(pub u8);
 
 /// How much time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,15 @@ impl Person {
 
     /// Those with credentials.
     pub(super) const USERS: [Self; 2] = [Self::Alice, Self::Bob];
+
+    /// Returns the other user, or mallory.
+    fn exchanged(self) -> Self {
+        match self {
+            Self::Alice => Self::Bob,
+            Self::Bob => Self::Alice,
+            Self::Mallory => Self::Mallory,
+        }
+    }
 
     /// Returns the client's name, which is that of its user.
     pub const fn name(self) -> &'static str {
@@ -98,10 +107,10 @@ impl Letter {
             ),
             Self::Disconnect(who) => format!("{who} closes its connections"),
             Self::Pipeline(who) => format!("{who} sends three requests in a row behind its first token, as raw bytes"),
-            Self::Reset(server) => format!("every connection between the balancer and {server} is reset"),
-            Self::Crash(server) => format!("{server} crashes; where it is down, it starts again"),
-            Self::Restart(server) => format!("{server} crashes, and starts again at once"),
-            Self::Drain(server) => format!("the balancer drains {server}; where it is drained, it is used again"),
+            Self::Reset => format!("every connection between the balancer and {STRUCK} is reset"),
+            Self::Crash => format!("{STRUCK} crashes; where it is down, it starts again"),
+            Self::Restart => format!("{STRUCK} crashes, and starts again at once"),
+            Self::Drain => format!("the balancer drains {STRUCK}; where it is drained, it is used again"),
             Self::Wait(Time::Packets) => {
                 "0.4 ms pass: a packet of a request has arrived, and the next has not".to_owned()
             }
@@ -110,28 +119,16 @@ impl Letter {
         }
     }
 
-    /// Returns the letter with other persons and servers in their places.
-    pub(super) fn map(self, person: impl Fn(Person) -> Person, server: impl Fn(Server) -> Server) -> Self {
+    /// Returns the letter with the users in each other's place.
+    pub(super) fn exchanged(self) -> Self {
         match self {
-            Self::Get(who) => Self::Get(person(who)),
-            Self::Post(who) => Self::Post(person(who)),
-            Self::Start(who) => Self::Start(person(who)),
-            Self::Hold(who) => Self::Hold(person(who)),
-            Self::Disconnect(who) => Self::Disconnect(person(who)),
-            Self::Pipeline(who) => Self::Pipeline(person(who)),
-            Self::Reset(at) => Self::Reset(server(at)),
-            Self::Crash(at) => Self::Crash(server(at)),
-            Self::Restart(at) => Self::Restart(server(at)),
-            Self::Drain(at) => Self::Drain(server(at)),
-            Self::Wait(time) => Self::Wait(time),
-        }
-    }
-
-    /// Returns the server that the letter is about, where it is about one.
-    pub(super) fn server(self) -> Option<Server> {
-        match self {
-            Self::Reset(server) | Self::Crash(server) | Self::Restart(server) | Self::Drain(server) => Some(server),
-            _ => None,
+            Self::Get(who) => Self::Get(who.exchanged()),
+            Self::Post(who) => Self::Post(who.exchanged()),
+            Self::Start(who) => Self::Start(who.exchanged()),
+            Self::Hold(who) => Self::Hold(who.exchanged()),
+            Self::Disconnect(who) => Self::Disconnect(who.exchanged()),
+            Self::Pipeline(who) => Self::Pipeline(who.exchanged()),
+            Self::Reset | Self::Crash | Self::Restart | Self::Drain | Self::Wait(_) => self,
         }
     }
 }
@@ -146,10 +143,10 @@ impl fmt::Display for Letter {
             Self::Hold(who) => write!(f, "hold({who})"),
             Self::Disconnect(who) => write!(f, "disconnect({who})"),
             Self::Pipeline(who) => write!(f, "pipeline({who})"),
-            Self::Reset(server) => write!(f, "reset({server})"),
-            Self::Crash(server) => write!(f, "crash({server})"),
-            Self::Restart(server) => write!(f, "restart({server})"),
-            Self::Drain(server) => write!(f, "drain({server})"),
+            Self::Reset => write!(f, "reset(lb, {STRUCK})"),
+            Self::Crash => write!(f, "crash({STRUCK})"),
+            Self::Restart => write!(f, "restart({STRUCK})"),
+            Self::Drain => write!(f, "drain({STRUCK})"),
             Self::Wait(Time::Packets) => f.write_str("advance(ms = 0.4)"),
             Self::Wait(Time::Minute) => f.write_str("advance(70)"),
             Self::Wait(Time::IdleEnd) => f.write_str("advance(119.9995)"),
@@ -160,12 +157,5 @@ impl fmt::Display for Letter {
 impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Server {
-    /// Writes the server's name in the site, `iis1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "iis{}", self.0 + 1)
     }
 }

@@ -26,10 +26,10 @@ use stickler_model::{BalancerSpec, Plan};
 use stickler_runner::Arm;
 
 use crate::judge;
-use crate::search::{self, Unit, Watch};
+use crate::search::{self, Place, Unit, Watch};
 use plans::Words;
 
-pub use alphabet::{Letter, Person, Server, Time};
+pub use alphabet::{Letter, Person, Time};
 pub use plans::Word;
 pub use worlds::{World, worlds};
 
@@ -103,6 +103,22 @@ impl<'a> Scope<'a> {
             });
         }
         plans
+    }
+
+    /// Returns the word of a finding of this scope, and the world that it is played in. `None`: the finding is of another scope.
+    pub fn word(&self, place: Place) -> Option<(&World, Word)> {
+        let (world, block) = self.blocks.get(usize::try_from(place.unit / self.balancers.len() as u64).ok()?)?;
+        let mut run = 0;
+        let mut found = None;
+        _ = self.worlds[*world].visit(block, &mut |word| {
+            if run == place.run {
+                found = Some(word);
+                return ControlFlow::Break(());
+            }
+            run += 1;
+            ControlFlow::Continue(())
+        });
+        found.map(|word| (&self.sites[*world], word))
     }
 
     /// Plays the plans of a unit, on this thread. The same scope, number and arm give the same unit. The number of a run in its

@@ -3,16 +3,15 @@
 //! A plan is a word of letters, up to a length. Left out are
 //! * words in which a letter does nothing, or ends what nothing has met (`Now::is_idle`, `Now::ends_as_another`): a shorter
 //!   word, or one with a plainer letter in its place, shows the same;
-//! * of words that differ only in the order of neighbours that commute, all but the first in alphabetical order: two times that
-//!   pass one after the other, and what happens to one server and what happens to another while no time passes;
-//! * of words that differ only in which user is which, or which server is which, all but the first.
+//! * of words that differ only in the order of neighbours that commute ([`commute`]), all but the first in the order of letters;
+//! * of words that differ only in which user is which, all but the first. Which server is which is settled by the alphabet.
 //!
 //! A test plays all words of three letters, with and without those that are left out, and finds the same.
 
-use std::cmp::Ordering;
+use std::fmt;
 use std::ops::ControlFlow;
 
-use super::alphabet::{Letter, Person, Server, Time};
+use super::alphabet::{Letter, Person, Time};
 use super::worlds::World;
 
 /// A plan as letters.
@@ -22,6 +21,19 @@ pub struct Word {
     pub letters: Vec<Letter>,
     /// Whose held legs go on at the end, in this order.
     pub release: Vec<Person>,
+}
+
+impl fmt::Display for Word {
+    /// Writes the names of the letters, with commas in between, and who goes on first at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, letter) in self.letters.iter().enumerate() {
+            write!(f, "{}{letter}", if index > 0 { ", " } else { "" })?;
+        }
+        match &*self.release {
+            [first, _, ..] => write!(f, "; {first} goes on first"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The words of a world, up to a length.
@@ -39,7 +51,7 @@ const BLOCK: usize = 2;
 
 impl Words {
     pub(super) fn new(world: &World, steps: usize, pruned: bool) -> Self {
-        Self { letters: world.letters(), steps, has_one_port: world.has_one_port(), pruned }
+        Self { letters: world.letters.clone(), steps, has_one_port: world.has_one_port(), pruned }
     }
 
     /// Returns the blocks of the words, in order: the beginnings that words have in common. The first is empty, and has the
@@ -116,10 +128,10 @@ pub(super) struct Now {
     started: [bool; 3],
     /// By person: its legs are held.
     held: [bool; 3],
-    /// By server: it is down.
-    down: [bool; 2],
-    /// By server: somebody has asked since its connections last ended.
-    used: [bool; 2],
+    /// The server that is struck is down.
+    down: bool,
+    /// Somebody has asked since that server's connections last ended.
+    used: bool,
     /// Somebody has asked, or something is broken.
     begun: bool,
     /// A server was struck or drained.
@@ -132,7 +144,7 @@ impl Now {
     pub(super) fn allows(&self, letter: Letter) -> bool {
         match letter {
             Letter::Start(who) | Letter::Hold(who) => !self.started[who as usize] && !self.held[who as usize],
-            Letter::Reset(server) | Letter::Restart(server) => !self.down[at(server)],
+            Letter::Reset | Letter::Restart => !self.down,
             // Whoever is held for longer than a user agent waits has given up.
             Letter::Wait(Time::Minute | Time::IdleEnd) => !self.held.contains(&true),
             _ => true,
@@ -144,9 +156,9 @@ impl Now {
         match letter {
             // Nobody has a connection that could end.
             Letter::Disconnect(who) => !self.connected[who as usize],
-            Letter::Reset(server) | Letter::Restart(server) => !self.used[at(server)],
+            Letter::Reset | Letter::Restart => !self.used,
             // A crash that is mended at once is a restart, and a drain that is over at once is none.
-            Letter::Crash(_) | Letter::Drain(_) => self.last == Some(letter),
+            Letter::Crash | Letter::Drain => self.last == Some(letter),
             // Nothing is on its way.
             Letter::Wait(Time::Packets) => {
                 !self.started.contains(&true) && !matches!(self.last, Some(Letter::Disconnect(_)))
@@ -165,7 +177,7 @@ impl Now {
             // All is awaited at the end: as if the person had waited.
             Some(Letter::Start(_) | Letter::Hold(_)) => count(&self.started) + count(&self.held) == 1,
             // All is mended at the end: as if the server had been restarted at once, or not been drained.
-            Some(Letter::Crash(_) | Letter::Drain(_)) => true,
+            Some(Letter::Crash | Letter::Drain) => true,
             Some(Letter::Wait(Time::Packets)) => true,
             // Everybody asks at the end, at once where no server was struck.
             Some(Letter::Get(_)) => !self.struck && !self.is_under_way(),
@@ -182,7 +194,7 @@ impl Now {
                 self.started = [false; 3];
             }
             Letter::Pipeline(who) => {
-                (self.used, self.begun) = ([true; 2], true);
+                (self.used, self.begun) = (true, true);
                 self.held[who as usize] = false;
                 self.started = [false; 3];
             }
@@ -199,17 +211,17 @@ impl Now {
                 self.started[who as usize] = false;
                 self.held[who as usize] = false;
             }
-            Letter::Reset(server) | Letter::Restart(server) => self.used[at(server)] = self.is_under_way(),
-            Letter::Crash(server) => {
+            Letter::Reset | Letter::Restart => self.used = self.is_under_way(),
+            Letter::Crash => {
                 self.begun = true;
-                self.down[at(server)] = !self.down[at(server)];
-                self.used[at(server)] = self.is_under_way();
+                self.down = !self.down;
+                self.used = self.is_under_way();
             }
-            Letter::Drain(_) => self.begun = true,
+            Letter::Drain => self.begun = true,
             Letter::Wait(Time::Packets) => {}
             Letter::Wait(_) => self.started = [false; 3],
         }
-        self.struck |= letter.server().is_some();
+        self.struck |= matches!(letter, Letter::Reset | Letter::Crash | Letter::Restart | Letter::Drain);
         self.last = Some(letter);
     }
 
@@ -218,7 +230,7 @@ impl Now {
             self.connected = [false; 3];
         }
         self.connected[who as usize] = true;
-        (self.used, self.begun) = ([true; 2], true);
+        (self.used, self.begun) = (true, true);
     }
 
     fn is_under_way(&self) -> bool {
@@ -231,36 +243,18 @@ impl Now {
     }
 }
 
-fn at(server: Server) -> usize {
-    usize::from(server.0)
-}
-
 fn count(those: &[bool]) -> usize {
     those.iter().filter(|is| **is).count()
 }
 
-/// Returns whether a word is the first, in alphabetical order, of all that differ only in the order of what commutes, or in
-/// which user and which server is which.
+/// Returns whether a word is the first, in the order of letters, of all that differ only in the order of what commutes, or in
+/// which user is which.
 fn is_first(word: &[Letter]) -> bool {
-    let same = |who: Person| who;
-    let other = |who: Person| match who {
-        Person::Alice => Person::Bob,
-        Person::Bob => Person::Alice,
-        Person::Mallory => who,
-    };
-    let here = |server: Server| server;
-    let there = |server: Server| Server(1 - server.0);
-    let is_not_after = |mapped: Vec<Letter>| ordered(mapped).as_slice().cmp(word) != Ordering::Less;
-    let map = |person: &dyn Fn(Person) -> Person, server: &dyn Fn(Server) -> Server| {
-        word.iter().map(|letter| letter.map(person, server)).collect()
-    };
-    is_not_after(map(&same, &here))
-        && is_not_after(map(&other, &here))
-        && is_not_after(map(&same, &there))
-        && is_not_after(map(&other, &there))
+    let is_not_before = |other: Vec<Letter>| ordered(other).as_slice() >= word;
+    is_not_before(word.to_vec()) && is_not_before(word.iter().map(|letter| letter.exchanged()).collect())
 }
 
-/// Puts what commutes into alphabetical order: the first of all words that can be had by exchanging neighbours that commute.
+/// Puts what commutes into the order of letters: the first of all words that can be had by exchanging neighbours that commute.
 fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
     let mut ordered = Vec::with_capacity(word.len());
     while !word.is_empty() {
@@ -271,12 +265,133 @@ fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
     ordered
 }
 
-/// Returns whether two letters have the same effect in either order: they share no connection, server or account, and no time
-/// passes in one that the other is affected by.
+/// Returns whether two neighbours have the same effect in either order, since no time passes in between that the other would
+/// notice, and they share no connection, server or account: the ends of two clients' connections; such an end and a drain, which
+/// touches no connection; and two times that pass.
 fn commute(a: Letter, b: Letter) -> bool {
-    match (a.server(), b.server()) {
-        (Some(one), Some(other)) => one != other,
-        (None, None) => matches!((a, b), (Letter::Wait(_), Letter::Wait(_))),
+    match (a, b) {
+        (Letter::Disconnect(one), Letter::Disconnect(other)) => one != other,
+        (Letter::Disconnect(_), Letter::Drain) | (Letter::Drain, Letter::Disconnect(_)) => true,
+        (Letter::Wait(_), Letter::Wait(_)) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use stickler_model::BalancerSpec;
+
+    use super::*;
+    use crate::exhaustive::worlds::worlds;
+    use crate::generate::Situation;
+
+    const ALICE: Letter = Letter::Get(Person::Alice);
+    const BOB: Letter = Letter::Get(Person::Bob);
+
+    fn all(words: &Words) -> Vec<Word> {
+        let mut all = Vec::new();
+        for block in words.blocks() {
+            _ = words.visit(&block, &mut |word| {
+                all.push(word);
+                ControlFlow::Continue(())
+            });
+        }
+        all
+    }
+
+    /// How many words of each length there are, from none to `most` letters.
+    fn counts(world: &World, most: usize, pruned: bool) -> Vec<usize> {
+        let mut counts = vec![0; most + 1];
+        all(&Words::new(world, most, pruned)).iter().for_each(|word| counts[word.letters.len()] += 1);
+        counts
+    }
+
+    #[test]
+    fn plans_make_sense_and_the_world_allows_each_step() {
+        for world in worlds() {
+            for word in all(&Words::new(&world, 2, false)).into_iter().chain(all(&Words::new(&world, 3, true))) {
+                let plan = world.plan(&word, BalancerSpec::named("l4-nat"));
+                plan.check().unwrap_or_else(|error| panic!("{} {word:?}: {error:?}", world.name));
+                let sensible = Situation::sensible(&plan.topology, plan.steps.clone());
+                assert_eq!(sensible, plan.steps, "{} {word:?}", world.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_word_is_there_once_whatever_its_block() {
+        for world in worlds() {
+            for pruned in [true, false] {
+                let words = all(&Words::new(&world, 3, pruned));
+                let distinct: BTreeSet<_> = words.iter().map(|word| (&word.letters, &word.release)).collect();
+                assert_eq!(distinct.len(), words.len(), "{}", world.name);
+            }
+        }
+    }
+
+    #[test]
+    fn letters_are_in_order() {
+        for world in worlds() {
+            assert!(world.letters.is_sorted(), "{}", world.name);
+        }
+    }
+
+    #[test]
+    fn so_many_words_are_left() {
+        let counted = |world: &World| (world.name, counts(world, 4, true)[1..].to_vec());
+        let expected = [
+            ("ntlm-1", vec![1, 30, 362, 4_541]),
+            ("ntlm-2", vec![0, 30, 348, 4_025]),
+            ("kerberos-1", vec![1, 31, 333, 3_675]),
+            ("kerberos-2", vec![2, 44, 556, 7_325]),
+            ("http2", vec![0, 14, 131, 1_263]),
+            ("one-port", vec![0, 13, 90, 664]),
+        ];
+        assert_eq!(worlds().iter().map(counted).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn of_a_word_and_its_like_the_first_is_played() {
+        assert!(is_first(&[ALICE, BOB]) && !is_first(&[BOB, ALICE]));
+        let (alice, bob) = (Letter::Disconnect(Person::Alice), Letter::Disconnect(Person::Bob));
+        assert!(is_first(&[ALICE, BOB, alice, bob]) && !is_first(&[ALICE, BOB, bob, alice]));
+        assert!(is_first(&[ALICE, alice, Letter::Drain]) && !is_first(&[ALICE, Letter::Drain, alice]));
+        let (minute, end) = (Letter::Wait(Time::Minute), Letter::Wait(Time::IdleEnd));
+        assert!(is_first(&[ALICE, minute, end]) && !is_first(&[ALICE, end, minute]));
+        // What ends the connections of all is felt by those who ask before or after it.
+        assert!(is_first(&[ALICE, alice, Letter::Reset]) && is_first(&[ALICE, Letter::Reset, alice]));
+        assert!(is_first(&[ALICE, BOB, Letter::Crash]) && is_first(&[ALICE, Letter::Crash, BOB]));
+    }
+
+    /// Of a word that is left out though every letter of it does something, the first of its like is there.
+    #[test]
+    fn what_is_left_out_has_its_like() {
+        for world in worlds() {
+            let kept: BTreeSet<Vec<Letter>> =
+                all(&Words::new(&world, 3, true)).into_iter().map(|word| word.letters).collect();
+            for word in all(&Words::new(&world, 3, false)) {
+                let exchanged = word.letters.iter().map(|letter| letter.exchanged()).collect();
+                let like = ordered(word.letters.clone()).min(ordered(exchanged));
+                let mut now = Now::default();
+                let idle = like.iter().any(|&letter| {
+                    let idle = now.is_idle(letter);
+                    now.see(letter, world.has_one_port());
+                    idle
+                });
+                assert_ne!(kept.contains(&like), idle || now.ends_as_another(), "{} {like:?}", world.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_held_goes_on_in_either_order() {
+        let world = &World::named("ntlm-2").unwrap();
+        let held = [Letter::Hold(Person::Alice), Letter::Hold(Person::Bob)];
+        let words = all(&Words::new(world, 2, true));
+        let orders = words.iter().filter(|word| word.letters == held).map(|word| word.release.clone());
+        let (alice, bob) = (Person::Alice, Person::Bob);
+        assert_eq!(orders.collect::<Vec<_>>(), [vec![alice, bob], vec![bob, alice]]);
     }
 }

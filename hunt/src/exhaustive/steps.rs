@@ -7,7 +7,7 @@ use stickler_model::{
     Action, BalancerSpec, Fault, Name, Payload, Piece, Plan, RawSpec, RequestId, RequestSpec, TokenId,
 };
 
-use super::alphabet::{Letter, Person, Server};
+use super::alphabet::{Letter, Person, STRUCK};
 use super::plans::Word;
 use super::worlds::World;
 
@@ -38,8 +38,8 @@ struct Steps<'a> {
     tokens: u32,
     under_way: Vec<(RequestId, Person)>,
     held: Vec<Person>,
-    down: Vec<Server>,
-    drained: Vec<Server>,
+    is_down: bool,
+    is_drained: bool,
     /// Something that a balancer has to notice has happened to a server.
     is_struck: bool,
     /// Who has a connection from the port that all share.
@@ -55,8 +55,8 @@ impl<'a> Steps<'a> {
             tokens: 0,
             under_way: Vec::new(),
             held: Vec::new(),
-            down: Vec::new(),
-            drained: Vec::new(),
+            is_down: false,
+            is_drained: false,
             is_struck: false,
             at_port: None,
         }
@@ -80,13 +80,13 @@ impl<'a> Steps<'a> {
                 self.disconnect(who);
             }
             Letter::Pipeline(who) => self.pipeline(who),
-            Letter::Reset(server) => self.strike(Fault::Reset(lb(), host(server))),
-            Letter::Crash(server) => self.crash(server),
-            Letter::Restart(server) => {
-                self.strike(Fault::Crash(host(server)));
-                self.strike(Fault::Restart(host(server)));
+            Letter::Reset => self.strike(Fault::Reset(lb(), struck())),
+            Letter::Crash => self.crash(),
+            Letter::Restart => {
+                self.crash();
+                self.crash();
             }
-            Letter::Drain(server) => self.drain(server),
+            Letter::Drain => self.drain(),
             Letter::Wait(time) => self.actions.push(Action::Advance(time.duration())),
         }
     }
@@ -179,30 +179,26 @@ impl<'a> Steps<'a> {
         self.actions.push(Action::Fault(fault));
     }
 
-    fn crash(&mut self, server: Server) {
-        if toggle(&mut self.down, server) {
-            self.strike(Fault::Crash(host(server)));
-        } else {
-            self.strike(Fault::Restart(host(server)));
-        }
+    /// The server crashes, or starts again.
+    fn crash(&mut self) {
+        self.strike(if self.is_down { Fault::Restart(struck()) } else { Fault::Crash(struck()) });
+        self.is_down = !self.is_down;
     }
 
-    fn drain(&mut self, server: Server) {
+    /// The server is drained, or taken into use again.
+    fn drain(&mut self) {
         self.is_struck = true;
-        self.actions.push(if toggle(&mut self.drained, server) {
-            Action::Drain(host(server))
-        } else {
-            Action::Undrain(host(server))
-        });
+        self.actions.push(if self.is_drained { Action::Undrain(struck()) } else { Action::Drain(struck()) });
+        self.is_drained = !self.is_drained;
     }
 
     fn end(&mut self, release: &[Person]) {
         release.iter().for_each(|who| self.go_on(*who));
-        for server in std::mem::take(&mut self.down) {
-            self.strike(Fault::Restart(host(server)));
+        if self.is_down {
+            self.crash();
         }
-        for server in std::mem::take(&mut self.drained) {
-            self.actions.push(Action::Undrain(host(server)));
+        if self.is_drained {
+            self.drain();
         }
         self.await_all(|_, _| true);
         if self.is_struck {
@@ -213,23 +209,12 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Puts a server into a list, or takes it out where it is there. Returns whether it is there now.
-fn toggle(list: &mut Vec<Server>, server: Server) -> bool {
-    let count = list.len();
-    list.retain(|other| *other != server);
-    let is_new = list.len() == count;
-    if is_new {
-        list.push(server);
-    }
-    is_new
-}
-
 fn name(who: Person) -> Name {
     Name::from(who.name())
 }
 
-fn host(server: Server) -> Name {
-    Name::from(server.to_string())
+fn struck() -> Name {
+    Name::from(STRUCK)
 }
 
 fn lb() -> Name {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stickler_model::topology::{AppPool, Http2, Provider, ServiceSpec, TlsSpec};
 use stickler_model::{ClientSpec, Profile, Topology, standard};
 
-use super::alphabet::{Letter, Person, Server, Time};
+use super::alphabet::{Letter, Person, Time};
 
 /// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory, who has
 /// none.
@@ -19,6 +19,8 @@ pub struct World {
     pub topology: Topology,
     /// Alice, bob and mallory.
     pub people: [ClientSpec; 3],
+    /// What can happen in one step, in ascending order.
+    pub letters: Vec<Letter>,
     /// The time after which the first leg of a handshake that begins on a new connection has reached the balancer, and the
     /// balancer's answer has not left it.
     pub(super) first_leg: Duration,
@@ -30,22 +32,58 @@ const SERVICE: &str = "svc-web";
 /// The port from which everybody connects in the world where people share one.
 const PORT: u16 = 40_000;
 
-/// Returns all worlds.
+/// Returns all worlds. Each has the letters that tell something there; every letter is one of several worlds.
 pub fn worlds() -> Vec<World> {
     vec![
-        ntlm("ntlm-1", "NTLM, one backend; browsers", 1, Profile::BROWSER),
-        ntlm("ntlm-2", "NTLM, two backends; curl, without cookies", 2, Profile::CURL),
-        kerberos("kerberos-1", "Kerberos that IIS persists on the connection, one backend; browsers", 1),
-        kerberos("kerberos-2", "Kerberos that IIS persists on the connection, two backends; browsers", 2),
-        http2(),
-        one_port(),
+        World {
+            name: "ntlm-1",
+            summary: "NTLM, one backend; browsers",
+            topology: standard::site(1),
+            people: people(Profile::BROWSER),
+            letters: letters(&[Letter::Post, Letter::Start, Letter::Disconnect], &STRUCK, &TIMES),
+            first_leg: BROWSER_LEG,
+        },
+        World {
+            name: "ntlm-2",
+            summary: "NTLM, two backends; curl, without cookies",
+            topology: standard::site(2),
+            people: people(Profile::CURL),
+            letters: letters(&[Letter::Start, Letter::Hold, Letter::Disconnect], &STRUCK_OR_DRAINED, &TIMES),
+            first_leg: CURL_LEG,
+        },
+        World {
+            name: "kerberos-1",
+            summary: "Kerberos that IIS persists on the connection, one backend; browsers",
+            topology: kerberos(1),
+            people: people(Profile::BROWSER),
+            letters: letters(&[Letter::Hold, Letter::Disconnect, Letter::Pipeline], &STRUCK, &LONG_TIMES),
+            first_leg: BROWSER_LEG,
+        },
+        World {
+            name: "kerberos-2",
+            summary: "Kerberos that IIS persists on the connection, two backends; browsers",
+            topology: kerberos(2),
+            people: people(Profile::BROWSER),
+            letters: letters(&[Letter::Post, Letter::Disconnect, Letter::Pipeline], &STRUCK_OR_DRAINED, &LONG_TIMES),
+            first_leg: BROWSER_LEG,
+        },
+        World {
+            name: "http2",
+            summary: "NTLM over TLS, one backend; browsers that authenticate over HTTP/2 where it is offered",
+            topology: Topology { tls: Some(TlsSpec { http2: true, ..TlsSpec::default() }), ..standard::site(1) },
+            people: people(Profile::BROWSER).map(|person| ClientSpec { http2: Http2::Always, ..person }),
+            letters: letters(&[Letter::Start, Letter::Disconnect], &STRUCK, &[Time::Packets, Time::Minute]),
+            first_leg: BROWSER_LEG,
+        },
+        World {
+            name: "one-port",
+            summary: "NTLM, one backend; curl, all at one address and port, one after the other",
+            topology: standard::site(1),
+            people: people(Profile::CURL).map(at_one_port),
+            letters: letters(&[Letter::Disconnect], &STRUCK, &TIMES),
+            first_leg: CURL_LEG,
+        },
     ]
-}
-
-fn ntlm(name: &'static str, summary: &'static str, backends: u32, profile: Profile) -> World {
-    let people = Person::ALL.map(|person| client(person, profile));
-    let first_leg = if profile == Profile::BROWSER { BROWSER_LEG } else { CURL_LEG };
-    World { name, summary, topology: standard::site(backends), people, first_leg }
 }
 
 /// A connection takes 0.5 ms, and the leg 0.25 ms to the balancer.
@@ -54,9 +92,26 @@ const CURL_LEG: Duration = Duration::from_micros(900);
 /// A browser asks without credentials first, and has the 401 after 2 ms.
 const BROWSER_LEG: Duration = Duration::from_micros(2_400);
 
-fn kerberos(name: &'static str, summary: &'static str, backends: u32) -> World {
-    let mut world = ntlm(name, summary, backends, Profile::BROWSER);
-    let topology = &mut world.topology;
+const STRUCK: [Letter; 3] = [Letter::Reset, Letter::Crash, Letter::Restart];
+
+/// With one backend, a drain would leave none.
+const STRUCK_OR_DRAINED: [Letter; 4] = [Letter::Reset, Letter::Crash, Letter::Restart, Letter::Drain];
+
+/// Where no request is on its way, packets need no time of their own.
+const LONG_TIMES: [Time; 2] = [Time::Minute, Time::IdleEnd];
+
+const TIMES: [Time; 3] = [Time::Packets, Time::Minute, Time::IdleEnd];
+
+/// What everybody asks, what the users do, what happens to a server, and how time passes; in ascending order.
+fn letters(users: &[fn(Person) -> Letter], servers: &[Letter], times: &[Time]) -> Vec<Letter> {
+    let gets = Person::ALL.into_iter().map(Letter::Get);
+    let of_users = users.iter().flat_map(|letter| Person::USERS.map(letter));
+    let times = times.iter().copied().map(Letter::Wait);
+    gets.chain(of_users).chain(servers.iter().copied()).chain(times).collect()
+}
+
+fn kerberos(backends: u32) -> Topology {
+    let mut topology = standard::site(backends);
     topology.domain.users.push(standard::account(SERVICE.to_owned()));
     topology.domain.services.push(ServiceSpec {
         account: SERVICE.to_owned(),
@@ -68,25 +123,16 @@ fn kerberos(name: &'static str, summary: &'static str, backends: u32) -> World {
         server.site.pool = AppPool::Service(SERVICE.to_owned());
         server.site.kernel_mode = false;
     }
-    world
+    topology
 }
 
-fn http2() -> World {
-    let summary = "NTLM over TLS, one backend; browsers that authenticate over HTTP/2 where it is offered";
-    let mut world = ntlm("http2", summary, 1, Profile::BROWSER);
-    world.topology.tls = Some(TlsSpec { http2: true, ..TlsSpec::default() });
-    world.people.iter_mut().for_each(|person| person.http2 = Http2::Always);
-    world
+fn people(profile: Profile) -> [ClientSpec; 3] {
+    Person::ALL.map(|person| client(person, profile))
 }
 
-fn one_port() -> World {
-    let summary = "NTLM, one backend; curl, all at one address and port, one after the other";
-    let mut world = ntlm("one-port", summary, 1, Profile::CURL);
-    for person in &mut world.people {
-        person.port = Some(PORT);
-        person.at = (person.name.as_str() != Person::Alice.name()).then(|| Person::Alice.name().into());
-    }
-    world
+fn at_one_port(person: ClientSpec) -> ClientSpec {
+    let first = Person::Alice.name();
+    ClientSpec { port: Some(PORT), at: (person.name.as_str() != first).then(|| first.into()), ..person }
 }
 
 fn client(person: Person, profile: Profile) -> ClientSpec {
@@ -95,29 +141,9 @@ fn client(person: Person, profile: Profile) -> ClientSpec {
 }
 
 impl World {
-    /// Returns the letters that make sense in this world, in ascending order.
-    pub fn letters(&self) -> Vec<Letter> {
-        let mut letters: Vec<Letter> = Person::ALL.map(Letter::Get).into();
-        let users = |letter: fn(Person) -> Letter| Person::USERS.into_iter().map(letter);
-        letters.extend(users(Letter::Post));
-        // Where people share a port, one has a connection at a time.
-        if !self.has_one_port() {
-            letters.extend(users(Letter::Start).chain(users(Letter::Hold)));
-        }
-        letters.extend(users(Letter::Disconnect));
-        let takes_tokens = self.topology.servers.iter().all(|server| server.providers.contains(&Provider::Negotiate));
-        if takes_tokens && self.topology.tls.is_none() {
-            letters.extend(users(Letter::Pipeline));
-        }
-        // Servers are alike: whatever strikes one strikes the first.
-        let first = Server(0);
-        letters.extend([Letter::Reset(first), Letter::Crash(first), Letter::Restart(first)]);
-        // With one backend, a drain leaves none.
-        if self.topology.servers.len() > 1 {
-            letters.push(Letter::Drain(first));
-        }
-        letters.extend([Time::Packets, Time::Minute, Time::IdleEnd].map(Letter::Wait));
-        letters
+    /// Returns the world of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        worlds().into_iter().find(|world| world.name == name)
     }
 
     /// Returns whether everybody connects from one port.
