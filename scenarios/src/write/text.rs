@@ -299,7 +299,8 @@ fn repetition(text: &str) -> Option<(&str, usize)> {
     let repeats = |length: usize| {
         let unit = &bytes[..length];
         let count = bytes.chunks_exact(length).take_while(|chunk| *chunk == unit).count();
-        (length * count >= 64 && count >= 4 && text.is_char_boundary(length)).then_some((&text[..length], count))
+        let pays = length * count >= 64 && count >= 4;
+        text.get(..length).filter(|_| pays).map(|unit| (unit, count))
     };
     (1..=LONGEST_UNIT.min(text.len())).find_map(repeats)
 }
