@@ -306,6 +306,60 @@ pub enum Fault {
     Reset(Name, Name),
 }
 
+impl Fault {
+    /// Returns what scripts call it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Crash(_) => "crash",
+            Self::PowerLoss(_) => "power_loss",
+            Self::Restart(_) => "restart",
+            Self::Hang(_) => "hang",
+            Self::Resume(_) => "resume",
+            Self::Hold(..) => "hold",
+            Self::Release(..) => "release",
+            Self::Reset(..) => "reset",
+        }
+    }
+
+    /// Returns the hosts and clients that it is about, one or two.
+    pub fn hosts(&self) -> impl Iterator<Item = &Name> {
+        let (one, other) = match self {
+            Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
+                (host, None)
+            }
+            Self::Hold(one, other) | Self::Release(one, other) | Self::Reset(one, other) => (one, Some(other)),
+        };
+        std::iter::once(one).chain(other)
+    }
+
+    /// Returns the same, to be changed.
+    pub fn hosts_mut(&mut self) -> impl Iterator<Item = &mut Name> {
+        let (one, other) = match self {
+            Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
+                (host, None)
+            }
+            Self::Hold(one, other) | Self::Release(one, other) | Self::Reset(one, other) => (one, Some(other)),
+        };
+        std::iter::once(one).chain(other)
+    }
+}
+
+/// What happens, as part of a sentence: "iis1 crashes".
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(host) => write!(f, "{host} crashes"),
+            Self::PowerLoss(host) => write!(f, "{host} loses power"),
+            Self::Restart(host) => write!(f, "{host} starts again"),
+            Self::Hang(host) => write!(f, "{host} hangs"),
+            Self::Resume(host) => write!(f, "{host} goes on"),
+            Self::Hold(one, other) => write!(f, "packets between {one} and {other} wait"),
+            Self::Release(one, other) => write!(f, "packets held between {one} and {other} arrive"),
+            Self::Reset(one, other) => write!(f, "connections between {one} and {other} are reset"),
+        }
+    }
+}
+
 /// What came of an [`Action`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

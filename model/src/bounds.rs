@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::action::CrowdSpec;
-use crate::{Action, ClientSpec, Fault, Identity, Name, Piece, RawSpec, RequestProblem};
+use crate::{Action, ClientSpec, Identity, Name, Piece, RawSpec, RequestProblem};
 
 /// The longest time that one action lets pass: a leap year. A clock is wrong by this much at most.
 pub const MAX_TIME: Duration = Duration::from_hours(366 * 24);
@@ -165,20 +165,8 @@ impl Action {
                 plain(name)
             }
             Self::Configure(server) => server.check(),
-            Self::Fault(fault) => fault.hosts().into_iter().flatten().try_for_each(plain),
+            Self::Fault(fault) => fault.hosts().try_for_each(plain),
             Self::Await(_) => Ok(()),
-        }
-    }
-}
-
-impl Fault {
-    /// The hosts and clients that it is about.
-    fn hosts(&self) -> [Option<&Name>; 2] {
-        match self {
-            Self::Crash(host) | Self::PowerLoss(host) | Self::Restart(host) | Self::Hang(host) | Self::Resume(host) => {
-                [Some(host), None]
-            }
-            Self::Hold(one, other) | Self::Release(one, other) | Self::Reset(one, other) => [Some(one), Some(other)],
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Formatter, Write as _};
 
 use stickler_model::action::{CheckChange, CrowdSpec};
 use stickler_model::event::{Closed, Credentials, Event, Leg, Served, What};
-use stickler_model::{Action, Fault, Piece, Principal, RawSpec, RequestId, Trace, escape};
+use stickler_model::{Action, Piece, Principal, RawSpec, RequestId, Trace, escape};
 use stickler_oracle::Evidence;
 
 /// Evidence lists no more events than this; the rest are counted.
@@ -248,14 +248,7 @@ fn action_line(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
         Action::Drain(host) => write!(f, "drain {host}"),
         Action::Undrain(host) => write!(f, "{host} is in full use again"),
         Action::Configure(server) => write!(f, "{} is set up anew, and IIS is started again", server.name),
-        Action::Fault(Fault::Crash(host)) => write!(f, "{host} crashes"),
-        Action::Fault(Fault::PowerLoss(host)) => write!(f, "{host} loses power"),
-        Action::Fault(Fault::Restart(host)) => write!(f, "{host} starts again"),
-        Action::Fault(Fault::Hang(host)) => write!(f, "{host} hangs"),
-        Action::Fault(Fault::Resume(host)) => write!(f, "{host} goes on"),
-        Action::Fault(Fault::Hold(a, b)) => write!(f, "hold packets between {a} and {b}"),
-        Action::Fault(Fault::Release(a, b)) => write!(f, "release packets between {a} and {b}"),
-        Action::Fault(Fault::Reset(a, b)) => write!(f, "reset connections between {a} and {b}"),
+        Action::Fault(fault) => write!(f, "{fault}"),
     }
 }
 

@@ -3,6 +3,8 @@
 //! ```text
 //! Scenario ──▶ run ──▶ Arm: World ──▶ Trace ──▶ oracle ──▶ Run ──▶ Ending
 //! (.star)    (script)                                              (expected.toml)
+//!    ▲
+//!    └─────── write ◀── Plan
 //! ```
 //!
 //! * [`scenario`]: a script's source, with its title and description.
@@ -53,7 +55,7 @@
 //! | `c.get(path)`, `c.post(path, body)`, `c.request(method, path, body)`, each with `headers={}`, the last two with `chunked=False`, `expect=None`, `limit_rate=None` | asks and waits; `chunked`: the body goes in chunks; `expect`: whether the client waits for `100 Continue` before it sends the body, instead of doing as its kind does; `limit_rate`: the body goes at this many bytes per second (curl: `--limit-rate`); a body is a string of at most 1 MiB, `bytes_of(count)` or `None`; a method is any token of RFC 9110; a path is percent-encoded; `headers` are fields that the client adds, none of those that are [its own](stickler_model::request::OWN_FIELDS) |
 //! | `c.switch_user(user, password=)` | another user takes the seat, on the connections that the client has |
 //! | `c.send_raw(text, patience_ms=1000)` | sends at most 1 MiB on a bare connection; what came back |
-//! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent |
+//! | `c.make_token()` | the token that it would begin with under `Negotiate`, for `send_raw`; not sent. A text that was made more than once (by NTLM it is always the same) stands for the latest |
 //! | `p = c.start(method, path, body)`, with the same arguments, `p.wait()`, `wait_all([p, q])` | asks without waiting; waits |
 //! | `c.disconnect()` | the client closes its connections |
 //! | `advance(seconds)`, `advance(ms=)` | lets time pass |

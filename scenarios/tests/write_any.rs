@@ -38,12 +38,12 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
     vec(text(), 0..3)
 }
 
-/// Up to a whole number of nanoseconds that a script can write.
+/// A time between these, in nanoseconds: any, whole milliseconds, and a short one.
 fn time(least: u64, most: u64) -> impl Strategy<Value = Duration> {
-    let most_exact = (least / 1_000_000)..=(most / 1_000_000);
+    let whole = (least / 1_000_000)..=(most / 1_000_000);
     prop_oneof![
         (least..=most).prop_map(Duration::from_nanos),
-        most_exact.prop_map(move |milliseconds| Duration::from_nanos((milliseconds * 1_000_000).max(least))),
+        whole.prop_map(move |milliseconds| Duration::from_nanos((milliseconds * 1_000_000).max(least))),
         Just(Duration::from_nanos(least.max(1_000))),
     ]
 }
@@ -173,7 +173,7 @@ fn controllers() -> impl Strategy<Value = Vec<ControllerSpec>> {
 
 fn topology() -> impl Strategy<Value = Topology> {
     let upstream = select(vec![UpstreamTls::Own, UpstreamTls::Same, UpstreamTls::Plain]);
-    let tls = option::of((upstream, any::<bool>()).prop_map(|(upstream, http2)| (upstream, http2)));
+    let tls = option::of((upstream, any::<bool>()));
     let front = option::of((select(vec!["pin-on-401", "l4-nat+B6"]), any::<bool>()));
     let partner = option::of((plain_names("p", 0..3), 0..3_u8, option::of(text())));
     let link = (0..=10_000_000_u64, 0..=10_000_000_u64);
@@ -405,11 +405,11 @@ fn read(scenario: &Scenario, plan: &Plan) -> Plan {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_written_is_read(plan in asks()) {
-        prop_assume!(plan.check().is_ok());
+        plan.check().unwrap();
         let script = write_script(&plan, &Story::default()).unwrap_or_else(|error| panic!("{error}"));
         let scenario = Scenario::new("any", "any.star", &script).unwrap();
         // Names of users are equal in whatever case, so their text is compared.

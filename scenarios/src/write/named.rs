@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stickler_model::bounds::MAX_NAME;
-use stickler_model::{Action, ClientSpec, Fault, Name, Plan};
+use stickler_model::{Action, ClientSpec, Name, Plan};
 
 /// What somebody is called who has no credentials.
 const NOBODY: &str = "mallory";
@@ -68,19 +68,7 @@ fn rename(step: &mut Action, names: &BTreeMap<Name, Name>) {
         Action::SendRaw(raw) => new(&mut raw.client),
         Action::MakeToken { client, .. } | Action::Disconnect(client) | Action::SwitchUser(client, _) => new(client),
         // Hosts of clients are called as the clients are.
-        Action::Fault(fault) => match fault {
-            Fault::Crash(host)
-            | Fault::PowerLoss(host)
-            | Fault::Restart(host)
-            | Fault::Hang(host)
-            | Fault::Resume(host) => {
-                new(host);
-            }
-            Fault::Hold(one, other) | Fault::Release(one, other) | Fault::Reset(one, other) => {
-                new(one);
-                new(other);
-            }
-        },
+        Action::Fault(fault) => fault.hosts_mut().for_each(new),
         Action::Await(_)
         | Action::Advance(_)
         | Action::AwaitChecks(_)

@@ -413,19 +413,5 @@ fn await_checks(wait: CheckWait) -> Result<Call, Inexpressible> {
 }
 
 fn fault(fault: &Fault) -> Call {
-    let (name, one, other) = match fault {
-        Fault::Crash(host) => ("crash", host, None),
-        Fault::PowerLoss(host) => ("power_loss", host, None),
-        Fault::Restart(host) => ("restart", host, None),
-        Fault::Hang(host) => ("hang", host, None),
-        Fault::Resume(host) => ("resume", host, None),
-        Fault::Hold(one, other) => ("hold", one, Some(other)),
-        Fault::Release(one, other) => ("release", one, Some(other)),
-        Fault::Reset(one, other) => ("reset", one, Some(other)),
-    };
-    let call = Call::new(name).with(string(one.as_str()));
-    match other {
-        Some(other) => call.with(string(other.as_str())),
-        None => call,
-    }
+    fault.hosts().fold(Call::new(fault.verb()), |call, host| call.with(string(host.as_str())))
 }

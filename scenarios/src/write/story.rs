@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::{Action, Fault, Plan};
+use stickler_model::{Action, Plan};
 use stickler_oracle::Failure;
 
 use super::{Finding, Story};
@@ -98,16 +98,7 @@ fn event(step: &Action) -> Option<String> {
         Action::Drain(host) => format!("{host} is drained"),
         Action::Undrain(host) => format!("{host} is in full use again"),
         Action::Configure(server) => format!("{} is set up anew", server.name),
-        Action::Fault(fault) => match fault {
-            Fault::Crash(host) => format!("{host} crashes"),
-            Fault::PowerLoss(host) => format!("{host} loses power"),
-            Fault::Restart(host) => format!("{host} starts again"),
-            Fault::Hang(host) => format!("{host} hangs"),
-            Fault::Resume(host) => format!("{host} goes on"),
-            Fault::Hold(one, other) => format!("packets between {one} and {other} wait"),
-            Fault::Release(one, other) => format!("packets held between {one} and {other} arrive"),
-            Fault::Reset(one, other) => format!("connections between {one} and {other} are reset"),
-        },
+        Action::Fault(fault) => fault.to_string(),
         _ => return None,
     })
 }

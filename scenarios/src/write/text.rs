@@ -299,7 +299,63 @@ fn repetition(text: &str) -> Option<(&str, usize)> {
     let repeats = |length: usize| {
         let unit = &bytes[..length];
         let count = bytes.chunks_exact(length).take_while(|chunk| *chunk == unit).count();
-        (length * count >= 64 && count >= 4 && text.is_char_boundary(length)).then_some((&text[..length], count))
+        let pays = length * count >= 64 && count >= 4;
+        text.get(..length).filter(|_| pays).map(|unit| (unit, count))
     };
     (1..=LONGEST_UNIT.min(text.len())).find_map(repeats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_has_everything_escaped_that_cannot_be_shown() {
+        assert_eq!(string("a \"b\" \\ ä 𝄞"), r#""a \"b\" \\ ä 𝄞""#);
+        assert_eq!(string("\r\n\t\0\u{1b}\u{7f}"), r#""\r\n\t\x00\x1b\x7f""#);
+        assert_eq!(string("\u{85}\u{202e}\u{e0001}"), r#""\u0085\u202e\U000e0001""#);
+    }
+
+    #[test]
+    fn a_time_is_exact_or_not_written() {
+        let passes = |time: Duration| advance(time).map(|Call(call)| call.on_one_line());
+        for (time, written) in [
+            (Duration::ZERO, "advance(0)"),
+            (Duration::from_nanos(1), "advance(ms = 0.000001)"),
+            (Duration::from_micros(1), "advance(ms = 0.001)"),
+            (Duration::from_micros(2_500), "advance(ms = 2.5)"),
+            (Duration::from_millis(50), "advance(ms = 50)"),
+            (Duration::from_secs(70), "advance(70)"),
+            (Duration::from_micros(119_999_500), "advance(119.9995)"),
+        ] {
+            assert_eq!(passes(time).as_deref(), Ok(written));
+        }
+        assert!(passes(Duration::from_hours(24 * 366) + Duration::from_nanos(1)).is_err());
+        assert_eq!(milliseconds(Duration::from_millis(5)).as_deref(), Ok("5"));
+        assert!(milliseconds(Duration::from_micros(5_500)).is_err());
+    }
+
+    #[test]
+    fn what_repeats_in_a_long_text_stands_there_once() {
+        assert_eq!(text_parts("").join(""), "\"\"");
+        let long = format!("{}ä{}", "x".repeat(300), "ab".repeat(100));
+        assert_eq!(text_parts(&long), ["\"x\" * 300", "\"ä\"", "\"ab\" * 100"]);
+        let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "X-A: 1\r\n".repeat(99));
+        let expected = [r#""GET / HTTP/1.1\r\n""#, r#""X-A: 1\r\n" * 99"#, r#""\r\n""#];
+        assert_eq!(text_parts(&fields), expected);
+        // Three times is not worth saying.
+        assert_eq!(text_parts(&"0123456789abcdefghijklmnopqrstuvwxyz".repeat(3)[..100]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_line_has_each_item_on_a_line_of_its_own() {
+        let short = Call::new("f").with("1").and("x", strings(&["a"]));
+        assert_eq!(statement(Some("y"), &[short, Call::new("g")]), "y = f(1, x = [\"a\"]).g()");
+        let word = "w".repeat(50);
+        let long = Call::new("f").with("1").and("x", strings(&[&word, &word, &word])).and_any("z", None::<String>);
+        let lines =
+            format!("f(\n    1,\n    x = [\n        \"{word}\",\n        \"{word}\",\n        \"{word}\",\n    ],\n)");
+        assert_eq!(statement(None, &[long]), lines);
+        assert!(dictionary([(&word, "1".into()), (&word, "2".into())]).is_err());
+    }
 }
