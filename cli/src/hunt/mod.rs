@@ -15,7 +15,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -50,8 +50,13 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         crate::namespace::enter_for(&balancers);
     }
     let (arm, simulation) = (jobs::build(arguments.arm)?, jobs::build(args::Arm::Sim)?);
-    let declared = Declared::read(&simulation).map_err(|error| Failure::Wrong(error.to_string()))?;
-    let declared = |plan: &Plan| -> BTreeSet<Requirement> { declared.of(&plan.balancer, &plan.topology) };
+    // Reading the tables takes a second, which a hunt that finds nothing can do without.
+    let tables = OnceLock::new();
+    let declared = |plan: &Plan| -> BTreeSet<Requirement> {
+        let read =
+            || Declared::read(&simulation).unwrap_or_else(|error| panic!("the shipped tables are wrong: {error}"));
+        tables.get_or_init(read).of(&plan.balancer, &plan.topology)
+    };
     let (corpus, digest) = match &arguments.corpus {
         Some(path) => folder::corpus(path).map(|(plans, digest)| (plans, Some(digest))).map_err(wrong)?,
         None => (Vec::new(), None),

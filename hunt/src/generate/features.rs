@@ -12,7 +12,8 @@ pub struct Limits {
 }
 
 /// The features that a real product cannot be asked for, or that take long in real time.
-const NOT_IN_REAL_TIME: [&str; 10] = [
+const NOT_IN_REAL_TIME: [&str; 11] = [
+    "odd_server",
     "tls",
     "http2",
     "jitter",
@@ -98,10 +99,22 @@ features! {
     tls,
     /// TLS offers HTTP/2, and some clients speak it.
     http2,
+    /// Extended protection, where there is TLS: the server checks what a client's token is bound to.
+    extended_protection,
     /// More backends than one.
     farm,
+    /// One server differs from the others: an older IIS, or one that closes idle connections sooner.
+    odd_server,
+    /// A second DC, which servers ask when the first one is down.
+    second_controller,
+    /// A second domain that is trusted, and a user of it.
+    partner,
+    /// Accounts are locked out after some failed logons.
+    lockout,
     /// Packets take up to 200 us longer.
     jitter,
+    /// Any kind of client, in place of curl and browsers.
+    any_agent,
     /// Clients without credentials.
     anonymous,
     /// Clients with a wrong password.
@@ -118,6 +131,8 @@ features! {
     services,
     /// Requests that are under way at the same time.
     at_once,
+    /// All clients ask at the same time, several requests each.
+    crowds,
     /// Requests as raw bytes, several in a row.
     pipelines,
     /// Raw requests in a row, of which the first carries the token with which its client logs on.

@@ -173,6 +173,11 @@ impl Situation {
         self.at_port.clone().filter(|other| other != client)
     }
 
+    /// Returns whether clients share a port.
+    pub(crate) fn has_shared_port(&self) -> bool {
+        self.clients.iter().any(|spec| spec.port.is_some())
+    }
+
     /// Returns whether nothing is broken, held, drained or under way.
     pub(crate) fn is_settled(&self) -> bool {
         self.broken.is_empty()

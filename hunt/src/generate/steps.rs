@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickler_model::action::{CheckChange, CheckWait};
+use stickler_model::action::{CheckChange, CheckWait, CrowdSpec};
 use stickler_model::{
     Action, ClientSpec, Fault, Name, Payload, Piece, RawSpec, RequestId, RequestSpec, TokenId, Topology, standard,
 };
@@ -15,6 +15,7 @@ use super::{Draw, Features};
 enum Kind {
     Ask,
     Start,
+    Crowd,
     AwaitAll,
     ShortTime,
     LongTime,
@@ -142,6 +143,7 @@ impl<'a> Steps<'a> {
         self.draw.weighted(&[
             (12, Kind::Ask),
             (weight(features.at_once, 8), Kind::Start),
+            (weight(features.crowds && !self.now.has_shared_port(), 3), Kind::Crowd),
             (weight(!self.now.under_way.is_empty(), 5), Kind::AwaitAll),
             (6, Kind::ShortTime),
             (weight(features.long_times, 4), Kind::LongTime),
@@ -171,6 +173,7 @@ impl<'a> Steps<'a> {
             Kind::Start => {
                 self.start();
             }
+            Kind::Crowd => self.crowd(),
             Kind::AwaitAll => self.await_all(),
             Kind::ShortTime => self.advance(Duration::from_micros(*self.draw.one_of(&SHORT))),
             Kind::LongTime => self.advance(Duration::from_millis(*self.draw.one_of(&LONG))),
@@ -225,6 +228,19 @@ impl<'a> Steps<'a> {
         }
         self.push(Action::Start { id, request });
         id
+    }
+
+    /// Everybody asks at once, a few times, with short pauses.
+    fn crowd(&mut self) {
+        let crowd = CrowdSpec {
+            clients: self.now.clients.iter().map(|spec| spec.name.clone()).collect(),
+            first: RequestId(self.now.last_request + 1),
+            requests: self.draw.between(1, 4) as u32,
+            think: Duration::from_millis(*self.draw.one_of(&[0, 1, 5])),
+            path: "/".to_owned(),
+        };
+        self.push(Action::Crowd(crowd));
+        self.await_all();
     }
 
     /// Closes the connections of the client that has the port which this one connects from too.
