@@ -64,6 +64,7 @@ submit() {
     local argument
     for argument in "$@"; do
         case $argument in
+            --no-shrink) fail "--no-shrink is not for \`stickler hunt\` here: shards never shrink, and the merge does" ;;
             --shard | --shard=* | --out | --out=* | --jobs | --jobs=* | -j*)
                 fail "${argument%%=*} is not for \`stickler hunt\` here: hunt.sh sets it from --shards, --out and --cores" ;;
             --for | --for=*) fail "--for has no shards that can go on: give --runs N, for all shards together" ;;
@@ -227,14 +228,14 @@ merge() {
     run_until_told "$program" merge "${folders[@]}" --jobs "${SLURM_CPUS_PER_TASK:-1}" --out "$out/merged"
     [ "$before" = "$(shrunk "$out/merged")" ] || progress=yes
     end_if_not_done merge "$progress"
-    ((${#missing[@]} == 0)) && return
+    if ((${#missing[@]} == 0)); then echo "merge: done"; return; fi
     echo "merge: shards $(ranges "${missing[@]}") are not done ($out/logs/shard-N.log says why), and what they have is there;" \
         "call hunt.sh again, and it goes on with them alone"
     exit 1
 }
 
 # How many findings are shrunk.
-shrunk() { find "$1" -name short.jsonl 2>/dev/null | wc -l; }
+shrunk() { [ ! -d "$1" ] || find "$1" -name short.jsonl | wc -l; }
 
 if [ "${1:-}" = --in-job ]; then
     "${@:2}"
