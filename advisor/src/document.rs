@@ -16,6 +16,12 @@ pub trait Document {
     /// There is no such site.
     fn sandbox(&self, site: usize) -> Sandbox;
 
+    /// Returns what stands in a line of a copy, by its number, where each line of it stands for one of the configuration's.
+    fn place(&self, line: usize) -> Option<Place> {
+        let _ = line;
+        None
+    }
+
     /// Returns what can be done about a site that mixes users up, or does not let them log on: the best first.
     ///
     /// # Panics
@@ -75,10 +81,31 @@ pub struct Unread {
 /// A configuration that is safe to run beside the product itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
-    /// A template, as that of a profile's `configuration`.
+    /// A template, as that of a profile's `configuration`, of the first file.
     pub template: String,
+    /// The further files of the run's folder, by their names, as templates.
+    pub further: Vec<(&'static str, String)>,
     /// What was changed, in the order of the places.
     pub changes: Vec<Change>,
+}
+
+impl Sandbox {
+    /// Returns the template with all files, as a profile's `configuration` has them. `None` where the text of a file would begin another
+    /// one, by a line `==> NAME <==`.
+    pub fn whole(&self) -> Option<String> {
+        let mut texts = std::iter::once(&self.template).chain(self.further.iter().map(|(_, text)| text));
+        if texts.any(|text| text.lines().any(|line| line.starts_with("==> "))) {
+            return None;
+        }
+        let mut whole = self.template.clone();
+        for (name, text) in &self.further {
+            whole.push_str("==> ");
+            whole.push_str(name);
+            whole.push_str(" <==\n");
+            whole.push_str(text);
+        }
+        Some(whole)
+    }
 }
 
 /// What a configuration for a run has in place of a line.
@@ -99,17 +126,24 @@ pub struct Change {
 /// Something to do about a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// A changed file.
+    /// Changed files.
     Edit {
         /// What it does, as a sentence.
         title: String,
-        /// The file.
-        file: String,
-        /// Its text before.
-        before: String,
-        /// Its text after.
-        after: String,
+        /// The files that are changed.
+        files: Vec<Rewritten>,
     },
-    /// Something that is no change of the file alone, as a sentence.
+    /// Something that is no change of files alone, as a sentence.
     Choice(String),
+}
+
+/// A file that is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The file's path, as it was given or included.
+    pub path: String,
+    /// Its text before.
+    pub before: String,
+    /// Its text after.
+    pub after: String,
 }

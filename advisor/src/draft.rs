@@ -100,6 +100,8 @@ impl Site {
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) template: String,
+    /// Further files, by their names.
+    further: Vec<(&'static str, String)>,
     pub(crate) changes: Vec<Change>,
     /// The changes once more, so that each is noted once.
     known: BTreeSet<Change>,
@@ -115,6 +117,11 @@ impl Draft {
     pub(crate) fn template(&mut self, lines: &str) {
         self.template.push_str(lines);
         self.template.push('\n');
+    }
+
+    /// Adds a further file, whose lines are a template.
+    pub(crate) fn file(&mut self, name: &'static str, lines: &str) {
+        self.further.push((name, format!("{lines}\n")));
     }
 
     /// Notes that something is left out.
@@ -138,6 +145,6 @@ impl Draft {
 
     /// Returns the copy.
     pub(crate) fn finished(self) -> Sandbox {
-        Sandbox { template: self.template, changes: self.changes }
+        Sandbox { template: self.template, further: self.further, changes: self.changes }
     }
 }

@@ -1,8 +1,8 @@
 //! The files that a configuration consists of.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use glob::{MatchOptions, Pattern, PatternError};
 use stickler_runner::text_file;
@@ -10,8 +10,11 @@ use stickler_runner::text_file;
 /// The longest file of a configuration, in bytes.
 const MOST: u64 = 16 << 20;
 
-/// Most files that a pattern stands for.
+/// Most files that a pattern, or a folder, stands for.
 const MOST_MATCHES: usize = 1_000;
+
+/// Most names of a folder that are looked at.
+const MOST_ENTRIES: usize = 100_000;
 
 /// Patterns mean what they mean to glob(3), which products use.
 const OPTIONS: MatchOptions =
@@ -49,6 +52,39 @@ pub trait Files {
 /// The files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
+
+impl Disk {
+    /// Returns these files in their order, and in place of a folder what HAProxy reads of it: its regular files whose names end with
+    /// `.cfg` and do not begin with a dot, in the order of their names' bytes
+    /// (<https://docs.haproxy.org/2.6/management.html#3>, `-f`).
+    ///
+    /// # Errors
+    /// A folder cannot be read, or has no such file, or too many.
+    pub fn configurations(self, paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for path in paths {
+            if !path.is_dir() {
+                all.push(path.clone());
+                continue;
+            }
+            let mut found = Vec::new();
+            for entry in fs::read_dir(path)?.take(MOST_ENTRIES) {
+                let name = entry?.file_name();
+                let bytes = name.as_encoded_bytes();
+                if bytes.ends_with(b".cfg") && !bytes.starts_with(b".") && path.join(&name).is_file() {
+                    found.push(name);
+                }
+            }
+            if found.is_empty() || found.len() > MOST_MATCHES {
+                let message = format!("{}: a folder has from 1 to {MOST_MATCHES} files `*.cfg`", path.display());
+                return Err(io::Error::other(message));
+            }
+            found.sort_by(|one, other| one.as_encoded_bytes().cmp(other.as_encoded_bytes()));
+            all.extend(found.iter().map(|name| path.join(name)));
+        }
+        Ok(all)
+    }
+}
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {
@@ -117,19 +153,17 @@ impl Files for Texts {
     }
 }
 
-/// Other files, of which one has another text.
+/// Other files, of which some have other texts.
 pub struct Instead<'a> {
     /// The other files.
     pub files: &'a dyn Files,
-    /// The path of the one.
-    pub path: PathBuf,
-    /// Its text.
-    pub text: String,
+    /// The texts, by their paths.
+    pub texts: &'a BTreeMap<PathBuf, String>,
 }
 
 impl Files for Instead<'_> {
     fn read(&self, path: &Path) -> io::Result<String> {
-        if path == self.path { Ok(self.text.clone()) } else { self.files.read(path) }
+        self.texts.get(path).map_or_else(|| self.files.read(path), |text| Ok(text.clone()))
     }
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {

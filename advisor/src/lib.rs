@@ -39,7 +39,7 @@ use std::path::Path;
 use stickler_runner::Diagnostic;
 
 pub use diff::unified;
-pub use document::{Change, Document, Fact, Remedy, Sandbox, Site, Unread};
+pub use document::{Change, Document, Fact, Remedy, Rewritten, Sandbox, Site, Unread};
 pub use files::{Disk, Files, Instead, Texts};
 pub use place::Place;
 
@@ -104,22 +104,32 @@ impl Language {
     }
 }
 
-/// Reads a configuration. `version` is that of the product which is to run it, where defaults depend on it.
+/// Reads a configuration: a file with all that it includes, or several files of HAProxy's, in their order. `version` is that of the
+/// product which is to run it, where defaults depend on it.
 ///
 /// # Errors
-/// A file cannot be read, or is none of this language: with its place.
+/// A file cannot be read, or is none of this language: with its place. There are several files of a product that reads one.
 pub fn read(
     language: Language,
-    path: &Path,
+    paths: &[&Path],
     files: &dyn Files,
     version: Option<&str>,
 ) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let only = || match paths {
+        [path] => Ok(*path),
+        _ => {
+            let second = paths.get(1).map_or_else(String::new, |path| path.display().to_string());
+            let message =
+                "HAProxy alone reads several files; of another product, name the one that includes the others";
+            Err(Box::new(Diagnostic::new(&second, "", 0..0, message.into(), None)))
+        }
+    };
     match language {
-        Language::HaProxy => haproxy::read(path, files, version),
-        Language::Nginx => nginx::read(path, files, version),
-        Language::Httpd => httpd::read(path, files, version),
-        Language::Caddy => caddy::read(path, files, version),
-        Language::Envoy => envoy::read(path, files, version),
-        Language::Varnish => varnish::read(path, files, version),
+        Language::HaProxy => haproxy::read(paths, files, version),
+        Language::Nginx => nginx::read(only()?, files, version),
+        Language::Httpd => httpd::read(only()?, files, version),
+        Language::Caddy => caddy::read(only()?, files, version),
+        Language::Envoy => envoy::read(only()?, files, version),
+        Language::Varnish => varnish::read(only()?, files, version),
     }
 }

@@ -12,6 +12,11 @@ pub(crate) fn time(milliseconds: u64) -> Option<String> {
     (milliseconds > 0).then(|| format!("{}{unit}", milliseconds / length))
 }
 
+/// A time as Caddy and Varnish write it ([`milliseconds`]), as profiles do; `None` for zero and for what is no time.
+pub(crate) fn rewritten(text: &str) -> Option<String> {
+    time(milliseconds(text)?)
+}
+
 /// Reads a time as Caddy and Varnish write it (`3.5s`, `1m30s`, `1d`), in milliseconds; `None` for zero and for what is no time.
 pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let mut rest = text;

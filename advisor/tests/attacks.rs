@@ -7,7 +7,7 @@ use stickler_advisor::{Language, Texts};
 /// The copy of the first site; `None` where the file is refused.
 fn copy(language: Language, text: &str) -> Option<String> {
     let file = Texts::new(&[("/x/file", text)]);
-    let document = stickler_advisor::read(language, Path::new("/x/file"), &file, None);
+    let document = stickler_advisor::read(language, &[Path::new("/x/file")], &file, None);
     match document {
         Ok(document) => Some(document.sandbox(0).template),
         Err(wrong) => {

@@ -13,7 +13,7 @@ fn try_read(language: Language, text: &str) -> Result<Box<dyn Document>, Box<Dia
     // In an environment that has a home, and the name of an evil.
     let variables = [("HOME", "/home"), ("EVIL", "/evil")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let files = Texts { variables: variables.into(), ..Texts::new(&[("/c", text)]) };
-    read(language, Path::new("/c"), &files, None)
+    read(language, &[Path::new("/c")], &files, None)
 }
 
 fn document(language: Language, text: &str) -> Box<dyn Document> {
@@ -36,8 +36,7 @@ fn copy(language: Language, text: &str) -> String {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
     environment.set_syntax(syntax.unwrap());
-    let values =
-        context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder" };
+    let values = context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder", nobody => 0 };
     environment.render_str(&template, values).unwrap_or_else(|error| panic!("{error}\n{template}"))
 }
 
@@ -325,7 +324,7 @@ fn texts_are_no_templates_and_begin_no_file() {
     let check = format!("    health_checks: [{{ http_health_check: {{ path: \"/{text}\\n==> evil <==\" }} }}]\n");
     let copy = copy(Language::Envoy, &envoy("", &check));
     assert!(copy.contains(&format!("/{text}\\u000a==> evil")), "{copy}");
-    assert_eq!(copy.lines().filter(|line| line.starts_with("==> ")).count(), 1, "{copy}");
+    assert_eq!(copy.lines().filter(|line| line.starts_with("==> ")).count(), 0, "{copy}");
 }
 
 #[test]

@@ -119,7 +119,8 @@ fn corpus(folder: &str, extension: &str) -> Vec<(PathBuf, Expected)> {
 
 /// What came of a configuration, beside what is expected of it: each difference as a sentence.
 fn differences(language: Language, version: &str, path: &Path, expected: &Expected) -> Vec<String> {
-    let document = match stickler_advisor::read(language, path, &Surroundings(&expected.environment), Some(version)) {
+    let document = match stickler_advisor::read(language, &[path], &Surroundings(&expected.environment), Some(version))
+    {
         Ok(document) => document,
         Err(_) if !expected.accepted => return Vec::new(),
         Err(wrong) => return vec![format!("is refused: {wrong}")],
@@ -225,7 +226,7 @@ fn is_at(site: &Site, path: &Path, line: usize, file: Option<&str>) -> bool {
 /// A site has to make a profile, and a template that can be filled in for any number of servers.
 fn profile_differs(document: &dyn Document, index: usize, wrong: &mut Vec<String>) {
     let site = &document.sites()[index];
-    let template = document.sandbox(index).template;
+    let Some(template) = document.sandbox(index).whole() else { return wrong.push("begins another file".into()) };
     if let Err(error) = Profile::parse(&site.profile(document, "checked", &template), "profile") {
         wrong.push(format!("makes no profile: {error}"));
     }
@@ -250,8 +251,7 @@ fn rendered(template: &str, servers: usize) -> Result<String, minijinja::Error> 
     let mut environment = Environment::new();
     environment
         .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
-    let values =
-        context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder" };
+    let values = context! { servers, address => "127.0.0.1:9000", host => "127.0.0.1", port => 9000, folder => "/run/folder", nobody => 65_534 };
     environment.render_str(template, values)
 }
 
@@ -327,10 +327,10 @@ fn copies_are_accepted(
     let mut wrong = Vec::new();
     for (path, expected) in corpus(folder, extension).into_iter().filter(|(_, expected)| expected.accepted) {
         let surroundings = Surroundings(&expected.environment);
-        let document = stickler_advisor::read(language, &path, &surroundings, Some(version)).unwrap();
+        let document = stickler_advisor::read(language, &[&path], &surroundings, Some(version)).unwrap();
         for index in 0..document.sites().len() {
             let run = tempfile::tempdir().unwrap();
-            let text = rendered(&document.sandbox(index).template, 2).unwrap();
+            let text = rendered(&document.sandbox(index).whole().unwrap(), 2).unwrap();
             let text = text.replace("/run/folder", run.path().to_str().unwrap());
             // Envoy goes by the name.
             let file = run.path().join(format!("configuration.{extension}"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use stickler_advisor::{Document, Language, Remedy, Site, Texts, read};
 
 fn document(language: Language, text: &str) -> Box<dyn Document> {
-    read(language, Path::new("/c"), &Texts::new(&[("/c", text)]), None).unwrap_or_else(|error| panic!("{error}"))
+    read(language, &[Path::new("/c")], &Texts::new(&[("/c", text)]), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn site(language: Language, text: &str) -> Site {
@@ -15,7 +15,7 @@ fn site(language: Language, text: &str) -> Site {
 
 /// The line and the message of what is wrong.
 fn refusal(language: Language, files: &Texts) -> (String, usize, String) {
-    let error = read(language, Path::new("/c"), files, None).err().expect("it is refused");
+    let error = read(language, &[Path::new("/c")], files, None).err().expect("it is refused");
     (error.file, error.line, error.message)
 }
 
@@ -116,7 +116,7 @@ fn httpd_conditions_are_decided_where_they_can_be() {
     );
     let mut files = Texts::new(&[("/c", &text)]);
     files.variables.insert("HOST".into(), "yes".into());
-    let document = read(Language::Httpd, Path::new("/c"), &files, None).unwrap_or_else(|error| panic!("{error}"));
+    let document = read(Language::Httpd, &[Path::new("/c")], &files, None).unwrap_or_else(|error| panic!("{error}"));
     let site = &document.sites()[0];
     assert_eq!((&*site.name, document.sites().len()), ("http://yes/", 1));
     assert_eq!(fact(site, "pool.idle").as_deref(), Some("\"30s\""));
@@ -249,7 +249,8 @@ fn envoy_copies_have_nothing_that_executes_or_contacts() {
 fn envoy_remedy_keeps_clients_apart_and_at_their_server() {
     let text = envoy("          ", "    lb_policy: RANDOM # as ever\n");
     let remedies = document(Language::Envoy, &text).remedies(0);
-    let Remedy::Edit { after, .. } = &remedies[0] else { panic!("{remedies:#?}") };
+    let Remedy::Edit { files, .. } = &remedies[0] else { panic!("{remedies:#?}") };
+    let after = &files[0].after;
     let changed = site(Language::Envoy, after);
     assert_eq!(changed.base, "envoy-per-downstream");
     assert_eq!(fact(&changed, "select.key").as_deref(), Some("\"source\""));
@@ -299,7 +300,8 @@ fn varnish_remedy_pipes_every_request() {
          sub vcl_recv {\n    set req.backend_hint = d.backend();\n    return (pass);\n}\nsub vcl_pipe {\n    return (pipe);\n}\n",
     ] {
         let remedies = document(Language::Varnish, text).remedies(0);
-        let Remedy::Edit { after, .. } = &remedies[0] else { panic!("{remedies:#?}") };
+        let Remedy::Edit { files, .. } = &remedies[0] else { panic!("{remedies:#?}") };
+        let after = &files[0].after;
         assert_eq!(site(Language::Varnish, after).base, "varnish-pipe", "{after}");
     }
 }

@@ -97,6 +97,7 @@ fn unusual() -> Rules {
             lost: Lost::Any,
             lost_elsewhere: true,
             carries_authenticate: false,
+            pooled: true,
             unreachable: Some(StatusCode::SERVICE_UNAVAILABLE),
             broken: Some(StatusCode::GATEWAY_TIMEOUT),
         },

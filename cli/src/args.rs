@@ -1,5 +1,7 @@
 //! The command line.
 
+mod hunt;
+
 #[cfg(unix)]
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stickler_model::Name;
 use stickler_model::topology::{ProtectionSpec, Provider};
+
+pub(crate) use hunt::{Hunt, Merge, Shard};
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
 #[derive(Debug, Parser)]
@@ -41,6 +45,11 @@ pub(crate) enum Command {
     /// of Stickler's servers, and show which line to change.
     #[cfg(unix)]
     Check(Check),
+    /// Look for what nobody has scripted: random plans, changed where they reach something new, judged, and shrunk to the shortest
+    /// that shows the same.
+    Hunt(Hunt),
+    /// Put the shards of a hunt together.
+    Merge(Merge),
     /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
     /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
@@ -148,6 +157,13 @@ pub(crate) struct Replay {
     /// Show everything that was seen.
     #[arg(long)]
     pub(crate) transcript: bool,
+    /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
+    /// into --out, as KIND.star and KIND.jsonl.
+    #[arg(long, conflicts_with = "transcript")]
+    pub(crate) shrink: bool,
+    /// The folder for what --shrink writes. No file is ever overwritten.
+    #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -223,9 +239,10 @@ are wrong; 3 nothing could be judged; 4 the product is missing, or what was seen
 )]
 pub(crate) struct Check {
     /// The configuration file: haproxy.cfg, nginx.conf, httpd.conf, a Caddyfile, envoy.yaml or a file of VCL. It is only read, and
-    /// what it includes as well.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// what it includes as well. Of HAProxy, there may be several, and folders with files `*.cfg`, in the order in which HAProxy gets
+    /// them (`-f`).
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
     /// The product, where the file does not tell.
     #[arg(long, value_name = "NAME", value_parser = language)]
     pub(crate) product: Option<stickler_advisor::Language>,
@@ -238,7 +255,7 @@ pub(crate) struct Check {
     /// Only read the file, and say what the simulation makes of it. Nothing is started.
     #[arg(long = "static", conflicts_with = "write")]
     pub(crate) is_static: bool,
-    /// Write the changed configuration to this file, where the changes were seen to cure it. No file is ever overwritten.
+    /// Write the changed file to this one, where the changes were seen to cure it. No file is ever overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Do not enter an empty network namespace before the product is started.

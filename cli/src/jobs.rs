@@ -186,11 +186,17 @@ fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
     format!("{text} --balancer {balancer}")
 }
 
-/// A bar on the terminal's error stream; hidden where that is no terminal.
+/// A bar on the terminal's error stream for so many runs.
 fn progress(length: usize) -> ProgressBar {
+    progress_of(length, "runs")
+}
+
+/// A bar on the terminal's error stream; hidden where that is no terminal.
+pub(crate) fn progress_of(length: usize, what: &str) -> ProgressBar {
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed} elapsed, {eta} to go")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{elapsed}} elapsed, {{eta}} to go"))
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 

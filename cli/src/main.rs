@@ -5,6 +5,7 @@
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
+//! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
 //! * `namespace`: a network of this program's own.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
@@ -17,6 +18,8 @@ mod check;
 #[cfg(unix)]
 mod compare;
 mod explain;
+mod hunt;
+mod interrupt;
 mod jobs;
 mod list;
 mod matrix;
@@ -82,6 +85,8 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::compare(&arguments),
         #[cfg(unix)]
         Command::Check(arguments) => check::check(&arguments),
+        Command::Hunt(arguments) => hunt::hunt(&arguments),
+        Command::Merge(arguments) => hunt::merge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),

@@ -10,7 +10,7 @@ use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict};
 use stickler_runner::{End, Run};
 
 use crate::args::{self, Arm};
-use crate::{Failure, jobs};
+use crate::{Failure, hunt, jobs};
 
 /// Most characters that are shown of each side of a difference.
 const MOST_SHOWN: usize = 4_000;
@@ -23,6 +23,9 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         (Some(Arm::Wire), _) | (None, "wire") => wire.as_deref(),
         (None, _) => None,
     };
+    if arguments.shrink {
+        return hunt::shrink_files(&arguments.files, &arm, &arguments.out);
+    }
     let (mut wrong, mut unexpected, mut performed) = (Vec::new(), false, false);
     for path in &arguments.files {
         let shown = path.display().to_string();

@@ -70,7 +70,9 @@ struct Place {
 impl Place {
     fn new(file: &'static str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(file), text).unwrap();
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
         fs::create_dir(folder.path().join("tmp")).unwrap();
         Self { folder, file }
     }
@@ -220,6 +222,78 @@ fn a_product_that_refuses_the_file_is_quoted() {
     let said = said(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("parsing [haproxy.cfg:22] : balance only supports"), "{said}");
+}
+
+/// Two files, and what HAProxy leaves out of a folder.
+fn folder(second: &str) -> Place {
+    let (first, _) = HAPROXY.split_once("frontend www").unwrap();
+    let place = Place::new("conf.d/10-defaults.cfg", first);
+    for (name, text) in [("20-site.cfg", second), (".hidden.cfg", "nonsense\n"), ("notes.txt", "nonsense\n")] {
+        fs::write(place.folder.path().join("conf.d").join(name), text).unwrap();
+    }
+    place
+}
+
+#[test]
+fn a_folder_of_haproxys_is_one_configuration_and_each_line_has_its_file() {
+    let (_, second) = HAPROXY.split_once("frontend www").unwrap();
+    let second = format!("frontend www{second}");
+    let mut place = folder(&second);
+    let first = std::mem::replace(&mut place.file, "conf.d");
+    let (document, code) = place.json(&["--static"]);
+    assert_eq!(code, 1, "{document}");
+    let facts = document["sites"][0]["facts"].as_array().unwrap();
+    let at = |key: &str| facts.iter().find(|fact| fact["key"] == key).map(|fact| fact["at"].as_str().unwrap());
+    assert_eq!(at("client_idle"), Some("conf.d/10-defaults.cfg:14"), "{facts:#?}");
+    assert_eq!(at("check.interval"), Some("conf.d/20-site.cfg:7"), "{facts:#?}");
+    // The same files by their names, and in the wrong order.
+    place.file = first;
+    assert_eq!(place.json(&["--static", "conf.d/20-site.cfg"]).1, 1);
+    place.file = "conf.d/20-site.cfg";
+    let (document, _) = place.json(&["--static", first]);
+    assert_eq!(document["sites"][0]["like"], "haproxy-tcp", "no defaults stand above: {document}");
+}
+
+#[test]
+fn several_files_of_another_product_are_refused() {
+    let place = Place::new("nginx.conf", NGINX);
+    let output = place.check(&["--static", "nginx.conf"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("HAProxy alone reads several files"), "{}", said(&output));
+}
+
+#[test]
+fn what_haproxy_refuses_in_one_of_several_files_has_its_place_there() {
+    if !has("haproxy") {
+        return;
+    }
+    let (_, second) = HAPROXY.split_once("frontend www").unwrap();
+    let mut place = folder(&format!("frontend www{second}").replace("balance roundrobin", "balance by-chance"));
+    place.file = "conf.d";
+    let output = place.check(&[]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("parsing [conf.d/20-site.cfg:6] : balance only"), "{}", said(&output));
+}
+
+/// Envoy with a pool for each client's connection, and hosts that take turns: the legs of a handshake go to different ones.
+const ENVOY: &str = include_str!("../../advisor/tests/configurations/envoy/per-downstream-round-robin.yaml");
+
+#[test]
+fn a_farm_is_judged_with_as_many_servers_as_it_has() {
+    let (head, rest) = ENVOY.split_once("      - priority: 1\n").unwrap();
+    let (_, tail) = rest.split_once("  - name: other\n").unwrap();
+    let two = format!("{head}  - name: other\n{tail}");
+    let one: String = two.lines().filter(|line| !line.contains("10.1.0.12")).map(|line| format!("{line}\n")).collect();
+    for (text, servers) in [(two, 2), (one, 1)] {
+        let site = &Place::new("envoy.yaml", &text).json(&["--static"]).0["sites"][0];
+        assert_eq!(site["servers"], servers);
+        let simulated = &site["simulated"];
+        assert_eq!(violated(simulated).contains(&"HS-2"), servers > 1, "{simulated}");
+        assert_eq!(violated(simulated).is_empty(), servers == 1, "{simulated}");
+        let tested: Vec<&Value> = simulated["requirements"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert!(["HS-4", "HS-5", "ID-1"].iter().all(|id| tested.contains(&&Value::from(*id))), "{tested:?}");
+        assert_eq!(simulated["not_performed"], Value::Array(Vec::new()));
+    }
 }
 
 #[test]

@@ -35,6 +35,8 @@
 //!
 //! One scenario alone (`cargo test handshake::lone_one_backend`) shows all the evidence that there is.
 //!
+//! [`hunt!`] makes a second kind of test, which plays random plans in place of the shipped scenarios.
+//!
 //! Environment:
 //! * `STICKLER_SEED=7` plays other interleavings.
 //! * `STICKLER_EVIDENCE=1` shows all evidence of every scenario that fails.
@@ -43,6 +45,7 @@
 //! Under a runner that starts a process for each test, such as cargo-nextest, each process plays its one scenario and
 //! shows one example for each requirement that it violates; there is no end of the output that they share.
 
+pub mod hunt;
 mod outcome;
 mod running;
 mod suite;

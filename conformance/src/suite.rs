@@ -16,7 +16,7 @@ use crate::running::Running;
 use crate::summary::{self, Length};
 
 /// What a balancer under test is called in reports unless its author calls it otherwise.
-const NAME: &str = "yours";
+pub(crate) const NAME: &str = "yours";
 
 /// A scenario that runs for longer is named on stderr, as Rust's own test harness does it.
 const LONG: Duration = Duration::from_mins(1);

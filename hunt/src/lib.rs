@@ -1,9 +1,29 @@
-//! Invents plans: sites, people and schedules that nobody has scripted.
+//! Finds what nobody has scripted: plans that make a balancer violate what it has to keep.
 //!
-//! [`generate()`] draws a plan from a seed. The oracle alone judges what comes of it: a plan has no expectations of its own.
+//! ```text
+//! seed ──▶ generate ──▶ Plan ──▶ judge ──▶ Kind, Coverage ──▶ search ──▶ Finding ──▶ shrink ──▶ a plan of a few steps
+//!              ▲                                                 │
+//!              └──────────────── mutate ◀── corpus ──────────────┘
+//! ```
 //!
-//! Plans are valid by construction. An action that the world rejects is a defect of the generator.
+//! * [`generate()`] draws a plan from a seed; what reaches something new is changed a little, and played again.
+//! * [`judge`](mod@judge): plays a plan, and says what it shows. The oracle alone decides: a plan has no expectations of its own.
+//! * [`search`](mod@search): plan after plan, on many threads.
+//! * [`shrink`](mod@shrink): the shortest plan that shows the same.
+//! * [`exhaustive`]: every plan of a few steps, in place of random ones.
+//! * [`folder`]: what a hunt leaves on disk.
+//!
+//! Plans are valid by construction. An action that the world rejects is a defect of the generator. This crate returns plans
+//! and findings: it knows neither scripts, nor reports, nor which arm it is that plays them.
 
+pub mod exhaustive;
+pub mod folder;
 mod generate;
+pub mod judge;
+pub mod search;
+pub mod shrink;
 
-pub use generate::{Features, generate};
+pub use generate::{Features, Limits, generate, generate_within};
+pub use judge::{Judged, Kind};
+pub use search::{Finding, Found, Hunt, Unit, Watch, search};
+pub use shrink::{Shrunk, shrink};

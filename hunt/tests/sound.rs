@@ -3,13 +3,11 @@
 //! The tables of the shipped scenarios declare what each mechanism violates (`declared.rs`). What none of them declares, no
 //! random plan may find: either the accusation is wrong, or a scenario is missing that shows what the mechanism does.
 
-mod declared;
 mod player;
 
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use declared::Declared;
 use player::{ask_each, broken, play};
 use stickler_catalogue::mechanisms;
 use stickler_hunt::generate;
@@ -17,6 +15,7 @@ use stickler_model::BalancerSpec;
 use stickler_oracle::Requirement;
 use stickler_runner::file::write;
 use stickler_runner::{End, Run};
+use stickler_scenarios::declared::Declared;
 
 /// Keeps a run as a run file for `stickler replay`. Returns its path, or why there is none.
 fn keep(run: &Run) -> String {
@@ -29,7 +28,7 @@ fn keep(run: &Run) -> String {
 /// What is wrong with the run of a seed; empty where nothing is.
 fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {
     let plan = generate(seed, BalancerSpec::named(balancer));
-    let (run, declared) = (play(&plan), declared.of(balancer, &plan.topology));
+    let (run, declared) = (play(&plan), declared.of(&plan.balancer, &plan.topology));
     let undeclared: Vec<Requirement> = broken(&run).filter(|requirement| !declared.contains(requirement)).collect();
     if run.end == End::Complete && undeclared.is_empty() {
         return String::new();
@@ -48,7 +47,7 @@ fn accusations(seed: u64, balancer: &str, declared: &Declared) -> String {
 
 /// Plays these seeds, each over the next mechanism.
 fn check(seeds: std::ops::Range<u64>) {
-    let declared = Declared::read();
+    let declared = player::declared();
     let only = env::var("STICKLER_BALANCER").ok();
     let found = ask_each(seeds, |seed| {
         let name = &*mechanisms()[seed as usize % mechanisms().len()].name;

@@ -16,8 +16,10 @@
 //! * `plans`: the recorded plans of the shipped scenarios, which are played without Starlark.
 //! * [`expected`]: the tables of expected outcomes. [`mod@catches`]: which scenario catches which defect.
 //! * `stickler_model::standard`: the accounts that every scenario finds.
+//! * [`declared`]: what balancers are declared to violate, by the tables, for hunts.
 //! * `site`: what a script says of its site, as data, and back: what it has to say for a topology.
 //! * [`mod@write`]: a plan as a script, with clients called by their names, a docstring and expectations.
+//! * `shortened`: a finding of a hunt as people read it.
 //! * [`limits`]: how much a script may compute and allocate.
 //! * `panics`: panics of a script's thread become its error.
 //!
@@ -90,6 +92,8 @@
 //! A program that plays the scripts of others installs the counting allocator of [`limits`].
 
 pub mod catches;
+#[cfg(feature = "scripts")]
+pub mod declared;
 pub mod expected;
 pub mod group;
 pub mod limits;
@@ -100,6 +104,7 @@ mod run;
 pub mod scenario;
 #[cfg(feature = "scripts")]
 mod script;
+mod shortened;
 mod site;
 pub mod suite;
 pub mod write;
@@ -110,5 +115,6 @@ pub use group::Group;
 #[cfg(feature = "scripts")]
 pub use run::{run, site};
 pub use scenario::{Scenario, ScenarioError};
+pub use shortened::Shortened;
 pub use suite::{Case, SuiteError, select, shipped};
 pub use write::{Finding, Story, Unwritable, canonical, named_after_users, write_script};

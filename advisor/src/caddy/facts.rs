@@ -7,7 +7,7 @@ use super::parse::Directive;
 use super::site::{Proxy, options};
 use crate::Site;
 use crate::draft::COOKIES;
-use crate::value::{milliseconds, quoted};
+use crate::value::{milliseconds, quoted, rewritten};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -55,7 +55,7 @@ impl Reader<'_> {
                 self.site.reason(&line.said, is);
             }
             Some(line) => {
-                if let Some(time) = time(line.argument(0)) {
+                if let Some(time) = rewritten(line.argument(0)) {
                     self.site.fact(&line.said, "pool.idle", quoted(&time));
                 }
                 self.site.reason(&line.said, "an idle connection to a server serves anybody's request until then");
@@ -167,7 +167,8 @@ impl Reader<'_> {
     /// Passive checks, and attempts at other servers.
     fn failures(&mut self) {
         let setting = |name: &str| self.proxy.setting(name);
-        if let Some((line, time)) = setting("fail_duration").and_then(|line| Some((line, time(line.argument(0))?))) {
+        if let Some((line, time)) = setting("fail_duration").and_then(|line| Some((line, rewritten(line.argument(0))?)))
+        {
             let fails = setting("max_fails").map_or("1", |line| line.argument(0)).parse::<u32>().unwrap_or(1).max(1);
             self.site.fact(&line.said, "passive.fails", fails.to_string());
             self.site.fact(&line.said, "passive.within", quoted(&time));
@@ -207,7 +208,7 @@ impl Reader<'_> {
             }
         }
         if let Some((line, time)) =
-            self.proxy.transport("response_header_timeout").and_then(|line| Some((line, time(line.argument(0))?)))
+            self.proxy.transport("response_header_timeout").and_then(|line| Some((line, rewritten(line.argument(0))?)))
         {
             self.site.fact(&line.said, "answer", quoted(&time));
         }
@@ -246,7 +247,7 @@ impl Reader<'_> {
         let protocols = servers.and_then(|servers| servers.inner("protocols"));
         self.site.http2 = protocols.is_none_or(|line| line.arguments.iter().any(|protocol| protocol == "h2"));
         let idle = servers.and_then(|servers| servers.inner("timeouts")).and_then(|timeouts| timeouts.inner("idle"));
-        if let Some((line, time)) = idle.and_then(|line| Some((line, time(line.argument(0))?))) {
+        if let Some((line, time)) = idle.and_then(|line| Some((line, rewritten(line.argument(0))?))) {
             self.site.fact(&line.said, "client_idle", quoted(&time));
         }
         let most = servers.and_then(|servers| servers.inner("max_header_size"));
@@ -315,11 +316,6 @@ impl Reader<'_> {
             self.site.cannot_read(&line.said, "it changes a field that authentication depends on");
         }
     }
-}
-
-/// A time as a profile writes it.
-fn time(text: &str) -> Option<String> {
-    crate::value::time(milliseconds(text)?)
 }
 
 /// A size (`64KB`, `1MiB`), in bytes.

@@ -7,7 +7,7 @@
 
 use super::site::{Kind, Way};
 use super::yaml::{Node, Yaml};
-use crate::{Remedy, Site};
+use crate::{Remedy, Rewritten, Site};
 
 /// The remedies for a site, the best first.
 pub(super) fn remedies(yaml: &Yaml, way: &Way<'_>, site: &Site) -> Vec<Remedy> {
@@ -17,8 +17,9 @@ pub(super) fn remedies(yaml: &Yaml, way: &Way<'_>, site: &Site) -> Vec<Remedy> {
     let mut edit = Edit { lines: yaml.text.lines().map(|line| vec![line.to_owned()]).collect(), done: Vec::new() };
     let mut remedies = Vec::new();
     if edit.all(way, site.servers > 1) && !edit.done.is_empty() {
-        let (before, file) = (yaml.text.clone(), yaml.path.to_string());
-        remedies.push(Remedy::Edit { title: edit.done.join(", and "), file, after: edit.text(&before), before });
+        let (before, path) = (yaml.text.clone(), yaml.path.to_string());
+        let file = Rewritten { path, after: edit.text(&before), before };
+        remedies.push(Remedy::Edit { title: edit.done.join(", and "), files: vec![file] });
     } else if !edit.done.is_empty() || way.cluster.is_flow {
         let what = "`connection_pool_per_downstream_connection: true` in the cluster, and with several servers `lb_policy: RING_HASH` \
                     with `hash_policy: [{ connection_properties: { source_ip: true } }]` in the route; the file is written in a way that \

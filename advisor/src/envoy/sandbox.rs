@@ -312,12 +312,13 @@ impl Writer<'_> {
         } else {
             String::new()
         };
-        self.draft.template(&format!(
-            "==> farm.yaml <==\nresources:\n- \"@type\": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment\n  \
+        let farm = format!(
+            "resources:\n- \"@type\": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment\n  \
              cluster_name: farm\n  endpoints:\n  - lb_endpoints:\n{{% for server in servers %}}\n    \
              - {{ {weight}health_status: HEALTHY, endpoint: {{ address: {{ socket_address: {{ address: {{{{ server.host }}}}, port_value: {{{{ server.port }}}} }} }} }} }}\n\
              {{% endfor %}}"
-        ));
+        );
+        self.draft.file("farm.yaml", &farm);
     }
 }
 

@@ -23,23 +23,31 @@ use stickler_runner::Diagnostic;
 
 use self::parse::File;
 use self::site::Pair;
-use crate::bounds::read_first;
-use crate::{Document, Files, Remedy, Sandbox, Site};
+use crate::bounds::{Budget, read_first};
+use crate::{Document, Files, Place, Remedy, Sandbox, Site};
 
-/// A file that has been read.
+/// Files that have been read.
 struct HaProxy {
     file: File,
     pairs: Vec<Pair>,
     sites: Vec<Site>,
 }
 
-/// Reads a file.
+/// Reads files, in their order.
 ///
 /// # Errors
-/// It cannot be read, a quote does not end, a proxy has no name, or has defaults that are not there.
-pub fn read(path: &Path, files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    let (name, text) = read_first(path, files)?;
-    let file = File::parse(&name, text, files, version)?;
+/// One cannot be read, a quote does not end, a proxy has no name, or has defaults that are not there, or a further file does not begin
+/// with a section.
+pub fn read(paths: &[&Path], files: &dyn Files, version: Option<&str>) -> Result<Box<dyn Document>, Box<Diagnostic>> {
+    let mut budget = Budget::new();
+    let mut texts = Vec::new();
+    for path in paths {
+        let (name, text) = read_first(path, files)?;
+        let taken = budget.take(text.len());
+        taken.map_err(|message| Box::new(Diagnostic::new(&name, "", 0..0, message, None)))?;
+        texts.push((name, text));
+    }
+    let file = File::parse(texts, files, version)?;
     let pairs = site::pairs(&file);
     let sites = pairs.iter().map(|&pair| facts::site(&file, pair, version)).collect();
     Ok(Box::new(HaProxy { file, pairs, sites }))
@@ -58,6 +66,10 @@ impl Document for HaProxy {
         let (front, back) = self.sites[site].tls;
         // TLS towards the servers alone would need clients without.
         sandbox::sandbox(&self.file, self.pairs[site], (front, front && back))
+    }
+
+    fn place(&self, line: usize) -> Option<Place> {
+        self.file.place(line.checked_sub(1)?)
     }
 
     fn remedies(&self, site: usize) -> Vec<Remedy> {

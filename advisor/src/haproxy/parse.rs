@@ -1,6 +1,7 @@
 //! The sections of a file, and what holds in a proxy.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use stickler_runner::Diagnostic;
@@ -10,14 +11,22 @@ use super::words::{self, Word};
 use crate::draft::Said;
 use crate::{Files, Place};
 
-/// A file, in lines.
-#[derive(Debug, Clone)]
+/// A configuration, in lines: of one file, or of several that are read one after the other.
+#[derive(Debug, Clone, Default)]
 pub(super) struct File {
-    pub(super) path: Arc<str>,
-    pub(super) text: String,
-    /// The lines, whole.
+    pub(super) parts: Vec<Part>,
+    /// The lines of all parts, whole.
     pub(super) lines: Vec<Line>,
     pub(super) sections: Vec<Section>,
+}
+
+/// One of the files that a configuration is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) path: Arc<str>,
+    pub(super) text: String,
+    /// Its lines, as indices.
+    pub(super) lines: Range<usize>,
 }
 
 /// A line of a file.
@@ -26,7 +35,7 @@ pub(super) struct Line {
     /// As it stands, without its end.
     pub(super) text: String,
     pub(super) words: Vec<Word>,
-    /// From 1.
+    /// From 1, through all files.
     pub(super) number: usize,
     /// The section that it belongs to; `None` before the first.
     pub(super) section: Option<usize>,
@@ -116,82 +125,40 @@ impl Section {
 }
 
 impl File {
-    /// Reads a file.
+    /// Reads files, each with its path and its text, as HAProxy does: what a file says of defaults and of the environment holds in the next
+    /// ones, and each begins with a section (the management guide's section 3, `-f`).
     ///
     /// # Errors
-    /// A quote that does not end; a proxy without a name; defaults that are not there.
+    /// A quote that does not end; a proxy without a name; defaults that are not there; a further file that does not begin with a section.
     pub(super) fn parse(
-        path: &str,
-        text: String,
+        texts: Vec<(String, String)>,
         files: &dyn Files,
         version: Option<&str>,
     ) -> Result<Self, Box<Diagnostic>> {
-        let mut lines = Vec::new();
-        let mut conditions = Conditions::default();
-        // What the file itself makes of the environment.
-        let mut variables: BTreeMap<String, Option<String>> = BTreeMap::new();
-        let mut sections: Vec<Section> = Vec::new();
-        let mut last_defaults = None;
-        let mut begin = 0;
-        for (index, line) in text.split('\n').enumerate() {
-            let at = begin;
-            begin += line.len() + 1;
-            let wrong = |start: usize, end: usize, message: String| {
-                Box::new(Diagnostic::new(path, &text, at + start..at + end, message, None))
-            };
-            let mut words = words::split(line)
-                .map_err(|start| wrong(start, line.len(), "the quote that begins here does not end".into()))?;
-            let variable = |name: &str| variables.get(name).cloned().unwrap_or_else(|| files.variable(name));
-            for word in &mut words {
-                word.expand(line, &variable);
-            }
-            conditions.read(&words, &Known { variable: &variable, version });
-            let (holds, is_known) = conditions.hold();
-            if holds {
-                set_variables(&words, &mut variables, files);
-            }
-            let begins = words.first().filter(|word| holds && SECTIONS.contains(&&*word.text));
-            if let Some(kind) = begins {
-                let mut section = Section::begin(kind, &words, index);
-                if let Some(c) = section.name.chars().find(|c| !is_name(*c)) {
-                    let message = format!("a name cannot have {c:?}: it has letters, digits, `-`, `_`, `.` and `:`");
-                    return Err(wrong(kind.start, kind.end, message));
-                }
-                if section.is_proxy() && section.name.is_empty() {
-                    return Err(wrong(kind.start, kind.end, format!("a {} needs a name", kind.text)));
-                }
-                section.defaults = last_defaults.filter(|_| section.is_proxy());
-                if let Some(position) = words.iter().position(|word| word.text == "from") {
-                    let name = words.get(position + 1).map_or("", |word| &word.text);
-                    let is_it = |section: &Section| section.kind == "defaults" && section.name == name;
-                    let found = sections.iter().rposition(is_it);
-                    let from = &words[position];
-                    section.defaults = Some(found.ok_or_else(|| {
-                        wrong(from.start, from.end, format!("there are no defaults called `{name}` above"))
-                    })?);
-                }
-                if section.kind == "defaults" {
-                    last_defaults = Some(sections.len());
-                }
-                if let Some(last) = sections.last_mut() {
-                    last.end = index;
-                }
-                sections.push(section);
-            }
-            let section = sections.len().checked_sub(1);
-            let text = line.trim_end_matches('\r').to_owned();
-            lines.push(Line { text, words, number: index + 1, section, holds, is_known });
+        let mut reader =
+            Reader { read: Self::default(), variables: BTreeMap::new(), last_defaults: None, files, version };
+        for (path, text) in texts {
+            reader.part(path, text)?;
         }
-        if let Some(last) = sections.last_mut() {
-            last.end = lines.len();
-        }
-        Ok(Self { path: path.into(), text, lines, sections })
+        Ok(reader.read)
+    }
+
+    /// The part that has a line, by its index.
+    fn part(&self, line: usize) -> Option<&Part> {
+        self.parts.iter().find(|part| part.lines.contains(&line))
+    }
+
+    /// Where a line stands, by its index.
+    pub(super) fn place(&self, line: usize) -> Option<Place> {
+        let Part { path, lines, .. } = self.part(line)?;
+        Some(Place { file: Arc::clone(path), line: line - lines.start + 1 })
     }
 
     /// What a line says, and where.
     pub(super) fn said(&self, line: &Line) -> Said {
         let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Said { place: Place { file: Arc::clone(&self.path), line: line.number }, text }
+        let nowhere = || Place { file: "".into(), line: line.number };
+        Said { place: self.place(line.number - 1).unwrap_or_else(nowhere), text }
     }
 
     /// The lines of a section, without its first, without empty ones, and without those of which it is known that they do not hold.
@@ -234,6 +201,101 @@ impl File {
             self.setting(section, &|line| line.keyword() == "timeout" && line.arguments().next() == Some(name))?;
         Some((line, line.arguments().nth(1)?))
     }
+}
+
+/// A configuration while it is read.
+struct Reader<'f> {
+    read: File,
+    /// What the configuration itself makes of the environment.
+    variables: BTreeMap<String, Option<String>>,
+    last_defaults: Option<usize>,
+    files: &'f dyn Files,
+    version: Option<&'f str>,
+}
+
+impl Reader<'_> {
+    /// Reads one more file.
+    fn part(&mut self, path: String, text: String) -> Result<(), Box<Diagnostic>> {
+        let first = self.read.lines.len();
+        let mut conditions = Conditions::default();
+        let mut section: Option<usize> = None;
+        let mut begin = 0;
+        for line in text.split('\n') {
+            let at = begin;
+            begin += line.len() + 1;
+            let wrong = |Wrong { place, message }: Wrong| {
+                Box::new(Diagnostic::new(&path, &text, at + place.start..at + place.end, message, None))
+            };
+            let mut words = words::split(line).map_err(|start| {
+                wrong(Wrong { place: start..line.len(), message: "the quote that begins here does not end".into() })
+            })?;
+            let variable = |name: &str| self.variables.get(name).cloned().unwrap_or_else(|| self.files.variable(name));
+            for word in &mut words {
+                word.expand(line, &variable);
+            }
+            conditions.read(&words, &Known { variable: &variable, version: self.version });
+            let (holds, is_known) = conditions.hold();
+            if holds {
+                set_variables(&words, &mut self.variables, self.files);
+            }
+            let index = self.read.lines.len();
+            if let Some(kind) = words.first().filter(|word| holds && SECTIONS.contains(&&*word.text)) {
+                let begun = self.section(kind, &words, index).map_err(wrong)?;
+                if let Some(last) = section {
+                    self.read.sections[last].end = index;
+                }
+                section = Some(self.read.sections.len());
+                self.read.sections.push(begun);
+            }
+            let text = line.trim_end_matches('\r').to_owned();
+            let line = Line { text, words, number: index + 1, section, holds, is_known };
+            if let (None, Some(word), true) =
+                (section, line.words.first(), first > 0 && holds && !line.is_preprocessed())
+            {
+                let message = "each file but the first has to begin with a section".into();
+                return Err(wrong(Wrong { place: word.start..word.end, message }));
+            }
+            self.read.lines.push(line);
+        }
+        let end = self.read.lines.len();
+        if let Some(last) = section {
+            self.read.sections[last].end = end;
+        }
+        self.read.parts.push(Part { path: path.into(), text, lines: first..end });
+        Ok(())
+    }
+
+    /// The section that a line begins.
+    fn section(&mut self, kind: &Word, words: &[Word], index: usize) -> Result<Section, Wrong> {
+        let mut section = Section::begin(kind, words, index);
+        let wrong = |word: &Word, message: String| Wrong { place: word.start..word.end, message };
+        if let Some(c) = section.name.chars().find(|c| !is_name(*c)) {
+            let message = format!("a name cannot have {c:?}: it has letters, digits, `-`, `_`, `.` and `:`");
+            return Err(wrong(kind, message));
+        }
+        if section.is_proxy() && section.name.is_empty() {
+            return Err(wrong(kind, format!("a {} needs a name", kind.text)));
+        }
+        section.defaults = self.last_defaults.filter(|_| section.is_proxy());
+        if let Some(position) = words.iter().position(|word| word.text == "from") {
+            let name = words.get(position + 1).map_or("", |word| &word.text);
+            let is_it = |section: &Section| section.kind == "defaults" && section.name == name;
+            let found = self.read.sections.iter().rposition(is_it);
+            let message = || format!("there are no defaults called `{name}` above");
+            section.defaults = Some(found.ok_or_else(|| wrong(&words[position], message()))?);
+        }
+        if section.kind == "defaults" {
+            self.last_defaults = Some(self.read.sections.len());
+        }
+        Ok(section)
+    }
+}
+
+/// A mistake in a line.
+struct Wrong {
+    /// Its bytes in the line.
+    place: Range<usize>,
+    message: String,
 }
 
 /// Whether names of proxies and servers may have a character (`invalid_char` in src/tools.c).

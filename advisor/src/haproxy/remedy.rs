@@ -3,10 +3,10 @@
 //! A server's connection that stays its client's own (`http-reuse never`) keeps NTLM working, since it lives as long as the client's
 //! connection does: <https://docs.haproxy.org/2.6/configuration.html#4.2-http-reuse>.
 
-use super::parse::File;
+use super::parse::{File, Part};
 use super::settings::own_close_mode;
 use super::site::Pair;
-use crate::Remedy;
+use crate::{Remedy, Rewritten};
 
 /// The remedies for a site, the best first.
 pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
@@ -22,10 +22,8 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
     edit.reuse_never(file, pair.back, &mut done);
     let mut remedies = Vec::new();
     if !done.is_empty() {
-        let after = edit.text(&file.text);
-        let title = done.join(", and ");
-        let (before, path) = (file.text.clone(), file.path.to_string());
-        remedies.push(Remedy::Edit { title, file: path, before, after });
+        let files = file.parts.iter().filter_map(|part| edit.part(file, part)).collect();
+        remedies.push(Remedy::Edit { title: done.join(", and "), files });
     }
     let choice = format!(
         "`mode tcp` for {}: connections are passed on whole, so that nobody's is shared; nothing that reads requests works there then",
@@ -35,7 +33,7 @@ pub(super) fn remedies(file: &File, pair: Pair) -> Vec<Remedy> {
     remedies
 }
 
-/// The lines of a file, each with what stands in its place.
+/// The lines of the files, each with what stands in its place.
 struct Edit {
     lines: Vec<Vec<String>>,
 }
@@ -79,10 +77,12 @@ impl Edit {
         self.lines[first].push(format!("{next}{text}"));
     }
 
-    /// The text, with the ends of lines that the file has.
-    fn text(&self, original: &str) -> String {
-        let end = if original.contains("\r\n") { "\r\n" } else { "\n" };
-        self.lines.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(end)
+    /// A file, with the ends of lines that it has; `None` where nothing in it is changed.
+    fn part(&self, file: &File, Part { path, text, lines }: &Part) -> Option<Rewritten> {
+        let is_changed = lines.clone().any(|index| self.lines[index] != [&*file.lines[index].text]);
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let after = self.lines[lines.clone()].iter().flatten().map(String::as_str).collect::<Vec<_>>().join(end);
+        is_changed.then(|| Rewritten { path: path.to_string(), before: text.clone(), after })
     }
 }
 

@@ -14,8 +14,9 @@ use crate::Sandbox;
 use crate::draft::Draft;
 use crate::template::literal;
 
-/// The end of the copy: the socket by which servers are drained.
-const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin";
+/// The end of the copy: the socket by which servers are drained, and the user that HAProxy becomes where it is root's.
+const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin\n\
+                   {% if nobody %}\n    uid {{ nobody }}\n    gid {{ nobody }}\n{% endif %}";
 
 /// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::facts::is_method;
 use super::site::{Found, target};
 use super::tree::{Directive, Tree};
-use crate::Remedy;
+use crate::{Remedy, Rewritten};
 
 /// The module of `stream {}`, as packages of distributions have it.
 const MODULE: &str = "load_module modules/ngx_stream_module.so;";
@@ -81,9 +81,7 @@ fn to_stream(tree: &Tree, found: &Found<'_>) -> Option<Remedy> {
             "pass the connections of {} on whole, by `stream {{}}` (Debian: libnginx-mod-stream)",
             found.name()
         ),
-        file: path.clone(),
-        before: text.clone(),
-        after,
+        files: vec![Rewritten { path: path.clone(), before: text.clone(), after }],
     })
 }
 

@@ -7,7 +7,7 @@
 use super::parse::{Program, Statement};
 use super::site::{Farm, field};
 use crate::Site;
-use crate::value::{milliseconds, quoted};
+use crate::value::{milliseconds, quoted, rewritten};
 
 /// Fields of a message that authentication on a connection depends on.
 const SENSITIVE: [&str; 6] =
@@ -144,7 +144,8 @@ impl Reader<'_> {
     fn servers(&mut self) {
         let backends = self.farm.backends(self.program);
         let find = |name: &str| backends.iter().find_map(|backend| field(backend, name));
-        if let Some((line, time)) = find(".first_byte_timeout").and_then(|line| Some((line, time(line.word(2))?))) {
+        if let Some((line, time)) = find(".first_byte_timeout").and_then(|line| Some((line, rewritten(line.word(2))?)))
+        {
             self.site.fact(&line.said, "answer", quoted(&time));
         }
         if let Some((line, most)) =
@@ -240,9 +241,4 @@ impl Reader<'_> {
             _ => {}
         }
     }
-}
-
-/// A duration as a profile writes it.
-fn time(text: &str) -> Option<String> {
-    crate::value::time(milliseconds(text)?)
 }

@@ -6,7 +6,7 @@
 use super::facts::{kept_pipe, pipe};
 use super::parse::Program;
 use super::site::{Farm, field};
-use crate::Remedy;
+use crate::{Remedy, Rewritten};
 
 const PIPE: &str = "sub vcl_pipe {\n    unset bereq.http.connection;\n}\n";
 
@@ -105,7 +105,7 @@ impl Edit<'_> {
         let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let mut after = self.lines.iter().flatten().map(|line| line.replace('\n', end)).collect::<Vec<_>>().join(end);
         after.push_str(end);
-        let (file, before) = (self.program.source.path.to_string(), text.clone());
-        Some(Remedy::Edit { title: self.done.join(", and "), file, before, after })
+        let file = Rewritten { path: self.program.source.path.to_string(), before: text.clone(), after };
+        Some(Remedy::Edit { title: self.done.join(", and "), files: vec![file] })
     }
 }

@@ -384,6 +384,9 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
         Lost::Any => "Any request whose connection is lost is sent again",
     };
     told.say(lost, &["retry.lost", "retry.lost_elsewhere", "retry.carries_authenticate"]);
+    if rules.retry.pooled {
+        told.say("An attempt at another backend takes an idle connection where there is one", &["retry.pooled"]);
+    }
     if let Some(status) = rules.retry.unreachable {
         told.say(&format!("A backend that cannot be reached is told as {}", status.as_u16()), &["retry.unreachable"]);
     }

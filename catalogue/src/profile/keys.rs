@@ -377,7 +377,7 @@ fn header_rule<P: Port>(p: &mut P, rule: HeaderRule) -> Read<HeaderRule> {
 }
 
 fn retry<P: Port>(p: &mut P, rule: RetryRule) -> Read<RetryRule> {
-    let RetryRule { connect, lost, lost_elsewhere, carries_authenticate, unreachable, broken } = rule;
+    let RetryRule { connect, lost, lost_elsewhere, carries_authenticate, pooled, unreachable, broken } = rule;
     let (word, retries) = ConnectWord::split(connect);
     let word = p.needed(
         "connect",
@@ -390,6 +390,7 @@ fn retry<P: Port>(p: &mut P, rule: RetryRule) -> Read<RetryRule> {
         lost: p.needed("lost", "Which requests are sent again when their connection ended without an answer: none; idempotent ones on a connection that was used before; idempotent ones; all that are still at hand.", lost)?,
         lost_elsewhere: p.or("lost_elsewhere", "Whether a lost one goes to another backend.", lost_elsewhere, false)?,
         carries_authenticate: p.or("carries_authenticate", "Whether a lost one is sent again even if it has NTLM or Negotiate credentials, which belong to the connection that is gone.", carries_authenticate, true)?,
+        pooled: p.or("pooled", "Whether an attempt at another backend may take an idle connection of the pool. If not, it opens one.", pooled, false)?,
         unreachable: p.key("unreachable", "What a request is told whose backend cannot be reached; without the key, 502, or 504 where it took too long.", unreachable)?,
         broken: p.key("broken", "What a request is told whose connection ended without an answer, or with something that is none; without the key, 502.", broken)?,
     })

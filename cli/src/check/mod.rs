@@ -1,7 +1,7 @@
 //! `stickler check FILE`: an operator's own configuration, judged.
 //!
 //! * `judge`: the scenarios of a check, and what they show of one balancer.
-//! * `prepared`: sites with a page that health checks may ask for.
+//! * `prepared`: sites as the configuration wants them.
 //! * `remedy`: changes to the file, each tried as the file itself was.
 //! * `report`: what came of it, in words and as JSON.
 
@@ -11,14 +11,15 @@ mod remedy;
 mod report;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stickler_advisor::{Disk, Document, Files, Language, Site};
+use stickler_advisor::{Disk, Document, Files, Language, Sandbox, Site};
 use stickler_catalogue::Profile;
 use stickler_model::topology::{TlsSpec, UpstreamTls};
 use stickler_runner::Arm;
-use stickler_scenarios::Case;
 use stickler_sim::SimArm;
 use stickler_wire::{ProductError, WireArm};
 
@@ -34,23 +35,20 @@ const NAME: &str = "checked";
 /// What every site of a check has in common.
 struct Check<'a> {
     arguments: &'a args::Check,
-    cases: Vec<Case>,
+    /// The files, without folders.
+    files: Vec<PathBuf>,
     /// The product's version, where it is installed.
     version: Option<String>,
-    /// The file with the changes that have cured sites so far.
-    cured: RefCell<Option<String>>,
+    /// The files whose changes have cured sites so far.
+    cured: RefCell<BTreeMap<PathBuf, String>>,
 }
 
 /// Most sites that are checked at a time.
 const MOST_SITES: usize = 16;
 
 pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
-    let path = arguments.file.display().to_string();
-    let text = Disk.read(&arguments.file).map_err(|error| Failure::Wrong(format!("cannot read {path}: {error}")))?;
-    let language = arguments
-        .product
-        .or_else(|| Language::guess(&text))
-        .ok_or_else(|| Failure::Wrong(format!("{path}: of which product is it? Say so with --product")))?;
+    let files = Disk.configurations(&arguments.files).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let language = language(&files, arguments.product)?;
     let network = (!arguments.is_static).then(|| namespace::enter(!arguments.no_namespace));
     let found = stickler_wire::version(language.product());
     let version = match &found {
@@ -60,15 +58,15 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
         }
         Err(_) => None,
     };
-    let document = read(language, arguments, &Disk, version.as_deref())?;
+    let document = read(language, &files, &Disk, version.as_deref())?;
     if let Some(target) = arguments.write.as_ref().filter(|target| target.exists()) {
         let message = format!("{} is there already, and nothing is written over it", target.display());
         return Err(Failure::Wrong(message));
     }
-    let check = Check { arguments, cases: judge::cases()?, version, cured: RefCell::new(None) };
-    let mut report = Report::new(path, language.product(), check.version.clone(), network.as_ref());
+    let check = Check { arguments, files, version, cured: RefCell::default() };
+    let mut report = Report::new(check.name(), language.product(), check.version.clone(), network.as_ref());
     let mut failure = None;
-    for index in chosen(document.sites(), arguments)? {
+    for index in check.chosen(document.sites())? {
         let site = check.site(&*document, index, language)?;
         failure = worse(failure, site.failure());
         report.sites.push(site);
@@ -79,62 +77,85 @@ pub(crate) fn check(arguments: &args::Check) -> Result<(), Failure> {
     if arguments.format == Format::Json {
         writeln!(io::stdout(), "{}", report.json())?;
     }
-    if let (Some(target), Some(text)) = (&arguments.write, check.cured.take()) {
-        remedy::write(target, &text)?;
+    if let Some(target) = &arguments.write {
+        remedy::write(target, &check.cured.take())?;
     }
     failure.map_or(Ok(()), Err)
 }
 
-/// Reads the file that the arguments name.
+/// The language of the files: that of a product, or what the first of them tells that tells anything.
+fn language(files: &[PathBuf], product: Option<Language>) -> Result<Language, Failure> {
+    let mut guess = product;
+    for path in files {
+        let cannot = |error| Failure::Wrong(format!("cannot read {}: {error}", path.display()));
+        let text = Disk.read(path).map_err(cannot)?;
+        guess = guess.or_else(|| Language::guess(&text));
+    }
+    guess.ok_or_else(|| Failure::Wrong(format!("{}: of which product is it? Say so with --product", all(files))))
+}
+
+/// Files as people name them.
+fn all(files: &[PathBuf]) -> String {
+    files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads files from a source of files.
 fn read(
     language: Language,
-    arguments: &args::Check,
+    paths: &[PathBuf],
     files: &dyn Files,
     version: Option<&str>,
 ) -> Result<Box<dyn Document>, Failure> {
-    stickler_advisor::read(language, &arguments.file, files, version)
-        .map_err(|diagnostic| Failure::Wrong(diagnostic.to_string()))
-}
-
-/// The sites that the arguments mean, by their indices.
-fn chosen(sites: &[Site], arguments: &args::Check) -> Result<Vec<usize>, Failure> {
-    let path = arguments.file.display();
-    if sites.is_empty() {
-        let message = format!("{path}: it has no site: nothing in it takes requests and passes them on to servers");
-        return Err(Failure::Nothing(message));
-    }
-    let is_meant =
-        |site: &Site| arguments.site.is_empty() || arguments.site.iter().any(|text| site.name.contains(text));
-    let chosen: Vec<usize> = (0..sites.len()).filter(|&index| is_meant(&sites[index])).collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = sites.iter().map(|site| &*site.name).collect();
-        let message = format!("{path}: no site is called so; there are: {}", names.join("; "));
-        return Err(Failure::Nothing(message));
-    }
-    if chosen.len() > MOST_SITES {
-        let names: Vec<&str> = chosen.iter().take(MOST_SITES).map(|&index| &*sites[index].name).collect();
-        let message = format!(
-            "{path}: it has {} sites, and {MOST_SITES} are checked at a time: choose with --site NAME; the first are {}",
-            chosen.len(),
-            names.join("; ")
-        );
-        return Err(Failure::Wrong(message));
-    }
-    Ok(chosen)
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let document = stickler_advisor::read(language, &paths, files, version);
+    document.map_err(|diagnostic| Failure::Wrong(diagnostic.to_string()))
 }
 
 impl Check<'_> {
+    /// The files as people name them.
+    fn name(&self) -> String {
+        all(&self.files)
+    }
+
+    /// The sites that the arguments mean, by their indices.
+    fn chosen(&self, sites: &[Site]) -> Result<Vec<usize>, Failure> {
+        let path = self.name();
+        if sites.is_empty() {
+            let message = format!("{path}: it has no site: nothing in it takes requests and passes them on to servers");
+            return Err(Failure::Nothing(message));
+        }
+        let is_meant = |site: &Site| {
+            self.arguments.site.is_empty() || self.arguments.site.iter().any(|text| site.name.contains(text))
+        };
+        let chosen: Vec<usize> = (0..sites.len()).filter(|&index| is_meant(&sites[index])).collect();
+        if chosen.is_empty() {
+            let names: Vec<&str> = sites.iter().map(|site| &*site.name).collect();
+            let message = format!("{path}: no site is called so; there are: {}", names.join("; "));
+            return Err(Failure::Nothing(message));
+        }
+        if chosen.len() > MOST_SITES {
+            let names: Vec<&str> = chosen.iter().take(MOST_SITES).map(|&index| &*sites[index].name).collect();
+            let message = format!(
+                "{path}: it has {} sites, and {MOST_SITES} are checked at a time: choose with --site NAME; the first are {}",
+                chosen.len(),
+                names.join("; ")
+            );
+            return Err(Failure::Wrong(message));
+        }
+        Ok(chosen)
+    }
+
     /// Judges one site, in reality and in the simulation, and tries what could cure it.
     fn site(&self, document: &dyn Document, index: usize, language: Language) -> Result<SiteReport, Failure> {
         let site = &document.sites()[index];
         let sandbox = document.sandbox(index);
-        let profile = profile(document, site, &sandbox.template)?;
+        let profile = profile(document, site, &whole(site, &sandbox)?)?;
         let simulated = self.simulated(document, site)?;
         let mut report = SiteReport::new(site, &sandbox, &profile, &simulated);
         if self.arguments.is_static {
             return Ok(report);
         }
-        let real = self.real(site, &profile)?;
+        let real = self.real(document, site, &profile)?;
         report.set_real(&real, self.arguments.evidence);
         if real.outcome() == Outcome::Violated {
             report.remedies = remedy::try_all(self, document, index, language, &real)?;
@@ -145,34 +166,45 @@ impl Check<'_> {
     /// Judges what was read of the file. The simulation has no use for the copy.
     fn simulated(&self, document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
         let profile = profile(document, site, "")?;
-        let arm: Arc<dyn Arm> = Arc::new(Prepared(Arc::new(SimArm)));
-        Judged::new(&self.cases, &profile.spec(), &arm, None)
+        let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::new(SimArm), servers: site.servers });
+        Judged::new(&judge::cases(site.servers)?, &profile.spec(), &arm, None)
     }
 
     /// Judges the real product on the copy of the file.
-    fn real(&self, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
+    fn real(&self, document: &dyn Document, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
         let arm = WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone());
-        let arm: Arc<dyn Arm> = Arc::new(Prepared(Arc::new(arm)));
-        let judged = Judged::new(&self.cases, &profile.spec(), &arm, self.arguments.jobs)?;
+        let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::new(arm), servers: site.servers });
+        let judged = Judged::new(&judge::cases(site.servers)?, &profile.spec(), &arm, self.arguments.jobs)?;
         if judged.performed() > 0 {
             return Ok(judged);
         }
         let why = judged.not_performed().into_keys().next().unwrap_or_default();
-        let path = self.arguments.file.display().to_string();
-        Err(Failure::Wrong(format!("{path}: {}", of_file(&why, &path))))
+        let path = self.name();
+        Err(Failure::Wrong(format!("{path}: {}", of_files(&why, &path, document))))
     }
 }
 
-/// What a product said of the copy of a file, about the file.
-fn of_file(said: &str, path: &str) -> String {
+/// What a product said of the copy, about the files: `path` names them, and where a line of the copy stands for one of theirs, its place.
+fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     const COPY: &str = "/configuration";
     let mut text = String::new();
     let mut rest = said;
     while let Some((before, after)) = rest.split_once(COPY) {
         let begin = before.rfind([' ', '[', '(', '\'', '"', '\n']).map_or(0, |at| at + 1);
         text.push_str(&before[..begin]);
-        text.push_str(path);
-        rest = after;
+        let number = after.strip_prefix(':').unwrap_or_default();
+        let number = &number[..number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len())];
+        let place = number.parse().ok().and_then(|line| document.place(line));
+        rest = match place {
+            Some(place) => {
+                text.push_str(&place.to_string());
+                &after[1 + number.len()..]
+            }
+            None => {
+                text.push_str(path);
+                after
+            }
+        };
     }
     text + rest
 }
@@ -184,13 +216,14 @@ fn tls(site: &Site) -> Option<TlsSpec> {
     front.then(|| TlsSpec { upstream, http2: site.http2, ..TlsSpec::default() })
 }
 
+/// The copy of a site.
+fn whole(site: &Site, sandbox: &Sandbox) -> Result<String, Failure> {
+    let message = || format!("{}: a line that begins with `==> ` cannot be part of a copy", site.name);
+    sandbox.whole().ok_or_else(|| Failure::Wrong(message()))
+}
+
 /// The profile of a site.
 fn profile(document: &dyn Document, site: &Site, template: &str) -> Result<Profile, Failure> {
-    // A line of this kind would begin another file of the run's folder.
-    if template.lines().any(|line| line.starts_with("==> ")) {
-        let message = format!("{}: a line that begins with `==> ` cannot be part of a copy", site.name);
-        return Err(Failure::Wrong(message));
-    }
     let toml = site.profile(document, NAME, template);
     let profiles = Profile::parse(&toml, "the profile of this site");
     let profiles = profiles.map_err(|error| {

@@ -1,5 +1,6 @@
-//! Changes to the file, each tried as the file itself was.
+//! Changes to the files, each tried as the files themselves were.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use stickler_advisor::{Disk, Document, Instead, Language, Remedy, unified};
 
 use super::judge::{Judged, Outcome};
 use super::report::Tried;
-use super::{Check, profile, read};
+use super::{Check, profile, read, whole};
 use crate::Failure;
 
 /// Tries the remedies of a site in their order, until one cures it. What is no change of the file is listed.
@@ -22,25 +23,27 @@ pub(super) fn try_all(
     let mut tried = Vec::new();
     let mut is_cured = false;
     // What has cured another site of the file stays.
-    let cured = check.cured.borrow().clone();
-    let cured = cured.map(|text| {
-        let files = Instead { files: &Disk, path: check.arguments.file.clone(), text };
-        read(language, check.arguments, &files, check.version.as_deref())
+    let mut cured = check.cured.borrow().clone();
+    let again = (!cured.is_empty()).then(|| {
+        let files = Instead { files: &Disk, texts: &cured };
+        read(language, &check.files, &files, check.version.as_deref())
     });
-    let cured = cured.transpose()?;
+    let again = again.transpose()?;
     let name = &document.sites()[index].name;
-    let (document, index) = match &cured {
-        Some(cured) => (&**cured, cured.sites().iter().position(|site| site.name == *name).unwrap_or(index)),
+    let (document, index) = match &again {
+        Some(again) => (&**again, again.sites().iter().position(|site| site.name == *name).unwrap_or(index)),
         None => (document, index),
     };
     for remedy in document.remedies(index) {
         match remedy {
             Remedy::Choice(title) => tried.push(Tried { title, ..Tried::default() }),
             Remedy::Edit { .. } if is_cured => {}
-            Remedy::Edit { title, file, before: old, after } => {
-                let diff = Some(unified(&file, &old, &after));
-                let path = PathBuf::from(&file);
-                let one = match judge(check, language, &document.sites()[index].name, &path, &after) {
+            Remedy::Edit { title, files } => {
+                let diff = files.iter().map(|file| unified(&file.path, &file.before, &file.after)).collect();
+                let diff = Some(diff);
+                let mut texts = cured.clone();
+                texts.extend(files.into_iter().map(|file| (PathBuf::from(file.path), file.after)));
+                let one = match judge(check, language, &document.sites()[index].name, &texts) {
                     Ok(changed) => {
                         is_cured = changed.outcome() == Outcome::Clean;
                         let known = before.violated();
@@ -53,29 +56,42 @@ pub(super) fn try_all(
                     Err(failure) => return Err(failure),
                 };
                 if is_cured && check.arguments.write.is_some() {
-                    check.cured.replace(Some(after));
+                    cured = texts;
                 }
                 tried.push(one);
             }
         }
     }
+    check.cured.replace(cured);
     Ok(tried)
 }
 
-/// Judges the changed file over the real product.
-fn judge(check: &Check<'_>, language: Language, name: &str, path: &Path, text: &str) -> Result<Judged, Failure> {
-    let files = Instead { files: &Disk, path: path.to_owned(), text: text.to_owned() };
-    let document = read(language, check.arguments, &files, check.version.as_deref())?;
+/// Judges the files with these changes over the real product.
+fn judge(
+    check: &Check<'_>,
+    language: Language,
+    name: &str,
+    texts: &BTreeMap<PathBuf, String>,
+) -> Result<Judged, Failure> {
+    let files = Instead { files: &Disk, texts };
+    let document = read(language, &check.files, &files, check.version.as_deref())?;
     let index = document.sites().iter().position(|site| site.name == name).unwrap_or_default();
     let Some(site) = document.sites().get(index) else {
         return Err(Failure::Wrong("the changed file has no site, which is a mistake of Stickler's".into()));
     };
     let sandbox = document.sandbox(index);
-    check.real(site, &profile(&*document, site, &sandbox.template)?)
+    check.real(&*document, site, &profile(&*document, site, &whole(site, &sandbox)?)?)
 }
 
-/// Writes the changed file, where there is none yet.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes the changed file, if one is changed, where there is none yet.
+pub(super) fn write(path: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<(), Failure> {
+    if changed.len() > 1 {
+        let names: Vec<String> = changed.keys().map(|path| path.display().to_string()).collect();
+        let message =
+            format!("{} are changed, and --write writes one: choose a site with --site NAME", names.join(", "));
+        return Err(Failure::Wrong(message));
+    }
+    let Some(text) = changed.values().next() else { return Ok(()) };
     let file = File::options().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", path.display())))

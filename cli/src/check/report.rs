@@ -236,7 +236,7 @@ impl SiteReport {
         let judgement = self.real.as_ref().unwrap_or(&self.simulated);
         let name = &self.name;
         match &judgement.is {
-            Outcome::Violated if self.real.is_some() && self.is_partial() => {
+            Outcome::Violated | Outcome::Clean if self.real.is_some() && self.is_partial() => {
                 let lines: Vec<&str> = self.changes.iter().filter(|one| one.matters).map(|one| &*one.at).collect();
                 let message = format!("{name}: the verdict is that of the file without {}", lines.join(", "));
                 Some(Failure::Inconclusive(Some(message)))

@@ -16,7 +16,7 @@ use stickler_site::Balancer;
 use stickler_wire::{Options, Site};
 
 use crate::args::{Format, Serve};
-use crate::{Failure, balancers, own_file, supervisor};
+use crate::{Failure, balancers, interrupt, own_file, supervisor};
 use watch::Watch;
 
 /// The balancer that serves where none is named.
@@ -44,7 +44,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
         let deaf = |error: io::Error| Failure::Wrong(format!("cannot wait for Ctrl-C: {error}"));
         // Whoever reads the last line of the announcement may send the signal at once.
-        let end = end_asked_for().map_err(deaf)?;
+        let end = interrupt::asked_for().map_err(deaf)?;
         match arguments.format {
             Format::Pretty => announce::announce(&site, &topology, &balancer, arguments)?,
             Format::Json => watch::print_json("site", &announce::value(&site, &topology, &balancer)),
@@ -111,25 +111,4 @@ fn balancer(arguments: &Serve) -> Result<BalancerSpec, Failure> {
         [only] => Ok(only.clone()),
         _ => Err(Failure::Wrong(format!("--balancer has to say which of these serves: {}", names.join(", ")))),
     }
-}
-
-/// Listens for Ctrl-C and for the signal that service managers and shells send. The result ends when one of them comes.
-#[cfg(unix)]
-fn end_asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
-        }
-    })
-}
-
-/// Listens for Ctrl-C. The result ends when it comes.
-#[cfg(not(unix))]
-fn end_asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
-    Ok(tokio::signal::ctrl_c())
 }

@@ -1,6 +1,62 @@
 //! What a plan may contain.
 
+use std::collections::BTreeSet;
+
 use super::draw::Draw;
+
+/// What plans may not contain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The names of features that no plan uses, of [`Features::NAMES`].
+    without: BTreeSet<&'static str>,
+}
+
+/// The features that a real product cannot be asked for, or that take long in real time.
+const NOT_IN_REAL_TIME: [&str; 11] = [
+    "odd_server",
+    "tls",
+    "http2",
+    "jitter",
+    "shared_port",
+    "server_faults",
+    "held_links",
+    "resets",
+    "drains",
+    "dc_faults",
+    "long_times",
+];
+
+impl Limits {
+    /// Nothing that a real product cannot be asked for, and that takes long in real time.
+    pub fn of_real_time() -> Self {
+        Self { without: NOT_IN_REAL_TIME.into() }
+    }
+
+    /// Leaves these features out as well.
+    ///
+    /// # Errors
+    /// No feature has one of these names: a message with the names that there are.
+    pub fn without(mut self, names: &[impl AsRef<str>]) -> Result<Self, String> {
+        for name in names {
+            let name = name.as_ref();
+            let known = Features::NAMES.iter().find(|known| **known == name.replace('-', "_"));
+            self.without.insert(known.ok_or_else(|| {
+                format!("there is no feature `{name}` to leave out; there are: {}", Features::NAMES.join(", "))
+            })?);
+        }
+        Ok(self)
+    }
+
+    /// The names of the features that are left out, in order.
+    pub fn left_out(&self) -> impl Iterator<Item = &'static str> {
+        self.without.iter().copied()
+    }
+
+    /// Draws which of the other features a plan may use.
+    pub(super) fn draw(&self, draw: &Draw) -> Features {
+        Features::draw(draw).without(&self.without)
+    }
+}
 
 /// Defines the features: a field for each, with its name.
 macro_rules! features {
@@ -20,6 +76,12 @@ macro_rules! features {
                 Self { $($name: draw.chance(50)),+ }
             }
 
+            /// Returns these features without those of these names.
+            fn without(mut self, names: &BTreeSet<&'static str>) -> Self {
+                $(self.$name &= !names.contains(stringify!($name));)+
+                self
+            }
+
             /// Returns whether the feature at this place of [`NAMES`](Self::NAMES) may be used.
             pub fn has(&self, index: usize) -> bool {
                 [$(self.$name),+][index]
@@ -37,10 +99,22 @@ features! {
     tls,
     /// TLS offers HTTP/2, and some clients speak it.
     http2,
+    /// Extended protection, where there is TLS: the server checks what a client's token is bound to.
+    extended_protection,
     /// More backends than one.
     farm,
+    /// One server differs from the others: an older IIS, or one that closes idle connections sooner.
+    odd_server,
+    /// A second DC, which servers ask when the first one is down.
+    second_controller,
+    /// A second domain that is trusted, and a user of it.
+    partner,
+    /// Accounts are locked out after some failed logons.
+    lockout,
     /// Packets take up to 200 us longer.
     jitter,
+    /// Any kind of client, in place of curl and browsers.
+    any_agent,
     /// Clients without credentials.
     anonymous,
     /// Clients with a wrong password.
@@ -57,6 +131,8 @@ features! {
     services,
     /// Requests that are under way at the same time.
     at_once,
+    /// All clients ask at the same time, several requests each.
+    crowds,
     /// Requests as raw bytes, several in a row.
     pipelines,
     /// Raw requests in a row, of which the first carries the token with which its client logs on.

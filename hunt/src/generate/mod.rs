@@ -7,27 +7,37 @@
 //! * `features.rs`: what a plan may contain.
 //! * `site.rs`: the servers, and how they authenticate.
 //! * `people.rs`: the clients, and who sits at them.
-//! * `steps.rs`: what happens, step by step.
+//! * `steps.rs`: what happens, step by step. `situation.rs`: which step makes sense after others.
+//! * `mutate.rs`: changes a plan a little.
 
 mod draw;
 mod features;
+mod mutate;
 mod people;
 mod site;
+mod situation;
 mod steps;
 
 use stickler_model::{BalancerSpec, Plan};
 
-use draw::Draw;
 use steps::Steps;
 
-pub use features::Features;
+pub(crate) use draw::Draw;
+pub use features::{Features, Limits};
+pub(crate) use mutate::mutate;
+pub(crate) use situation::Situation;
 
 /// Draws a plan over a balancer. The same seed gives the same plan, over every balancer.
 ///
-/// All faults are mended at the end, and then every client asks once more, after a time in which any balancer has noticed.
+/// All faults are mended at the end, and then every client asks once more, after a time in which the balancer has noticed.
 pub fn generate(seed: u64, balancer: BalancerSpec) -> Plan {
+    generate_within(&Limits::default(), seed, balancer)
+}
+
+/// Draws a plan that is within limits, as [`generate()`] does.
+pub fn generate_within(limits: &Limits, seed: u64, balancer: BalancerSpec) -> Plan {
     let draw = Draw::new(seed);
-    let features = Features::draw(&draw);
+    let features = limits.draw(&draw);
     let topology = site::draw(&draw, &features);
     let people = people::draw(&draw, &features, &topology);
     let steps = Steps::draw(&draw, &features, &topology, people);

@@ -2,14 +2,16 @@
 
 use stickler_model::agent::Agent;
 use stickler_model::topology::{Http2, Provider};
-use stickler_model::{ClientSpec, Identity, Name, Profile, Topology, standard};
+use stickler_model::{ClientSpec, Identity, Name, Principal, Profile, Topology, standard};
 
+use super::site::{PARTNER, STRANGER};
 use super::{Draw, Features};
 
 /// The users who ask.
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// The user agents that are drawn. Another one changes the plan of every seed, and so the seeds that tests name.
+/// The user agents that are drawn unless any may be. Another one changes the plan of every seed, and so the seeds that tests
+/// name.
 const AGENTS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
 /// The port that clients share.
@@ -17,7 +19,7 @@ const PORT: u16 = 40_000;
 
 /// Draws two to four clients. At least one of them has good credentials.
 pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec<ClientSpec> {
-    let agents = fitting_agents(topology);
+    let agents = fitting_agents(features, topology);
     let count = draw.between(2, 4) as usize;
     let mut clients: Vec<ClientSpec> = Vec::new();
     for (number, user) in USERS.iter().enumerate().take(count) {
@@ -26,6 +28,7 @@ pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec
             0 => Some(standard::identity(user)),
             _ if features.anonymous && draw.chance(40) => None,
             _ if features.wrong_password && draw.chance(30) => Some(mistyped(user)),
+            3 if features.partner => Some(stranger()),
             _ => Some(standard::identity(user)),
         };
         let name = Name::from(format!("client{}", number + 1));
@@ -46,14 +49,21 @@ pub(super) fn draw(draw: &Draw, features: &Features, topology: &Topology) -> Vec
 }
 
 /// The user agents that can log on at the site: for another, its refusal would be right.
-fn fitting_agents(topology: &Topology) -> Vec<Agent> {
+fn fitting_agents(features: &Features, topology: &Topology) -> Vec<Agent> {
+    let all = || Agent::ALL.iter().map(|(_, agent)| *agent).collect();
+    let drawn: Vec<Agent> = if features.any_agent { all() } else { AGENTS.into() };
     let can_log_on = |agent: &Agent, provider: Provider| {
         let capabilities = agent.capabilities();
         capabilities.has_ntlm_for(provider) || capabilities.has_kerberos_for(provider)
     };
     let providers = topology.servers.first().map(|server| server.providers.clone()).unwrap_or_default();
     let fits = |agent: &Agent| providers.iter().any(|provider| can_log_on(agent, *provider));
-    AGENTS.into_iter().filter(fits).collect()
+    drawn.into_iter().filter(fits).collect()
+}
+
+/// The user of the trusted domain.
+fn stranger() -> Identity {
+    Identity { principal: Principal::new(PARTNER, STRANGER), password: standard::password(STRANGER) }
 }
 
 fn mistyped(user: &str) -> Identity {

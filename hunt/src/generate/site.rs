@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{AppPool, Provider, ServiceSpec, TlsSpec};
+use stickler_model::topology::{
+    AppPool, Checking, ControllerSpec, DomainSpec, IisVersion, PartnerSpec, Provider, ServerSpec, ServiceSpec, TlsSpec,
+};
 use stickler_model::{Topology, standard};
 
 use super::{Draw, Features};
@@ -26,8 +28,49 @@ pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
     if features.kerberos {
         take_kerberos(draw, features, &mut topology);
     }
+    if features.tls && features.extended_protection {
+        let checking = *draw.one_of(&[Checking::Allow, Checking::Require]);
+        topology.servers.iter_mut().for_each(|server| server.site.protection.checking = checking);
+    }
+    if features.odd_server {
+        let odd = draw.between(0, u64::from(backends) - 1) as usize;
+        make_odd(draw, &mut topology.servers[odd]);
+    }
+    if features.second_controller {
+        topology.controllers = ["dc", "dc2"].map(|name| ControllerSpec::new(name.into())).into();
+    }
+    if features.partner {
+        topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner(), "trust-Pa55word"));
+    }
+    if features.lockout {
+        topology.domain.lockout_threshold = Some(draw.between(3, 6) as u32);
+    }
     topology
 }
+
+/// Sets up a server as the others are not.
+fn make_odd(draw: &Draw, server: &mut ServerSpec) {
+    match draw.between(0, 1) {
+        0 => server.version = IisVersion::Iis6,
+        _ => server.site.connection_timeout = Duration::from_secs(*draw.one_of(&[10, 60])),
+    }
+}
+
+/// The user of the partner's domain.
+pub(super) const STRANGER: &str = "pat";
+
+/// The trusted domain.
+fn partner() -> DomainSpec {
+    DomainSpec {
+        netbios: PARTNER.into(),
+        dns: "partner.example".into(),
+        users: vec![standard::account(STRANGER.to_owned())],
+        ..DomainSpec::default()
+    }
+}
+
+/// The NetBIOS name of the trusted domain.
+pub(super) const PARTNER: &str = "PARTNER";
 
 fn take_kerberos(draw: &Draw, features: &Features, topology: &mut Topology) {
     let ways: [&[Provider]; 3] =

@@ -1,12 +1,20 @@
 //! Plays random plans, and what is held against their balancers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use stickler_model::Plan;
 use stickler_oracle::{Grade, Requirement};
-use stickler_runner::{Run, Source};
+use stickler_runner::{Arm, Run, Source};
+use stickler_scenarios::declared::Declared;
 use stickler_sim::SimArm;
+
+/// What balancers are declared to violate.
+pub(crate) fn declared() -> Declared {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    Declared::read(&arm).expect("the shipped tables can be read")
+}
 
 /// Plays a plan.
 pub(crate) fn play(plan: &Plan) -> Run {

@@ -142,12 +142,13 @@ fn retry() -> impl Strategy<Value = RetryRule> {
     let connect = vec![Connect::Fail, Connect::Same { retries: 1 }, Connect::Other];
     let lost = vec![Lost::Never, Lost::IdleRace, Lost::Idempotent, Lost::Any];
     let flag = any::<bool>;
-    (prop::sample::select(connect), prop::sample::select(lost), flag(), flag()).prop_map(
-        |(connect, lost, lost_elsewhere, carries_authenticate)| RetryRule {
+    (prop::sample::select(connect), prop::sample::select(lost), flag(), flag(), flag()).prop_map(
+        |(connect, lost, lost_elsewhere, carries_authenticate, pooled)| RetryRule {
             connect,
             lost,
             lost_elsewhere,
             carries_authenticate,
+            pooled,
             unreachable: None,
             broken: None,
         },

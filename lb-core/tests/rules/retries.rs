@@ -1,11 +1,11 @@
 //! What is tried again, where, and what is not.
 
 use http::StatusCode;
-use stickler_lb_core::policy::composed::{Connect, Lost, RetryRule, Rules};
-use stickler_lb_core::policy::pool::PoolRule;
-use stickler_lb_core::{FailureKind, Route};
+use stickler_lb_core::policy::composed::{Connect, Credentials, Lost, RetryRule, Rules};
+use stickler_lb_core::policy::pool::{PoolRule, Share};
+use stickler_lb_core::{FailureKind, Finish, Route};
 
-use crate::front::{Ask, Front};
+use crate::front::{Ask, Front, OK};
 
 const TYPE3: Ask = Ask { path: "/", authorization: Some("NTLM TlRMTVNTUAAD"), cookie: None, claim: None };
 const TOLD: Route = Route::Reject(StatusCode::BAD_GATEWAY);
@@ -80,4 +80,37 @@ fn a_connection_that_cannot_be_opened_is_tried_again_there_or_elsewhere_or_not()
     let same = Connect::Same { retries: 2 };
     assert_eq!([1, 2, 3].map(|attempts| refused(same, attempts)), [Route::Open(0), Route::Open(0), TOLD]);
     assert_eq!([1, 2].map(|attempts| refused(Connect::Other, attempts)), [Route::Open(1), TOLD]);
+}
+
+#[test]
+fn an_attempt_at_another_backend_opens_a_connection_or_takes_one_of_the_pool() {
+    let second = |pooled, share| {
+        let retry = RetryRule { connect: Connect::Other, pooled, ..RetryRule::NONE };
+        let pool = Some(PoolRule { share, ..PoolRule::shared(std::time::Duration::from_mins(1)) });
+        let mut front = Front::new(Rules { pool, retry, ..Rules::PLAIN }, 2);
+        // One idle connection to each backend.
+        front.route(1);
+        front.route(1);
+        front.request(2, &Ask::default());
+        front.fail_asking(2, FailureKind::Refused, &Ask::default(), 1)
+    };
+    assert!(matches!(second(true, Share::Always), Route::Reuse(_)));
+    assert_eq!(second(false, Share::Always), Route::Open(1));
+    assert_eq!(second(true, Share::Safe), Route::Open(1), "it counts as a first request");
+}
+
+#[test]
+fn what_has_credentials_has_its_own_connection_at_another_backend_too() {
+    for (credentials, kept) in [(Credentials::OwnConnection, false), (Credentials::Ordinary, true)] {
+        let retry = RetryRule { connect: Connect::Other, pooled: true, ..RetryRule::NONE };
+        let pool = Some(PoolRule::shared(std::time::Duration::from_mins(1)));
+        let mut front = Front::new(Rules { pool, retry, credentials, ..Rules::PLAIN }, 2);
+        front.route(1);
+        front.route(1);
+        front.request(2, &TYPE3);
+        let route = front.fail_asking(2, FailureKind::Refused, &TYPE3, 1);
+        assert_eq!(matches!(route, Route::Reuse(_)), kept, "{credentials:?}: {route:?}");
+        front.answer(2, OK);
+        assert_eq!(front.finish(2) != Finish::Close, kept, "{credentials:?}");
+    }
 }

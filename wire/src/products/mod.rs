@@ -5,9 +5,10 @@
 //! * `running.rs`: its process. `folder.rs`: the folder that it has for itself. `files.rs`: the files that it is configured by.
 //!
 //! The configuration is the profile's own ([`Program`]): a template, which gets `address` (where clients connect), `host` and
-//! `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`) and `folder` (the run's folder, for
-//! sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients use TLS). A line `==> NAME <==`
-//! begins a further file of the run's folder.
+//! `port` (the same in two parts), `servers` (each with `name`, `address`, `host` and `port`), `folder` (the run's folder, for
+//! sockets and temporary files; in it is `site.pem`, the site's certificate and key, where clients use TLS) and `nobody` (the number
+//! of the user and the group that a program of root's may become; 0 where it may not). A line `==> NAME <==` begins a further file of
+//! the run's folder.
 //!
 //! A product binds, and contacts, loopback addresses alone (`exposure.rs` looks where it listens); every file of its own lies in the
 //! run's folder; it stays in the foreground and in its process group; and it runs whether or not this process is root's. Its
@@ -31,6 +32,7 @@ mod varnish;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -290,7 +292,14 @@ impl Installed {
         );
         let servers: Vec<Server<'_>> = servers.iter().map(Server::of).collect();
         let (host, port) = (address.ip().to_string(), address.port());
-        let values = Values { address: address.to_string(), host, port, servers, folder: folder.display().to_string() };
+        let values = Values {
+            address: address.to_string(),
+            host,
+            port,
+            servers,
+            folder: folder.display().to_string(),
+            nobody: nobody(),
+        };
         environment.render_str(&self.template, Value::from(Serde(values))).map_err(wrong)
     }
 }
@@ -303,6 +312,24 @@ struct Values<'a> {
     port: u16,
     servers: Vec<Server<'a>>,
     folder: String,
+    nobody: u32,
+}
+
+/// The user and the group without rights, by the number that Linux has for them
+/// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>); 0 where this process is not root's, or is root in a
+/// user namespace that has no such user.
+fn nobody() -> u32 {
+    const NOBODY: u32 = 65_534;
+    let is_mapped = |file: &str| fs::read_to_string(file).is_ok_and(|map| map.lines().any(|line| covers(line, NOBODY)));
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && is_mapped("/proc/self/uid_map") && is_mapped("/proc/self/gid_map") { NOBODY } else { 0 }
+}
+
+/// Whether a line of `/proc/self/uid_map` has a number: the first inside, the first outside, how many (user_namespaces(7)).
+fn covers(line: &str, number: u32) -> bool {
+    let mut numbers = line.split_whitespace().map(|word| word.parse::<u32>().unwrap_or_default());
+    let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+    first.zip(count).is_some_and(|(first, count)| number.checked_sub(first).is_some_and(|index| index < count))
 }
 
 /// A server, as a template sees it.
@@ -368,6 +395,15 @@ fn first_version(said: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_of_users_has_a_number_or_not() {
+        assert!(covers("         0          0 4294967295", 65_534));
+        assert!(covers("65534 100000 1", 65_534));
+        for line in ["         0       1000          1", "0 100000 65534", "65535 100000 9", "", "0 1"] {
+            assert!(!covers(line, 65_534), "{line}");
+        }
+    }
 
     #[test]
     fn the_version_is_read_from_what_each_product_says() {

@@ -112,12 +112,23 @@ impl Composed {
         } else {
             failed.backend
         };
-        let key = failed.key_of_successor(backend);
-        let decision = self.open(now, at.downstream, fresh, key, again.protocol.stream());
-        if failed.ownership == Ownership::Pinned {
-            self.table.try_pin(now, at.downstream, fresh);
+        let (key, stream) = (failed.key_of_successor(backend), again.protocol.stream());
+        let is_pinned = failed.ownership == Ownership::Pinned;
+        let credentials = again.headers.contains_key(AUTHORIZATION);
+        let own = credentials && self.rules.credentials == Credentials::OwnConnection;
+        let shared =
+            if elsewhere && self.rules.retry.pooled && !is_pinned && !own { self.pool_key(key, true) } else { None };
+        let (id, decision) = match shared.and_then(|key| self.table.reuse_pooled(at.downstream, key, stream)) {
+            Some(id) => (id, Route::Reuse(id).into()),
+            None => (fresh, self.open(now, at.downstream, fresh, key, stream)),
+        };
+        if own || (credentials && self.rules.credentials == Credentials::NeverPooled) {
+            self.table.spend(id);
+        }
+        if is_pinned {
+            self.table.try_pin(now, at.downstream, id);
         } else {
-            self.pin_if_requested(now, at.downstream, fresh, &again);
+            self.pin_if_requested(now, at.downstream, id, &again);
         }
         decision
     }

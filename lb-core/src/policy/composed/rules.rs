@@ -153,6 +153,10 @@ pub struct RetryRule {
     /// A lost one is tried again even if it has NTLM or Negotiate credentials, which belong to the connection that is
     /// gone. Only a balancer that does not look at `Authorization` does so; that is most of them.
     pub carries_authenticate: bool,
+    /// An attempt at another backend takes an idle connection of the pool, where a first attempt could; if not, it opens one. It counts
+    /// as a client connection's first request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooled: bool,
     /// What the client is told of a backend that cannot be reached. `None`: 502, or 504 where it took too long. HAProxy, Envoy,
     /// Varnish, httpd and Squid say 503.
     #[serde(with = "crate::status::option", default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +204,7 @@ impl RetryRule {
         lost: Lost::Never,
         lost_elsewhere: false,
         carries_authenticate: false,
+        pooled: false,
         unreachable: None,
         broken: None,
     };

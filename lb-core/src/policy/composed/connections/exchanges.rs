@@ -134,6 +134,8 @@ impl ConnectionTable {
     ) -> Option<UpstreamId> {
         let id = self.pools.get_mut(key.worker)?.take(key)?;
         self.set_place(id, Place::HeldBy(downstream));
+        // Its only connection may just have been lost.
+        self.downstreams.entry(downstream).or_default();
         self.reuse_owned(downstream, id, stream);
         Some(id)
     }

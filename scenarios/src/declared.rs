@@ -1,18 +1,19 @@
-//! What each mechanism is declared to violate: by the tables of the shipped scenarios, at sites of the same kind; by what
-//! follows from that ([`FOLLOWS`]); by its own rules; and by what only random plans show ([`BESIDES`]).
+//! What each balancer is declared to violate: by the tables of the shipped scenarios, at sites of the same kind; by what
+//! follows from that (`FOLLOWS`); by its own rules; and by what only random plans show (`BESIDES`).
+//!
+//! A hunt asks it whether a violation is one that Stickler says of this balancer already.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use stickler_catalogue::mechanism::Kind;
-use stickler_catalogue::{mechanisms, names};
-use stickler_model::topology::{Acceptor, Checking, KeepAlive, Provider, ServerSpec};
+use stickler_catalogue::{Mechanism, mechanisms};
+use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
 use stickler_oracle::Requirement::{Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl2};
-use stickler_oracle::{Grade, Requirement};
-use stickler_runner::{Arm, Expected};
-use stickler_scenarios::shipped;
-use stickler_sim::SimArm;
+use stickler_oracle::{Grade, Requirement, Verdict};
+use stickler_runner::{Arm, Expected, Run};
+
+use crate::suite::{Case, SuiteError, shipped};
 
 /// What distinguishes sites that random plans can have. What a scenario shows at one of them says something about each site
 /// that has the same and more.
@@ -23,6 +24,10 @@ enum Trait {
     NotPersisted,
     Tls,
     Http2,
+    Protection,
+    ProtectionRequired,
+    Partner,
+    ShortTimeout,
 }
 
 /// One requirement's violation shows in others as well, depending on who happens to ask: the requirement, the others, why.
@@ -101,46 +106,62 @@ const BESIDES: [Beside; 9] = [
     ),
 ];
 
-/// What is declared of each mechanism.
-pub(crate) struct Declared {
+/// What is declared of balancers, for each site that random plans can have.
+pub struct Declared {
+    arm: Arc<dyn Arm>,
     scenarios: Vec<Shown>,
+    /// By name: what each shipped scenario, in their order, shows of a balancer that no table is about.
+    measured: Mutex<BTreeMap<String, Arc<[BTreeSet<Requirement>]>>>,
 }
 
-/// What a scenario shows.
+/// A scenario, and what its site has.
 struct Shown {
-    /// What its site has.
-    kind: BTreeSet<Trait>,
-    /// By mechanism: what it violates.
-    violated: BTreeMap<String, BTreeSet<Requirement>>,
+    case: Case,
+    has: BTreeSet<Trait>,
 }
 
 impl Declared {
-    /// Reads the tables, and plays each scenario once to see its site.
-    pub(crate) fn read() -> Self {
-        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    /// Reads the tables, and the site of each scenario. The arm, which has to be deterministic, plays them over balancers that no
+    /// table is about.
+    ///
+    /// # Errors
+    /// [`SuiteError`]: the shipped scripts or tables are wrong.
+    pub fn read(arm: &Arc<dyn Arm>) -> Result<Self, SuiteError> {
         let mut scenarios = Vec::new();
-        for case in shipped(&names()).expect("the shipped tables can be read") {
-            let run = case.run(&BalancerSpec::named("l4-splice"), 0, &arm);
-            let Some(kind) = run.trace.and_then(|trace| kind(&trace.header.topology)) else { continue };
-            let of = |name: &str| broken_in(&case.expectations.expected(case.scenario.name(), name));
-            let violated = mechanisms().iter().map(|mechanism| (mechanism.name.to_string(), of(&mechanism.name)));
-            scenarios.push(Shown { kind, violated: violated.collect() });
+        for case in shipped(&stickler_catalogue::names())? {
+            // A shipped script that is wrong before it does anything is found by its own tests.
+            if let Some(has) = crate::site(&case.scenario).ok().and_then(|site| traits(&site)) {
+                scenarios.push(Shown { case, has });
+            }
         }
-        Self { scenarios }
+        Ok(Self { arm: Arc::clone(arm), scenarios, measured: Mutex::default() })
     }
 
-    /// Returns what a mechanism violates in any scenario whose site has nothing that this one lacks.
-    pub(crate) fn of(&self, mechanism: &str, site: &Topology) -> BTreeSet<Requirement> {
-        let kind = kind(site).expect("random plans have sites of a known kind");
-        let fitting = self.scenarios.iter().filter(|shown| shown.kind.is_subset(&kind));
-        let mut declared: BTreeSet<Requirement> =
-            fitting.flat_map(|shown| &shown.violated[mechanism]).copied().collect();
-        if sends_proofs_again(mechanism) {
-            declared.insert(Fo2);
-        }
-        for (mechanisms, only, requirements, _) in BESIDES {
-            if mechanisms.contains(&mechanism) && only.is_none_or(|only| kind.contains(&only)) {
-                declared.extend(requirements);
+    /// Returns what a balancer violates, or does not follow, in any scenario whose site has nothing that this one lacks. A
+    /// mechanism is what the tables say, and its defects are declared nowhere; of any other balancer, the scenarios are played.
+    pub fn of(&self, balancer: &BalancerSpec, site: &Topology) -> BTreeSet<Requirement> {
+        // A site of a kind that no scenario has is one about which nothing is declared.
+        let Some(has) = traits(site) else { return BTreeSet::new() };
+        let fitting = |shown: &&Shown| shown.has.is_subset(&has);
+        let mechanism = mechanism(balancer);
+        let mut declared: BTreeSet<Requirement> = if let Some(mechanism) = mechanism {
+            let of = |shown: &Shown| {
+                broken_in(&shown.case.expectations.expected(shown.case.scenario.name(), &mechanism.name))
+            };
+            self.scenarios.iter().filter(fitting).flat_map(of).collect()
+        } else {
+            let measured = self.measured(balancer);
+            let all = self.scenarios.iter().zip(&*measured).filter(|(shown, _)| fitting(shown));
+            all.flat_map(|(_, broken)| broken.iter().copied()).collect()
+        };
+        if let Some(mechanism) = mechanism {
+            if sends_proofs_again(mechanism) {
+                declared.insert(Fo2);
+            }
+            for (mechanisms, only, requirements, _) in BESIDES {
+                if mechanisms.contains(&&*mechanism.name) && only.is_none_or(|only| has.contains(&only)) {
+                    declared.extend(requirements);
+                }
             }
         }
         for (requirement, others, _) in FOLLOWS {
@@ -150,13 +171,31 @@ impl Declared {
         }
         declared
     }
+
+    /// Returns what each scenario shows of a balancer that no table is about.
+    fn measured(&self, balancer: &BalancerSpec) -> Arc<[BTreeSet<Requirement>]> {
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let play = || self.scenarios.iter().map(|shown| broken_by(&shown.case.run(balancer, 0, &self.arm))).collect();
+        Arc::clone(measured.entry(balancer.to_string()).or_insert_with(play))
+    }
+}
+
+/// The mechanism that the tables are about, without its defects; `None` for any other balancer.
+fn mechanism(balancer: &BalancerSpec) -> Option<&'static Mechanism> {
+    let BalancerSpec::Mechanism { name, .. } = balancer else { return None };
+    mechanisms().iter().find(|mechanism| mechanism.name == *name)
+}
+
+/// What a run holds against its balancer.
+fn broken_by(run: &Run) -> BTreeSet<Requirement> {
+    let broken = |verdict: &&Verdict| matches!(verdict.grade, Grade::Violated | Grade::NonStrict);
+    run.verdicts.iter().filter(broken).map(|verdict| verdict.requirement).collect()
 }
 
 /// Whether the mechanism's own rules say that a request whose connection was lost is sent again with the proof of identity
 /// that it carries, as nginx does.
-fn sends_proofs_again(mechanism: &str) -> bool {
-    let mut rules = mechanisms().iter().filter(|known| known.name == mechanism).map(|known| &known.kind);
-    rules.any(|kind| matches!(kind, Kind::Composed(rules) if rules.retry.carries_authenticate))
+fn sends_proofs_again(mechanism: &Mechanism) -> bool {
+    mechanism.rules().is_some_and(|rules| rules.retry.carries_authenticate)
 }
 
 /// The requirements that may be violated or, where they are a SHOULD, not followed.
@@ -165,12 +204,10 @@ fn broken_in(expected: &Expected) -> BTreeSet<Requirement> {
     expected.grades.iter().filter(|(_, grades)| breaks(grades)).map(|(requirement, _)| *requirement).collect()
 }
 
-/// The kind of a site; `None` where it is one that no random plan has.
-fn kind(site: &Topology) -> Option<BTreeSet<Trait>> {
-    let behind =
-        |controller: &stickler_model::topology::ControllerSpec| controller.is_stale() || controller.slow.is_some();
+/// What a site has; `None` where it is one that no random plan has.
+fn traits(site: &Topology) -> Option<BTreeSet<Trait>> {
+    let behind = |controller: &ControllerSpec| controller.is_stale() || controller.slow.is_some();
     let is_plain = site.front.is_none()
-        && site.partner.is_none()
         && site.broken.is_none()
         && !site.controllers.iter().any(behind)
         && site.servers.iter().all(is_plain_server);
@@ -184,6 +221,10 @@ fn kind(site: &Topology) -> Option<BTreeSet<Trait>> {
         (Trait::NotPersisted, any(&|server| !server.site.persist_non_ntlm)),
         (Trait::Tls, site.tls.is_some()),
         (Trait::Http2, site.tls.is_some_and(|tls| tls.http2)),
+        (Trait::Protection, any(&|server| server.site.protection.checking != Checking::None)),
+        (Trait::ProtectionRequired, any(&|server| server.site.protection.checking == Checking::Require)),
+        (Trait::Partner, site.partner.is_some()),
+        (Trait::ShortTimeout, any(&|server| server.site.connection_timeout < SiteSpec::CONNECTION_TIMEOUT)),
     ];
     is_plain.then(|| traits.into_iter().filter(|(_, has)| *has).map(|(kind, _)| kind).collect())
 }
@@ -195,5 +236,6 @@ fn is_plain_server(server: &ServerSpec) -> bool {
         && !site.single_request
         && !site.via_ends_persistence
         && site.keep_alive == KeepAlive::Always
-        && site.protection.checking == Checking::None
+        && site.protection.flags == 0
+        && site.protection.service_names.is_empty()
 }

@@ -1,0 +1,122 @@
+//! The arguments of `hunt` and `merge`.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use stickler_hunt::exhaustive::MAX_STEPS;
+
+use super::{Arm, Format};
+
+/// What is hunted for, and how.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 a product is missing.\n\n\
+Examples:\n  stickler hunt --balancer haproxy-safe --runs 2000\n  stickler hunt --for 10m --undeclared\n  \
+stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
+stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
+)]
+pub(crate) struct Hunt {
+    /// A mechanism or a product profile to hunt in, with defects on top if you like (pin-on-401+B6); may be given more than
+    /// once. All mechanisms by default.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) balancer: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md). May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
+    /// Where to hunt: simulated; or on real sockets of this machine, over the real product where the profile says how it is started.
+    /// There, plans break nothing and take no long times, and what one of product and simulation alone violates is a finding as well.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) arm: Arm,
+    /// Hunt for this long: 90s, 10m, 2h, 1day.
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "runs", value_parser = time)]
+    pub(crate) time: Option<Duration>,
+    /// Make so many runs, in all shards together; 20,000 by default, and 200 on real sockets.
+    #[arg(long, value_name = "N")]
+    pub(crate) runs: Option<NonZeroU64>,
+    /// In place of random plans, play every plan of at most --steps steps: each step is a letter of an alphabet that is printed, in
+    /// six worlds. Nothing that is found is random, and what is not found has no example that is so small.
+    #[arg(long, requires = "steps", conflicts_with_all = ["time", "runs", "seed", "corpus", "no_guidance", "without"])]
+    pub(crate) exhaustive: bool,
+    /// How many steps a plan has at the most, 1 to 8: each more takes about ten times as long.
+    #[arg(long, value_name = "N", requires = "exhaustive", value_parser = clap::value_parser!(u8).range(1..=MAX_STEPS as i64))]
+    pub(crate) steps: Option<u8>,
+    /// The seed that all plans follow from: the same seed finds the same.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Begin with the plans of this folder: that of an earlier hunt, or any with run files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) corpus: Option<PathBuf>,
+    /// Do this part of the hunt alone: the I-th of N, from 1. `stickler merge` puts the parts together, whichever machines they
+    /// were made on.
+    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
+    pub(crate) shard: Shard,
+    /// Keep everything in this folder: findings with their scripts, the plans that reached something new, how far it came. The same
+    /// command goes on where it was ended; a folder of another hunt is refused.
+    #[arg(long, value_name = "DIR", default_value = "stickler-hunt")]
+    pub(crate) out: PathBuf,
+    /// Report only what the shipped expectations do not declare of the balancer, or, of a product, what the shipped scenarios do
+    /// not show.
+    #[arg(long)]
+    pub(crate) undeclared: bool,
+    /// Leave a feature out of all plans (http2, kerberos, server-faults ...); may be given more than once.
+    #[arg(long, value_name = "FEATURE")]
+    pub(crate) without: Vec<String>,
+    /// Draw every plan afresh, in place of changing those that reach something new.
+    #[arg(long)]
+    pub(crate) no_guidance: bool,
+    /// Leave the plans of findings as they were found.
+    #[arg(long)]
+    pub(crate) no_shrink: bool,
+    /// How to show what was found.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// Which folders are put together.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt.")]
+pub(crate) struct Merge {
+    /// The folders of shards of one hunt. They are only read.
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// The folder for all of it: a new one, or that of an earlier merge of the same hunt.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Leave findings that are not shrunk as they are.
+    #[arg(long)]
+    pub(crate) no_shrink: bool,
+    /// How to show what was found.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Worlds to run at a time; as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// A part of a hunt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// Which part, from 0.
+    pub(crate) index: u64,
+    /// How many parts there are.
+    pub(crate) count: u64,
+}
+
+/// A part of a hunt, `3/16`.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    let wrong = || "a part is I/N, with I from 1 to N: 3/16".to_owned();
+    let (index, count): (u64, u64) = parts.ok_or_else(wrong)?;
+    if index == 0 || index > count || count > 1_000_000 { Err(wrong()) } else { Ok(Shard { index: index - 1, count }) }
+}
+
+/// A time, `90s`, `10m`, `2h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; for example 90s, 10m, 2h"))?;
+    if time.is_zero() { Err("in no time, nothing is found".to_owned()) } else { Ok(time) }
+}

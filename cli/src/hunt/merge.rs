@@ -1,0 +1,63 @@
+//! Puts the shards of a hunt together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stickler_hunt::folder::{self, Description, Folder};
+use stickler_hunt::search::{Found, Key, Place};
+
+use super::watch::Progress;
+use super::{finish, show, threads, wrong};
+use crate::args::{self, Arm};
+use crate::{Failure, interrupt, jobs};
+
+/// Reads the folders, which have to be of one hunt, and writes one folder with all that they hold. A shard that is named twice, or
+/// was run twice, changes nothing.
+pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
+    let mut all: Option<(Description, Found)> = None;
+    let mut shortest: BTreeMap<Key, (Place, PathBuf)> = BTreeMap::new();
+    for path in &arguments.folders {
+        let (description, found, records) = folder::read(path).map_err(wrong)?;
+        for (key, record) in records.into_iter().filter(|(_, record)| record.short.is_some()) {
+            let here = folder::finding_folder(path, &record.balancer, &record.kind);
+            if shortest.get(&key).is_none_or(|(place, _)| record.place < *place) {
+                shortest.insert(key, (record.place, here));
+            }
+        }
+        match &mut all {
+            None => all = Some((description, found)),
+            Some((first, whole)) => {
+                if let Some((field, here, there)) = first.difference(&description) {
+                    return Err(Failure::Wrong(format!(
+                        "{} and {} are not of one hunt: `{field}` is {here} in the first, and {there} in the other",
+                        arguments.folders[0].display(),
+                        path.display()
+                    )));
+                }
+                whole.merge(found);
+            }
+        }
+    }
+    let Some((description, found)) = all else { return Ok(()) };
+    let (mut folder, mut whole) = Folder::open(&arguments.out, &description).map_err(wrong)?;
+    whole.merge(found);
+    folder.save(&whole).map_err(wrong)?;
+    for finding in whole.findings.values() {
+        if let Some((place, from)) = shortest.get(&finding.key())
+            && *place == finding.place
+        {
+            folder.take_short(finding, from).map_err(wrong)?;
+        }
+    }
+    let arm = jobs::build(if description.arm == "wire" { Arm::Wire } else { Arm::Sim })?;
+    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    if !arguments.no_shrink {
+        finish::shrink_all(&mut folder, &whole, &*arm, threads(arguments.jobs, Arm::Sim), &over)?;
+    }
+    let progress = Progress { runs: whole.runs(), time: Duration::ZERO, interrupted: false };
+    let steps = description.exhaustive;
+    let clean =
+        steps.map(|steps| format!("no violation in the plans of {steps} steps that these folders have, seed 0"));
+    show::show(&arguments.out, &folder, &whole, &progress, arguments.format, clean.as_deref())
+}

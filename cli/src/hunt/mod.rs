@@ -1,0 +1,189 @@
+//! Hunts: plans that nobody has scripted, what they show, and the shortest that show the same.
+//!
+//! * `exhaustive.rs`: every plan of a few steps, in place of random ones.
+//! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
+//! * `finish.rs`: shrinks findings, and writes their scripts.
+//! * `show.rs`: what was found.
+//! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
+
+mod exhaustive;
+mod finish;
+mod merge;
+mod show;
+mod shrink_files;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Instant;
+
+use stickler_hunt::folder::{self, Description, FORMAT, Folder, FolderError, GENERATOR};
+use stickler_hunt::search::Found;
+use stickler_hunt::{Hunt, Limits, search};
+use stickler_model::Plan;
+use stickler_oracle::Requirement;
+use stickler_runner::Arm;
+use stickler_scenarios::declared::Declared;
+
+use crate::args::{self, Shard};
+use crate::{Failure, balancers, interrupt, jobs};
+
+pub(crate) use merge::merge;
+pub(crate) use shrink_files::shrink_files;
+use watch::Keeper;
+
+/// The runs of a hunt that nobody has limited.
+const RUNS: u64 = 20_000;
+
+/// The same on real sockets.
+const WIRE_RUNS: u64 = 200;
+
+/// Most worlds at a time.
+const MAX_THREADS: usize = 256;
+
+pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
+    let balancers = balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?;
+    #[cfg(unix)]
+    if arguments.arm == args::Arm::Wire {
+        crate::namespace::enter_for(&balancers);
+    }
+    let (arm, simulation) = (jobs::build(arguments.arm)?, jobs::build(args::Arm::Sim)?);
+    // Reading the tables takes a second, which a hunt that finds nothing can do without.
+    let tables = OnceLock::new();
+    let declared = |plan: &Plan| -> BTreeSet<Requirement> {
+        let read =
+            || Declared::read(&simulation).unwrap_or_else(|error| panic!("the shipped tables are wrong: {error}"));
+        tables.get_or_init(read).of(&plan.balancer, &plan.topology)
+    };
+    let (corpus, digest) = match &arguments.corpus {
+        Some(path) => folder::corpus(path).map(|(plans, digest)| (plans, Some(digest))).map_err(wrong)?,
+        None => (Vec::new(), None),
+    };
+    let runs = runs(arguments);
+    let limits = if arguments.arm == args::Arm::Wire { Limits::of_real_time() } else { Limits::default() };
+    let hunt = Hunt {
+        seed: arguments.seed,
+        limits: limits.without(&arguments.without).map_err(Failure::Wrong)?,
+        guidance: !arguments.no_guidance,
+        unit: Hunt::unit_for(runs.unwrap_or(u64::MAX), balancers.len()),
+        balancers,
+        corpus,
+        declared: &declared,
+        undeclared_only: arguments.undeclared,
+        simulation: (arguments.arm == args::Arm::Wire).then_some(&*simulation),
+    };
+    let description = description(&hunt, &*arm, runs, digest, arguments.steps);
+    let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
+    let threads = threads(arguments.jobs, arguments.arm);
+    let keeper = if let Some(steps) = arguments.steps {
+        exhaustive::play(&hunt, steps, (folder, found, &over), (arguments.shard, threads), &*arm)?
+    } else {
+        let units = units(&found, hunt.unit, runs, arguments.shard);
+        let deadline = arguments.time.and_then(|time| Instant::now().checked_add(time));
+        let keeper = Keeper::new(folder, found, Arc::clone(&over), deadline, units_left(&units));
+        search(&hunt, units.into_iter(), threads, &*arm, &keeper);
+        keeper
+    };
+    let (mut folder, found, progress) = keeper.end()?;
+    if !arguments.no_shrink {
+        finish::shrink_all(&mut folder, &found, &*arm, threads, &over)?;
+    }
+    let clean = arguments.steps.map(|steps| exhaustive::clean(steps, arguments.shard));
+    show::show(&arguments.out, &folder, &found, &progress, arguments.format, clean.as_deref())
+}
+
+/// What is wrong with a folder.
+fn wrong(error: FolderError) -> Failure {
+    Failure::Wrong(error.to_string())
+}
+
+/// How many runs the hunt has, in all shards together; `None`: as many as there is time for.
+fn runs(arguments: &args::Hunt) -> Option<u64> {
+    let usual = if arguments.arm == args::Arm::Wire { WIRE_RUNS } else { RUNS };
+    match (arguments.time, arguments.runs) {
+        (Some(_), _) => None,
+        (None, runs) => Some(runs.map_or(usual, NonZeroU64::get)),
+    }
+}
+
+fn description(
+    hunt: &Hunt<'_>,
+    arm: &dyn Arm,
+    runs: Option<u64>,
+    corpus: Option<String>,
+    exhaustive: Option<u8>,
+) -> Description {
+    Description {
+        format: FORMAT,
+        generator: GENERATOR,
+        stickler: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: hunt.seed,
+        arm: arm.name().to_owned(),
+        balancers: hunt.balancers.clone(),
+        without: hunt.limits.left_out().map(str::to_owned).collect(),
+        guidance: hunt.guidance,
+        unit: if exhaustive.is_some() { 0 } else { hunt.unit },
+        exhaustive,
+        runs: runs.filter(|_| exhaustive.is_none()),
+        undeclared_only: hunt.undeclared_only,
+        corpus,
+    }
+}
+
+/// The units of a shard that are still to be done, with the runs of each.
+enum Units {
+    /// A hunt that has an end.
+    Some(Vec<(u64, u64)>),
+    /// A hunt that takes as long as it may: the first unit, how many shards there are, the runs of each unit, and the units
+    /// that are done.
+    Endless { next: u64, step: u64, runs: u64, done: BTreeSet<u64> },
+}
+
+/// A shard of a hunt with an end has units in a row, and of one without, every so many-th.
+fn units(found: &Found, unit: u64, runs: Option<u64>, shard: Shard) -> Units {
+    let Some(runs) = runs else {
+        let done = found.units.iter().filter(|(_, runs)| **runs >= unit).map(|(number, _)| *number).collect();
+        return Units::Endless { next: shard.index, step: shard.count, runs: unit, done };
+    };
+    let count = runs.div_ceil(unit);
+    let bound =
+        |index: u64| u64::try_from(u128::from(count) * u128::from(index) / u128::from(shard.count)).unwrap_or(count);
+    let of_unit = |number: u64| (number, unit.min(runs - number * unit));
+    let is_open = |&(number, runs): &(u64, u64)| found.units.get(&number).is_none_or(|done| *done < runs);
+    Units::Some((bound(shard.index)..bound(shard.index + 1)).map(of_unit).filter(is_open).collect())
+}
+
+/// How many runs are to be made; `None`: nobody knows.
+fn units_left(units: &Units) -> Option<u64> {
+    match units {
+        Units::Some(units) => Some(units.iter().map(|(_, runs)| runs).sum()),
+        Units::Endless { .. } => None,
+    }
+}
+
+impl IntoIterator for Units {
+    type Item = (u64, u64);
+    type IntoIter = Box<dyn Iterator<Item = (u64, u64)> + Send>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        match self {
+            Self::Some(units) => Box::new(units.into_iter()),
+            Self::Endless { next, step, runs, done } => {
+                let all = std::iter::successors(Some(next), move |number| number.checked_add(step));
+                Box::new(all.filter(move |number| !done.contains(number)).map(move |number| (number, runs)))
+            }
+        }
+    }
+}
+
+/// How many worlds run at a time.
+fn threads(jobs: Option<NonZeroUsize>, arm: args::Arm) -> NonZeroUsize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    // Worlds on real sockets wait more than they work.
+    let usual = if arm == args::Arm::Wire { 2 * cores } else { cores };
+    let threads = jobs.map_or(usual, NonZeroUsize::get).min(MAX_THREADS);
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,74 @@
+//! Shrinks what run files show.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use stickler_hunt::judge;
+use stickler_hunt::search::{Finding, Place};
+use stickler_hunt::shrink::SEEDS;
+use stickler_model::escape;
+use stickler_runner::file::Reader;
+use stickler_runner::{Arm, text_file};
+use stickler_scenarios::Shortened;
+
+use crate::Failure;
+
+/// Shrinks each kind of failure that the plan of each file shows, on the arm that `arm` finds for the one that is recorded, and
+/// writes what is left into a folder.
+pub(crate) fn shrink_files<'a>(
+    files: &[PathBuf],
+    arm: &dyn Fn(&str) -> Option<&'a dyn Arm>,
+    out: &Path,
+) -> Result<(), Failure> {
+    let mut any = false;
+    for path in files {
+        let shown = path.display().to_string();
+        let failed = |message: String| Failure::Wrong(format!("{shown}: {message}"));
+        let file = text_file::open(path).map_err(|error| failed(error.to_string()))?;
+        let wrong = |error: stickler_runner::file::FileError| Failure::Wrong(error.to_string());
+        let reader = Reader::new(BufReader::new(file), &shown).map_err(wrong)?;
+        let (plan, recorded) = (reader.plan.clone(), reader.arm.clone());
+        reader.finish().map_err(wrong)?;
+        let arm = arm(&recorded)
+            .ok_or_else(|| failed(format!("there is no arm `{recorded}` here: choose one with --arm")))?;
+        for (kind, summary) in judge::judge(&plan, arm).shown {
+            let place = Place { unit: 0, run: 0 };
+            let finding = Finding { kind, declared: false, summary, place, plan: plan.clone() };
+            if let Some(short) = Shortened::of(&finding, arm) {
+                any = true;
+                keep(&finding, &short, out)?;
+            }
+        }
+    }
+    if any { Err(Failure::NotAsExpected) } else { Err(Failure::Nothing("no plan shows a failure".to_owned())) }
+}
+
+/// Writes what is left of a finding, and says where.
+fn keep(finding: &Finding, shortened: &Shortened, out: &Path) -> Result<(), Failure> {
+    let name = finding.kind.file_name();
+    let Shortened { short, run, script } = shortened;
+    write_new(&out.join(format!("{name}.jsonl")), run)?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}: {}", finding.plan.balancer, finding.kind)?;
+    writeln!(stdout, "  {}", escape::line(&short.summary))?;
+    let s = if short.actions == 1 { "" } else { "s" };
+    let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
+    writeln!(stdout, "  {} action{s}{seeds}", short.actions)?;
+    writeln!(stdout, "  {}", out.join(format!("{name}.jsonl")).display())?;
+    if let Some(script) = script {
+        let path = out.join(format!("{name}.star"));
+        write_new(&path, script.as_bytes())?;
+        writeln!(stdout, "  {}", path.display())?;
+    }
+    Ok(())
+}
+
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        File::create_new(path)?.write_all(bytes)
+    };
+    write().map_err(|error| Failure::Wrong(format!("cannot write {}: {error}", path.display())))
+}

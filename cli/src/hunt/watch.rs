@@ -1,0 +1,156 @@
+//! Shows how far a hunt is, and keeps what it finds.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stickler_hunt::folder::{Folder, FolderError};
+use stickler_hunt::search::{Found, Unit};
+use stickler_hunt::{Finding, Watch};
+use stickler_model::escape;
+
+use crate::Failure;
+
+/// How often what is done is written.
+const SAVED: Duration = Duration::from_secs(5);
+
+/// How often a line is written where there is no terminal for a bar.
+const TOLD: Duration = Duration::from_secs(30);
+
+/// What a hunt has done.
+pub(super) struct Progress {
+    /// How many runs this process made.
+    pub(super) runs: u64,
+    /// In which time.
+    pub(super) time: Duration,
+    /// Whether somebody ended it.
+    pub(super) interrupted: bool,
+}
+
+/// Keeps what a hunt finds, as it finds it.
+pub(super) struct Keeper {
+    state: Mutex<State>,
+    over: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+    began: Instant,
+    runs: AtomicU64,
+    bar: ProgressBar,
+    /// Whether a unit that may have been ended in its middle is not done.
+    whole_units: bool,
+}
+
+struct State {
+    folder: Folder,
+    found: Found,
+    saved: Instant,
+    told: Instant,
+    error: Option<FolderError>,
+}
+
+impl Keeper {
+    /// `runs` are to be made; `None`: nobody knows how many.
+    pub(super) fn new(
+        folder: Folder,
+        found: Found,
+        over: Arc<AtomicBool>,
+        deadline: Option<Instant>,
+        runs: Option<u64>,
+    ) -> Self {
+        let began = Instant::now();
+        let state = State { folder, found, saved: began, told: began, error: None };
+        let bar = bar(runs);
+        Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
+    }
+
+    /// Notes units as done only where nothing has ended them: nobody knows how long they are.
+    pub(super) fn of_whole_units(self) -> Self {
+        Self { whole_units: true, ..self }
+    }
+
+    /// Writes what is not written yet, and returns everything.
+    pub(super) fn end(self) -> Result<(Folder, Found, Progress), Failure> {
+        self.bar.finish_and_clear();
+        let State { mut folder, found, error, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let saved = folder.save(&found);
+        if let Some(error) = error.or(saved.err()) {
+            return Err(Failure::Wrong(format!("{error}; what was written until then is there")));
+        }
+        let (runs, time) = (self.runs.into_inner(), self.began.elapsed());
+        Ok((folder, found, Progress { runs, time, interrupted: self.over.load(Ordering::Relaxed) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that something cannot be written, and ends the hunt: what it would find would be lost.
+    fn check(&self, state: &mut State, written: Result<(), FolderError>) {
+        if let Err(error) = written {
+            state.error.get_or_insert(error);
+            self.over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How fast it is and what it has reached, in a few words.
+    fn tell(&self, found: &Found) -> String {
+        let (findings, points) = (found.findings.len(), found.points());
+        let a_second = self.runs.load(Ordering::Relaxed) as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        format!("{a_second:.0} runs a second, {points} points of coverage, {findings} findings")
+    }
+}
+
+impl Watch for Keeper {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn ran(&self, _points: usize) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.bar.inc(1);
+    }
+
+    fn found(&self, finding: &Finding) {
+        let mut state = self.state();
+        let is_new = !state.found.findings.contains_key(&finding.key()) && state.folder.record(finding).is_none();
+        let kept = state.folder.keep(finding);
+        self.check(&mut state, kept);
+        if is_new {
+            let declared = if finding.declared { ", declared" } else { "" };
+            let line = format!("{}: {}{declared}: {}", finding.plan.balancer, finding.kind, finding.summary);
+            self.bar.suspend(|| drop(writeln!(io::stderr(), "{}", escape::line(&line))));
+        }
+    }
+
+    fn done(&self, unit: &Unit) {
+        let mut state = self.state();
+        if self.whole_units && self.is_over() {
+            return;
+        }
+        state.found.add(unit.clone());
+        if state.saved.elapsed() >= SAVED {
+            let State { folder, found, .. } = &mut *state;
+            let saved = folder.save(found);
+            self.check(&mut state, saved);
+            state.saved = Instant::now();
+        }
+        let told = self.tell(&state.found);
+        if self.bar.is_hidden() && state.told.elapsed() >= TOLD {
+            state.told = Instant::now();
+            drop(writeln!(io::stderr(), "{} runs: {told}", self.runs.load(Ordering::Relaxed)));
+        }
+        self.bar.set_message(told);
+    }
+}
+
+/// A bar on the terminal's error stream; hidden where that is no terminal.
+fn bar(runs: Option<u64>) -> ProgressBar {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let template = match runs {
+        Some(_) => "{bar:30} {pos}/{len} runs, {elapsed} elapsed, {eta} to go; {msg}",
+        None => "{spinner} {pos} runs, {elapsed} elapsed; {msg}",
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(runs, target).with_style(style)
+}

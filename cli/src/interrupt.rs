@@ -1,0 +1,46 @@
+//! The end that somebody asks for: Ctrl-C, and the signal that service managers, schedulers and shells send.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Listens for both. The result ends when one of them comes.
+#[cfg(unix)]
+pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        }
+    })
+}
+
+/// Listens for Ctrl-C. The result ends when it comes.
+#[cfg(not(unix))]
+pub(crate) fn asked_for() -> io::Result<impl Future<Output = io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
+}
+
+/// Returns a flag that is set when the end is asked for. Whoever asks a second time ends the process at once.
+pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked = Arc::clone(&flag);
+    thread::spawn(move || {
+        runtime.block_on(async {
+            for _ in 0..2 {
+                let Ok(end) = asked_for() else { return };
+                let _ = end.await;
+                if asked.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    });
+    Ok(flag)
+}

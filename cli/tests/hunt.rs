@@ -1,0 +1,295 @@
+//! `stickler hunt` and `stickler merge`, as users call them.
+
+#[cfg(unix)]
+mod peers;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn stickler(folder: &Path, arguments: &str) -> Output {
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    Command::new(env!("CARGO_BIN_EXE_stickler")).current_dir(folder).args(arguments).output().expect("it starts")
+}
+
+/// Returns the exit code, and what stands on both streams.
+fn ends(folder: &Path, arguments: &str) -> (Option<i32>, String) {
+    let output = stickler(folder, arguments);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text)
+}
+
+/// Every file below a folder, but for the lock.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let (mut files, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(folder_of) = open.pop() {
+        for entry in fs::read_dir(&folder_of).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.file_name().is_some_and(|name| name != "lock") {
+                files.insert(path.strip_prefix(folder).unwrap().display().to_string(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_leak_is_found_shrunk_and_its_script_fails_in_the_same_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = ends(folder.path(), "hunt --balancer pin-on-authorization+B5 --undeclared --runs 60 --out out");
+    assert_eq!(code, Some(1), "{text}");
+    let line = text.lines().find(|line| line.contains("finding.star")).expect("there is a script");
+    let command = line.split("stickler ").nth(1).unwrap().to_owned();
+    let (code, text) = ends(folder.path(), &command);
+    assert_eq!(code, Some(1), "{command}\n{text}");
+    // The same without the script.
+    let path = command.split_whitespace().nth(1).unwrap().replace("finding.star", "short.jsonl");
+    let (code, text) = ends(folder.path(), &format!("replay {path}"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("equal"), "{text}");
+}
+
+#[test]
+fn nothing_is_found_over_a_sound_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = ends(folder.path(), "hunt --balancer l4-nat --runs 40");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("0 findings in 40 runs"), "{text}");
+    let (_, json) = ends(folder.path(), "hunt --balancer l4-nat --runs 40 --format json");
+    let document: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((document["runs"].as_u64(), document["format"].as_u64()), (Some(40), Some(1)));
+}
+
+#[test]
+fn shards_give_the_bytes_of_one_hunt_whichever_way_they_are_put_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer shared-pool --balancer pin-on-401+B6 --balancer l4-nat --runs 90 --seed 7 --no-shrink";
+    // Three balancers with units of thirty runs.
+    assert_eq!(ends(folder.path(), &format!("{hunt} --out whole -j 2")).0, Some(1));
+    for shard in 1..=3 {
+        let (code, text) = ends(folder.path(), &format!("{hunt} --out part-{shard} --shard {shard}/3 -j 1"));
+        assert!(matches!(code, Some(0 | 1)), "{text}");
+    }
+    // A shard that runs twice changes nothing.
+    let before = files(&folder.path().join("part-1"));
+    ends(folder.path(), &format!("{hunt} --out part-1 --shard 1/3 -j 1"));
+    assert_eq!(before, files(&folder.path().join("part-1")));
+    let (code, text) = ends(folder.path(), "merge part-3 part-1 part-2 part-1 --out all --no-shrink");
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("all")));
+    // And what was put together before can be added to.
+    ends(folder.path(), "merge part-2 --out again --no-shrink");
+    ends(folder.path(), "merge part-1 part-3 --out again --no-shrink");
+    assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("again")));
+}
+
+#[test]
+fn what_is_shrunk_is_merged_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer pin-on-401+B6 --undeclared --runs 20";
+    ends(folder.path(), &format!("{hunt} --out whole"));
+    ends(folder.path(), &format!("{hunt} --out part --no-shrink"));
+    ends(folder.path(), "merge part --out all");
+    ends(folder.path(), "merge whole --out same --no-shrink");
+    assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("all")));
+    assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("same")));
+}
+
+#[test]
+fn wrong_arguments_are_told_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, says) in [
+        ("hunt --shard 5/4", "a part is I/N, with I from 1 to N"),
+        ("hunt --shard 0/4", "a part is I/N"),
+        ("hunt --shard 4", "a part is I/N"),
+        ("hunt --runs 0", "--runs"),
+        ("hunt --for 10", "for example 90s"),
+        ("hunt --for 0s", "in no time"),
+        ("hunt --for 1m --runs 3", "cannot be used with"),
+        ("hunt --balancer pin-on-402", "pin-on-401"),
+        ("hunt --corpus nowhere", "nowhere"),
+        ("merge --out all", "required"),
+        ("merge nowhere --out all", "nowhere"),
+    ] {
+        let (code, text) = ends(folder.path(), arguments);
+        assert_eq!(code, Some(2), "{arguments}\n{text}");
+        assert!(text.contains(says), "{arguments}\n{text}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = |more: &str| ends(folder.path(), &format!("hunt --balancer l4-nat --runs 4 --out out {more}"));
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("thesis.txt"), "years of work").unwrap();
+    let (code, text) = hunt("");
+    assert!(code == Some(2) && text.contains("no hunt has written"), "{text}");
+    fs::remove_file(out.join("thesis.txt")).unwrap();
+    assert_eq!(hunt("").0, Some(0));
+    let there = files(&out);
+    for (more, says) in [("--seed 3", "`seed` is 0 there, and 3 here"), ("--no-guidance", "`guidance` is true there")] {
+        let (code, text) = hunt(more);
+        assert!(code == Some(2) && text.contains(says), "{text}");
+    }
+    // Two hunts in one folder.
+    let lock = fs::File::options().write(true).open(out.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let (code, text) = hunt("");
+    assert!(code == Some(2) && text.contains("another hunt is going on"), "{text}");
+    assert_eq!(there, files(&out));
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer shared-pool --runs 12 --no-shrink --out out";
+    assert_eq!(ends(folder.path(), hunt).0, Some(1));
+    let out = folder.path().join("out");
+    let whole = files(&out);
+    let path = |suffix: &str| whole.keys().find(|path| path.ends_with(suffix)).expect("there is one").clone();
+    let edits: [(String, &dyn Fn(&str) -> String, &str); 6] = [
+        ("state.json".into(), &|text| text[..text.len() / 2].to_owned(), "cut off"),
+        ("state.json".into(), &|text| text.replacen("12", "99999", 1), "no hunt has units"),
+        ("hunt.json".into(), &|text| text.replacen("\"generator\": 1", "\"generator\": 0", 1), "it has generator 0"),
+        (path("finding.json"), &|_| "{}".to_owned(), "edited"),
+        (path("found.jsonl"), &|text| text.lines().next().unwrap_or_default().to_owned(), "found.jsonl"),
+        (path(".jsonl"), &|_| "garbage".to_owned(), ".jsonl"),
+    ];
+    for (name, edit, says) in edits {
+        let file = out.join(&name);
+        fs::write(&file, edit(&String::from_utf8_lossy(&whole[&name]))).unwrap();
+        let edited = files(&out);
+        for command in [hunt, "merge out --out other --no-shrink"] {
+            let (code, text) = ends(folder.path(), command);
+            assert!(code == Some(2) && text.contains(says), "{name}: {command}\n{text}");
+        }
+        assert_eq!(edited, files(&out));
+        fs::write(&file, &whole[&name]).unwrap();
+    }
+    // Shards of different seeds.
+    ends(folder.path(), "hunt --balancer shared-pool --runs 12 --no-shrink --seed 1 --out one");
+    let (code, text) = ends(folder.path(), "merge out one --out other");
+    assert!(
+        code == Some(2) && text.contains("are not of one hunt: `seed` is 0 in the first, and 1 in the other"),
+        "{text}"
+    );
+    assert!(!folder.path().join("other").exists());
+}
+
+/// A full disk ends the hunt with what is wrong, and what was written before can be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_the_folder_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer shared-pool --runs 8 --no-shrink --out out";
+    assert_eq!(ends(folder.path(), hunt).0, Some(1));
+    let before = files(&folder.path().join("out"));
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("out/state.new")).unwrap();
+    let (code, text) = ends(folder.path(), "merge out --out out --no-shrink");
+    assert!(code == Some(2) && text.contains("No space left on device"), "{text}");
+    assert_eq!(before, files(&folder.path().join("out")));
+}
+
+#[test]
+fn a_corpus_is_where_a_hunt_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    ends(folder.path(), "hunt --balancer l4-nat --runs 30 --out first");
+    let (code, text) =
+        ends(folder.path(), "hunt --balancer pin-on-401 --undeclared --runs 20 --corpus first --out second");
+    assert_eq!(code, Some(0), "{text}");
+    let head: serde_json::Value = serde_json::from_slice(&files(&folder.path().join("second"))["hunt.json"]).unwrap();
+    assert_eq!(head["corpus"].as_str().map(str::len), Some(64));
+    fs::write(folder.path().join("first/corpus/999999-000.jsonl"), "garbage").unwrap();
+    let (code, text) = ends(folder.path(), "hunt --balancer l4-nat --runs 2 --corpus first --out third");
+    assert!(code == Some(2) && text.contains("999999-000.jsonl"), "{text}");
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let (code, text) = ends(folder.path(), "hunt --balancer l4-nat --runs 2 --corpus empty --out third");
+    assert!(code == Some(2) && text.contains("there is no plan"), "{text}");
+    assert!(!folder.path().join("third").exists());
+}
+
+#[test]
+fn run_files_are_shrunk_too() {
+    let folder = tempfile::tempdir().unwrap();
+    ends(folder.path(), "run anonymous-after-user --balancer shared-pool --record kept");
+    let file = "kept/anonymous-after-user/shared-pool/0.jsonl";
+    let (code, text) = ends(folder.path(), &format!("replay --shrink {file} --out short"));
+    assert_eq!(code, Some(1), "{text}");
+    let script = files(&folder.path().join("short")).into_keys().find(|name| name.ends_with(".star")).unwrap();
+    let (code, text) = ends(folder.path(), &format!("run short/{script} --balancer shared-pool"));
+    assert_eq!(code, Some(1), "{text}");
+    let (code, text) = ends(folder.path(), &format!("replay --shrink {file} --out short"));
+    assert!(code == Some(2) && text.contains("exists"), "{text}");
+    ends(folder.path(), "run anonymous-after-user --balancer l4-nat --record kept");
+    let (code, text) = ends(folder.path(), "replay --shrink kept/anonymous-after-user/l4-nat/0.jsonl");
+    assert!(code == Some(3) && text.contains("no plan shows a failure"), "{text}");
+}
+
+/// Whoever ends a hunt keeps what it has found, and the same command goes on.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_hunt_goes_on_where_it_was() {
+    use std::process::Stdio;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().unwrap();
+    let hunt = "hunt --balancer shared-pool --runs 120 -j 1 --no-shrink --out";
+    ends(folder.path(), &format!("{hunt} whole"));
+    for signal in ["-INT", "-TERM", "-KILL"] {
+        let arguments: Vec<&str> = hunt.split_whitespace().chain(["part"]).collect();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stickler"))
+            .current_dir(folder.path())
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It hunts as soon as it has found something; the second time, it knows that already.
+        while child.try_wait().unwrap().is_none() && !folder.path().join("part/findings").exists() {
+            sleep(Duration::from_millis(20));
+        }
+        sleep(Duration::from_millis(300));
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(killed.success() || child.try_wait().unwrap().is_some());
+        let code = child.wait().unwrap().code();
+        // The later ones may come before it listens.
+        assert!(signal != "-INT" || matches!(code, Some(0 | 1)), "{code:?}");
+    }
+    ends(folder.path(), &format!("{hunt} part"));
+    assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("part")));
+}
+
+/// What is found in the simulation of a product is seen on the product itself.
+#[cfg(unix)]
+#[test]
+fn a_leak_that_is_found_in_the_simulation_of_a_product_shows_on_the_product() {
+    for (balancer, program) in [("haproxy-safe", "haproxy"), ("nginx-keepalive", "nginx")] {
+        if peers::needed(program).is_none() {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // What real sockets allow.
+        let without = ["tls", "server-faults", "held-links", "resets", "drains", "dc-faults", "long-times", "jitter"];
+        let without: String = without.iter().map(|feature| format!(" --without {feature}")).collect();
+        let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 60{without} --out out"));
+        assert_eq!(code, Some(1), "{text}");
+        let leaks: Vec<String> = text
+            .split("stickler ")
+            .filter(|command| command.starts_with("run ") && command.contains("/id-1-"))
+            .map(|command| command.lines().next().unwrap_or_default().to_owned())
+            .collect();
+        assert!(!leaks.is_empty(), "{text}");
+        let shows = |leak: &String| {
+            let (code, text) = ends(folder.path(), &format!("{leak} --arm wire"));
+            code == Some(1) && text.contains("ID-1")
+        };
+        assert!(leaks.iter().any(shows), "{balancer}: {leaks:?}");
+    }
+}

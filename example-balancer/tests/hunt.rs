@@ -1,0 +1,12 @@
+//! Random plans find nothing against [`OneToOne`], as long as no client logs on over HTTP/2: two streams of one connection
+//! that log on at once share the one upstream connection, and IIS knows one handshake on each
+//! (`docs/findings/one-to-one-http2.md`).
+
+use example_balancer::OneToOne;
+use stickler_conformance::Balancer;
+
+fn one_to_one() -> Balancer {
+    Balancer::l7(|farm, _entropy| OneToOne::new(farm))
+}
+
+stickler_conformance::hunt!(one_to_one, runs = 100, without = ["http2"]);

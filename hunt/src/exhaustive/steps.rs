@@ -1,0 +1,222 @@
+//! The steps of a plan, from its letters.
+
+use std::time::Duration;
+
+use stickler_model::action::{CheckChange, CheckWait};
+use stickler_model::{
+    Action, BalancerSpec, Fault, Name, Payload, Piece, Plan, RawSpec, RequestId, RequestSpec, TokenId,
+};
+
+use super::alphabet::{Letter, Person, STRUCK};
+use super::plans::Word;
+use super::worlds::World;
+
+/// A time in which closes arrive.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// How long a client reads what comes back for raw bytes.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it takes beyond what a balancer declares until it has noticed that everything works again.
+const NOTICED: Duration = Duration::from_secs(15);
+
+/// Returns the plan of a word over a balancer. All plans have seed 0.
+///
+/// At the end, what is held goes on, what is broken is mended, and what was started is awaited; where a server was struck or
+/// drained, the balancer has time to notice; and then everybody asks once more.
+pub(super) fn plan(world: &World, word: &Word, balancer: BalancerSpec) -> Plan {
+    let mut steps = Steps::new(world);
+    word.letters.iter().for_each(|letter| steps.add(*letter));
+    steps.end(&word.release);
+    Plan { seed: 0, balancer, topology: world.topology.clone(), steps: steps.actions }
+}
+
+struct Steps<'a> {
+    world: &'a World,
+    actions: Vec<Action>,
+    requests: u32,
+    tokens: u32,
+    under_way: Vec<(RequestId, Person)>,
+    held: Vec<Person>,
+    is_down: bool,
+    is_drained: bool,
+    /// Something that a balancer has to notice has happened to a server.
+    is_struck: bool,
+    /// Who has a connection from the port that all share.
+    at_port: Option<Person>,
+}
+
+impl<'a> Steps<'a> {
+    fn new(world: &'a World) -> Self {
+        Self {
+            world,
+            actions: world.people.iter().cloned().map(Action::AddClient).collect(),
+            requests: 0,
+            tokens: 0,
+            under_way: Vec::new(),
+            held: Vec::new(),
+            is_down: false,
+            is_drained: false,
+            is_struck: false,
+            at_port: None,
+        }
+    }
+
+    fn add(&mut self, letter: Letter) {
+        match letter {
+            Letter::Get(who) => self.get(who),
+            Letter::Post(who) => self.post(who),
+            Letter::Start(who) => {
+                self.start(who, "GET", "", Payload::Empty);
+            }
+            Letter::Hold(who) => {
+                self.start(who, "GET", "", Payload::Empty);
+                self.actions.push(Action::Advance(self.world.first_leg));
+                self.actions.push(Action::Fault(Fault::Hold(name(who), lb())));
+                self.held.push(who);
+            }
+            Letter::Disconnect(who) => {
+                self.release(who);
+                self.disconnect(who);
+            }
+            Letter::Pipeline(who) => self.pipeline(who),
+            Letter::Reset => self.strike(Fault::Reset(lb(), struck())),
+            Letter::Crash => self.crash(),
+            Letter::Restart => {
+                self.crash();
+                self.crash();
+            }
+            Letter::Drain => self.drain(),
+            Letter::Wait(time) => self.actions.push(Action::Advance(time.duration())),
+        }
+    }
+
+    fn get(&mut self, who: Person) {
+        self.go_on(who);
+        let id = self.start(who, "GET", "", Payload::Empty);
+        self.await_all(|other, _| other == id);
+    }
+
+    fn post(&mut self, who: Person) {
+        self.go_on(who);
+        let id = self.start(who, "POST", "/api", Payload::Bytes(10));
+        self.await_all(|other, _| other == id);
+    }
+
+    fn start(&mut self, who: Person, method: &str, part: &str, body: Payload) -> RequestId {
+        self.leave_port_to(who);
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        let path = format!("{part}/{}", self.requests);
+        let request = RequestSpec { body, ..RequestSpec::new(name(who), method, &path) };
+        self.actions.push(Action::Start { id, request });
+        self.under_way.push((id, who));
+        id
+    }
+
+    /// Closes the connections of whoever has the port that this one connects from too.
+    fn leave_port_to(&mut self, who: Person) {
+        if !self.world.has_one_port() {
+            return;
+        }
+        if let Some(other) = self.at_port.filter(|other| *other != who) {
+            self.disconnect(other);
+            self.actions.push(Action::Advance(A_MOMENT));
+        }
+        self.at_port = Some(who);
+    }
+
+    fn disconnect(&mut self, who: Person) {
+        self.actions.push(Action::Disconnect(name(who)));
+        self.at_port.take_if(|other| *other == who);
+    }
+
+    /// Waits for some of what is under way.
+    fn await_all(&mut self, which: impl Fn(RequestId, Person) -> bool) {
+        let actions = &mut self.actions;
+        self.under_way.retain(|&(id, who)| {
+            let is_awaited = which(id, who);
+            if is_awaited {
+                actions.push(Action::Await(id));
+            }
+            !is_awaited
+        });
+    }
+
+    /// Lets what was held arrive, if anything was. Returns whether it was.
+    fn release(&mut self, who: Person) -> bool {
+        let count = self.held.len();
+        self.held.retain(|held| *held != who);
+        let was_held = self.held.len() < count;
+        if was_held {
+            self.actions.push(Action::Fault(Fault::Release(name(who), lb())));
+        }
+        was_held
+    }
+
+    /// Lets what was held arrive, and waits for what comes of it.
+    fn go_on(&mut self, who: Person) {
+        if self.release(who) {
+            self.await_all(|_, of| of == who);
+        }
+    }
+
+    /// Requests behind the first token, on a connection of their own.
+    fn pipeline(&mut self, who: Person) {
+        self.go_on(who);
+        self.tokens += 1;
+        let id = TokenId(self.tokens);
+        self.actions.push(Action::MakeToken { id, client: name(who) });
+        let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
+        let first = format!("GET /echo/1 {head}Authorization: ");
+        let rest = format!("\r\n\r\nGET /echo/2 {head}\r\nGET /echo/3 {head}Connection: close\r\n\r\n");
+        let bytes = vec![Piece::Text(first), Piece::Token(id), Piece::Text(rest)];
+        self.actions.push(Action::SendRaw(RawSpec { client: name(who), bytes, patience: PATIENCE }));
+    }
+
+    fn strike(&mut self, fault: Fault) {
+        self.is_struck = true;
+        self.actions.push(Action::Fault(fault));
+    }
+
+    /// The server crashes, or starts again.
+    fn crash(&mut self) {
+        self.strike(if self.is_down { Fault::Restart(struck()) } else { Fault::Crash(struck()) });
+        self.is_down = !self.is_down;
+    }
+
+    /// The server is drained, or taken into use again.
+    fn drain(&mut self) {
+        self.is_struck = true;
+        self.actions.push(if self.is_drained { Action::Undrain(struck()) } else { Action::Drain(struck()) });
+        self.is_drained = !self.is_drained;
+    }
+
+    fn end(&mut self, release: &[Person]) {
+        release.iter().for_each(|who| self.go_on(*who));
+        if self.is_down {
+            self.crash();
+        }
+        if self.is_drained {
+            self.drain();
+        }
+        self.await_all(|_, _| true);
+        if self.is_struck {
+            let wait = CheckWait { change: CheckChange::Up, extra: NOTICED, otherwise: NOTICED };
+            self.actions.push(Action::AwaitChecks(wait));
+        }
+        Person::ALL.into_iter().for_each(|who| self.get(who));
+    }
+}
+
+fn name(who: Person) -> Name {
+    Name::from(who.name())
+}
+
+fn struck() -> Name {
+    Name::from(STRUCK)
+}
+
+fn lb() -> Name {
+    Name::from("lb")
+}

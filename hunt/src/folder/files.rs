@@ -1,0 +1,76 @@
+//! Reads and writes single files.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stickler_model::Plan;
+use stickler_runner::file::{Reader, write_plan};
+use stickler_runner::{Source, text_file};
+
+use super::{FolderError, Problem};
+
+/// The largest `state.json` that is read, in bytes: ten million points.
+const MAX_JSON: u64 = 256 << 20;
+
+/// What went wrong at a path.
+pub(super) fn at<E: Into<Problem>>(path: &Path) -> impl FnOnce(E) -> FolderError {
+    |error| FolderError { path: path.to_owned(), problem: error.into() }
+}
+
+/// Reads a file of JSON.
+pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
+    let text = text_file::read(path, MAX_JSON).map_err(|error| at(path)(Problem::Wrong(error.to_string())))?;
+    serde_json::from_str(&text).map_err(at(path))
+}
+
+/// Reads the plan of a run file.
+pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
+    let wrong = |message: String| at(path)(Problem::Plan(message));
+    let file = text_file::open(path).map_err(|error| wrong(error.to_string()))?;
+    let reader =
+        Reader::new(BufReader::new(file), &path.display().to_string()).map_err(|error| wrong(error.to_string()))?;
+    let plan = reader.plan.clone();
+    reader.finish().map_err(|error| wrong(error.to_string()))?;
+    Ok(plan)
+}
+
+/// Writes a file of JSON, with an end of line.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FolderError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(at(path))?;
+    text.push(b'\n');
+    replace(path, |out| out.write_all(&text))
+}
+
+/// Writes a plan as a run file.
+pub(super) fn write_a_plan(path: &Path, plan: &Plan, arm: &str) -> Result<(), FolderError> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let source = Source { path: format!("{name}.jsonl"), scenario: name };
+    replace(path, |mut out| write_plan(plan, &source, arm, &mut out))
+}
+
+/// Puts a file that is written whole in the place of what is there.
+pub(super) fn replace(path: &Path, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), FolderError> {
+    let mut bytes = Vec::new();
+    let put = || {
+        write(&mut bytes)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(&bytes).inspect_err(|_| {
+            // A file that is cut off helps nobody; what was there stays.
+            let _ = fs::remove_file(&new);
+        })?;
+        fs::rename(new, path)
+    };
+    put().map_err(at(path))
+}
+
+/// A balancer's or a kind's name as a part of a path.
+pub(super) fn part(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_+".contains(c) { c } else { '_' };
+    let part: String = name.chars().map(plain).take(100).collect();
+    if part.is_empty() { "_".to_owned() } else { part }
+}

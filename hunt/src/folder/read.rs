@@ -1,0 +1,190 @@
+//! Reads the folder of a hunt.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use stickler_model::Plan;
+
+use super::files::{self, at};
+use super::{Description, FORMAT, FolderError, GENERATOR, Problem, Record};
+use crate::judge::Point;
+use crate::search::{Finding, Found, Key, Place};
+
+/// The most plans that a corpus has.
+const MAX_CORPUS: usize = 1_000_000;
+
+/// What `state.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// Units in a row with as many runs each: the first, the last, the runs of each.
+    units: Vec<(u64, u64, u64)>,
+    /// By balancer: points, each with the first run that reached it.
+    coverage: BTreeMap<String, BTreeMap<Point, Place>>,
+}
+
+impl State {
+    pub(super) fn of(found: &Found) -> Self {
+        let mut units: Vec<(u64, u64, u64)> = Vec::new();
+        for (&unit, &runs) in &found.units {
+            match units.last_mut() {
+                Some((_, last, each)) if *last + 1 == unit && *each == runs => *last = unit,
+                _ => units.push((unit, unit, runs)),
+            }
+        }
+        Self { units, coverage: found.coverage.clone() }
+    }
+
+    /// Returns the units with their runs.
+    fn units(&self, description: &Description) -> Result<BTreeMap<u64, u64>, Problem> {
+        let most = if description.exhaustive.is_some() { u64::MAX } else { description.unit };
+        let mut units = BTreeMap::new();
+        for &(first, last, runs) in &self.units {
+            if last < first || last - first > u64::from(u32::MAX) || runs > most {
+                return Err(Problem::Wrong(format!("no hunt has units {first} to {last} with {runs} runs each")));
+            }
+            units.extend((first..=last).map(|unit| (unit, runs)));
+        }
+        Ok(units)
+    }
+}
+
+/// A finding as its folder has it.
+pub(super) type Kept = (Finding, Record);
+
+/// Reads what a folder holds: what was hunted for, what was found, and what is left of the findings after shrinking.
+///
+/// # Errors
+/// [`FolderError`]: a file cannot be read, or no hunt of this version has written it.
+pub fn read(folder: &Path) -> Result<(Description, Found, BTreeMap<Key, Record>), FolderError> {
+    let description = description(&folder.join("hunt.json"))?;
+    let path = folder.join("state.json");
+    let mut found = Found::default();
+    if exists(&path) {
+        let state: State = files::json(&path)?;
+        found.units = state.units(&description).map_err(at(&path))?;
+        found.coverage = state.coverage;
+    }
+    for (place, plan) in plans(&folder.join("corpus"))? {
+        found.corpus.insert(place, plan);
+    }
+    let mut records = BTreeMap::new();
+    for (finding, record) in findings(&folder.join("findings"))? {
+        records.insert(finding.key(), record);
+        found.findings.insert(finding.key(), finding);
+    }
+    Ok((description, found, records))
+}
+
+/// Reads what is hunted for.
+pub(super) fn description(path: &Path) -> Result<Description, FolderError> {
+    /// What every version has.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+        generator: u32,
+    }
+    let version: Version = files::json(path)?;
+    for (what, found, known) in [("format", version.format, FORMAT), ("generator", version.generator, GENERATOR)] {
+        if found != known {
+            return Err(at(path)(Problem::Version { what, found, known }));
+        }
+    }
+    files::json(path)
+}
+
+/// Reads the plans of a corpus that a hunt begins with, in the order of their names, and their digest: the folder of an earlier
+/// hunt, its folder `corpus`, or any folder of run files.
+///
+/// # Errors
+/// [`FolderError`]: a file is no plan, or there is none.
+pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
+    let inner = folder.join("corpus");
+    let folder = if inner.is_dir() { &inner } else { folder };
+    let (mut plans, mut digest) = (Vec::new(), Sha256::new());
+    for path in entries(folder)? {
+        let plan = files::plan(&path)?;
+        let text = serde_json::to_vec(&plan).map_err(at(&path))?;
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text);
+        plans.push(plan);
+    }
+    if plans.is_empty() {
+        return Err(at(folder)(Problem::Wrong("there is no plan (*.jsonl) in this folder".to_owned())));
+    }
+    Ok((plans, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// The plans of a folder that a hunt has written.
+fn plans(folder: &Path) -> Result<Vec<(Place, Plan)>, FolderError> {
+    if !exists(folder) {
+        return Ok(Vec::new());
+    }
+    let mut plans = Vec::new();
+    for path in entries(folder)? {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let place = name
+            .split_once('-')
+            .and_then(|(unit, run)| Some(Place { unit: unit.parse().ok()?, run: run.parse().ok()? }));
+        let place = place.ok_or_else(|| at(&path)(Problem::Wrong("no hunt gives a plan this name".to_owned())))?;
+        plans.push((place, files::plan(&path)?));
+    }
+    Ok(plans)
+}
+
+fn findings(folder: &Path) -> Result<Vec<Kept>, FolderError> {
+    let mut findings = Vec::new();
+    if !exists(folder) {
+        return Ok(findings);
+    }
+    for balancer in list(folder)? {
+        for kind in list(&balancer)? {
+            // Where a hunt died between the two files, the unit is done again.
+            let path = kind.join("finding.json");
+            if !exists(&path) {
+                continue;
+            }
+            let record: Record = files::json(&path)?;
+            let plan = files::plan(&kind.join("found.jsonl"))?;
+            if plan.balancer.to_string() != record.balancer {
+                let message =
+                    format!("it says `{}`, and the plan beside it is for `{}`", record.balancer, plan.balancer);
+                return Err(at(&path)(Problem::Wrong(message)));
+            }
+            let Record { kind, declared, summary, place, .. } = record.clone();
+            findings.push((Finding { kind, declared, summary, place, plan }, record));
+        }
+    }
+    Ok(findings)
+}
+
+/// The run files of a folder, by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let mut entries = list(folder)?;
+    entries.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    if entries.len() > MAX_CORPUS {
+        return Err(at(folder)(Problem::Wrong(format!("there are more than {MAX_CORPUS} plans in this folder"))));
+    }
+    Ok(entries)
+}
+
+/// What is in a folder, by name.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let paths = || -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            paths.push(entry?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    };
+    paths().map_err(at(folder))
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}

@@ -1,0 +1,186 @@
+//! Writes the folder of a hunt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{self, at};
+use super::read::{self, State};
+use super::{Description, FolderError, Problem, Record, Short};
+use crate::judge::Kind;
+use crate::search::{Finding, Found, Key, Place};
+
+/// The folder of a hunt that is going on. Nobody else can hunt in it.
+pub struct Folder {
+    path: PathBuf,
+    arm: String,
+    /// The records of the findings that are written.
+    records: BTreeMap<Key, Record>,
+    /// The plans that are written.
+    corpus: BTreeSet<Place>,
+    /// Held as long as this exists.
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens a folder to hunt in, and returns what an earlier part of the same hunt has found. Makes the folder where there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`FolderError`]: another hunt is in it, or something that no hunt has written, or it cannot be read or written.
+    pub fn open(path: &Path, description: &Description) -> Result<(Self, Found), FolderError> {
+        fs::create_dir_all(path).map_err(at(path))?;
+        let lock = lock(path)?;
+        let head = path.join("hunt.json");
+        let (mut found, mut records) = (Found::default(), BTreeMap::new());
+        if fs::symlink_metadata(&head).is_ok() {
+            let there = read::description(&head)?;
+            if let Some((field, wanted, found)) = description.difference(&there) {
+                return Err(at(path)(Problem::OtherHunt { field, found, wanted }));
+            }
+            (_, found, records) = read::read(path)?;
+        } else if holds_something(path).map_err(at(path))? {
+            return Err(at(path)(Problem::NotEmpty));
+        } else {
+            files::write_json(&head, description)?;
+        }
+        let corpus = found.corpus.keys().copied().collect();
+        let folder = Self { path: path.to_owned(), arm: description.arm.clone(), records, corpus, _lock: lock };
+        Ok((folder, found))
+    }
+
+    /// Writes what is new: first the findings, then the plans, at last which units are done.
+    ///
+    /// # Errors
+    /// [`FolderError`]: something cannot be written. What is there can be read all the same.
+    pub fn save(&mut self, found: &Found) -> Result<(), FolderError> {
+        found.findings.values().try_for_each(|finding| self.keep(finding))?;
+        let wanted: BTreeSet<Place> = found.corpus.keys().copied().collect();
+        for place in wanted.difference(&self.corpus) {
+            files::write_a_plan(&self.plan_path(*place), &found.corpus[place], &self.arm)?;
+        }
+        files::write_json(&self.path.join("state.json"), &State::of(found))?;
+        for place in self.corpus.difference(&wanted) {
+            let path = self.plan_path(*place);
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        self.corpus = wanted;
+        Ok(())
+    }
+
+    /// Writes a finding, unless one of the same kind from an earlier run is there.
+    ///
+    /// # Errors
+    /// [`FolderError`]: it cannot be written.
+    pub fn keep(&mut self, finding: &Finding) -> Result<(), FolderError> {
+        let key = finding.key();
+        if self.records.get(&key).is_some_and(|record| record.place <= finding.place) {
+            return Ok(());
+        }
+        let folder = self.folder_of(finding);
+        for old in ["finding.json", "short.jsonl", "finding.star"] {
+            remove(&folder.join(old))?;
+        }
+        let record = Record {
+            balancer: finding.plan.balancer.to_string(),
+            kind: finding.kind.clone(),
+            declared: finding.declared,
+            summary: finding.summary.clone(),
+            place: finding.place,
+            short: None,
+        };
+        files::write_a_plan(&folder.join("found.jsonl"), &finding.plan, &self.arm)?;
+        files::write_json(&folder.join("finding.json"), &record)?;
+        self.records.insert(key, record);
+        Ok(())
+    }
+
+    /// Writes what shrinking left of a finding: what is said of it, the bytes of the run file, and the script where there is one.
+    ///
+    /// # Errors
+    /// [`FolderError`]: it cannot be written.
+    pub fn keep_short(
+        &mut self,
+        finding: &Finding,
+        short: Short,
+        run: &[u8],
+        script: Option<&str>,
+    ) -> Result<(), FolderError> {
+        let folder = self.folder_of(finding);
+        let Some(record) = self.records.get_mut(&finding.key()) else { return Ok(()) };
+        files::replace(&folder.join("short.jsonl"), |out| io::Write::write_all(out, run))?;
+        if let Some(script) = script {
+            files::replace(&folder.join("finding.star"), |out| io::Write::write_all(out, script.as_bytes()))?;
+        }
+        record.short = Some(short);
+        files::write_json(&folder.join("finding.json"), record)
+    }
+
+    /// Takes over what shrinking left of a finding in the folder of another shard.
+    ///
+    /// # Errors
+    /// [`FolderError`]: it cannot be read or written.
+    pub fn take_short(&mut self, finding: &Finding, from: &Path) -> Result<(), FolderError> {
+        let folder = self.folder_of(finding);
+        for name in ["short.jsonl", "finding.star"] {
+            let (from, to) = (from.join(name), folder.join(name));
+            match fs::read(&from) {
+                Ok(bytes) => files::replace(&to, |out| io::Write::write_all(out, &bytes))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&from)(error)),
+            }
+        }
+        let record: Record = files::json(&from.join("finding.json"))?;
+        files::write_json(&folder.join("finding.json"), &record)?;
+        self.records.insert(finding.key(), record);
+        Ok(())
+    }
+
+    /// Returns the record of a finding that is written.
+    pub fn record(&self, finding: &Finding) -> Option<&Record> {
+        self.records.get(&finding.key())
+    }
+
+    /// Returns the folder of a finding.
+    pub fn folder_of(&self, finding: &Finding) -> PathBuf {
+        finding_folder(&self.path, &finding.plan.balancer.to_string(), &finding.kind)
+    }
+
+    fn plan_path(&self, place: Place) -> PathBuf {
+        self.path.join("corpus").join(format!("{:06}-{:03}.jsonl", place.unit, place.run))
+    }
+}
+
+/// Returns the folder of a finding in that of a hunt.
+pub fn finding_folder(hunt: &Path, balancer: &str, kind: &Kind) -> PathBuf {
+    hunt.join("findings").join(files::part(balancer)).join(kind.file_name())
+}
+
+/// Locks a folder until the file is dropped, or the process ends in any way.
+fn lock(path: &Path) -> Result<File, FolderError> {
+    let path = path.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(at(&path)(Problem::Locked)),
+        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+    }
+}
+
+/// Whether there is anything but the lock.
+fn holds_something(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        if entry?.file_name() != "lock" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn remove(path: &Path) -> Result<(), FolderError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,184 @@
+//! When two findings are the same.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use stickler_model::event::{Credentials, Decided};
+use stickler_model::{Event, Principal, RequestId, Trace, What};
+use stickler_oracle::{Cited, Evidence, Requirement};
+
+/// What was found. Two findings over one balancer are the same if their kinds are equal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Kind {
+    /// The balancer violated a MUST, or did not follow a SHOULD.
+    Violation {
+        /// The requirement.
+        requirement: Requirement,
+        /// What the balancer decided last about the request that failed; `None` where it decided nothing, as at L4.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Decided>,
+        /// Who sent that request.
+        sender: Sender,
+        /// Whom a server took the sender for, where the application answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        served_as: Option<ServedAs>,
+    },
+    /// A part of Stickler, or somebody else's balancer, panicked at this place, `file.rs:12:5`.
+    Panic(String),
+    /// The same plan with the same seed gave another trace.
+    NotRepeated,
+    /// The world rejected a step: a defect of whatever made the plan.
+    Rejected,
+    /// The balancer itself violates this requirement where its simulation does not, or the other way round.
+    ArmsDiffer(Requirement),
+}
+
+/// Who sent a request that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sender {
+    /// A user with good credentials.
+    User,
+    /// A user with a wrong password.
+    Mistyped,
+    /// A client without credentials.
+    Anonymous,
+    /// A client that sent bytes of its own.
+    Raw,
+    /// Nobody in particular: the failure is about a backend or an account.
+    Nobody,
+}
+
+/// Whom a server took a sender for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServedAs {
+    /// The user that the sender is.
+    Itself,
+    /// Another user.
+    Another,
+    /// Nobody: the request was anonymous.
+    Anonymous,
+}
+
+impl Kind {
+    /// The kind of a piece of evidence.
+    pub(super) fn violation(requirement: Requirement, evidence: &Evidence, trace: &Trace) -> Self {
+        let last = evidence.events.last().map_or(trace.events.len(), |last| last + 1);
+        let Some(cited) = evidence.about.first() else {
+            let after = trace.events[..last].iter().rev().find_map(decision);
+            return Self::Violation { requirement, after, sender: Sender::Nobody, served_as: None };
+        };
+        let (sender, user) = sender(cited, &trace.events);
+        let id = match cited {
+            Cited::Request { id, .. } => Some(*id),
+            Cited::Raw { .. } => None,
+        };
+        let of_request = |event: &&Event| matches!(event.what, What::Decision { request, .. } if request == id);
+        let after = trace.events[..last].iter().rev().find(of_request).and_then(decision);
+        let cited_events = evidence.events.iter().filter_map(|&index| trace.events.get(index));
+        let served_as = cited_events.filter_map(|event| served(event, id)).last().map(|served| match served {
+            None => ServedAs::Anonymous,
+            Some(served) if Some(served) == user => ServedAs::Itself,
+            Some(_) => ServedAs::Another,
+        });
+        Self::Violation { requirement, after, sender, served_as }
+    }
+
+    /// The kind of a panic, from its message, which ends with its place in parentheses.
+    pub(super) fn panic(message: &str) -> Self {
+        let place = message.rsplit_once('(').map_or(message, |(_, place)| place.trim_end_matches(')'));
+        Self::Panic(place.to_owned())
+    }
+
+    /// The requirement that was violated, where one was.
+    pub fn requirement(&self) -> Option<Requirement> {
+        match self {
+            Self::Violation { requirement, .. } | Self::ArmsDiffer(requirement) => Some(*requirement),
+            Self::Panic(_) | Self::NotRepeated | Self::Rejected => None,
+        }
+    }
+
+    /// A name for files: letters in lower case, digits and hyphens, `id-1-user-as-another-reuse`.
+    pub fn file_name(&self) -> String {
+        let text = match self {
+            Self::Violation { requirement, after, sender, served_as } => {
+                let served = served_as.map_or(String::new(), |served| format!("-as-{}", word(&served)));
+                let after = after.map_or(String::new(), |after| format!("-{after}"));
+                format!("{requirement}-{}{served}{after}", word(sender))
+            }
+            Self::Panic(place) => format!("panic-{place}"),
+            Self::NotRepeated => "not-repeated".to_owned(),
+            Self::Rejected => "rejected".to_owned(),
+            Self::ArmsDiffer(requirement) => format!("differs-{requirement}"),
+        };
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        text.chars().map(plain).take(100).collect()
+    }
+}
+
+impl fmt::Display for Kind {
+    /// Writes it in words: `ID-1 (a user, served as another, after "reuse")`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation { requirement, after, sender, served_as } => {
+                let sender = match sender {
+                    Sender::User => "a user",
+                    Sender::Mistyped => "a user with a wrong password",
+                    Sender::Anonymous => "an anonymous client",
+                    Sender::Raw => "a client that sent raw bytes",
+                    Sender::Nobody => "no client in particular",
+                };
+                write!(f, "{requirement} ({sender}")?;
+                match served_as {
+                    Some(ServedAs::Itself) => write!(f, ", served as itself")?,
+                    Some(ServedAs::Another) => write!(f, ", served as another user")?,
+                    Some(ServedAs::Anonymous) => write!(f, ", served as nobody")?,
+                    None => {}
+                }
+                after.map_or(Ok(()), |after| write!(f, ", after `{after}`"))?;
+                write!(f, ")")
+            }
+            Self::Panic(place) => write!(f, "a panic at {place}"),
+            Self::NotRepeated => write!(f, "a trace that its seed does not repeat"),
+            Self::Rejected => write!(f, "a step that the world rejects"),
+            Self::ArmsDiffer(requirement) => write!(f, "{requirement} differs between the simulation and the balancer"),
+        }
+    }
+}
+
+/// A value's word in JSON.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default().trim_matches('"').to_owned()
+}
+
+fn decision(event: &Event) -> Option<Decided> {
+    match event.what {
+        What::Decision { decision, .. } => Some(decision),
+        _ => None,
+    }
+}
+
+/// Who sent a request, and as which user.
+fn sender<'t>(cited: &Cited, events: &'t [Event]) -> (Sender, Option<&'t Principal>) {
+    let Cited::Request { id, .. } = cited else { return (Sender::Raw, None) };
+    let started = events.iter().find_map(|event| match &event.what {
+        What::RequestStarted { request, identity, credentials, .. } if request == id => Some((identity, *credentials)),
+        _ => None,
+    });
+    match started {
+        Some((user, Credentials::Valid)) => (Sender::User, user.as_ref()),
+        Some((user, Credentials::Wrong)) => (Sender::Mistyped, user.as_ref()),
+        Some((_, Credentials::None)) | None => (Sender::Anonymous, None),
+    }
+}
+
+/// Whom a server took the sender of this request for, where the application ran.
+fn served(event: &Event, id: Option<RequestId>) -> Option<Option<&Principal>> {
+    match &event.what {
+        What::ServerAnswered { request, processed: true, user, .. } if *request == id => Some(user.as_ref()),
+        What::RawAnswered { served: Some(_), user, .. } if id.is_none() => Some(user.as_ref()),
+        _ => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! Every plan of a few steps: over no balancer does one show what is not declared of it, and what is left out shows nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::{env, fs, thread};
+
+use stickler_catalogue::{defects, mechanisms};
+use stickler_hunt::exhaustive::{Scope, World, exhaust, worlds};
+use stickler_hunt::search::Place;
+use stickler_hunt::{Found, Kind, Unit, Watch};
+use stickler_model::{BalancerSpec, Plan};
+use stickler_oracle::Requirement;
+use stickler_runner::file::write;
+use stickler_runner::{Arm, Run, Source};
+use stickler_scenarios::catches;
+use stickler_scenarios::declared::Declared;
+use stickler_sim::SimArm;
+
+/// Puts together what the units find.
+#[derive(Default)]
+struct Together(Mutex<Found>);
+
+impl Watch for Together {
+    fn done(&self, unit: &Unit) {
+        self.0.lock().expect("no thread panics").add(unit.clone());
+    }
+}
+
+/// Plays every unit whose number is `part` modulo `parts`.
+fn play(scope: &Scope<'_>, part: u64, parts: u64) -> Found {
+    let together = Together::default();
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let units = (0..scope.units()).filter(|unit| unit % parts == part);
+    exhaust(scope, units, threads, &SimArm, &together);
+    together.0.into_inner().expect("no thread panics")
+}
+
+/// What balancers are declared to violate.
+fn declared() -> Declared {
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    Declared::read(&arm).expect("the shipped tables can be read")
+}
+
+/// What is accused over these balancers and not declared, by plans of at most `steps` letters in these worlds, of which one of
+/// `parts` parts is played.
+fn accusations(
+    (steps, part, parts): (usize, u64, u64),
+    worlds: &[World],
+    balancers: &[&str],
+    declared: &Declared,
+) -> String {
+    let declared = |plan: &Plan| declared.of(&plan.balancer, &plan.topology);
+    let named = balancers.iter().map(|name| BalancerSpec::named(name)).collect();
+    let scope = Scope::new(steps, worlds.to_vec(), named, &declared, true);
+    let found = play(&scope, part, parts);
+    assert!(found.runs() > 0);
+    let mut said = String::new();
+    for finding in found.findings.values().filter(|finding| !finding.declared) {
+        let (world, word) = scope.word(finding.place).expect("it was found here");
+        let (balancer, kind, summary) = (&finding.plan.balancer, &finding.kind, &finding.summary);
+        let file = keep(&finding.plan, &format!("{balancer}-{}-{}", world.name, kind.file_name()));
+        let _ = writeln!(said, "{balancer} at {}: [{word}] {kind}: {summary} ({file})", world.name);
+    }
+    said
+}
+
+/// Keeps a plan as a run file for `stickler replay`. Returns its path, or why there is none.
+fn keep(plan: &Plan, name: &str) -> String {
+    let path = format!("{}/{name}.jsonl", env!("CARGO_TARGET_TMPDIR"));
+    let source = Source { path: path.clone(), scenario: name.to_owned() };
+    let mut bytes = Vec::new();
+    let written = write(&Run::of_plan(plan, source, &SimArm), &mut bytes).and_then(|_| fs::write(&path, bytes));
+    written.map_or_else(|error| error.to_string(), |()| path)
+}
+
+/// Each mechanism plays a part of the plans of one world. With the other mechanisms, it is each plan of each world.
+#[test]
+fn no_plan_of_three_steps_accuses_a_balancer_of_what_it_keeps() {
+    const PARTS: u64 = 4;
+    let (declared, worlds) = (declared(), worlds());
+    let mut said = String::new();
+    for (index, mechanism) in mechanisms().iter().enumerate() {
+        let part = (index / worlds.len()) as u64 % PARTS;
+        let world = std::slice::from_ref(&worlds[index % worlds.len()]);
+        said += &accusations((3, part, PARTS), world, &[&mechanism.name], &declared);
+    }
+    assert!(said.is_empty(), "{said}");
+}
+
+/// `STICKLER_BALANCER` plays one mechanism alone, `STICKLER_WORLD` one world, `STICKLER_STEPS` other plans.
+#[test]
+#[ignore = "plays every plan of four steps over every mechanism; the CI step `exhaustive` runs it"]
+fn no_plan_of_four_steps_accuses_a_balancer_of_what_it_keeps() {
+    let (balancer, world) = (env::var("STICKLER_BALANCER").ok(), env::var("STICKLER_WORLD").ok());
+    let steps = env::var("STICKLER_STEPS").map_or(4, |steps| steps.parse().expect("STICKLER_STEPS is a number"));
+    let is_taken = |only: &Option<String>, name: &str| only.as_ref().is_none_or(|only| only == name);
+    let worlds: Vec<World> = worlds().into_iter().filter(|known| is_taken(&world, known.name)).collect();
+    let names: Vec<&str> = mechanisms().iter().map(|mechanism| &*mechanism.name).collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| is_taken(&balancer, name)).collect();
+    let said = accusations((steps, 0, 1), &worlds, &names, &declared());
+    assert!(said.is_empty(), "{said}");
+}
+
+/// The kinds that plans show, by balancer.
+type Shown = BTreeMap<String, BTreeSet<Kind>>;
+
+/// The kinds that plans of at most three letters show in a world: without those that are left out, and with them.
+fn with_and_without(world: &World, balancers: &[&str]) -> (Shown, Shown) {
+    let nothing = |_: &Plan| BTreeSet::new();
+    let named: Vec<BalancerSpec> = balancers.iter().map(|name| BalancerSpec::named(name)).collect();
+    let shown = |scope: Scope<'_>| {
+        let mut shown = Shown::new();
+        for (balancer, kind) in play(&scope, 0, 1).findings.into_keys() {
+            shown.entry(balancer).or_default().insert(kind);
+        }
+        shown
+    };
+    let few = Scope::new(3, vec![world.clone()], named.clone(), &nothing, false);
+    let all = Scope::unpruned(3, vec![world.clone()], named, &nothing);
+    assert!(few.plans() * 4 < all.plans(), "{} of {}", few.plans(), all.plans());
+    (shown(few), shown(all))
+}
+
+#[test]
+fn plans_that_are_left_out_show_nothing_else() {
+    let world = World::named("one-port").expect("it is there");
+    let (few, all) = with_and_without(&world, &["shared-pool"]);
+    assert_eq!(few, all);
+    assert!(all["shared-pool"].iter().any(|kind| kind.requirement() == Some(Requirement::Id2)));
+}
+
+/// Over sound and leaky mechanisms, and each defect.
+#[test]
+#[ignore = "plays every word of three letters; the CI step `exhaustive` runs it"]
+fn plans_that_are_left_out_show_nothing_else_in_any_world() {
+    let sound = ["l4-nat", "l4-checked", "pin-on-401", "close-per-request"];
+    let leaky = ["shared-pool", "pool-cookie", "pin-checked-http-2xx", "pin-next-request", "tunnel"];
+    let defective: Vec<String> =
+        defects().iter().map(|defect| format!("{}+{}", catches(defect.id)[0].on, defect.id)).collect();
+    let balancers: Vec<&str> = sound.into_iter().chain(leaky).chain(defective.iter().map(|name| &**name)).collect();
+    let only = env::var("STICKLER_WORLD").ok();
+    let mut differences = String::new();
+    for world in worlds().iter().filter(|world| only.as_ref().is_none_or(|only| only == world.name)) {
+        let (few, all) = with_and_without(world, &balancers);
+        for (balancer, kinds) in &all {
+            let known = few.get(balancer).cloned().unwrap_or_default();
+            for kind in kinds.difference(&known) {
+                let _ = writeln!(differences, "{} over {balancer}: {kind}", world.name);
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Prints which defects are found by their own requirement, over which mechanism, at how many steps, and by which plan.
+#[test]
+#[ignore = "prints a table"]
+fn table_of_defects() {
+    let nothing = |_: &Plan| BTreeSet::new();
+    println!("defect  on                      requirement  steps  plans of the world before it, world, plan");
+    for catch in defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch))) {
+        let (defect, catch) = catch;
+        let balancer = BalancerSpec::named(&format!("{}+{}", catch.on, defect.id));
+        let first = |steps: usize| {
+            worlds().into_iter().find_map(|world| {
+                let scope = Scope::new(steps, vec![world], vec![balancer.clone()], &nothing, false);
+                let found = play(&scope, 0, 1);
+                let of_it = found.findings.values().filter(|it| it.kind.requirement() == Some(catch.requirement));
+                let first: Place = of_it.map(|finding| finding.place).min()?;
+                let (world, word) = scope.word(first)?;
+                Some(format!("{}: {word}", world.name))
+            })
+        };
+        let found = (2..=4).find_map(|steps| first(steps).map(|word| format!("{steps:<6} {word}")));
+        let said = found.unwrap_or_else(|| "-".to_owned());
+        println!("{:<7} {:<23} {:<12} {said}", defect.id, catch.on, catch.requirement.to_string());
+    }
+}

@@ -1,0 +1,78 @@
+//! A finding of a hunt as people read it: the shortest plan that shows the same, its run file, and its script.
+
+use stickler_hunt::folder::Short;
+use stickler_hunt::shrink::{actions, seeds_that_show};
+use stickler_hunt::{Finding, Judged, Kind, judge, shrink};
+use stickler_model::Plan;
+use stickler_runner::{Arm, Run, Source, file};
+
+use crate::write::{self, Story, canonical, named_after_users};
+
+/// The most runs that shrinking one finding takes, about.
+const MOST: u64 = 2_000;
+
+/// The same on real sockets, where a run takes a thousand times as long.
+const MOST_ON_WIRE: u64 = 60;
+
+/// What is left of a finding.
+pub struct Shortened {
+    /// What is said of it.
+    pub short: Short,
+    /// The bytes of its run file.
+    pub run: Vec<u8>,
+    /// Its script; `None` where no script can say it.
+    pub script: Option<String>,
+}
+
+impl Shortened {
+    /// Shrinks the plan of a finding; `None` where the plan does not show it, as on real sockets it may not.
+    pub fn of(finding: &Finding, arm: &dyn Arm) -> Option<Self> {
+        let kind = &finding.kind;
+        let shrunk = shrink(&finding.plan, kind, arm, most(arm))?;
+        let (plan, judged) = presentable(&shrunk.plan, kind, arm)?;
+        let summary = judged.summary(kind)?.to_owned();
+        let run = judged.run?;
+        let script = script(&plan, kind, &summary, &run);
+        let short = Short {
+            summary,
+            seed: plan.seed,
+            actions: actions(&plan),
+            seeds: arm.is_deterministic().then(|| seeds_that_show(&plan, kind, arm)),
+            runs: shrunk.runs,
+            script: script.is_some(),
+        };
+        let name = kind.file_name();
+        let run = Run { source: Source { path: "finding.star".to_owned(), scenario: name }, ..run };
+        let mut bytes = Vec::new();
+        // A vector takes whatever is written.
+        let _ = file::write(&run, &mut bytes);
+        Some(Self { short, run: bytes, script })
+    }
+}
+
+/// Returns the plan as its script asks for it, with clients called as their users are where it shows the finding then as well.
+fn presentable(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> Option<(Plan, Judged)> {
+    let plan = canonical(plan);
+    [named_after_users(&plan), plan].into_iter().find_map(|plan| {
+        let judged = judge::judge(&plan, arm);
+        judged.summary(kind).is_some().then_some((plan, judged))
+    })
+}
+
+/// The script of a plan, with what it shows.
+fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Option<String> {
+    let requirement = kind.requirement();
+    let verdicts = run.verdicts.iter().filter(|verdict| Some(verdict.requirement) == requirement);
+    let mut evidence = verdicts.flat_map(|verdict| verdict.against_balancer().map(move |evidence| (verdict, evidence)));
+    let finding = evidence
+        .find(|(_, evidence)| evidence.summary == summary)
+        .map(|(verdict, evidence)| write::Finding { requirement: verdict.requirement, evidence: evidence.clone() });
+    let balancer = &run.balancer;
+    let story = Story { title: format!("{balancer}: {kind}."), text: String::new(), finding };
+    write::write_script(plan, &story).ok()
+}
+
+/// The most runs that shrinking takes on an arm.
+fn most(arm: &dyn Arm) -> u64 {
+    if arm.is_deterministic() { MOST } else { MOST_ON_WIRE }
+}
