@@ -68,7 +68,11 @@ fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Option<String> 
         .find(|(_, evidence)| evidence.summary == summary)
         .map(|(verdict, evidence)| write::Finding { requirement: verdict.requirement, evidence: evidence.clone() });
     let balancer = &run.balancer;
-    let story = Story { title: format!("{balancer}: {kind}."), text: String::new(), finding };
+    let title = format!("{balancer}: {kind}.");
+    let story = match finding {
+        Some(finding) => Story { title, ..Story::of_finding(plan, finding) },
+        None => Story { title, ..Story::default() },
+    };
     write::write_script(plan, &story).ok()
 }
 
