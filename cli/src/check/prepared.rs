@@ -1,7 +1,8 @@
-//! Sites as a configuration wants them: with a page that health checks may ask for, and no more servers than its farm has.
+//! Sites as a configuration wants them: with a page that health checks may ask for, and with the servers of its farm.
 
 use std::sync::Arc;
 
+use stickler_model::topology::ServerSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 
@@ -13,12 +14,24 @@ pub(super) struct Prepared {
     pub(super) arm: Arc<dyn Arm>,
     /// How many servers the farm has: what breaks with more of them is no fault of its balancer. 0 where it is not known.
     pub(super) servers: usize,
+    /// Whether a site gets all servers of the farm, even where its scenario has fewer: what stands in a file about one of them may not
+    /// hold for another.
+    pub(super) all: bool,
 }
 
+/// Most servers that a site gets.
+const MOST: usize = 8;
+
 impl Prepared {
-    fn limited(&self, mut topology: Topology) -> Topology {
+    fn with_servers(&self, mut topology: Topology) -> Topology {
         if self.servers > 0 {
             topology.servers.truncate(self.servers);
+        }
+        if let (true, Some(first)) = (self.all, topology.servers.first().cloned()) {
+            for number in topology.servers.len() + 1..=self.servers.min(MOST) {
+                let name = format!("iis{number}").into();
+                topology.servers.push(ServerSpec { name, ..first.clone() });
+            }
         }
         topology
     }
@@ -34,7 +47,7 @@ impl Arm for Prepared {
     }
 
     fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        let mut topology = self.limited(topology);
+        let mut topology = self.with_servers(topology);
         for server in &mut topology.servers {
             let paths = &mut server.site.anonymous.paths;
             if !paths.iter().any(|path| path == ANONYMOUS) {
@@ -45,6 +58,6 @@ impl Arm for Prepared {
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        self.arm.build_control(self.limited(topology), seed)
+        self.arm.build_control(self.with_servers(topology), seed)
     }
 }
