@@ -217,7 +217,7 @@ struct Reader<'f> {
 impl Reader<'_> {
     /// Reads one more file.
     fn part(&mut self, path: String, text: String) -> Result<(), Box<Diagnostic>> {
-        check_ends(&path, &text, self.version)?;
+        check_end(&path, &text, self.version)?;
         let first = self.read.lines.len();
         let mut conditions = Conditions::default();
         let mut section: Option<usize> = None;
@@ -300,16 +300,12 @@ struct Wrong {
     message: String,
 }
 
-/// Refuses what HAProxy does not take at the beginning, or at the end, of a file: a byte order mark, which it has for a part of the first
-/// word, and from 2.3 on a last line without an end, by which it knows a file that was cut off (src/cfgparse.c, `readcfgfile`).
-fn check_ends(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Diagnostic>> {
-    let refused = |place, message: &str| Err(Box::new(Diagnostic::new(path, text, place, message.into(), None)));
-    if text.starts_with('\u{feff}') {
-        return refused(0..'\u{feff}'.len_utf8(), "HAProxy takes a byte order mark for a part of the first word");
-    }
+/// Refuses a last line without an end, as HAProxy does from 2.3 on: it takes the file for cut off (src/cfgparse.c, `readcfgfile`).
+fn check_end(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Diagnostic>> {
     if is_at_least(version, (2, 3)) && !text.is_empty() && !text.ends_with('\n') {
         let last = text.rfind('\n').map_or(0, |at| at + 1);
-        return refused(last..text.len(), "the last line has no end, so that HAProxy takes the file for cut off");
+        let message = "the last line has no end, so that HAProxy takes the file for cut off".into();
+        return Err(Box::new(Diagnostic::new(path, text, last..text.len(), message, None)));
     }
     Ok(())
 }

@@ -61,3 +61,46 @@ impl Arm for Prepared {
         self.arm.build_control(self.with_servers(topology), seed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Notes the servers of each site, and builds none.
+    #[derive(Default)]
+    struct Noted(Mutex<Vec<Vec<String>>>);
+
+    impl Arm for Noted {
+        fn name(&self) -> &'static str {
+            "noted"
+        }
+
+        fn build(&self, topology: Topology, _: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+            self.build_control(topology, seed)
+        }
+
+        fn build_control(&self, topology: Topology, _: u64) -> Result<Box<dyn World>, WorldError> {
+            let names = topology.servers.iter().map(|server| server.name.to_string()).collect();
+            self.0.lock().unwrap().push(names);
+            Err(WorldError::Unsupported("a test".into()))
+        }
+    }
+
+    #[test]
+    fn a_site_and_its_control_have_the_servers_of_the_farm() {
+        for (scenario, farm, all, expected) in
+            [(2, 1, false, 1), (1, 2, false, 1), (3, 2, true, 2), (1, 3, true, 3), (1, 50, true, MOST), (2, 0, true, 2)]
+        {
+            let noted = Arc::new(Noted::default());
+            let arm = Prepared { arm: Arc::clone(&noted) as Arc<dyn Arm>, servers: farm, all };
+            let topology = stickler_model::standard::site(scenario);
+            let balancer = BalancerSpec::named("shared-pool");
+            assert!(arm.build(topology.clone(), &balancer, 0).is_err());
+            assert!(arm.build_control(topology, 0).is_err());
+            let names: Vec<String> = (1..=expected).map(|number| format!("iis{number}")).collect();
+            assert_eq!(*noted.0.lock().unwrap(), [names.clone(), names], "{scenario} of {farm}");
+        }
+    }
+}
