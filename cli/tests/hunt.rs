@@ -224,8 +224,11 @@ fn run_files_are_shrunk_too() {
     let script = files(&folder.path().join("short")).into_keys().find(|name| name.ends_with(".star")).unwrap();
     let (code, text) = ends(folder.path(), &format!("run short/{script} --balancer shared-pool"));
     assert_eq!(code, Some(1), "{text}");
-    let (code, text) = ends(folder.path(), &format!("replay --shrink {file} --out short"));
-    assert!(code == Some(2) && text.contains("exists"), "{text}");
+    // Nothing is overwritten.
+    let before = files(&folder.path().join("short"));
+    assert_eq!(ends(folder.path(), &format!("replay --shrink {file} --out short")).0, Some(1));
+    let after = files(&folder.path().join("short"));
+    assert!(before.iter().all(|(name, bytes)| after[name] == *bytes) && after.len() == 2 * before.len());
     ends(folder.path(), "run anonymous-after-user --balancer l4-nat --record kept");
     let (code, text) = ends(folder.path(), "replay --shrink kept/anonymous-after-user/l4-nat/0.jsonl");
     assert!(code == Some(3) && text.contains("no plan shows a failure"), "{text}");

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
-use stickler_oracle::Requirement::{Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl2};
+use stickler_oracle::Requirement::{
+    Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl1, Tl2,
+};
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::{Arm, Expected, Run};
 
@@ -31,7 +33,7 @@ enum Trait {
 }
 
 /// One requirement's violation shows in others as well, depending on who happens to ask: the requirement, the others, why.
-const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
+const FOLLOWS: [(Requirement, &[Requirement], &str); 3] = [
     (
         Id1,
         &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5, Tl2],
@@ -39,6 +41,7 @@ const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
          wrong password, another stream, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
          asked again, during a drain and after a loss too",
     ),
+    (Tl1, &[Hs3], "whose token is bound to another connection is refused beside others as well"),
     (Hs7, &[Hs1, Hs5], "who turns away what nobody asks for turns away users, and those who mistyped their password"),
 ];
 
@@ -46,7 +49,7 @@ const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// What no shipped scenario shows.
-const BESIDES: [Beside; 9] = [
+const BESIDES: [Beside; 10] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -72,6 +75,12 @@ const BESIDES: [Beside; 9] = [
         &[Hs8],
         "it pins on a 401, which a ticket that is sent at once does not get; in the scenario of pipelines its check has \
          turned everybody away before",
+    ),
+    (
+        &["pin-services"],
+        Some(Trait::Kerberos),
+        &[Hs8],
+        "it pins on a 401, which a ticket that is sent at once does not get",
     ),
     (
         &["pin-services"],
