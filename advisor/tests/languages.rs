@@ -1,4 +1,4 @@
-//! What is broken, leads to itself, grows without end, or must not run: in httpd's, Caddy's, Envoy's and Varnish's languages.
+//! What is broken, leads to itself, grows without end, or must not run: in nginx's, httpd's, Caddy's, Envoy's and Varnish's languages.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -276,6 +276,25 @@ fn varnish_copies_have_nothing_that_executes_or_contacts() {
 }
 
 /// Each rule in both directions.
+/// The subrequests of `auth_request` and `mirror` would reach the farm itself, with everybody's credentials.
+#[test]
+fn nginx_subrequests_are_left_out_and_their_locations_are_no_sites() {
+    let nginx = |lines: &str| {
+        format!(
+            "events {{}}\nhttp {{ upstream iis {{ server 10.0.0.1:80; }}\nserver {{ listen 80;\nlocation / {{ {lines} proxy_pass http://iis; }}\n\
+             location = /check {{ internal; proxy_pass http://10.0.0.9; }} }} }}\n"
+        )
+    };
+    let with = document(Language::Nginx, &nginx("auth_request /check; mirror /check;"));
+    assert_eq!(with.sites().len(), 1, "nobody asks for what is internal");
+    let sandbox = with.sandbox(0);
+    assert!(!sandbox.template.contains("auth_request") && !sandbox.template.contains("mirror"), "{}", sandbox.template);
+    let matters: Vec<&str> = sandbox.changes.iter().filter(|one| one.matters).map(|one| &*one.before).collect();
+    assert_eq!(matters, ["auth_request /check", "mirror /check"]);
+    let without = document(Language::Nginx, &nginx("auth_request off; mirror off;")).sandbox(0);
+    assert!(without.template.contains("auth_request off") && !without.changes.iter().any(|one| one.matters));
+}
+
 #[test]
 fn varnish_mechanisms_are_what_the_file_says() {
     let of = |subs: &str| site(Language::Varnish, &format!("vcl 4.1;\nbackend a {{ .host = \"a\"; }}\n{subs}\n"));

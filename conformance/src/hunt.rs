@@ -125,8 +125,8 @@ fn told(finding: &Finding, folder: &Path, arm: &dyn Arm) -> String {
     };
     let kept = fs::create_dir_all(folder).and_then(|()| fs::write(&path, &shortened.run));
     match shortened.script {
-        Some(script) => told.push_str(&format!("\n{script}\n")),
-        None => told.push_str(&format!("The shortest plan: {}\n", shortened.short.summary)),
+        Ok(script) => told.push_str(&format!("\n{script}\n")),
+        Err(why) => told.push_str(&format!("The shortest plan: {} (no script: {why})\n", shortened.short.summary)),
     }
     match kept {
         Ok(()) => told + &format!("The plan is kept in {}, and played first from now on.", path.display()),

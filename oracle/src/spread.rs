@@ -6,6 +6,9 @@
 //! these are spread as well, and nobody knows how many units they are. Requests of unknown senders (such as health checks)
 //! do not count. It is violated if a backend got more than its share of the units plus the declared tolerance. The evidence is
 //! the units beyond that.
+//!
+//! A client's connection counts at the backend of its first request. One that carries none, which Chromium opens to have it
+//! ready, may have taken a turn at any backend, and nobody saw at which: the share is one of these as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +23,7 @@ use crate::verdict::Failure;
 pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     let Some(spread) = &index.promises().spread else { return Finding::not_applicable() };
     let mut finding = Finding::default();
-    let got = units(index, spread.unit);
+    let Units { got, unseen } = units(index, spread.unit);
     let total: usize = got.values().map(Vec::len).sum();
     let backends = index.farm.backends().count();
     if backends < 2 || total < backends {
@@ -32,7 +35,7 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     let weights: u128 = index.farm.backends().map(weight).sum();
     for (backend, events) in &got {
         // Whole units, rounded down: a unit cannot be split.
-        let with_percent = total as u128 * weight(backend) * (100 + u128::from(spread.percent));
+        let with_percent = (total + unseen) as u128 * weight(backend) * (100 + u128::from(spread.percent));
         let share = usize::try_from(with_percent / (100 * weights).max(1)).unwrap_or(usize::MAX);
         let allowed = share.saturating_add(spread.units as usize);
         if let Some(beyond) = events.get(allowed..).filter(|beyond| !beyond.is_empty()) {
@@ -47,15 +50,27 @@ pub(crate) fn st4_load_is_spread(index: &Index<'_>) -> Finding {
     finding
 }
 
-/// Returns the events at which each backend received a unit.
-fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> BTreeMap<&'t Name, Vec<usize>> {
+/// What was spread.
+struct Units<'t> {
+    /// The events at which each backend received a unit.
+    got: BTreeMap<&'t Name, Vec<usize>>,
+    /// The units of which nobody knows at which backend they were: clients' connections that carried no request.
+    unseen: usize,
+}
+
+/// Returns what was spread before anything changed.
+fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> Units<'t> {
     let bytes = index.raw.iter().next().map(|send| send.event);
     let until = index.farm.first_change().into_iter().chain(bytes).min().unwrap_or(index.event_count());
     let mut got: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
     let mut sent_on: BTreeMap<RequestId, (&Name, u32)> = BTreeMap::new();
     let mut counted: BTreeSet<(&Name, u32)> = BTreeSet::new();
+    let mut opened: BTreeSet<(&Name, u32)> = BTreeSet::new();
     for (event, seen) in index.events().take(until) {
         match &seen.what {
+            What::ClientConnected { connection, .. } => {
+                opened.insert((&seen.by, *connection));
+            }
             What::ClientSent { connection, request, .. } => {
                 sent_on.insert(*request, (&seen.by, *connection));
             }
@@ -68,5 +83,6 @@ fn units<'t>(index: &Index<'t>, unit: SpreadUnit) -> BTreeMap<&'t Name, Vec<usiz
             _ => {}
         }
     }
-    got
+    let unseen = if unit == SpreadUnit::Connections { opened.difference(&counted).count() } else { 0 };
+    Units { got, unseen }
 }

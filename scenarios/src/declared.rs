@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
-use stickler_oracle::Requirement::{Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl2};
+use stickler_oracle::Requirement::{
+    Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl1, Tl2,
+};
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::{Arm, Expected, Run};
 
@@ -30,23 +32,38 @@ enum Trait {
     ShortTimeout,
 }
 
-/// One requirement's violation shows in others as well, depending on who happens to ask: the requirement, the others, why.
-const FOLLOWS: [(Requirement, &[Requirement], &str); 2] = [
+/// One requirement's violation shows in others as well, depending on who happens to ask.
+type Follows = (Requirement, Option<Trait>, &'static [Requirement], &'static str);
+
+/// The requirement, at which sites, the others, and why.
+const FOLLOWS: [Follows; 3] = [
     (
         Id1,
+        None,
         &[Hs5, Id2, Id3, Id5, St2, Fo4, Fo5, Tl2],
         "whoever takes an authenticated connection that is another's is served as its user: a user, nobody, somebody with a \
          wrong password, another stream, the next one after the user has left or logged on anew; and the user, whose connection it was, is \
          asked again, during a drain and after a loss too",
     ),
-    (Hs7, &[Hs1, Hs5], "who turns away what nobody asks for turns away users, and those who mistyped their password"),
+    (
+        Hs1,
+        Some(Trait::Protection),
+        &[Hs3],
+        "whose token is bound to another certificate is refused, alone and beside others",
+    ),
+    (
+        Hs7,
+        None,
+        &[Hs1, Hs5],
+        "who turns away what nobody asks for turns away users, and those who mistyped their password",
+    ),
 ];
 
 /// Mechanisms, at which sites, what they violate there, and why.
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// What no shipped scenario shows.
-const BESIDES: [Beside; 9] = [
+const BESIDES: [Beside; 11] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -67,11 +84,23 @@ const BESIDES: [Beside; 9] = [
         "its check logs on by NTLM, which the site does not take: every backend counts as down",
     ),
     (
+        &["pin-checked-logon"],
+        Some(Trait::ProtectionRequired),
+        &[Hs1, Hs5, Hs7, Fo6],
+        "its check binds its logon to no certificate, which the site requires: every backend counts as down",
+    ),
+    (
         &["pin-checked-http-2xx"],
         Some(Trait::Kerberos),
         &[Hs8],
         "it pins on a 401, which a ticket that is sent at once does not get; in the scenario of pipelines its check has \
          turned everybody away before",
+    ),
+    (
+        &["pin-services"],
+        Some(Trait::Kerberos),
+        &[Hs8],
+        "it pins on a 401, which a ticket that is sent at once does not get",
     ),
     (
         &["pin-services"],
@@ -164,8 +193,8 @@ impl Declared {
                 }
             }
         }
-        for (requirement, others, _) in FOLLOWS {
-            if declared.contains(&requirement) {
+        for (requirement, only, others, _) in FOLLOWS {
+            if declared.contains(&requirement) && only.is_none_or(|only| has.contains(&only)) {
                 declared.extend(others);
             }
         }

@@ -6,7 +6,7 @@ use stickler_hunt::{Finding, Judged, Kind, judge, shrink};
 use stickler_model::Plan;
 use stickler_runner::{Arm, Run, Source, file};
 
-use crate::write::{self, Story, canonical, named_after_users};
+use crate::write::{self, Story, Unwritable, canonical, named_after_users};
 
 /// The most runs that shrinking one finding takes, about.
 const MOST: u64 = 2_000;
@@ -20,8 +20,8 @@ pub struct Shortened {
     pub short: Short,
     /// The bytes of its run file.
     pub run: Vec<u8>,
-    /// Its script; `None` where no script can say it.
-    pub script: Option<String>,
+    /// Its script, or why no script can say it.
+    pub script: Result<String, Unwritable>,
 }
 
 impl Shortened {
@@ -39,7 +39,7 @@ impl Shortened {
             actions: actions(&plan),
             seeds: arm.is_deterministic().then(|| seeds_that_show(&plan, kind, arm)),
             runs: shrunk.runs,
-            script: script.is_some(),
+            no_script: script.as_ref().err().map(ToString::to_string),
         };
         let name = kind.file_name();
         let run = Run { source: Source { path: "finding.star".to_owned(), scenario: name }, ..run };
@@ -60,7 +60,7 @@ fn presentable(plan: &Plan, kind: &Kind, arm: &dyn Arm) -> Option<(Plan, Judged)
 }
 
 /// The script of a plan, with what it shows.
-fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Option<String> {
+fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Result<String, Unwritable> {
     let requirement = kind.requirement();
     let verdicts = run.verdicts.iter().filter(|verdict| Some(verdict.requirement) == requirement);
     let mut evidence = verdicts.flat_map(|verdict| verdict.against_balancer().map(move |evidence| (verdict, evidence)));
@@ -68,8 +68,12 @@ fn script(plan: &Plan, kind: &Kind, summary: &str, run: &Run) -> Option<String> 
         .find(|(_, evidence)| evidence.summary == summary)
         .map(|(verdict, evidence)| write::Finding { requirement: verdict.requirement, evidence: evidence.clone() });
     let balancer = &run.balancer;
-    let story = Story { title: format!("{balancer}: {kind}."), text: String::new(), finding };
-    write::write_script(plan, &story).ok()
+    let title = format!("{balancer}: {kind}.");
+    let story = match finding {
+        Some(finding) => Story { title, ..Story::of_finding(plan, finding) },
+        None => Story { title, ..Story::default() },
+    };
+    write::write_script(plan, &story)
 }
 
 /// The most runs that shrinking takes on an arm.

@@ -175,7 +175,7 @@ fn topology() -> impl Strategy<Value = Topology> {
     let upstream = select(vec![UpstreamTls::Own, UpstreamTls::Same, UpstreamTls::Plain]);
     let tls = option::of((upstream, any::<bool>()));
     let front = option::of((select(vec!["pin-on-401", "l4-nat+B6"]), any::<bool>()));
-    let partner = option::of((plain_names("p", 0..3), 0..3_u8, option::of(text())));
+    let partner = option::of((plain_names("p", 0..3), 0..3_u8, "(T[a-z]{1,5}|Trust-Pa55word)", option::of(text())));
     let link = (0..=10_000_000_u64, 0..=10_000_000_u64);
     let readers = vec((text().prop_map(|name| format!("r{name}")), any::<bool>()), 0..3);
     let files = vec(readers, 0..3);
@@ -215,10 +215,13 @@ fn file((number, readers): (usize, Vec<(String, bool)>)) -> FileSpec {
     FileSpec { name: format!("{number}.txt"), readers: readers.into_iter().map(reader).collect() }
 }
 
-fn trusted(domain: &mut DomainSpec, (users, trust, claims): (Vec<String>, u8, Option<String>)) -> PartnerSpec {
+fn trusted(
+    domain: &mut DomainSpec,
+    (users, trust, password, claims): (Vec<String>, u8, String, Option<String>),
+) -> PartnerSpec {
     let users = users.into_iter().map(standard::account).collect();
     let own = DomainSpec { netbios: "PARTNER".into(), dns: "partner.example".into(), users, ..DomainSpec::default() };
-    let mut partner = PartnerSpec::trusted(domain, own, "Trust-Pa55word");
+    let mut partner = PartnerSpec::trusted(domain, own, &password);
     match trust {
         0 => {}
         1 => partner.domain.trusts[0].password = "Another-Pa55word".into(),

@@ -55,7 +55,7 @@ pub(super) fn other(kind: &str, keyword: &str) -> Rule {
 /// Section 3: what `global` may say.
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(super) fn global(keyword: &str) -> Rule {
-    const KEEP: [&str; 40] = [
+    const KEEP: [&str; 37] = [
         "busy-polling",
         "ca-base",
         "crt-base",
@@ -72,7 +72,6 @@ pub(super) fn global(keyword: &str) -> Rule {
         "log-send-hostname",
         "log-tag",
         "max-spread-checks",
-        "maxconn",
         "maxconnrate",
         "maxpipes",
         "maxsessrate",
@@ -86,14 +85,12 @@ pub(super) fn global(keyword: &str) -> Rule {
         "nopoll",
         "noreuseport",
         "nosplice",
-        "prealloc-fd",
         "resetenv",
         "setenv",
         "presetenv",
         "spread-checks",
         "ssl-server-verify",
         "ssl-skip-self-issued-ca",
-        "strict-limits",
         "thread-groups",
         "unsetenv",
     ];
@@ -110,6 +107,11 @@ pub(super) fn global(keyword: &str) -> Rule {
         | "ssl-propquery"
         | "ssl-provider-path" => Rule::Leave(EXECUTES),
         "log" => Rule::Leave(LOGS),
+        // HAProxy does not start where the host does not give it as many file descriptors as these take (3.2 `maxconn`,
+        // `strict-limits`).
+        "maxconn" | "prealloc-fd" | "strict-limits" => {
+            Rule::Leave("how many connections the run may have is this host's limit")
+        }
         "ssl-dh-param-file" => Rule::Leave("certificates are the run's own"),
         "stats"
         | "chroot"

@@ -72,6 +72,10 @@ impl<'a> Reader<'a> {
             self.site.base = "haproxy-server-close";
             return self.reason(Some(line), "", "a client keeps no connection to a server, so that nobody can log on");
         }
+        if let Some(line) = self.file.body(self.pair.back).find(|line| line.keyword() == "dispatch") {
+            self.site.base = "haproxy-never";
+            return self.reason(Some(line), "", "a connection that goes to no server stays its client's own");
+        }
         let reuse = self.file.keyword(self.pair.back, "http-reuse");
         let (base, is) = match reuse.and_then(|line| line.arguments().next()) {
             None | Some("safe") => {
@@ -164,6 +168,13 @@ impl<'a> Reader<'a> {
                 ],
                 "a header field decides which server serves",
             ),
+            "url_param" | "rdp-cookie" => {
+                // Without the parameter servers take turns, and no hash prefers the last server, not even then (src/backend.c,
+                // assign_server; measured over HAProxy 2.6.12).
+                self.fact(line, "prefer_last", quoted("never"));
+                let why = "which requests have this parameter is not in the file; the simulation's have none, and servers take turns";
+                return self.cannot_read(line, why);
+            }
             _ => {
                 let why = "this way of choosing a server has no model here; the simulation takes turns";
                 return self.cannot_read(line, why);
@@ -218,7 +229,10 @@ impl<'a> Reader<'a> {
                 }
             }
             if line.keyword() == "dispatch" {
-                self.cannot_read(line, "`dispatch` passes connections on without a pool");
+                self.cannot_read(
+                    line,
+                    "whether one server is behind the address of `dispatch`, or another balancer, is not known",
+                );
             }
         }
         if let Some((line, delay)) =
@@ -273,10 +287,10 @@ impl<'a> Reader<'a> {
                 match (statuses, expected) {
                     (Some(statuses), expected) => self.fact(expected.unwrap_or(option), "check.statuses", statuses),
                     (None, Some(expected)) => {
-                        self.fact(option, "check.statuses", "[\"200-399\"]".into());
+                        self.fact(option, "check.statuses", "[\"200-399\", 401]".into());
                         self.cannot_read(
                             expected,
-                            "this expectation has no model here; the simulation takes 2xx and 3xx",
+                            "this expectation has no model here; the simulation takes 2xx, 3xx and 401",
                         );
                     }
                     (None, None) => {}

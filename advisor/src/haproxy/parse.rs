@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stickler_runner::Diagnostic;
 
 use super::conditions::{Conditions, Known};
+use super::settings::is_at_least;
 use super::words::{self, Word};
 use crate::draft::Said;
 use crate::{Files, Place};
@@ -216,6 +217,7 @@ struct Reader<'f> {
 impl Reader<'_> {
     /// Reads one more file.
     fn part(&mut self, path: String, text: String) -> Result<(), Box<Diagnostic>> {
+        check_end(&path, &text, self.version)?;
         let first = self.read.lines.len();
         let mut conditions = Conditions::default();
         let mut section: Option<usize> = None;
@@ -296,6 +298,16 @@ struct Wrong {
     /// Its bytes in the line.
     place: Range<usize>,
     message: String,
+}
+
+/// Refuses a last line without an end, as HAProxy does from 2.3 on: it takes the file for cut off (src/cfgparse.c, `readcfgfile`).
+fn check_end(path: &str, text: &str, version: Option<&str>) -> Result<(), Box<Diagnostic>> {
+    if is_at_least(version, (2, 3)) && !text.is_empty() && !text.ends_with('\n') {
+        let last = text.rfind('\n').map_or(0, |at| at + 1);
+        let message = "the last line has no end, so that HAProxy takes the file for cut off".into();
+        return Err(Box::new(Diagnostic::new(path, text, last..text.len(), message, None)));
+    }
+    Ok(())
 }
 
 /// Whether names of proxies and servers may have a character (`invalid_char` in src/tools.c).

@@ -18,6 +18,9 @@ use crate::template::literal;
 const OWN: &str = "\nglobal\n    stats socket {{ folder }}/admin.sock level admin\n\
                    {% if nobody %}\n    uid {{ nobody }}\n    gid {{ nobody }}\n{% endif %}";
 
+/// What follows the name of a server that a run does not have: nobody listens on that port, and nothing is sent there.
+const NOWHERE: &str = "127.0.0.1:1 disabled no-check no-ssl";
+
 /// Makes the copy for a site. `tls`: whether TLS stays in front of the balancer, and behind it.
 pub(super) fn sandbox(file: &File, pair: Pair, tls: (bool, bool)) -> Sandbox {
     let mut writer = Writer {
@@ -141,7 +144,11 @@ impl Writer<'_> {
                 self.replace(line, literal(&format!("    {kept}")), CONTACTS, false)
             }
             "http-check" | "tcp-check" if line.arguments().next() == Some("connect") => {
-                let kept = without_values(line, &["addr", "port", "sni", "alpn", "via-socks4", "ssl", "send-proxy"]);
+                let mut left = vec!["addr", "port", "sni", "via-socks4", "send-proxy"];
+                if !self.tls.1 {
+                    left.extend(["ssl", "alpn"]);
+                }
+                let kept = without_values(line, &left);
                 self.replace(line, literal(&format!("    {kept}")), "checks go to the servers of the run", false)
             }
             "option" if line.arguments().next() == Some("httpchk") => self.check_page(section, line),
@@ -216,7 +223,8 @@ impl Writer<'_> {
         secured.filter(|_| self.tls.0).or_else(|| binds().next())
     }
 
-    /// A server: one of the run's, if the run has so many. After the last of a farm come those that the run has beyond.
+    /// A server: one of the run's, if the run has so many; else one that is out of service, since other lines may name it. After the last of
+    /// a farm come those that the run has beyond.
     fn server(&mut self, section: usize, line: &Line) -> Become {
         if self.farm != Some(section) {
             (self.farm, self.servers) = (Some(section), 0);
@@ -239,7 +247,8 @@ impl Writer<'_> {
         let secured = if self.tls.1 && self.is_secured(section, line) { " verify none" } else { "" };
         let rest = format!("{arguments}{secured}");
         let mut text = format!(
-            "{{% if servers|length > {index} %}}    server {} {{{{ servers[{index}].address }}}} {rest}{{% else %}}    # not in this run{{% endif %}} ",
+            "{{% if servers|length > {index} %}}    server {} {{{{ servers[{index}].address }}}} {rest}{{% else %}}    server {} {NOWHERE}{secured}{{% endif %}} ",
+            literal(&name),
             literal(&name)
         );
         if is_last {
@@ -277,9 +286,8 @@ impl Writer<'_> {
 
     fn replace(&mut self, line: &Line, template: String, why: &str, matters: bool) -> Become {
         let after = template.lines().next().unwrap_or_default().trim().to_owned();
-        let after = after.replace("{% else %}    # not in this run{% endif %}", "");
         let after = match after.strip_prefix("{% if ").and_then(|rest| rest.split_once("%}")) {
-            Some((_, rest)) => rest.trim().to_owned(),
+            Some((_, rest)) => rest.split("{% else %}").next().unwrap_or_default().trim().to_owned(),
             None => after,
         };
         self.draft.change(&self.file.said(line), Some(&after.replace("{{ '{' }}", "{")), why, matters);

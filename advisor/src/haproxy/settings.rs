@@ -45,10 +45,15 @@ pub(super) fn template_count(line: &Line) -> usize {
     high.saturating_sub(low).saturating_add(1).min(1_000)
 }
 
+/// Whether a program is of this version, or a later one; `false` where its version is not known.
+pub(super) fn is_at_least(version: Option<&str>, wanted: (u32, u32)) -> bool {
+    let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= wanted
+}
+
 /// Whether a program of this version chooses at random where a file does not say how.
 pub(super) fn is_random_by_default(version: Option<&str>) -> bool {
-    let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
-    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (3, 3)
+    is_at_least(version, (3, 3))
 }
 
 /// Which connections close after each answer.

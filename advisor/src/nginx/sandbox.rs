@@ -85,7 +85,10 @@ impl Writer<'_, '_> {
             ("listen", "server") => self.listener(directive, within),
             ("server", "upstream") => self.server(directive, within),
             ("proxy_pass", _) => self.pass(directive, within),
-            ("mirror" | "auth_request", _) => self.plain(directive, within),
+            // In the run they would go to the farm itself, with the credentials of each request.
+            ("mirror" | "auth_request", _) if directive.argument(0) != "off" => {
+                self.leave(directive, "it sends requests to a server that the run does not have", true);
+            }
             ("ntlm" | "sticky" | "queue" | "least_time", "upstream") => {
                 self.leave(directive, "only nginx Plus, or a later version, has it", true);
             }

@@ -92,6 +92,8 @@ fn find<'t>(
     for directive in block.inner() {
         match &*directive.name {
             "proxy_pass" => into.push((within.clone(), directive)),
+            // No client gets there by itself (ngx_http_core_module, `internal`).
+            "location" if directive.named("internal").next().is_some() => {}
             "location" => {
                 within.push(directive);
                 find(directive, within, into);

@@ -9,8 +9,8 @@ use stickler_model::event::What;
 use stickler_oracle::{Grade, Requirement, Severity};
 use stickler_runner::confidence::{Conclusion, Confidence};
 use stickler_runner::{Arm, End, Run};
-use stickler_scenarios::Case;
 
+use super::prepared::Prepared;
 use crate::Failure;
 use crate::jobs::{self, Job};
 
@@ -74,27 +74,28 @@ pub(super) enum Outcome {
     Nothing(String),
 }
 
-/// The scenarios of a check of a farm with so many servers.
-pub(super) fn cases(servers: usize) -> Result<Vec<Case>, Failure> {
+/// The scenarios of a check of a farm with so many servers, without the crowds.
+fn single(servers: usize) -> Vec<String> {
     let fits = |name: &&&str| servers != 1 || !TAKES_TWO.contains(name);
-    jobs::cases(&SCENARIOS.iter().chain(&CROWDS).filter(fits).map(ToString::to_string).collect::<Vec<_>>())
+    SCENARIOS.iter().filter(fits).map(ToString::to_string).collect()
 }
 
 impl Judged {
-    /// Performs the scenarios over a balancer. One that is violated on real sockets is violated; what a busy machine has made of
+    /// Performs the scenarios over a balancer of a farm with so many servers; 0 where it is not known. One that is violated on real sockets is violated; what a busy machine has made of
     /// another run is judged by the control, as always.
     pub(super) fn new(
-        cases: &[Case],
         balancer: &BalancerSpec,
-        arm: &Arc<dyn Arm>,
+        (arm, servers): (&Arc<dyn Arm>, usize),
         threads: Option<NonZeroUsize>,
     ) -> Result<Self, Failure> {
         let balancer = std::slice::from_ref(balancer);
-        let (crowds, single): (Vec<Case>, Vec<Case>) =
-            cases.iter().cloned().partition(|case| CROWDS.contains(&case.scenario.name()));
-        let mut jobs: Vec<Job<'_>> = jobs::all(&single, balancer, 0, 1)?;
-        jobs.extend(jobs::all(&crowds, balancer, 0, SEEDS)?);
-        let runs = jobs::perform_on(&jobs, arm, threads, |_: &Job<'_>, run| run);
+        let mut runs = Vec::new();
+        for (names, seeds, all) in [(single(servers), 1, false), (CROWDS.map(str::to_owned).to_vec(), SEEDS, true)] {
+            let cases = jobs::cases(&names)?;
+            let jobs: Vec<Job<'_>> = jobs::all(&cases, balancer, 0, seeds)?;
+            let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::clone(arm), servers, all });
+            runs.extend(jobs::perform_on(&jobs, &arm, threads, |_: &Job<'_>, run| run));
+        }
         let mut confidence = Confidence::default();
         for run in &runs {
             confidence.add(Confidence::of(run));

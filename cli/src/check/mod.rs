@@ -24,7 +24,6 @@ use stickler_sim::SimArm;
 use stickler_wire::{ProductError, WireArm};
 
 use self::judge::{Judged, Outcome};
-use self::prepared::Prepared;
 use self::report::{Report, SiteReport};
 use crate::args::{self, Format};
 use crate::{Failure, namespace, supervisor};
@@ -166,15 +165,15 @@ impl Check<'_> {
     /// Judges what was read of the file. The simulation has no use for the copy.
     fn simulated(&self, document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
         let profile = profile(document, site, "")?;
-        let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::new(SimArm), servers: site.servers });
-        Judged::new(&judge::cases(site.servers)?, &profile.spec(), &arm, None)
+        let arm: Arc<dyn Arm> = Arc::new(SimArm);
+        Judged::new(&profile.spec(), (&arm, site.servers), None)
     }
 
     /// Judges the real product on the copy of the file.
     fn real(&self, document: &dyn Document, site: &Site, profile: &Profile) -> Result<Judged, Failure> {
         let arm = WireArm::new(supervisor::own()?, true).with_tls(tls(site)).with_host(self.arguments.host.clone());
-        let arm: Arc<dyn Arm> = Arc::new(Prepared { arm: Arc::new(arm), servers: site.servers });
-        let judged = Judged::new(&judge::cases(site.servers)?, &profile.spec(), &arm, self.arguments.jobs)?;
+        let arm: Arc<dyn Arm> = Arc::new(arm);
+        let judged = Judged::new(&profile.spec(), (&arm, site.servers), self.arguments.jobs)?;
         if judged.performed() > 0 {
             return Ok(judged);
         }
@@ -186,10 +185,11 @@ impl Check<'_> {
 
 /// What a product said of the copy, about the files: `path` names them, and where a line of the copy stands for one of theirs, its place.
 fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
-    const COPY: &str = "/configuration";
+    const COPIES: [&str; 3] = ["/configuration", "/Caddyfile", "/envoy.yaml"];
     let mut text = String::new();
     let mut rest = said;
-    while let Some((before, after)) = rest.split_once(COPY) {
+    while let Some((at, copy)) = COPIES.iter().filter_map(|copy| Some((rest.find(copy)?, copy))).min() {
+        let (before, after) = (&rest[..at], &rest[at + copy.len()..]);
         let begin = before.rfind([' ', '[', '(', '\'', '"', '\n']).map_or(0, |at| at + 1);
         text.push_str(&before[..begin]);
         let number = after.strip_prefix(':').unwrap_or_default();

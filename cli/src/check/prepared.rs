@@ -1,7 +1,8 @@
-//! Sites as a configuration wants them: with a page that health checks may ask for, and no more servers than its farm has.
+//! Sites as a configuration wants them: with a page that health checks may ask for, and with the servers of its farm.
 
 use std::sync::Arc;
 
+use stickler_model::topology::ServerSpec;
 use stickler_model::{BalancerSpec, Topology, World, WorldError};
 use stickler_runner::Arm;
 
@@ -13,12 +14,24 @@ pub(super) struct Prepared {
     pub(super) arm: Arc<dyn Arm>,
     /// How many servers the farm has: what breaks with more of them is no fault of its balancer. 0 where it is not known.
     pub(super) servers: usize,
+    /// Whether a site gets all servers of the farm, even where its scenario has fewer: what stands in a file about one of them may not
+    /// hold for another.
+    pub(super) all: bool,
 }
 
+/// Most servers that a site gets.
+const MOST: usize = 8;
+
 impl Prepared {
-    fn limited(&self, mut topology: Topology) -> Topology {
+    fn with_servers(&self, mut topology: Topology) -> Topology {
         if self.servers > 0 {
             topology.servers.truncate(self.servers);
+        }
+        if let (true, Some(first)) = (self.all, topology.servers.first().cloned()) {
+            for number in topology.servers.len() + 1..=self.servers.min(MOST) {
+                let name = format!("iis{number}").into();
+                topology.servers.push(ServerSpec { name, ..first.clone() });
+            }
         }
         topology
     }
@@ -34,7 +47,7 @@ impl Arm for Prepared {
     }
 
     fn build(&self, topology: Topology, balancer: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        let mut topology = self.limited(topology);
+        let mut topology = self.with_servers(topology);
         for server in &mut topology.servers {
             let paths = &mut server.site.anonymous.paths;
             if !paths.iter().any(|path| path == ANONYMOUS) {
@@ -45,6 +58,49 @@ impl Arm for Prepared {
     }
 
     fn build_control(&self, topology: Topology, seed: u64) -> Result<Box<dyn World>, WorldError> {
-        self.arm.build_control(self.limited(topology), seed)
+        self.arm.build_control(self.with_servers(topology), seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Notes the servers of each site, and builds none.
+    #[derive(Default)]
+    struct Noted(Mutex<Vec<Vec<String>>>);
+
+    impl Arm for Noted {
+        fn name(&self) -> &'static str {
+            "noted"
+        }
+
+        fn build(&self, topology: Topology, _: &BalancerSpec, seed: u64) -> Result<Box<dyn World>, WorldError> {
+            self.build_control(topology, seed)
+        }
+
+        fn build_control(&self, topology: Topology, _: u64) -> Result<Box<dyn World>, WorldError> {
+            let names = topology.servers.iter().map(|server| server.name.to_string()).collect();
+            self.0.lock().unwrap().push(names);
+            Err(WorldError::Unsupported("a test".into()))
+        }
+    }
+
+    #[test]
+    fn a_site_and_its_control_have_the_servers_of_the_farm() {
+        for (scenario, farm, all, expected) in
+            [(2, 1, false, 1), (1, 2, false, 1), (3, 2, true, 2), (1, 3, true, 3), (1, 50, true, MOST), (2, 0, true, 2)]
+        {
+            let noted = Arc::new(Noted::default());
+            let arm = Prepared { arm: Arc::clone(&noted) as Arc<dyn Arm>, servers: farm, all };
+            let topology = stickler_model::standard::site(scenario);
+            let balancer = BalancerSpec::named("shared-pool");
+            assert!(arm.build(topology.clone(), &balancer, 0).is_err());
+            assert!(arm.build_control(topology, 0).is_err());
+            let names: Vec<String> = (1..=expected).map(|number| format!("iis{number}")).collect();
+            assert_eq!(*noted.0.lock().unwrap(), [names.clone(), names], "{scenario} of {farm}");
+        }
     }
 }

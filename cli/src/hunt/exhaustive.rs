@@ -58,11 +58,14 @@ fn show(worlds: &[World]) -> io::Result<()> {
     let mut out = io::stderr().lock();
     writeln!(out, "The worlds:")?;
     for world in worlds {
-        writeln!(out, "  {:<12} {}; {} letters", world.name, world.summary, world.letters().len())?;
+        writeln!(out, "  {:<12} {}; {} letters", world.name, world.summary, world.letters.len())?;
     }
     writeln!(out, "The alphabet:")?;
-    let letters: BTreeMap<_, String> =
-        worlds.iter().flat_map(World::letters).map(|letter| (letter, letter.meaning())).collect();
+    let letters: BTreeMap<_, String> = worlds
+        .iter()
+        .flat_map(|world| world.letters.iter().copied())
+        .map(|letter| (letter, letter.meaning()))
+        .collect();
     for (letter, meaning) in letters {
         writeln!(out, "  {:<22} {meaning}", letter.to_string())?;
     }

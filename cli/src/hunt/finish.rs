@@ -35,7 +35,7 @@ pub(super) fn shrink_all(
             if let Some(short) = Shortened::of(finding, arm) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 let Shortened { short, run, script } = short;
-                if let Err(error) = kept.0.keep_short(finding, short, &run, script.as_deref()) {
+                if let Err(error) = kept.0.keep_short(finding, short, &run, script.ok().as_deref()) {
                     kept.1 = Err(error);
                     over.store(true, Ordering::Relaxed);
                 }

@@ -75,8 +75,8 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         simulation: (arguments.arm == args::Arm::Wire).then_some(&*simulation),
     };
     let description = description(&hunt, &*arm, runs, digest, arguments.steps);
-    let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
     let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
+    let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
     let threads = threads(arguments.jobs, arguments.arm);
     let keeper = if let Some(steps) = arguments.steps {
         exhaustive::play(&hunt, steps, (folder, found, &over), (arguments.shard, threads), &*arm)?

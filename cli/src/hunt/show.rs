@@ -68,7 +68,10 @@ fn write_finding(out: &mut impl io::Write, record: &Record, path: &str) -> io::R
         Some(short) => {
             let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
             let s = if short.actions == 1 { "" } else { "s" };
-            let again = if short.script { run_command(record, path) } else { replay_command(path, "short") };
+            let again = match &short.no_script {
+                None => run_command(record, path),
+                Some(why) => format!("{} (no script: {why})", replay_command(path, "short")),
+            };
             writeln!(out, "  {} action{s}{seeds}; {again}\n", short.actions)
         }
         None => writeln!(out, "  not shrunk; {}\n", replay_command(path, "found")),

@@ -46,7 +46,7 @@ pub(crate) fn shrink_files<'a>(
 
 /// Writes what is left of a finding, and says where.
 fn keep(finding: &Finding, shortened: &Shortened, out: &Path) -> Result<(), Failure> {
-    let name = finding.kind.file_name();
+    let name = free_name(out, &finding.kind.file_name());
     let Shortened { short, run, script } = shortened;
     write_new(&out.join(format!("{name}.jsonl")), run)?;
     let mut stdout = io::stdout().lock();
@@ -56,12 +56,23 @@ fn keep(finding: &Finding, shortened: &Shortened, out: &Path) -> Result<(), Fail
     let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
     writeln!(stdout, "  {} action{s}{seeds}", short.actions)?;
     writeln!(stdout, "  {}", out.join(format!("{name}.jsonl")).display())?;
-    if let Some(script) = script {
-        let path = out.join(format!("{name}.star"));
-        write_new(&path, script.as_bytes())?;
-        writeln!(stdout, "  {}", path.display())?;
+    match script {
+        Ok(script) => {
+            let path = out.join(format!("{name}.star"));
+            write_new(&path, script.as_bytes())?;
+            writeln!(stdout, "  {}", path.display())?;
+        }
+        Err(why) => writeln!(stdout, "  no script: {why}")?,
     }
     Ok(())
+}
+
+/// A name that no file of the folder has yet: the kind's, or with a number behind it.
+fn free_name(out: &Path, kind: &str) -> String {
+    let is_free =
+        |name: &String| !out.join(format!("{name}.jsonl")).exists() && !out.join(format!("{name}.star")).exists();
+    let numbered = (2..).map(|number: u32| format!("{kind}-{number}"));
+    std::iter::once(kind.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
 
 /// Writes a file that is not there yet.

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// The server that is struck.
 pub(super) const STRUCK: &str = "iis1";
 
-/// One step of a plan, of which one or a few actions follow. Each makes sense after any others that
-/// [`Now::allows`](super::plans::Now::allows) has let pass.
+/// One step of a plan, of which one or a few actions follow. What needs another step before it, such as a restart, is said with
+/// that one: so each letter makes sense after most others, and a word never has one where it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Letter {
     /// Asks for a page, and waits for the answer.

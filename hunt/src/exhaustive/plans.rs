@@ -3,7 +3,7 @@
 //! A plan is a word of letters, up to a length. Left out are
 //! * words in which a letter does nothing, or ends what nothing has met (`Now::is_idle`, `Now::ends_as_another`): a shorter
 //!   word, or one with a plainer letter in its place, shows the same;
-//! * of words that differ only in the order of neighbours that commute ([`commute`]), all but the first in the order of letters;
+//! * of words that differ only in the order of neighbours that commute (`commute`), all but the first in the order of letters;
 //! * of words that differ only in which user is which, all but the first. Which server is which is settled by the alphabet.
 //!
 //! A test plays all words of three letters, with and without those that are left out, and finds the same.
@@ -59,8 +59,7 @@ impl Words {
     pub(super) fn blocks(&self) -> Vec<Vec<Letter>> {
         let mut blocks = vec![Vec::new()];
         if self.steps >= BLOCK {
-            let mut now = Vec::new();
-            _ = self.extend(&mut now, &Now::default(), BLOCK, &mut |word, _| {
+            _ = self.extend(&mut Vec::new(), &Now::default(), BLOCK, &mut |word, _| {
                 if word.len() == BLOCK {
                     blocks.push(word.to_vec());
                 }
@@ -176,9 +175,8 @@ impl Now {
         match self.last {
             // All is awaited at the end: as if the person had waited.
             Some(Letter::Start(_) | Letter::Hold(_)) => count(&self.started) + count(&self.held) == 1,
-            // All is mended at the end: as if the server had been restarted at once, or not been drained.
-            Some(Letter::Crash | Letter::Drain) => true,
-            Some(Letter::Wait(Time::Packets)) => true,
+            // All is mended at the end, as if the server had been restarted at once, or not been drained; and packets arrive.
+            Some(Letter::Crash | Letter::Drain | Letter::Wait(Time::Packets)) => true,
             // Everybody asks at the end, at once where no server was struck.
             Some(Letter::Get(_)) => !self.struck && !self.is_under_way(),
             _ => false,
@@ -271,8 +269,9 @@ fn ordered(mut word: Vec<Letter>) -> Vec<Letter> {
 fn commute(a: Letter, b: Letter) -> bool {
     match (a, b) {
         (Letter::Disconnect(one), Letter::Disconnect(other)) => one != other,
-        (Letter::Disconnect(_), Letter::Drain) | (Letter::Drain, Letter::Disconnect(_)) => true,
-        (Letter::Wait(_), Letter::Wait(_)) => true,
+        (Letter::Disconnect(_), Letter::Drain)
+        | (Letter::Drain, Letter::Disconnect(_))
+        | (Letter::Wait(_), Letter::Wait(_)) => true,
         _ => false,
     }
 }

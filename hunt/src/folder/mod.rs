@@ -127,8 +127,9 @@ pub struct Short {
     pub seeds: Option<u64>,
     /// How many runs the shrinking took.
     pub runs: u64,
-    /// Whether there is a script of it: scripts cannot say everything that plans can.
-    pub script: bool,
+    /// Why there is no script of it: scripts cannot say everything that plans can. `None`: there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_script: Option<String>,
 }
 
 /// Something is wrong with a folder.

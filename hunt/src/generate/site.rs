@@ -40,7 +40,7 @@ pub(super) fn draw(draw: &Draw, features: &Features) -> Topology {
         topology.controllers = ["dc", "dc2"].map(|name| ControllerSpec::new(name.into())).into();
     }
     if features.partner {
-        topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner(), "trust-Pa55word"));
+        topology.partner = Some(PartnerSpec::trusted(&mut topology.domain, partner(), "Trust-Pa55word"));
     }
     if features.lockout {
         topology.domain.lockout_threshold = Some(draw.between(3, 6) as u32);

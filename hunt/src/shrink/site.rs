@@ -21,7 +21,10 @@ pub(super) fn shrink(shrinking: &mut Shrinking<'_>) {
         |site| *site = standard::site(site.servers.len() as u32),
         |site| site.tls = None,
         |site| site.tls = site.tls.map(|tls| TlsSpec { upstream: tls.upstream, ..TlsSpec::default() }),
-        |site| site.partner = None,
+        |site| {
+            site.partner = None;
+            site.domain.trusts.clear();
+        },
         |site| site.controllers = Vec::new(),
         |site| site.front = None,
         |site| site.link = LinkSpec::default(),

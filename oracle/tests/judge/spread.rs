@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stickler_model::trace::{Spread, SpreadUnit};
-use stickler_model::{Action, Fault, Leg, RawSpec};
+use stickler_model::{Action, Fault, Leg, RawSpec, What};
 use stickler_oracle::Grade::{NonStrict, NotApplicable, NotExercised, Ok};
 use stickler_oracle::Requirement::St4;
 
@@ -36,6 +36,20 @@ fn st4_is_not_followed_beyond_the_bound() {
     assert_eq!(trace.grade(St4), NonStrict);
     assert_eq!(trace.summary(St4), "iis1 got 5 of 6 connections, not the 4 it may");
     assert_eq!(spread(SpreadUnit::Requests, 5, 1).summary(St4), "iis1 got 10 of 12 requests, not the 7 it may");
+}
+
+/// A connection that carries no request may have taken a turn where nobody saw it.
+#[test]
+fn st4_allows_for_connections_that_carry_no_request() {
+    let mut trace = spread(SpreadUnit::Connections, 5, 1);
+    let idle = |connection| What::ClientConnected { connection, local: ([10, 1, 0, 1], 50_000).into() };
+    for connection in [70, 71] {
+        trace.see("iis1-1", idle(connection));
+    }
+    assert_eq!(trace.grade(St4), Ok);
+    let mut requests = spread(SpreadUnit::Requests, 5, 1);
+    (70..80).for_each(|connection| drop(requests.see("iis1-1", idle(connection))));
+    assert_eq!(requests.grade(St4), NonStrict);
 }
 
 #[test]

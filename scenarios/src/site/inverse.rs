@@ -5,7 +5,7 @@ use stickler_model::topology::{
 };
 use stickler_model::{Principal, Topology, standard};
 
-use super::{Partner, ServerChange, Site, SiteChange, Trust};
+use super::{Partner, ServerChange, Site, SiteChange, TRUST_PASSWORD, Trust};
 
 impl Site {
     /// Returns what a script has to say of this site; `None` where scripts cannot describe it.
@@ -140,13 +140,15 @@ fn groups(domain: &DomainSpec) -> Vec<(String, u16)> {
 
 fn partner(domain: &DomainSpec, partner: &PartnerSpec) -> Partner {
     let password = |trusts: &[TrustSpec]| trusts.first().map(|trust| trust.password.clone());
-    let trust = match (password(&domain.trusts), password(&partner.domain.trusts)) {
+    let (here, there) = (password(&domain.trusts), password(&partner.domain.trusts));
+    let trust = match (&here, &there) {
         (None, _) | (_, None) => Trust::None,
         (Some(here), Some(there)) if here == there => Trust::Holds,
         (Some(_), Some(_)) => Trust::Broken,
     };
+    let password = here.unwrap_or_else(|| TRUST_PASSWORD.to_owned());
     let users = partner.domain.users.iter().map(|user| user.name.clone()).collect();
-    Partner { users, trust, claims: partner.claims.clone() }
+    Partner { users, trust, password, claims: partner.claims.clone() }
 }
 
 /// What has to be said of the accounts of a server that has others: what is said comes last.

@@ -20,6 +20,9 @@ use stickler_model::{BalancerSpec, Identity, Name, Principal, Topology, escape, 
 pub(crate) use error::{SiteError, Unknown};
 pub(crate) use server::{ServerChange, SiteChange};
 
+/// The password of a trust where a script says nothing.
+pub(crate) const TRUST_PASSWORD: &str = "Trust-Pa55word";
+
 /// Longest reason for `site(broken=)`, in characters.
 pub(crate) const MAX_REASON: usize = 200;
 
@@ -58,6 +61,8 @@ pub(crate) struct Partner {
     /// The names of its users.
     pub(crate) users: Vec<String>,
     pub(crate) trust: Trust,
+    /// The password of the trust, on this side where it is broken.
+    pub(crate) password: String,
     pub(crate) claims: Option<String>,
 }
 
@@ -168,7 +173,7 @@ impl Partner {
             users: self.users.into_iter().map(standard::account).collect(),
             ..DomainSpec::default()
         };
-        let mut spec = PartnerSpec::trusted(domain, own, "Trust-Pa55word");
+        let mut spec = PartnerSpec::trusted(domain, own, &self.password);
         match self.trust {
             Trust::Holds => {}
             Trust::Broken => {

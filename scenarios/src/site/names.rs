@@ -58,6 +58,6 @@ pub(crate) const ROGUES: [(&str, Rogue); 7] = [
 pub(crate) const CHECK_CHANGES: [(&str, CheckChange); 2] = [("down", CheckChange::Down), ("up", CheckChange::Up)];
 
 /// What a value is called; `None` if it has no name.
-pub(crate) fn name_of<T: PartialEq>(value: T, known: &[(&'static str, T)]) -> Option<&'static str> {
+pub(crate) fn name_of<T: Copy + PartialEq>(value: T, known: &[(&'static str, T)]) -> Option<&'static str> {
     known.iter().find(|(_, other)| *other == value).map(|&(name, _)| name)
 }

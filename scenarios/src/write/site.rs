@@ -13,7 +13,7 @@ use crate::site::names::{
     BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, FLAGS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS,
     name_of,
 };
-use crate::site::{Partner, ServerChange, Site, SiteChange, Trust, is_reason, pool};
+use crate::site::{Partner, ServerChange, Site, SiteChange, TRUST_PASSWORD, Trust, is_reason, pool};
 
 /// Writes `site(...)`.
 ///
@@ -148,6 +148,7 @@ fn partner(partner: &Partner) -> Result<Call, Inexpressible> {
     let call = Call::new("partner")
         .with(strings(&partner.users))
         .and_any("trust", trust.map(|trust| named(trust, &TRUSTS)).transpose()?.map(string))
+        .and_any("password", (partner.password != TRUST_PASSWORD).then(|| string(&partner.password)))
         .and_any("claims", partner.claims.as_deref().map(string));
     Ok(call)
 }

@@ -363,7 +363,8 @@ impl<'p> Steps<'p> {
 impl<'p> Uses<'p> {
     fn of(plan: &'p Plan) -> Self {
         let mut uses = Self::default();
-        let (mut started, mut before): (BTreeSet<RequestId>, Option<&Action>) = Default::default();
+        let mut started: BTreeSet<RequestId> = BTreeSet::new();
+        let mut before: Option<&Action> = None;
         for step in &plan.steps {
             match step {
                 Action::AddClient(spec) => spec.at.iter().for_each(|at| uses.client(at)),

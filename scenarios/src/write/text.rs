@@ -83,8 +83,8 @@ impl Bracketed {
         }
         let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + INDENT));
         let items = items.iter().map(|(before, item)| item.laid_out(indent + INDENT, &format!("{inner}{before}")));
-        let items: String = items.map(|item| format!("\n{item},")).collect();
-        format!("{open}{items}\n{outer}{close}")
+        let items: Vec<String> = items.collect();
+        format!("{open}\n{},\n{outer}{close}", items.join(",\n"))
     }
 }
 
@@ -148,7 +148,7 @@ impl Call {
 pub(super) fn statement(variable: Option<&str>, calls: &[Call]) -> String {
     let start = variable.map(|variable| format!("{variable} = ")).unwrap_or_default();
     let Some((Call(first), rest)) = calls.split_first() else { return start };
-    let rest: String = rest.iter().map(|Call(call)| format!(".{}", call.on_one_line())).collect();
+    let rest = rest.iter().fold(String::new(), |rest, Call(call)| rest + "." + &call.on_one_line());
     let line = format!("{start}{}{rest}", first.on_one_line());
     if line.chars().count() <= WIDTH { line } else { format!("{start}{}{rest}", first.on_lines(0)) }
 }

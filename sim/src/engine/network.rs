@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use turmoil_net::{EnterGuard, NetstatState, Packet};
+use turmoil_net::{EnterGuard, NetstatEntry, NetstatState, Packet};
 
 use super::drive::Stats;
 use super::hosts::Arrival;
@@ -267,7 +267,9 @@ impl Network {
             let transit = Transit { from: segment.src.ip(), to, router: None, segment };
             self.queue.entry(at).or_default().push(transit);
         } else if flags.rst {
-            self.reset(segment.src, address);
+            if !self.is_of_the_past(&segment, address) {
+                self.reset(segment.src, address);
+            }
         } else if flags.syn && flags.ack && !self.shared.registry().is_answered(address, segment.tcp.ack) {
             // The answer to a connect that was given up, from a port that is in use again. A real host answers with RST
             // (RFC 9293 3.10.7.3); here the server's side ends when the next SYN meets it.
@@ -298,6 +300,19 @@ impl Network {
                 .entries
                 .iter()
                 .any(|entry| (entry.local, entry.peer) == (address, Some(segment.src)))
+    }
+
+    /// Whether a RST finds a socket that waits for the answer to its SYN, at a chosen port, and does not acknowledge that: it is
+    /// about the port's last connection. A real host drops it (RFC 9293 3.10.7.3), and a kernel of turmoil-net takes it for a
+    /// refusal.
+    fn is_of_the_past(&self, reset: &Segment, address: SocketAddr) -> bool {
+        let is_refusal = reset.tcp.flags.ack && self.shared.registry().is_answered(address, reset.tcp.ack);
+        let waits = |entry: &NetstatEntry| {
+            (entry.local, entry.peer, entry.state) == (address, Some(reset.src), Some(NetstatState::SynSent))
+        };
+        !is_refusal
+            && self.shared.registry().is_chosen(reset.dst)
+            && turmoil_net::netstat(address.ip()).entries.iter().any(waits)
     }
 
     /// Resets flows whose application is gone, at both ends (RFC 9293 3.6.1, and Linux where data

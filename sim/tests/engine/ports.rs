@@ -184,6 +184,41 @@ fn a_handshake_that_its_client_gives_up_ends_at_the_server_too_which_never_hears
     }
 }
 
+/// RFC 9293 3.10.7.3: a RST that does not acknowledge the SYN is dropped. It answers what the port's last connection sent.
+#[test]
+fn a_reset_of_the_last_connection_from_a_port_does_not_refuse_the_next() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    let chosen = client.from_port(PORT).unwrap();
+    let connecting = chosen.clone();
+    let seen = Arc::<Mutex<Option<bool>>>::default();
+    let told = Arc::clone(&seen);
+    chosen.spawn(async move {
+        let mut stream = connecting.connect(at(1, 80)).await.ok();
+        *told.lock().unwrap() = Some(stream.is_some());
+        if let Some(stream) = &mut stream {
+            while stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
+            *told.lock().unwrap() = None;
+        }
+    });
+    engine.advance(Duration::from_micros(100)).unwrap();
+    engine.forge_reset(at(1, 80), at(3, PORT));
+    engine.settle(SECOND).unwrap();
+    assert_eq!(*seen.lock().unwrap(), Some(true), "the SYN is answered");
+    // It ends a connection that there is.
+    engine.forge_reset(at(1, 80), at(3, PORT));
+    engine.settle(SECOND).unwrap();
+    assert_eq!(*seen.lock().unwrap(), None);
+}
+
+/// Nobody listens: the RST acknowledges the SYN.
+#[test]
+fn a_connect_from_a_chosen_port_is_refused_where_nobody_listens() {
+    let (mut engine, [_, _, client]) = served(&Settings::default());
+    let chosen = client.from_port(PORT).unwrap();
+    let error = engine.run_until(async move { chosen.connect(at(1, 81)).await.map(drop) }, SECOND).unwrap();
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
 #[test]
 fn a_port_is_free_again_when_the_kernel_gives_up_a_peer_that_lost_its_power() {
     let (mut engine, nets) = engine_with_hosts(2);

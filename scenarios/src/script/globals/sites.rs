@@ -32,7 +32,7 @@ use super::{in_range, one_of, timer};
 use crate::site::names::{
     BETWEEN, CERTIFICATES, CHECKINGS, CHECKS, FLAGS, KEEP_ALIVES, PROVIDERS, ROGUES, TRUSTS, UPSTREAMS, VERSIONS,
 };
-use crate::site::{self, ServerChange, Site, SiteChange, Unknown, check_name, is_reason, pool};
+use crate::site::{self, ServerChange, Site, SiteChange, TRUST_PASSWORD, Unknown, check_name, is_reason, pool};
 
 #[starlark_module]
 pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
@@ -251,14 +251,15 @@ pub(in super::super) fn sites(builder: &mut GlobalsBuilder) {
     }
 
     /// For `site(partner=)`: the domain PARTNER with these users, on the DC `dc-partner`. Its trust with CORP `holds`, is
-    /// `broken`, or there is `none`. With `claims` its DC vouches for users of that domain.
+    /// `broken`, or there is `none`; `password` is that of the trust, at CORP where it is broken. With `claims` its DC vouches for users of that domain.
     fn partner(
         users: UnpackListOrTuple<String>,
         #[starlark(require = named, default = "holds")] trust: &str,
+        #[starlark(require = named, default = TRUST_PASSWORD)] password: &str,
         #[starlark(require = named)] claims: Option<String>,
     ) -> starlark::Result<Partner> {
         let trust = one_of("state of a trust", trust, &TRUSTS)?;
-        Ok(Partner(site::Partner { users: users.items, trust, claims }))
+        Ok(Partner(site::Partner { users: users.items, trust, password: password.to_owned(), claims }))
     }
 
     /// For `site(acceptor=)` and `site(servers=)`: a server that looks users up in a table of its own, by the
