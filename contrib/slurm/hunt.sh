@@ -126,10 +126,12 @@ still_going_on() {
 # Tries the arguments here, once, in place of in every task: this part of the hunt has no runs. Its folder remembers which
 # hunt this is, so that another one is refused.
 try_arguments() {
-    local program=$1 out=$2 code=0
+    local program=$1 out=$2 said code=0
     shift 2
-    "$program" hunt "$@" --no-shrink --jobs 1 --shard 1/1000000 --out "$out/shards/none" >/dev/null || code=$?
-    ((code <= 1)) || fail "\`stickler hunt\` does not take these arguments (it has said why); nothing was submitted"
+    said=$("$program" hunt "$@" --no-shrink --jobs 1 --shard 1/1000000 --out "$out/shards/none" 2>&1 >/dev/null) || code=$?
+    ((code <= 1)) && return
+    printf '%s\n' "$said" >&2
+    fail "\`stickler hunt\` does not take these arguments; nothing was submitted"
 }
 
 # A unit of a hunt cannot be split, so that too many shards would have nothing to do.
@@ -187,7 +189,8 @@ end_if_not_done() {
     case $told in
         *end*) echo "$what: ended from outside, after it has kept what it had"; exit 143 ;;
         *time*)
-            ((code <= 1)) || { echo "$what: \`stickler\` has failed with code $code at the time limit"; exit "$code"; }
+            # 4: nothing was found, and runs are missing.
+            ((code <= 1 || code == 4)) || { echo "$what: \`stickler\` has failed with code $code at the time limit"; exit "$code"; }
             [ "$progress" = yes ] || { echo "$what: nothing was done within the time limit; choose a longer --time"; exit 1; }
             echo "$what: the time limit is reached, the job is queued again"
             scontrol requeue "$SLURM_JOB_ID"
@@ -227,6 +230,8 @@ merge() {
     before=$(shrunk "$out/merged")
     run_until_told "$program" merge "${folders[@]}" --jobs "${SLURM_CPUS_PER_TASK:-1}" --out "$out/merged"
     [ "$before" = "$(shrunk "$out/merged")" ] || progress=yes
+    # Nothing was found, and shards are missing, which is told below.
+    ((code != 4 || ${#missing[@]} == 0)) || [ -n "$told" ] || code=0
     end_if_not_done merge "$progress"
     if ((${#missing[@]} == 0)); then echo "merge: done"; return; fi
     echo "merge: shards $(ranges "${missing[@]}") are not done ($out/logs/shard-N.log says why), and what they have is there;" \

@@ -12,7 +12,7 @@ use super::{Arm, Format};
 /// What is hunted for, and how.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 a product is missing.\n\n\
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the arguments, the folder or the corpus are wrong; 4 nothing found, and runs are missing because somebody ended it, or a product is missing.\n\n\
 Examples:\n  stickler hunt --balancer haproxy-safe --runs 2000\n  stickler hunt --for 10m --undeclared\n  \
 stickler hunt --exhaustive --steps 3 --balancer pin-on-401 --undeclared\n  \
 stickler hunt --runs 1000000 --shard 3/16 --out shard-3    (then: stickler merge shard-* --out all)"
@@ -79,7 +79,9 @@ pub(crate) struct Hunt {
 
 /// Which folders are put together.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt.")]
+#[command(
+    after_help = "Exit codes: 0 nothing found; 1 findings; 2 the folders are wrong, or not of one hunt; 4 nothing found, and shards are missing or not at their end."
+)]
 pub(crate) struct Merge {
     /// The folders of shards of one hunt. They are only read.
     #[arg(value_name = "DIR", required = true)]

@@ -1,6 +1,7 @@
 //! Puts the shards of a hunt together.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,7 +56,15 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     if !arguments.no_shrink {
         finish::shrink_all(&mut folder, &whole, &*arm, threads(arguments.jobs, Arm::Sim), &over)?;
     }
-    let progress = Progress { runs: whole.runs(), time: Duration::ZERO, interrupted: false };
+    let incomplete = description.runs.is_some_and(|runs| whole.runs() < runs);
+    let progress = Progress { runs: whole.runs(), time: Duration::ZERO, incomplete };
+    if let Some(runs) = description.runs.filter(|_| incomplete) {
+        let (made, missing) = (whole.runs(), runs - whole.runs());
+        let _ = writeln!(
+            io::stderr(),
+            "stickler: {missing} of {runs} runs are missing: name all shards, or let them come to their end ({made} were made)"
+        );
+    }
     let steps = description.exhaustive;
     let clean =
         steps.map(|steps| format!("no violation in the plans of {steps} steps that these folders have, seed 0"));

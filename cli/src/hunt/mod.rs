@@ -14,6 +14,7 @@ mod shrink_files;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -82,6 +83,10 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         exhaustive::play(&hunt, steps, (folder, found, &over), (arguments.shard, threads), &*arm)?
     } else {
         let units = units(&found, hunt.unit, runs, arguments.shard);
+        if let Some(runs) = runs.filter(|runs| runs.div_ceil(hunt.unit) < arguments.shard.count) {
+            let (units, unit, shards) = (runs.div_ceil(hunt.unit), hunt.unit, arguments.shard.count);
+            let _ = writeln!(io::stderr(), "stickler: {units} units of {unit} runs cannot keep {shards} shards busy");
+        }
         let deadline = arguments.time.and_then(|time| Instant::now().checked_add(time));
         let keeper = Keeper::new(folder, found, Arc::clone(&over), deadline, units_left(&units));
         search(&hunt, units.into_iter(), threads, &*arm, &keeper);

@@ -52,11 +52,15 @@ pub(super) fn show(
             write_finding(&mut stdout, record, path)?;
         }
         writeln!(stdout, "{}", summary(out, found, progress, findings.len()))?;
-        if let Some(clean) = clean.filter(|_| findings.is_empty() && !progress.interrupted) {
+        if let Some(clean) = clean.filter(|_| findings.is_empty() && !progress.incomplete) {
             writeln!(stdout, "{clean}")?;
         }
     }
-    if findings.is_empty() { Ok(()) } else { Err(Failure::NotAsExpected) }
+    match (findings.is_empty(), progress.incomplete) {
+        (false, _) => Err(Failure::NotAsExpected),
+        (true, true) => Err(Failure::Inconclusive(None)),
+        (true, false) => Ok(()),
+    }
 }
 
 fn write_finding(out: &mut impl io::Write, record: &Record, path: &str) -> io::Result<()> {
@@ -92,12 +96,16 @@ fn replay_command(path: &str, name: &str) -> String {
 fn summary(out: &Path, found: &Found, progress: &Progress, findings: usize) -> String {
     let (runs, points, all) = (progress.runs, found.points(), found.runs());
     let seconds = progress.time.as_secs_f64();
-    let a_second = runs as f64 / seconds.max(0.001);
+    let speed = if progress.time.is_zero() {
+        String::new()
+    } else {
+        format!(" ({seconds:.1} s, {:.0} a second)", runs as f64 / seconds)
+    };
     let before = if all > runs { format!(", {all} with those before") } else { String::new() };
-    let ended = if progress.interrupted { "; ended before its time, and the same command goes on" } else { "" };
+    let ended = if progress.incomplete { "; runs are missing, and the same command goes on" } else { "" };
     let s = if findings == 1 { "" } else { "s" };
     format!(
-        "{findings} finding{s} in {runs} runs{before} ({seconds:.1} s, {a_second:.0} a second), {points} points of coverage; kept in {}{ended}",
+        "{findings} finding{s} in {runs} runs{before}{speed}, {points} points of coverage; kept in {}{ended}",
         out.display()
     )
 }

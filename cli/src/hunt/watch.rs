@@ -25,8 +25,8 @@ pub(super) struct Progress {
     pub(super) runs: u64,
     /// In which time.
     pub(super) time: Duration,
-    /// Whether somebody ended it.
-    pub(super) interrupted: bool,
+    /// Whether runs are missing: somebody ended it, or shards are missing.
+    pub(super) incomplete: bool,
 }
 
 /// Keeps what a hunt finds, as it finds it.
@@ -78,7 +78,7 @@ impl Keeper {
             return Err(Failure::Wrong(format!("{error}; what was written until then is there")));
         }
         let (runs, time) = (self.runs.into_inner(), self.began.elapsed());
-        Ok((folder, found, Progress { runs, time, interrupted: self.over.load(Ordering::Relaxed) }))
+        Ok((folder, found, Progress { runs, time, incomplete: self.over.load(Ordering::Relaxed) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

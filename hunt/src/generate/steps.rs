@@ -302,7 +302,9 @@ impl<'a> Steps<'a> {
         let server = self.draw.one_of(&self.now.well()).clone();
         self.push(Action::Fault(match how {
             CRASH => Fault::Crash(server),
-            1 => Fault::PowerLoss(server),
+            // A connection to a silent host occupies the port that clients share until the kernel gives it up.
+            1 if !self.now.has_shared_port() => Fault::PowerLoss(server),
+            1 => Fault::Crash(server),
             _ => Fault::Hang(server),
         }));
     }

@@ -27,6 +27,12 @@ pub use unit::Unit;
 /// The most runs of a unit.
 pub const MAX_UNIT: u64 = 500;
 
+/// The fewest runs of a unit, where there are so many.
+const MIN_UNIT: u64 = 50;
+
+/// The units that each balancer has at least, where there are runs enough.
+const UNITS: u64 = 16;
+
 /// Says what is known of the balancer of a plan: a violation of these is no surprise.
 pub type Declared<'a> = dyn Fn(&Plan) -> BTreeSet<Requirement> + Sync + 'a;
 
@@ -54,14 +60,37 @@ pub struct Hunt<'a> {
 }
 
 impl Hunt<'_> {
-    /// Returns the runs of a unit where so many runs are wanted over so many balancers: as many as fit, so that each balancer
-    /// gets its share.
+    /// Returns the runs of a unit where so many runs are wanted over so many balancers: each balancer gets its share, in sixteen
+    /// units where that leaves enough runs for each to learn from, so that many machines can share the hunt.
     pub fn unit_for(runs: u64, balancers: usize) -> u64 {
-        runs.div_ceil(balancers.max(1) as u64).clamp(1, MAX_UNIT)
+        let share = runs.div_ceil(balancers.max(1) as u64).max(1);
+        share.div_ceil(UNITS).clamp(share.min(MIN_UNIT), MAX_UNIT)
     }
 
     /// The balancer of a unit.
     pub fn balancer(&self, unit: u64) -> &BalancerSpec {
         &self.balancers[(unit % self.balancers.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_long_enough_to_learn_and_short_enough_to_share() {
+        for (runs, balancers, unit) in [
+            (1, 1, 1),
+            (40, 1, 40),
+            (200, 1, 50),
+            (5_040, 63, 50),
+            (20_000, 63, 50),
+            (20_000, 1, 500),
+            (1_000_000, 63, 500),
+            (u64::MAX, 63, 500),
+            (0, 0, 1),
+        ] {
+            assert_eq!(Hunt::unit_for(runs, balancers), unit, "{runs} runs over {balancers}");
+        }
     }
 }
