@@ -107,6 +107,20 @@ fn nobody_logs_on_through_a_real_lighttpd() {
     user_after_user("lighttpd", &[("lighttpd", FAILS)]);
 }
 
+/// Its workers are nobody's, and write a body that is too long for their memory into the run's folder.
+#[test]
+fn a_real_nginx_takes_a_long_body() {
+    if !has("nginx") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let arguments = ["run", "in-chunks", "--arm", "wire", "--balancer", "nginx-keepalive", "--transcript"];
+    let output = stickler(folder.path(), &arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("100000 bytes") && !said.contains("receives 500"), "{said}");
+}
+
 #[test]
 fn a_real_nginx_that_passes_bytes_keeps_users_apart() {
     if Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists() {

@@ -100,6 +100,18 @@ impl CheckWait {
         };
         noticed.saturating_add(self.extra)
     }
+
+    /// Returns how long the wait is where time is real: as long as the balancer declares that it needs, and a little more, and not what a
+    /// script adds to be sure.
+    pub fn hurried(&self, promises: &Promises) -> Duration {
+        const SLACK: Duration = Duration::from_secs(2);
+        if promises.unknown {
+            return self.over(promises);
+        }
+        let exact = Self { extra: Duration::ZERO, otherwise: Duration::ZERO, ..*self };
+        let declared = exact.over(promises).max(promises.notice_mended()).saturating_add(SLACK);
+        self.over(promises).min(declared)
+    }
 }
 
 impl Action {
@@ -439,6 +451,12 @@ mod tests {
         let with = Promises { checks: Some(checks), ..Promises::default() };
         let wait = |change| CheckWait { change, extra: second, otherwise: 30 * second };
         let down = Action::AwaitChecks(wait(CheckChange::Down));
+        assert_eq!(wait(CheckChange::Up).hurried(&with), Duration::from_secs(6), "no longer than the wait itself");
+        assert_eq!(wait(CheckChange::Up).hurried(&Promises::default()), Duration::from_secs(2), "nothing is checked");
+        let forgets = Promises { out_after_failures: Some(10 * second), ..Promises::default() };
+        assert_eq!(wait(CheckChange::Up).hurried(&forgets), Duration::from_secs(12));
+        let unknown = Promises { unknown: true, ..Promises::default() };
+        assert_eq!(wait(CheckChange::Up).hurried(&unknown), Duration::from_secs(30));
         assert_eq!(down.clone().over(&with), Action::Advance(8 * second));
         assert_eq!(Action::AwaitChecks(wait(CheckChange::Up)).over(&with), Action::Advance(6 * second));
         assert_eq!(down.over(&Promises::default()), Action::Advance(30 * second));

@@ -92,7 +92,7 @@ pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> 
     })
 }
 
-/// Makes a folder that only this user can read, says so by a line on standard output, and removes it with all that is in it when
+/// Makes a folder that only this user can read (and where it is root, that nobody's group gets through), says so by a line on standard output, and removes it with all that is in it when
 /// standard input ends, or with SIGHUP, SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -100,12 +100,18 @@ pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<i32> 
 #[cfg(unix)]
 pub fn keep(folder: &Path) -> io::Result<()> {
     use std::io::Write as _;
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut parent = Parent::on_standard_input()?;
         std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+        let nobody = crate::products::nobody();
+        if nobody != 0 {
+            // nginx's workers, which are nobody's, have their temporary files below it.
+            std::os::unix::fs::chown(folder, None, Some(nobody))?;
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o710))?;
+        }
         // Whoever has gone by now reads nothing, and the folder is removed at once.
         let _ = writeln!(io::stdout(), "made");
         parent.gone().await;

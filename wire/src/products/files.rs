@@ -1,7 +1,9 @@
 //! The files that a product is configured by.
 
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::{fs, io};
 
 /// How a line begins and ends that names a further file.
 const BEGIN: &str = "==> ";
@@ -19,13 +21,18 @@ pub(super) fn write(first: &Path, text: &str) -> io::Result<()> {
             part.push_str(line);
             continue;
         };
-        fs::write(&file, std::mem::take(&mut part))?;
+        write_one(&file, &std::mem::take(&mut part))?;
         if name.contains('/') || name.starts_with('.') {
             return Err(io::Error::other(format!("`{name}` is no name of a file in the run's folder")));
         }
         file.set_file_name(name);
     }
-    fs::write(file, part)
+    write_one(&file, &part)
+}
+
+/// Writes a file that only this user can read: a product reads it before it becomes anybody else.
+pub(super) fn write_one(file: &Path, text: &str) -> io::Result<()> {
+    fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -44,6 +51,8 @@ mod tests {
         );
         write(&first, "==> in the middle of a line\nx ==> y <==\n").unwrap();
         assert_eq!(read("records.config"), "==> in the middle of a line\nx ==> y <==\n");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&first).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "nobody else reads what an operator's file says");
     }
 
     #[test]

@@ -318,7 +318,7 @@ struct Values<'a> {
 /// The user and the group without rights, by the number that Linux has for them
 /// (<https://docs.kernel.org/admin-guide/sysctl/fs.html#overflowgid-overflowuid>); 0 where this process is not root's, or is root in a
 /// user namespace that has no such user.
-fn nobody() -> u32 {
+pub(crate) fn nobody() -> u32 {
     const NOBODY: u32 = 65_534;
     let is_mapped = |file: &str| fs::read_to_string(file).is_ok_and(|map| map.lines().any(|line| covers(line, NOBODY)));
     let is_root = rustix::process::geteuid().is_root();

@@ -64,7 +64,7 @@ impl Running {
         let text = installed.configuration(address, servers, folder.path())?;
         if let Some(pem) = certificate {
             let file = folder.path().join(CERTIFICATE);
-            fs::write(&file, pem).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
+            files::write_one(&file, pem).map_err(|error| io(&format!("cannot write {}", file.display()), error))?;
         }
         let (servers, supervisor) = (servers.to_vec(), supervisor.clone());
         let mut running = Self { installed, address, servers, group: None, folder, supervisor };

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickler_mock_client::raw_answers;
-use stickler_model::action::CheckWait;
 use stickler_model::site::slow_page;
 use stickler_model::topology::{LinkSpec, ServerSpec};
 use stickler_model::trace::Promises;
@@ -38,9 +37,6 @@ const AWAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The longest time that one action lets pass, or that a page takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How much longer than a balancer declares a wait for its health checks is.
-const SLACK: Duration = Duration::from_secs(2);
 
 /// How long the last closes may take when a world ends.
 const LAST_CLOSES: Duration = Duration::from_millis(50);
@@ -267,17 +263,14 @@ impl WireWorld {
         Ok(Outcome::Done)
     }
 
-    /// The action as this world performs it. A wait for health checks is as long as the balancer declares that it needs, and not
-    /// what a script adds to be sure, where time costs nothing.
+    /// The action as this world performs it: a wait for health checks is no longer than it has to be.
     fn hurried(&self, action: Action) -> Action {
-        let Action::AwaitChecks(wait) = action else { return action };
-        let promises = &self.header.promises;
-        if promises.unknown {
-            return action;
+        match action {
+            Action::AwaitChecks(wait) if !self.header.promises.unknown => {
+                Action::Advance(wait.hurried(&self.header.promises))
+            }
+            action => action,
         }
-        let exact = CheckWait { extra: Duration::ZERO, otherwise: Duration::ZERO, ..wait };
-        let declared = exact.over(promises).max(promises.notice_mended()) + SLACK;
-        Action::Advance(wait.over(promises).min(declared))
     }
 
     fn make_token(&mut self, id: TokenId, name: &Name) -> Result<Outcome, WorldError> {
