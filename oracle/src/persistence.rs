@@ -5,7 +5,9 @@
 //! if its first requests were sent at the same time. A home counts while nothing has affected the backend since it last
 //! received a request of the client, and that was less than the declared time ago. ST-1 is put to the test by each
 //! request that a server receives from a client that had a home when it sent the request. It is violated if the server
-//! is none of the homes. The server is the client's home from then on, so that one move counts once.
+//! is none of the homes. The server is the client's home from then on, so that one move counts once. Once anybody has sent
+//! raw bytes, a server that receives a request of an unknown sender is a home of everybody as well: the request may be one of
+//! those, which the balancer sends again long after its client has gone, and by which it remembers the client's address.
 //!
 //! **ST-3** applies where a persistence cookie is declared. A value belongs to the backend whose answer set it.
 //! * A client's request with a value that this client received is put to the test when a server receives it, if nothing
@@ -38,10 +40,16 @@ pub(crate) fn st1_clients_stay_on_their_backend(index: &Index<'_>) -> Finding {
     let mut clients: BTreeMap<&Name, BTreeMap<&Name, Home>> = BTreeMap::new();
     let mut sent: BTreeMap<RequestId, usize> = BTreeMap::new();
     let mut answered_by: BTreeMap<RequestId, &Name> = BTreeMap::new();
+    let first_raw = index.raw.iter().map(|send| send.event).min();
     for (event, seen) in index.events() {
         match &seen.what {
             What::ClientSent { request, .. } => {
                 sent.insert(*request, event);
+            }
+            What::ServerReceived { request: None, .. } if first_raw.is_some_and(|first| first < event) => {
+                for homes in clients.values_mut() {
+                    homes.entry(&seen.by).or_insert(Home { last: event, answered: None }).last = event;
+                }
             }
             What::ServerReceived { request: Some(id), .. } => {
                 let (Some(request), Some(&sent)) = (index.request(Some(*id)), sent.get(id)) else { continue };

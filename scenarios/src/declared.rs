@@ -10,7 +10,7 @@ use stickler_catalogue::{Mechanism, mechanisms};
 use stickler_model::topology::{Acceptor, Checking, ControllerSpec, KeepAlive, Provider, ServerSpec, SiteSpec};
 use stickler_model::{BalancerSpec, Topology};
 use stickler_oracle::Requirement::{
-    Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, Tl1, Tl2,
+    Fo2, Fo4, Fo5, Fo6, Fo7, Hs1, Hs3, Hs5, Hs7, Hs8, Id1, Id2, Id3, Id5, St2, St3, St4, Tl2,
 };
 use stickler_oracle::{Grade, Requirement, Verdict};
 use stickler_runner::{Arm, Expected, Run};
@@ -36,7 +36,7 @@ enum Trait {
 type Follows = (Requirement, Option<Trait>, &'static [Requirement], &'static str);
 
 /// The requirement, at which sites, the others, and why.
-const FOLLOWS: [Follows; 3] = [
+const FOLLOWS: [Follows; 4] = [
     (
         Id1,
         None,
@@ -52,6 +52,13 @@ const FOLLOWS: [Follows; 3] = [
         "whose token is bound to another certificate is refused, alone and beside others",
     ),
     (
+        Hs1,
+        Some(Trait::Http2),
+        &[Hs3, St2],
+        "two streams that log on at once share one upstream connection, and each takes the other's challenge: alone, beside \
+         others, and on a connection that was authenticated",
+    ),
+    (
         Hs7,
         None,
         &[Hs1, Hs5],
@@ -63,7 +70,7 @@ const FOLLOWS: [Follows; 3] = [
 type Beside = (&'static [&'static str], Option<Trait>, &'static [Requirement], &'static str);
 
 /// What no shipped scenario shows.
-const BESIDES: [Beside; 11] = [
+const BESIDES: [Beside; 13] = [
     (
         &["pin-next-request"],
         Some(Trait::Kerberos),
@@ -115,6 +122,13 @@ const BESIDES: [Beside; 11] = [
         &[Fo7],
         "a check of the port sees a kernel that accepts, not a process that answers",
     ),
+    (
+        &["pin-cookie"],
+        Some(Trait::Http2),
+        &[St3],
+        "the connection that two streams share is pinned to one backend, whatever cookie the other stream was given",
+    ),
+    (&["tunnel"], Some(Trait::Http2), &[St4], "over HTTP/2 each request takes a turn, and not each connection"),
     (
         &["tunnel"],
         Some(Trait::Http2),

@@ -14,6 +14,11 @@ const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 /// name.
 const AGENTS: [Agent; 3] = [Agent::Curl, Agent::CurlNegotiate, Agent::Browser];
 
+/// Whether a user agent is one of those that are drawn unless any may be.
+pub(super) fn is_usual(agent: Agent) -> bool {
+    AGENTS.contains(&agent)
+}
+
 /// The port that clients share.
 const PORT: u16 = 40_000;
 

@@ -7,6 +7,7 @@ use stickler_model::{
     Action, ClientSpec, Fault, Name, Payload, Piece, RawSpec, RequestId, RequestSpec, TokenId, Topology, standard,
 };
 
+use super::people::is_usual;
 use super::situation::{Situation, has_token};
 use super::{Draw, Features};
 
@@ -291,10 +292,15 @@ impl<'a> Steps<'a> {
         self.push(Action::SendRaw(RawSpec { client, bytes, patience: PATIENCE }));
     }
 
+    /// Another user takes a seat. Programs that are started anew for each user, as curl is, would keep their connections here, and
+    /// with them the identity of the one before: that is no balancer's fault.
     fn switch_user(&mut self) {
-        let client = self.client().name.clone();
-        let user = *self.draw.one_of(&["alice", "bob", "erin"]);
-        self.push(Action::SwitchUser(client, standard::identity(user)));
+        let seats: Vec<Name> =
+            self.now.clients.iter().filter(|spec| is_usual(spec.profile.agent)).map(|spec| spec.name.clone()).collect();
+        if !seats.is_empty() {
+            let user = *self.draw.one_of(&["alice", "bob", "erin"]);
+            self.push(Action::SwitchUser(self.draw.one_of(&seats).clone(), standard::identity(user)));
+        }
     }
 
     /// Breaks a server that is well in one of three ways, of which the first is a crash.

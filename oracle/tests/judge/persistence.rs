@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stickler_model::agent::Agent;
 use stickler_model::trace::{Checks, Service};
-use stickler_model::{Action, Fault, Leg, RequestId, What};
+use stickler_model::{Action, Fault, Leg, RawSpec, RequestId, What};
 use stickler_oracle::Grade::{NotApplicable, NotExercised, Ok, Violated};
 use stickler_oracle::Requirement::{St1, St3, St5};
 
@@ -249,4 +249,26 @@ fn st5_is_violated_by_a_request_that_reaches_a_server_of_another_service() {
         trace.summary(St5),
         r#"iis1 received alice's request r3 on connection 1, but none of "/api/orders" is served there"#
     );
+}
+
+/// A request of an unknown sender may be one of the raw bytes, which the balancer sends again after their client has gone, and by
+/// which it remembers the client.
+#[test]
+fn st1_allows_a_move_to_where_raw_bytes_may_have_gone() {
+    let moved = |raw: bool, seen: bool| {
+        let mut trace = at_iis1();
+        if raw {
+            let bytes = "GET / HTTP/1.1\r\n\r\n";
+            trace.act(Action::SendRaw(RawSpec::new("alice".into(), bytes, Duration::from_secs(1))));
+        }
+        if seen {
+            trace.check("iis2", 70, 401, None);
+        }
+        trace.whole("alice", Route { client_connection: 2, ..IIS2 });
+        trace.grade(St1)
+    };
+    assert_eq!(moved(true, true), Ok);
+    for (raw, seen) in [(true, false), (false, true)] {
+        assert_eq!(moved(raw, seen), Violated, "{raw} {seen}");
+    }
 }
