@@ -115,14 +115,14 @@ pub fn read(
     files: &dyn Files,
     version: Option<&str>,
 ) -> Result<Box<dyn Document>, Box<Diagnostic>> {
-    let only = || match paths {
-        [path] => Ok(*path),
-        _ => {
+    let only = || {
+        let [path] = paths else {
             let second = paths.get(1).map_or_else(String::new, |path| path.display().to_string());
             let message =
                 "HAProxy alone reads several files; of another product, name the one that includes the others";
-            Err(Box::new(Diagnostic::new(&second, "", 0..0, message.into(), None)))
-        }
+            return Err(Box::new(Diagnostic::new(&second, "", 0..0, message.into(), None)));
+        };
+        Ok(*path)
     };
     match language {
         Language::HaProxy => haproxy::read(paths, files, version),

@@ -242,12 +242,12 @@ impl Reader<'_> {
             }
             let index = self.read.lines.len();
             if let Some(kind) = words.first().filter(|word| holds && SECTIONS.contains(&&*word.text)) {
-                let begun = self.section(kind, &words, index).map_err(wrong)?;
+                let started = self.section(kind, &words, index).map_err(wrong)?;
                 if let Some(last) = section {
                     self.read.sections[last].end = index;
                 }
                 section = Some(self.read.sections.len());
-                self.read.sections.push(begun);
+                self.read.sections.push(started);
             }
             let text = line.trim_end_matches('\r').to_owned();
             let line = Line { text, words, number: index + 1, section, holds, is_known };

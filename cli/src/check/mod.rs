@@ -149,7 +149,7 @@ impl Check<'_> {
         let site = &document.sites()[index];
         let sandbox = document.sandbox(index);
         let profile = profile(document, site, &whole(site, &sandbox)?)?;
-        let simulated = self.simulated(document, site)?;
+        let simulated = simulated(document, site)?;
         let mut report = SiteReport::new(site, &sandbox, &profile, &simulated);
         if self.arguments.is_static {
             return Ok(report);
@@ -160,13 +160,6 @@ impl Check<'_> {
             report.remedies = remedy::try_all(self, document, index, language, &real)?;
         }
         Ok(report)
-    }
-
-    /// Judges what was read of the file. The simulation has no use for the copy.
-    fn simulated(&self, document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
-        let profile = profile(document, site, "")?;
-        let arm: Arc<dyn Arm> = Arc::new(SimArm);
-        Judged::new(&profile.spec(), (&arm, site.servers), None)
     }
 
     /// Judges the real product on the copy of the file.
@@ -183,6 +176,13 @@ impl Check<'_> {
     }
 }
 
+/// Judges what was read of the file. The simulation has no use for the copy.
+fn simulated(document: &dyn Document, site: &Site) -> Result<Judged, Failure> {
+    let profile = profile(document, site, "")?;
+    let arm: Arc<dyn Arm> = Arc::new(SimArm);
+    Judged::new(&profile.spec(), (&arm, site.servers), None)
+}
+
 /// What a product said of the copy, about the files: `path` names them, and where a line of the copy stands for one of theirs, its place.
 fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
     const COPIES: [&str; 3] = ["/configuration", "/Caddyfile", "/envoy.yaml"];
@@ -195,16 +195,13 @@ fn of_files(said: &str, path: &str, document: &dyn Document) -> String {
         let number = after.strip_prefix(':').unwrap_or_default();
         let number = &number[..number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len())];
         let place = number.parse().ok().and_then(|line| document.place(line));
-        rest = match place {
-            Some(place) => {
-                text.push_str(&place.to_string());
-                &after[1 + number.len()..]
-            }
-            None => {
-                text.push_str(path);
-                after
-            }
-        };
+        if let Some(place) = place {
+            text.push_str(&place.to_string());
+            rest = &after[1 + number.len()..];
+        } else {
+            text.push_str(path);
+            rest = after;
+        }
     }
     text + rest
 }
