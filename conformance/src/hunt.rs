@@ -1,6 +1,7 @@
 //! The hunt in a balancer of one's own.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::BufReader;
 use std::num::NonZeroUsize;
@@ -124,10 +125,11 @@ fn told(finding: &Finding, folder: &Path, arm: &dyn Arm) -> String {
         return told + "It does not show a second time: does the balancer decide by anything but what it is given?";
     };
     let kept = fs::create_dir_all(folder).and_then(|()| fs::write(&path, &shortened.run));
-    match shortened.script {
-        Ok(script) => told.push_str(&format!("\n{script}\n")),
-        Err(why) => told.push_str(&format!("The shortest plan: {} (no script: {why})\n", shortened.short.summary)),
-    }
+    // A string takes whatever is written.
+    let _ = match shortened.script {
+        Ok(script) => write!(told, "\n{script}\n"),
+        Err(why) => writeln!(told, "The shortest plan: {} (no script: {why})", shortened.short.summary),
+    };
     match kept {
         Ok(()) => told + &format!("The plan is kept in {}, and played first from now on.", path.display()),
         Err(error) => told + &format!("The plan cannot be kept in {}: {error}", path.display()),

@@ -34,8 +34,8 @@ pub(super) fn play(
     let mine = |unit: &u64| unit % shard.count == shard.index && done.binary_search(unit).is_err();
     let units: Vec<u64> = (0..scope.units()).filter(mine).collect();
     // How long a unit is, nobody knows before it was made; what is known is how many there are on average.
-    let share = units.len() as u64 * plans * hunt.balancers.len() as u64 / scope.units().max(1);
-    let keeper = Keeper::new(folder, found, Arc::clone(over), None, Some(share)).of_whole_units();
+    let runs = units.len() as u64 * plans * hunt.balancers.len() as u64 / scope.units().max(1);
+    let keeper = Keeper::new(folder, found, Arc::clone(over), None, Some(runs)).of_whole_units();
     exhaust(&scope, units.into_iter(), threads, arm, &keeper);
     Ok(keeper)
 }

@@ -11,6 +11,7 @@ use stickler_hunt::search::{Found, Unit};
 use stickler_hunt::{Finding, Watch};
 use stickler_model::escape;
 
+use super::now;
 use crate::Failure;
 
 /// How often what is done is written.
@@ -58,7 +59,7 @@ impl Keeper {
         deadline: Option<Instant>,
         runs: Option<u64>,
     ) -> Self {
-        let began = Instant::now();
+        let began = now();
         let state = State { folder, found, saved: began, told: began, error: None };
         let bar = bar(runs);
         Self { state: Mutex::new(state), over, deadline, began, runs: AtomicU64::new(0), bar, whole_units: false }
@@ -103,7 +104,7 @@ impl Keeper {
 
 impl Watch for Keeper {
     fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.over.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| now() >= deadline)
     }
 
     fn ran(&self, _points: usize) {
@@ -133,11 +134,11 @@ impl Watch for Keeper {
             let State { folder, found, .. } = &mut *state;
             let saved = folder.save(found);
             self.check(&mut state, saved);
-            state.saved = Instant::now();
+            state.saved = now();
         }
         let told = self.tell(&state.found);
         if self.bar.is_hidden() && state.told.elapsed() >= TOLD {
-            state.told = Instant::now();
+            state.told = now();
             drop(writeln!(io::stderr(), "{} runs: {told}", self.runs.load(Ordering::Relaxed)));
         }
         self.bar.set_message(told);

@@ -81,8 +81,8 @@ impl<'a> Scope<'a> {
         undeclared_only: bool,
         pruned: bool,
     ) -> Self {
-        let words = |site: &World| Words::new(site, steps.min(MAX_STEPS), pruned);
-        let worlds: Vec<Words> = sites.iter().map(words).collect();
+        let of_site = |site: &World| Words::new(site, steps.min(MAX_STEPS), pruned);
+        let worlds: Vec<Words> = sites.iter().map(of_site).collect();
         let of = |(index, words): (usize, &Words)| words.blocks().into_iter().map(move |block| (index, block));
         let blocks = worlds.iter().enumerate().flat_map(of).collect();
         Self { worlds, sites, balancers, blocks, declared, undeclared_only }

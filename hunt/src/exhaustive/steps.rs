@@ -24,11 +24,13 @@ const NOTICED: Duration = Duration::from_secs(15);
 ///
 /// At the end, what is held goes on, what is broken is mended, and what was started is awaited; where a server was struck or
 /// drained, the balancer has time to notice; and then everybody asks once more.
-pub(super) fn plan(world: &World, word: &Word, balancer: BalancerSpec) -> Plan {
-    let mut steps = Steps::new(world);
-    word.letters.iter().for_each(|letter| steps.add(*letter));
+pub(super) fn plan(place: &World, word: &Word, balancer: BalancerSpec) -> Plan {
+    let mut steps = Steps::new(place);
+    for letter in &word.letters {
+        steps.add(*letter);
+    }
     steps.end(&word.release);
-    Plan { seed: 0, balancer, topology: world.topology.clone(), steps: steps.actions }
+    Plan { seed: 0, balancer, topology: place.topology.clone(), steps: steps.actions }
 }
 
 struct Steps<'a> {
@@ -193,7 +195,9 @@ impl<'a> Steps<'a> {
     }
 
     fn end(&mut self, release: &[Person]) {
-        release.iter().for_each(|who| self.go_on(*who));
+        for who in release {
+            self.go_on(*who);
+        }
         if self.is_down {
             self.crash();
         }
@@ -205,7 +209,9 @@ impl<'a> Steps<'a> {
             let wait = CheckWait { change: CheckChange::Up, extra: NOTICED, otherwise: NOTICED };
             self.actions.push(Action::AwaitChecks(wait));
         }
-        Person::ALL.into_iter().for_each(|who| self.get(who));
+        for who in Person::ALL {
+            self.get(who);
+        }
     }
 }
 

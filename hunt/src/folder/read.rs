@@ -1,6 +1,7 @@
 //! Reads the folder of a hunt.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,12 @@ pub fn corpus(folder: &Path) -> Result<(Vec<Plan>, String), FolderError> {
     if plans.is_empty() {
         return Err(at(folder)(Problem::Wrong("there is no plan (*.jsonl) in this folder".to_owned())));
     }
-    Ok((plans, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    let digest = digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        // A string takes whatever is written.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    Ok((plans, digest))
 }
 
 /// The plans of a folder that a hunt has written.

@@ -1,5 +1,6 @@
 //! Changes a plan a little.
 
+use stickler_model::topology::ServerSpec;
 use stickler_model::{Action, Plan};
 
 use super::situation::Situation;
@@ -21,7 +22,7 @@ enum Change {
 
 /// Returns another plan that begins with the people and the site of this one. What no longer makes sense is left out.
 pub(crate) fn mutate(limits: &Limits, parent: &Plan, draw: &Draw) -> Plan {
-    let takes_tickets = parent.topology.servers.iter().any(|server| server.takes_tickets());
+    let takes_tickets = parent.topology.servers.iter().any(ServerSpec::takes_tickets);
     let features = Features { kerberos: takes_tickets, ..limits.draw(draw) };
     let people = parent.steps.iter().take_while(|action| matches!(action, Action::AddClient(_))).count();
     let somewhere = || draw.between(people as u64, parent.steps.len() as u64) as usize;

@@ -66,9 +66,7 @@ impl Situation {
                 let is_there = |piece: &Piece| !matches!(piece, Piece::Token(id) if !self.tokens.contains(id));
                 self.client(&raw.client).is_some() && raw.bytes.iter().all(is_there)
             }
-            Action::MakeToken { id, client } => {
-                !self.tokens.contains(id) && self.client(client).is_some_and(|spec| has_token(&spec))
-            }
+            Action::MakeToken { id, client } => !self.tokens.contains(id) && self.client(client).is_some_and(has_token),
             Action::Disconnect(client) | Action::SwitchUser(client, _) => self.client(client).is_some(),
             Action::Drain(server) => self.servers.contains(server) && !self.drained.contains(server),
             Action::Undrain(server) => self.drained.contains(server),
@@ -81,14 +79,14 @@ impl Situation {
     fn allows_fault(&self, fault: &Fault) -> bool {
         match fault {
             Fault::Crash(host) | Fault::PowerLoss(host) | Fault::Hang(host) => {
-                if self.is_controller(host) {
+                if is_controller(host) {
                     !self.dc_is_down
                 } else {
                     self.well().contains(host)
                 }
             }
             Fault::Restart(host) | Fault::Resume(host) => {
-                if self.is_controller(host) {
+                if is_controller(host) {
                     self.dc_is_down
                 } else {
                     self.broken.iter().any(|(name, mends)| name == host && mends == fault)
@@ -138,7 +136,7 @@ impl Situation {
             Fault::Crash(host) | Fault::PowerLoss(host) => Some((host, Fault::Restart(host.clone()))),
             Fault::Hang(host) => Some((host, Fault::Resume(host.clone()))),
             Fault::Restart(host) | Fault::Resume(host) => {
-                if self.is_controller(host) {
+                if is_controller(host) {
                     self.dc_is_down = false;
                 }
                 self.broken.retain(|(name, _)| name != host);
@@ -155,7 +153,7 @@ impl Situation {
             Fault::Reset(..) => None,
         };
         match mends {
-            Some((host, _)) if self.is_controller(host) => self.dc_is_down = true,
+            Some((host, _)) if is_controller(host) => self.dc_is_down = true,
             Some((host, mends)) => self.broken.push((host.clone(), mends)),
             None => {}
         }
@@ -198,15 +196,15 @@ impl Situation {
     }
 
     fn is_host(&self, name: &Name) -> bool {
-        name.as_str() == "lb" || self.is_controller(name) || self.servers.contains(name) || self.client(name).is_some()
-    }
-
-    fn is_controller(&self, name: &Name) -> bool {
-        name.as_str().starts_with("dc")
+        name.as_str() == "lb" || is_controller(name) || self.servers.contains(name) || self.client(name).is_some()
     }
 }
 
+fn is_controller(name: &Name) -> bool {
+    name.as_str().starts_with("dc")
+}
+
 /// Whether a client has a token to begin with in any case: where it gets no ticket, it begins with NTLM.
-pub(crate) fn has_token(spec: &&ClientSpec) -> bool {
+pub(crate) fn has_token(spec: &ClientSpec) -> bool {
     spec.identity.is_some() && spec.has_ntlm_for(Provider::Negotiate)
 }

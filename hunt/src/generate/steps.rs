@@ -90,7 +90,9 @@ impl<'a> Steps<'a> {
     /// Goes on after these actions, which make sense.
     pub(super) fn after(draw: &'a Draw, features: &'a Features, topology: &Topology, actions: Vec<Action>) -> Self {
         let mut now = Situation::new(topology);
-        actions.iter().for_each(|action| now.see(action));
+        for action in &actions {
+            now.see(action);
+        }
         Self { draw, features, secured: topology.tls.is_some(), actions, now }
     }
 
@@ -278,7 +280,8 @@ impl<'a> Steps<'a> {
     /// Requests behind a client's first token, on a connection of their own. The client has one in any case: where it gets no
     /// ticket, it begins with NTLM.
     fn logged_on_pipeline(&mut self) {
-        let able: Vec<Name> = self.now.clients.iter().filter(has_token).map(|spec| spec.name.clone()).collect();
+        let able: Vec<Name> =
+            self.now.clients.iter().filter(|spec| has_token(spec)).map(|spec| spec.name.clone()).collect();
         if able.is_empty() {
             return;
         }

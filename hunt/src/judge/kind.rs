@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use stickler_model::event::{Credentials, Decided};
-use stickler_model::{Event, Principal, RequestId, Trace, What};
+use stickler_model::{Action, Event, Name, Principal, RequestId, Trace, What};
 use stickler_oracle::{Cited, Evidence, Requirement};
 
 /// What was found. Two findings over one balancer are the same if their kinds are equal.
@@ -78,11 +78,7 @@ impl Kind {
         let of_request = |event: &&Event| matches!(event.what, What::Decision { request, .. } if request == id);
         let after = trace.events[..last].iter().rev().find(of_request).and_then(decision);
         let cited_events = evidence.events.iter().filter_map(|&index| trace.events.get(index));
-        let served_as = cited_events.filter_map(|event| served(event, id)).last().map(|served| match served {
-            None => ServedAs::Anonymous,
-            Some(served) if Some(served) == user => ServedAs::Itself,
-            Some(_) => ServedAs::Another,
-        });
+        let served_as = cited_events.rev().find_map(|event| served(event, id, user));
         Self::Violation { requirement, after, sender, served_as }
     }
 
@@ -162,7 +158,10 @@ fn decision(event: &Event) -> Option<Decided> {
 
 /// Who sent a request, and as which user.
 fn sender<'t>(cited: &Cited, events: &'t [Event]) -> (Sender, Option<&'t Principal>) {
-    let Cited::Request { id, .. } = cited else { return (Sender::Raw, None) };
+    let id = match cited {
+        Cited::Request { id, .. } => id,
+        Cited::Raw { client, step } => return (Sender::Raw, user_at(client, *step, events)),
+    };
     let started = events.iter().find_map(|event| match &event.what {
         What::RequestStarted { request, identity, credentials, .. } if request == id => Some((identity, *credentials)),
         _ => None,
@@ -174,11 +173,30 @@ fn sender<'t>(cited: &Cited, events: &'t [Event]) -> (Sender, Option<&'t Princip
     }
 }
 
-/// Whom a server took the sender of this request for, where the application ran.
-fn served(event: &Event, id: Option<RequestId>) -> Option<Option<&Principal>> {
-    match &event.what {
-        What::ServerAnswered { request, processed: true, user, .. } if *request == id => Some(user.as_ref()),
-        What::RawAnswered { served: Some(_), user, .. } if id.is_none() => Some(user.as_ref()),
+/// Who sits at a client when this step is performed.
+fn user_at<'t>(client: &Name, step: usize, events: &'t [Event]) -> Option<&'t Principal> {
+    let actions = events.iter().filter_map(|event| match &event.what {
+        What::Action(action) => Some(action),
         _ => None,
-    }
+    });
+    let sits = |action: &'t Action| match action {
+        Action::AddClient(spec) if spec.name == *client => Some(spec.identity.as_ref()),
+        Action::SwitchUser(name, identity) if name == client => Some(Some(identity)),
+        _ => None,
+    };
+    actions.take(step).filter_map(sits).fold(None, |_, user| user).map(|identity| &identity.principal)
+}
+
+/// Whom a server took the sender of this request for, who is `sender`, where the application ran.
+fn served(event: &Event, id: Option<RequestId>, sender: Option<&Principal>) -> Option<ServedAs> {
+    let user = match &event.what {
+        What::ServerAnswered { request, processed: true, user, .. } if *request == id => user.as_ref(),
+        What::RawAnswered { served: Some(_), user, .. } if id.is_none() => user.as_ref(),
+        _ => return None,
+    };
+    Some(match user {
+        None => ServedAs::Anonymous,
+        Some(user) if Some(user) == sender => ServedAs::Itself,
+        Some(_) => ServedAs::Another,
+    })
 }

@@ -41,7 +41,7 @@ impl Unit {
                 Some(plan) => Plan { balancer: balancer.clone(), ..plan.clone() },
                 None => unit.next(hunt),
             };
-            unit.play(hunt, plan, arm, watch);
+            unit.play(hunt, &plan, arm, watch);
         }
         unit
     }
@@ -73,10 +73,10 @@ impl Unit {
         }
     }
 
-    fn play(&mut self, hunt: &Hunt<'_>, plan: Plan, arm: &dyn Arm, watch: &dyn Watch) {
-        let mut judged = judge::judge(&plan, arm);
+    fn play(&mut self, hunt: &Hunt<'_>, plan: &Plan, arm: &dyn Arm, watch: &dyn Watch) {
+        let mut judged = judge::judge(plan, arm);
         if let Some(trace) = judged.trace() {
-            let repeated = !self.runs.is_multiple_of(REPEATED) || is_repeated(&plan, trace, arm);
+            let repeated = !self.runs.is_multiple_of(REPEATED) || is_repeated(plan, trace, arm);
             let reached = judge::coverage(&judged);
             if !repeated {
                 judged.shown.push((Kind::NotRepeated, "the same plan gave another trace".to_owned()));
@@ -90,9 +90,9 @@ impl Unit {
             }
         }
         if let Some(simulation) = hunt.simulation {
-            judged.shown.extend(judge::differences(&plan, &judged, arm, simulation));
+            judged.shown.extend(judge::differences(plan, &judged, arm, simulation));
         }
-        self.keep((hunt.declared, hunt.undeclared_only), &plan, judged, watch);
+        self.keep((hunt.declared, hunt.undeclared_only), plan, judged, watch);
         self.runs += 1;
         watch.ran(self.coverage.len());
     }

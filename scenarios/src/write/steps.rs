@@ -239,7 +239,9 @@ impl<'p> Steps<'p> {
             let wait = |id: &RequestId| std::iter::once(Call::new(format!("{}.wait", variable(id))));
             ids.iter().map(|id| wait(id).chain(self.expectations.call(*id)).collect()).collect()
         };
-        waits.iter().for_each(|calls| self.say(None, calls));
+        for calls in &waits {
+            self.say(None, calls);
+        }
         ids.len()
     }
 
