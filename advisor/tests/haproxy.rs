@@ -15,9 +15,9 @@ const FARM: &str = "backend farm\n    http-reuse safe\n    server a 10.0.0.1:80\
 /// The files `/1`, `/2` and so on with these texts.
 fn configuration(texts: &[&str]) -> Result<Box<dyn Document>, Box<Diagnostic>> {
     let names: Vec<String> = (1..=texts.len()).map(|number| format!("/{number}")).collect();
-    let named: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().copied()).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().copied()).collect();
     let paths: Vec<&Path> = names.iter().map(Path::new).collect();
-    read(Language::HaProxy, &paths, &Texts::new(&named), Some("2.6.12"))
+    read(Language::HaProxy, &paths, &Texts::new(&files), Some("2.6.12"))
 }
 
 fn refusal(texts: &[&str]) -> String {

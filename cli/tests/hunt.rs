@@ -275,6 +275,23 @@ fn an_interrupted_hunt_goes_on_where_it_was() {
     assert_eq!(files(&folder.path().join("whole")), files(&folder.path().join("part")));
 }
 
+/// What the hunt has found is as its page says: the commands in it, with their outcome behind them.
+#[test]
+fn the_findings_of_the_documentation_are_as_they_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("docs/findings/README.md")).unwrap();
+    let commands: Vec<(&str, &str)> =
+        page.lines().filter_map(|line| line.strip_prefix("stickler ")?.split_once('#')).collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    for (command, says) in commands {
+        let (code, text) = ends(root, command);
+        let expected = if says.trim() == "as expected" { 0 } else { 1 };
+        assert_eq!(code, Some(expected), "{command}\n{text}");
+        let shown = |id: &str| text.contains(&format!("{id} violated"));
+        assert!(expected == 0 || says.split(',').all(|id| shown(id.trim())), "{command}\n{text}");
+    }
+}
+
 /// What is found in the simulation of a product is seen on the product itself.
 #[cfg(unix)]
 #[test]
@@ -286,8 +303,8 @@ fn a_leak_that_is_found_in_the_simulation_of_a_product_shows_on_the_product() {
         let folder = tempfile::tempdir().unwrap();
         // What real sockets allow.
         let without = ["tls", "server-faults", "held-links", "resets", "drains", "dc-faults", "long-times", "jitter"];
-        let without: String = without.iter().map(|feature| format!(" --without {feature}")).collect();
-        let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 60{without} --out out"));
+        let without = format!("--without {}", without.join(" --without "));
+        let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 60 {without} --out out"));
         assert_eq!(code, Some(1), "{text}");
         let leaks: Vec<String> = text
             .split("stickler ")

@@ -1,6 +1,6 @@
 //! Random plans find nothing against [`OneToOne`], as long as no client logs on over HTTP/2: two streams of one connection
 //! that log on at once share the one upstream connection, and IIS knows one handshake on each
-//! (`docs/findings/one-to-one-http2.md`).
+//! (`docs/findings/README.md`).
 
 use example_balancer::OneToOne;
 use stickler_conformance::Balancer;

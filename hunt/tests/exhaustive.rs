@@ -60,10 +60,10 @@ fn accusations(
     assert!(found.runs() > 0);
     let mut said = String::new();
     for finding in found.findings.values().filter(|finding| !finding.declared) {
-        let (world, word) = scope.word(finding.place).expect("it was found here");
+        let (place, word) = scope.word(finding.place).expect("it was found here");
         let (balancer, kind, summary) = (&finding.plan.balancer, &finding.kind, &finding.summary);
-        let file = keep(&finding.plan, &format!("{balancer}-{}-{}", world.name, kind.file_name()));
-        let _ = writeln!(said, "{balancer} at {}: [{word}] {kind}: {summary} ({file})", world.name);
+        let file = keep(&finding.plan, &format!("{balancer}-{}-{}", place.name, kind.file_name()));
+        let _ = writeln!(said, "{balancer} at {}: [{word}] {kind}: {summary} ({file})", place.name);
     }
     said
 }
@@ -122,8 +122,8 @@ fn shards_find_together_what_one_run_finds() {
     assert_eq!(whole.runs(), scope.plans() * 2);
     assert!(!whole.findings.is_empty() && whole.findings.keys().all(|(balancer, _)| balancer == "shared-pool"));
     for finding in whole.findings.values() {
-        let (world, word) = scope.word(finding.place).expect("it was found here");
-        assert_eq!(world.plan(&word, finding.plan.balancer.clone()), finding.plan);
+        let (place, word) = scope.word(finding.place).expect("it was found here");
+        assert_eq!(place.plan(&word, finding.plan.balancer.clone()), finding.plan);
     }
 }
 
@@ -233,8 +233,8 @@ fn table_of_defects() {
                 let found = play(&scope, 0, 1);
                 let of_it = found.findings.values().filter(|it| it.kind.requirement() == Some(catch.requirement));
                 let first: Place = of_it.map(|finding| finding.place).min()?;
-                let (world, word) = scope.word(first)?;
-                Some(format!("{}: {word}", world.name))
+                let (place, word) = scope.word(first)?;
+                Some(format!("{}: {word}", place.name))
             })
         };
         let found = (1..=most_steps()).find_map(|steps| first(steps).map(|word| format!("{steps:<6} {word}")));
