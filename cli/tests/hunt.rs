@@ -285,7 +285,7 @@ fn the_findings_of_the_documentation_are_as_they_say() {
     assert!(commands.len() >= 7, "{commands:?}");
     for (command, says) in commands {
         let (code, text) = ends(root, command);
-        let expected = if says.trim() == "as expected" { 0 } else { 1 };
+        let expected = i32::from(says.trim() != "as expected");
         assert_eq!(code, Some(expected), "{command}\n{text}");
         let shown = |id: &str| text.contains(&format!("{id} violated"));
         assert!(expected == 0 || says.split(',').all(|id| shown(id.trim())), "{command}\n{text}");

@@ -5,6 +5,7 @@
 //!   is found by its own requirement, without and with guidance, and the actions that shrinking leaves.
 //!
 //! All on one thread; seconds are wall time of that thread on a machine that does nothing else.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;

@@ -257,7 +257,7 @@ fn start(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::action::{CheckChange, CheckWait};
-    use crate::{Payload, Principal, Profile, RequestId, RequestSpec};
+    use crate::{Fault, Payload, Principal, Profile, RequestId, RequestSpec};
 
     fn client(change: impl FnOnce(&mut ClientSpec)) -> Action {
         let mut spec = ClientSpec::new("alice".into(), Profile::BROWSER, None);

@@ -303,7 +303,9 @@ mod tests {
     /// How many words of each length there are, from none to `most` letters.
     fn counts(world: &World, most: usize, pruned: bool) -> Vec<usize> {
         let mut counts = vec![0; most + 1];
-        all(&Words::new(world, most, pruned)).iter().for_each(|word| counts[word.letters.len()] += 1);
+        for word in all(&Words::new(world, most, pruned)) {
+            counts[word.letters.len()] += 1;
+        }
         counts
     }
 
