@@ -170,7 +170,7 @@ fn only_reading_starts_nothing_and_is_never_well_where_something_was_not_read() 
     let text = said(&output);
     assert_eq!(output.status.code(), Some(4), "{text}");
     assert!(text.lines().next().unwrap().contains("Nothing was run"), "{text}");
-    assert!(text.contains("haproxy.cfg:23") && text.contains("no model here"), "{text}");
+    assert!(text.contains("haproxy.cfg:24") && text.contains("which requests have this parameter"), "{text}");
     let read = unread.replace("balance rdp-cookie", "balance leastconn");
     assert_eq!(Place::new("haproxy.cfg", &read).check(&["--static"]).status.code(), Some(0));
     assert_eq!(Place::new("haproxy.cfg", HAPROXY).check(&["--static"]).status.code(), Some(1));

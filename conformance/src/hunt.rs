@@ -29,7 +29,8 @@ use crate::suite::{NAME, Settings};
 /// stickler_conformance::hunt!(my_balancer, runs = 2_000);
 /// ```
 ///
-/// `without = ["http2"]` behind the number of runs leaves features out, which `stickler hunt --without help` lists.
+/// `without = ["http2"]` behind the number of runs leaves features out; `stickler hunt --without help` lists them. Extended
+/// protection is always left out.
 ///
 /// When it finds one, it shows the shortest script that shows the same, and keeps its plan in the folder `hunt-regressions` of
 /// the package: the test plays what is in there first, so that the folder belongs into version control. The same seed
@@ -48,6 +49,10 @@ macro_rules! hunt {
         }
     };
 }
+
+/// What no plan over somebody else's balancer has. A site that binds tokens to certificates cannot be used through any balancer
+/// at which TLS ends (RFC 5929 4, and Microsoft's "Extended Protection for Authentication").
+const ALWAYS_WITHOUT: [&str; 1] = ["extended_protection"];
 
 /// The folder of the plans that were found before.
 const FOLDER: &str = "hunt-regressions";
@@ -71,7 +76,7 @@ pub fn hunt(balancer: impl Fn() -> Balancer, runs: u64, without: &[&str], packag
     let hunt = Hunt {
         seed: settings.seed,
         balancers: vec![arm.balancer().clone()],
-        limits: Limits::default().without(without)?,
+        limits: Limits::default().without(&ALWAYS_WITHOUT)?.without(without)?,
         guidance: true,
         unit: Hunt::unit_for(runs, 1),
         corpus: Vec::new(),
