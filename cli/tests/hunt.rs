@@ -304,7 +304,7 @@ fn a_leak_that_is_found_in_the_simulation_of_a_product_shows_on_the_product() {
         // What real sockets allow.
         let without = ["tls", "server-faults", "held-links", "resets", "drains", "dc-faults", "long-times", "jitter"];
         let without = format!("--without {}", without.join(" --without "));
-        let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 60 {without} --out out"));
+        let (code, text) = ends(folder.path(), &format!("hunt --balancer {balancer} --runs 100 {without} --out out"));
         assert_eq!(code, Some(1), "{text}");
         let leaks: Vec<String> = text
             .split("stickler ")
