@@ -191,8 +191,11 @@ mod tests {
 
     #[test]
     fn no_variable_of_a_written_script_hides_a_function() {
-        let missing: Vec<String> =
-            GLOBALS.names().map(|name| name.to_string()).filter(|name| !RESERVED.contains(&name.as_str())).collect();
+        let missing: Vec<String> = GLOBALS
+            .names()
+            .map(|name| name.as_str().to_owned())
+            .filter(|name| !RESERVED.contains(&name.as_str()))
+            .collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 /// Names that the variable of a client, a request or a token must not have: words of the language, functions, which would be
 /// out of reach, and variables of loops. A test of the script language finds a function that is missing.
 #[rustfmt::skip]
-pub(crate) const RESERVED: [&str; 103] = [
+pub(crate) const RESERVED: [&str; 104] = [
     "False", "None", "True", "abs", "advance", "all", "and", "answer", "any", "app_log", "as", "assert", "async",
-    "await", "await_checks", "bool", "break", "browser", "bytes_of", "chr", "class", "client", "configure",
+    "await", "await_checks", "bool", "break", "browser", "bytes", "bytes_of", "chr", "class", "client", "configure",
     "continue", "controller", "counts", "crash", "crowd", "curl", "curl_negotiate", "def", "del", "dict", "dir",
     "drain", "elif", "else", "enumerate", "except", "expect", "fail", "finally", "float", "for", "from", "getattr",
     "global", "hang", "hasattr", "hash", "hold", "if", "import", "in", "int", "is", "lambda", "len", "list", "load",
