@@ -102,7 +102,11 @@ fn summary(out: &Path, found: &Found, progress: &Progress, findings: usize) -> S
         format!(" ({seconds:.1} s, {:.0} a second)", runs as f64 / seconds)
     };
     let before = if all > runs { format!(", {all} with those before") } else { String::new() };
-    let ended = if progress.incomplete { "; runs are missing, and the same command goes on" } else { "" };
+    let ended = match (progress.incomplete, progress.time.is_zero()) {
+        (false, _) => "",
+        (true, false) => "; ended before its time, and the same command goes on",
+        (true, true) => "; runs are missing",
+    };
     let s = if findings == 1 { "" } else { "s" };
     format!(
         "{findings} finding{s} in {runs} runs{before}{speed}, {points} points of coverage; kept in {}{ended}",
