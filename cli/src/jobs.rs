@@ -35,7 +35,7 @@ pub(crate) fn cases(paths: &[String]) -> Result<Vec<Case>, Failure> {
 const MAX_RUNS: u64 = 100_000;
 
 /// Most worlds at a time, each on a thread of its own and with a script on another.
-const MAX_THREADS: usize = 256;
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Every script over every balancer with every seed.
 pub(crate) fn all<'a>(
@@ -81,10 +81,7 @@ pub(crate) fn perform_on<T: Send>(
     threads: Option<NonZeroUsize>,
     keep: impl Fn(&Job<'_>, Run) -> T + Sync,
 ) -> Vec<T> {
-    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // Worlds on real sockets wait more than they work.
-    let usual = || if arm.name() == "wire" { 2 * cores() } else { cores() };
-    let threads = threads.map_or_else(usual, NonZeroUsize::get).min(jobs.len()).min(MAX_THREADS);
+    let threads = self::threads(threads, &**arm).get().min(jobs.len());
     let progress = progress(jobs.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -110,6 +107,14 @@ pub(crate) fn perform_on<T: Send>(
     });
     progress.finish_and_clear();
     done.into_iter().flatten().collect()
+}
+
+/// How many worlds run at a time: as many as `--jobs` says, [`MAX_THREADS`] at the most.
+pub(crate) fn threads(jobs: Option<NonZeroUsize>, arm: &dyn Arm) -> NonZeroUsize {
+    let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    // Worlds on real sockets wait more than they work.
+    let usual = if arm.name() == "wire" { cores.saturating_add(cores.get()) } else { cores };
+    jobs.unwrap_or(usual).min(MAX_THREADS)
 }
 
 /// The variable of the environment that makes a product that is not installed fail the run, in place of skipping it.

@@ -240,7 +240,7 @@ fn run_files_are_shrunk_too() {
     assert!(code == Some(3) && text.contains("no plan shows a failure"), "{text}");
 }
 
-/// Whoever ends a hunt keeps what it has found, and the same command goes on.
+/// A hunt that is ended keeps what it has found, and the same command goes on with it.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_hunt_goes_on_where_it_was() {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,13 +13,13 @@ use std::thread;
 use stickler_hunt::{Finding, Hunt, Kind, Limits, Watch, judge, search};
 use stickler_model::Plan;
 use stickler_oracle::Severity;
+use stickler_runner::Arm;
 use stickler_runner::file::Reader;
-use stickler_runner::{Arm, text_file};
 use stickler_scenarios::Shortened;
 use stickler_sim::OwnArm;
 use stickler_site::Balancer;
 
-use crate::suite::{NAME, Settings};
+use crate::suite::{Settings, as_foreign};
 
 /// Makes a test of Rust's own harness that looks for plans over which a balancer violates a MUST.
 ///
@@ -65,12 +64,7 @@ const FOLDER: &str = "hunt-regressions";
 /// folder of regressions is wrong, or there is no feature of such a name.
 pub fn hunt(balancer: impl Fn() -> Balancer, runs: u64, without: &[&str], package: &str) -> Result<(), String> {
     let settings = Settings::from_environment()?;
-    let balancer = balancer();
-    let balancer = match balancer.spec() {
-        stickler_model::BalancerSpec::Foreign(_) => balancer,
-        _ => balancer.called(NAME),
-    };
-    let arm = OwnArm::new(balancer);
+    let arm = OwnArm::new(as_foreign(balancer()));
     let folder = Path::new(package).join(FOLDER);
     regressions(&folder, &arm)?;
     let hunt = Hunt {
@@ -99,7 +93,7 @@ fn regressions(folder: &Path, arm: &OwnArm) -> Result<(), String> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     paths.sort();
     for path in paths {
-        let plan = plan(&path)?;
+        let plan = Reader::open(&path).and_then(Reader::into_plan).map_err(|error| error.to_string())?;
         let plan = Plan { balancer: arm.balancer().clone(), ..plan };
         let shown = judge::judge(&plan, arm).shown;
         if let Some((kind, summary)) = shown.iter().find(|(kind, _)| is_failure(kind)) {
@@ -107,13 +101,6 @@ fn regressions(folder: &Path, arm: &OwnArm) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn plan(path: &Path) -> Result<Plan, String> {
-    let shown = path.display().to_string();
-    let file = text_file::open(path).map_err(|error| format!("{shown}: {error}"))?;
-    let reader = Reader::new(BufReader::new(file), &shown).map_err(|error| error.to_string())?;
-    Ok(reader.plan)
 }
 
 /// A SHOULD that is not followed fails nothing.

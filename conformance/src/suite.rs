@@ -16,7 +16,7 @@ use crate::running::Running;
 use crate::summary::{self, Length};
 
 /// What a balancer under test is called in reports unless its author calls it otherwise.
-pub(crate) const NAME: &str = "yours";
+const NAME: &str = "yours";
 
 /// A scenario that runs for longer is named on stderr, as Rust's own test harness does it.
 const LONG: Duration = Duration::from_mins(1);
@@ -111,17 +111,21 @@ fn name(case: &Case) -> String {
 }
 
 fn play(case: &Case, place: usize, balancer: Balancer, settings: Settings) -> Outcome {
-    // A mechanism of the catalogue is judged as a stranger's balancer is, not by what is expected of that mechanism.
-    let balancer = match balancer.spec() {
-        BalancerSpec::Foreign(_) => balancer,
-        _ => balancer.called(NAME),
-    };
-    let arm = Arc::new(OwnArm::new(balancer));
+    let arm = Arc::new(OwnArm::new(as_foreign(balancer)));
     let balancer = arm.balancer().clone();
     let run = run(case, &balancer, settings.seed, &(arm as Arc<dyn Arm>));
     let name = name(case);
     let replay = format!("STICKLER_SEED={} cargo test {name}", settings.seed);
     Outcome::of(&name, place, &run, replay, settings.transcript)
+}
+
+/// Returns the balancer as somebody else's: a mechanism of the catalogue is judged as any other balancer is, not by what is expected
+/// of that mechanism.
+pub(crate) fn as_foreign(balancer: Balancer) -> Balancer {
+    match balancer.spec() {
+        BalancerSpec::Foreign(_) => balancer,
+        _ => balancer.called(NAME),
+    }
 }
 
 /// Whether the scenario can be played: with the feature `scripts` each can, without it those that have a recorded plan.

@@ -32,7 +32,7 @@ fn main() {
         speed();
     }
     println!(
-        "\ndefect  on                      requirement  found   runs: median  worst   s: median  worst   actions  guided: runs"
+        "\ndefect  on                      requirement  found   runs: median  worst   s: median  worst   actions  unguided: median worst"
     );
     let mut medians = Vec::new();
     for defect in defects().iter().filter(|defect| only.as_ref().is_none_or(|only| defect.id == only)) {
@@ -101,7 +101,7 @@ fn row(defect: &str, seeds: u64) -> Duration {
     times.sort_unstable();
     let middle = guided.len() / 2;
     println!(
-        "{defect:<7} {:<23} {:<12} {found:>2}/{seeds:<2}   {:>12} {:>6}   {:>9.2} {:>6.2}   {:<8} {:>6}, unguided {} / {}",
+        "{defect:<7} {:<23} {:<12} {found:>2}/{seeds:<2}   {:>12} {:>6}   {:>9.2} {:>6.2}   {:<8} {:>6} {:>6}",
         catch.on,
         catch.requirement.to_string(),
         guided[middle].runs,
@@ -109,7 +109,6 @@ fn row(defect: &str, seeds: u64) -> Duration {
         times[middle].as_secs_f64(),
         times.last().copied().unwrap_or_default().as_secs_f64(),
         left.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-        guided[middle].runs,
         plain[middle].runs,
         plain.last().map_or(0, |one| one.runs),
     );
@@ -150,7 +149,7 @@ impl Watch for Until {
         self.over.load(Ordering::Relaxed)
     }
 
-    fn ran(&self, _points: usize) {
+    fn ran(&self) {
         *self.runs.lock().expect("no thread panics") += 1;
     }
 

@@ -135,7 +135,7 @@ impl Watch for Few {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    fn ran(&self, _: usize) {
+    fn ran(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 

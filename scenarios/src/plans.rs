@@ -27,10 +27,7 @@ impl Case {
     /// [`FileError`]: the recorded file is wrong. That is a defect of this crate.
     pub fn plan(&self) -> Result<Option<Plan>, FileError> {
         let Some(text) = self.plan else { return Ok(None) };
-        let reader = Reader::new(text.as_bytes(), &self.plan_path())?;
-        let plan = reader.plan.clone();
-        reader.finish()?;
-        Ok(Some(plan))
+        Reader::new(text.as_bytes(), &self.plan_path())?.into_plan().map(Some)
     }
 
     /// Performs the recorded plan over a balancer on an arm; the run knows what is expected of it. `None` where the

@@ -66,10 +66,17 @@ pub(crate) struct Hunt {
     /// Draw every plan afresh, in place of changing those that reach something new.
     #[arg(long)]
     pub(crate) no_guidance: bool,
+    #[command(flatten)]
+    pub(crate) findings: Findings,
+}
+
+/// What is done with findings.
+#[derive(Debug, Args)]
+pub(crate) struct Findings {
     /// Leave the plans of findings as they were found.
     #[arg(long)]
     pub(crate) no_shrink: bool,
-    /// How to show what was found.
+    /// The form in which findings are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
@@ -89,23 +96,16 @@ pub(crate) struct Merge {
     /// The folder for all of it: a new one, or that of an earlier merge of the same hunt.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Leave findings that are not shrunk as they are.
-    #[arg(long)]
-    pub(crate) no_shrink: bool,
-    /// How to show what was found.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-    /// Worlds to run at a time; as many as there are cores by default.
-    #[arg(long, short, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) findings: Findings,
 }
 
 /// A part of a hunt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shard {
-    /// Which part, from 0.
+    /// The number of the part, from 0.
     pub(crate) index: u64,
-    /// How many parts there are.
+    /// The number of parts.
     pub(crate) count: u64,
 }
 

@@ -9,7 +9,7 @@ use stickler_hunt::folder::{self, Description, Folder};
 use stickler_hunt::search::{Found, Key, Place};
 
 use super::watch::Progress;
-use super::{finish, show, threads, wrong};
+use super::{finish, show, wrong};
 use crate::args::{self, Arm};
 use crate::{Failure, interrupt, jobs};
 
@@ -53,8 +53,8 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     }
     let arm = jobs::build(if description.arm == "wire" { Arm::Wire } else { Arm::Sim })?;
     let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
-    if !arguments.no_shrink {
-        finish::shrink_all(&mut folder, &whole, &*arm, threads(arguments.jobs, Arm::Sim), &over)?;
+    if !arguments.findings.no_shrink {
+        finish::shrink_all(&mut folder, &whole, &*arm, jobs::threads(arguments.findings.jobs, &*arm), &over)?;
     }
     let incomplete = description.runs.is_some_and(|runs| whole.runs() < runs);
     let progress = Progress { runs: whole.runs(), time: Duration::ZERO, incomplete };
@@ -68,5 +68,5 @@ pub(crate) fn merge(arguments: &args::Merge) -> Result<(), Failure> {
     let steps = description.exhaustive;
     let clean =
         steps.map(|steps| format!("no violation in the plans of {steps} steps that these folders have, seed 0"));
-    show::show(&arguments.out, &folder, &whole, &progress, arguments.format, clean.as_deref())
+    show::show(&arguments.out, &folder, &whole, &progress, arguments.findings.format, clean.as_deref())
 }

@@ -15,9 +15,8 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Instant;
 
 use stickler_hunt::folder::{self, Description, FORMAT, Folder, FolderError, GENERATOR};
@@ -38,11 +37,8 @@ use watch::Keeper;
 /// The runs of a hunt that nobody has limited.
 const RUNS: u64 = 20_000;
 
-/// The same on real sockets.
+/// The runs of a hunt on real sockets that nobody has limited.
 const WIRE_RUNS: u64 = 200;
-
-/// Most worlds at a time.
-const MAX_THREADS: usize = 256;
 
 pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
     let balancers = balancers::find(&arguments.balancer, &balancers::own_profiles(&arguments.profile)?)?;
@@ -78,7 +74,7 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
     let description = description(&hunt, &*arm, runs, digest, arguments.steps);
     let over = interrupt::flag().map_err(|error| Failure::Wrong(format!("cannot listen for Ctrl-C: {error}")))?;
     let (folder, found) = Folder::open(&arguments.out, &description).map_err(wrong)?;
-    let threads = threads(arguments.jobs, arguments.arm);
+    let threads = jobs::threads(arguments.findings.jobs, &*arm);
     let keeper = if let Some(steps) = arguments.steps {
         exhaustive::play(&hunt, steps, (folder, found, &over), (arguments.shard, threads), &*arm)?
     } else {
@@ -93,11 +89,11 @@ pub(crate) fn hunt(arguments: &args::Hunt) -> Result<(), Failure> {
         keeper
     };
     let (mut folder, found, progress) = keeper.end()?;
-    if !arguments.no_shrink {
+    if !arguments.findings.no_shrink {
         finish::shrink_all(&mut folder, &found, &*arm, threads, &over)?;
     }
     let clean = arguments.steps.map(|steps| exhaustive::clean(steps, arguments.shard));
-    show::show(&arguments.out, &folder, &found, &progress, arguments.format, clean.as_deref())
+    show::show(&arguments.out, &folder, &found, &progress, arguments.findings.format, clean.as_deref())
 }
 
 /// Now, on the clock of whoever waits for a hunt.
@@ -192,13 +188,4 @@ impl IntoIterator for Units {
             }
         }
     }
-}
-
-/// How many worlds run at a time.
-fn threads(jobs: Option<NonZeroUsize>, arm: args::Arm) -> NonZeroUsize {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // Worlds on real sockets wait more than they work.
-    let usual = if arm == args::Arm::Wire { 2 * cores } else { cores };
-    let threads = jobs.map_or(usual, NonZeroUsize::get).min(MAX_THREADS);
-    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,15 +1,15 @@
 //! Shrinks what run files show.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use stickler_hunt::judge;
 use stickler_hunt::search::{Finding, Place};
 use stickler_hunt::shrink::SEEDS;
 use stickler_model::escape;
+use stickler_runner::Arm;
 use stickler_runner::file::Reader;
-use stickler_runner::{Arm, text_file};
 use stickler_scenarios::Shortened;
 
 use crate::Failure;
@@ -25,11 +25,10 @@ pub(crate) fn shrink_files<'a>(
     for path in files {
         let shown = path.display().to_string();
         let failed = |message: String| Failure::Wrong(format!("{shown}: {message}"));
-        let file = text_file::open(path).map_err(|error| failed(error.to_string()))?;
         let wrong = |error: stickler_runner::file::FileError| Failure::Wrong(error.to_string());
-        let reader = Reader::new(BufReader::new(file), &shown).map_err(wrong)?;
-        let (plan, recorded) = (reader.plan.clone(), reader.arm.clone());
-        reader.finish().map_err(wrong)?;
+        let reader = Reader::open(path).map_err(wrong)?;
+        let recorded = reader.arm.clone();
+        let plan = reader.into_plan().map_err(wrong)?;
         let arm = arm(&recorded)
             .ok_or_else(|| failed(format!("there is no arm `{recorded}` here: choose one with --arm")))?;
         for (kind, summary) in judge::judge(&plan, arm).shown {

@@ -22,7 +22,7 @@ const TOLD: Duration = Duration::from_secs(30);
 
 /// What a hunt has done.
 pub(super) struct Progress {
-    /// How many runs this process made.
+    /// The number of runs that this process made.
     pub(super) runs: u64,
     /// In which time.
     pub(super) time: Duration,
@@ -107,7 +107,7 @@ impl Watch for Keeper {
         self.over.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| now() >= deadline)
     }
 
-    fn ran(&self, _points: usize) {
+    fn ran(&self) {
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.bar.inc(1);
     }

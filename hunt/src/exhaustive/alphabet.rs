@@ -36,7 +36,7 @@ pub enum Letter {
     Wait(Time),
 }
 
-/// Who does something.
+/// A person who sits at a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Person {
     /// A user with credentials.
@@ -47,7 +47,7 @@ pub enum Person {
     Mallory,
 }
 
-/// How much time passes.
+/// A length of time that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Time {
     /// 0.4 ms: between two of the packets of a request.

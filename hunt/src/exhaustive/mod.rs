@@ -137,7 +137,7 @@ impl<'a> Scope<'a> {
             let judged = judge::judge(&plan, arm);
             unit.keep((self.declared, self.undeclared_only), &plan, judged, watch);
             unit.runs += 1;
-            watch.ran(0);
+            watch.ran();
             ControlFlow::Continue(())
         });
         unit
@@ -155,8 +155,7 @@ impl World {
 }
 
 /// Plays the units of these numbers, on `threads` threads, and hands each to [`Watch::done`]. Ends early where
-/// [`Watch::is_over`] says so: then the units under way are handed on as they are. `points` of [`Watch::ran`] is 0, and no
-/// unit has coverage or a corpus.
+/// [`Watch::is_over`] says so: then the units under way are handed on as they are. No unit has coverage or a corpus.
 ///
 /// What may be said of the result where nothing was found: "no violation in any plan of N steps over this alphabet, seed 0".
 pub fn exhaust(

@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use stickler_model::action::{CheckChange, CheckWait};
-use stickler_model::{
-    Action, BalancerSpec, Fault, Name, Payload, Piece, Plan, RawSpec, RequestId, RequestSpec, TokenId,
-};
+use stickler_model::{Action, BalancerSpec, Fault, Name, Payload, Plan, RequestId, RequestSpec, TokenId};
 
 use super::alphabet::{Letter, Person, STRUCK};
 use super::plans::Word;
 use super::worlds::World;
-
-/// A time in which closes arrive.
-const A_MOMENT: Duration = Duration::from_millis(50);
-
-/// How long a client reads what comes back for raw bytes.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::generate::{A_MOMENT, behind_token};
 
 /// How long it takes beyond what a balancer declares until it has noticed that everything works again.
 const NOTICED: Duration = Duration::from_secs(15);
@@ -169,11 +162,7 @@ impl<'a> Steps<'a> {
         self.tokens += 1;
         let id = TokenId(self.tokens);
         self.actions.push(Action::MakeToken { id, client: name(who) });
-        let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
-        let first = format!("GET /echo/1 {head}Authorization: ");
-        let rest = format!("\r\n\r\nGET /echo/2 {head}\r\nGET /echo/3 {head}Connection: close\r\n\r\n");
-        let bytes = vec![Piece::Text(first), Piece::Token(id), Piece::Text(rest)];
-        self.actions.push(Action::SendRaw(RawSpec { client: name(who), bytes, patience: PATIENCE }));
+        self.actions.push(Action::SendRaw(behind_token(name(who), id)));
     }
 
     fn strike(&mut self, fault: Fault) {

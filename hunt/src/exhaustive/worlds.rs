@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use stickler_model::topology::{AppPool, Http2, Provider, ServiceSpec, TlsSpec};
+use stickler_model::topology::{Http2, Provider, TlsSpec};
 use stickler_model::{ClientSpec, Profile, Topology, standard};
 
 use super::alphabet::{Letter, Person, Time};
+use crate::generate::take_tickets;
 
 /// A site with three people in front of it: alice and bob, who have credentials and the same user agent, and mallory, who has
 /// none.
@@ -25,9 +26,6 @@ pub struct World {
     /// balancer's answer has not left it.
     pub(super) first_leg: Duration,
 }
-
-/// The account that the application pools run as where the site takes Kerberos.
-const SERVICE: &str = "svc-web";
 
 /// The port from which everybody connects in the world where people share one.
 const PORT: u16 = 40_000;
@@ -112,17 +110,7 @@ fn letters(users: &[fn(Person) -> Letter], servers: &[Letter], times: &[Time]) -
 
 fn kerberos(backends: u32) -> Topology {
     let mut topology = standard::site(backends);
-    topology.domain.users.push(standard::account(SERVICE.to_owned()));
-    topology.domain.services.push(ServiceSpec {
-        account: SERVICE.to_owned(),
-        spns: vec!["HTTP/www.corp.example".to_owned()],
-        trusted_for_delegation: false,
-    });
-    for server in &mut topology.servers {
-        server.providers = vec![Provider::Negotiate];
-        server.site.pool = AppPool::Service(SERVICE.to_owned());
-        server.site.kernel_mode = false;
-    }
+    take_tickets(&mut topology, &[Provider::Negotiate]);
     topology
 }
 

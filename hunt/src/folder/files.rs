@@ -1,7 +1,7 @@
 //! Reads and writes single files.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
@@ -28,13 +28,7 @@ pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FolderError> {
 
 /// Reads the plan of a run file.
 pub(super) fn plan(path: &Path) -> Result<Plan, FolderError> {
-    let wrong = |message: String| at(path)(Problem::Plan(message));
-    let file = text_file::open(path).map_err(|error| wrong(error.to_string()))?;
-    let reader =
-        Reader::new(BufReader::new(file), &path.display().to_string()).map_err(|error| wrong(error.to_string()))?;
-    let plan = reader.plan.clone();
-    reader.finish().map_err(|error| wrong(error.to_string()))?;
-    Ok(plan)
+    Reader::open(path).and_then(Reader::into_plan).map_err(|error| at(path)(Problem::Plan(error.to_string())))
 }
 
 /// Writes a file of JSON, with an end of line.

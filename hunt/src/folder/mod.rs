@@ -148,13 +148,13 @@ pub enum Problem {
     /// The operating system says so.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// It is not JSON of the form that it should have.
+    /// The file is not JSON of the form that it should have.
     #[error("{0}: it was edited, or cut off, or another version has written it")]
     Json(#[from] serde_json::Error),
-    /// It is no run file that holds a plan.
+    /// The file is no run file that holds a plan.
     #[error("{0}")]
     Plan(String),
-    /// Another version has written it.
+    /// Another version has written the file.
     #[error("it has {what} {found}, and this version reads {known} alone")]
     Version {
         /// `format` or `generator`.
@@ -164,7 +164,7 @@ pub enum Problem {
         /// What is known.
         known: u32,
     },
-    /// It is another hunt's.
+    /// The folder holds another hunt.
     #[error("it holds another hunt: `{field}` is {found} there, and {wanted} here; choose another folder")]
     OtherHunt {
         /// The first part that differs.
@@ -174,13 +174,13 @@ pub enum Problem {
         /// Its value here.
         wanted: String,
     },
-    /// Another process hunts in it.
+    /// Another process hunts in the folder.
     #[error("another hunt is going on in this folder")]
     Locked,
-    /// There is something else in it.
+    /// The folder holds something that no hunt has written.
     #[error("there is something in this folder that no hunt has written: choose another one, or an empty one")]
     NotEmpty,
-    /// It says something that cannot be.
+    /// The file says something that cannot be.
     #[error("{0}")]
     Wrong(String),
 }

@@ -7,10 +7,10 @@ use super::situation::Situation;
 use super::steps::Steps;
 use super::{Draw, Features, Limits};
 
-/// How a plan is changed.
+/// A change of a plan.
 #[derive(Clone, Copy)]
 enum Change {
-    /// It is cut off somewhere, and goes on in another way.
+    /// The plan is cut off somewhere, and goes on in another way.
     Extend,
     /// Something more happens somewhere.
     Insert,

@@ -76,6 +76,15 @@ fn take_kerberos(draw: &Draw, features: &Features, topology: &mut Topology) {
     let ways: [&[Provider]; 3] =
         [&[Provider::NegotiateKerberos], &[Provider::Negotiate], &[Provider::Negotiate, Provider::Ntlm]];
     let providers = *draw.one_of(&ways);
+    take_tickets(topology, providers);
+    for server in &mut topology.servers {
+        server.site.persist_non_ntlm = !features.not_persisted;
+    }
+}
+
+/// Sets up a site so that its servers take tickets under these providers: their application pools run as an account that the whole
+/// farm shares.
+pub(crate) fn take_tickets(topology: &mut Topology, providers: &[Provider]) {
     topology.domain.users.push(standard::account(SERVICE.to_owned()));
     topology.domain.services.push(ServiceSpec {
         account: SERVICE.to_owned(),
@@ -86,6 +95,5 @@ fn take_kerberos(draw: &Draw, features: &Features, topology: &mut Topology) {
         server.providers = providers.to_vec();
         server.site.pool = AppPool::Service(SERVICE.to_owned());
         server.site.kernel_mode = false;
-        server.site.persist_non_ntlm = !features.not_persisted;
     }
 }

@@ -55,7 +55,7 @@ const CRASH: u64 = 0;
 const STEP: Duration = Duration::from_micros(250);
 
 /// A time in which closes arrive.
-const A_MOMENT: Duration = Duration::from_millis(50);
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// The prefix of a part of the site that some balancers have backends of its own for.
 const SERVICE: &str = "/api";
@@ -288,11 +288,7 @@ impl<'a> Steps<'a> {
         let client = self.draw.one_of(&able).clone();
         let id = TokenId(self.now.last_token + 1);
         self.push(Action::MakeToken { id, client: client.clone() });
-        let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
-        let first = format!("GET /echo/1 {head}Authorization: ");
-        let rest = format!("\r\n\r\nGET /echo/2 {head}\r\nGET /echo/3 {head}Connection: close\r\n\r\n");
-        let bytes = vec![Piece::Text(first), Piece::Token(id), Piece::Text(rest)];
-        self.push(Action::SendRaw(RawSpec { client, bytes, patience: PATIENCE }));
+        self.push(Action::SendRaw(behind_token(client, id)));
     }
 
     /// Another user takes a seat. Programs that are started anew for each user, as curl is, would keep their connections here, and
@@ -386,6 +382,15 @@ impl<'a> Steps<'a> {
             self.push(Action::Await(id));
         }
     }
+}
+
+/// Three requests in a row as raw bytes, the first with this token, on a connection of their own.
+pub(crate) fn behind_token(client: Name, token: TokenId) -> RawSpec {
+    let head = "HTTP/1.1\r\nHost: www.corp.example\r\n";
+    let first = format!("GET /echo/1 {head}Authorization: ");
+    let rest = format!("\r\n\r\nGET /echo/2 {head}\r\nGET /echo/3 {head}Connection: close\r\n\r\n");
+    let bytes = vec![Piece::Text(first), Piece::Token(token), Piece::Text(rest)];
+    RawSpec { client, bytes, patience: PATIENCE }
 }
 
 fn dc() -> Name {

@@ -62,11 +62,11 @@ impl From<Standing> for u32 {
 /// In which state a server found a connection.
 #[derive(Debug, Clone, Default)]
 struct ServerState {
-    /// Who sent the last request on it.
+    /// The last request on the connection.
     last: Option<RequestId>,
     /// The last request was answered with a challenge.
     challenged: bool,
-    /// Whom the last answer was for.
+    /// The user that the last answer was for.
     user: Option<Principal>,
 }
 

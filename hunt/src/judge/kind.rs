@@ -18,7 +18,7 @@ pub enum Kind {
         /// What the balancer decided last about the request that failed; `None` where it decided nothing, as at L4.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Decided>,
-        /// Who sent that request.
+        /// The role of the client that sent that request.
         sender: Sender,
         /// Whom a server took the sender for, where the application answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub enum Kind {
     ArmsDiffer(Requirement),
 }
 
-/// Who sent a request that failed.
+/// The role of a client that sent a request which failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sender {
@@ -46,11 +46,11 @@ pub enum Sender {
     Anonymous,
     /// A client that sent bytes of its own.
     Raw,
-    /// Nobody in particular: the failure is about a backend or an account.
+    /// No client: the failure is about a backend or an account.
     Nobody,
 }
 
-/// Whom a server took a sender for.
+/// The user that a server took a sender for, beside the sender itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedAs {

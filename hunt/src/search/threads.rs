@@ -15,20 +15,14 @@ pub trait Watch: Sync {
         false
     }
 
-    /// A run was made; its unit has reached so many points.
-    fn ran(&self, points: usize) {
-        let _ = points;
-    }
+    /// A run was made.
+    fn ran(&self) {}
 
     /// A unit found something that it had not found before.
-    fn found(&self, finding: &Finding) {
-        let _ = finding;
-    }
+    fn found(&self, _finding: &Finding) {}
 
     /// A unit is over.
-    fn done(&self, unit: &Unit) {
-        let _ = unit;
-    }
+    fn done(&self, _unit: &Unit) {}
 }
 
 /// Makes the units of these numbers, each with at most so many runs, on `threads` threads, and hands each to [`Watch::done`].

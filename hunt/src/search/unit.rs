@@ -19,7 +19,7 @@ pub struct Unit {
     pub number: u64,
     /// The balancer, as users call it.
     pub balancer: String,
-    /// How many runs were made: fewer than were asked for where the hunt was ended.
+    /// The number of runs that were made: fewer than were asked for where the hunt was ended.
     pub runs: u64,
     /// The points that were reached, each with the number of the first run that did.
     pub coverage: BTreeMap<Point, u64>,
@@ -94,7 +94,7 @@ impl Unit {
         }
         self.keep((hunt.declared, hunt.undeclared_only), plan, judged, watch);
         self.runs += 1;
-        watch.ran(self.coverage.len());
+        watch.ran();
     }
 
     /// Keeps what the next run shows first in this unit. `known` is what is declared, and whether that is left out.

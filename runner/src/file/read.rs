@@ -144,6 +144,15 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// Reads the file to its end, and returns its plan alone.
+    ///
+    /// # Errors
+    /// [`FileError`]: as [`finish`](Self::finish).
+    pub fn into_plan(self) -> Result<Plan, FileError> {
+        let plan = self.plan.clone();
+        self.finish().map(|_| plan)
+    }
+
     /// Reads what was made of the trace, up to the last line.
     ///
     /// # Errors
