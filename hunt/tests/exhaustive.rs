@@ -92,8 +92,8 @@ fn no_plan_of_three_steps_accuses_a_balancer_of_what_it_keeps() {
 }
 
 /// How many letters the plans of the tests below have.
-fn most_steps() -> usize {
-    env::var("STICKLER_STEPS").map_or(4, |steps| steps.parse().expect("STICKLER_STEPS is a number"))
+fn steps_or(usual: usize) -> usize {
+    env::var("STICKLER_STEPS").map_or(usual, |steps| steps.parse().expect("STICKLER_STEPS is a number"))
 }
 
 /// `STICKLER_BALANCER` plays one mechanism alone, `STICKLER_WORLD` one world, `STICKLER_STEPS` other plans.
@@ -101,7 +101,7 @@ fn most_steps() -> usize {
 #[ignore = "plays every plan of four steps over every mechanism; the CI step `exhaustive` runs it"]
 fn no_plan_of_four_steps_accuses_a_balancer_of_what_it_keeps() {
     let (balancer, world) = (env::var("STICKLER_BALANCER").ok(), env::var("STICKLER_WORLD").ok());
-    let steps = most_steps();
+    let steps = steps_or(4);
     let is_taken = |only: &Option<String>, name: &str| only.as_ref().is_none_or(|only| only == name);
     let worlds: Vec<World> = worlds().into_iter().filter(|known| is_taken(&world, known.name)).collect();
     let names: Vec<&str> = mechanisms().iter().map(|mechanism| &*mechanism.name).collect();
@@ -218,11 +218,14 @@ fn plans_that_are_left_out_show_nothing_else_in_any_world() {
     assert!(differences.is_empty(), "{differences}");
 }
 
-/// Prints which defects are found by their own requirement, over which mechanism, at how many steps, and by which plan first.
+/// Prints which defects are found by their own requirement, over which mechanism, at how many steps, and by which plan first: of at
+/// most two steps, or of as many as `STICKLER_STEPS` says.
 #[test]
-#[ignore = "prints a table"]
-fn table_of_defects() {
+#[ignore = "plays every plan of two steps over each defect; the CI step `exhaustive` runs it"]
+fn two_steps_find_sixteen_of_the_defects() {
     let nothing = |_: &Plan| BTreeSet::new();
+    let most = steps_or(2);
+    let mut found_at_all = BTreeSet::new();
     println!("defect  on                      requirement  steps  first plan");
     for catch in defects().iter().flat_map(|defect| catches(defect.id).iter().map(move |catch| (defect, catch))) {
         let (defect, catch) = catch;
@@ -237,8 +240,14 @@ fn table_of_defects() {
                 Some(format!("{}: {word}", place.name))
             })
         };
-        let found = (1..=most_steps()).find_map(|steps| first(steps).map(|word| format!("{steps:<6} {word}")));
+        let found = (1..=most).find_map(|steps| first(steps).map(|word| format!("{steps:<6} {word}")));
+        if found.is_some() {
+            found_at_all.insert(defect.id);
+        }
         let said = found.unwrap_or_else(|| "-".to_owned());
         println!("{:<7} {:<23} {:<12} {said}", defect.id, catch.on, catch.requirement.to_string());
     }
+    // A second backend over HTTP/2, a crash between two legs, and passive checks want more than two steps, or another world.
+    let missed: Vec<&str> = defects().iter().map(|defect| defect.id).filter(|id| !found_at_all.contains(id)).collect();
+    assert!(missed.iter().all(|id| ["B8", "B10", "B11", "B12"].contains(id)), "{missed:?}");
 }
