@@ -107,7 +107,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -161,13 +163,15 @@ pub(crate) struct Replay {
     pub(crate) transcript: bool,
     /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
     /// into --out, as KIND.star and KIND.jsonl.
-    #[arg(long, conflicts_with_all = ["transcript", "diagram"])]
+    #[arg(long, conflicts_with_all = ["transcript", "diagram", "pcap"])]
     pub(crate) shrink: bool,
     /// The folder for what --shrink writes. No file is ever overwritten.
     #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
-    pub(crate) diagram: crate::diagram::Options,
+    pub(crate) diagram: crate::diagram::DiagramOptions,
+    #[command(flatten)]
+    pub(crate) pcap: crate::pcap::PcapOptions,
 }
 
 #[derive(Debug, Args)]

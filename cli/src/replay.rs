@@ -10,6 +10,7 @@ use stickler_runner::file::{self, Comparison, Difference, RecordedVerdict};
 use stickler_runner::{End, Run};
 
 use crate::args::{self, Arm};
+use crate::pcap::Capture;
 use crate::{Failure, hunt, jobs};
 
 /// Most characters that are shown of each side of a difference.
@@ -17,7 +18,9 @@ const MOST_SHOWN: usize = 4_000;
 
 pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let (sim, wire) = (jobs::build(Arm::Sim)?, jobs::build(Arm::Wire).ok());
+    let capture = arguments.pcap.prepare(arguments.files.len(), arguments.arm != Some(Arm::Wire))?;
+    let sim = capture.as_ref().map_or_else(|| jobs::build(Arm::Sim), |capture| Ok(capture.arm()))?;
+    let wire = jobs::build(Arm::Wire).ok();
     let arm = |recorded: &str| match (arguments.arm, recorded) {
         (Some(Arm::Sim), _) | (None, "sim") => Some(&*sim),
         (Some(Arm::Wire), _) | (None, "wire") => wire.as_deref(),
@@ -75,6 +78,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     if !wrong.is_empty() {
         return Err(Failure::Wrong(wrong.join("\n")));
     }
+    capture.as_ref().map_or(Ok(()), Capture::write)?;
     match (unexpected, performed) {
         (true, _) => Err(Failure::NotAsExpected),
         (false, true) => Ok(()),

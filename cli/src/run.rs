@@ -12,6 +12,7 @@ use stickler_runner::{Diagnostic, End, Ending, Run};
 
 use crate::args::{self, Format};
 use crate::jobs::{self, Job};
+use crate::pcap::Capture;
 use crate::record::{Folder, Recorded};
 use crate::summary::{Summaries, Summary};
 use crate::{Failure, balancers, target};
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         ));
     }
     arguments.diagram.check(jobs.len(), arguments.format == Format::Json)?;
+    let capture = arguments.pcap.prepare(jobs.len(), arguments.arm == args::Arm::Sim)?;
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let replay = |run: &Run| replay(run, arguments);
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
@@ -63,10 +65,13 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         }
         (run, one, recorded, summary)
     };
-    let done = match &arguments.target.url {
+    let done = match (&arguments.target.url, &capture) {
         // The ports of its servers are there once.
-        Some(url) => jobs::perform_on(&jobs, &target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1), keep),
-        None => jobs::perform(&jobs, arguments.arm, arguments.jobs, keep)?,
+        (Some(url), _) => {
+            jobs::perform_on(&jobs, &target::arm(url, &balancers[0], arguments)?, NonZeroUsize::new(1), keep)
+        }
+        (None, Some(capture)) => jobs::perform_on(&jobs, &capture.arm(), arguments.jobs, keep),
+        (None, None) => jobs::perform(&jobs, arguments.arm, arguments.jobs, keep)?,
     };
     let (mut runs, mut matrix, mut summaries) = (Vec::new(), Matrix::default(), Summaries::default());
     let (mut unrecorded, mut unwritten) = (0, Vec::new());
@@ -83,6 +88,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
         matrix.merge(one);
     }
     show(&runs, &matrix, (evidence, &summaries), arguments)?;
+    capture.as_ref().map_or(Ok(()), Capture::write)?;
     if unrecorded > 0 {
         // Where even this cannot be written, the run files are there all the same.
         let all = runs.len();

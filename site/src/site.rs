@@ -11,7 +11,7 @@ use stickler_mock_iis::site::LogSink;
 use stickler_model::topology::{Acceptor, ServerSpec};
 use stickler_model::trace::Promises;
 use stickler_model::{Clock, Identity, Name, Principal, Topology, WorldError};
-use stickler_tls::ClientTls;
+use stickler_tls::{ClientTls, KeySink};
 
 use crate::balancer::Make;
 use crate::checks::Checks;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub iterations: Option<u32>,
     /// The randomness of TLS, for each host and the authority.
     pub tls_random: RandomFor,
+    /// Gets the secrets of TLS, for whoever captures packets.
+    pub tls_keys: Option<KeySink>,
     /// Gets each line of the servers' logs.
     pub log: Option<LogSink>,
 }
@@ -94,7 +96,8 @@ impl<I: Clone> Site<I> {
         };
         let (own, partner) = add_controllers(hosts, topology)?;
         let addresses: Vec<_> = own.iter().map(|host| host.address).collect();
-        let pki = SitePki::new(topology, ends, &settings.names, Arc::clone(&settings.tls_random));
+        let pki = SitePki::new(topology, ends, &settings.names, Arc::clone(&settings.tls_random))
+            .map(|pki| pki.map(|pki| pki.with_key_log(settings.tls_keys.clone())));
         let mut builder = Builder {
             hosts,
             topology,

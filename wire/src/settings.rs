@@ -18,7 +18,14 @@ pub(crate) fn settings(options: &Options) -> Settings {
     if !names.contains(&address) {
         names.push(address);
     }
-    Settings { seed: options.seed, names, iterations: None, tls_random: tls_random(), log: options.log.clone() }
+    Settings {
+        seed: options.seed,
+        names,
+        iterations: None,
+        tls_random: tls_random(),
+        tls_keys: None,
+        log: options.log.clone(),
+    }
 }
 
 /// The randomness of TLS: the operating system's, whoever draws.
