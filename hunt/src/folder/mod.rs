@@ -38,7 +38,7 @@ pub const FORMAT: u32 = 1;
 
 /// The version of the generator: another one draws other plans from the same seed, so that its units cannot be put together
 /// with those of this one.
-pub const GENERATOR: u32 = 1;
+pub const GENERATOR: u32 = 2;
 
 /// What is hunted for, and how. Two folders with the same description are shards of one hunt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
