@@ -50,10 +50,10 @@ pub enum ExplanationError {
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// A requirement has two explanations.
-    #[error("{0} is explained twice")]
+    #[error("{0} has two explanations: remove one of them")]
     Twice(String),
     /// A requirement refers to cures that are not there.
-    #[error("{id} has the cures of `{key}`, and there are none of that key")]
+    #[error("the explanation of {id} refers to the cures of `{key}`, which does not exist")]
     NoSuchCures {
         /// The requirement.
         id: String,

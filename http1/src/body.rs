@@ -40,13 +40,13 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// A chunk does not begin with its length.
-    #[error("a chunk does not begin with its length")]
+    #[error("a chunk of the body does not begin with its length")]
     ChunkLine,
     /// A chunk does not end where it should.
-    #[error("a chunk is longer than its length")]
+    #[error("a chunk of the body is longer than its declared length")]
     ChunkEnd,
     /// The line that begins a chunk, or the trailer section, is too long.
-    #[error("a chunk's line or the trailers are too long")]
+    #[error("a chunk's first line, or the trailer section, is too long")]
     TooLong,
 }
 

@@ -18,14 +18,14 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// `Content-Length` is not a number, or is several.
-    #[error("the length of the body is not one number")]
+    #[error("the Content-Length field is not one valid number")]
     Length,
     /// `Content-Length` and `Transfer-Encoding` both occur in a request, or the codings end with another one than
     /// `chunked`, or HTTP/1.0 has any. Whoever reads such a request may see another body than its sender.
-    #[error("the framing of the body is ambiguous")]
+    #[error("the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another")]
     Ambiguous,
     /// A transfer coding that nobody here knows.
-    #[error("a transfer coding is not known")]
+    #[error("the message has an unknown transfer coding")]
     Coding,
 }
 

@@ -17,10 +17,10 @@ pub struct HeadLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The head is longer than the limit, or has no end within it.
-    #[error("the head is too long")]
+    #[error("the head of the message is too long")]
     TooLong,
     /// The head has more fields than the limit.
-    #[error("the head has too many fields")]
+    #[error("the head of the message has too many fields")]
     TooManyFields,
     /// The bytes are not a head of HTTP/1.
     #[error("{0}")]

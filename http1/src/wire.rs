@@ -41,10 +41,10 @@ pub enum Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The peer ended its side before the message was complete.
-    #[error("connection closed before message completed")]
+    #[error("the connection closed before the message was complete")]
     Ended,
     /// The connection broke.
-    #[error("connection error: {0}")]
+    #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
     /// The head is not one.
     #[error("{0}")]

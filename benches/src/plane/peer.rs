@@ -43,7 +43,7 @@ pub enum PeerError {
     #[error("{0} is not installed")]
     Missing(&'static str),
     /// The system did not let it.
-    #[error("{0}: {1}")]
+    #[error("{0} failed: {1}")]
     Io(&'static str, io::Error),
     /// It ended, or did not listen in time.
     #[error("{0} did not start: {1}")]

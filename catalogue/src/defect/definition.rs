@@ -22,13 +22,13 @@ pub struct Defect {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DefectError {
     /// There is no such defect.
-    #[error("there is no defect called `{name}`; there are B1 to B20, for example `pin-on-401+B6`")]
+    #[error("there is no defect called `{name}`; the defects are B1 to B20, and are used as in `pin-on-401+B6`")]
     Unknown {
         /// The name given, cut to a sensible length.
         name: String,
     },
     /// The mechanism does not have what it breaks.
-    #[error("defect {defect} ({name}): {why}, so it cannot sit on `{mechanism}`; it can sit on: {}", .sits_on.join(", "))]
+    #[error("defect {defect} ({name}) cannot be put on `{mechanism}`: {why}; it can be put on: {}", .sits_on.join(", "))]
     Inapplicable {
         /// Its number.
         defect: &'static str,
