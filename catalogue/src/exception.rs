@@ -35,7 +35,9 @@ pub enum ExceptionError {
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// The last day of an exception is none.
-    #[error("the exception of {profile} in {scenario} ends on `{until}`, which is not a date: write it like 2027-06-30")]
+    #[error(
+        "the exception of {profile} in {scenario} ends on `{until}`, which is not a date: write it like 2027-06-30"
+    )]
     Day {
         /// The profile.
         profile: String,

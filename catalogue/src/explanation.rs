@@ -205,9 +205,12 @@ mod tests {
         assert!(error(&ONE.replace("product", "produkt")).contains("unknown field `produkt`"));
         assert!(error(&ONE.replace("source = \"g\"", "")).contains("missing field `source`"));
         let (_, requirement) = ONE.split_once("[[requirement]]").unwrap();
-        assert_eq!(error(&format!("{ONE}\n[[requirement]]{requirement}")), "XX-1 is explained twice");
+        assert_eq!(
+            error(&format!("{ONE}\n[[requirement]]{requirement}")),
+            "XX-1 has two explanations: remove one of them"
+        );
         let none = error(&ONE.replace("[\"own\"]", "[\"other\"]"));
-        assert_eq!(none, "XX-1 has the cures of `other`, and there are none of that key");
+        assert_eq!(none, "the explanation of XX-1 refers to the cures of `other`, which does not exist");
     }
 
     #[test]

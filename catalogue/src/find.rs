@@ -171,13 +171,16 @@ mod tests {
         let told = |name: &str| find(name).unwrap_err().to_string();
         assert_eq!(
             told("pin-on-401+B99"),
-            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; there are B1 to B20, for \
-             example `pin-on-401+B6`"
+            "there is no balancer called `pin-on-401+B99`: there is no defect called `B99`; the defects are B1 to B20, \
+             and are used as in `pin-on-401+B6`"
         );
         let has_it = told("pin-on-401+B1");
-        assert!(has_it.contains("so has this hole already, so it cannot sit on `pin-on-401`; it can"), "{has_it}");
+        assert!(
+            has_it.contains("cannot be put on `pin-on-401`: ") && has_it.contains("so has this hole already; it can"),
+            "{has_it}"
+        );
         let out_of_place = told("shared-pool+B6");
-        assert!(out_of_place.contains("cannot sit on `shared-pool`; it can sit on: "), "{out_of_place}");
+        assert!(out_of_place.contains("cannot be put on `shared-pool`: "), "{out_of_place}");
         assert!(out_of_place.contains("pin-on-401"), "{out_of_place}");
         assert_eq!(find("shared+B6").unwrap_err().nearest, Some("shared-pool"));
     }

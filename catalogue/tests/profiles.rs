@@ -164,7 +164,7 @@ fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
         ("share =", "shares =", "15:1: unknown field `shares`"),
         (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
-        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has weight 300"),
+        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has the weight 300"),
         (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),

@@ -22,7 +22,9 @@ pub enum FramingError {
     Length,
     /// `Content-Length` and `Transfer-Encoding` both occur in a request, or the codings end with another one than
     /// `chunked`, or HTTP/1.0 has any. Whoever reads such a request may see another body than its sender.
-    #[error("the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another")]
+    #[error(
+        "the end of the body is ambiguous: its Content-Length, its Transfer-Encoding and the HTTP version contradict one another"
+    )]
     Ambiguous,
     /// A transfer coding that nobody here knows.
     #[error("the message has an unknown transfer coding")]

@@ -49,11 +49,11 @@ enum ChannelError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Frame(#[from] LogonError),
-    #[error("machine {0:?} is not joined to the domain")]
+    #[error("the machine {0:?} is not joined to the domain")]
     UnknownMachine(String),
-    #[error("a frame was not complete, or a reply not taken, within {FRAME_LIMIT:?}")]
+    #[error("the member did not complete a frame, or did not read a reply, within {FRAME_LIMIT:?}")]
     TooSlow(#[from] tokio::time::error::Elapsed),
-    #[error("a logon was given up, since this host is going down")]
+    #[error("a logon was abandoned because this host is shutting down")]
     GivenUp,
 }
 

@@ -52,12 +52,12 @@ pub(crate) enum Unanswered {
     BrokenOff(#[from] ReadError),
     #[error("the request's body broke off: {0}")]
     Reset(#[from] hyper::Error),
-    #[error("the request's body stalled")]
+    #[error("the client stopped sending the request's body")]
     Stalled(#[from] tokio::time::error::Elapsed),
-    #[error("the client is gone")]
+    #[error("the client closed its connection")]
     Gone(Closed),
     /// hyper resets the stream with the reason that it finds among the error's sources.
-    #[error("Windows authentication is for HTTP/1.1")]
+    #[error("Windows authentication works over HTTP/1.1 only")]
     Http1Required(#[source] h2::Error),
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Why a write fails.
 #[derive(Debug, thiserror::Error)]
-#[error("the client does not take its answer")]
+#[error("the client does not read its answer")]
 pub(crate) struct Untaken;
 
 /// Returns whether a write failed because the client does not take its answer.

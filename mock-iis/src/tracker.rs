@@ -71,7 +71,7 @@ struct Session {
 
 /// The error of a header that is longer than any address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header that tells one client from another is longer than {MAX_TEXT} bytes")]
+#[error("the header that identifies the client is longer than {MAX_TEXT} bytes")]
 pub struct TooLong;
 
 impl Tracker {

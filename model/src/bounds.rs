@@ -76,7 +76,7 @@ pub struct TooLong {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionProblem {
     /// The name cannot be a client's or a host's.
-    #[error("`{0}` is not a name: use letters, digits, - and _, at most {MAX_NAME}")]
+    #[error("`{0}` is not a valid name: use at most {MAX_NAME} letters, digits, - and _")]
     Name(String),
     /// No user agent can be asked to send the request.
     #[error(transparent)]
@@ -106,32 +106,32 @@ pub enum ActionProblem {
     },
     /// A server is to take a user, or a client's connection, from a header field that clients set for another purpose.
     #[error(
-        "no server can trust the field `{0}`: it has a name of letters, digits, - and _, and is none that clients send anyway"
+        "no server can trust the field `{0}`: choose a name of letters, digits, - and _ that clients do not send for another purpose"
     )]
     TrustedHeader(String),
     /// A user's name or password is too long.
-    #[error("the name and the password of a user have {MAX_CREDENTIAL} bytes each at most")]
+    #[error("a user's name and password must have at most {MAX_CREDENTIAL} bytes each")]
     Credential,
     /// A client calls the site by what is not a name of a host.
-    #[error("`{0}` is not a host: letters, digits, - and ., at most {MAX_HOST}")]
+    #[error("`{0}` is not a valid host: use at most {MAX_HOST} letters, digits, - and .")]
     Host(String),
     /// A crowd has no client, or too many.
-    #[error("a crowd has from 1 to {MAX_CROWD} clients, and this one has {0}")]
+    #[error("a crowd must have from 1 to {MAX_CROWD} clients, but this one has {0}")]
     Crowd(usize),
     /// A client is in a crowd twice.
-    #[error("`{0}` is in the crowd twice: a client asks one thing after the other")]
+    #[error("`{0}` is in the crowd twice: name each client once, since a client sends one request after the other")]
     TwiceInCrowd(Name),
     /// The clients of a crowd ask nothing, or too much.
-    #[error("the clients of a crowd make from 1 to {MAX_UNDER_WAY} requests in all, and these make {0}")]
+    #[error("the clients of a crowd must make from 1 to {MAX_UNDER_WAY} requests in all, but these make {0}")]
     CrowdRequests(u64),
     /// The ids of a crowd's requests go past the highest number.
-    #[error("the ids of the requests go past {}: begin with a lower one", u32::MAX)]
+    #[error("the ids of the requests would exceed {}: begin with a lower id", u32::MAX)]
     CrowdIds,
     /// There are more raw bytes than one action sends.
-    #[error("one action sends {MAX_TEXT} raw bytes at most, and this one has {0}: send them in parts")]
+    #[error("one action can send at most {MAX_TEXT} raw bytes, but this one has {0}: send them in several actions")]
     RawBytes(usize),
     /// The raw bytes consist of too many pieces.
-    #[error("raw bytes consist of {MAX_PIECES} pieces at most, texts and tokens, and these of {0}")]
+    #[error("raw bytes can consist of at most {MAX_PIECES} pieces (texts and tokens), but these have {0}")]
     Pieces(usize),
 }
 
@@ -303,11 +303,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let text = |length| Piece::Text("x".repeat(length));
         let two = |more: usize| raw(vec![text(MAX_TEXT - 5), Piece::Bytes(vec![0xff; 5 + more])], second);
-        bound(&two(0), &two(1), "1048576 raw bytes at most, and this one has 1048577");
+        bound(&two(0), &two(1), "at most 1048576 raw bytes, but this one has 1048577");
         bound(&raw(vec![text(0); MAX_PIECES], second), &raw(vec![text(0); MAX_PIECES + 1], second), "these of 1001");
         let said = |length| post(Payload::Text("x".repeat(length)));
         bound(&said(MAX_TEXT), &said(MAX_TEXT + 1), "as bytes_of()");
-        bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "1073741824 bytes at most");
+        bound(&post(Payload::Bytes(MAX_BODY)), &post(Payload::Bytes(MAX_BODY + 1)), "at most 1073741824 bytes");
     }
 
     #[test]
@@ -323,13 +323,13 @@ mod tests {
             let clients: Vec<_> = (1..=count).map(|number| Name::from(format!("user{number}"))).collect();
             crowd(&move |spec| spec.clients.clone_from(&clients))
         };
-        bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, and this one has 1001");
+        bound(&of(MAX_CROWD), &of(MAX_CROWD + 1), "from 1 to 1000 clients, but this one has 1001");
         bound(&of(1), &of(0), "and this one has 0");
         let twice = crowd(&|spec| spec.clients[4] = "user2".into());
         bound(&crowd(&|_| ()), &twice, "`user2` is in the crowd twice");
-        bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a name");
+        bound(&of(2), &crowd(&|spec| spec.clients[1] = "a b".into()), "is not a valid name");
         let asking = |requests| crowd(&move |spec| spec.requests = requests);
-        bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, and these make 10010");
+        bound(&asking(1_000), &asking(1_001), "from 1 to 10000 requests in all, but these make 10010");
         bound(&asking(1), &asking(0), "and these make 0");
         bound(&asking(1), &asking(u32::MAX), "and these make 42949672950");
         let from = |first| crowd(&move |spec| spec.first = RequestId(first));
@@ -344,21 +344,21 @@ mod tests {
     fn names_and_credentials_are_bounded() {
         let named = |name: &str| client(|spec| spec.name = name.into());
         for name in ["", "a b", "ü", "a\n", &"x".repeat(33)] {
-            bound(&named(&"x".repeat(32)), &named(name), "is not a name");
-            bound(&Action::Drain("iis1".into()), &Action::Drain(name.into()), "is not a name");
+            bound(&named(&"x".repeat(32)), &named(name), "is not a valid name");
+            bound(&Action::Drain("iis1".into()), &Action::Drain(name.into()), "is not a valid name");
             let hold = |other: &str| Action::Fault(Fault::Hold("lb".into(), other.into()));
-            bound(&hold("iis1"), &hold(name), "is not a name");
+            bound(&hold("iis1"), &hold(name), "is not a valid name");
             let ask =
                 |client: &str| Action::Start { id: RequestId(1), request: RequestSpec::new(client.into(), "GET", "/") };
-            bound(&ask("alice"), &ask(name), "is not a name");
+            bound(&ask("alice"), &ask(name), "is not a valid name");
         }
         let hosted = |host: &str| client(|spec| spec.host = Some(host.into()));
         for host in ["", "a/b", "a\r\n", &"x".repeat(254)] {
             bound(&hosted("www.corp.example"), &hosted(host), "is not a host");
         }
         let seated = |name, password| client(|spec| spec.identity = Some(identity(name, password)));
-        bound(&seated(1_000, 1_000), &seated(1_001, 1), "1000 bytes each at most");
+        bound(&seated(1_000, 1_000), &seated(1_001, 1), "at most 1000 bytes each");
         let switched = |name, password| Action::SwitchUser("alice".into(), identity(name, password));
-        bound(&switched(1_000, 1_000), &switched(3, 1_001), "1000 bytes each at most");
+        bound(&switched(1_000, 1_000), &switched(3, 1_001), "at most 1000 bytes each");
     }
 }

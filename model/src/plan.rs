@@ -30,7 +30,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No world can be built from its topology.
-    #[error("the topology makes no sense: {0}")]
+    #[error("the topology is not valid: {0}")]
     Topology(TopologyProblem),
     /// A step of it makes no sense.
     #[error("{problem}")]
@@ -46,19 +46,19 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepProblem {
     /// A client's name, or the id of a request or of a token, is there already.
-    #[error("`{0}` is there already: choose another name or id")]
+    #[error("`{0}` exists already: choose another name or id")]
     Duplicate(String),
     /// What the step refers to comes into being in a later step.
-    #[error("`{0}` comes into being in a later step only")]
+    #[error("`{0}` does not exist yet: a later step creates it")]
     Later(String),
     /// No step brings what this one refers to into being.
-    #[error("there is no `{0}`: no step brings it into being")]
+    #[error("`{0}` does not exist: no step creates it")]
     Unknown(String),
     /// A request is waited for a second time.
-    #[error("an earlier step waits for `{0}` already: a request has one answer")]
+    #[error("an earlier step already waits for `{0}`: a request has only one answer")]
     AwaitedTwice(RequestId),
     /// The token is of a client without credentials, which never has one.
-    #[error("`{token}` does not exist: `{client}` has no credentials to make a token of")]
+    #[error("`{token}` does not exist: `{client}` has no credentials from which to make a token")]
     NoCredentials {
         /// The token.
         token: TokenId,
@@ -69,13 +69,13 @@ pub enum StepProblem {
     #[error(transparent)]
     Action(#[from] ActionProblem),
     /// Too many requests are started and not yet waited for.
-    #[error("{MAX_UNDER_WAY} requests are under way already: wait for some of them before this one starts")]
+    #[error("{MAX_UNDER_WAY} requests are already under way: wait for some of them before this one starts")]
     TooManyUnderWay,
     /// The steps up to this one have more text than a plan holds.
-    #[error("the steps of a plan hold {MAX_PLAN_BYTES} bytes of text at most, and this one exceeds them")]
+    #[error("the steps of a plan can hold at most {MAX_PLAN_BYTES} bytes of text, and this step exceeds that")]
     TooMuchText,
     /// The plan has more than [`MAX_STEPS`] steps.
-    #[error("a plan has {MAX_STEPS} steps at most")]
+    #[error("a plan can have at most {MAX_STEPS} steps")]
     TooMany,
 }
 
@@ -284,31 +284,31 @@ mod tests {
     fn names_and_ids_are_unique() {
         assert_eq!(
             wrong(vec![client("alice", true), client("alice", true)]),
-            "1: `alice` is there already: choose another name or id"
+            "1: `alice` exists already: choose another name or id"
         );
         let twice = wrong(vec![client("a", true), start(3, "a"), start(3, "a")]);
-        assert_eq!(twice, "2: `r3` is there already: choose another name or id");
+        assert_eq!(twice, "2: `r3` exists already: choose another name or id");
         for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
             let twice = wrong(vec![client("a", first), client("b", second), token(1, "a"), token(1, "b")]);
-            assert_eq!(twice, "3: `t1` is there already: choose another name or id");
+            assert_eq!(twice, "3: `t1` exists already: choose another name or id");
         }
     }
 
     #[test]
     fn what_is_referred_to_was_there_before() {
-        assert_eq!(wrong(vec![start(1, "alice")]), "0: there is no `alice`: no step brings it into being");
+        assert_eq!(wrong(vec![start(1, "alice")]), "0: `alice` does not exist: no step creates it");
         let later = wrong(vec![client("a", true), Action::Await(RequestId(4)), start(4, "a")]);
-        assert_eq!(later, "1: `r4` comes into being in a later step only");
+        assert_eq!(later, "1: `r4` does not exist yet: a later step creates it");
         let token_later = wrong(vec![client("a", true), send("a", 1), token(1, "a")]);
-        assert_eq!(token_later, "1: `t1` comes into being in a later step only");
-        assert_eq!(wrong(vec![client("a", true), send("a", 9)]), "1: there is no `t9`: no step brings it into being");
+        assert_eq!(token_later, "1: `t1` does not exist yet: a later step creates it");
+        assert_eq!(wrong(vec![client("a", true), send("a", 9)]), "1: `t9` does not exist: no step creates it");
     }
 
     #[test]
     fn a_request_is_waited_for_once() {
         let await_it = || Action::Await(RequestId(1));
         let twice = wrong(vec![client("a", true), start(1, "a"), await_it(), await_it()]);
-        assert_eq!(twice, "3: an earlier step waits for `r1` already: a request has one answer");
+        assert_eq!(twice, "3: an earlier step already waits for `r1`: a request has only one answer");
     }
 
     #[test]
@@ -316,14 +316,14 @@ mod tests {
         let both = || vec![client("a", true), client("b", false), crowd(&["a", "b"], 3, 2)];
         let then = |more: Vec<Action>| [both(), more].concat();
         assert_eq!(checked(then((3..=6).map(|id| Action::Await(RequestId(id))).collect())), Ok(()));
-        assert_eq!(wrong(then(vec![Action::Await(RequestId(7))])), "3: there is no `r7`: no step brings it into being");
-        assert_eq!(wrong(then(vec![start(6, "a")])), "3: `r6` is there already: choose another name or id");
-        assert_eq!(wrong(then(vec![crowd(&["a"], 6, 1)])), "3: `r6` is there already: choose another name or id");
-        assert_eq!(wrong(vec![crowd(&["c"], 1, 1)]), "0: there is no `c`: no step brings it into being");
+        assert_eq!(wrong(then(vec![Action::Await(RequestId(7))])), "3: `r7` does not exist: no step creates it");
+        assert_eq!(wrong(then(vec![start(6, "a")])), "3: `r6` exists already: choose another name or id");
+        assert_eq!(wrong(then(vec![crowd(&["a"], 6, 1)])), "3: `r6` exists already: choose another name or id");
+        assert_eq!(wrong(vec![crowd(&["c"], 1, 1)]), "0: `c` does not exist: no step creates it");
         let early = wrong(vec![client("a", true), Action::Await(RequestId(2)), crowd(&["a"], 1, 2)]);
-        assert_eq!(early, "1: `r2` comes into being in a later step only");
+        assert_eq!(early, "1: `r2` does not exist yet: a later step creates it");
         let many = wrong(then(vec![crowd(&["a", "b"], 10, 4_999)]));
-        assert!(many.starts_with("3: 10000 requests are under way already"), "{many}");
+        assert!(many.starts_with("3: 10000 requests are already under way"), "{many}");
     }
 
     #[test]
@@ -331,19 +331,22 @@ mod tests {
         let headers = vec![("Transfer-Encoding".to_owned(), "chunked".to_owned())];
         let request = RequestSpec { headers, ..RequestSpec::new("a".into(), "GET", "/") };
         let own = wrong(vec![client("a", true), Action::Start { id: RequestId(1), request }]);
-        assert!(own.starts_with("1: the field `Transfer-Encoding` is not to be set: it frames the message"), "{own}");
+        assert!(
+            own.starts_with("1: a request cannot set the field `Transfer-Encoding`: it frames the message"),
+            "{own}"
+        );
     }
 
     #[test]
     fn a_client_that_never_logs_on_has_no_token() {
         let nobody = wrong(vec![client("mallory", false), token(1, "mallory"), send("mallory", 1)]);
-        assert_eq!(nobody, "2: `t1` does not exist: `mallory` has no credentials to make a token of");
+        assert_eq!(nobody, "2: `t1` does not exist: `mallory` has no credentials from which to make a token");
     }
 
     #[test]
     fn the_number_of_steps_is_bounded() {
         let steps = vec![Action::Advance(Duration::ZERO); MAX_STEPS + 1];
-        assert_eq!(wrong(steps), format!("{MAX_STEPS}: a plan has {MAX_STEPS} steps at most"));
+        assert_eq!(wrong(steps), format!("{MAX_STEPS}: a plan can have at most {MAX_STEPS} steps"));
     }
 
     #[test]
@@ -353,7 +356,7 @@ mod tests {
         steps.extend((1..=most).map(|id| start(id, "a")));
         assert_eq!(checked([&steps[..], &[Action::Await(RequestId(7)), start(most + 1, "a")]].concat()), Ok(()));
         let many = wrong([&steps[..], &[start(most + 1, "a")]].concat());
-        assert!(many.starts_with("10001: 10000 requests are under way already"), "{many}");
+        assert!(many.starts_with("10001: 10000 requests are already under way"), "{many}");
     }
 
     #[test]
@@ -369,7 +372,7 @@ mod tests {
         assert_eq!(checked(steps(63)), Ok(()));
         assert_eq!(
             wrong(steps(64)),
-            "64: the steps of a plan hold 67108864 bytes of text at most, and this one exceeds them"
+            "64: the steps of a plan can hold at most 67108864 bytes of text, and this step exceeds that"
         );
     }
 
@@ -389,7 +392,7 @@ mod tests {
     fn a_step_is_one_that_a_plan_may_ask_for() {
         let long = wrong(vec![client("a", true), Action::Advance(Duration::MAX)]);
         assert!(long.starts_with("1: the time to pass is "), "{long}");
-        assert!(wrong(vec![client("a b", true)]).starts_with("0: `a b` is not a name"));
+        assert!(wrong(vec![client("a b", true)]).starts_with("0: `a b` is not a valid name"));
     }
 
     #[test]

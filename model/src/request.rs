@@ -43,10 +43,10 @@ const MAX_FIELDS_LENGTH: usize = 256 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestProblem {
     /// The method is no token (RFC 9110 9.1, 5.6.2).
-    #[error("`{0}` is not a method: use letters, digits and !#$%&'*+-.^_`|~, at most {MAX_METHOD}")]
+    #[error("`{0}` is not a valid method: use at most {MAX_METHOD} letters, digits and !#$%&'*+-.^_`|~")]
     Method(String),
     /// The method is one that user agents do not send to a server.
-    #[error("a user agent does not send {0} to a site: send it as raw bytes")]
+    #[error("no user agent sends {0} to a site: send it as raw bytes")]
     NotSent(String),
     /// The path is not what stands in a request line (RFC 9112 3.2.1).
     #[error(
@@ -55,11 +55,13 @@ pub enum RequestProblem {
     )]
     Path(String),
     /// A header field that cannot stand in a head.
-    #[error("`{0}` is not a header field: letters, digits, - and _ in its name, and printable ASCII in its value")]
+    #[error(
+        "`{0}` is not a valid header field: use letters, digits, - and _ in its name, and printable ASCII in its value"
+    )]
     Field(String),
     /// There are too many header fields, or they are too long.
     #[error(
-        "a request has {MAX_FIELDS} header fields at most, of {MAX_FIELDS_LENGTH} bytes in all; this one has {count}, of {length} bytes"
+        "a request can have at most {MAX_FIELDS} header fields of {MAX_FIELDS_LENGTH} bytes in all, but this one has {count} of {length} bytes"
     )]
     Fields {
         /// The number of fields.
@@ -68,16 +70,18 @@ pub enum RequestProblem {
         length: usize,
     },
     /// The text of the body is too long for a plan to hold.
-    #[error("the text of a body has {MAX_TEXT} bytes at most, and this one has {0}: give a longer body as bytes_of()")]
+    #[error(
+        "the text of a body can have at most {MAX_TEXT} bytes, but this one has {0}: describe a longer body with bytes_of()"
+    )]
     Text(usize),
     /// The body is too long.
-    #[error("a body has {MAX_BODY} bytes at most, and this one has {0}")]
+    #[error("a body can have at most {MAX_BODY} bytes, but this one has {0}")]
     Body(u64),
     /// The body would never be sent.
-    #[error("`limit_rate` is the most bytes per second, at least 1")]
+    #[error("`limit_rate` must be at least 1: it is the largest number of bytes per second")]
     Rate,
     /// A header field that is the client's own.
-    #[error("the field `{name}` is not to be set: {why}. Nor are {}. send_raw() sends whatever you like", others(.name))]
+    #[error("a request cannot set the field `{name}`: {why}. The same holds for {}. Use send_raw() to send any bytes", others(.name))]
     OwnField {
         /// The field, as it was given.
         name: String,
@@ -214,7 +218,8 @@ mod tests {
         }
         let told = request("GET", "/", &[("Connection", "close")]).unwrap_err().to_string();
         assert!(
-            told.contains("`Connection` is not to be set") && told.contains("Nor are authorization, content-length")
+            told.contains("cannot set the field `Connection`")
+                && told.contains("The same holds for authorization, content-length")
         );
     }
 

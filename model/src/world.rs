@@ -43,16 +43,16 @@ pub enum WorldError {
         known: Vec<String>,
     },
     /// A client of that name exists already.
-    #[error("there is a client or host called `{0}` already")]
+    #[error("there is already a client or host called `{0}`")]
     Duplicate(String),
     /// The request was answered and its answer taken, or it was never started.
     #[error("request {0} is not under way")]
     NotStarted(RequestId),
     /// A request or a token of that id exists already.
-    #[error("the id {0} is taken")]
+    #[error("the id {0} is already in use")]
     IdTaken(String),
     /// No step has made that token, or its client had none to offer.
-    #[error("there is no token {0}: no step made it, or its client had none to offer")]
+    #[error("the token {0} does not exist: no step made it, or its client had none to offer")]
     NoToken(TokenId),
     /// This world cannot do what is asked, though it makes sense and another one may be able to do it. The run is
     /// skipped, not failed.

@@ -69,7 +69,7 @@ struct InFlight {
 /// Why a conversation with the DC ended.
 #[derive(Debug, thiserror::Error)]
 enum Ending {
-    #[error("nobody asks any more")]
+    #[error("the caller no longer waits for the answer")]
     Unused,
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),

@@ -22,13 +22,13 @@ pub enum BalancerError {
     #[error(transparent)]
     Defect(#[from] DefectError),
     /// It is a real product, which this arm does not start.
-    #[error("`{0}` is a real product, and this arm has models of products only")]
+    #[error("`{0}` is a real product, but this arm has only models of products")]
     Product(String),
     /// It is somebody else's balancer, which this arm was not built with.
-    #[error("`{0}` is somebody else's balancer: only a test that was built with it has it")]
+    #[error("`{0}` is a balancer from outside Stickler: only a test that was built with it can run it")]
     Foreign(String),
     /// Somebody else runs it, and this arm was not told where.
-    #[error("`{0}` is a balancer that somebody else runs: only a run with --target has it")]
+    #[error("`{0}` is a balancer that runs elsewhere: give its address with --target")]
     Target(String),
 }
 
@@ -53,10 +53,10 @@ pub enum SiteError<E> {
     #[error(transparent)]
     Rules(#[from] RuleError),
     /// Every DC of the domain has an outdated directory.
-    #[error("every DC is stale: one of them must have all accounts as they are")]
+    #[error("every DC is stale: at least one DC must have the current accounts")]
     EveryControllerStale,
     /// The partner's domain has the NetBIOS or DNS name of the site's own.
-    #[error("the partner `{0}` has a name of the site's own domain")]
+    #[error("the partner domain `{0}` has the same name as the site's own domain: rename one of them")]
     PartnerName(String),
     /// A server's site is to run as an account that does not exist.
     #[error("`{server}` cannot run as `{account}`: the domain has no such account")]
@@ -67,10 +67,10 @@ pub enum SiteError<E> {
         account: String,
     },
     /// A certificate cannot be issued, as a name in it is not one that a certificate can hold.
-    #[error("TLS cannot start: {0}")]
+    #[error("TLS cannot be set up: {0}")]
     Certificate(io::Error),
     /// Two machines have one name.
-    #[error("there is a client or host called `{0}` already")]
+    #[error("there is already a client or host called `{0}`")]
     Duplicate(Name),
     /// A host or a port cannot be had.
     #[error(transparent)]

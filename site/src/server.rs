@@ -18,7 +18,7 @@ pub(crate) enum ServerError {
     #[error("`{server}` cannot run as `{account}`: the domain has no such account")]
     Account { server: Name, account: String },
     /// Its certificate cannot be issued.
-    #[error("TLS cannot start: {0}")]
+    #[error("TLS cannot be set up: {0}")]
     Certificate(#[from] io::Error),
 }
 

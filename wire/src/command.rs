@@ -37,7 +37,7 @@ pub type CheckSink = Arc<dyn Fn(CheckFailure) + Send + Sync>;
 
 /// A check by command that found a backend down.
 #[derive(Debug, thiserror::Error)]
-#[error("check of {backend}: {why}{}", told(.output))]
+#[error("the check of {backend} failed: {why}{}", told(.output))]
 pub struct CheckFailure {
     /// The backend.
     pub backend: Name,
@@ -55,10 +55,10 @@ pub enum CheckEnd {
     #[error("the command ended with {0}")]
     Status(ExitStatus),
     /// It did not end in time, and was killed with all that it had started.
-    #[error("the command did not end within {0:?}, and was killed")]
+    #[error("the command did not end within {0:?} and was killed")]
     Late(Duration),
     /// It could not be started, or not be waited for.
-    #[error("the command `{}` cannot run: {error}", program.display())]
+    #[error("the command `{}` cannot be run: {error}", program.display())]
     Unable {
         /// The command.
         program: PathBuf,

@@ -15,7 +15,7 @@ pub enum StartError {
     #[error(transparent)]
     Checks(#[from] CheckError),
     /// The topology has what there is in the simulated world alone.
-    #[error("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")]
+    #[error("a site on real sockets has {has}: remove `{field}` from the topology, or run it in the simulation")]
     Unsupported {
         /// The topology's field.
         field: &'static str,
@@ -23,7 +23,9 @@ pub enum StartError {
         has: &'static str,
     },
     /// TLS is for this machine alone, as whoever trusts the authority does so on the word of a test bench.
-    #[error("TLS is served on loopback alone, and not on {0}: leave out the address, or TLS")]
+    #[error(
+        "TLS is served only on loopback addresses, and {0} is not one: leave out the address, or serve without TLS"
+    )]
     NotLoopback(IpAddr),
     /// The topology makes no site, or a port cannot be had.
     #[error(transparent)]

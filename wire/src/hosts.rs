@@ -90,7 +90,7 @@ pub(crate) struct Host {
 
 /// A port cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for `{name}`: {error}")]
+#[error("`{name}` cannot listen on {address}: {error}")]
 pub struct ListenError {
     /// Whose port.
     pub name: Name,

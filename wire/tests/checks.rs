@@ -76,7 +76,7 @@ async fn exit_0_means_up_and_any_other_end_is_told_with_what_the_command_said() 
     assert_eq!(up.told(), "");
     let down = Asked::of(script("tells.sh"), "Sales report", PLENTY, Some(&user));
     assert!(!down.is_up().await);
-    let said = "check of iis1: the command ended with exit status: 3; it said: \
+    let said = "the check of iis1 failed: the command ended with exit status: 3; it said: \
                 5 arguments: 127.0.0.1 8080 /reports?q=3 CORP\\probe Sales report\\npassword: Probe-Pa55word";
     assert_eq!(down.told(), said);
     let nobody = Asked::of(script("tells.sh"), "", PLENTY, None);
@@ -130,7 +130,7 @@ async fn what_a_command_leaves_behind_is_killed_and_not_waited_for() {
     let began = Instant::now();
     assert!(!leaves.is_up().await);
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
-    assert_eq!(leaves.told(), "check of iis1: the command ended with exit status: 1; it said: gone");
+    assert_eq!(leaves.told(), "the check of iis1 failed: the command ended with exit status: 1; it said: gone");
     sleep(Duration::from_millis(1300)).await;
     assert!(!Path::new(marker).exists(), "its child has survived");
 }
@@ -266,7 +266,7 @@ async fn what_there_is_in_the_simulated_world_alone_is_refused() {
         Site::start(options).expect_err("it is not there").to_string()
     };
     let of = |has: &str, field: &str| {
-        format!("a site on real sockets has {has}: leave out `{field}` of the topology, or run it simulated")
+        format!("a site on real sockets has {has}: remove `{field}` from the topology, or run it in the simulation")
     };
     let controllers = refused(|it| it.controllers.push(ControllerSpec::new("dc2".into())));
     assert_eq!(controllers, of("one DC, `dc`, which is in order", "controllers"));

@@ -149,13 +149,13 @@ pub enum Problem {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The file is not JSON of the form that it should have.
-    #[error("{0}: it was edited, or cut off, or another version has written it")]
+    #[error("the file cannot be read: {0}; it was edited or cut off, or another version of Stickler wrote it")]
     Json(#[from] serde_json::Error),
     /// The file is no run file that holds a plan.
     #[error("{0}")]
     Plan(String),
     /// Another version has written the file.
-    #[error("it has {what} {found}, and this version reads {known} alone")]
+    #[error("the folder has {what} {found}, but this version of Stickler reads only {known}")]
     Version {
         /// `format` or `generator`.
         what: &'static str,
@@ -165,7 +165,9 @@ pub enum Problem {
         known: u32,
     },
     /// The folder holds another hunt.
-    #[error("it holds another hunt: `{field}` is {found} there, and {wanted} here; choose another folder")]
+    #[error(
+        "the folder holds a different hunt: its `{field}` is {found}, but this hunt has {wanted}; choose another folder"
+    )]
     OtherHunt {
         /// The first part that differs.
         field: String,
@@ -175,10 +177,10 @@ pub enum Problem {
         wanted: String,
     },
     /// Another process hunts in the folder.
-    #[error("another hunt is going on in this folder")]
+    #[error("another process is hunting in this folder: wait until it ends, or choose another folder")]
     Locked,
     /// The folder holds something that no hunt has written.
-    #[error("there is something in this folder that no hunt has written: choose another one, or an empty one")]
+    #[error("the folder holds files that no hunt has written: choose an empty folder, or one that a hunt has written")]
     NotEmpty,
     /// The file says something that cannot be.
     #[error("{0}")]

@@ -104,13 +104,15 @@ pub enum FailureTarget {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// A backend would change its state without a check.
-    #[error("rise and fall of a health check are at least 1")]
+    #[error("the rise and the fall of a health check must be at least 1")]
     NoCount,
     /// There would be no end of checks, or none would ever pass.
-    #[error("interval and timeout of a health check are longer than zero")]
+    #[error("the interval and the timeout of a health check must be longer than zero")]
     NoTime,
     /// A death would be noticed later than fall x interval + timeout, since checks of a backend do not overlap.
-    #[error("a health check's timeout ({timeout:?}) is longer than its interval ({interval:?}): make one of them fit")]
+    #[error(
+        "a health check's timeout ({timeout:?}) is longer than its interval ({interval:?}): shorten the timeout or lengthen the interval"
+    )]
     Late {
         /// The timeout.
         timeout: Duration,
@@ -118,13 +120,15 @@ pub enum CheckError {
         interval: Duration,
     },
     /// Two checks could come at once.
-    #[error("a health check's jitter of {0} % is more than 50 %")]
+    #[error("the jitter of a health check is {0} %, but must be at most 50 %")]
     Jitter(u8),
     /// No answer could ever count as alive.
-    #[error("no answer could count as alive: give a status of 100 to 999, or a range that begins with its lowest")]
+    #[error(
+        "no answer could show that a backend is alive: give a status from 100 to 999, or a range that begins with its lowest status"
+    )]
     Statuses,
     /// Not a request's target in origin form (RFC 9112 3.2.1).
-    #[error("`{0}` is no path to ask a backend for: it starts with `/`, and has no spaces")]
+    #[error("a health check cannot request `{0}`: a path starts with `/` and contains no spaces")]
     Uri(Text),
 }
 

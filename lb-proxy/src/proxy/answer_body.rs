@@ -28,7 +28,7 @@ pub(super) struct AnswerBody<N: Net> {
 pub(super) enum Broken {
     #[error("the backend's answer broke off: {0}")]
     Off(#[from] hyper::Error),
-    #[error("the backend's answer stalled")]
+    #[error("the backend stopped sending its answer")]
     Stalled,
 }
 

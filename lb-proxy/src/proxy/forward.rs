@@ -40,7 +40,7 @@ pub(super) enum Unanswered {
     #[error("the connection is about to close")]
     Leaving,
     /// Likewise, but by HTTP/1.1.
-    #[error("the gate is for HTTP/1.1")]
+    #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required,
 }
 

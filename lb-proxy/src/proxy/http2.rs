@@ -129,7 +129,7 @@ enum NoAnswer {
     #[error("the connection is about to close")]
     Leaving(#[source] h2::Error),
     /// Nothing has been done about it either, and the connection goes on.
-    #[error("the gate is for HTTP/1.1")]
+    #[error("the balancer's gate works over HTTP/1.1 only")]
     Http1Required(#[source] h2::Error),
     #[error(transparent)]
     Coupled(Unanswered),

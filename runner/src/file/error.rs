@@ -33,51 +33,51 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be opened.
-    #[error("cannot be opened: {0}")]
+    #[error("the file cannot be opened: {0}")]
     Unopened(std::io::Error),
     /// The operating system refuses to read on.
-    #[error("cannot read on: {0}")]
+    #[error("the file cannot be read any further: {0}")]
     Unreadable(std::io::Error),
     /// The line is longer than [`MAX_LINE`].
-    #[error("this line is longer than {MAX_LINE} bytes: it is none of a run file")]
+    #[error("the line is longer than {MAX_LINE} bytes, the limit of a run file")]
     TooLong,
     /// The first line is not that of a run file.
-    #[error("this is no run file: its first line is not the head of one ({})", said(.0))]
+    #[error("this is not a run file: its first line is not the head of one ({})", said(.0))]
     NotARunFile(serde_json::Error),
     /// Another version wrote the file.
-    #[error("the file has format {found}, and this version of Stickler reads format {FORMAT}")]
+    #[error("the file has format {found}, but this version of Stickler reads format {FORMAT}")]
     Format {
         /// The format that the file says it has.
         found: u64,
     },
     /// The file is of an arm that is not there to perform its plan.
-    #[error("the file is of the arm `{found}`, which is not there")]
+    #[error("the file was recorded by the arm `{found}`, which is not available")]
     Arm {
         /// The arm that the file names.
         found: String,
     },
     /// The line is not JSON, or has unknown or missing fields.
-    #[error("column {}: {}", .0.column(), said(.0))]
+    #[error("the line is malformed at column {}: {}", .0.column(), said(.0))]
     Malformed(serde_json::Error),
     /// The line stands in a place where it cannot stand.
     #[error(
-        "`{found}` cannot stand here: a file has its head, then step, promises, event, verdict, expected, failure, printed and end"
+        "a line `{found}` cannot be here: the order is the head, then step, promises, event, verdict, expected, failure, printed and end"
     )]
     Order {
         /// The line's kind.
         found: &'static str,
     },
     /// The plan has too many steps.
-    #[error("a plan has {MAX_STEPS} steps at most")]
+    #[error("a plan can have at most {MAX_STEPS} steps")]
     TooManySteps,
     /// The plan has no step, and nothing is recorded beside it.
-    #[error("the plan has no steps, and nothing is recorded: there is nothing to perform")]
+    #[error("the plan has no steps and the file records no events, so that there is nothing to perform")]
     NoSteps,
     /// No world can be built from the topology.
-    #[error("the topology makes no sense: {0}")]
+    #[error("the topology is not valid: {0}")]
     Topology(TopologyProblem),
     /// A step makes no sense.
-    #[error("this step makes no sense: {0}")]
+    #[error("the step is not valid: {0}")]
     Step(StepProblem),
     /// A verdict has more evidence than a file may have of one.
     #[error(
@@ -89,14 +89,14 @@ pub enum Problem {
     )]
     TooMuchEvidence,
     /// There are two verdicts on one requirement.
-    #[error("there is a verdict on {0} above already")]
+    #[error("the file has a verdict on {0} already, in a line above")]
     SecondVerdict(Requirement),
     /// The file ends before its last line.
-    #[error("the file ends here, without its last line (`end`): it was cut off")]
+    #[error("the file ends without its last line (`end`): it was cut off")]
     CutOff,
     /// The last line does not fit the lines above.
     #[error(
-        "the last line counts {counted} {what}, and {found} stand above it: lines are missing, or were added without correcting the last one"
+        "the last line counts {counted} {what}, but the file has {found}: lines are missing, or were added without correcting the last line"
     )]
     Count {
         /// `steps` or `events`.
@@ -107,7 +107,7 @@ pub enum Problem {
         found: usize,
     },
     /// Something stands below the last line.
-    #[error("`end` is the last line of a run file, and something stands below it")]
+    #[error("the file continues after `end`, which must be the last line of a run file")]
     AfterEnd,
 }
 

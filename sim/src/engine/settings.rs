@@ -81,10 +81,10 @@ impl Link {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The simulated kernels are per thread, so that one thread runs one world.
-    #[error("this thread already runs a simulated network: drop its Engine first, or use another thread")]
+    #[error("this thread already runs a simulated network: drop its `Engine` first, or use another thread")]
     AnotherEngine,
     /// See [`Settings::slots`].
-    #[error("no slot is left for {host} to listen on: all {slots} are taken; raise `Settings::slots`")]
+    #[error("{host} has no slot left to listen on: all {slots} are in use; raise `Settings::slots`")]
     OutOfSlots {
         /// The host that wanted to listen.
         host: IpAddr,
@@ -92,16 +92,16 @@ pub enum EngineError {
         slots: usize,
     },
     /// Two hosts, or a host and a router, cannot own one address.
-    #[error("address {0} is taken: give each host an address of its own")]
+    #[error("the address {0} is already in use: give each host an address of its own")]
     AddressTaken(IpAddr),
     /// Not a unicast IPv4 address, or one inside 240.0.0.0/4, which the kernels use.
-    #[error("address {0} cannot be a host's: use an IPv4 unicast address outside 240.0.0.0/4")]
+    #[error("the address {0} cannot belong to a host: use an IPv4 unicast address outside 240.0.0.0/4")]
     AddressUnusable(IpAddr),
     /// A port that a host cannot choose to connect from: 0, or one that its kernel gives out by itself.
-    #[error("port {0} cannot be chosen: connect from one of 1 to 49151")]
+    #[error("a connection cannot use the source port {0}: choose a port from 1 to 49151")]
     PortUnusable(u16),
     /// Some setting has a value out of its range.
-    #[error("setting `{name}` is {value}, but must be {expected}")]
+    #[error("the setting `{name}` is {value}, but must be {expected}")]
     Setting {
         /// The field of [`Settings`].
         name: &'static str,
@@ -119,7 +119,7 @@ pub enum EngineError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
     /// The time given has passed; the clock stands exactly at its end.
-    #[error("the time limit was reached at {at:?} of simulated time")]
+    #[error("the run reached its time limit at {at:?} of simulated time")]
     Limit {
         /// Simulated time since the start.
         at: Duration,
@@ -127,10 +127,10 @@ pub enum Stopped {
     /// No task lives and no packet is on its way: nothing can ever happen. Only
     /// [`run_until_true`](super::Engine::run_until_true) gives up so early, since a future may wait
     /// for a timer of its own.
-    #[error("nothing is left to happen: no task lives and no packet is under way")]
+    #[error("the simulation cannot continue: no task is alive and no packet is in transit")]
     Quiescent,
     /// The engine has done as much as it may ([`Settings::turns`]).
-    #[error("the run is too long: after {at:?} of simulated time more has happened than a run may hold")]
+    #[error("the run is too long: after {at:?} of simulated time it exceeds the number of steps that a run may have")]
     Exhausted {
         /// Simulated time since the start.
         at: Duration,
@@ -142,7 +142,7 @@ pub enum Stopped {
 
 /// A panic in a task of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a task of host {host} panicked at {at:?} of simulated time: {message}")]
+#[error("a task of the host {host} panicked at {at:?} of simulated time: {message}")]
 pub struct TaskPanic {
     /// The task's host.
     pub host: IpAddr,

@@ -189,7 +189,7 @@ fn a_panic_in_a_hosts_task_ends_the_run_with_its_message() {
         panic!("type 3 without context");
     });
     let Err(Stopped::Panicked(panic)) = engine.advance(SECOND) else { panic!("not reported") };
-    let text = "a task of host 10.0.0.1 panicked at 5ms of simulated time: type 3 without context (sim/tests/engine/faults.rs:";
+    let text = "a task of the host 10.0.0.1 panicked at 5ms of simulated time: type 3 without context (sim/tests/engine/faults.rs:";
     assert!(panic.to_string().starts_with(text), "{panic}");
     engine.advance(SECOND).unwrap();
 }

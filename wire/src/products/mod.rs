@@ -171,7 +171,7 @@ const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 #[derive(Debug, thiserror::Error)]
 pub enum ProductError {
     /// There is no such product here.
-    #[error("there is no product called `{0}` that can be started; there are: {known}", known = known())]
+    #[error("there is no product called `{0}` that can be started; choose one of: {known}", known = known())]
     Unknown(String),
     /// It is not installed.
     #[error("{name} is not installed: {package}")]
@@ -182,7 +182,7 @@ pub enum ProductError {
         package: Package,
     },
     /// The template of its configuration is wrong.
-    #[error("the configuration of {name} is no template that can be filled in: {error}")]
+    #[error("the configuration of {name} is not a valid template: {error}")]
     Template {
         /// The product.
         name: &'static str,
@@ -200,10 +200,10 @@ pub enum ProductError {
         said: String,
     },
     /// It would change a network that is not Stickler's own.
-    #[error("{0} needs a network namespace of its own, with nothing but loopback: `unshare --net` makes one")]
+    #[error("{0} needs a network namespace of its own that has only loopback: create one with `unshare --net`")]
     SharedNetwork(&'static str),
     /// It listens beyond loopback, and was ended at once.
-    #[error("{name} listens on {addresses}, which is beyond loopback, and was ended")]
+    #[error("{name} listens on {addresses}, outside loopback, and was therefore stopped")]
     Exposed {
         /// The product.
         name: &'static str,
@@ -445,7 +445,7 @@ mod tests {
         let error = Installed::find(&program).err().unwrap().to_string();
         assert_eq!(
             error,
-            "there is no product called `bigip` that can be started; there are: haproxy, nginx, httpd, caddy, \
+            "there is no product called `bigip` that can be started; choose one of: haproxy, nginx, httpd, caddy, \
                              lighttpd, varnish, squid, pen, trafficserver, envoy, kernel"
         );
     }
