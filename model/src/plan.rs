@@ -1,4 +1,4 @@
-//! Everything that a run is made of, as data, and the check that it makes sense.
+//! Everything that a run consists of, as data, and the check that it is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use crate::action::{Piece, TokenId};
 use crate::bounds::{MAX_PLAN_BYTES, MAX_UNDER_WAY};
 use crate::{Action, ActionProblem, BalancerSpec, ClientSpec, Name, RequestId, Topology, TopologyProblem};
 
-/// The most steps that a plan may have.
+/// The largest number of steps in a plan.
 pub const MAX_STEPS: usize = 100_000;
 
-/// A run to be made: what the world is built from, and what is asked of it, step by step.
+/// A run to be performed: the specification of the world, and the actions that it is asked to perform.
 ///
-/// A script produces a plan, a run file holds one. The same plan on the same arm gives the same trace.
+/// A script produces a plan, and a run file contains one. The same plan on the same arm gives the same trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The seed of everything random in the run.
@@ -26,13 +26,13 @@ pub struct Plan {
     pub steps: Vec<Action>,
 }
 
-/// A plan makes no sense, whatever world performs it.
+/// Why a plan is not valid, whatever world performs it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// No world can be built from its topology.
+    /// No world can be built from the plan's topology.
     #[error("the topology is not valid: {0}")]
     Topology(TopologyProblem),
-    /// A step of it makes no sense.
+    /// A step of the plan is not valid.
     #[error("{problem}")]
     Step {
         /// The index of the step, from 0.
@@ -42,36 +42,36 @@ pub enum PlanError {
     },
 }
 
-/// What is wrong with a step.
+/// Why a step of a plan is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepProblem {
-    /// A client's name, or the id of a request or of a token, is there already.
+    /// A client with this name, or a request or token with this id, exists already.
     #[error("`{0}` exists already: choose another name or id")]
     Duplicate(String),
-    /// What the step refers to comes into being in a later step.
+    /// The step refers to something that a later step creates.
     #[error("`{0}` does not exist yet: a later step creates it")]
     Later(String),
-    /// No step brings what this one refers to into being.
+    /// The step refers to something that no step creates.
     #[error("`{0}` does not exist: no step creates it")]
     Unknown(String),
-    /// A request is waited for a second time.
+    /// A request is awaited for a second time.
     #[error("an earlier step already waits for `{0}`: a request has only one answer")]
     AwaitedTwice(RequestId),
-    /// The token is of a client without credentials, which never has one.
+    /// The token belongs to a client without credentials, which never has one.
     #[error("`{token}` does not exist: `{client}` has no credentials from which to make a token")]
     NoCredentials {
-        /// The token.
+        /// The id of the token.
         token: TokenId,
-        /// The client.
+        /// The name of the client.
         client: Name,
     },
-    /// No plan may ask for this.
+    /// No plan may ask for this action.
     #[error(transparent)]
     Action(#[from] ActionProblem),
-    /// Too many requests are started and not yet waited for.
+    /// Too many requests are started and not yet awaited.
     #[error("{MAX_UNDER_WAY} requests are already under way: wait for some of them before this one starts")]
     TooManyUnderWay,
-    /// The steps up to this one have more text than a plan holds.
+    /// The steps up to this one contain more text than a plan may.
     #[error("the steps of a plan can hold at most {MAX_PLAN_BYTES} bytes of text, and this step exceeds that")]
     TooMuchText,
     /// The plan has more than [`MAX_STEPS`] steps.
@@ -81,11 +81,11 @@ pub enum StepProblem {
 
 impl Plan {
     /// Checks that a world can be built from the topology, that each step is one that a plan may ask for
-    /// ([`Action::check`]) and refers to what earlier steps brought into being, and that ids are unique. Whether hosts
-    /// and the balancer exist is known only to the world that performs the plan.
+    /// ([`Action::check`]), that each step refers only to what earlier steps created, and that ids are unique. Whether
+    /// hosts and the balancer exist is known only to the world that performs the plan.
     ///
     /// # Errors
-    /// [`PlanError`]: the topology, or the first step that makes no sense.
+    /// [`PlanError`] names the topology, or the first step that is not valid.
     pub fn check(&self) -> Result<(), PlanError> {
         self.topology.check().map_err(PlanError::Topology)?;
         let mut check = Check::default();
@@ -96,7 +96,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Says of something unknown whether a later step brings it into being.
+    /// Turns the error about something unknown into the one that says that a later step creates it, if that is the
+    /// case.
     fn later(&self, step: usize, problem: StepProblem) -> StepProblem {
         let StepProblem::Unknown(name) = &problem else { return problem };
         let brings = |action: &Action| match action {
@@ -112,19 +113,19 @@ impl Plan {
     }
 }
 
-/// What the steps so far brought into being.
+/// What the steps so far have created.
 #[derive(Default)]
 struct Check {
     /// The clients, and whether each has credentials.
     clients: BTreeMap<Name, bool>,
-    /// The requests, and whether each was waited for.
+    /// The requests, and whether each was awaited.
     requests: BTreeMap<RequestId, bool>,
-    /// The tokens that exist, and those that their client could not make.
+    /// The tokens that exist. Tokens that their client could not make are kept as well.
     tokens: BTreeSet<TokenId>,
     no_tokens: BTreeMap<TokenId, Name>,
-    /// How many requests were started and not waited for.
+    /// The number of requests that were started and not awaited.
     under_way: usize,
-    /// What the steps hold, in bytes.
+    /// The size of the steps, in bytes.
     weight: usize,
 }
 
@@ -433,7 +434,7 @@ mod tests {
         }
     }
 
-    /// The places (JSON pointers) of the objects that may have one more field.
+    /// Returns the places (JSON pointers) of the objects that accept an additional field.
     fn accepted_with_a_field<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> Vec<String> {
         let (mut accepted, mut places) = (Vec::new(), vec![String::new()]);
         while let Some(place) = places.pop() {

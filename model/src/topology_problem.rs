@@ -1,4 +1,4 @@
-//! What a topology may be, whatever world is built from it.
+//! The limits on a topology, whatever world is built from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::{ActionProblem, Name, Topology, escape};
 /// The longest latency or jitter of a link.
 pub const MAX_LATENCY: Duration = Duration::from_secs(10);
 
-/// The longest that each logon waits at a DC.
+/// The longest time that each logon waits at a DC.
 pub const MAX_SLOW: Duration = Duration::from_hours(1);
 
 /// The highest `MaxConcurrentApi` (Microsoft, KB 2688798, Windows Server 2008 R2 and later).
 pub const MAX_CONCURRENT_API: u16 = 150;
 
-/// The most groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
+/// The largest number of groups of a user (Microsoft, KB 328889: a logon fails with more than 1,010 to 1,015 of them).
 pub const MAX_GROUPS: u16 = 1_010;
 
-/// The longest topology, in bytes of the JSON that a run file has of it.
+/// The largest topology, in bytes of its JSON in a run file.
 pub const MAX_TOPOLOGY: usize = 1 << 20;
 
 /// Why no world can be built from a topology.
@@ -28,25 +28,25 @@ pub enum TopologyProblem {
     /// There is no server, or there are too many.
     #[error("a site must have from 1 to {MAX_BACKENDS} servers, but this one has {0}")]
     Servers(usize),
-    /// A server or a DC has a name that no host can have.
+    /// A server or a DC has a name that is not valid for a host.
     #[error("`{0}` is not a valid name of a host: use at most {MAX_NAME} letters, digits, - and _")]
     Name(String),
-    /// Two servers or DCs have one name.
+    /// Two servers or DCs have the same name.
     #[error("two hosts are called `{0}`: rename one of them")]
     Duplicate(Name),
-    /// A server or a DC is to ask for no logon at a time, or for too many.
+    /// `MaxConcurrentApi` of a server or a DC is zero or too large.
     #[error("MaxConcurrentApi of `{0}` is {1}, but must be from 1 to {MAX_CONCURRENT_API}")]
     MaxConcurrentApi(Name, u16),
-    /// A user has more groups than Windows logs on.
+    /// A user has more groups than Windows allows for a logon.
     #[error("`{0}` is a member of {1} groups; Windows logs nobody on with more than {MAX_GROUPS}")]
     Groups(String, u16),
     /// A time is too long.
     #[error(transparent)]
     Time(#[from] TooLong),
-    /// A server is set up as none can be.
+    /// A server has settings that no server can have.
     #[error("the server `{0}` is not valid: {1}")]
     Server(Name, ActionProblem),
-    /// There is too much of it.
+    /// The topology is too large.
     #[error(
         "a topology can have at most {MAX_TOPOLOGY} bytes as JSON, but this one has {0}: use fewer users, names or files"
     )]
@@ -54,11 +54,11 @@ pub enum TopologyProblem {
 }
 
 impl Topology {
-    /// Checks that a world can be built from this. What a balancer asks of it, and what other hosts there are, is known
-    /// only to the world.
+    /// Checks that a world can be built from this topology. Only the world knows what a balancer requires of it, and
+    /// which other hosts exist.
     ///
     /// # Errors
-    /// [`TopologyProblem`]: the first part that no world can have.
+    /// [`TopologyProblem`] names the first part that no world can have.
     pub fn check(&self) -> Result<(), TopologyProblem> {
         if !(1..=MAX_BACKENDS as usize).contains(&self.servers.len()) {
             return Err(TopologyProblem::Servers(self.servers.len()));
