@@ -1,4 +1,4 @@
-//! Run files are read back as they were written, and what is wrong with one is said with its line.
+//! Tests that run files are read back as they were written, and that errors in them name the line.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use stickler_oracle::{Cited, Evidence, Failure, Grade, Party, Requirement, Verdi
 use super::*;
 use crate::{Arm, Deviation, End, Ending, Expected, Run, Source};
 
-/// A run with every kind of line.
+/// Returns a run that has every kind of line.
 fn run() -> Run {
     let identity = Identity { principal: Principal::new("CORP", "alice"), password: "x".into() };
     let actions = [
@@ -78,7 +78,7 @@ fn read(text: &str) -> Result<(Reader<&[u8]>, Vec<Event>), FileError> {
     Ok((reader, events))
 }
 
-/// Reads a whole file that is wrong.
+/// Reads a whole file that is not valid, and returns the error.
 fn wrong(text: &str) -> String {
     match read(text).and_then(|(reader, _)| reader.finish()) {
         Ok(_) => panic!("this file makes sense:\n{text}"),
@@ -188,7 +188,7 @@ fn an_expected_outcome_decides_how_a_run_ended() {
     ));
 }
 
-/// A file that holds a plan alone.
+/// Returns a file that contains a plan alone.
 fn plan_file(steps: Vec<Action>) -> String {
     let plan = Plan { steps, ..run().trace.unwrap().plan() };
     let mut text = Vec::new();
@@ -354,7 +354,7 @@ fn unknown_fields_are_refused_in_every_line() {
     }
 }
 
-/// An arm that builds no world, for what is refused before.
+/// An arm that builds no world, for plans that are refused before.
 struct NoWorlds;
 
 impl Arm for NoWorlds {
