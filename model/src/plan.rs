@@ -120,7 +120,7 @@ struct Check {
     clients: BTreeMap<Name, bool>,
     /// The requests, and whether each was awaited.
     requests: BTreeMap<RequestId, bool>,
-    /// The tokens that exist. Tokens that their client could not make are kept as well.
+    /// The tokens that exist. `no_tokens` has those that their client could not make, with the client.
     tokens: BTreeSet<TokenId>,
     no_tokens: BTreeMap<TokenId, Name>,
     /// The number of requests that were started and not awaited.

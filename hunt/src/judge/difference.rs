@@ -1,4 +1,4 @@
-//! What one arm violates and another does not.
+//! The differences between two arms: requirements that one violates and the other does not.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,12 @@ use stickler_runner::{Arm, End};
 
 use super::{Judged, Kind, judge};
 
-/// Seeds of the simulation, and repetitions on real sockets, before the two are said to differ.
+/// The number of seeds of the simulation, and of repetitions on real sockets, before the two arms count as different.
 const REPETITIONS: u64 = 5;
 
-/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the other way
-/// round. What is seen some of the time is no difference: real sockets have races of their own.
+/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the
+/// other way round. A violation that occurs only sometimes is no difference, because real sockets have races of their
+/// own.
 pub fn differences(plan: &Plan, first: &Judged, wire: &dyn Arm, simulation: &dyn Arm) -> Vec<(Kind, String)> {
     let Some(once) = violated(first) else { return Vec::new() };
     let Some(simulated) = tally(plan, simulation) else { return Vec::new() };
@@ -33,13 +34,13 @@ pub fn differences(plan: &Plan, first: &Judged, wire: &dyn Arm, simulation: &dyn
     real.chain(simulated).collect()
 }
 
-/// What several runs of a plan violate.
+/// The violations in several runs of a plan.
 struct Tally {
     ever: BTreeSet<Requirement>,
     always: BTreeSet<Requirement>,
 }
 
-/// Plays a plan several times; `None` where the arm cannot.
+/// Plays a plan several times. Returns `None` if the arm cannot play it.
 fn tally(plan: &Plan, arm: &dyn Arm) -> Option<Tally> {
     let mut tally: Option<Tally> = None;
     for offset in 0..REPETITIONS {
@@ -52,7 +53,7 @@ fn tally(plan: &Plan, arm: &dyn Arm) -> Option<Tally> {
     tally
 }
 
-/// The requirements of which a MUST was violated; `None` where the plan was not performed to its end.
+/// Returns the MUST requirements that were violated; `None` if the plan was not performed to its end.
 fn violated(judged: &Judged) -> Option<BTreeSet<Requirement>> {
     let run = judged.run.as_ref().filter(|run| run.end == End::Complete)?;
     Some(run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect())
