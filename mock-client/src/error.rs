@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use stickler_http1::ReadError;
 
-/// Why a request has no answer. The text, which becomes part of the trace, includes the causes, so there is no
+/// Why a request has no answer. The text becomes part of the trace, and includes the causes. Therefore there is no
 /// [`Error::source`].
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
@@ -46,21 +46,21 @@ pub enum NoAnswer {
     /// The client closed its connections itself.
     #[error("the client closed its connections")]
     Closed,
-    /// The request took more HTTP requests than the limit, which is this number.
+    /// The request needed more HTTP requests than this limit.
     #[error("the client gave up after {0} HTTP requests")]
     GaveUp(u32),
-    /// The request took longer than the limit, which is this time.
+    /// The request took longer than this limit.
     #[error("the request timed out after {} s", .0.as_secs_f64())]
     Timeout(Duration),
 }
 
-/// Why a connection gave no answer, or not all of it.
+/// The cause of a missing or incomplete answer on a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// What was read over HTTP/1.1.
+    /// An error while reading from an HTTP/1.1 connection.
     #[error(transparent)]
     Http1(#[from] ReadError),
-    /// What became of the stream over HTTP/2.
+    /// An error of the stream over HTTP/2.
     #[error(transparent)]
     Http2(#[from] hyper::Error),
 }
@@ -68,7 +68,7 @@ pub enum Cause {
 /// A request that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
-    /// The method is not a token.
+    /// The method is not a token (RFC 9110 5.6.2).
     #[error("`{0}` is not an HTTP method")]
     Method(String),
     /// The path is not the path of a URI.
@@ -85,7 +85,7 @@ pub enum InvalidRequest {
     HeaderValue {
         /// The header's name.
         name: HeaderName,
-        /// The value.
+        /// The value of the header.
         value: String,
     },
     /// The client's `Host` contains characters that HTTP does not allow.

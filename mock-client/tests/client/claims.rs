@@ -1,4 +1,4 @@
-//! Cookies, and headers that a script adds: what goes out, and what is noted of it.
+//! Tests of cookies and of headers that a script adds: what is sent, and what is recorded.
 
 use stickler_auth::http::Scheme;
 use stickler_model::agent::Agent;

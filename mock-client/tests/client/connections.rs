@@ -1,4 +1,4 @@
-//! Connections: used again, lost, silent, closed.
+//! Tests of connections that are reused, lost, silent or closed.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn wininet_holds_a_body_back_where_it_expects_a_challenge_and_takes_what_c
     }
 }
 
-/// A 401 that offers NTLM alone.
+/// Returns a 401 that offers only NTLM.
 fn bare_ntlm() -> String {
     answer("401 Unauthorized", &["WWW-Authenticate: NTLM"], "<h1>401</h1>")
 }
