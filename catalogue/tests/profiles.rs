@@ -1,11 +1,11 @@
-//! The shipped profiles, what they say of themselves, and what a wrong file is told.
+//! Tests of the shipped profiles, of what they say about themselves, and of the errors in a wrong file.
 
 use stickler_catalogue::profile::{Citation, Evidence};
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_lb_core::Layer;
 use stickler_model::BalancerSpec;
 
-/// A sound profile, to be made wrong.
+/// A valid profile, which the tests make wrong.
 const SOUND: &str = r#"
 [[profile]]
 name = "mine"
@@ -28,7 +28,7 @@ connect = { is = "other", source = "its source", evidence = "S" }
 lost = { is = "never", source = "its source", evidence = "S" }
 "#;
 
-/// What the file is told when this is in the place of that.
+/// Returns the error after the first occurrence of `this` is replaced by `that`.
 fn told(this: &str, that: &str) -> String {
     assert!(SOUND.contains(this), "{this}");
     let text = SOUND.replace(this, that);

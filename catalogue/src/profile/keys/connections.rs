@@ -1,4 +1,4 @@
-//! The keys of what becomes of connections: of clients, of servers that go down, between workers, and at the hops.
+//! The keys about connections: those of clients, of servers that go down, of workers, and of hops.
 
 use http::StatusCode;
 use stickler_lb_core::policy::composed::{Credentials, NoneLeft, OnDown};
