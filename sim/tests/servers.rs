@@ -1,4 +1,4 @@
-//! Servers that differ from each other, and are set up anew, in the simulated world.
+//! Tests of servers that differ from one another and get new settings, in the simulated world.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The simulated world end to end: handshakes through each mechanism, faults, and what it refuses.
+//! Tests of the simulated world as a whole: handshakes through each mechanism, faults, and what the world refuses.
 
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ fn world(balancer: &str, backends: u32, seed: u64) -> Result<Box<dyn World>, Wor
     Ok(Box::new(SimWorld::new(topology(backends), &BalancerSpec::named(balancer), seed)?))
 }
 
-/// A world with the calls of a script.
-/// The second field is the number of the last request.
+/// A world with the calls of a script, and the number of its last request.
 struct Stage(Box<dyn World>, u32);
 
 impl Stage {

@@ -1,4 +1,4 @@
-//! Hosts over kernels: late ones, many, too many; engines and threads.
+//! Tests of hosts on kernels: hosts that are added late, many hosts, too many hosts; engines and threads.
 
 use std::time::Duration;
 
