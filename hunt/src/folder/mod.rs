@@ -38,7 +38,7 @@ pub const FORMAT: u32 = 1;
 
 /// The version of the generator. Another version draws different plans from the same seed, so that its units cannot be
 /// merged with those of this version.
-pub const GENERATOR: u32 = 1;
+pub const GENERATOR: u32 = 2;
 
 /// What a hunt searches, and how. Two folders with the same description are shards of one hunt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ enum Kind {
     AwaitAll,
     ShortTime,
     LongTime,
+    RaceWithClose,
     Pipeline,
     LoggedOnPipeline,
     Disconnect,
@@ -42,6 +43,10 @@ const SHORT: [u64; 8] = [100, 400, 600, 1_000, 2_000, 2_500, 5_000, 50_000];
 /// Long times in milliseconds: close to the 120 s for which IIS keeps an idle connection, and to the limits of
 /// balancers.
 const LONG: [u64; 7] = [1_000, 5_000, 31_000, 61_000, 70_000, 119_999, 121_000];
+
+/// The times after which an idle connection is closed, in seconds: by IIS by default, by servers that differ, and by
+/// balancers.
+const IDLE: [u64; 5] = [120, 120, 60, 30, 10];
 
 /// A wait after which the balancer has noticed that everything works again, and every server and client has given up
 /// its own waits: IIS keeps an idle connection for 120 s, and clients wait for 30 s.
@@ -150,12 +155,13 @@ impl<'a> Steps<'a> {
             (weight(!self.now.under_way.is_empty(), 5), Kind::AwaitAll),
             (6, Kind::ShortTime),
             (weight(features.long_times, 4), Kind::LongTime),
+            (weight(features.long_times, 2), Kind::RaceWithClose),
             (weight(features.pipelines && !self.secured, 3), Kind::Pipeline),
             (weight(features.logged_on_pipelines && features.kerberos && !self.secured, 3), Kind::LoggedOnPipeline),
             (weight(features.disconnects, 3), Kind::Disconnect),
             (weight(features.switches, 2), Kind::Switch),
             (weight(features.server_faults && has_well, 3), Kind::ServerFault),
-            (weight(features.server_faults && features.at_once && has_well, 3), Kind::ServerFaultMidway),
+            (weight(features.server_faults && has_well, 4), Kind::ServerFaultMidway),
             (weight(!self.now.broken.is_empty(), 3), Kind::MendServer),
             (weight(features.held_links && self.now.held.len() < 2, 2), Kind::HoldLink),
             (weight(!self.now.held.is_empty(), 4), Kind::ReleaseLink),
@@ -180,6 +186,7 @@ impl<'a> Steps<'a> {
             Kind::AwaitAll => self.await_all(),
             Kind::ShortTime => self.advance(Duration::from_micros(*self.draw.one_of(&SHORT))),
             Kind::LongTime => self.advance(Duration::from_millis(*self.draw.one_of(&LONG))),
+            Kind::RaceWithClose => self.race_with_close(),
             Kind::Pipeline => self.pipeline(),
             Kind::LoggedOnPipeline => self.logged_on_pipeline(),
             Kind::Disconnect => {
@@ -244,6 +251,18 @@ impl<'a> Steps<'a> {
         };
         self.push(Action::Crowd(crowd));
         self.await_all();
+    }
+
+    /// Adds a request, and a second request of the same client at about the time at which its connection has been idle
+    /// for too long.
+    fn race_with_close(&mut self) {
+        let client = self.client().name.clone();
+        let first = self.start_by(client.clone());
+        self.push(Action::Await(first));
+        let idle = Duration::from_secs(*self.draw.one_of(&IDLE));
+        self.advance(idle - STEP * self.draw.between(0, 6) as u32);
+        let second = self.start_by(client);
+        self.push(Action::Await(second));
     }
 
     /// Closes the connections of the client that occupies the port from which this one connects too.

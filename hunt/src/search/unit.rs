@@ -62,7 +62,7 @@ impl Unit {
     fn next(&self, hunt: &Hunt<'_>) -> Plan {
         let draw = Draw::of_run(hunt.seed, self.number, self.runs);
         let seed = draw.between(0, 0xffff_ffff);
-        if hunt.guidance && !self.corpus.is_empty() && draw.chance(50) {
+        if hunt.guidance && !self.corpus.is_empty() && draw.chance(33) {
             // What was reached last has been changed least.
             let newest = self.corpus.len().saturating_sub(16);
             let from = if draw.chance(50) { newest } else { 0 };
