@@ -49,6 +49,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) diagram: crate::diagram::Options,
+    #[command(flatten)]
     pub(crate) target: Target,
 }
 
