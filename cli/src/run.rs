@@ -176,7 +176,7 @@ fn show(
         let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs))?;
+            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &replay))?;
         } else {
             // Without a row, all that there is has been told of above.
             if !matrix.rows().is_empty() {

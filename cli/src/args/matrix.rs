@@ -23,6 +23,9 @@ pub(crate) struct Matrix {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
+    /// The JSON document of an earlier matrix: the page of --format html then says what has changed since.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,
