@@ -218,7 +218,7 @@ fn cured(Cure { text, source, .. }: &Cure) -> String {
 }
 
 fn sourced(source: &str) -> String {
-    format!("<small>Source: {}</small>", linked(source))
+    format!("<br><small>Source: {}</small>", linked(source))
 }
 
 fn requirement_link(requirement: Requirement) -> String {

@@ -58,20 +58,14 @@ fn stickler(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("what it prints is UTF-8")
 }
 
-/// What `stickler explain` says of several names as Markdown, page by page. A page begins with the only heading of its first level.
-fn pages(names: &[&str]) -> Vec<String> {
-    let told = stickler(&[&["explain", "--format", "markdown"][..], names].concat());
-    let mut pages: Vec<String> = Vec::new();
-    for line in told.lines() {
-        if line.starts_with("# ") {
-            pages.push(String::new());
-        }
-        let page = pages.last_mut().expect("what is told begins with a heading");
-        page.push_str(line.trim_end());
-        page.push('\n');
-    }
+/// What `stickler explain` says of each of these names as Markdown. A page begins with the only heading of its first level.
+fn pages(names: &[String]) -> BTreeMap<&str, String> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let told = stickler(&[&["explain", "--format", "markdown"][..], &names].concat());
+    let told = format!("\n{told}");
+    let pages: Vec<String> = told.split("\n# ").skip(1).map(|page| format!("# {}\n", page.trim_end())).collect();
     assert_eq!(pages.len(), names.len(), "a page for each name");
-    pages.into_iter().map(|page| page.trim_end().to_owned() + "\n").collect()
+    names.into_iter().zip(pages).collect()
 }
 
 fn string<'a>(entry: &'a Value, key: &str) -> &'a str {
@@ -81,51 +75,71 @@ fn string<'a>(entry: &'a Value, key: &str) -> &'a str {
 /// All files below `book/src/reference`, with what they have to say, and the part of `SUMMARY.md` that lists them.
 fn reference() -> (BTreeMap<String, String>, String) {
     let catalogue: Value = serde_json::from_str(&stickler(&["list", "--format", "json"])).expect("the list is JSON");
+    let of_kinds = KINDS.iter().flat_map(|kind| entries(&catalogue, kind.list).iter().map(name));
+    let scenarios = entries(&catalogue, "scenarios").iter().map(name_with_group);
+    let names: Vec<String> = of_kinds.chain(scenarios).collect();
+    let pages = pages(&names);
     let (mut files, mut summary) = (BTreeMap::new(), String::new());
-    for Kind { list, folder, title, intro } in KINDS {
-        let entries = catalogue[list].as_array().expect("the list has this kind");
-        let name = |entry: &Value| string(entry, if list == "requirements" { "id" } else { "name" }).to_owned();
-        let names: Vec<String> = entries.iter().map(name).collect();
-        let of = pages(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for kind in KINDS {
+        let Kind { list, folder, title, intro } = kind;
         let _ = writeln!(summary, "- [{title}](reference/{folder}.md)");
         let mut table = format!("# {title}\n\n{intro}\n\n| name | what it is |\n|---|---|\n");
-        for ((name, page), entry) in names.iter().zip(of).zip(entries) {
+        for entry in entries(&catalogue, list) {
+            let name = name(entry);
             let _ = writeln!(summary, "  - [{name}](reference/{folder}/{name}.md)");
             let said = match list {
                 "requirements" => format!("{} {}", string(entry, "severity"), string(entry, "text")),
                 _ => string(entry, "summary").to_owned(),
             };
             let _ = writeln!(table, "| [{name}]({folder}/{name}.md) | {} |", in_a_cell(&said));
-            files.insert(format!("{folder}/{name}.md"), page);
+            files.insert(format!("{folder}/{name}.md"), pages[&*name].clone());
         }
         files.insert(format!("{folder}.md"), table);
     }
-    scenarios(&catalogue, &mut files, &mut summary);
+    groups(&catalogue, &pages, &mut files, &mut summary);
     (files, summary)
 }
 
 /// A page for each group of scenarios, with a section for each of them.
-fn scenarios(catalogue: &Value, files: &mut BTreeMap<String, String>, summary: &mut String) {
-    let scenarios = catalogue["scenarios"].as_array().expect("the list has scenarios");
+fn groups(
+    catalogue: &Value,
+    pages: &BTreeMap<&str, String>,
+    files: &mut BTreeMap<String, String>,
+    summary: &mut String,
+) {
     let mut table = "# Scenarios\n\nWhat Stickler puts a balancer through, in groups. `stickler run GROUP` runs one of them, `stickler run \
                      NAME` one scenario.\n\n| group | what it is about |\n|---|---|\n"
         .to_owned();
     summary.push_str("- [Scenarios](reference/scenarios.md)\n");
-    for group in catalogue["groups"].as_array().expect("the list has groups") {
-        let (name, title) = (string(group, "name"), string(group, "summary"));
-        let is_of = |it: &&Value| string(it, "summary").starts_with(&format!("{name}: "));
-        let names: Vec<String> =
-            scenarios.iter().filter(is_of).map(|it| format!("{name}/{}", string(it, "name"))).collect();
-        let sections = pages(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut page = format!("# Scenarios: {name}\n\n{title}. All of them: `stickler run {name}`.\n");
-        for section in sections {
-            let _ = write!(page, "\n#{section}");
+    for group in entries(catalogue, "groups") {
+        let (group, title) = (name(group), string(group, "summary"));
+        let mut page = format!("# Scenarios: {group}\n\n{title}. All of them: `stickler run {group}`.\n");
+        for scenario in entries(catalogue, "scenarios").iter().map(name_with_group) {
+            if scenario.split('/').next() == Some(&*group) {
+                let _ = write!(page, "\n#{}", pages[&*scenario]);
+            }
         }
-        let _ = writeln!(table, "| [{name}](scenarios/{name}.md) | {title} |");
-        let _ = writeln!(summary, "  - [{name}](reference/scenarios/{name}.md)");
-        files.insert(format!("scenarios/{name}.md"), page);
+        let _ = writeln!(table, "| [{group}](scenarios/{group}.md) | {title} |");
+        let _ = writeln!(summary, "  - [{group}](reference/scenarios/{group}.md)");
+        files.insert(format!("scenarios/{group}.md"), page);
     }
     files.insert("scenarios.md".into(), table);
+}
+
+fn entries<'a>(catalogue: &'a Value, list: &str) -> &'a [Value] {
+    catalogue[list].as_array().expect("the list has this kind")
+}
+
+/// What an entry is called. Requirements have an id in place of a name.
+fn name(entry: &Value) -> String {
+    let id = string(entry, "id");
+    if id.is_empty() { string(entry, "name") } else { id }.to_owned()
+}
+
+/// What a scenario is called, `kerberos/one-shot`. Its summary begins with its group.
+fn name_with_group(scenario: &Value) -> String {
+    let (group, _) = string(scenario, "summary").split_once(": ").expect("a summary begins with the group");
+    format!("{group}/{}", string(scenario, "name"))
 }
 
 /// The text so that it stands in a cell of a table as it is.
@@ -133,7 +147,9 @@ fn in_a_cell(text: &str) -> String {
     text.chars().flat_map(|c| "|*_<[\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
+/// What the list of the catalogue's pages stands between.
 const BEGIN: &str = "# The catalogue\n\n";
+const END: &str = "\n# Background\n";
 
 #[test]
 fn the_pages_of_the_catalogue_are_what_the_command_says() {
@@ -142,8 +158,8 @@ fn the_pages_of_the_catalogue_are_what_the_command_says() {
     let summary = Path::new(BOOK).join("src/SUMMARY.md");
     let stored = fs::read_to_string(&summary).expect("the book has a summary");
     let (before, after) = stored.split_once(BEGIN).expect("the summary has a part for the catalogue");
-    let after = after.find("\n# ").map_or("", |at| &after[at..]);
-    let whole = [before, BEGIN, &list, after].concat();
+    let (_, after) = after.split_once(END).expect("the summary goes on behind the catalogue");
+    let whole = [before, BEGIN, &list, END, after].concat();
     let update = env::var_os("STICKLER_UPDATE").is_some();
     if update {
         let _ = fs::remove_dir_all(&folder);

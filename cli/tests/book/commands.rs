@@ -100,9 +100,10 @@ fn failures(Page { files, examples }: &Page) -> Vec<String> {
 fn failure(Example { place, arguments, code, expected }: &Example, folder: &Path) -> Option<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickler"));
     let output = command.args(arguments).current_dir(folder).output().expect("the command starts");
-    let printed = String::from_utf8_lossy(&output.stdout) + &*String::from_utf8_lossy(&output.stderr);
-    let (wanted, seen) = (trimmed(expected.iter().map(String::as_str)), trimmed(printed.lines()));
     let status = output.status.code();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let (wanted, seen) = (trimmed(expected.iter().map(String::as_str)), trimmed(printed.lines()));
     if status == Some(*code) && lines_match(&wanted, &seen) {
         return None;
     }
@@ -149,6 +150,6 @@ fn what_is_left_out_may_be_anything_and_nothing_else_may_differ() {
     };
     assert!(matches("a\n...\nd", "a\nb\nc\nd") && matches("a\n...\nd", "a\nd") && matches("...", ""));
     assert!(!matches("a\n...\nd", "a\nb\nc") && !matches("a", "a\nb") && !matches("a\nb", "a"));
-    assert!(matches("took [..] s, [..] runs", "took 3.2 s, 17 runs") && matches("[..]", "") && matches("x[..]", "x"));
+    assert!(matches("took [..] s, [..] runs", "took 3.2 s, 17 runs") && matches("[..]", "x") && matches("x[..]", "x"));
     assert!(!matches("took [..] s", "took 3 s or so") && !matches("[..]b", "a") && !matches("ab[..]b", "ab"));
 }
