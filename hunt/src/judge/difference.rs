@@ -1,4 +1,4 @@
-//! What one arm violates and another does not.
+//! The differences between two arms: requirements that one violates and the other does not.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use stickler_runner::{Arm, End};
 
 use super::{Judged, Kind, judge};
 
-/// Seeds of the simulation, and repetitions on real sockets, before the two are said to differ.
+/// The number of seeds of the simulation, and of repetitions on real sockets, before the two arms count as different.
 const REPETITIONS: u64 = 5;
 
-/// The one-way latency of this machine's own sockets. A round trip over loopback, with a server's work, takes some 50 us.
+/// The latency in one direction of this machine's own sockets. A round trip over loopback, including a server's work,
+/// takes about 50 us.
 const LOOPBACK: Duration = Duration::from_micros(15);
 
-/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the other way
-/// round. A requirement that is violated some of the time does not differ: real sockets have races of their own. Neither does
-/// one whose violation depends on the speed of the network, so the simulation runs with the plan's latency and with that of
-/// loopback: a plan that waits a millisecond between two requests sends the second one while the first one is under way in one
-/// of them, and afterwards in the other.
+/// Returns the requirements that a balancer violates each time on real sockets and never in its simulation, or the
+/// other way round. A requirement that is violated some of the time does not differ: real sockets have races of their
+/// own. Neither does one whose violation depends on the speed of the network. Therefore the simulation runs with the
+/// plan's latency and with that of loopback: a plan that waits a millisecond between two requests sends the second one
+/// while the first one is under way in one of them, and afterwards in the other.
 pub fn differences(plan: &Plan, first: &Judged, wire: &dyn Arm, simulation: &dyn Arm) -> Vec<(Kind, String)> {
     let Some(once) = violated(first) else { return Vec::new() };
     let Some(simulated) = simulated(plan, simulation) else { return Vec::new() };
@@ -40,7 +41,7 @@ pub fn differences(plan: &Plan, first: &Judged, wire: &dyn Arm, simulation: &dyn
     real.chain(simulated).collect()
 }
 
-/// What several runs of a plan violate.
+/// The violations in several runs of a plan.
 struct Tally {
     ever: BTreeSet<Requirement>,
     always: BTreeSet<Requirement>,
@@ -53,14 +54,15 @@ impl Tally {
     }
 }
 
-/// Plays a plan several times in the simulation, at each speed of the network; `None` where the simulation cannot play it.
+/// Plays a plan several times in the simulation, at each speed of the network. Returns `None` if the simulation cannot
+/// play it.
 fn simulated(plan: &Plan, simulation: &dyn Arm) -> Option<Tally> {
     let mut fast = plan.clone();
     fast.topology.link.latency = LOOPBACK;
     Some(tally(plan, simulation)?.join(&tally(&fast, simulation)?))
 }
 
-/// Plays a plan several times; `None` where the arm cannot.
+/// Plays a plan several times. Returns `None` if the arm cannot play it.
 fn tally(plan: &Plan, arm: &dyn Arm) -> Option<Tally> {
     let mut tally: Option<Tally> = None;
     for offset in 0..REPETITIONS {
@@ -74,7 +76,7 @@ fn tally(plan: &Plan, arm: &dyn Arm) -> Option<Tally> {
     tally
 }
 
-/// The requirements of which a MUST was violated; `None` where the plan was not performed to its end.
+/// Returns the MUST requirements that were violated; `None` if the plan was not performed to its end.
 fn violated(judged: &Judged) -> Option<BTreeSet<Requirement>> {
     let run = judged.run.as_ref().filter(|run| run.end == End::Complete)?;
     Some(run.graded(Grade::Violated).map(|verdict| verdict.requirement).collect())
