@@ -54,8 +54,8 @@ fn costs_by_pause() -> (String, String, String) {
             let usual = Load::usual(scheme, balancer);
             let think = THINK.map(|seconds| (seconds, Load { think: Duration::from_secs(seconds), ..usual }));
             let idle = IDLE.map(|seconds| (seconds, Load { idle: Duration::from_secs(seconds), ..usual }));
-            by_think.extend(line(&think, &mut csv));
-            by_idle.extend(line(&idle, &mut csv));
+            add(&mut by_think, scheme, balancer, line(&think, &mut csv));
+            add(&mut by_idle, scheme, balancer, line(&idle, &mut csv));
         }
     }
     let think = plot::svg(&Plot {
@@ -74,7 +74,7 @@ fn costs_by_pause() -> (String, String, String) {
 }
 
 /// Measures the loads of one line of a plot, and writes their rows. There is no line where nobody is served.
-fn line(loads: &[(u64, Load)], csv: &mut String) -> Option<Line> {
+fn line(loads: &[(u64, Load)], csv: &mut String) -> Option<Vec<(f64, f64)>> {
     let mut points = Vec::new();
     let mut served = 0;
     for (at, load) in loads {
@@ -84,8 +84,20 @@ fn line(loads: &[(u64, Load)], csv: &mut String) -> Option<Line> {
         let thousands = f64::from(costs.asked) / 1_000.0;
         points.push((*at as f64, f64::from(costs.logons + costs.dc_tickets) / thousands));
     }
-    let (_, load) = loads.first()?;
-    (served > 0).then(|| Line { name: format!("{}, {}", load.scheme, load.balancer), points })
+    (served > 0).then_some(points)
+}
+
+/// Adds a line to a plot. Mechanisms that cost the same share one.
+fn add(lines: &mut Vec<Line>, scheme: Scheme, balancer: &str, points: Option<Vec<(f64, f64)>>) {
+    let Some(points) = points else { return };
+    let scheme = scheme.to_string();
+    match lines.iter_mut().find(|line| line.points == points && line.name.starts_with(&format!("{scheme}:"))) {
+        Some(line) => {
+            line.name.push_str(", ");
+            line.name.push_str(balancer);
+        }
+        None => lines.push(Line { name: format!("{scheme}: {balancer}"), points }),
+    }
 }
 
 fn row(csv: &mut String, load: &Load, costs: &Costs) {
