@@ -1,5 +1,6 @@
 //! Lines over a logarithmic scale, as SVG.
 
+pub(super) use plotters::prelude::SeriesLabelPosition;
 use plotters::prelude::*;
 
 /// Width and height in pixels.
@@ -24,6 +25,8 @@ pub(super) struct Plot {
     /// What the vertical axis shows.
     pub(super) up: &'static str,
     pub(super) lines: Vec<Line>,
+    /// The upper corner that the lines leave free for their names.
+    pub(super) free: SeriesLabelPosition,
 }
 
 /// One line of a picture.
@@ -71,11 +74,7 @@ fn draw(plot: &Plot, backend: SVGBackend<'_>) -> Result<(), Box<dyn std::error::
             .label(&line.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .draw()?;
+    chart.configure_series_labels().position(plot.free.clone()).background_style(WHITE.mix(0.85)).draw()?;
     area.present()?;
     Ok(())
 }

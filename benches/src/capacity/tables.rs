@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::plot::{self, Line, Plot};
+use super::plot::{self, Line, Plot, SeriesLabelPosition};
 use super::{Costs, Load, Scheme, costs};
 
 /// The mechanisms whose costs are compared: bytes that pass untouched; the two ways to pin a connection that products have; and a
@@ -63,12 +63,14 @@ fn costs_by_pause() -> (String, String, String) {
         across: "average pause between two requests of a user, in seconds (servers keep idle connections for 120 s)",
         up: "logons and tickets at the DC",
         lines: by_think,
+        free: SeriesLabelPosition::UpperLeft,
     });
     let idle = plot::svg(&Plot {
         title: "What 1,000 pages cost the DC, as servers keep idle connections for longer",
         across: "connectionTimeout of the servers, in seconds (users pause for 10 s on average)",
         up: "logons and tickets at the DC",
         lines: by_idle,
+        free: SeriesLabelPosition::UpperRight,
     });
     (csv, think, idle)
 }
@@ -142,6 +144,7 @@ fn waiting_by_users() -> (String, String) {
         across: "users (two servers; the DC takes 250 ms for a logon)",
         up: "seconds until the first page",
         lines,
+        free: SeriesLabelPosition::UpperLeft,
     });
     (csv, plot)
 }
