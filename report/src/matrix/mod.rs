@@ -99,6 +99,9 @@ pub struct Sighting {
     pub evidence: Vec<String>,
     /// The command that shows it again.
     pub replay: String,
+    /// The seed of the run.
+    #[serde(skip)]
+    pub(crate) seed: u64,
     /// What its site takes.
     #[serde(skip)]
     pub(crate) takes: Provider,
@@ -222,6 +225,7 @@ impl Row {
                     summary: first.summary.clone(),
                     evidence: transcript::lines(trace, &first.events),
                     replay: replay.to_owned(),
+                    seed: run.seed,
                     takes,
                     calm,
                 }),
