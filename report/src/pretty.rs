@@ -46,6 +46,11 @@ fn rows(runs: &[Run], color: bool, width: Option<u16>) -> String {
     table::render(&headings, &rows.collect::<Vec<_>>(), width)
 }
 
+/// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
+pub fn columns() -> Option<usize> {
+    table::columns().map(usize::from)
+}
+
 /// What the signs of the table mean that it has, which requirements were violated, each with the first run that shows it, and one line
 /// that counts. `replay` is the command that makes a run again.
 pub fn legend(runs: &[Run], replay: &dyn Fn(&Run) -> String) -> String {

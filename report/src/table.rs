@@ -54,6 +54,11 @@ pub(crate) fn render(headings: &[String], rows: &[Vec<Text>], width: Option<u16>
     lines.join("\n") + "\n"
 }
 
+/// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
+pub(crate) fn columns() -> Option<u16> {
+    Table::new().width()
+}
+
 /// The width of the longest word of a column.
 fn longest_word(headings: &[String], rows: &[Vec<Text>], column: usize) -> usize {
     let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| &*cell.text);
