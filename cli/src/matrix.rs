@@ -48,7 +48,14 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         let index = subjects.iter().position(|other| other == subject).unwrap_or_default();
         jobs::everything_over(&balancers[index], arguments.arm, &arguments.profile)
     };
-    show(&matrix, arguments, earlier.as_ref(), &again)
+    let page = || {
+        let mut page = page(&matrix, arguments, earlier.as_ref(), &again);
+        if arguments.arm == args::Arm::Sim {
+            crate::page::illustrate(&mut page, &cases, &balancers);
+        }
+        page
+    };
+    show(&matrix, arguments.format, &page)
 }
 
 /// The verdicts of an earlier JSON document.
@@ -78,19 +85,14 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
     Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.spec())).collect())
 }
 
-fn show(
-    matrix: &Matrix,
-    arguments: &args::Matrix,
-    earlier: Option<&Grades>,
-    again: &dyn Fn(&Subject) -> String,
-) -> Result<(), Failure> {
+fn show(matrix: &Matrix, format: TableFormat, page: &dyn Fn() -> Page) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = match arguments.format {
+    let text = match format {
         TableFormat::Pretty => matrix.text(color),
         TableFormat::Markdown => matrix.markdown(),
         TableFormat::Json => matrix.json(),
-        TableFormat::Html => page(matrix, arguments, earlier, again).render(),
+        TableFormat::Html => page().render(),
     };
     writeln!(out, "{}", text.trim_end())?;
     Ok(())

@@ -201,6 +201,7 @@ fn a_comparison_marks_what_differs_and_what_is_explained() {
         summary: "violated in 3 of 10 simulated runs, and in 0 of 3 real ones".into(),
         place: "calm".into(),
         lines: Vec::new(),
+        diagram: None,
         reason: reason.map(str::to_owned),
         replay: "stickler compare a --scenario calm".into(),
     };

@@ -22,6 +22,8 @@ pub struct Told {
     pub place: String,
     /// What shows it, in lines.
     pub lines: Vec<String>,
+    /// A diagram of it, as [`Finding::diagram`] has it.
+    pub diagram: Option<String>,
     /// Why it is expected, or explained.
     pub reason: Option<String>,
     /// The command that shows it again.
@@ -43,7 +45,7 @@ impl Page {
         let mut rows: Vec<Row> = subjects.iter().map(row).collect();
         told.sort_by_key(|told| told.requirement);
         let mut findings = Vec::new();
-        for Told { row, requirement, mark, summary, place, lines, reason, replay } in told {
+        for Told { row, requirement, mark, summary, place, lines, diagram, reason, replay } in told {
             let cell = rows[row].cells.entry(requirement).or_default();
             if mark > Mark::Kept {
                 cell.times += 1;
@@ -58,7 +60,7 @@ impl Page {
                     summary,
                     place,
                     lines,
-                    diagram: None,
+                    diagram,
                     reason,
                     seen,
                 });

@@ -15,6 +15,7 @@ use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
 
 use super::{Cell, Finding, Mark, Page, Row, Sort, cures};
+use crate::diagram;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -27,6 +28,8 @@ const FEW: usize = 6;
 struct View<'a> {
     policy: String,
     css: &'static str,
+    /// Empty without a diagram.
+    diagram_css: &'static str,
     js: &'static str,
     version: &'static str,
     title: &'a str,
@@ -205,9 +208,12 @@ fn view(page: &Page) -> View<'_> {
         replay: &it.replay,
     });
     let requirements = tested.iter().map(|&requirement| requirement_view(page, requirement));
+    let has_diagram = page.findings.iter().any(|finding| finding.diagram.is_some());
+    let diagram_css = if has_diagram { diagram::STYLE } else { "" };
     View {
-        policy: policy(),
+        policy: policy(diagram_css),
         css: STYLE,
+        diagram_css,
         js: SCRIPT,
         version: env!("CARGO_PKG_VERSION"),
         title: &page.title,
@@ -227,13 +233,12 @@ fn view(page: &Page) -> View<'_> {
     }
 }
 
-/// The content security policy: this style and this script, and nothing else.
-fn policy() -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-    let (style, script) = (hash(STYLE), hash(SCRIPT));
-    format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
-    )
+/// The content security policy: these styles and this script, and nothing else.
+fn policy(diagram_css: &str) -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let (style, diagram, script) = (hash(STYLE), hash(diagram_css), hash(SCRIPT));
+    let diagram = if diagram_css.is_empty() { String::new() } else { format!(" {diagram}") };
+    format!("default-src 'none'; style-src {style}{diagram}; script-src {script}; base-uri 'none'; form-action 'none'")
 }
 
 fn changes(page: &Page) -> Option<Vec<ChangeView<'_>>> {
