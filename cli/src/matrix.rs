@@ -11,8 +11,25 @@ use crate::Failure;
 use crate::args::{self, TableFormat};
 use crate::balancers;
 use crate::jobs;
+use crate::output::Reports;
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
+    let mut reports = Reports::open("matrix", &arguments.report, arguments.format == TableFormat::Json)?;
+    match measure(arguments) {
+        Ok(matrix) => {
+            let shown = if reports.takes_stdout() { Ok(()) } else { show(&matrix, arguments.format) };
+            reports.finish(None, &matrix).and(shown)
+        }
+        Err(failure) => {
+            reports.add_failure(&failure);
+            reports.finish(Some("not everything was measured"), &Matrix::default())?;
+            Err(failure)
+        }
+    }
+}
+
+/// Makes the runs, and returns the table of them.
+fn measure(arguments: &args::Matrix) -> Result<Matrix, Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
@@ -38,7 +55,7 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    show(&matrix, arguments.format)
+    Ok(matrix)
 }
 
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
@@ -67,8 +84,9 @@ fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {
     let text = match format {
         TableFormat::Pretty => matrix.text(color),
         TableFormat::Markdown => matrix.markdown(),
-        TableFormat::Json => matrix.json(),
         TableFormat::Html => matrix.html(),
+        // A report has been written there.
+        TableFormat::Json => return Ok(()),
     };
     writeln!(out, "{}", text.trim_end())?;
     Ok(())

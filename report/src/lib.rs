@@ -4,9 +4,14 @@
 //! * [`transcript`]: who sent what on which connection, and as whom the server took it.
 //! * [`pretty`]: the verdict table and the evidence, for a terminal.
 //! * [`json`]: the same for programs.
+//! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 
+pub mod github;
 pub mod json;
+pub mod junit;
 pub mod matrix;
 pub mod pretty;
+pub mod tap;
+pub mod test_case;
 pub mod transcript;
