@@ -75,6 +75,7 @@ fn perform(arguments: &args::Run, reports: &mut Reports) -> Result<Done, Failure
             "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),
         ));
     }
+    arguments.diagram.check(jobs.len(), reports.takes_stdout())?;
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
     let keeps_traces = evidence && !reports.takes_stdout();
@@ -204,6 +205,9 @@ fn offered(trace: &Trace) -> Provider {
 fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let Done { runs, matrix, summaries, evidence, .. } = done;
+    if let (Some(alone), [run]) = (arguments.diagram.alone(), &runs[..]) {
+        return alone.write(&mut out, run);
+    }
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         if let Some(mistake) = run.error() {
@@ -218,6 +222,9 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
         if !run.as_expected() || arguments.transcript || (*evidence && first && pretty::is_notable(run)) {
             writeln!(out, "{}", pretty::details(run, &replay(run, arguments), arguments.transcript))?;
+            arguments.diagram.write_below(&mut out, run)?;
+        } else if *evidence && first {
+            arguments.diagram.write_below(&mut out, run)?;
         }
     }
     if !runs.is_empty() {

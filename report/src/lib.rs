@@ -3,10 +3,12 @@
 //!
 //! * [`transcript`]: who sent what on which connection, and as whom the server took it.
 //! * [`pretty`]: the verdict table and the evidence, for a terminal.
-//! * [`json`]: the same for programs.
+//! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
+//! * [`json`]: the verdicts for programs.
 //! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 
+pub mod diagram;
 pub mod github;
 pub mod json;
 pub mod junit;

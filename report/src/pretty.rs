@@ -41,6 +41,11 @@ pub fn table(runs: &[Run], color: bool) -> String {
     format!("{table}\n")
 }
 
+/// Returns how many columns the terminal has to which standard output goes; `None` where it goes elsewhere.
+pub fn columns() -> Option<usize> {
+    Table::new().width().map(usize::from)
+}
+
 /// What the marks mean, and one line that counts.
 pub fn legend(runs: &[Run]) -> String {
     let mut ids: Vec<_> = runs

@@ -1,4 +1,4 @@
-//! How a product treats connections, in words made from its rules.
+//! Explains in words how a product treats connections, from its rules.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use super::{Citation, Evidence, Fact, Profile};
 use crate::mechanism::Kind;
 use crate::{Carriage, Mechanism};
 
-/// What it means that a client's connection has one to a backend for as long as it lasts.
+/// The consequence of a client's connection that has one connection to a backend for as long as it lasts.
 const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
                      without affinity. A client's next connection may go to another backend, and authenticates there anew.";
 
@@ -68,7 +68,7 @@ pub(super) fn explain(profile: &Profile) -> String {
     told.finish()
 }
 
-/// The timers of the data plane, where they differ from none.
+/// Explains the time limits of the data plane that are set.
 fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
     let Timers { client_idle, answer } = mechanism.timers;
     if let Some(idle) = client_idle {
@@ -89,7 +89,7 @@ fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
     }
 }
 
-/// How long a head may be, and what becomes of a longer one.
+/// Explains the limits on a head, and what happens to a longer one.
 fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     let limits = [
         field.map(|most| format!("no field of more than {most} bytes")),
@@ -100,7 +100,7 @@ fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     format!("It takes {}, and answers {} to more", limits.join(", "), status.as_u16())
 }
 
-/// The text so far, and the sources that it refers to by number.
+/// The text so far, and the sources to which it refers by number.
 struct Told<'a> {
     facts: &'a [Fact],
     sources: Vec<(&'a str, Evidence)>,
@@ -108,7 +108,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    /// A sentence that rests on these values.
+    /// Adds a sentence that rests on these values.
     fn say(&mut self, sentence: &str, on: &[&str]) {
         if !self.text.ends_with('\n') {
             self.text.push(' ');
@@ -327,7 +327,7 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
     }
 }
 
-/// The processes or threads, where there are several.
+/// Explains the processes or threads, if there are several.
 fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
     let Some(WorkerRule { count, landing, .. }) = workers else { return };
     let lands = match landing {
@@ -339,7 +339,7 @@ fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
     told.say(&format!("It has {count} workers, and a connection lands {lands}"), &["workers.count", "workers.landing"]);
 }
 
-/// What becomes of clients and servers beside the pool and the pin.
+/// Explains what happens to clients and servers, apart from the pool and the pin.
 fn closing(told: &mut Told<'_>, rules: &Rules) {
     match rules.credentials {
         Credentials::Ordinary => {}
@@ -438,7 +438,8 @@ fn health(told: &mut Told<'_>, profile: &Profile) {
     }
 }
 
-/// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
+/// Explains what the rules mean for a handshake, whose legs must use the same connection, and for the user on that
+/// connection afterwards.
 fn meaning(rules: &Rules) -> String {
     match rules.credentials {
         Credentials::OwnConnection => {

@@ -21,9 +21,11 @@ pub(crate) struct Replay {
     pub(crate) transcript: bool,
     /// In place of comparing: find the shortest plan that shows the same, for each kind of failure that a plan shows, and write it
     /// into --out, as KIND.star and KIND.jsonl.
-    #[arg(long, conflicts_with = "transcript")]
+    #[arg(long, conflicts_with_all = ["transcript", "diagram"])]
     pub(crate) shrink: bool,
     /// The folder for what --shrink writes. No file is ever overwritten.
     #[arg(long, value_name = "DIR", default_value = ".", requires = "shrink")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) diagram: crate::diagram::Options,
 }

@@ -54,6 +54,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl]))]
     pub(crate) report: Vec<Report>,
     #[command(flatten)]
+    pub(crate) diagram: crate::diagram::Options,
+    #[command(flatten)]
     pub(crate) target: Target,
 }
 
