@@ -1,16 +1,45 @@
 //! What the pages of reports show of balancers and runs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use stickler_catalogue::{Profile, mechanisms, profiles};
 use stickler_model::BalancerSpec;
 use stickler_oracle::Requirement;
 use stickler_report::diagram::{Diagram, Focus};
-use stickler_report::matrix::Subject;
-use stickler_report::page::Page;
-use stickler_runner::{Arm, Run};
+use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::page::{Grades, Page};
+use stickler_runner::{Arm, Run, text_file};
 use stickler_scenarios::Case;
 use stickler_sim::SimArm;
+
+use crate::{Failure, args};
+
+/// The longest earlier document, in bytes.
+const MAX_EARLIER: u64 = 256 << 20;
+
+/// The verdicts of an earlier JSON document.
+pub(crate) fn earlier(file: &Path) -> Result<Grades, Failure> {
+    let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
+    let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
+    Grades::parse(&text).map_err(|why| wrong(format!("no JSON document of `stickler matrix` or `stickler run`: {why}")))
+}
+
+/// The heading of a page about the balancers of a table.
+pub(crate) fn title(matrix: &Matrix) -> String {
+    match matrix.rows() {
+        [one] => format!("{} and Windows authentication", one.subject.name),
+        rows => format!("{} load balancers and Windows authentication", rows.len()),
+    }
+}
+
+/// Where an arm plays its scenarios.
+pub(crate) const fn place(arm: args::Arm) -> &'static str {
+    match arm {
+        args::Arm::Sim => "in a simulated network",
+        args::Arm::Wire => "on real sockets, over the product itself where it can be started,",
+    }
+}
 
 /// A balancer with what the catalogue, or the user's own profile, says of it.
 pub(crate) fn subject(balancer: &BalancerSpec) -> Subject {

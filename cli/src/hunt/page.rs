@@ -41,7 +41,13 @@ pub(super) fn page(shown: &Shown<'_>, findings: &[(&Record, String)], summary: S
             }),
         }
     }
-    let has = |mark| told.iter().filter(|told| told.mark == mark).map(|told| told.row).collect::<std::collections::BTreeSet<_>>().len();
+    let has = |mark| {
+        told.iter()
+            .filter(|told| told.mark == mark)
+            .map(|told| told.row)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+    };
     let fact = |count, text: &str, is_bad| Fact { count, of: subjects.len(), text: text.to_owned(), is_bad };
     let facts = vec![
         fact(has(Mark::Violated), "balancers violate what nothing declares of them", true),

@@ -53,17 +53,7 @@ impl Page {
                     cell.finding = Some(findings.len());
                 }
                 let seen = vec![(row, replay)];
-                findings.push(Finding {
-                    requirement,
-                    run: None,
-                    mark,
-                    summary,
-                    place,
-                    lines,
-                    diagram,
-                    reason,
-                    seen,
-                });
+                findings.push(Finding { requirement, run: None, mark, summary, place, lines, diagram, reason, seen });
             }
             cell.mark = cell.mark.max(mark);
         }
