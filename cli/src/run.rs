@@ -253,7 +253,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &replay))?;
+            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &|run| replay(run, arguments)))?;
         } else {
             // Without a row, all that there is has been told of above.
             if !matrix.rows().is_empty() {
