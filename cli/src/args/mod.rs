@@ -9,6 +9,7 @@ mod hunt;
 mod list;
 mod matrix;
 mod replay;
+mod report;
 mod run;
 mod serve;
 #[cfg(unix)]
@@ -21,10 +22,11 @@ pub(crate) use check::Check;
 #[cfg(unix)]
 pub(crate) use compare::Compare;
 pub(crate) use explain::{Explain, Explanation};
-pub(crate) use hunt::{Hunt, Merge, Shard};
+pub(crate) use hunt::{Findings, Hunt, Merge, Shard};
 pub(crate) use list::List;
 pub(crate) use matrix::{Matrix, TableFormat};
 pub(crate) use replay::Replay;
+pub(crate) use report::{Destination, Report, ReportFormat};
 pub(crate) use run::{Run, Target, TargetUrl};
 pub(crate) use serve::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 #[cfg(unix)]
