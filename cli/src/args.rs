@@ -1,6 +1,7 @@
 //! The command line.
 
 mod hunt;
+mod script;
 
 #[cfg(unix)]
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use stickler_model::Name;
 use stickler_model::topology::{ProtectionSpec, Provider};
 
 pub(crate) use hunt::{Hunt, Merge, Shard};
+pub(crate) use script::{DocsFormat, Lint, New, Script, ScriptCommand, Watch};
 
 /// Shows, reproducibly, how a load balancer treats Windows authentication.
 #[derive(Debug, Parser)]
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     /// Say how a product, or a mechanism, treats connections; or what a requirement, a defect or a scenario is, how its violation
     /// shows in the logs of IIS, and what cures it. Each with where that is known from.
     Explain(Explain),
+    /// Write scenarios: begin one, find its mistakes, look the language up, and see the verdict after each save.
+    Script(Script),
     /// Start mock DC, mock IIS servers and a balancer on real sockets, for real clients.
     ///
     /// Whoever is served as another user is told at once ("LEAK: bob was served as alice"), with what proves it, and so are all of

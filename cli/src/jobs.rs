@@ -206,7 +206,7 @@ pub(crate) fn progress_of(length: usize, what: &str) -> ProgressBar {
 }
 
 /// A path as a POSIX shell takes it.
-fn quoted(path: &str) -> String {
+pub(crate) fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
     if !path.is_empty() && path.chars().all(plain) {
         path.to_owned()
