@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use stickler_model::topology::Provider;
 use stickler_model::{Trace, escape};
+use stickler_oracle::Grade;
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::{json, pretty};
 use stickler_runner::{Diagnostic, End, Ending, Run};
@@ -152,10 +153,11 @@ fn show(
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         if let Some(mistake) = run.error() {
-            // A mistake is the same over each balancer; what came before it may differ, and the table has that.
+            // A mistake is the same over each balancer; what came before it may differ.
+            let found_before = !run.failures.is_empty() || run.graded(Grade::Violated).next().is_some();
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
-            } else if !arguments.transcript && !arguments.evidence {
+            } else if !arguments.transcript && !arguments.evidence && !found_before {
                 continue;
             }
         }

@@ -29,8 +29,9 @@ pub(super) fn check(
         let at = bytes(lint.location.span);
         let (name, code) = (lint.original.trim(), lint.short_name.as_str());
         let unused = code.starts_with("unused-");
-        // What could not be parsed may use it.
-        if (unused && !left_out.is_empty()) || (code == "unused-assign" && each.contains(&at.start)) {
+        // What could not be parsed may use it, and `_` says that nobody does.
+        let meant = code == "unused-assign" && (each.contains(&at.start) || name.starts_with('_'));
+        if (unused && !left_out.is_empty()) || meant {
             continue;
         }
         starlarks(code, name, at, names, sink);

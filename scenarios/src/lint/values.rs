@@ -58,7 +58,7 @@ pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &m
     let mut check = Check {
         names,
         text: sink.text,
-        prelude: String::new(),
+        prelude: Vec::new(),
         constants: BTreeSet::new(),
         site: complete.then(|| standard::site(2)),
         clients: BTreeSet::new(),
@@ -75,8 +75,8 @@ pub(super) fn check(statement: &AstStmt, names: &Names, complete: bool, sink: &m
 struct Check<'a> {
     names: &'a Names,
     text: &'a str,
-    /// The assignments of constants, in order.
-    prelude: String,
+    /// The assignments of constants, in order, each with whether it adds no client: what stands before `site()`.
+    prelude: Vec<(String, bool)>,
     /// The variables that these assign.
     constants: BTreeSet<String>,
     /// The site that the script describes; `None` where that does not follow from the text.
@@ -132,8 +132,10 @@ impl Check<'_> {
                     let name = &name.node.ident;
                     if self.assigned.get(name) == Some(&1) && self.is_constant(&assign.rhs) {
                         let line = format!("{name} = {}\n", self.written(&assign.rhs));
-                        if self.try_out(&line, self.site.as_ref()).is_ok() {
-                            self.prelude.push_str(&line);
+                        let site = self.site.clone().unwrap_or_else(|| standard::site(2));
+                        if self.try_out(&line, Some(&site)).is_ok() {
+                            let is_client = self.names.infer(&assign.rhs, &[]) == Type::named("client");
+                            self.prelude.push((line, !is_client));
                             self.constants.insert(name.clone());
                         }
                     }
@@ -176,7 +178,9 @@ impl Check<'_> {
     }
 
     fn try_out(&self, text: &str, site: Option<&Topology>) -> Result<Topology, Refusal> {
-        try_out(&format!("{}{text}", self.prelude), site, &self.clients)
+        let before = self.prelude.iter().filter(|(_, is_plain)| *is_plain || site.is_some());
+        let before: String = before.map(|(line, _)| line.as_str()).collect();
+        try_out(&(before + text), site, &self.clients)
     }
 
     /// Whether the value of an expression follows from what is written there, and from constants.
