@@ -134,8 +134,7 @@ impl Check<'_> {
                         let line = format!("{name} = {}\n", self.written(&assign.rhs));
                         let site = self.site.clone().unwrap_or_else(|| standard::site(2));
                         if self.try_out(&line, Some(&site)).is_ok() {
-                            let is_client = self.names.infer(&assign.rhs, &[]) == Type::named("client");
-                            self.prelude.push((line, !is_client));
+                            self.prelude.push((line, !self.adds_client(&assign.rhs)));
                             self.constants.insert(name.clone());
                         }
                     }
@@ -155,6 +154,12 @@ impl Check<'_> {
         if !described && self.mentions_site(statement) {
             self.site = None;
         }
+    }
+
+    fn adds_client(&self, expression: &AstExpr) -> bool {
+        let mut adds = matches!(&expression.node, ExprP::Call(function, _) if self.names.builtin(function, &[]).is_some_and(|name| CLIENTS.contains(&name)));
+        expression.node.visit_expr(|inner| adds |= self.adds_client(inner));
+        adds
     }
 
     fn is_site(&self, expression: &AstExpr) -> bool {

@@ -81,7 +81,7 @@ pub(super) const OPTIONS: [About; 15] = [
         "keep_alive",
         "float | int",
         "",
-        "How many seconds it keeps an idle connection, at least 0.001. Until the server closes it if unsaid.",
+        "How many seconds it keeps an idle connection, at least 0.001. For good if unsaid.",
     ),
     about("kerberos", "bool", "True", "Whether it may use Kerberos."),
     about("delegates", "bool", "False", "Whether it delegates its user's credentials to the server."),

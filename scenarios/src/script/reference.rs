@@ -54,7 +54,11 @@ pub fn reference() -> String {
 }
 
 fn write_function(text: &mut String, name: &str, function: &DocFunction) {
-    let _ = write!(text, "\n### `{name}`\n\n```python\n{}\n```\n", wrapped(&Signature::of(name, function)));
+    let mut signature = Signature::of(name, function).to_string();
+    if let Some(others) = &function.params.kwargs {
+        signature = signature.replace("**kwargs", &format!("**{}", others.name));
+    }
+    let _ = write!(text, "\n### `{name}`\n\n```python\n{}\n```\n", wrapped(&signature));
     if let Some(DocString { summary, details, .. }) = &function.docs {
         let _ = write!(text, "\n{}\n", folded(summary, ""));
         if let Some(details) = details {
@@ -92,10 +96,9 @@ fn whole(docs: &DocString) -> String {
 }
 
 /// A signature on lines of at most 100 characters.
-fn wrapped(signature: &Signature) -> String {
-    let whole = signature.to_string();
+fn wrapped(signature: &str) -> String {
     let mut lines = vec![String::new()];
-    for part in whole.split_inclusive(", ") {
+    for part in signature.split_inclusive(", ") {
         if lines.last().is_some_and(|line| line.len() + part.trim_end().len() > 100) {
             lines.push("    ".to_owned());
         }
@@ -183,10 +186,10 @@ mod tests {
     fn a_long_signature_is_wrapped_and_loses_nothing() {
         let site =
             GROUPS.iter().flat_map(super::super::globals::Group::functions).find(|(name, _)| name == "site").unwrap();
-        let signature = Signature::of("site", &site.1);
+        let signature = Signature::of("site", &site.1).to_string();
         let text = wrapped(&signature);
         assert!(text.lines().count() > 3 && text.lines().all(|line| line.len() <= 110), "{text}");
-        assert_eq!(text.replace("\n    ", " "), signature.to_string());
+        assert_eq!(text.replace("\n    ", " "), signature);
     }
 
     /// `STICKLER_UPDATE=1` writes the file anew.
