@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(refused("curl('alise')", 2).unwrap().0, RefusalKind::User);
         assert_eq!(refused("curl('x', user = None).get('/')", 2), None);
         assert_eq!(refused("curl('x', user = None).get('no path')", 2).unwrap().0, RefusalKind::Value);
-        assert_eq!(refused("curl('lb', user = None)", 2).unwrap().1, "there is a client or host called `lb` already");
+        assert_eq!(refused("curl('lb', user = None)", 2).unwrap().1, "there is already a client or host called `lb`");
         let site = try_out("site(backends = 5)\npromises()", None, &BTreeSet::new()).unwrap();
         assert_eq!(site.servers.len(), 5);
         let front = try_out("site(front = 'shared-pol')\npromises()", None, &BTreeSet::new()).unwrap_err();
