@@ -58,7 +58,7 @@ fn write_function(text: &mut String, name: &str, function: &DocFunction) {
     if let Some(others) = &function.params.kwargs {
         signature = signature.replace("**kwargs", &format!("**{}", others.name));
     }
-    let _ = write!(text, "\n### `{name}`\n\n```python\n{}\n```\n", wrapped(&signature));
+    let _ = write!(text, "\n### `{name}`\n\n```text\n{}\n```\n", wrapped(&signature));
     if let Some(DocString { summary, details, .. }) = &function.docs {
         let _ = write!(text, "\n{}\n", folded(summary, ""));
         if let Some(details) = details {

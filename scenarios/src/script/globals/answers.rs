@@ -91,8 +91,9 @@ pub(super) fn answers(builder: &mut GlobalsBuilder) {
     ///
     /// Examples:
     /// ```python
-    /// curl("user" + padded(1))             # user01
-    /// browser("user%s" % padded(12, 3))    # user012
+    /// curl("user" + padded(1)).get("/")            # user01
+    /// browser("user%s" % padded(12)).get("/007")   # user12
+    /// print(padded(7, 3))                          # 007
     /// ```
     fn padded(number: i64, #[starlark(default = 2)] digits: i64) -> starlark::Result<String> {
         let digits = in_range("digits", digits, 1, MAX_DIGITS)? as usize;

@@ -79,8 +79,7 @@ pub(super) fn sites(builder: &mut GlobalsBuilder) {
     ///
     /// Examples:
     /// ```python
-    /// site(backends = 3, lockout = 5)
-    /// site(tls = "own", servers = {"iis2": server(certificate = "expired")})
+    /// site(backends = 3, lockout = 5, tls = "own", servers = {"iis2": server(certificate = "expired")})
     /// ```
     fn site<'v>(
         #[starlark(require = named, default = 2)] backends: i64,
