@@ -1,10 +1,12 @@
 //! Calls, methods and attributes: are there such, and do they take what they are given?
 
-use starlark::syntax::ast::{ArgumentP, AstArgument, AstExpr, AstLiteral, AstStmt, BinOp, ClauseP, DefP, ExprP, StmtP};
+use starlark::syntax::ast::{
+    ArgumentP, AstArgument, AstExpr, AstLiteral, AstStmt, BinOp, Clause, ClauseP, ExprP, ForClause, StmtP,
+};
 
 use super::rules;
 use super::sink::Sink;
-use super::types::{Locals, Names, Type, assignments, definitions};
+use super::types::{Def, Locals, Names, Type, assignments, definitions};
 use crate::nearest::nearest;
 use crate::script::language::{LANGUAGE, Member, Others, Signature};
 use crate::script::place::bytes;
@@ -49,7 +51,7 @@ impl Walk<'_, '_> {
         statement.node.visit_stmt(|inner| self.statement(inner));
     }
 
-    fn definition(&mut self, def: &DefP<starlark::syntax::ast::AstNoPayload>) {
+    fn definition(&mut self, def: &Def) {
         let mut locals = Locals::new();
         for parameter in &def.params {
             parameter.node.visit_expr(|inner| self.expression(inner));
@@ -110,12 +112,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn comprehension(
-        &mut self,
-        bodies: &[&AstExpr],
-        each: &starlark::syntax::ast::ForClause,
-        clauses: &[starlark::syntax::ast::Clause],
-    ) {
+    fn comprehension(&mut self, bodies: &[&AstExpr], each: &ForClause, clauses: &[Clause]) {
         self.expression(&each.over);
         let inner = self.names.comprehension(each, clauses, &self.locals);
         let outside = std::mem::replace(&mut self.locals, inner);

@@ -150,28 +150,12 @@ impl Report {
 fn excerpt(text: &str, (start, end): (usize, usize)) -> (String, Range<usize>) {
     let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default();
-    let (from, to) = (start - begin, end.min(begin + line.len()).max(start) - begin);
-    let to = floor(line, to.min(from + SHOWN)).max(from);
-    // Each character keeps its length, so that the mark stays under its place.
+    let from = (start - begin).min(line.len());
+    let to = floor(line, end.saturating_sub(begin).min(from + SHOWN)).max(from);
     let plain = |c: char| if matches!(escape::line(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) { ' ' } else { c };
-    let mut shown = String::new();
-    let (mut first, mut last) = (from, to);
-    for (at, c) in line.char_indices() {
-        if at == from {
-            first = shown.len();
-        }
-        if at == to {
-            last = shown.len();
-        }
-        shown.push(plain(c));
-    }
-    if from >= line.len() {
-        first = shown.len();
-    }
-    if to >= line.len() {
-        last = shown.len();
-    }
-    (shown, first..last.max(first))
+    let plain = |text: &str| text.chars().map(plain).collect::<String>();
+    let (before, marked) = (plain(&line[..from]), plain(&line[from..to]));
+    (plain(line), before.len()..before.len() + marked.len())
 }
 
 #[cfg(test)]

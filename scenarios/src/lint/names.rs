@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use starlark::analysis::AstModuleLint as _;
 use starlark::syntax::AstModule;
-use starlark::syntax::ast::{AssignTargetP, AstAssignTarget, AstExpr, AstStmt, ExprP, StmtP};
+use starlark::syntax::ast::{AssignTargetP, AstAssignTarget, AstExpr, AstStmt, ClauseP, ExprP, StmtP};
 
 use super::rules::{self, Rule};
 use super::sink::Sink;
@@ -87,7 +87,7 @@ fn elements(statement: &AstStmt) -> BTreeSet<usize> {
         };
         each.iter().for_each(|each| mark(&each.var, found));
         for clause in clauses {
-            if let starlark::syntax::ast::ClauseP::For(each) = clause {
+            if let ClauseP::For(each) = clause {
                 mark(&each.var, found);
             }
         }

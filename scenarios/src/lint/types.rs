@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{
-    AssignTargetP, AstAssignTarget, AstExpr, AstLiteral, AstStmt, BinOp, ClauseP, DefP, ExprP, ForClauseP, ParameterP,
-    StmtP,
+    AssignTargetP, AstAssignTarget, AstExpr, AstLiteral, AstNoPayload, AstStmt, BinOp, Clause, ClauseP, DefP, ExprP,
+    ForClause, ParameterP, StmtP,
 };
 
 use crate::script::language::{LANGUAGE, Member, Others, Parameter, Signature};
 use crate::script::place::bytes;
+
+/// The definition of a function.
+pub(super) type Def = DefP<AstNoPayload>;
 
 /// The type of a value, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +140,7 @@ pub(super) fn assignments<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a As
 }
 
 /// Shows each function that is defined, but not those inside of others.
-pub(super) fn definitions<'a>(
-    statement: &'a AstStmt,
-    see: &mut dyn FnMut(&'a DefP<starlark::syntax::ast::AstNoPayload>),
-) {
+pub(super) fn definitions<'a>(statement: &'a AstStmt, see: &mut dyn FnMut(&'a Def)) {
     match &statement.node {
         StmtP::Def(def) => see(def),
         _ => statement.node.visit_stmt(|inner| definitions(inner, see)),
@@ -148,7 +148,7 @@ pub(super) fn definitions<'a>(
 }
 
 /// What a function of a script takes.
-pub(super) fn signature(def: &DefP<starlark::syntax::ast::AstNoPayload>, text: &str) -> Signature {
+pub(super) fn signature(def: &Def, text: &str) -> Signature {
     let (mut parameters, mut takes_more, mut others, mut named) = (Vec::new(), false, Others::Nothing, false);
     for parameter in &def.params {
         match &parameter.node {
@@ -278,19 +278,14 @@ impl Names {
     }
 
     /// The variables inside of a comprehension, behind those around it.
-    pub(super) fn comprehension(
-        &self,
-        each: &ForClauseP<starlark::syntax::ast::AstNoPayload>,
-        clauses: &[ClauseP<starlark::syntax::ast::AstNoPayload>],
-        locals: &[Locals],
-    ) -> Vec<Locals> {
+    pub(super) fn comprehension(&self, each: &ForClause, clauses: &[Clause], locals: &[Locals]) -> Vec<Locals> {
         let mut inner = locals.to_vec();
         inner.push(Locals::new());
         let more = clauses.iter().filter_map(|clause| match clause {
             ClauseP::For(each) => Some(each),
             ClauseP::If(_) => None,
         });
-        for ForClauseP { var, over } in std::iter::once(each).chain(more) {
+        for ForClause { var, over } in std::iter::once(each).chain(more) {
             let mut types = Locals::new();
             self.note(var, &Given::Element(over), &inner, &mut types);
             if let Some(last) = inner.last_mut() {

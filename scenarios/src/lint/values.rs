@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use starlark::syntax::ast::{ArgumentP, AssignTargetP, AstArgument, AstExpr, AstLiteral, AstStmt, BinOp, ExprP, StmtP};
+use starlark::syntax::ast::{
+    ArgumentP, AssignTargetP, AstArgument, AstAssignTarget, AstExpr, AstLiteral, AstStmt, BinOp, ExprP, StmtP,
+};
 use stickler_model::{Topology, standard};
 
 use super::rules;
@@ -91,7 +93,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn count(&mut self, target: &starlark::syntax::ast::AstAssignTarget) {
+    fn count(&mut self, target: &AstAssignTarget) {
         match &target.node {
             AssignTargetP::Identifier(name) => *self.assigned.entry(name.node.ident.clone()).or_default() += 1,
             AssignTargetP::Tuple(targets) => targets.iter().for_each(|target| self.count(target)),
