@@ -10,6 +10,7 @@
 //! * `namespace`: a network of this program's own.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
+//! * `script`: what authors of scenarios need.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
@@ -33,6 +34,7 @@ mod page;
 mod record;
 mod replay;
 mod run;
+mod script;
 mod serve;
 mod summary;
 mod supervisor;
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Merge(arguments) => hunt::merge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
+        Command::Script(arguments) => script::script(&arguments.command),
         Command::Serve(arguments) => serve::serve(&arguments),
         #[cfg(unix)]
         Command::Supervise(arguments) => return supervisor::supervise(&arguments),

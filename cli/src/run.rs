@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
+use stickler_oracle::Grade;
 use stickler_report::json::{self, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
 use stickler_report::page::{About, Grades, Page};
@@ -233,10 +234,11 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
     let mut mistakes: Vec<&Diagnostic> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         if let Some(mistake) = run.error() {
-            // A mistake is the same over each balancer; what came before it may differ, and the table has that.
+            // A mistake is the same over each balancer; what came before it may differ.
+            let found_before = !run.failures.is_empty() || run.graded(Grade::Violated).next().is_some();
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
-            } else if !arguments.transcript && !arguments.evidence {
+            } else if !arguments.transcript && !arguments.evidence && !found_before {
                 continue;
             }
         }
