@@ -1,11 +1,12 @@
-//! The difference between two texts.
+//! Computes the difference between two texts.
 
 use similar::TextDiff;
 
-/// Lines of context around each change.
+/// The number of lines of context around each change.
 const CONTEXT: usize = 3;
 
-/// Returns a unified diff that `patch` takes, in which both files have the name `path`. Empty where the texts are the same.
+/// Returns a unified diff that `patch` accepts, in which both files have the name `path`. The diff is empty if the
+/// texts are equal.
 pub fn unified(path: &str, before: &str, after: &str) -> String {
     let path = path.trim_start_matches('/');
     let diff = TextDiff::from_lines(before, after);

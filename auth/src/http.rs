@@ -60,7 +60,7 @@ pub struct AuthToken {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// No scheme where one belongs.
-    #[error("no authentication scheme at byte {at}")]
+    #[error("the header has no authentication scheme at byte {at}")]
     NoScheme {
         /// Position in the value.
         at: usize,
@@ -69,10 +69,10 @@ pub enum HeaderError {
     #[error("authentication scheme {0:?} is not NTLM, Negotiate or Nego2")]
     OtherScheme(String),
     /// The token is not base64.
-    #[error("token of scheme {0} is not base64")]
+    #[error("the token of scheme {0} is not valid base64")]
     NotBase64(Scheme),
     /// The token is longer than the limit.
-    #[error("token of {len} base64 bytes exceeds the limit of {limit}")]
+    #[error("the token has {len} bytes of base64, more than the limit of {limit}")]
     TooLong {
         /// Its length in base64.
         len: usize,

@@ -1,11 +1,11 @@
-//! The shipped profiles, what they say of themselves, and what a wrong file is told.
+//! Tests of the shipped profiles, of what they say about themselves, and of the errors in a wrong file.
 
 use stickler_catalogue::profile::{Citation, Evidence};
 use stickler_catalogue::{Profile, find, profiles};
 use stickler_lb_core::Layer;
 use stickler_model::BalancerSpec;
 
-/// A sound profile, to be made wrong.
+/// A valid profile, which the tests make wrong.
 const SOUND: &str = r#"
 [[profile]]
 name = "mine"
@@ -28,7 +28,7 @@ connect = { is = "other", source = "its source", evidence = "S" }
 lost = { is = "never", source = "its source", evidence = "S" }
 "#;
 
-/// What the file is told when this is in the place of that.
+/// Returns the error after the first occurrence of `this` is replaced by `that`.
 fn told(this: &str, that: &str) -> String {
     assert!(SOUND.contains(this), "{this}");
     let text = SOUND.replace(this, that);
@@ -164,7 +164,7 @@ fn an_unknown_or_contradictory_value_is_refused_with_what_to_do() {
         ("share =", "shares =", "15:1: unknown field `shares`"),
         (r#"is = "round-robin""#, r#"is = "hash""#, "10:1: `select.key` is missing: what is hashed"),
         ("[3, 1]", "[0, 0]", "10:1: all weights are zero"),
-        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has weight 300"),
+        ("[3, 1]", "[300, 1]", "10:1: backend 0 (counted from 0) has the weight 300"),
         (r#""60s""#, r#""a while""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#""60s""#, r#""0s""#, "16:20: `pool.idle` cannot be that: it is a time"),
         (r#"layer = "L7""#, r#"layer = "L4""#, "14:10: `pool` belongs to L7"),

@@ -3,6 +3,7 @@
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
+//! * `diagram`: sequence diagrams of runs.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
@@ -17,6 +18,7 @@ mod balancers;
 mod check;
 #[cfg(unix)]
 mod compare;
+mod diagram;
 mod explain;
 mod hunt;
 mod interrupt;

@@ -1,18 +1,24 @@
 //! Product by requirement, measured.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_model::BalancerSpec;
 use stickler_report::matrix::{Matrix, Subject};
-use stickler_runner::Run;
+use stickler_report::page::{About, Grades, Page};
+use stickler_runner::{Run, text_file};
 
 use crate::Failure;
 use crate::args::{self, TableFormat};
 use crate::balancers;
 use crate::jobs;
 
+/// The longest earlier document, in bytes.
+const MAX_EARLIER: u64 = 256 << 20;
+
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
+    let earlier = arguments.since.as_deref().map(earlier).transpose()?;
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
@@ -38,7 +44,18 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    show(&matrix, arguments.format)
+    let again = |subject: &Subject| {
+        let index = subjects.iter().position(|other| other == subject).unwrap_or_default();
+        jobs::everything_over(&balancers[index], arguments.arm, &arguments.profile)
+    };
+    show(&matrix, arguments, earlier.as_ref(), &again)
+}
+
+/// The verdicts of an earlier JSON document.
+fn earlier(file: &Path) -> Result<Grades, Failure> {
+    let wrong = |why: String| Failure::Wrong(format!("{}: {why}", file.display()));
+    let text = text_file::read(file, MAX_EARLIER).map_err(|error| wrong(error.to_string()))?;
+    Grades::parse(&text).map_err(|why| wrong(format!("no JSON document of `stickler matrix`: {why}")))
 }
 
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
@@ -61,15 +78,41 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
     Ok(shipped.into_iter().chain(&own).map(|profile| (subject(profile), profile.spec())).collect())
 }
 
-fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {
+fn show(
+    matrix: &Matrix,
+    arguments: &args::Matrix,
+    earlier: Option<&Grades>,
+    again: &dyn Fn(&Subject) -> String,
+) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = match format {
+    let text = match arguments.format {
         TableFormat::Pretty => matrix.text(color),
         TableFormat::Markdown => matrix.markdown(),
         TableFormat::Json => matrix.json(),
-        TableFormat::Html => matrix.html(),
+        TableFormat::Html => page(matrix, arguments, earlier, again).render(),
     };
     writeln!(out, "{}", text.trim_end())?;
     Ok(())
+}
+
+fn page(
+    matrix: &Matrix,
+    arguments: &args::Matrix,
+    earlier: Option<&Grades>,
+    again: &dyn Fn(&Subject) -> String,
+) -> Page {
+    let title = match matrix.rows() {
+        [one] => format!("{} and Windows authentication", one.subject.name),
+        rows => format!("{} load balancers and Windows authentication", rows.len()),
+    };
+    let place = match arguments.arm {
+        args::Arm::Sim => "in a simulated network",
+        args::Arm::Wire => "on real sockets, over the product itself where it can be started,",
+    };
+    let page = matrix.page(&About { title, place, again });
+    match earlier {
+        Some(earlier) => page.since(earlier, &Grades::of_matrix(matrix)),
+        None => page,
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
     if arguments.shrink {
         return hunt::shrink_files(&arguments.files, &arm, &arguments.out);
     }
+    arguments.diagram.check(arguments.files.len(), false)?;
     let (mut wrong, mut unexpected, mut performed) = (Vec::new(), false, false);
     for path in &arguments.files {
         let shown = path.display().to_string();
@@ -40,6 +41,10 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         let run = &replay.run;
         let on = arguments.arm.map_or("", |arm| if arm == Arm::Wire { " --arm wire" } else { " --arm sim" });
         let command = format!("stickler replay {shown}{on}");
+        if let Some(alone) = arguments.diagram.alone() {
+            alone.write(&mut out, run)?;
+        }
+        let mut out: &mut dyn Write = if arguments.diagram.alone().is_some() { &mut io::sink() } else { &mut out };
         // What a plan alone violates is news; what a recorded run violates is in its file.
         let mut details = arguments.transcript;
         match (&run.end, &replay.comparison) {
@@ -65,6 +70,7 @@ pub(crate) fn replay(arguments: &args::Replay) -> Result<(), Failure> {
         if details {
             writeln!(out, "{}", pretty::details(run, &command, arguments.transcript))?;
         }
+        arguments.diagram.write_below(&mut out, run)?;
     }
     if !wrong.is_empty() {
         return Err(Failure::Wrong(wrong.join("\n")));

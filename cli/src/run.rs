@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &args::Run) -> Result<(), Failure> {
             "nothing to run: give a script, a folder, or the name of a shipped scenario".into(),
         ));
     }
+    arguments.diagram.check(jobs.len(), arguments.format == Format::Json)?;
     let record = arguments.record.as_deref().map(|folder| Folder::prepare(folder, &jobs)).transpose()?;
     let replay = |run: &Run| replay(run, arguments);
     let evidence = arguments.evidence || arguments.transcript || jobs.len() <= FEW_RUNS;
@@ -144,6 +145,9 @@ fn show(
 ) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let replay = |run: &Run| replay(run, arguments);
+    if let (Some(alone), [run]) = (arguments.diagram.alone(), runs) {
+        return alone.write(&mut out, run);
+    }
     if arguments.format == Format::Json {
         let identity: Vec<_> = summaries.iter().map(|(name, summary)| (name, summary.confidence)).collect();
         writeln!(out, "{}", json::document_with(runs, &identity, &replay, arguments.transcript))?;
@@ -163,13 +167,16 @@ fn show(
         let first = index == 0 || (&runs[index - 1].source, &runs[index - 1].balancer) != (&run.source, &run.balancer);
         if !run.as_expected() || arguments.transcript || (evidence && first && pretty::is_notable(run)) {
             writeln!(out, "{}", pretty::details(run, &replay(run), arguments.transcript))?;
+            arguments.diagram.write_below(&mut out, run)?;
+        } else if evidence && first {
+            arguments.diagram.write_below(&mut out, run)?;
         }
     }
     if !runs.is_empty() {
         let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs))?;
+            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &replay))?;
         } else {
             // Without a row, all that there is has been told of above.
             if !matrix.rows().is_empty() {

@@ -162,7 +162,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_overwritten() {
     let edits: [Edit<'_>; 6] = [
         ("state.json".into(), &|text| text[..text.len() / 2].to_owned(), "cut off"),
         ("state.json".into(), &|text| text.replacen("12", "99999", 1), "no hunt has units"),
-        ("hunt.json".into(), &|text| text.replacen("\"generator\": 1", "\"generator\": 0", 1), "it has generator 0"),
+        ("hunt.json".into(), &|text| text.replacen("\"generator\": 2", "\"generator\": 0", 1), "it has generator 0"),
         (path("finding.json"), &|_| "{}".to_owned(), "edited"),
         (path("found.jsonl"), &|text| text.lines().next().unwrap_or_default().to_owned(), "found.jsonl"),
         (path(".jsonl"), &|_| "garbage".to_owned(), ".jsonl"),

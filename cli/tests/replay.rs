@@ -99,11 +99,11 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
         (content.replacen("\"l4-nat\"", "\"l4-nut\"", 1), "there is no balancer called `l4-nut`"),
         (
             content.replacen("\"arm\":\"sim\"", "\"arm\":\"lab\"", 1),
-            ":1: the file is of the arm `lab`, which is not there",
+            ":1: the file was recorded by the arm `lab`, which is not available",
         ),
         (
             content.replacen("\"name\":\"iis1\"", "\"name\":\"lb\"", 1),
-            ":1:1: there is a client or host called `lb` already",
+            ":1:1: there is already a client or host called `lb`",
         ),
         (
             content.replacen("\"step\":{\"start\":{", "\"step\":{\"start\":{\"surplus\":1,", 1),
@@ -182,7 +182,7 @@ fn the_name_of_a_host_is_not_a_clients() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
         let error = text(&output.stderr);
         assert!(
-            error.contains(&format!("{path}:{line}:1: there is a client or host called `{host}` already")),
+            error.contains(&format!("{path}:{line}:1: there is already a client or host called `{host}`")),
             "{error}"
         );
     }
@@ -280,16 +280,16 @@ fn the_longest_that_a_script_may_send_is_replayed() {
 #[test]
 fn what_is_too_long_for_a_plan_is_the_scripts_error_and_what_came_before_it_is_replayed() {
     for (name, wrong, why) in [
-        ("raw", "alice.send_raw(\"x\" * 5000000)", "one action sends 1048576 raw bytes at most"),
-        ("text", "alice.post(\"/\", \"x\" * 5000000)", "the text of a body has 1048576 bytes at most"),
+        ("raw", "alice.send_raw(\"x\" * 5000000)", "one action can send at most 1048576 raw bytes"),
+        ("text", "alice.post(\"/\", \"x\" * 5000000)", "the text of a body can have at most 1048576 bytes"),
         (
             "fields",
             "alice.get(\"/\", headers = {\"X%d\" % n: \"y\" for n in range(30000)})",
-            "1000 header fields at most",
+            "at most 1000 header fields",
         ),
-        ("password", "curl(\"bob\", password = \"x\" * 5000000)", "1000 bytes each at most"),
+        ("password", "curl(\"bob\", password = \"x\" * 5000000)", "at most 1000 bytes each"),
         ("host", "browser(\"bob\", host = \"x\" * 5000000)", "is not a host"),
-        ("drain", "drain(\"x\" * 5000000)", "is not a name"),
+        ("drain", "drain(\"x\" * 5000000)", "is not a valid name"),
     ] {
         let source = format!("alice = browser(\"alice\")\nalice.get(\"/\")\n{wrong}\n");
         let (run, replay) = replayed_script(&format!("replay-too-long-{name}"), &source, "l4-nat");

@@ -3,10 +3,15 @@
 //!
 //! * [`transcript`]: who sent what on which connection, and as whom the server took it.
 //! * [`pretty`]: the verdict table and the evidence, for a terminal.
-//! * [`json`]: the same for programs.
+//! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
+//! * [`json`]: the verdicts for programs.
+//! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 
+pub mod diagram;
 pub mod json;
 pub mod matrix;
+pub mod page;
 pub mod pretty;
+mod table;
 pub mod transcript;

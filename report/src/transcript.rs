@@ -49,6 +49,11 @@ pub fn line(event: &Event) -> String {
     }
 }
 
+/// What was seen, in words that are not escaped.
+pub(crate) fn words(event: &Event) -> String {
+    Saw(&event.what).to_string()
+}
+
 /// What was seen, in words.
 struct Saw<'a>(&'a What);
 

@@ -100,7 +100,7 @@ impl std::fmt::Debug for LogonReply {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogonError {
     /// The length prefix promises more than a frame may have, or a message does not fit in one.
-    #[error("logon frame or field of {len} bytes exceeds the limit of {limit}")]
+    #[error("the logon frame or field has {len} bytes, more than the limit of {limit}")]
     TooLong {
         /// What was promised, or would have to be sent.
         len: usize,
@@ -108,32 +108,32 @@ pub enum LogonError {
         limit: usize,
     },
     /// The frame ends before its fields do.
-    #[error("logon frame ends inside {field}")]
+    #[error("the logon frame ends inside {field}")]
     Truncated {
         /// The field that is cut off.
         field: &'static str,
     },
     /// The frame has bytes left, or a field holds a value that it cannot have.
-    #[error("logon frame is malformed at {field}")]
+    #[error("the logon frame is malformed at {field}")]
     Malformed {
         /// The field at fault.
         field: &'static str,
     },
     /// Another protocol, or another version of this one.
-    #[error("logon frame has protocol version {0}, expected 1")]
+    #[error("the logon frame has protocol version {0}, but only version 1 is supported")]
     Version(u8),
     /// A reply where a request belongs, or the reverse.
-    #[error("logon frame is of the wrong kind for this side of the channel")]
+    #[error("the logon frame is of a kind that this side of the channel does not accept")]
     Kind,
     /// The other side has no such channel: STATUS_ACCESS_DENIED for a secret that is not its own, or
     /// STATUS_NO_TRUST_SAM_ACCOUNT.
-    #[error("the other side denies the channel: {0}")]
+    #[error("the peer refuses the secure channel: {0}")]
     Denied(NtStatus),
     /// The frame was not made with this machine's secret, or was altered.
-    #[error("logon frame does not verify: the machine secret differs or the frame was altered")]
+    #[error("the logon frame cannot be verified: the machine secrets differ, or the frame was altered in transit")]
     BadMac,
     /// A frame that was accepted before.
-    #[error("logon frame {got} was replayed, expected {expected}")]
+    #[error("the logon frame with number {got} was replayed; number {expected} was expected")]
     Replayed {
         /// The frame's sequence number.
         got: u64,
@@ -141,7 +141,7 @@ pub enum LogonError {
         expected: u64,
     },
     /// A frame from the future: something between was lost.
-    #[error("logon frame {got} is out of sequence, expected {expected}")]
+    #[error("the logon frame with number {got} is out of sequence; number {expected} was expected")]
     OutOfSequence {
         /// The frame's sequence number.
         got: u64,
@@ -149,7 +149,7 @@ pub enum LogonError {
         expected: u64,
     },
     /// The request names another machine than the one whose secret keys the channel.
-    #[error("logon request names machine {got:?} on the channel of {expected:?}")]
+    #[error("the logon request names machine {got:?}, but the secure channel belongs to {expected:?}")]
     WrongMachine {
         /// The machine in the request.
         got: String,

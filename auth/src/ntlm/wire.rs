@@ -11,7 +11,7 @@ pub const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Too short for its fixed part.
-    #[error("{what} has {got} bytes, needs at least {need}")]
+    #[error("{what} has {got} bytes, but needs at least {need}")]
     Truncated {
         /// The message or structure.
         what: &'static str,
@@ -31,10 +31,10 @@ pub enum DecodeError {
         limit: usize,
     },
     /// No `NTLMSSP` signature.
-    #[error("not an NTLM message: the signature NTLMSSP is missing")]
+    #[error("this is not an NTLM message: the signature NTLMSSP is missing")]
     Signature,
     /// Another message than the one due.
-    #[error("NTLM message of type {got}, expected {expected}")]
+    #[error("the NTLM message has type {got}, but type {expected} was expected")]
     MessageType {
         /// Its type.
         got: u32,
@@ -54,7 +54,7 @@ pub enum DecodeError {
         total: usize,
     },
     /// A field has a length that it cannot have.
-    #[error("{field} has {got} bytes, which it cannot have")]
+    #[error("{field} has {got} bytes, which is not a valid length for it")]
     Length {
         /// The field.
         field: &'static str,
@@ -71,7 +71,7 @@ pub enum DecodeError {
     #[error("the peer offers neither OEM nor Unicode strings")]
     NoCharset,
     /// The AV pairs have no end.
-    #[error("AV pairs are malformed at byte {at}")]
+    #[error("the AV pairs are malformed at byte {at}")]
     AvPairs {
         /// Position in the list.
         at: usize,

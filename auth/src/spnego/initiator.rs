@@ -88,10 +88,10 @@ pub enum InitiatorError {
     #[error("there are no credentials for the first mechanism of the list")]
     NoCredentials,
     /// The server's token does not decode.
-    #[error("malformed SPNEGO token: {0}")]
+    #[error("the SPNEGO token is malformed: {0}")]
     Malformed(#[from] DerError),
     /// The server sent a NegTokenInit, or a token when none was due.
-    #[error("the server's token is not the one that is due")]
+    #[error("the server's token does not belong to this stage of the negotiation")]
     Unexpected,
     /// The server rejected everything.
     #[error("the server rejected the negotiation")]
@@ -100,16 +100,16 @@ pub enum InitiatorError {
     #[error("the server chose a mechanism that was not offered")]
     NotOffered,
     /// A MIC is due and missing.
-    #[error("the server's mechListMIC is missing: somebody may have struck out a better mechanism")]
+    #[error("the server's mechListMIC is missing: a stronger mechanism may have been removed from the list in transit")]
     MissingMic,
     /// A MIC is there and does not match.
-    #[error("the server's mechListMIC does not match: the list of mechanisms was altered")]
+    #[error("the server's mechListMIC does not match: the list of mechanisms was altered in transit")]
     BadMic,
     /// NTLM gives up.
-    #[error("NTLM: {0}")]
+    #[error("NTLM failed: {0}")]
     Ntlm(#[from] ntlm::initiator::InitiatorError),
     /// Kerberos gives up; with SKEW the error tells the server's clock.
-    #[error("Kerberos: {0}")]
+    #[error("Kerberos failed: {0}")]
     Kerberos(#[from] ap::InitiatorError),
 }
 

@@ -1,4 +1,4 @@
-//! How a product treats connections, in words made from its rules.
+//! Explains in words how a product treats connections, from its rules.
 
 use http::StatusCode;
 use stickler_lb_core::health::rule::Probe;
@@ -17,7 +17,7 @@ use super::{Citation, Profile};
 use crate::mechanism::Kind;
 use crate::{Carriage, Mechanism};
 
-/// What it means that a client's connection has one to a backend for as long as it lasts.
+/// The consequence of a client's connection that has one connection to a backend for as long as it lasts.
 const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
                      without affinity. A client's next connection may go to another backend, and authenticates there anew.";
 
@@ -62,7 +62,7 @@ pub(super) fn describe(profile: &Profile) -> Description<'_> {
     told
 }
 
-/// The timers of the data plane, where they differ from none.
+/// Explains the time limits of the data plane that are set.
 fn waiting(told: &mut Description<'_>, mechanism: &Mechanism) {
     let Timers { client_idle, answer } = mechanism.timers;
     if let Some(idle) = client_idle {
@@ -83,7 +83,7 @@ fn waiting(told: &mut Description<'_>, mechanism: &Mechanism) {
     }
 }
 
-/// How long a head may be, and what becomes of a longer one.
+/// Explains the limits on a head, and what happens to a longer one.
 fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     let limits = [
         field.map(|most| format!("no field of more than {most} bytes")),
@@ -293,7 +293,7 @@ fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     }
 }
 
-/// The processes or threads, where there are several.
+/// Explains the processes or threads, if there are several.
 fn working(told: &mut Description<'_>, workers: Option<WorkerRule>) {
     let Some(WorkerRule { count, landing, .. }) = workers else { return };
     let lands = match landing {
@@ -305,7 +305,7 @@ fn working(told: &mut Description<'_>, workers: Option<WorkerRule>) {
     told.say(&format!("It has {count} workers, and a connection lands {lands}"), &["workers.count", "workers.landing"]);
 }
 
-/// What becomes of clients and servers beside the pool and the pin.
+/// Explains what happens to clients and servers, apart from the pool and the pin.
 fn closing(told: &mut Description<'_>, rules: &Rules) {
     match rules.credentials {
         Credentials::Ordinary => {}
@@ -404,7 +404,8 @@ fn health(told: &mut Description<'_>, profile: &Profile) {
     }
 }
 
-/// What the rules mean for a handshake whose legs have to meet on one connection, and for the user on it afterwards.
+/// Explains what the rules mean for a handshake, whose legs must use the same connection, and for the user on that
+/// connection afterwards.
 fn meaning(rules: &Rules) -> String {
     match rules.credentials {
         Credentials::OwnConnection => {

@@ -92,16 +92,16 @@ pub struct Rejected {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Not an AP-REQ under the OID of Kerberos.
-    #[error("the token is not an AP-REQ of Kerberos")]
+    #[error("the token is not a Kerberos AP-REQ message")]
     NotApReq,
     /// A message that does not decode.
     #[error("{0}")]
     Malformed(#[from] MessageError),
     /// Kerberos says no.
-    #[error("ticket refused: {0}")]
+    #[error("the ticket was refused: {0}")]
     Kerberos(KrbErrorCode),
     /// The channel binding is missing, or another connection's.
-    #[error("channel binding is missing or belongs to another TLS connection")]
+    #[error("the channel binding is missing or belongs to another TLS connection")]
     BadBindings,
     /// The ticket is for a service that this server is not.
     #[error("the ticket is for {0:?}, which is not a service of this server")]

@@ -66,16 +66,16 @@ pub struct Established {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
     /// Not a token of Kerberos, or not one that answers an AP-REQ.
-    #[error("the server's token is neither an AP-REP nor a KRB-ERROR of Kerberos")]
+    #[error("the server's token is neither a Kerberos AP-REP nor a KRB-ERROR message")]
     NotKerberos,
     /// A message that does not decode.
     #[error("{0}")]
     Malformed(#[from] MessageError),
     /// The AP-REP is in another key.
-    #[error("AP-REP: {0}")]
+    #[error("the server's AP-REP cannot be read: {0}")]
     Crypto(#[from] CryptoError),
     /// The AP-REP answers another request.
-    #[error("the AP-REP answers another request: its time is not that of our authenticator")]
+    #[error("the AP-REP answers a different request: its time differs from that of the authenticator that was sent")]
     OtherRequest,
     /// The server refused. With SKEW, `server_time` is what to try again with.
     #[error("the server refused the ticket: {code}")]

@@ -95,10 +95,10 @@ pub enum ClientError {
     #[error("{0}")]
     Malformed(#[from] MessageError),
     /// A reply in another key, or a key that cannot be made.
-    #[error("the KDC's reply: {0}")]
+    #[error("the KDC's reply cannot be read: {0}")]
     Crypto(#[from] CryptoError),
     /// A reply to another request.
-    #[error("the KDC's reply answers another request: its {0} differs")]
+    #[error("the KDC's reply answers a different request: its {0} differs")]
     OtherRequest(&'static str),
     /// The KDC refused.
     #[error("the KDC refused: {code}")]
@@ -112,10 +112,10 @@ pub enum ClientError {
     #[error("the KDC offers no encryption type that the client has a key for")]
     NoEtype,
     /// KDCs refer to each other without end.
-    #[error("the KDCs refer to one another without end; check the trusts for a loop")]
+    #[error("the KDCs keep referring the client to one another; check the trusts for a loop")]
     ReferralLoop,
     /// A reply when none was due.
-    #[error("a KDC's reply came when none was due")]
+    #[error("a KDC's reply arrived although no request is pending")]
     UnexpectedReply,
 }
 

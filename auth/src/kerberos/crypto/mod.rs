@@ -114,7 +114,7 @@ pub enum CryptoError {
     #[error("encryption type {0} is not supported")]
     Etype(i32),
     /// A key has a length that its type does not have.
-    #[error("a key of {got} bytes for {etype}, which needs {}", etype.key_len())]
+    #[error("the key has {got} bytes, but {etype} needs {}", etype.key_len())]
     KeyLength {
         /// The encryption type.
         etype: Etype,
@@ -122,13 +122,13 @@ pub enum CryptoError {
         got: usize,
     },
     /// The ciphertext is shorter than a confounder and a tag.
-    #[error("a ciphertext of {0} bytes is too short for its confounder and tag")]
+    #[error("the ciphertext has {0} bytes, too few for its confounder and tag")]
     TooShort(usize),
     /// The tag does not match: the key is another one, or the ciphertext was altered.
-    #[error("the ciphertext does not decrypt: another key, or altered on the way")]
+    #[error("the ciphertext cannot be decrypted: it was encrypted with a different key, or altered in transit")]
     Integrity,
     /// The string-to-key parameters are out of bounds.
-    #[error("{0} iterations of string-to-key are none, or more than {MAX_ITERATIONS}")]
+    #[error("string-to-key cannot use {0} iterations: the number must be from 1 to {MAX_ITERATIONS}")]
     Iterations(u32),
 }
 

@@ -38,7 +38,7 @@ pub struct KeytabEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeytabError {
     /// Another format, or another version of it.
-    #[error("a key table begins with the bytes 05 02; write it with a current ktutil or ktpass")]
+    #[error("this is not a key table, which begins with the bytes 05 02; write it with a current ktutil or ktpass")]
     Version,
     /// The file ends within an entry, or an entry within a field.
     #[error("the key table is cut off within the entry at byte {at}")]

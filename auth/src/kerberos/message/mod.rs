@@ -48,7 +48,7 @@ const MAX_LIST: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Not the DER of this message.
-    #[error("malformed {what}: {error}")]
+    #[error("the {what} is malformed: {error}")]
     Der {
         /// The message.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum MessageError {
         error: DerError,
     },
     /// Longer than anything genuine.
-    #[error("{what} of {got} bytes exceeds the limit of {MAX_MESSAGE}")]
+    #[error("the {what} has {got} bytes, more than the limit of {MAX_MESSAGE}")]
     TooLong {
         /// The message.
         what: &'static str,

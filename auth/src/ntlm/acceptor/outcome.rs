@@ -51,37 +51,37 @@ pub struct Authenticated {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The token does not decode.
-    #[error("malformed token: {0}")]
+    #[error("the token is malformed: {0}")]
     Malformed(#[from] DecodeError),
     /// An Authenticate without a Challenge before it, on this connection.
-    #[error("an Authenticate came on a connection that has no handshake pending")]
+    #[error("an Authenticate message arrived on a connection that has no handshake pending")]
     NoContext,
     /// The client does not offer what this server requires.
     #[error("the client does not offer 128-bit keys, which this server requires")]
     Weak,
     /// A null session, which this server does not take.
-    #[error("anonymous logon is not accepted here")]
+    #[error("this server does not accept anonymous logons")]
     Anonymous,
     /// The DC or the SAM refused.
-    #[error("logon refused: {0}")]
+    #[error("the logon was refused: {0}")]
     Logon(NtStatus),
     /// KEY_EXCH was negotiated, but no 16-byte session key came.
-    #[error("key exchange was negotiated, but the encrypted session key has {0} bytes instead of 16")]
+    #[error("a key exchange was negotiated, but the encrypted session key has {0} bytes instead of 16")]
     KeyExchange(usize),
     /// The MIC is announced and does not match.
-    #[error("the message integrity code does not match: a message was altered")]
+    #[error("the message integrity code does not match: one of the handshake's messages was altered")]
     Mic,
     /// The channel binding is missing, or another connection's.
-    #[error("channel binding is missing or belongs to another TLS connection")]
+    #[error("the channel binding is missing or belongs to another TLS connection")]
     BadBindings,
     /// The service name is missing, or another server's.
-    #[error("target name {0:?} is not a service of this server")]
+    #[error("the target name {0:?} is not a service of this server")]
     TargetName(String),
     /// The timestamp is too far from the server's clock.
-    #[error("the client's clock differs by {0} ticks of 100 ns, more than allowed")]
+    #[error("the client's clock differs from the server's by {0} ticks of 100 ns, which is more than allowed")]
     Skew(u64),
     /// A logon reply came when none was due.
-    #[error("a logon reply came when none was due")]
+    #[error("a logon reply arrived although no logon is pending")]
     UnexpectedReply,
 }
 

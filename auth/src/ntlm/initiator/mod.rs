@@ -95,10 +95,10 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitiatorError {
     /// The Challenge cannot be decoded.
-    #[error("challenge refused: {0}")]
+    #[error("the client refuses the server's Challenge: {0}")]
     Decode(#[from] DecodeError),
     /// A field of the Authenticate would be longer than its 16-bit length can express.
-    #[error("{field} would have {len} bytes, more than the 65,535 that an Authenticate can carry")]
+    #[error("{field} would have {len} bytes, more than the 65,535 that an Authenticate message can carry")]
     TooLong {
         /// The field's name.
         field: &'static str,

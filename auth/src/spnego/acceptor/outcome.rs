@@ -72,31 +72,31 @@ pub enum Refusal {
     #[error("the token is neither SPNEGO nor NTLM nor Kerberos")]
     UnknownToken,
     /// The SPNEGO token does not decode.
-    #[error("malformed SPNEGO token: {0}")]
+    #[error("the SPNEGO token is malformed: {0}")]
     Malformed(#[from] DerError),
     /// The client offers nothing that is enabled here.
-    #[error("the client offers no mechanism that is enabled here")]
+    #[error("the client offers no mechanism that this server has enabled")]
     NoMechanism,
     /// A raw token of a package that is not enabled here.
-    #[error("{0} is not enabled here")]
+    #[error("{0} is not enabled on this server")]
     Disabled(Package),
     /// A continuation without a beginning on this connection.
-    #[error("a continuation came on a connection that has no negotiation pending")]
+    #[error("a continuation token arrived on a connection that has no negotiation pending")]
     NoContext,
     /// A continuation without a token of the mechanism.
-    #[error("the client sent no token of the mechanism chosen")]
+    #[error("the client sent no token for the mechanism that was chosen")]
     NoToken,
     /// A MIC is due and missing.
-    #[error("the mechListMIC is missing: somebody may have struck out a better mechanism")]
+    #[error("the client's mechListMIC is missing: a stronger mechanism may have been removed from the list in transit")]
     MissingMic,
     /// A MIC is there and does not match.
-    #[error("the mechListMIC does not match: the list of mechanisms was altered")]
+    #[error("the client's mechListMIC does not match: the list of mechanisms was altered in transit")]
     BadMic,
     /// NTLM refused.
-    #[error("NTLM: {0}")]
+    #[error("NTLM failed: {0}")]
     Ntlm(ntlm::acceptor::Refusal),
     /// Kerberos refused.
-    #[error("Kerberos: {0}")]
+    #[error("Kerberos failed: {0}")]
     Kerberos(ap::Refusal),
 }
 

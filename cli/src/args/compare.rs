@@ -1,0 +1,35 @@
+//! The arguments of `compare`.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Format;
+
+/// Which profiles are compared with their products, and how often.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// A file of product profiles of your own (see docs/profile-schema.md), which are compared instead: all of them, or those that
+    /// are named. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
+    /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) trials: NonZeroU32,
+    /// Seeds of each scenario over each profile in the simulation.
+    #[arg(long, default_value = "10", value_name = "N")]
+    pub(crate) seeds: NonZeroU32,
+    /// Worlds on real sockets at a time, at most 256; twice as many as there are cores by default.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// How to show the comparison.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,95 @@
+//! Sequence diagrams of runs, for `run` and `replay`.
+//!
+//! Text stands below the evidence of each run that is shown. Mermaid and SVG are files for other programs, so they are all that
+//! standard output gets, and of one run.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use stickler_report::diagram::{Diagram, Focus};
+use stickler_report::pretty;
+use stickler_runner::Run;
+
+use crate::Failure;
+
+/// The width of a diagram that goes to no terminal, in columns.
+const WIDTH: usize = 120;
+
+/// What to draw.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Draw each run that is shown as a sequence diagram: who sent what over which connection, and as whom it was served. `text`
+    /// stands below the evidence. `mermaid` and `svg` are all that is printed, of one run: --diagram=svg > run.svg
+    #[arg(
+        id = "diagram",
+        long = "diagram",
+        value_enum,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text"
+    )]
+    format: Option<Format>,
+}
+
+/// The form of a diagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a terminal, as wide as it is.
+    Text,
+    /// A `sequenceDiagram` of Mermaid, for Markdown.
+    Mermaid,
+    /// A picture that stands alone.
+    Svg,
+}
+
+impl Options {
+    /// Checks that so many runs can be drawn in this form, beside output for programs or not.
+    pub(crate) fn check(&self, runs: usize, is_for_programs: bool) -> Result<(), Failure> {
+        let Some(format) = self.format else { return Ok(()) };
+        if is_for_programs {
+            return Err(Failure::Wrong("--diagram is for people, and --format json for programs: choose one".into()));
+        }
+        if format != Format::Text && runs > 1 {
+            return Err(Failure::Wrong(format!(
+                "--diagram={} prints one diagram and nothing else, and these are {runs} runs: name one scenario and one \
+                 --balancer, or use --diagram=text",
+                if format == Format::Svg { "svg" } else { "mermaid" }
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns the form that is to be all that is printed, if it is one of those.
+    pub(crate) fn alone(&self) -> Option<Format> {
+        self.format.filter(|format| *format != Format::Text)
+    }
+
+    /// Writes the diagram of a run as text, if that is asked for.
+    pub(crate) fn write_below(&self, out: &mut impl Write, run: &Run) -> Result<(), Failure> {
+        let diagram = if self.format == Some(Format::Text) { draw(run) } else { None };
+        let Some(diagram) = diagram else { return Ok(()) };
+        Ok(writeln!(out, "{}", diagram.text(pretty::columns().unwrap_or(WIDTH)))?)
+    }
+}
+
+impl Format {
+    /// Writes the diagram of a run, and nothing else.
+    pub(crate) fn write(self, out: &mut impl Write, run: &Run) -> Result<(), Failure> {
+        let Some(diagram) = draw(run) else {
+            return Err(Failure::Nothing("nothing was seen in this run, so there is nothing to draw".into()));
+        };
+        let text = match self {
+            Self::Text => diagram.text(WIDTH),
+            Self::Mermaid => diagram.mermaid(),
+            Self::Svg => diagram.svg(),
+        };
+        Ok(write!(out, "{text}")?)
+    }
+}
+
+/// The diagram of a run; `None` where nothing was seen.
+fn draw(run: &Run) -> Option<Diagram> {
+    let title = format!("{} over {}, seed {}", run.source.scenario, run.balancer, run.seed);
+    run.trace.as_ref().map(|trace| Diagram::of(&title, trace, &run.verdicts, Focus::Findings))
+}

@@ -1,0 +1,77 @@
+//! The diagram as a `sequenceDiagram` of Mermaid, which pages and repositories render.
+//!
+//! Mermaid has no lines for connections: their numbers stand in the words, and whose they are in notes.
+
+use std::fmt::Write as _;
+
+use super::{Arrow, Diagram, Kind, Message, Step};
+
+/// Red that is light on dark and dark on light: rows that prove a violation.
+const MARK: &str = "rgba(220, 38, 38, 0.15)";
+
+pub(super) fn render(diagram: &Diagram) -> String {
+    let mut text = String::from("sequenceDiagram\n");
+    let _ = writeln!(text, "    accTitle: {}", escaped(&diagram.title));
+    for (index, participant) in diagram.participants.iter().enumerate() {
+        let word = if participant.kind == Kind::Client { "actor" } else { "participant" };
+        let mut label = escaped(&participant.name);
+        let detail = match participant.kind {
+            Kind::Client => diagram.user(participant.user),
+            Kind::Balancer | Kind::Server | Kind::Controller => &participant.detail,
+        };
+        if !detail.is_empty() {
+            let _ = write!(label, "<br/>{}", escaped(detail));
+        }
+        let _ = writeln!(text, "    {word} p{index} as {label}");
+    }
+    let mut marked = false;
+    for (index, row) in diagram.rows.iter().enumerate() {
+        let proves = !row.proves.is_empty();
+        if proves != marked {
+            let _ = if proves { writeln!(text, "    rect {MARK}") } else { writeln!(text, "    end") };
+            marked = proves;
+        }
+        let _ = writeln!(text, "    {}", line(diagram, index));
+    }
+    if marked {
+        text.push_str("    end\n");
+    }
+    text
+}
+
+fn line(diagram: &Diagram, index: usize) -> String {
+    let last = diagram.participants.len().saturating_sub(1);
+    let words = escaped(&diagram.words(index));
+    let over = |from: usize, to: usize| {
+        if from == to { format!("Note over p{from}: {words}") } else { format!("Note over p{from},p{to}: {words}") }
+    };
+    match &diagram.rows[index].step {
+        Step::Arrow(Arrow { from, to, kind, .. }) => {
+            let arrow = match kind {
+                Message::Opening => "--)",
+                Message::Request | Message::Question => "->>",
+                Message::Answer | Message::Decision => "-->>",
+            };
+            format!("p{from}{arrow}p{to}: {words}")
+        }
+        Step::Note { from, to, .. } => over(*from, *to),
+        Step::Closed { connection, .. } => {
+            let at = diagram.connections[*connection].at;
+            over(at, at)
+        }
+        Step::Found { .. } | Step::Folded { .. } => over(0, last),
+    }
+}
+
+/// Text that Mermaid takes for nothing but text: whatever could end a line or a label, or be markup, is an entity.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_alphanumeric() || " .,:/?=()-_'…$*+@!".contains(character) {
+            out.push(character);
+        } else {
+            let _ = write!(out, "#{};", u32::from(character));
+        }
+    }
+    out
+}
