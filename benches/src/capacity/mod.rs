@@ -4,7 +4,7 @@
 //! * `tables.rs`: the loads that are compared, and what is written of each.
 //! * `plot.rs`: the same as pictures.
 //!
-//! `cargo bench --profile release --bench capacity` writes all of it into `docs/capacity/`. Nothing of it is a time that was
+//! `cargo bench --profile release --bench capacity` writes all of it into `book/src/capacity/`. Nothing of it is a time that was
 //! measured on a machine: the same version of Stickler writes the same bytes everywhere.
 
 mod measure;
