@@ -7,7 +7,9 @@
 //! * [`json`]: the verdicts for programs.
 //! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
+//! * [`cures`]: what helps over which product.
 
+pub mod cures;
 pub mod diagram;
 pub mod json;
 pub mod matrix;

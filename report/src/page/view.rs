@@ -14,7 +14,8 @@ use stickler_catalogue::explanation;
 use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
 
-use super::{Cell, Finding, Mark, Page, Row, cures};
+use super::{Cell, Finding, Mark, Page, Row};
+use crate::cures;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
