@@ -3,13 +3,14 @@
 //! * `args`: the command line.
 //! * `run`: scripts over balancers, judged; what the exit code means. `jobs`: many of them, in parallel.
 //! * `target`: a balancer that runs already. `summary`: what runs say of the identity of users, with its number.
-//! * `diagram`: sequence diagrams of runs.
+//! * `diagram`: sequence diagrams of runs. `output`: reports for other programs, and for people. `page`: what those for people show.
 //! * `record`: run files of a folder. `replay`: their plans performed again, and compared.
 //! * `check`: an operator's own configuration file, judged over the real product. `compare`: profiles beside their products.
 //! * `hunt`: looks for what nobody has scripted; puts the shards of a hunt together. `interrupt`: the end that somebody asks for.
 //! * `namespace`: a network of this program's own.
 //! * `matrix`: product by requirement. `explain`: how a product treats connections; what a requirement, a defect or a scenario is.
 //! * `list`: scenarios, balancers, defects, requirements. `balancers`: what names mean.
+//! * `script`: what authors of scenarios need.
 //! * `serve`: the mocks and a balancer on loopback, for real clients. `own_file`: what it writes, and writes over.
 
 mod args;
@@ -27,10 +28,13 @@ mod list;
 mod matrix;
 #[cfg(unix)]
 mod namespace;
+mod output;
 mod own_file;
+mod page;
 mod record;
 mod replay;
 mod run;
+mod script;
 mod serve;
 mod summary;
 mod supervisor;
@@ -44,6 +48,8 @@ use clap::Parser as _;
 use args::{Arguments, Command};
 use mimalloc::MiMalloc;
 use stickler_model::escape;
+use stickler_report::test_case::Place;
+use stickler_runner::Diagnostic;
 use stickler_scenarios::limits::Metered;
 
 /// Bounds the memory of scripts. Worlds allocate much and briefly, where mimalloc beats the system's allocator.
@@ -56,6 +62,8 @@ enum Failure {
     NotAsExpected,
     /// A script or the arguments are wrong. Exit 2.
     Wrong(String),
+    /// The same, where the place in a file is known. The message names it too.
+    WrongFile(Place, String),
     /// Nothing matched: never a silent green. Exit 3.
     Nothing(String),
     /// Nothing was found, in too few requests or over too few facts to say that there is nothing. Exit 4.
@@ -65,6 +73,12 @@ enum Failure {
     Missing(String),
     /// Nobody reads the output any more (`stickler ... | head`).
     OutputClosed,
+}
+
+impl From<&Diagnostic> for Failure {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        Self::WrongFile(diagnostic.into(), diagnostic.to_string())
+    }
 }
 
 impl From<io::Error> for Failure {
@@ -91,6 +105,7 @@ fn main() -> ExitCode {
         Command::Merge(arguments) => hunt::merge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
+        Command::Script(arguments) => script::script(&arguments.command),
         Command::Serve(arguments) => serve::serve(&arguments),
         #[cfg(unix)]
         Command::Supervise(arguments) => return supervisor::supervise(&arguments),
@@ -98,7 +113,7 @@ fn main() -> ExitCode {
     let (code, message) = match result {
         Ok(()) | Err(Failure::OutputClosed) => (0, None),
         Err(Failure::NotAsExpected) => (1, None),
-        Err(Failure::Wrong(message)) => (2, Some(message)),
+        Err(Failure::Wrong(message) | Failure::WrongFile(_, message)) => (2, Some(message)),
         Err(Failure::Nothing(message)) => (3, Some(message)),
         Err(Failure::Inconclusive(message)) => (4, message),
         #[cfg(unix)]

@@ -6,14 +6,19 @@
 //! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
 //! * [`json`]: the verdicts for programs.
 //! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
+//! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 //! * [`cures`]: what helps over which product.
 
 pub mod cures;
 pub mod diagram;
+pub mod github;
 pub mod json;
+pub mod junit;
 pub mod matrix;
 pub mod page;
 pub mod pretty;
 mod table;
+pub mod tap;
+pub mod test_case;
 pub mod transcript;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use stickler_advisor::Language;
 
-use super::Format;
+use super::{Format, Report, ReportFormat, report};
 
 /// Whose configuration is checked, and how.
 #[derive(Debug, Args)]
@@ -44,6 +44,10 @@ pub(crate) struct Check {
     /// How to show the outcome.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
+    /// than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
+    pub(crate) report: Vec<Report>,
     /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Format;
+use super::ReportFormat::{Github, Html, Json, Junit, Tap};
+use super::{Format, Report, report};
 
 /// Which profiles are compared with their products, and how often.
 #[derive(Debug, Args)]
@@ -32,4 +33,8 @@ pub(crate) struct Compare {
     /// How to show the comparison.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
+    /// output, in place of what --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
+    pub(crate) report: Vec<Report>,
 }

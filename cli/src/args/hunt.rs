@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use stickler_hunt::exhaustive::MAX_STEPS;
 
-use super::{Arm, Format};
+use super::ReportFormat::{Github, Html, Json, Junit, Tap};
+use super::{Arm, Format, Report, report};
 
 /// What is hunted for, and how.
 #[derive(Debug, Args)]
@@ -79,6 +80,10 @@ pub(crate) struct Findings {
     /// The form in which findings are shown.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Write a report in the end: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
+    /// output, in place of what --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
+    pub(crate) report: Vec<Report>,
     /// Worlds to run at a time, at most 256; as many as there are cores by default, on real sockets twice as many.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Arm;
+use super::{Arm, Report, ReportFormat, report};
 
 /// Which balancers have a row, and how they are measured.
 #[derive(Debug, Args)]
@@ -23,7 +23,11 @@ pub(crate) struct Matrix {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
-    /// The JSON document of an earlier matrix: the page of --format html then says what has changed since.
+    /// Write a report: json=FILE or html=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. A matrix
+    /// measures and expects nothing, so that no format of test runners is among them. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json, ReportFormat::Html]))]
+    pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier matrix: the HTML page then says what has changed since.
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Arm, Format};
+use super::ReportFormat::{Github, Html, Json, Jsonl, Junit, Tap};
+use super::{Arm, Format, Report, report};
 
 /// Which scripts are run over which balancers, and how.
 #[derive(Debug, Args)]
@@ -48,6 +49,14 @@ pub(crate) struct Run {
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE, jsonl=FILE (a run a line, when it is made) or html=FILE
+    /// (one page for people).
+    /// An older file is replaced; `-` is standard output, in place of what --format shows. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl, Html]))]
+    pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier run: the page of --report html=FILE then says what has changed since.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) since: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) diagram: crate::diagram::Options,
     #[command(flatten)]

@@ -52,7 +52,9 @@ pub(super) fn try_all(
                         Tried { title, diff, outcome: Some(changed.outcome()), cures: is_cured, cost, refused: None }
                     }
                     // A change that the product does not take is no cure; what was seen of the file itself stands.
-                    Err(Failure::Wrong(why)) => Tried { title, diff, refused: Some(why), ..Tried::default() },
+                    Err(Failure::Wrong(why) | Failure::WrongFile(_, why)) => {
+                        Tried { title, diff, refused: Some(why), ..Tried::default() }
+                    }
                     Err(failure) => return Err(failure),
                 };
                 if is_cured && check.arguments.write.is_some() {

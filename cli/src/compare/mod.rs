@@ -4,6 +4,7 @@
 //! no difference. What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
 //! has the table and the JSON document.
 
+mod page;
 mod show;
 
 use std::io;
@@ -23,31 +24,35 @@ use stickler_wire::InstalledProduct;
 
 use crate::args::{self, Format};
 use crate::jobs::{self, Job};
+use crate::output::Reports;
 use crate::{Failure, balancers, namespace};
+
+#[cfg(test)]
+pub(crate) use show::Comparisons;
 
 /// How many cells exceptions may accept, of a comparison of everything: one of so many.
 const ONE_OF: usize = 50;
 
 /// What was compared, and what could not be.
 #[derive(Default)]
-struct Comparison<'a> {
-    compared: Vec<Compared<'a>>,
+struct Comparison {
+    compared: Vec<Compared>,
     /// Profiles whose products are missing, and why.
-    missing: Vec<(&'a str, String)>,
+    missing: Vec<(String, String)>,
 }
 
 /// The comparison of one profile with its product.
-struct Compared<'a> {
-    profile: &'a str,
+struct Compared {
+    profile: String,
     product: InstalledProduct,
     /// In the order of the scenarios.
-    scenarios: Vec<Scenario<'a>>,
+    scenarios: Vec<Scenario>,
     took: Duration,
 }
 
 /// One scenario over a profile and its product.
-struct Scenario<'a> {
-    name: &'a str,
+struct Scenario {
+    name: String,
     /// Why there is nothing to compare; `None` if there is.
     not_compared: Option<String>,
     cells: Vec<Judged>,
@@ -92,7 +97,7 @@ impl Verdict {
     }
 }
 
-impl Compared<'_> {
+impl Compared {
     fn cells(&self) -> impl Iterator<Item = &Judged> {
         self.scenarios.iter().flat_map(|scenario| &scenario.cells)
     }
@@ -103,34 +108,18 @@ impl Compared<'_> {
 }
 
 pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
-    let own = balancers::own_profiles(&arguments.profile)?;
-    let profiles: Vec<&Profile> = profiles(arguments, &own)?;
-    let cases = jobs::cases(&arguments.scenario)?;
-    let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
-    namespace::enter_for(&specs);
-    let mut out = io::stdout().lock();
+    let mut reports = Reports::open("compare", &arguments.report, arguments.format == Format::Json)?;
     let mut comparison = Comparison::default();
-    for profile in profiles {
-        match stickler_wire::installed(profile) {
-            Ok(product) => {
-                let compared = one(profile, product, &cases, arguments)?;
-                if arguments.format == Format::Pretty {
-                    show::text(&mut out, &compared)?;
-                }
-                comparison.compared.push(compared);
-            }
-            Err(why) => {
-                if arguments.format == Format::Pretty {
-                    show::missing(&mut out, &profile.name, &why.to_string())?;
-                }
-                comparison.missing.push((&profile.name, why.to_string()));
-            }
-        }
-    }
-    if arguments.format == Format::Json {
-        show::json(&mut out, &comparison)?;
-    }
-    let all = arguments.profiles.is_empty() && arguments.scenario.is_empty() && own.is_empty();
+    let compared = comparison.add_all(arguments, reports.takes_stdout());
+    show::cases(&comparison).into_iter().for_each(|case| reports.add_case(case));
+    let missing = compared.as_ref().err().map(|failure| {
+        reports.add_failure(failure);
+        "not everything was compared"
+    });
+    reports.write_pages(|| page::page(&comparison, arguments))?;
+    reports.finish(missing, &show::document(&comparison))?;
+    compared?;
+    let all = arguments.profiles.is_empty() && arguments.scenario.is_empty() && arguments.profile.is_empty();
     comparison.end(all)
 }
 
@@ -150,7 +139,35 @@ fn profiles<'a>(arguments: &args::Compare, own: &'a [Profile]) -> Result<Vec<&'a
     Ok(profiles)
 }
 
-impl Comparison<'_> {
+impl Comparison {
+    /// Compares everything that the arguments mean, and shows each profile when it is done, unless that is `silent`.
+    fn add_all(&mut self, arguments: &args::Compare, silent: bool) -> Result<(), Failure> {
+        let own = balancers::own_profiles(&arguments.profile)?;
+        let profiles: Vec<&Profile> = profiles(arguments, &own)?;
+        let cases = jobs::cases(&arguments.scenario)?;
+        let specs: Vec<BalancerSpec> = profiles.iter().map(|profile| profile.spec()).collect();
+        namespace::enter_for(&specs);
+        let mut out = io::stdout().lock();
+        for profile in profiles {
+            match stickler_wire::installed(profile) {
+                Ok(product) => {
+                    let compared = one(profile, product, &cases, arguments)?;
+                    if !silent {
+                        show::text(&mut out, &compared)?;
+                    }
+                    self.compared.push(compared);
+                }
+                Err(why) => {
+                    if !silent {
+                        show::missing(&mut out, &profile.name, &why.to_string())?;
+                    }
+                    self.missing.push((profile.name.clone(), why.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What the command ends with; `all` if nothing was left out.
     fn end(&self, all: bool) -> Result<(), Failure> {
         let cells = || self.compared.iter().flat_map(Compared::cells);
@@ -172,12 +189,12 @@ impl Comparison<'_> {
 }
 
 /// Compares one profile with its product.
-fn one<'a>(
-    profile: &'a Profile,
+fn one(
+    profile: &Profile,
     product: InstalledProduct,
-    cases: &'a [Case],
+    cases: &[Case],
     arguments: &args::Compare,
-) -> Result<Compared<'a>, Failure> {
+) -> Result<Compared, Failure> {
     let started = now();
     let spec = [profile.spec()];
     let (sim, wire): (Arc<dyn Arm>, _) = (Arc::new(Overtaking(SimArm)), jobs::build(args::Arm::Wire)?);
@@ -202,10 +219,10 @@ fn one<'a>(
             let exception = exceptions().iter().find(is_for);
             Judged { cell, verdict: Verdict::of(cell.differs(), exception, &today) }
         };
-        Scenario { name, not_compared, cells: cells(pair).into_iter().map(judge).collect() }
+        Scenario { name: name.to_owned(), not_compared, cells: cells(pair).into_iter().map(judge).collect() }
     });
     let scenarios = scenarios.collect();
-    Ok(Compared { profile: &profile.name, product, scenarios, took: started.elapsed() })
+    Ok(Compared { profile: profile.name.clone(), product, scenarios, took: started.elapsed() })
 }
 
 /// The cells of a scenario, if all trials were performed, on the simulated and on the real arm.
@@ -364,14 +381,14 @@ mod tests {
     }
 
     /// A comparison with so many cells that are equal, and explained.
-    fn comparison(equal: usize, explained: usize) -> Comparison<'static> {
+    fn comparison(equal: usize, explained: usize) -> Comparison {
         let rate = Rate { violated: 0, trials: 3 };
         let cell = Cell { requirement: Requirement::Id1, simulated: rate, real: rate };
         let verdicts = vec![Verdict::Equal; equal].into_iter().chain(vec![Verdict::Explained(exception()); explained]);
         let cells = verdicts.map(|verdict| Judged { cell, verdict }).collect();
         let product = InstalledProduct { name: "haproxy", version: None };
-        let scenarios = vec![Scenario { name: "s", not_compared: None, cells }];
-        let compared = vec![Compared { profile: "p", product, scenarios, took: Duration::ZERO }];
+        let scenarios = vec![Scenario { name: "s".into(), not_compared: None, cells }];
+        let compared = vec![Compared { profile: "p".into(), product, scenarios, took: Duration::ZERO }];
         Comparison { compared, missing: Vec::new() }
     }
 
@@ -381,7 +398,7 @@ mod tests {
         assert!(matches!(comparison(97, 3).end(true), Err(Failure::Wrong(_))));
         assert!(comparison(97, 3).end(false).is_ok(), "a part may have more");
         assert!(matches!(comparison(0, 0).end(true), Err(Failure::Nothing(_))));
-        let missing = Comparison { missing: vec![("p", "why".into())], ..comparison(1, 0) };
+        let missing = Comparison { missing: vec![("p".into(), "why".into())], ..comparison(1, 0) };
         assert!(matches!(missing.end(true), Err(Failure::Missing(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! A report as one HTML page: what it comes to, a table, what changed, what cures it, and the evidence.
 //!
-//! * [`Page`] is the model. [`Matrix::page`](crate::matrix::Matrix::page) (`matrix`) and others make one of what they have.
+//! * [`Page`] is the model. `matrix` makes one of a table of verdicts, `runs` of runs as well, and `told` of whatever else was found.
 //! * `pick`: which examples are shown. `since`: what changed since an earlier report.
 //! * `view`: the model as the template has it. `page.html`, `page.css`, `page.js`: the page itself.
 //!
@@ -10,7 +10,9 @@
 
 mod matrix;
 mod pick;
+mod runs;
 mod since;
+mod told;
 mod view;
 
 use std::collections::BTreeMap;
@@ -20,12 +22,18 @@ use stickler_oracle::Requirement;
 pub use matrix::About;
 pub(crate) use pick::{Shown, scenarios};
 pub use since::Grades;
+pub use told::Told;
 
 use crate::matrix::Subject;
+
+/// The most diagrams of a page: each is some ten kilobytes.
+pub const MOST_DIAGRAMS: usize = 24;
 
 /// A report that can be rendered as a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
+    /// What its marks are about.
+    pub sort: Sort,
     /// The heading, which is the title as well.
     pub title: String,
     /// What the report is about, a paragraph each.
@@ -46,6 +54,18 @@ pub struct Page {
     pub problems: Vec<Problem>,
     /// What changed since an earlier report; `None` where there is no earlier one to compare with.
     pub changes: Option<Vec<Change>>,
+}
+
+/// What the marks of a page are about, which decides how they are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Whether requirements are kept.
+    #[default]
+    Verdicts,
+    /// Whether a product and its profile show the same.
+    Comparison,
+    /// What a hunt has found.
+    Hunt,
 }
 
 /// A number that sums a report up: so many of so many.
@@ -108,11 +128,13 @@ pub struct Row {
 pub struct Finding {
     /// The requirement.
     pub requirement: Requirement,
+    /// The scenario and the seed of the run that shows it over the first balancer; `None` where that was no single run.
+    pub run: Option<(String, u64)>,
     /// How bad it is.
     pub mark: Mark,
     /// What happened, in a sentence.
     pub summary: String,
-    /// The scenario, and what else tells where it happened.
+    /// Where it happened: the scenario, mostly.
     pub place: String,
     /// The events that prove it, a line each.
     pub lines: Vec<String>,
@@ -147,6 +169,20 @@ pub struct Change {
 }
 
 impl Page {
+    /// Draws diagrams of examples, of at most [`MOST_DIAGRAMS`] in all: first one of each requirement, and then the others. `draw` gets
+    /// an example, and returns what [`Finding::diagram`] has.
+    pub fn illustrate(&mut self, mut draw: impl FnMut(&Finding) -> Option<String>) {
+        let is_first = |index: &usize| {
+            index
+                .checked_sub(1)
+                .is_none_or(|before| self.findings[before].requirement != self.findings[*index].requirement)
+        };
+        let (first, others): (Vec<usize>, Vec<usize>) = (0..self.findings.len()).partition(is_first);
+        for index in first.into_iter().chain(others).take(MOST_DIAGRAMS) {
+            self.findings[index].diagram = draw(&self.findings[index]);
+        }
+    }
+
     /// Returns the page as HTML.
     pub fn render(&self) -> String {
         view::render(self)
