@@ -1,6 +1,7 @@
 //! Product by requirement, measured.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::Ordering;
 
 use stickler_catalogue::{Mechanism, Profile, mechanisms};
 use stickler_model::BalancerSpec;
@@ -12,13 +13,16 @@ use crate::args::{self, TableFormat};
 use crate::balancers;
 use crate::jobs;
 use crate::output::Reports;
+use crate::{interrupt, selection, terminal};
 
 pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     let mut reports = Reports::open("matrix", &arguments.report, arguments.format == TableFormat::Json)?;
     match measure(arguments) {
-        Ok(matrix) => {
+        Ok((matrix, interrupted)) => {
             let shown = if reports.takes_stdout() { Ok(()) } else { show(&matrix, arguments.format) };
-            reports.finish(None, &matrix).and(shown)
+            let missing = interrupted.then_some("the command was interrupted");
+            reports.finish(missing, &matrix).and(shown)?;
+            if interrupted { Err(Failure::Interrupted) } else { Ok(()) }
         }
         Err(failure) => {
             reports.add_failure(&failure);
@@ -28,19 +32,24 @@ pub(crate) fn matrix(arguments: &args::Matrix) -> Result<(), Failure> {
     }
 }
 
-/// Makes the runs, and returns the table of them.
-fn measure(arguments: &args::Matrix) -> Result<Matrix, Failure> {
+/// Makes the runs, and returns the table of them, and whether somebody ended that before its time.
+fn measure(arguments: &args::Matrix) -> Result<(Matrix, bool), Failure> {
     let (subjects, balancers) = subjects(arguments)?.into_iter().unzip::<_, _, Vec<_>, Vec<BalancerSpec>>();
     #[cfg(unix)]
     if arguments.arm == args::Arm::Wire {
         crate::namespace::enter_for(&balancers);
     }
-    let mut cases = jobs::cases(&[])?;
+    let mut cases = selection::cases(&arguments.scenario, &arguments.selection)?;
     cases.retain(|case| case.group.accepts.is_some());
+    if cases.is_empty() {
+        let message = "these scenarios have no place in the table: it is about balancers in front of IIS";
+        return Err(Failure::Nothing(message.into()));
+    }
     let jobs = jobs::all(&cases, &balancers, arguments.seed, arguments.repeat.get())?;
     let replay = |run: &Run| jobs::replay(run, arguments.arm, &arguments.profile);
+    let over = interrupt::listen()?;
     // Only what the table needs is kept, not a trace for each run.
-    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, |job, run| {
+    let done = jobs::perform(&jobs, arguments.arm, arguments.jobs, &over, |job, run| {
         let index = balancers.iter().position(|balancer| balancer == job.balancer).unwrap_or_default();
         let mut one = Matrix::default();
         if let Some(takes) = job.case.group.accepts {
@@ -55,7 +64,7 @@ fn measure(arguments: &args::Matrix) -> Result<Matrix, Failure> {
         failed.extend(run);
     }
     jobs::failed(&failed, &replay)?;
-    Ok(matrix)
+    Ok((matrix, over.load(Ordering::Relaxed)))
 }
 
 fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Failure> {
@@ -80,7 +89,7 @@ fn subjects(arguments: &args::Matrix) -> Result<Vec<(Subject, BalancerSpec)>, Fa
 
 fn show(matrix: &Matrix, format: TableFormat) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = terminal::has_color();
     let text = match format {
         TableFormat::Pretty => matrix.text(color),
         TableFormat::Markdown => matrix.markdown(),

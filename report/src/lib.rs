@@ -6,6 +6,7 @@
 //! * [`diagram`]: the same as a picture: text, Mermaid, SVG.
 //! * [`json`]: the verdicts for programs.
 //! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
+//! * [`sarif`]: findings with their places in files, for code-scanning services.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
 
 pub mod diagram;
@@ -14,6 +15,7 @@ pub mod json;
 pub mod junit;
 pub mod matrix;
 pub mod pretty;
+pub mod sarif;
 pub mod tap;
 pub mod test_case;
 pub mod transcript;

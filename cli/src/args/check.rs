@@ -44,9 +44,9 @@ pub(crate) struct Check {
     /// How to show the outcome.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
+    /// Write a report: sarif=FILE (for code-scanning services) or json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. May be given more
     /// than once.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Sarif, ReportFormat::Json]))]
     pub(crate) report: Vec<Report>,
     /// Worlds to run at a time, at most 256; twice as many as there are cores by default.
     #[arg(long, short, value_name = "N")]

@@ -4,9 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::civil::Date;
 
 use super::ReportFormat::{Github, Json, Junit, Tap};
-use super::{Format, Report, report};
+use super::{Format, Report, Selection, report};
 
 /// Which profiles are compared with their products, and how often.
 #[derive(Debug, Args)]
@@ -18,9 +19,14 @@ pub(crate) struct Compare {
     /// are named. May be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
-    /// Scenarios, or their groups; may be given more than once. All shipped ones by default.
+    /// Scenarios, their groups, or patterns of these ('lone-*'); may be given more than once. All shipped ones by default.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The day on which exceptions are looked at, in place of today.
+    #[arg(long, value_name = "DATE", value_parser = crate::today::parse)]
+    pub(crate) today: Option<Date>,
     /// Trials of each scenario over each product. Few show great differences alone; 200 show those of a tenth.
     #[arg(long, default_value = "3", value_name = "N")]
     pub(crate) trials: NonZeroU32,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Arm, Report, ReportFormat, report};
+use super::{Arm, Report, ReportFormat, Selection, report};
 
 /// Which balancers have a row, and how they are measured.
 #[derive(Debug, Args)]
@@ -20,6 +20,12 @@ pub(crate) struct Matrix {
     /// than once.
     #[arg(long, value_name = "FILE", conflicts_with = "mechanisms")]
     pub(crate) profile: Vec<PathBuf>,
+    /// Scenarios, their groups, or patterns of these ('lone-*'), in place of all that have a place in the table; may be given more than
+    /// once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,

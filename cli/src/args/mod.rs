@@ -4,6 +4,7 @@
 mod check;
 #[cfg(unix)]
 mod compare;
+mod completions;
 mod explain;
 mod hunt;
 mod list;
@@ -11,6 +12,7 @@ mod matrix;
 mod replay;
 mod report;
 mod run;
+mod selection;
 mod serve;
 #[cfg(unix)]
 mod supervise;
@@ -21,6 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use check::Check;
 #[cfg(unix)]
 pub(crate) use compare::Compare;
+pub(crate) use completions::{Completions, Man};
 pub(crate) use explain::{Explain, Explanation};
 pub(crate) use hunt::{Findings, Hunt, Merge, Shard};
 pub(crate) use list::List;
@@ -28,6 +31,7 @@ pub(crate) use matrix::{Matrix, TableFormat};
 pub(crate) use replay::Replay;
 pub(crate) use report::{Destination, Report, ReportFormat};
 pub(crate) use run::{Run, Target, TargetUrl};
+pub(crate) use selection::{Selection, pattern};
 pub(crate) use serve::{LocalAccount, LocalAccounts, PoolIdentity, Protection, Serve, Tls, TokenChecking, Upstream};
 #[cfg(unix)]
 pub(crate) use supervise::Supervise;
@@ -43,13 +47,15 @@ pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) appearance: crate::terminal::Appearance,
 }
 
 /// What the command does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run scenarios over balancers in the simulated world, and judge them.
-    Run(Run),
+    Run(Box<Run>),
     /// Perform the plans of run files again, without their scripts, and compare what is seen with what is recorded.
     Replay(Replay),
     /// Show the shipped scenarios, the balancers and the requirements.
@@ -79,6 +85,11 @@ pub(crate) enum Command {
     /// /?x-stickler-user=bob, as a browser can. The servers note that name and do nothing else by it. What is sent without it is served all
     /// the same, and not judged: it may be the next request of whoever authenticated the connection.
     Serve(Serve),
+    /// Print what a shell completes after `stickler`.
+    Completions(Completions),
+    /// Write man pages. For packages.
+    #[command(hide = true)]
+    Man(Man),
     /// Run a program, and kill it and all that it started when standard input ends; or keep a folder until then. Not for use by
     /// hand.
     #[cfg(unix)]
