@@ -103,7 +103,7 @@ fn every_product_of_the_field_has_its_profiles_and_every_value_its_source() {
 fn a_profile_explains_itself_with_numbered_sources_and_what_is_not_known() {
     let mine = &Profile::parse(SOUND, "mine.toml").unwrap()[0];
     assert_eq!(
-        mine.explain(),
+        mine.describe().to_string(),
         "mine: A proxy 1, as it is.\n\n\
          Each request goes to the next backend in turn [1]. \
          Idle upstream connections are kept for 60 s and taken by any client, the one used last first [1][assumed]. \
@@ -122,7 +122,7 @@ fn a_profile_explains_itself_with_numbered_sources_and_what_is_not_known() {
 #[test]
 fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
     let meaning = |name: &str| {
-        let text = profiles().iter().find(|profile| profile.name == name).unwrap().explain();
+        let text = profiles().iter().find(|profile| profile.name == name).unwrap().describe().to_string();
         text.lines().find_map(|line| line.strip_prefix("For NTLM: ").map(ToOwned::to_owned)).unwrap()
     };
     assert!(meaning("nginx-1.22").contains("nobody can log on, and nobody is served as another"));
@@ -138,7 +138,7 @@ fn what_a_profile_means_for_ntlm_follows_from_its_rules() {
     }
     assert!(meaning("squid").ends_with("a handshake keeps its connection once it is pinned."), "{}", meaning("squid"));
     for profile in profiles() {
-        let text = profile.explain();
+        let text = profile.describe().to_string();
         assert!(text.contains("[1] ") && text.len() < 8_000, "{text}");
     }
 }

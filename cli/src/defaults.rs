@@ -19,8 +19,8 @@ use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 use stickler_runner::{Diagnostic, text_file};
 use toml::{Spanned, Value};
 
-use crate::Failure;
 use crate::args::Arguments;
+use crate::{Failure, terminal};
 
 /// The file.
 const FILE: &str = "stickler.toml";
@@ -36,7 +36,8 @@ type Tables = std::collections::BTreeMap<Spanned<String>, std::collections::BTre
 /// # Errors
 /// The file cannot be read or is wrong; where, and how.
 pub(crate) fn parse(line: Vec<OsString>) -> Result<Arguments, Failure> {
-    let matches = Arguments::command().get_matches_from(&line);
+    let command = || Arguments::command().color(terminal::asked(&line));
+    let matches = command().get_matches_from(&line);
     let added = match Path::new(FILE).symlink_metadata() {
         Ok(_) => {
             let text = text_file::read(Path::new(FILE), MAX_FILE);
@@ -54,9 +55,8 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Arguments, Failure> {
     let (before, after) = line.split_at(place);
     let whole: Vec<OsString> =
         before.iter().cloned().chain(added.into_iter().map(OsString::from)).chain(after.iter().cloned()).collect();
-    let command = Arguments::command().try_get_matches_from(whole);
-    command
-        .and_then(|matches| Arguments::from_arg_matches(&matches))
+    let read = command().try_get_matches_from(whole);
+    read.and_then(|matches| Arguments::from_arg_matches(&matches))
         .map_err(|error| Failure::Wrong(format!("{FILE}, with the command line: {}", error.render())))
 }
 
@@ -81,15 +81,26 @@ fn added(text: &str, matches: &ArgMatches) -> Result<Vec<String>, Box<Diagnostic
         for (key, value) in keys {
             let found = option(command, key.get_ref()).map_err(|message| wrong(key.span(), message))?;
             let words = words(&found, value.get_ref()).map_err(|message| wrong(value.span(), message))?;
-            let given = matches.subcommand().filter(|(used, _)| used == name.get_ref());
-            let given =
-                given.map(|(_, used)| used.value_source(found.get_id().as_str()) == Some(ValueSource::CommandLine));
-            if given == Some(false) {
+            let used = matches.subcommand().filter(|(used, _)| used == name.get_ref());
+            if used.is_some_and(|(_, used)| has_room(command, &found, used)) {
                 options.extend(words);
             }
         }
     }
     Ok(options)
+}
+
+/// Whether a command line gives neither an option nor one that excludes it.
+fn has_room(command: &Command, option: &clap::Arg, used: &ArgMatches) -> bool {
+    let excludes = |one: &clap::Arg, other: &clap::Arg| {
+        command.get_arg_conflicts_with(one).iter().any(|excluded| excluded.get_id() == other.get_id())
+    };
+    let is_given = |known: &clap::Arg| {
+        let id = known.get_id().as_str();
+        used.try_contains_id(id).is_ok() && used.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let mut given = command.get_arguments().filter(|known| is_given(known));
+    !given.any(|known| known.get_id() == option.get_id() || excludes(known, option) || excludes(option, known))
 }
 
 /// The option of a command with this name.
@@ -145,6 +156,7 @@ mod tests {
         all.sort();
         assert_eq!(sorted("stickler run lone"), Ok(all));
         assert_eq!(sorted("stickler run lone -b squid"), Ok(rest.to_vec()));
+        assert_eq!(sorted("stickler run --rerun"), Ok(rest.to_vec()), "it knows its balancers itself");
         assert_eq!(sorted("stickler matrix"), Ok(vec!["--jobs=2".to_owned()]));
         assert_eq!(sorted("stickler list"), Ok(Vec::new()));
     }

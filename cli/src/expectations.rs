@@ -74,11 +74,11 @@ impl Expectations {
         let shown = path.display().to_string();
         let text = text_file::read(path, MAX_FILE);
         let text = text.map_err(|error| Failure::Wrong(format!("cannot read {shown}: {error}")))?;
-        Self::parse(&text, &shown, today).map_err(|diagnostic| Failure::from(&diagnostic))
+        Self::parse(&text, &shown, today).map_err(|diagnostic| Failure::from(&*diagnostic))
     }
 
-    fn parse(text: &str, path: &str, today: Date) -> Result<Self, Diagnostic> {
-        let wrong = |span: Range<usize>, message: String| Diagnostic::new(path, text, span, message, None);
+    fn parse(text: &str, path: &str, today: Date) -> Result<Self, Box<Diagnostic>> {
+        let wrong = |span: Range<usize>, message: String| Box::new(Diagnostic::new(path, text, span, message, None));
         let written: Written =
             toml::from_str(text).map_err(|error| wrong(error.span().unwrap_or(0..0), error.message().to_owned()))?;
         let entries = written.accept.into_iter().map(|entry| {
@@ -100,7 +100,7 @@ impl Expectations {
                 balancer: glob(balancer)?,
                 requirement,
                 until: day(&until).map_err(|error| wrong(until.span(), error))?,
-                place: wrong(span.start..first, format!("{requirement} was accepted until {}", shown(&until))),
+                place: *wrong(span.start..first, format!("{requirement} was accepted until {}", shown(&until))),
                 reason: reason.into_inner(),
             })
         });

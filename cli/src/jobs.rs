@@ -205,7 +205,13 @@ pub(crate) fn replay(run: &Run, arm: args::Arm, profiles: &[PathBuf]) -> String 
     format!("stickler run {}{wire}{balancer} --seed {}", quoted(&run.source.path), run.seed)
 }
 
-/// The same over a target.
+/// The command that shows, with evidence, what every scenario shows over this balancer.
+pub(crate) fn everything_over(balancer: &BalancerSpec, arm: args::Arm, profiles: &[PathBuf]) -> String {
+    let wire = if arm == args::Arm::Wire { " --arm wire" } else { "" };
+    format!("stickler run{wire}{} --evidence", over(balancer, profiles))
+}
+
+/// The command that makes a run over a target again.
 pub(crate) fn replay_over(run: &Run, url: &args::TargetUrl, servers: &[SocketAddr], profiles: &[PathBuf]) -> String {
     let servers: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
     let balancer = match &run.balancer {
@@ -237,7 +243,7 @@ fn over(balancer: &BalancerSpec, profiles: &[PathBuf]) -> String {
 }
 
 /// A word as a POSIX shell takes it. One with a NUL, which no argument of a program has, is shown as it is.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 

@@ -12,6 +12,7 @@ use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, Trace, escape};
 use stickler_report::json::{self, Identity, Tail};
 use stickler_report::matrix::{Matrix, Subject};
+use stickler_report::page::{About, Grades, Page};
 use stickler_report::pretty;
 use stickler_runner::{Diagnostic, End, Ending, Run};
 use stickler_scenarios::Case;
@@ -23,7 +24,7 @@ use crate::output::{Piece, Reports};
 use crate::record::{Folder, Recorded};
 use crate::state::{Failed, FailedRun};
 use crate::summary::{Summaries, Summary};
-use crate::{Failure, balancers, bless, interrupt, selection, target, terminal, today};
+use crate::{Failure, balancers, bless, interrupt, page, selection, target, terminal, today};
 
 /// Up to so many runs, each shows its evidence unasked.
 const FEW_RUNS: usize = 64;
@@ -34,6 +35,8 @@ const FEW_BALANCERS: usize = 6;
 /// What came of all runs.
 #[derive(Default)]
 struct Done {
+    /// The scenarios that were meant.
+    cases: Vec<Case>,
     runs: Vec<Run>,
     matrix: Matrix,
     summaries: Summaries,
@@ -63,6 +66,7 @@ struct Kept {
 }
 
 pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
+    let earlier = arguments.since.as_deref().map(page::earlier).transpose()?;
     let mut reports = Reports::of_runs("run", &arguments.report, arguments.format == Format::Json)?;
     let performed = again(&mut arguments).and_then(|only| perform(&arguments, only.as_deref(), &mut reports));
     let arguments = &arguments;
@@ -79,6 +83,7 @@ pub(crate) fn run(mut arguments: args::Run) -> Result<(), Failure> {
     let identity = done.summaries.iter().map(|(name, summary)| Identity::new(name, summary.confidence)).collect();
     let tail = Tail { identity, requirements: json::requirements(), ..Tail::default() };
     let reported = done.unreported.take().map_or(Ok(()), |error| Err(Failure::from(error)));
+    let reported = reported.and_then(|()| reports.write_pages(|| page_of(&done, earlier.as_ref(), arguments)));
     let missing = done.missing.as_ref().map(|(message, _)| &**message);
     reported.and_then(|()| reports.finish_runs(missing, tail)).and(shown).and_then(|()| done.end(arguments))
 }
@@ -142,14 +147,15 @@ fn perform(arguments: &args::Run, only: Option<&[FailedRun]>, reports: &mut Repo
         done.take(kept, arguments, reports)
     });
     done.expired = expired.into_iter().filter_map(|index| expectations.as_ref()?.expired(index)).collect();
-    let missing = jobs.len() - done.runs.len();
+    let all = jobs.len();
+    let missing = all - done.runs.len();
     let (why, interrupted) = if over.load(Ordering::Relaxed) {
         ("the command was interrupted", true)
     } else {
         ("one that is not as expected was enough (--fail-fast)", false)
     };
-    done.missing =
-        (missing > 0).then(|| (format!("{missing} of {} runs were not made: {why}", jobs.len()), interrupted));
+    done.missing = (missing > 0).then(|| (format!("{missing} of {all} runs were not made: {why}"), interrupted));
+    done.cases = cases;
     Ok(done)
 }
 
@@ -192,7 +198,7 @@ fn balancers(arguments: &args::Run) -> Result<Vec<BalancerSpec>, Failure> {
 /// What the table has of a run. It is about balancers in front of IIS, unless somebody asks for these very scenarios.
 fn in_table(case: &Case, run: &Run, arguments: &args::Run) -> Matrix {
     let mut one = Matrix::default();
-    let subject = Subject { name: run.balancer.to_string(), product: String::new(), config: String::new() };
+    let subject = page::subject(&run.balancer);
     // What fails at a site that is declared broken says nothing about a balancer.
     let broken = run.trace.as_ref().is_some_and(|trace| trace.header.topology.broken.is_some());
     let offered = run.trace.as_ref().filter(|_| !arguments.paths.is_empty()).map(offered);
@@ -261,6 +267,25 @@ impl Done {
             },
             (failed, _) => failed,
         }
+    }
+}
+
+/// The runs as a page.
+fn page_of(done: &Done, earlier: Option<&Grades>, arguments: &args::Run) -> Page {
+    let Done { runs, matrix, .. } = done;
+    let balancers = balancers(arguments).unwrap_or_default();
+    let again = |subject: &Subject| {
+        let balancer = balancers.iter().find(|balancer| balancer.to_string() == subject.name);
+        balancer.map_or_else(String::new, |it| jobs::everything_over(it, arguments.arm, &arguments.profile))
+    };
+    let about = About { title: page::title(matrix), place: page::place(arguments.arm), again: &again };
+    let mut page = Page::of_runs(matrix, runs, &about, &|run| replay(run, arguments));
+    if arguments.arm == args::Arm::Sim {
+        page::illustrate(&mut page, &done.cases, &balancers);
+    }
+    match earlier {
+        Some(earlier) => page.since(earlier, &Grades::of_runs(runs)),
+        None => page,
     }
 }
 
@@ -333,7 +358,7 @@ fn show(done: &Done, arguments: &args::Run) -> Result<(), Failure> {
         let color = terminal::has_color();
         let balancers: BTreeSet<String> = runs.iter().map(|run| run.balancer.to_string()).collect();
         if balancers.len() <= FEW_BALANCERS {
-            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs))?;
+            writeln!(out, "{}{}", pretty::table(runs, color), pretty::legend(runs, &|run| replay(run, arguments)))?;
         } else {
             // Without a row, all that there is has been told of above.
             if !matrix.rows().is_empty() {

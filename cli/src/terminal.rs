@@ -1,5 +1,6 @@
 //! What is shown beside the output: colours, and how far a command is.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -31,6 +32,20 @@ pub(crate) enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// Returns when clap is to colour what it says of a command line, which it has not read then.
+pub(crate) fn asked(line: &[OsString]) -> clap::ColorChoice {
+    let next = |at: usize| line.get(at + 1).and_then(|word| word.to_str());
+    let value = line.iter().enumerate().rev().find_map(|(at, word)| match word.to_str()? {
+        "--color" => next(at),
+        word => word.strip_prefix("--color="),
+    });
+    match value {
+        Some("always") => clap::ColorChoice::Always,
+        Some("never") => clap::ColorChoice::Never,
+        _ => clap::ColorChoice::Auto,
+    }
 }
 
 static QUIET: OnceLock<bool> = OnceLock::new();

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 /// Returns today in Greenwich, unless another day was given.
 pub(crate) fn or_given(day: Option<Date>) -> Date {
-    day.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date())
+    day.unwrap_or_else(|| jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date())
 }
 
 /// A day, `2027-06-30`.

@@ -120,7 +120,7 @@ fn a_mechanism_is_explained_as_before_with_what_it_violates() {
 #[test]
 fn a_profile_is_explained_as_before_in_whatever_case() {
     let profile = profiles().iter().find(|profile| profile.name == "haproxy-safe").expect("it is shipped");
-    assert_eq!(told("HAProxy-Safe").trim_end(), profile.explain().trim_end());
+    assert_eq!(told("HAProxy-Safe").trim_end(), profile.describe().to_string().trim_end());
     let toml = explain(&["haproxy-safe", "--format", "toml"]);
     assert_eq!(String::from_utf8_lossy(&toml.stdout).trim_end(), profile.toml().trim_end());
 }

@@ -203,6 +203,8 @@ fn every_document_follows_its_schema() {
     assert_eq!(matrix["rows"][0]["name"], "nginx-1.22");
     let hunt = document(&["hunt", "-b", "shared-pool", "--runs", "20", "--no-shrink", "--format", "json"], "hunt.json");
     assert!(hunt["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{hunt}");
+    let replay = document(&["replay", "no-such.jsonl", "--format", "json"], "replay.json");
+    assert_eq!(replay["replays"][0]["outcome"], "wrong", "{replay}");
     assert_eq!(document(&["matrix", "no-such", "--format", "json"], "matrix.json")["complete"], false);
 }
 

@@ -1,7 +1,5 @@
 //! Explains in words how a product treats connections, from its rules.
 
-use std::fmt::Write as _;
-
 use http::StatusCode;
 use stickler_lb_core::health::rule::Probe;
 use stickler_lb_core::policy::composed::{Connect, Credentials, Lost, OnDown, PreferLast, Rules};
@@ -14,7 +12,8 @@ use stickler_lb_core::policy::workers::{Landing, WorkerRule};
 
 use stickler_lb_core::{FlowIdle, FlowIdleEnd, HeadRule, Hops, Timers, Upgrades, UpstreamHttp};
 
-use super::{Citation, Evidence, Fact, Profile};
+use super::description::{Description, Mark, Sentence};
+use super::{Citation, Profile};
 use crate::mechanism::Kind;
 use crate::{Carriage, Mechanism};
 
@@ -22,11 +21,9 @@ use crate::{Carriage, Mechanism};
 const STAYS: &str = "An authenticated connection stays on its backend, end to end, and belongs to one client: NTLM works, \
                      without affinity. A client's next connection may go to another backend, and authenticates there anew.";
 
-pub(super) fn explain(profile: &Profile) -> String {
-    let mut told = Told { facts: &profile.facts, sources: Vec::new(), text: String::new() };
-    let Profile { product, versions, config, name, .. } = profile;
+pub(super) fn describe(profile: &Profile) -> Description<'_> {
+    let mut told = Description { profile, sentences: Vec::new(), meaning: String::new(), sources: Vec::new() };
     let mechanism = &profile.mechanism;
-    told.text = format!("{name}: {product} {versions}, {config}.\n\n");
     let meaning = match &mechanism.kind {
         Kind::PerConnection(rules) => {
             flows(&mut told, rules, mechanism.carriage);
@@ -61,15 +58,12 @@ pub(super) fn explain(profile: &Profile) -> String {
         told.say(&heads(rule), &["head.field", "head.whole", "head.fields", "head.status"]);
     }
     health(&mut told, profile);
-    let _ = write!(told.text, "\n\nFor NTLM: {meaning}\n");
-    for note in &profile.notes {
-        let _ = write!(told.text, "\nNote: {note}");
-    }
-    told.finish()
+    told.meaning = meaning;
+    told
 }
 
 /// Explains the time limits of the data plane that are set.
-fn waiting(told: &mut Told<'_>, mechanism: &Mechanism) {
+fn waiting(told: &mut Description<'_>, mechanism: &Mechanism) {
     let Timers { client_idle, answer } = mechanism.timers;
     if let Some(idle) = client_idle {
         let text = format!("A client's connection closes after {} s without a request", idle.as_secs_f64());
@@ -100,59 +94,31 @@ fn heads(HeadRule { field, whole, fields, status }: HeadRule) -> String {
     format!("It takes {}, and answers {} to more", limits.join(", "), status.as_u16())
 }
 
-/// The text so far, and the sources to which it refers by number.
-struct Told<'a> {
-    facts: &'a [Fact],
-    sources: Vec<(&'a str, Evidence)>,
-    text: String,
-}
-
-impl Told<'_> {
+impl Description<'_> {
     /// Adds a sentence that rests on these values.
     fn say(&mut self, sentence: &str, on: &[&str]) {
-        if !self.text.ends_with('\n') {
-            self.text.push(' ');
-        }
-        self.text.push_str(sentence);
-        let mut marks: Vec<String> = Vec::new();
-        for fact in self.facts.iter().filter(|fact| on.contains(&&*fact.what)) {
+        let mut marks: Vec<Mark> = Vec::new();
+        for fact in self.profile.facts.iter().filter(|fact| on.contains(&&*fact.what)) {
             let mark = match &fact.citation {
-                Citation::Assumed { .. } => "[assumed]".to_owned(),
+                Citation::Assumed { .. } => Mark::Assumed,
                 Citation::Known { source, evidence } => {
                     let known = (source.as_str(), *evidence);
                     let at = self.sources.iter().position(|&other| other == known).unwrap_or_else(|| {
                         self.sources.push(known);
                         self.sources.len() - 1
                     });
-                    format!("[{}]", at + 1)
+                    Mark::Source(at + 1)
                 }
             };
             if !marks.contains(&mark) {
                 marks.push(mark);
             }
         }
-        if !marks.is_empty() {
-            let _ = write!(self.text, " {}", marks.concat());
-        }
-        self.text.push('.');
-    }
-
-    fn finish(mut self) -> String {
-        for fact in self.facts {
-            if let Citation::Assumed { why } = &fact.citation {
-                let why = why.strip_prefix("not known: ").unwrap_or(why);
-                let _ = write!(self.text, "\nNot known: `{}`, taken to be {}: {why}", fact.what, fact.value());
-            }
-        }
-        for (index, (source, evidence)) in self.sources.iter().enumerate() {
-            let _ = write!(self.text, "\n[{}] {source} ({evidence})", index + 1);
-        }
-        self.text.push('\n');
-        self.text
+        self.sentences.push(Sentence { text: sentence.to_owned(), marks });
     }
 }
 
-fn flows(told: &mut Told<'_>, rules: &FlowRules, carriage: Carriage) {
+fn flows(told: &mut Description<'_>, rules: &FlowRules, carriage: Carriage) {
     let how = match carriage {
         Carriage::SourceNat => "It translates addresses, and a backend sees the balancer's",
         Carriage::DestinationNat => "It translates addresses, and a backend sees the client's",
@@ -199,7 +165,7 @@ const fn chosen(algorithm: &Algorithm) -> &'static str {
     }
 }
 
-fn requests(told: &mut Told<'_>, rules: &Rules) {
+fn requests(told: &mut Description<'_>, rules: &Rules) {
     told.say(
         &format!("Each request goes to {}", chosen(&rules.select.algorithm)),
         &["select.algorithm", "select.key", "select.mask", "select.weights"],
@@ -241,7 +207,7 @@ fn requests(told: &mut Told<'_>, rules: &Rules) {
     retries(told, rules);
 }
 
-fn pooling(told: &mut Told<'_>, pool: Option<&PoolRule>, pins: bool) {
+fn pooling(told: &mut Description<'_>, pool: Option<&PoolRule>, pins: bool) {
     let on = &[
         "pool.share",
         "pool.slots",
@@ -276,7 +242,7 @@ fn pooling(told: &mut Told<'_>, pool: Option<&PoolRule>, pins: bool) {
     );
 }
 
-fn pinning(told: &mut Told<'_>, pin: &PinRule) {
+fn pinning(told: &mut Description<'_>, pin: &PinRule) {
     let message = match pin.trigger {
         Trigger::Request => "A request with `Authorization`".to_owned(),
         Trigger::Response(status) => format!("A {} with a challenge", status.as_u16()),
@@ -328,7 +294,7 @@ fn pinning(told: &mut Told<'_>, pin: &PinRule) {
 }
 
 /// Explains the processes or threads, if there are several.
-fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
+fn working(told: &mut Description<'_>, workers: Option<WorkerRule>) {
     let Some(WorkerRule { count, landing, .. }) = workers else { return };
     let lands = match landing {
         Landing::Hash => "by a hash of its client's address and port",
@@ -340,7 +306,7 @@ fn working(told: &mut Told<'_>, workers: Option<WorkerRule>) {
 }
 
 /// Explains what happens to clients and servers, apart from the pool and the pin.
-fn closing(told: &mut Told<'_>, rules: &Rules) {
+fn closing(told: &mut Description<'_>, rules: &Rules) {
     match rules.credentials {
         Credentials::Ordinary => {}
         Credentials::OwnConnection => told.say(
@@ -370,7 +336,7 @@ fn closing(told: &mut Told<'_>, rules: &Rules) {
     working(told, rules.workers);
 }
 
-fn retries(told: &mut Told<'_>, rules: &Rules) {
+fn retries(told: &mut Description<'_>, rules: &Rules) {
     let connect = match rules.retry.connect {
         Connect::Fail => "A backend that cannot be reached is an error".to_owned(),
         Connect::Same { retries } => format!("A backend that cannot be reached is tried {retries} times more"),
@@ -395,7 +361,7 @@ fn retries(told: &mut Told<'_>, rules: &Rules) {
     }
 }
 
-fn health(told: &mut Told<'_>, profile: &Profile) {
+fn health(told: &mut Description<'_>, profile: &Profile) {
     let on = [
         "check.probe",
         "check.interval",

@@ -7,12 +7,13 @@
 //!   `port`: `read` reads values and their citations, with errors that point to file, line and column; `write` writes a
 //!   mechanism as values; `describe` puts the schema into words. `value` has the kinds of values.
 //! * `file`: a file's profiles, what they extend, and a profile as a document of its own.
-//! * `explain`: a paragraph on how the product treats connections, and what that means for NTLM.
+//! * `explain`: how the product treats connections, and what that means for NTLM, as a `description`: sentences and sources.
 //!
 //! Every value is `{ is = ..., source = "...", evidence = "S" }`, or `{ assumed = ..., why = "not known: ..." }` where
 //! the behaviour is not known; or it stands alone, where the profile states one source for all.
 
 mod describe;
+mod description;
 mod explain;
 mod file;
 mod keys;
@@ -27,6 +28,7 @@ use std::sync::{Arc, LazyLock};
 use stickler_lb_core::Layer;
 use stickler_model::BalancerSpec;
 
+pub use self::description::{Assumption, Description, Mark, Sentence};
 pub use self::read::ProfileError;
 use crate::Mechanism;
 
@@ -217,10 +219,10 @@ impl Profile {
         self.mechanism.layer
     }
 
-    /// Explains how the product treats connections, with numbered sources, what is not known, and what it means for
+    /// Describes how the product treats connections, with numbered sources, what is not known, and what it means for
     /// NTLM. The text follows from the rules: it is an expectation and not a verdict.
-    pub fn explain(&self) -> String {
-        explain::explain(self)
+    pub fn describe(&self) -> Description<'_> {
+        explain::describe(self)
     }
 }
 

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::ReportFormat::{Github, Json, Junit, Tap};
+use super::ReportFormat::{Github, Html, Json, Junit, Tap};
 use super::{Format, Report, Selection, report};
 
 /// Which profiles are compared with their products, and how often.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 equal, or explained; 1 the verdicts differ; 2 a file or the arguments are wrong, or too many verdicts are exceptions; 3 nothing was compared; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler compare haproxy-safe --scenario identity\n  stickler compare nginx --trials 20 --report junit=compare.xml"
+)]
 pub(crate) struct Compare {
     /// Profiles whose product can be started, or the words that they start with (haproxy); all of them by default.
     #[arg(value_name = "PROFILE")]
@@ -39,8 +42,8 @@ pub(crate) struct Compare {
     /// How to show the comparison.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands) or json=FILE. An older file is replaced; `-` is standard
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or html=FILE (one page for people). An older file is replaced; `-` is standard
     /// output, in place of what --format shows. May be given more than once.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json]))]
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Html]))]
     pub(crate) report: Vec<Report>,
 }

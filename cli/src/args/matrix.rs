@@ -9,6 +9,9 @@ use super::{Arm, Report, ReportFormat, Selection, report};
 
 /// Which balancers have a row, and how they are measured.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 measured, whatever was found; 2 a file or the arguments are wrong; 3 nothing matched; 4 a product is missing; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler matrix haproxy nginx\n  stickler matrix --format html > matrix.html\n  stickler matrix --mechanisms --requirement ID-1"
+)]
 pub(crate) struct Matrix {
     /// Profiles, or the words that they start with (haproxy, gcp); all by default.
     #[arg(value_name = "PROFILE")]
@@ -29,10 +32,13 @@ pub(crate) struct Matrix {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
-    /// Write a report: json=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. A matrix measures
-    /// and expects nothing, so that no format of test runners is among them. May be given more than once.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json]))]
+    /// Write a report: json=FILE or html=FILE. An older file is replaced; `-` is standard output, in place of what --format shows. A matrix
+    /// measures and expects nothing, so that no format of test runners is among them. May be given more than once.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[ReportFormat::Json, ReportFormat::Html]))]
     pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier matrix: the HTML page then says what has changed since.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
     /// Where to run: simulated, or on real sockets of this machine.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) arm: Arm,

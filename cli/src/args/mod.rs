@@ -127,4 +127,24 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn every_example_of_the_help_is_a_command_line() {
+        for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (codes, examples) =
+                help.split_once("\n\nExamples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
+            assert!(codes.starts_with("Exit codes: 0 "), "{codes}");
+            for example in examples.lines() {
+                // What the shell does with it, and what is said of it.
+                let line = example.trim_start().split(['>', '|']).next().unwrap_or_default();
+                let line = line.split("    ").next().unwrap_or_default();
+                let words = shlex::split(line).unwrap_or_else(|| panic!("{example}"));
+                assert!(words.starts_with(&["stickler".to_owned(), command.get_name().to_owned()]), "{example}");
+                if let Err(error) = Arguments::command().try_get_matches_from(words) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
+    }
 }

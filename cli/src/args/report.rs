@@ -37,6 +37,8 @@ pub(crate) enum ReportFormat {
     Jsonl,
     /// SARIF 2.1.0.
     Sarif,
+    /// One HTML page for people, which loads nothing.
+    Html,
 }
 
 impl ReportFormat {

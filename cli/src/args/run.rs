@@ -8,11 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::ReportFormat::{Github, Json, Jsonl, Junit, Tap};
+use super::ReportFormat::{Github, Html, Json, Jsonl, Junit, Tap};
 use super::{Arm, Format, Report, Selection, Shard, hunt, report};
 
 /// Which scripts are run over which balancers, and how.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 as expected; 1 not as expected; 2 a script, a file or the arguments are wrong; 3 nothing matched, or every run was skipped; 4 a product is missing, or a target is clean in too few requests to say so; 130 interrupted, after what was known was shown.\n\nExamples:\n  stickler run user-after-user --balancer pin-on-401 --evidence\n  stickler run my-scripts --report junit=stickler.xml\n  stickler run 'lone-*' --requirement HS-1 --repeat 20 --fail-fast\n  stickler run --rerun\n  stickler run identity --arm wire --target http://127.0.0.1:8081 --servers 127.0.0.1:9001,127.0.0.1:9002"
+)]
 pub(crate) struct Run {
     /// Scripts, folders of scripts (*.star), or names of shipped scenarios or of their groups, or patterns of these ('lone-*'); `-`
     /// is a script from standard input. All shipped ones by default.
@@ -52,10 +55,14 @@ pub(crate) struct Run {
     /// Write a run file for each run into this folder, as SCENARIO/BALANCER/SEED.jsonl. No file is ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
-    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE or jsonl=FILE (a run a line, when it is made).
+    /// Write a report: junit=FILE, tap=FILE, github=FILE (workflow commands), json=FILE, jsonl=FILE (a run a line, when it is made) or html=FILE
+    /// (one page for people).
     /// An older file is replaced; `-` is standard output, in place of what --format shows. May be given more than once.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl]))]
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::one_of(&[Junit, Tap, Github, Json, Jsonl, Html]))]
     pub(crate) report: Vec<Report>,
+    /// The JSON document of an earlier run: the page of --report html=FILE then says what has changed since.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) since: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) diagram: crate::diagram::Options,
     /// Make this part of the runs alone: the I-th of N, from 1. All parts together make each run once.

@@ -4,6 +4,7 @@
 //! no difference. What differs is an error, unless an [`Exception`] accepts it; an exception that is out of date is an error, too. `show.rs`
 //! has the table and the JSON document.
 
+mod page;
 mod show;
 
 use std::io;
@@ -116,6 +117,7 @@ pub(crate) fn compare(arguments: &args::Compare) -> Result<(), Failure> {
         reports.add_failure(failure);
         "not everything was compared"
     });
+    reports.write_pages(|| page::page(&comparison, arguments))?;
     reports.finish(missing, &show::document(&comparison))?;
     compared?;
     let all = arguments.profiles.is_empty()

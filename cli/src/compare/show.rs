@@ -47,7 +47,7 @@ fn line(out: &mut impl io::Write, scenario: &str, judged: &Judged) -> Result<(),
 }
 
 /// What became of a cell.
-fn sentence(judged: &Judged) -> String {
+pub(super) fn sentence(judged: &Judged) -> String {
     let (requirement, real, simulated) = (judged.cell.requirement, judged.cell.real, judged.cell.simulated);
     let (violated, of, again, all) = (simulated.violated, simulated.trials, real.violated, real.trials);
     let rest = match judged.verdict {

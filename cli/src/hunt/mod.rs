@@ -3,12 +3,13 @@
 //! * `exhaustive.rs`: every plan of a few steps, in place of random ones.
 //! * `watch.rs`: shows how far a hunt is, and keeps what it finds.
 //! * `finish.rs`: shrinks findings, and writes their scripts.
-//! * `show.rs`: what was found.
+//! * `show.rs`: what was found. `page.rs`: the same as a page.
 //! * `merge.rs`: puts the shards of a hunt together. `shrink_files.rs`: shrinks what run files show.
 
 mod exhaustive;
 mod finish;
 mod merge;
+mod page;
 mod show;
 mod shrink_files;
 mod watch;

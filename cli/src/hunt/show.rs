@@ -10,6 +10,7 @@ use stickler_hunt::shrink::SEEDS;
 use stickler_model::{BalancerSpec, escape};
 use stickler_report::test_case::{Problem, TestCase, TestResult};
 
+use super::page;
 use super::watch::Progress;
 use crate::Failure;
 use crate::output::Reports;
@@ -61,6 +62,7 @@ impl Shown<'_> {
                 writeln!(stdout, "{clean}")?;
             }
         }
+        reports.write_pages(|| page::page(self, &findings, summary(out, found, progress, findings.len())))?;
         let says = Hunted {
             runs: found.runs(),
             points: found.points(),
@@ -102,15 +104,21 @@ fn finding(record: &Record, path: &str) -> String {
     let summary = record.short.as_ref().map_or(&record.summary, |short| &short.summary);
     let head = format!("{}: {}{declared}\n  {}", record.balancer, record.kind, escape::line(summary));
     let Some(short) = &record.short else {
-        return format!("{head}\n  not shrunk; {}\n\n", replay_command(path, "found"));
+        return format!("{head}\n  not shrunk; {}\n\n", again(record, path));
     };
     let seeds = short.seeds.map_or(String::new(), |seeds| format!(", on {seeds} of {SEEDS} seeds"));
     let s = if short.actions == 1 { "" } else { "s" };
-    let again = match &short.no_script {
-        None => run_command(record, path),
-        Some(why) => format!("{} (no script: {why})", replay_command(path, "short")),
-    };
-    format!("{head}\n  {} action{s}{seeds}; {again}\n\n", short.actions)
+    let why = short.no_script.as_ref().map_or(String::new(), |why| format!(" (no script: {why})"));
+    format!("{head}\n  {} action{s}{seeds}; {}{why}\n\n", short.actions, again(record, path))
+}
+
+/// The command that shows a finding again.
+pub(super) fn again(record: &Record, path: &str) -> String {
+    match &record.short {
+        Some(short) if short.no_script.is_none() => run_command(record, path),
+        Some(_) => replay_command(path, "short"),
+        None => replay_command(path, "found"),
+    }
 }
 
 /// The command that runs the script of a finding.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stickler_report::json::{self, ErrorRecord, Form, Head, RunRecord, Tail, Writer};
+use stickler_report::page::Page;
 use stickler_report::sarif::{self, Notice};
 use stickler_report::test_case::{Place, TestCase};
 use stickler_report::{github, junit, tap};
@@ -35,6 +36,8 @@ pub(crate) struct Reports {
     of_document: Vec<Output>,
     /// Those of findings in files.
     of_files: Vec<Output>,
+    /// Those that are a page.
+    of_pages: Vec<Output>,
     cases: Vec<TestCase>,
     errors: Vec<ErrorRecord>,
     takes_stdout: bool,
@@ -94,6 +97,7 @@ impl Reports {
             of_runs: Vec::new(),
             of_document: Vec::new(),
             of_files: Vec::new(),
+            of_pages: Vec::new(),
             cases: Vec::new(),
             errors: Vec::new(),
             takes_stdout: false,
@@ -114,6 +118,7 @@ impl Reports {
             match format {
                 ReportFormat::Json => reports.of_document.push(output),
                 ReportFormat::Sarif => reports.of_files.push(output),
+                ReportFormat::Html => reports.of_pages.push(output),
                 ReportFormat::Jsonl => reports.of_runs.push(Writer::new(output, Form::Lines, &reports.head)?),
                 ReportFormat::Junit | ReportFormat::Tap | ReportFormat::Github => {
                     reports.of_cases.push((*format, output));
@@ -157,6 +162,19 @@ impl Reports {
     /// Adds a case that is no run.
     pub(crate) fn add_case(&mut self, case: TestCase) {
         self.cases.push(case);
+    }
+
+    /// Writes the reports that are pages, if there are any. Where nothing was run, nobody calls this, and an older page stays.
+    pub(crate) fn write_pages(&mut self, page: impl FnOnce() -> Page) -> Result<(), Failure> {
+        if self.of_pages.is_empty() {
+            return Ok(());
+        }
+        let text = page().render();
+        let written = self.of_pages.drain(..).try_for_each(|mut output| {
+            output.write_all(text.as_bytes())?;
+            output.finish()
+        });
+        written.map_err(of_report)
     }
 
     /// Adds what was wrong before anything could be run.
@@ -222,7 +240,7 @@ impl Reports {
                 ReportFormat::Junit => junit::document(&self.cases),
                 ReportFormat::Tap => tap::document(&self.cases, missing),
                 ReportFormat::Github => github::document(&self.cases),
-                ReportFormat::Json | ReportFormat::Jsonl | ReportFormat::Sarif => continue,
+                ReportFormat::Json | ReportFormat::Jsonl | ReportFormat::Sarif | ReportFormat::Html => continue,
             };
             output.write_all(text.as_bytes())?;
             output.finish()?;
