@@ -173,8 +173,6 @@ fn a_page_of_markdown_links_to_the_others_and_no_user_of_a_profile_can_write_int
             assert!(page.contains(part), "{name}: {part} is missing:\n{page}");
         }
     }
-    // nginx with a module has cures of its own, and a product of AWS those of all of AWS.
-    assert!(!page(&["nginx-ntlm-module"]).contains("a server of `stream {}`"));
     assert!(page(&["aws-nlb"]).contains("a Network Load Balancer with a TCP listener"));
     assert!(!page(&["pen"]).contains("## What cures what"));
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -8,7 +8,9 @@
 //! * [`page`]: a report as one HTML page. `table`: tables that fit a terminal.
 //! * [`test_case`]: runs as test runners know them; [`junit`], [`tap`] and [`github`] write them.
 //! * [`matrix`]: which balancer keeps which requirement, over many scenarios.
+//! * [`cures`]: what helps over which product.
 
+pub mod cures;
 pub mod diagram;
 pub mod github;
 pub mod json;

@@ -1,15 +1,15 @@
 //! Profiles, mechanisms, requirements, defects and scenarios as pages of the book (`book/src/reference`). Links to the other pages are
 //! relative to the folder of a page's kind. A scenario has no page of its own: it is a section of its group's page.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::iter;
 
 use stickler_catalogue::explanation::{Cure, Explanation, Statement};
 use stickler_catalogue::profile::{Assumption, Mark, Sentence};
-use stickler_catalogue::{Defect, Mechanism, Profile, defect, defects, explanation, explanations, mechanisms};
+use stickler_catalogue::{Defect, Mechanism, Profile, defect, defects, explanation, mechanisms};
 use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
+use stickler_report::cures;
 use stickler_scenarios::{Case, catches};
 
 use super::known::{self, command, marked};
@@ -186,23 +186,14 @@ fn treatment(text: &mut String, profile: &Profile, with_sources: bool) {
 
 /// What is cured in a product, by requirement.
 fn cures_of_product(text: &mut String, product: &str) {
-    let every = || explanations().iter().flat_map(|told| told.cures.iter().map(move |cure| (&*told.id, cure)));
-    // A cure of AWS holds for each product of AWS; nginx with a module has cures of its own, and those of nginx alone are none of it.
-    let fits = |of: &str| product.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    let named = every().filter_map(|(_, cure)| cure.product.as_deref()).filter(|of| fits(of)).max_by_key(|of| of.len());
-    let mut cures: BTreeMap<&str, (&Cure, Vec<&str>)> = BTreeMap::new();
-    for (id, cure) in every().filter(|(_, cure)| cure.product.is_some() && cure.product.as_deref() == named) {
-        cures.entry(&cure.text).or_insert((cure, Vec::new())).1.push(id);
+    let all: Vec<Requirement> = Requirement::all().collect();
+    let cures = cures::over(product, &all);
+    if !cures.is_empty() {
+        text.push_str("\n## What cures what\n\n");
     }
-    if cures.is_empty() {
-        return;
-    }
-    text.push_str("\n## What cures what\n\n");
-    let mut cures: Vec<_> = cures.into_values().collect();
-    cures.sort_by_key(|(_, ids)| explanations().iter().position(|told| Some(&&*told.id) == ids.first()));
-    for (cure, ids) in cures {
-        let ids: Vec<String> = ids.into_iter().map(|id| format!("[{id}](../requirements/{id}.md)")).collect();
-        let _ = writeln!(text, "* {}: {}", ids.join(", "), cured(cure));
+    for (cure, requirements) in cures {
+        let links: Vec<String> = requirements.into_iter().map(requirement_link).collect();
+        let _ = writeln!(text, "* {}: {}", links.join(", "), cured(cure));
     }
 }
 

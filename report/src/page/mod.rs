@@ -1,14 +1,13 @@
 //! A report as one HTML page: what it comes to, a table, what changed, what cures it, and the evidence.
 //!
 //! * [`Page`] is the model. `matrix` makes one of a table of verdicts, `runs` of runs as well, and `told` of whatever else was found.
-//! * `pick`: which examples are shown. `cures`: what helps over which product. `since`: what changed since an earlier report.
+//! * `pick`: which examples are shown. `since`: what changed since an earlier report.
 //! * `view`: the model as the template has it. `page.html`, `page.css`, `page.js`: the page itself.
 //!
 //! The page loads nothing: its style and its script are part of it, and its content security policy allows these two alone, by
 //! their hashes. Without the script everything is visible, and nothing can be filtered. Whatever a peer sent is escaped before it
 //! becomes a part of the page ([`stickler_model::escape`]).
 
-mod cures;
 mod matrix;
 mod pick;
 mod runs;
