@@ -109,7 +109,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
             content.replacen("\"step\":{\"start\":{", "\"step\":{\"start\":{\"surplus\":1,", 1),
             "unknown field `surplus`",
         ),
-        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "there is no `r7`"),
+        (content.replacen("{\"await\":1}", "{\"await\":7}", 1), "`r7` does not exist"),
     ] {
         std::fs::write(&path, wrong).unwrap();
         let output = stickler(&["replay", &path]);
