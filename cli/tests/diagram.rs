@@ -141,7 +141,7 @@ fn text_stands_below_the_evidence_and_also_where_all_is_well() {
     let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words:?} in {text}\n{errors}"));
     assert!(place("replay: stickler run") < place(">>> ID-2 violated:"), "{text}");
     assert!(place(">>> ID-2 violated:") < place("1 run, 1 as expected"), "{text}");
-    let (text, errors) = both(&stickler(&["run", "lone", "--balancer", "pin-on-401", "--diagram"]));
+    let (text, errors) = both(&stickler(&["run", "lone-one-backend", "--balancer", "pin-on-401", "--diagram"]));
     assert!(text.contains("NTLM Challenge") && text.contains("1 run, 1 as expected"), "{text}\n{errors}");
 }
 

@@ -3,6 +3,7 @@
 //! Evidence: `M` measured on loopback over the real product, with a mock that keeps state for each TCP connection; `S`
 //! read in the product's source; `D` the vendor's documentation.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use stickler_catalogue::{mechanisms, profiles};
 use stickler_model::event::Closed;
 use stickler_model::topology::Provider;
 use stickler_model::{BalancerSpec, What};
+use stickler_oracle::{Grade, Severity};
 use stickler_report::matrix::{self, Matrix, Row, Subject};
 use stickler_runner::{Arm, End, Run};
 use stickler_scenarios::{Scenario, shipped};
@@ -253,6 +255,61 @@ fn a_reset_behind_haproxy_between_two_requests_is_hidden_from_the_client() {
     assert!(!events.iter().any(|event| ended(&event.what)), "the client sees no end of the stream");
     let error = |what: &What| matches!(what, What::ClientReceived { status: 500.., .. });
     assert!(!events.iter().any(|event| error(&event.what)), "and no error");
+}
+
+/// The table of README.md has what the tables of expected outcomes have, which `stickler run` compares with each run.
+#[test]
+fn the_table_of_the_readme_is_that_of_the_expected_outcomes() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md is there");
+    let lines: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with(" balancer ")).collect();
+    let starts: Vec<usize> = ["NTLM", "Kerberos", "Negotiate", "users mixed up", "HS", "ID", "ST", "FO", "HC"]
+        .map(|heading| lines[0].find(heading).unwrap_or_else(|| panic!("there is a column {heading}")))
+        .into();
+    let names: Vec<&str> = mechanisms().iter().map(|it| &*it.name).collect();
+    let cases = shipped(&names).expect("the shipped scenarios are sound");
+    let runs = format!("{} runs, {0} as expected, 0 not as expected", cases.len() * names.len());
+    assert!(lines.contains(&&*runs), "not in README.md: {runs}");
+
+    let rows: Vec<&&str> = lines[2..].iter().take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let cell = |index: usize| -> String {
+            let end = starts.get(index + 1).copied().unwrap_or(usize::MAX);
+            row.chars().take(end).skip(starts[index]).collect::<String>().trim().to_owned()
+        };
+        let name = row.split_whitespace().next().unwrap_or_default();
+        assert!(names.contains(&name), "there is no mechanism {name}");
+        let told: BTreeSet<String> =
+            (4..9).map(cell).flat_map(|cell| words(&cell)).filter(|word| word.contains('-')).collect();
+        // What is violated whatever the seed, and what may be.
+        let (mut certain, mut possible) = (BTreeSet::new(), BTreeSet::new());
+        for case in cases.iter().filter(|case| case.group.accepts.is_some()) {
+            for (requirement, grades) in case.expectations.expected(case.scenario.name(), name).grades {
+                let is_broken = |grade: &Grade| matches!(grade, Grade::Violated | Grade::NonStrict);
+                let mark = if requirement.severity() == Severity::Should { "*" } else { "" };
+                // The excerpt ends before the last family.
+                if requirement.id().starts_with("TL") || !grades.iter().any(is_broken) {
+                    continue;
+                }
+                let id = format!("{requirement}{mark}");
+                if grades.iter().all(is_broken) {
+                    certain.insert(id.clone());
+                }
+                possible.insert(id);
+            }
+        }
+        assert!(
+            certain.is_subset(&told) && told.is_subset(&possible),
+            "{name}: {told:?}, and not {certain:?} to {possible:?}"
+        );
+        let mixed_up = ["ID-1", "ID-2", "ID-3"].iter().any(|id| told.contains(*id));
+        assert_eq!(cell(3) != "no", mixed_up, "{name}: {}", cell(3));
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The shipped scenarios, and how to run them.

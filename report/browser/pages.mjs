@@ -9,6 +9,8 @@ import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [390, 800, 1400];
+// On A4 across, with margins of 12 millimetres, a page is 273 millimetres wide.
+const PAPER = 1032;
 const FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const wrong = [];
 let current = "";
@@ -204,6 +206,7 @@ async function keyboard(page, url) {
 }
 
 async function print(page, url) {
+  await page.setViewportSize({ width: PAPER, height: 700 });
   await page.goto(url);
   await page.emulateMedia({ media: "print" });
   const seen = await page.evaluate(() => {
@@ -211,11 +214,12 @@ async function print(page, url) {
     return {
       controls: [...document.querySelectorAll("input, select, button, nav")].filter(shown).length,
       closed: [...document.querySelectorAll("details > div")].filter(it => !shown(it)).length,
-      ground: getComputedStyle(document.body).backgroundColor,
+      ground: getComputedStyle(document.body).backgroundColor, wide: document.documentElement.scrollWidth,
     };
   });
   check(seen.controls === 0, `${seen.controls} controls are printed`);
   check(seen.closed === 0, `${seen.closed} details are printed closed`);
+  check(seen.wide <= PAPER, `what is printed is ${seen.wide} pixels wide`);
   check(seen.ground === "rgb(255, 255, 255)", `printed on ${seen.ground}`);
   const pdf = await page.pdf({ preferCSSPageSize: true });
   check(pdf.length > 10_000, "nothing is printed");

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stickler_model::{Leg, Name, Principal, RequestId, Trace, What};
 use stickler_oracle::{Grade, Requirement};
 
@@ -39,7 +39,7 @@ pub struct Confidence {
 }
 
 /// What can be concluded about the identity of users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conclusion {
     /// Users were mixed up. One occurrence is enough.

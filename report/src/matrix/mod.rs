@@ -20,6 +20,7 @@ use crate::{json, transcript};
 
 /// A balancer of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Subject {
     /// Its name, as `--balancer` takes it.
     pub name: String,
@@ -31,19 +32,24 @@ pub struct Subject {
 
 /// Verdicts by balancer and requirement.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Matrix {
+    /// A row for each balancer.
     rows: Vec<Row>,
 }
 
 /// One balancer's verdicts.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Row {
     /// Whose.
     #[serde(flatten)]
     pub subject: Subject,
     /// What became of users, by what their site takes: NTLM; Kerberos alone; Negotiate, where some fall back to NTLM.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Logons>"))]
     pub logons: BTreeMap<Provider, Logons>,
     /// By requirement; one that no scenario put to the test is missing.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Cell>"))]
     pub cells: IndexMap<Requirement, Cell>,
     /// Scenarios that were run.
     pub scenarios: usize,
@@ -51,6 +57,7 @@ pub struct Row {
 
 /// What became of the users of sites of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logons {
     /// Whether they can log on.
     pub works: Works,
@@ -63,6 +70,7 @@ pub struct Logons {
 
 /// Whether users can log on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Works {
     /// Nothing was tried.
@@ -79,8 +87,10 @@ pub enum Works {
 
 /// What became of one requirement over one balancer.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cell {
     /// The worst grade of all scenarios.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<json::schema::Grade>"))]
     pub grade: Option<Grade>,
     /// The scenarios that put it to the test and saw it kept.
     pub kept: Vec<String>,
@@ -90,6 +100,7 @@ pub struct Cell {
 
 /// Where a requirement was broken.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sighting {
     /// In which scenario.
     pub scenario: String,
@@ -99,6 +110,9 @@ pub struct Sighting {
     pub evidence: Vec<String>,
     /// The command that shows it again.
     pub replay: String,
+    /// The seed of the run.
+    #[serde(skip)]
+    pub(crate) seed: u64,
     /// What its site takes.
     #[serde(skip)]
     pub(crate) takes: Provider,
@@ -222,6 +236,7 @@ impl Row {
                     summary: first.summary.clone(),
                     evidence: transcript::lines(trace, &first.events),
                     replay: replay.to_owned(),
+                    seed: run.seed,
                     takes,
                     calm,
                 }),

@@ -141,6 +141,7 @@ fn findings(picked: &Picked<'_>) -> Vec<Finding> {
         let mark = if example.requirement.severity() == Severity::Must { Mark::Violated } else { Mark::Partly };
         Some(Finding {
             requirement: example.requirement,
+            run: Some((first.scenario.clone(), first.seed)),
             mark,
             summary: first.summary.clone(),
             place: format!("{}{over}", first.scenario),

@@ -1,17 +1,18 @@
 //! A report as one HTML page: what it comes to, a table, what changed, what cures it, and the evidence.
 //!
-//! * [`Page`] is the model. [`Matrix::page`](crate::matrix::Matrix::page) (`matrix`) and others make one of what they have.
-//! * `pick`: which examples are shown. `cures`: what helps over which product. `since`: what changed since an earlier report.
+//! * [`Page`] is the model. `matrix` makes one of a table of verdicts, `runs` of runs as well, and `told` of whatever else was found.
+//! * `pick`: which examples are shown. `since`: what changed since an earlier report.
 //! * `view`: the model as the template has it. `page.html`, `page.css`, `page.js`: the page itself.
 //!
 //! The page loads nothing: its style and its script are part of it, and its content security policy allows these two alone, by
 //! their hashes. Without the script everything is visible, and nothing can be filtered. Whatever a peer sent is escaped before it
 //! becomes a part of the page ([`stickler_model::escape`]).
 
-mod cures;
 mod matrix;
 mod pick;
+mod runs;
 mod since;
+mod told;
 mod view;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,21 @@ use stickler_oracle::Requirement;
 pub use matrix::About;
 pub(crate) use pick::{Shown, scenarios};
 pub use since::Grades;
+pub use told::Told;
 
 use crate::matrix::Subject;
+
+/// The most diagrams of a page.
+pub const MOST_DIAGRAMS: usize = 24;
+
+/// The most bytes of all diagrams of a page together. Most have some twenty thousand.
+pub const DIAGRAM_BYTES: usize = 300_000;
 
 /// A report that can be rendered as a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
+    /// What its marks are about.
+    pub sort: Sort,
     /// The heading, which is the title as well.
     pub title: String,
     /// What the report is about, a paragraph each.
@@ -47,6 +57,18 @@ pub struct Page {
     pub problems: Vec<Problem>,
     /// What changed since an earlier report; `None` where there is no earlier one to compare with.
     pub changes: Option<Vec<Change>>,
+}
+
+/// What the marks of a page are about, which decides how they are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Whether requirements are kept.
+    #[default]
+    Verdicts,
+    /// Whether a product and its profile show the same.
+    Comparison,
+    /// What a hunt has found.
+    Hunt,
 }
 
 /// A number that sums a report up: so many of so many.
@@ -109,11 +131,13 @@ pub struct Row {
 pub struct Finding {
     /// The requirement.
     pub requirement: Requirement,
+    /// The scenario and the seed of the run that shows it over the first balancer; `None` where that was no single run.
+    pub run: Option<(String, u64)>,
     /// How bad it is.
     pub mark: Mark,
     /// What happened, in a sentence.
     pub summary: String,
-    /// The scenario, and what else tells where it happened.
+    /// Where it happened: the scenario, mostly.
     pub place: String,
     /// The events that prove it, a line each.
     pub lines: Vec<String>,
@@ -148,6 +172,21 @@ pub struct Change {
 }
 
 impl Page {
+    /// Draws diagrams of examples, of at most [`MOST_DIAGRAMS`] and in [`DIAGRAM_BYTES`] in all: first one of each requirement, those
+    /// about the identity of users before others. `draw` gets an example, and returns what [`Finding::diagram`] has.
+    pub fn illustrate(&mut self, mut draw: impl FnMut(&Finding) -> Option<String>) {
+        let of = |index: usize| self.findings[index].requirement;
+        let is_later = |index: usize| index.checked_sub(1).is_some_and(|before| of(before) == of(index));
+        let mut order: Vec<usize> = (0..self.findings.len()).collect();
+        order.sort_by_key(|&index| (is_later(index), !of(index).id().starts_with("ID")));
+        let mut left = DIAGRAM_BYTES;
+        for index in order.into_iter().take(MOST_DIAGRAMS) {
+            let diagram = draw(&self.findings[index]).filter(|diagram| diagram.len() <= left);
+            left -= diagram.as_ref().map_or(0, String::len);
+            self.findings[index].diagram = diagram;
+        }
+    }
+
     /// Returns the page as HTML.
     pub fn render(&self) -> String {
         view::render(self)

@@ -68,7 +68,7 @@
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    if (target.closest("[hidden]")) { form.reset(); filter(); }
+    if (form && target.closest("[hidden]")) { form.reset(); filter(); }
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
     target.scrollIntoView();
   };
@@ -89,11 +89,13 @@
     // The same link once more is no change of the place.
     if (link && link.hash === location.hash) reveal();
   });
-  form.addEventListener("input", filter);
-  form.addEventListener("reset", () => setTimeout(filter));
-  form.addEventListener("submit", event => event.preventDefault());
-  form.hidden = false;
-  // A browser may have kept what was entered.
-  filter();
+  if (form) {
+    form.addEventListener("input", filter);
+    form.addEventListener("reset", () => setTimeout(filter));
+    form.addEventListener("submit", event => event.preventDefault());
+    form.hidden = false;
+    // A browser may have kept what was entered.
+    filter();
+  }
   reveal();
 })();

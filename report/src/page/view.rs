@@ -14,7 +14,8 @@ use stickler_catalogue::explanation;
 use stickler_model::escape;
 use stickler_oracle::{Requirement, Severity};
 
-use super::{Cell, Finding, Mark, Page, Row, cures};
+use super::{Cell, Finding, Mark, Page, Row, Sort};
+use crate::{cures, diagram};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -27,6 +28,8 @@ const FEW: usize = 6;
 struct View<'a> {
     policy: String,
     css: &'static str,
+    /// Empty without a diagram.
+    diagram_css: &'static str,
     js: &'static str,
     version: &'static str,
     title: &'a str,
@@ -34,6 +37,7 @@ struct View<'a> {
     facts: Vec<FactView<'a>>,
     notes: &'a [String],
     caption: &'a str,
+    heading: &'static str,
     changes: Option<Vec<ChangeView<'a>>>,
     problems: Vec<ProblemView<'a>>,
     marks: Vec<MarkView>,
@@ -57,11 +61,11 @@ struct FactView<'a> {
 #[derive(Serialize)]
 struct ChangeView<'a> {
     heading: &'a str,
-    items: Vec<ItemView<'a>>,
+    entries: Vec<EntryView<'a>>,
 }
 
 #[derive(Serialize)]
-struct ItemView<'a> {
+struct EntryView<'a> {
     row: Option<usize>,
     name: &'a str,
     text: &'a str,
@@ -163,7 +167,7 @@ struct FindingView<'a> {
     summary: &'a str,
     place: &'a str,
     diagram: Option<&'a str>,
-    lines: String,
+    lines: Vec<&'a str>,
     reason: Option<&'a str>,
     /// The command that shows it again: what stands before the balancer's name, the name, and what stands after it.
     before: &'a str,
@@ -204,9 +208,12 @@ fn view(page: &Page) -> View<'_> {
         replay: &it.replay,
     });
     let requirements = tested.iter().map(|&requirement| requirement_view(page, requirement));
+    let has_diagram = page.findings.iter().any(|finding| finding.diagram.is_some());
+    let diagram_css = if has_diagram { diagram::STYLE } else { "" };
     View {
-        policy: policy(),
+        policy: policy(diagram_css),
         css: STYLE,
+        diagram_css,
         js: SCRIPT,
         version: env!("CARGO_PKG_VERSION"),
         title: &page.title,
@@ -214,6 +221,7 @@ fn view(page: &Page) -> View<'_> {
         facts: facts.collect(),
         notes: &page.notes,
         caption: &page.caption,
+        heading: page.sort.heading(),
         changes: changes(page),
         problems: problems.collect(),
         marks: marks(page),
@@ -225,20 +233,19 @@ fn view(page: &Page) -> View<'_> {
     }
 }
 
-/// The content security policy: this style and this script, and nothing else.
-fn policy() -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-    let (style, script) = (hash(STYLE), hash(SCRIPT));
-    format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
-    )
+/// The content security policy: these styles and this script, and nothing else.
+fn policy(diagram_css: &str) -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let (style, diagram, script) = (hash(STYLE), hash(diagram_css), hash(SCRIPT));
+    let diagram = if diagram_css.is_empty() { String::new() } else { format!(" {diagram}") };
+    format!("default-src 'none'; style-src {style}{diagram}; script-src {script}; base-uri 'none'; form-action 'none'")
 }
 
 fn changes(page: &Page) -> Option<Vec<ChangeView<'_>>> {
     let row = |name: &str| page.rows.iter().position(|row| row.subject.name == name);
     let changes = page.changes.as_ref()?.iter().map(|change| {
-        let items = change.items.iter().map(|(name, text)| ItemView { row: row(name), name, text });
-        ChangeView { heading: &change.heading, items: items.collect() }
+        let entries = change.items.iter().map(|(name, text)| EntryView { row: row(name), name, text });
+        ChangeView { heading: &change.heading, entries: entries.collect() }
     });
     Some(changes.collect())
 }
@@ -247,16 +254,11 @@ fn changes(page: &Page) -> Option<Vec<ChangeView<'_>>> {
 fn marks(page: &Page) -> Vec<MarkView> {
     let present: BTreeSet<Mark> =
         page.rows.iter().flat_map(|row| row.leading.iter().chain(row.cells.values())).map(|cell| cell.mark).collect();
-    let view = |mark: &Mark| {
-        let (name, meaning) = match mark {
-            Mark::Untested => return None,
-            Mark::Kept => ("kept", "kept in every scenario"),
-            Mark::Partly => ("in part", "in part: a SHOULD that is not followed, or some users alone can log on"),
-            Mark::Violated => ("violated", "violated"),
-        };
-        Some(MarkView { class: class(*mark), name, meaning })
+    let name = |mark: &Mark| {
+        let (name, meaning) = (page.sort.name(*mark), page.sort.meaning(*mark));
+        (*mark != Mark::Untested).then(|| MarkView { class: class(*mark), name, meaning })
     };
-    present.iter().rev().filter_map(view).collect()
+    present.iter().rev().filter_map(name).collect()
 }
 
 const fn class(mark: Mark) -> &'static str {
@@ -351,9 +353,16 @@ fn requirement_view(page: &Page, requirement: Requirement) -> RequirementView<'_
     let (is_must, all) = (requirement.severity() == Severity::Must, tested().count());
     let s = if all == 1 { "" } else { "s" };
     let told = if broken == 0 {
-        format!("Kept over all {all} balancer{s} that were put to the test.")
+        let kept = if page.sort == Sort::Comparison { "Equal" } else { "Kept" };
+        format!("{kept} over all {all} balancer{s} that were put to the test.")
     } else {
-        format!("{} over {broken} of {all} balancer{s}.", if is_must { "Violated" } else { "Not followed" })
+        let what = match (page.sort, is_must) {
+            (Sort::Verdicts, true) => "Violated",
+            (Sort::Verdicts, false) => "Not followed",
+            (Sort::Comparison, _) => "Different",
+            (Sort::Hunt, _) => "Found",
+        };
+        format!("{what} over {broken} of {all} balancer{s}.")
     };
     let cures =
         cures::of_all(requirement).map(|cure| CureView { text: &cure.text, source: &cure.source, ids: Vec::new() });
@@ -397,9 +406,9 @@ fn finding_view<'a>(page: &'a Page, at: usize, finding: &'a Finding) -> FindingV
 }
 
 /// Lines without the spaces that all of them begin with.
-fn undented(lines: &[String]) -> String {
+fn undented(lines: &[String]) -> Vec<&str> {
     let indent = lines.iter().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
-    lines.iter().map(|line| &line[indent..]).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| &line[indent..]).collect()
 }
 
 /// Text as HTML: what stands between backticks is code, and what starts with `https://` is a link.
