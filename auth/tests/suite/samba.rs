@@ -208,7 +208,8 @@ fn samba_accepts_our_initiator_and_holds_the_same_session_key() {
     }
 }
 
-/// Splits an answer of a `gss-spnego` helper into its verdict, which is the first word, and its token, which may be empty.
+/// Splits an answer of a `gss-spnego` helper into its verdict, which is the first word, and its token, which may be
+/// empty.
 fn spnego_answer(line: &str) -> (String, Vec<u8>) {
     let mut words = line.split(' ');
     let verdict = words.next().unwrap_or_default().to_owned();
